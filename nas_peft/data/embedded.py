@@ -1,0 +1,72 @@
+"""Data sets that come with an installed package, for trying the tool without a download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from nas_peft.data.listing import Item, Listing, ToTensor
+from nas_peft.data.splits import draw_stratified
+from search_spaces.errors import unknown_name
+
+_SPLIT_SEED = 0
+_DIGITS_TEST, _DIGITS_VAL = 797, 200
+_DIGITS_LARGEST_VALUE = 16
+
+
+def embedded_names() -> tuple[str, ...]:
+    """The names that ``load_dataset`` knows without a folder or a download, sorted."""
+    return tuple(sorted(EMBEDDED))
+
+
+def list_embedded(name: str, to_tensor: ToTensor) -> Listing:
+    """The embedded data set of that name.
+
+    Its split is fixed: seeds change what is learnt from it, never which images it is tested on, so that runs
+    with different seeds compare.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in EMBEDDED:
+        raise unknown_name("embedded data set", name, EMBEDDED)
+    return EMBEDDED[name](to_tensor)
+
+
+def _digits(to_tensor: ToTensor) -> Listing:
+    """1,797 handwritten digits of 8 × 8 pixels, the test part of the UCI set, from scikit-learn.
+
+    https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    labels = np.asarray(bunch.target, dtype=np.int64)
+    grey = np.rint(np.asarray(bunch.images) * (255 / _DIGITS_LARGEST_VALUE)).astype(np.uint8)
+    classes = tuple(str(name) for name in bunch.target_names)
+
+    def load(index: int) -> Tensor:
+        return to_tensor(Image.fromarray(grey[index]).convert("RGB"))
+
+    items = [Item(f"digits[{i}]", int(label), partial(load, i)) for i, label in enumerate(labels)]
+    rng = np.random.default_rng(_SPLIT_SEED)
+    everything = np.arange(len(items), dtype=np.int64)
+    test = draw_stratified(labels, _DIGITS_TEST, rng, classes=classes, parts=("train", "test"))
+    rest = np.setdiff1d(everything, test)
+    val = rest[draw_stratified(labels[rest], _DIGITS_VAL, rng, classes=classes, parts=("train", "val"))]
+    train = np.setdiff1d(rest, val)
+    how = f"stratified split of all {len(items)} images, fixed (split seed {_SPLIT_SEED}, whatever the seed)"
+    return Listing(
+        "digits",
+        "embedded: digits of scikit-learn",
+        classes,
+        *(tuple(items[index] for index in part) for part in (train, val, test)),
+        origin={"train": how, "val": how, "test": how},
+    )
+
+
+EMBEDDED: dict[str, Callable[[ToTensor], Listing]] = {"digits": _digits}

@@ -1,0 +1,76 @@
+"""What a source of images knows before any image is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+ToTensor: TypeAlias = Callable[[Image.Image], Tensor]
+"""The backbone's preprocessing: a PIL image in RGB to uint8 (3, H, W)."""
+
+GIVEN = "given"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image that can be loaded.
+
+    Attributes:
+        name: what an error calls it: its path, or its place in the source.
+        label: index into the class names.
+        load: decodes it to uint8 (3, H, W); raises ``UnreadableImage`` where that fails.
+    """
+
+    name: str
+    label: int
+    load: Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of a data set by part, in a fixed order.
+
+    Splitting and picking few shots work on this, so that only the images that are used get decoded.
+
+    Attributes:
+        name: what reports call the data set.
+        source: where it comes from, for the record.
+        classes: class names; a label is an index into them.
+        train: training images.
+        val: validation images, or None where the source has none and they must be split off.
+        test: test images, or None likewise.
+        origin: for each part, how it came about; parts not named here were given by the source.
+        ignored: files and folders beside the data that were not read.
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    train: tuple[Item, ...]
+    val: tuple[Item, ...] | None
+    test: tuple[Item, ...] | None
+    origin: Mapping[str, str] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+
+    def parts(self) -> Iterator[tuple[str, tuple[Item, ...]]]:
+        """Name and images of each part that exists."""
+        yield "train", self.train
+        if self.val is not None:
+            yield "val", self.val
+        if self.test is not None:
+            yield "test", self.test
+
+    def class_counts(self, items: Sequence[Item]) -> NDArray[np.int64]:
+        """How many of the items each class has, shape (number of classes,)."""
+        return np.bincount(labels_of(items), minlength=len(self.classes)).astype(np.int64)
+
+
+def labels_of(items: Sequence[Item]) -> NDArray[np.int64]:
+    """The labels of the items, shape (number of items,)."""
+    return np.array([item.label for item in items], dtype=np.int64)

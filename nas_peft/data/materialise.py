@@ -1,0 +1,105 @@
+"""Decoding the listed images into memory, in order and on several threads."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from PIL import Image
+
+from nas_peft.data.decoding import UnreadableImage
+from nas_peft.data.listing import Item, Listing
+from nas_peft.data.part import Part
+from nas_peft.data.splits import too_few_images
+
+_MOST_THREADS = 8
+
+
+def materialise(items: Sequence[Item], on_image: Callable[[], None]) -> Part:
+    """The images of the items as one part, in their order.
+
+    Args:
+        items: at least one.
+        on_image: called after each image, in the calling thread.
+
+    Raises:
+        UnreadableImage: the first image in order that cannot be decoded.
+        ValueError: the preprocessing gave another type or shape than uint8 (3, H, W), or shapes that differ.
+    """
+    if not items:
+        raise ValueError("there is no image to decode")
+    images = torch.empty(0)
+    with _decoding_threads() as threads:
+        for index, image in enumerate(threads.map(lambda item: item.load(), items)):
+            if index == 0:
+                images = torch.empty((len(items), *image.shape), dtype=torch.uint8)
+            if image.dtype != torch.uint8 or image.shape != images.shape[1:]:
+                raise ValueError(
+                    f"the preprocessing must give uint8 of one shape, {tuple(images.shape[1:])}; it gave "
+                    f"{image.dtype} of shape {tuple(image.shape)} for '{items[index].name}'"
+                )
+            images[index] = image
+            on_image()
+    return Part(images, torch.tensor([item.label for item in items], dtype=torch.int64))
+
+
+def without_unreadable(
+    listing: Listing, on_progress: Callable[[int, int], None]
+) -> tuple[Listing, tuple[str, ...]]:
+    """The listing without the images that cannot be decoded, and the names of those.
+
+    All images are decoded once for this and not kept: the splits are drawn afterwards from good images alone,
+    so that a class of a few-shot data set does not end up one image short.
+
+    Raises:
+        InputError: a class loses its last training image.
+    """
+    total = sum(len(items) for _, items in listing.parts())
+    done = 0
+    bad: list[str] = []
+    good: dict[str, tuple[Item, ...]] = {}
+    for part, items in listing.parts():
+        kept = []
+        with _decoding_threads() as threads:
+            for item, readable in zip(items, threads.map(_is_readable, items), strict=True):
+                if readable:
+                    kept.append(item)
+                else:
+                    bad.append(item.name)
+                done += 1
+                on_progress(done, total)
+        good[part] = tuple(kept)
+    before, after = listing.class_counts(listing.train), listing.class_counts(good["train"])
+    for name, had, has in zip(listing.classes, before, after, strict=True):
+        if had and not has:
+            raise too_few_images(name, 0, 1, ("train",))
+    return replace(listing, train=good["train"], val=good.get("val"), test=good.get("test")), tuple(bad)
+
+
+def _is_readable(item: Item) -> bool:
+    try:
+        item.load()
+    except UnreadableImage:
+        return False
+    return True
+
+
+@contextmanager
+def _decoding_threads() -> Iterator[ThreadPoolExecutor]:
+    """Threads for decoding, on which an oversized image raises instead of printing a warning.
+
+    PIL decodes outside the interpreter lock, so threads suffice. Warning filters are shared by all threads and
+    are therefore set once around them, not for every image.
+    """
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,60 @@
+"""Images and labels of one part of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images with their labels, in one block of memory each.
+
+    Attributes:
+        images: uint8, shape (N, 3, H, W), values 0 to 255: decoded, resized and cropped, not normalised. One
+            byte per value is a quarter of what normalised floats would take.
+        labels: int64, shape (N,), indices into the class names.
+
+    Raises:
+        ValueError: the tensors have another type, another shape, or different lengths.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
+            raise ValueError(
+                f"images must be uint8 of shape (N, 3, H, W), "
+                f"not {self.images.dtype} of shape {tuple(self.images.shape)}"
+            )
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 of shape ({self.images.shape[0]},), "
+                f"not {self.labels.dtype} of shape {tuple(self.labels.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Tensor) -> Part:
+        """The images at ``indices`` (integers, shape (M,)), in that order."""
+        return Part(self.images[indices], self.labels[indices])
+
+    @staticmethod
+    def join(parts: Sequence[Part]) -> Part:
+        """The parts after one another, copied into new memory.
+
+        Raises:
+            ValueError: there is no part.
+            RuntimeError: the images have different heights or widths.
+        """
+        if not parts:
+            raise ValueError("there is no part to join")
+        return Part(
+            torch.cat([part.images for part in parts]),
+            torch.cat([part.labels for part in parts]),
+        )

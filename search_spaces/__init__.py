@@ -1,0 +1,40 @@
+"""What a search may choose, and what it costs: nothing here needs torch.
+
+An `Architecture` says which modules of which size are in which layer of a Vision Transformer; a `SearchSpace`
+says which architectures there are (`load_space` reads the presets and your own YAML files); `count_params`
+says what one costs and `Budget` what it may cost; `mutate` and `crossover` move inside a space, and
+`BudgetSampler` draws where a budget lies. All randomness comes from the `numpy.random.Generator` you give.
+"""
+
+from search_spaces.architecture import Architecture
+from search_spaces.budget import Budget
+from search_spaces.choices import KindChoices
+from search_spaces.counting import count_params, count_params_noah, head_params
+from search_spaces.errors import InputError, unknown_name
+from search_spaces.kinds import KINDS, Kind, register_kind
+from search_spaces.presets import load_space, preset_names
+from search_spaces.reachable import ReachableCounts
+from search_spaces.sampling import BudgetSampler
+from search_spaces.space import SearchSpace
+from search_spaces.variation import crossover, mutate
+
+__all__ = [
+    "KINDS",
+    "Architecture",
+    "Budget",
+    "BudgetSampler",
+    "InputError",
+    "Kind",
+    "KindChoices",
+    "ReachableCounts",
+    "SearchSpace",
+    "count_params",
+    "count_params_noah",
+    "crossover",
+    "head_params",
+    "load_space",
+    "mutate",
+    "preset_names",
+    "register_kind",
+    "unknown_name",
+]

@@ -1,0 +1,141 @@
+"""What one module kind may be, over the layers of a backbone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces.errors import InputError, unknown_name
+from search_spaces.whole_numbers import ascending
+
+
+@dataclass(frozen=True)
+class KindChoices:
+    """The sizes that one module kind may have in a layer, and in which layers it may be.
+
+    Two forms:
+
+    - free (`depths` is None): every layer takes any of `sizes`, independently. The kind may be absent from a
+      layer if and only if `sizes` contains 0.
+    - depth prefix (`depths` given; the form of NOAH, arXiv 2206.04673): the kind is present in exactly the
+      first d layers, counted from the input side, for one d of `depths`, and absent above. `sizes` are then
+      all positive; 0 among `depths` permits leaving the kind out.
+
+    Raises InputError unless both ascend without repeats and permit the kind somewhere.
+    """
+
+    sizes: tuple[int, ...]
+    depths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", ascending("sizes", self.sizes, 0))
+        if self.sizes[-1] == 0:
+            raise InputError("sizes is [0]; add a positive size, or leave the kind out")
+        if self.depths is None:
+            return
+        object.__setattr__(self, "depths", ascending("depths", self.depths, 0))
+        if self.sizes[0] == 0:
+            raise InputError(
+                "sizes[0] is 0, but with depths every size is positive; put 0 into depths instead"
+            )
+        if self.depths[-1] == 0:
+            raise InputError("depths is [0]; add a positive depth, or leave the kind out")
+
+    @classmethod
+    def from_dict(cls, data: object, depth: int, where: str) -> KindChoices:
+        """Choices from `{"sizes": [...]}`, with `depths` or `depth_fractions` for the depth-prefix form.
+
+        A fraction f of a backbone with `depth` layers means the whole number of layers nearest to f·depth,
+        halves rounded up, and at least one layer for a positive f; so one file serves every backbone. `where`
+        is the path of `data` in its file, for the InputError: `kinds.lora_rank`.
+        """
+        if not isinstance(data, Mapping):
+            raise InputError(f"{where} is {data!r}; give fields, such as {{sizes: [0, 1, 2, 4]}}")
+        allowed = ("sizes", "depths", "depth_fractions")
+        for field in data:
+            if field not in allowed:
+                raise unknown_name(f"field of {where}", str(field), allowed)
+        if "sizes" not in data:
+            raise InputError(f"{where} has no sizes; add a list, such as sizes: [0, 1, 2, 4]")
+        sizes = ascending(f"{where}.sizes", data["sizes"], 0)
+        depths = None
+        if "depths" in data and "depth_fractions" in data:
+            raise InputError(f"{where} has both depths and depth_fractions; keep one of them")
+        if "depths" in data:
+            depths = ascending(f"{where}.depths", data["depths"], 0, depth)
+        elif "depth_fractions" in data:
+            depths = _depths_of(f"{where}.depth_fractions", data["depth_fractions"], depth)
+        try:
+            return cls(sizes, depths)
+        except InputError as error:
+            raise InputError(f"{where}.{error}") from None
+
+    def to_dict(self) -> dict[str, list[int]]:
+        """`{"sizes": [...]}`, and `depths` in the depth-prefix form; JSON-able."""
+        data = {"sizes": list(self.sizes)}
+        if self.depths is not None:
+            data["depths"] = list(self.depths)
+        return data
+
+    @property
+    def positive(self) -> tuple[int, ...]:
+        """The sizes above 0, ascending."""
+        return tuple(size for size in self.sizes if size > 0)
+
+    @property
+    def optional(self) -> bool:
+        """Whether the kind may be absent from the whole network."""
+        return 0 in (self.sizes if self.depths is None else self.depths)
+
+    def active_counts(self, depth: int) -> tuple[int, ...]:
+        """How many layers may hold the kind when it is present at all, ascending."""
+        if self.depths is not None:
+            return tuple(d for d in self.depths if d > 0)
+        return tuple(range(1, depth + 1)) if self.optional else (depth,)
+
+    def allows(self, sizes: Sequence[int]) -> bool:
+        """Whether the kind may have these sizes, one per layer."""
+        if self.depths is None:
+            return set(sizes) <= set(self.sizes)
+        active = sum(size > 0 for size in sizes)
+        return active in self.depths and set(sizes[:active]) <= set(self.sizes) and not any(sizes[active:])
+
+    def smallest(self, depth: int) -> tuple[int, ...]:
+        """The smallest sizes, one per layer."""
+        active = depth if self.depths is None else self.depths[0]
+        return (self.sizes[0],) * active + (0,) * (depth - active)
+
+    def smallest_present(self, depth: int) -> tuple[int, ...]:
+        """The smallest sizes with which the kind is present: in as few layers as may be, the lowest ones."""
+        active = self.active_counts(depth)[0]
+        return (self.positive[0],) * active + (0,) * (depth - active)
+
+    def largest(self, depth: int) -> tuple[int, ...]:
+        """The largest sizes, one per layer."""
+        active = depth if self.depths is None else self.depths[-1]
+        return (self.sizes[-1],) * active + (0,) * (depth - active)
+
+    def sample(self, depth: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """Sizes drawn uniformly and independently in each layer, of the first d layers for a uniform d."""
+        active = depth if self.depths is None else self.depths[rng.integers(len(self.depths))]
+        drawn = rng.integers(len(self.sizes), size=active).tolist()
+        return tuple(self.sizes[i] for i in drawn) + (0,) * (depth - active)
+
+    def cardinality(self, depth: int) -> int:
+        """How many different sizes over the layers there are."""
+        depths = (depth,) if self.depths is None else self.depths
+        return sum(len(self.sizes) ** d for d in depths)
+
+
+def _depths_of(where: str, fractions: object, depth: int) -> tuple[int, ...]:
+    if not isinstance(fractions, (list, tuple)) or not fractions:
+        raise InputError(f"{where} is {fractions!r}; give a list of numbers from 0 to 1, such as [0.5, 1.0]")
+    depths = set()
+    for i, fraction in enumerate(fractions):
+        if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            raise InputError(f"{where}[{i}] is {fraction!r}; give a number from 0 to 1")
+        depths.add(max(1, math.floor(fraction * depth + 0.5)) if fraction > 0 else 0)
+    return tuple(sorted(depths))

@@ -1,0 +1,27 @@
+"""The error a user's mistake raises, in every layer."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave: a name, a file, a number.
+
+    The message is one line that names the thing, says what is allowed and what to do. The command line
+    prints it on standard error and exits with status 2, without a traceback.
+    """
+
+
+def unknown_name(thing: str, name: str, allowed: Iterable[str], remedy: str = "") -> InputError:
+    """The error for a name that does not exist: says the nearest name, what exists, and the remedy.
+
+    ``unknown_name("space", "noah-vtb", ["default", "noah-vtab"])`` reads
+    ``unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: default, noah-vtab.``
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    guess = f"; did you mean '{close[0]}'?" if close else "."
+    listed = ", ".join(names) if names else "none"
+    return InputError(f"unknown {thing} '{name}'{guess} There are: {listed}.{' ' + remedy if remedy else ''}")

@@ -1,0 +1,217 @@
+"""Architectures drawn where a search will look: around a parameter budget, and sparse."""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from search_spaces.architecture import Architecture
+from search_spaces.counting import count_params
+from search_spaces.errors import InputError
+from search_spaces.kinds import KINDS
+from search_spaces.reachable import ReachableCounts
+from search_spaces.space import SearchSpace
+
+# Trials of the sparse draw before the exact one. One suffices unless the range is nearly as narrow as a step.
+_ATTEMPTS = 8
+# A draw is near its target from this share of it on; closer would only favour the cheap steps that still fit.
+_NEAR = 0.95
+
+_T = TypeVar("_T")
+
+
+class BudgetSampler:
+    """Draws members of `space` with `low` ≤ count_params ≤ `high` on a backbone with embedding `width`.
+
+    Why: a supernet trained on architectures drawn uniformly from a whole space sees a mean size of several
+    times the budget, ranks the small ones poorly, and its subnets are far from trained ones. Trained where
+    the search will look, inherited subnets were as good as separately trained ones in our prototype.
+
+    How: a target count is drawn flat over its logarithm, so that small subnets are trained as much as large
+    ones. Among the sets of present kinds that can have that count each is equally likely, so whole kinds are
+    often absent where the space permits. For each present kind the number of active layers is drawn uniformly
+    from those that leave the target within reach, and their positions at random (the lowest layers where the
+    kind has depths). Sizes are drawn uniformly, then raised or lowered at random positions until the count is
+    near the target. If that fails several times, a member with the reachable count nearest to the target is
+    drawn exactly, so every call ends. The empty architecture is never drawn.
+
+    Raises InputError if `low` > `high`, or no member with a module is in the range.
+    """
+
+    def __init__(self, space: SearchSpace, width: int, low: int, high: int) -> None:
+        if not 0 <= low <= high:
+            raise InputError(f"the range of parameters is {low} to {high}; give 0 ≤ low ≤ high")
+        largest = count_params(space.largest(), width)
+        self._depth = space.depth
+        self._reachable = ReachableCounts(space, width, min(high, largest))
+        lowest, highest = self._reachable.at_least(low), self._reachable.at_most(high)
+        if lowest is None or highest is None:
+            smallest = min(count_params(a, width) for a in space.smallest_nonempty())
+            raise InputError(
+                f"no architecture of the space '{space.name}' has {low:,} to {high:,} parameters "
+                f"at width {width}: the smallest has {smallest:,}, the largest {largest:,}"
+                f"{f', the nearest below {highest:,}' if highest is not None else ''}; widen the range"
+            )
+        self._low, self._high = lowest, highest
+        self._sets = [s for s in _kind_sets(space, width) if s.low <= highest and s.high >= lowest]
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """One architecture. All randomness comes from `rng`."""
+        u = _uniforms(rng)
+        target = round(self._low * (self._high / self._low) ** next(u))
+        for _ in range(_ATTEMPTS):
+            drawn = self._near(target, u)
+            if drawn is not None:
+                return drawn
+        nearest = (self._reachable.at_most(target), self._reachable.at_least(target))
+        inside = [count for count in nearest if count is not None and count >= self._low]
+        return self._reachable.draw(min(inside, key=lambda count: abs(count - target)), rng)
+
+    def _near(self, target: int, u: Iterator[float]) -> Architecture | None:
+        """A sparse architecture near `target`, or None where the draw has no way into the range."""
+        able = [s for s in self._sets if s.low <= target <= s.high] or self._sets
+        kinds = able[int(next(u) * len(able))].kinds
+        modules = _Modules()
+        for kind, active in _active_counts(kinds, target, u):
+            layers = list(range(self._depth))
+            if not kind.prefix:
+                _shuffle(layers, active, u)
+            for layer in layers[:active]:
+                modules.add(kind, layer, int(next(u) * len(kind.costs)))
+        modules.decrease(target, u)
+        modules.increase(max(self._low, _NEAR * target), target, u)
+        # Steps up to the target may all be too large where one beyond it still is in the range.
+        modules.increase(self._low, self._high, u)
+        if not self._low <= modules.total <= self._high:
+            return None
+        return modules.architecture(self._depth)
+
+
+@dataclass(frozen=True)
+class _PresentKind:
+    """A kind that is present: its positive sizes, their costs, and how many layers it may be active in."""
+
+    name: str
+    sizes: tuple[int, ...]
+    costs: tuple[int, ...]
+    actives: tuple[int, ...]
+    prefix: bool
+
+    @property
+    def low(self) -> int:
+        return self.actives[0] * self.costs[0]
+
+    @property
+    def high(self) -> int:
+        return self.actives[-1] * self.costs[-1]
+
+
+@dataclass(frozen=True)
+class _KindSet:
+    """A set of kinds that are all present, and the least and largest count they can have together."""
+
+    kinds: tuple[_PresentKind, ...]
+    low: int
+    high: int
+
+
+class _Modules:
+    """Modules under adjustment: parallel lists, since a draw makes dozens of steps in about 100 µs."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._kinds: list[_PresentKind] = []
+        self._layers: list[int] = []
+        self._levels: list[int] = []
+
+    def add(self, kind: _PresentKind, layer: int, level: int) -> None:
+        self._kinds.append(kind)
+        self._layers.append(layer)
+        self._levels.append(level)
+        self.total += kind.costs[level]
+
+    def decrease(self, limit: int, u: Iterator[float]) -> None:
+        """Redraw random modules among their smaller sizes until the total is at most `limit`."""
+        levels = self._levels
+        candidates = [i for i, level in enumerate(levels) if level]
+        while self.total > limit and candidates:
+            at = int(next(u) * len(candidates))
+            i = candidates[at]
+            costs = self._kinds[i].costs
+            level = int(next(u) * levels[i])
+            self.total -= costs[levels[i]] - costs[level]
+            levels[i] = level
+            if level == 0:
+                candidates[at] = candidates[-1]
+                candidates.pop()
+
+    def increase(self, enough: float, limit: int, u: Iterator[float]) -> None:
+        """Redraw random modules among the larger sizes that fit into `limit`, until the total is `enough`."""
+        levels = self._levels
+        candidates = list(range(len(levels)))
+        while self.total < enough and candidates:
+            at = int(next(u) * len(candidates))
+            i = candidates[at]
+            costs, level = self._kinds[i].costs, levels[i]
+            fitting = bisect_right(costs, costs[level] + limit - self.total) - 1 - level
+            if fitting <= 0:
+                candidates[at] = candidates[-1]
+                candidates.pop()
+                continue
+            levels[i] = level + 1 + int(next(u) * fitting)
+            self.total += costs[levels[i]] - costs[level]
+
+    def architecture(self, depth: int) -> Architecture:
+        sizes: dict[str, list[int]] = {}
+        for kind, layer, level in zip(self._kinds, self._layers, self._levels, strict=True):
+            sizes.setdefault(kind.name, [0] * depth)[layer] = kind.sizes[level]
+        return Architecture.of(depth, sizes)
+
+
+def _kind_sets(space: SearchSpace, width: int) -> list[_KindSet]:
+    """Every non-empty set of kinds that can be the present ones."""
+    options: list[tuple[_PresentKind | None, ...]] = []
+    for name, choices in space.kinds:
+        costs = tuple(KINDS[name].params(size, width) for size in choices.positive)
+        actives = choices.active_counts(space.depth)
+        kind = _PresentKind(name, choices.positive, costs, actives, choices.depths is not None)
+        options.append((None, kind) if choices.optional else (kind,))
+    present = (tuple(k for k in chosen if k is not None) for chosen in itertools.product(*options))
+    return [
+        _KindSet(kinds, sum(k.low for k in kinds), sum(k.high for k in kinds)) for kinds in present if kinds
+    ]
+
+
+def _active_counts(
+    kinds: tuple[_PresentKind, ...], target: int, u: Iterator[float]
+) -> Iterator[tuple[_PresentKind, int]]:
+    """For each kind the number of layers it is active in, such that the sizes can still reach `target`."""
+    # In random order, for the first has the freest choice.
+    order = list(kinds)
+    _shuffle(order, len(order), u)
+    least, most = sum(k.low for k in order), sum(k.high for k in order)
+    for kind in order:
+        least, most = least - kind.low, most - kind.high
+        smallest, largest = kind.costs[0], kind.costs[-1]
+        fitting = [n for n in kind.actives if least + n * smallest <= target <= most + n * largest]
+        active = fitting[int(next(u) * len(fitting))] if fitting else kind.actives[0]
+        least, most = least + active * smallest, most + active * largest
+        yield kind, active
+
+
+def _shuffle(items: list[_T], first: int, u: Iterator[float]) -> None:
+    """Put a random choice of the items, in random order, into the first places."""
+    for i in range(min(first, len(items) - 1)):
+        j = i + int(next(u) * (len(items) - i))
+        items[i], items[j] = items[j], items[i]
+
+
+def _uniforms(rng: np.random.Generator) -> Iterator[float]:
+    """Floats in [0, 1); drawn in blocks, as one NumPy call for each would be most of a draw's cost."""
+    while True:
+        yield from rng.random(128).tolist()

@@ -1,0 +1,146 @@
+"""A search space: every architecture that a search may choose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from search_spaces.architecture import Architecture
+from search_spaces.choices import KindChoices
+from search_spaces.errors import InputError, unknown_name
+from search_spaces.kinds import KINDS
+from search_spaces.whole_numbers import whole_number
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The product of what each module kind may be, over the `depth` layers of a backbone.
+
+    `name` is what records and messages call it, `about` says why it is as it is; `kinds` holds
+    (kind, choices) pairs and is sorted by kind. A kind that is not among them is absent from every member.
+    Raises InputError for a depth below 1, no kind, an unregistered or repeated kind, and depths of a kind
+    beyond the backbone's.
+    """
+
+    name: str
+    depth: int
+    kinds: tuple[tuple[str, KindChoices], ...]
+    about: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", whole_number("depth", self.depth, 1))
+        names = [kind for kind, _ in self.kinds]
+        if not names:
+            raise InputError(
+                f"the space '{self.name}' has no kinds; give at least one of: {', '.join(sorted(KINDS))}"
+            )
+        for kind, choices in self.kinds:
+            if kind not in KINDS:
+                raise unknown_name("module kind", str(kind), KINDS)
+            if names.count(kind) > 1:
+                raise InputError(f"kinds.{kind} is given twice; give each kind once")
+            for i, layers in enumerate(choices.depths or ()):
+                whole_number(f"kinds.{kind}.depths[{i}]", layers, 0, self.depth)
+        object.__setattr__(self, "kinds", tuple(sorted(self.kinds, key=lambda pair: pair[0])))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> SearchSpace:
+        """The inverse of `to_dict`; `depth_fractions` may stand for `depths`, see `KindChoices.from_dict`.
+
+        Raises InputError with the path of the field, its value and what is allowed:
+        `kinds.lora_rank.sizes[1] is 'x'; give a whole number from 0 up`.
+        """
+        allowed = ("name", "depth", "kinds", "about")
+        for field in data:
+            if field not in allowed:
+                raise unknown_name("field", str(field), allowed)
+        for field in ("name", "depth", "kinds"):
+            if field not in data:
+                raise InputError(
+                    f"the field '{field}' is missing; a space has name, kinds, and about if you like"
+                )
+        name, about, kinds = data["name"], data.get("about", ""), data["kinds"]
+        if not isinstance(name, str) or not name:
+            raise InputError(f"name is {name!r}; give a text, such as my-space")
+        if not isinstance(about, str):
+            raise InputError(f"about is {about!r}; give a text, or leave it out")
+        if not isinstance(kinds, Mapping):
+            raise InputError(f"kinds is {kinds!r}; give fields, such as lora_rank: {{sizes: [0, 1, 2, 4]}}")
+        for kind in kinds:
+            if kind not in KINDS:
+                raise unknown_name("module kind", f"kinds.{kind}", [f"kinds.{known}" for known in KINDS])
+        depth = whole_number("depth", data["depth"], 1)
+        choices = ((kind, KindChoices.from_dict(kinds[kind], depth, f"kinds.{kind}")) for kind in kinds)
+        return cls(name, depth, tuple(choices), about)
+
+    def to_dict(self) -> dict[str, object]:
+        """The space as JSON-able values, with depths in layers."""
+        kinds = {kind: choices.to_dict() for kind, choices in self.kinds}
+        return {"name": self.name, "depth": self.depth, "kinds": kinds, "about": self.about}
+
+    def choices(self, kind: str) -> KindChoices:
+        """What `kind` may be. Raises InputError for a kind that the space does not hold."""
+        for name, choices in self.kinds:
+            if name == kind:
+                return choices
+        raise unknown_name(f"kind of the space '{self.name}':", kind, [name for name, _ in self.kinds])
+
+    def contains(self, a: Architecture) -> bool:
+        """Whether `a` is a member; also spelled `a in space`."""
+        if a.depth != self.depth or not set(a.kinds) <= {kind for kind, _ in self.kinds}:
+            return False
+        return all(choices.allows(a[kind]) for kind, choices in self.kinds)
+
+    def __contains__(self, a: object) -> bool:
+        return isinstance(a, Architecture) and self.contains(a)
+
+    def require(self, a: Architecture) -> None:
+        """Raise InputError unless `a` is a member."""
+        if not self.contains(a):
+            raise InputError(
+                f"the architecture {a.describe()} is not in the space '{self.name}'; "
+                "give a member, or widen the space"
+            )
+
+    def smallest(self) -> Architecture:
+        """The member that every member covers; the empty architecture where every kind may be absent."""
+        return Architecture(self.depth, tuple((kind, c.smallest(self.depth)) for kind, c in self.kinds))
+
+    def smallest_nonempty(self) -> tuple[Architecture, ...]:
+        """The smallest members with any module: `smallest()`, or if that is empty one for each kind.
+
+        A space without modules to choose is no search, so feasibility is judged by these.
+        """
+        smallest = self.smallest()
+        if smallest.kinds:
+            return (smallest,)
+        return tuple(
+            Architecture(self.depth, ((kind, c.smallest_present(self.depth)),)) for kind, c in self.kinds
+        )
+
+    def largest(self) -> Architecture:
+        """The member that covers every member: the shape of the supernet."""
+        return Architecture(self.depth, tuple((kind, c.largest(self.depth)) for kind, c in self.kinds))
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """A member: sizes independent and uniform in each layer, depths uniform where a kind has them.
+
+        Not uniform over members where a kind has depths, and on average far above most budgets: see
+        `BudgetSampler`.
+        """
+        return Architecture(self.depth, tuple((kind, c.sample(self.depth, rng)) for kind, c in self.kinds))
+
+    def cardinality(self) -> int:
+        """The number of members."""
+        return math.prod(choices.cardinality(self.depth) for _, choices in self.kinds)
+
+    def uniform_architectures(self, kind: str) -> list[Architecture]:
+        """For each positive size of `kind`, that size in every layer and no other kind, in ascending order.
+
+        These are the single-method references a search has to beat. They need not be members: in a space
+        where other kinds cannot be absent, or this one not in every layer, they are returned all the same.
+        """
+        return [Architecture.uniform(self.depth, kind, size) for size in self.choices(kind).positive]

@@ -1,0 +1,41 @@
+"""The network that holds every choice: frozen timm backbone, elastic modules, training, checkpoints."""
+
+from supernet.architecture_batch import ArchitectureBatch
+from supernet.atomic_file import write_atomically
+from supernet.backbones import DEFAULT_BACKBONE, Backbone, create_backbone, random_backbone
+from supernet.checkpoint import load_subnet, read_header, save_subnet
+from supernet.choosers import Chooser, Constant, OnePath, OnePerImage
+from supernet.evaluation import Evaluation, evaluate
+from supernet.modules import ElasticModule, register_elastic
+from supernet.preprocessing import Preprocessing
+from supernet.subnet import Subnet
+from supernet.supernet import Supernet, Trainable
+from supernet.training import Curve, NonFiniteLoss, Recipe, train
+
+__all__ = [
+    "DEFAULT_BACKBONE",
+    "ArchitectureBatch",
+    "Backbone",
+    "Chooser",
+    "Constant",
+    "Curve",
+    "ElasticModule",
+    "Evaluation",
+    "NonFiniteLoss",
+    "OnePath",
+    "OnePerImage",
+    "Preprocessing",
+    "Recipe",
+    "Subnet",
+    "Supernet",
+    "Trainable",
+    "create_backbone",
+    "evaluate",
+    "load_subnet",
+    "random_backbone",
+    "read_header",
+    "register_elastic",
+    "save_subnet",
+    "train",
+    "write_atomically",
+]

@@ -1,0 +1,103 @@
+"""Subnet checkpoints: one safetensors file with the trained tensors at exact size and a JSON header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from search_spaces import Architecture, InputError
+from supernet.atomic_file import write_atomically
+from supernet.backbones import Backbone, create_backbone
+from supernet.preprocessing import Preprocessing
+from supernet.subnet import Subnet
+from supernet.supernet import Supernet
+
+FORMAT = "nas-peft subnet"
+VERSION = 1
+
+
+def save_subnet(subnet: Subnet, path: Path) -> None:
+    """Write ``subnet`` to ``path``, atomically; the frozen backbone is not in the file.
+
+    The header holds, as JSON under the key ``subnet``: format version, the backbone's name, source and
+    digest, architecture, class names, preprocessing, metrics and training record.
+    """
+    tensors = subnet.network.module_tensors(subnet.architecture)
+    header = {
+        "version": VERSION,
+        "backbone": {
+            "name": subnet.backbone.name,
+            "weights": subnet.backbone.weights,
+            "digest": subnet.backbone.digest,
+        },
+        "architecture": subnet.architecture.to_dict(),
+        "classes": list(subnet.classes),
+        "preprocessing": subnet.preprocessing.to_dict(),
+        "metrics": subnet.metrics,
+        "training": subnet.training,
+    }
+    exact = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    data = save(exact, metadata={"format": FORMAT, "subnet": json.dumps(header)})
+    write_atomically(path, data)
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """The checkpoint's header alone, without its tensors. Raises `InputError` for any other file."""
+    if not Path(path).is_file():
+        raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes one to RUN/subnet.safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"'{path}' is not a safetensors file ({error}); a subnet checkpoint is one") from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"'{path}' is a safetensors file but no subnet checkpoint of nas-peft")
+    header: dict[str, Any] = json.loads(metadata["subnet"])
+    if header["version"] != VERSION:
+        raise InputError(
+            f"'{path}' has format version {header['version']}, this nas-peft reads version {VERSION}; upgrade it"
+        )
+    return header
+
+
+def load_subnet(
+    path: str | Path, *, backbone: Backbone | None = None, backbone_weights: str | Path | None = None
+) -> Subnet:
+    """Load a checkpoint and the backbone that it belongs to; ready for inference on the CPU.
+
+    Needs torch, timm and safetensors only. The backbone is taken from ``backbone``, from the file
+    ``backbone_weights``, or by its name as the checkpoint says; its digest must be the recorded one.
+
+    Raises `InputError` for a file that is not a checkpoint, and for a backbone with other weights.
+    """
+    header = read_header(path)
+    recorded = header["backbone"]
+    if backbone is None:
+        if backbone_weights is None and recorded["weights"] != "timm":
+            raise InputError(
+                f"'{path}' was trained on the backbone weights in '{recorded['weights']}'; "
+                "give that file with --backbone-weights (backbone_weights= in Python)"
+            )
+        backbone = create_backbone(recorded["name"], None if backbone_weights is None else Path(backbone_weights))
+    if backbone.digest != recorded["digest"]:
+        raise InputError(
+            f"'{path}' belongs to other weights of backbone '{recorded['name']}' than the ones given "
+            f"(SHA-256 {recorded['digest'][:12]}… and {backbone.digest[:12]}…); give the file it was trained with"
+        )
+    architecture = Architecture.from_dict(header["architecture"])
+    network = Supernet(backbone.model, architecture, len(header["classes"]))
+    with safe_open(path, framework="pt") as file:
+        network.load_module_tensors({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    network.eval()
+    return Subnet(
+        network=network,
+        backbone=backbone,
+        classes=tuple(header["classes"]),
+        preprocessing=Preprocessing.from_dict(header["preprocessing"]),
+        metrics=header["metrics"],
+        training=header["training"],
+    )

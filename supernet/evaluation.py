@@ -1,0 +1,57 @@
+"""Losses and hits of a subnet, image by image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from search_spaces import Architecture
+from supernet.preprocessing import Preprocessing
+from supernet.supernet import Supernet
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """For each of N images: the cross-entropy ``losses (N,)`` and whether it was classified correctly ``hits (N,)``."""
+
+    losses: Tensor
+    hits: Tensor
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        return float(self.losses.mean())
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction classified correctly."""
+        return float(self.hits.float().mean())
+
+    @property
+    def loss_standard_error(self) -> float:
+        """Standard error of the mean loss over images; 0 for one image."""
+        return float(self.losses.std() / len(self.losses) ** 0.5) if len(self.losses) > 1 else 0.0
+
+
+@torch.inference_mode()
+def evaluate(
+    supernet: Supernet,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    preprocessing: Preprocessing,
+    architecture: Architecture | None = None,
+    batch_size: int = 256,
+) -> Evaluation:
+    """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results are on the CPU."""
+    device = supernet.head.weight.device
+    losses, hits = [], []
+    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+        y = y.to(device)
+        logits = supernet(preprocessing.normalise(x.to(device)), architecture)
+        losses.append(F.cross_entropy(logits, y, reduction="none").cpu())
+        hits.append((logits.argmax(-1) == y).cpu())
+    return Evaluation(torch.cat(losses), torch.cat(hits))

@@ -1,0 +1,70 @@
+"""How an image becomes the backbone's input: one value for training, search, retraining and use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from timm.data import create_transform, resolve_model_data_config
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The backbone's own evaluation preprocessing, read from its ``pretrained_cfg``.
+
+    It is in two steps, so that a data set can be decoded once and kept as bytes:
+    ``to_tensor`` resizes and crops an image to uint8 ``(3, H, W)``; ``normalise`` turns a uint8 batch
+    ``(B, 3, H, W)`` into ``(x / 255 - mean) / std`` in float32.
+    """
+
+    input_size: tuple[int, int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str
+    crop_pct: float
+    crop_mode: str
+
+    @classmethod
+    def of(cls, backbone: nn.Module) -> Preprocessing:
+        """Read it from a timm model (``timm.data.resolve_model_data_config``)."""
+        return cls.from_dict(resolve_model_data_config(backbone))
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Preprocessing:
+        """From ``to_dict`` or from timm's data configuration, which has the same keys."""
+        channels, height, width = config["input_size"]
+        return cls(
+            input_size=(channels, height, width),
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+            interpolation=config["interpolation"],
+            crop_pct=config["crop_pct"],
+            crop_mode=config["crop_mode"],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, with timm's own keys."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def to_tensor(self, image: Image) -> Tensor:
+        """Resize and centre-crop a PIL image; uint8 ``(3, H, W)``."""
+        transform = create_transform(
+            self.input_size,
+            is_training=False,
+            interpolation=self.interpolation,
+            crop_pct=self.crop_pct,
+            crop_mode=self.crop_mode,
+            normalize=False,
+        )
+        pixels: Tensor = transform(image.convert("RGB"))
+        return pixels
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 ``(B, 3, H, W)`` to float32 on the same device."""
+        mean = torch.tensor(self.mean, device=images.device)[:, None, None] * 255
+        std = torch.tensor(self.std, device=images.device)[:, None, None] * 255
+        return (images.float() - mean) / std

@@ -1,0 +1,171 @@
+"""The network that holds every subnet: a frozen backbone, elastic modules in each layer, and a head."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias, cast, get_args
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from search_spaces import Architecture
+from supernet.architecture_batch import ArchitectureBatch
+from supernet.layer import layer_forward
+from supernet.modules import ELASTIC, ElasticModule, LoRA, Size
+
+Trainable: TypeAlias = Literal["head", "modules", "all"]
+"""What a training may change: the head; the modules and the head; these and the backbone."""
+
+
+class Supernet(nn.Module):
+    """Every subnet up to ``capacity``, sharing one set of weights around one frozen backbone.
+
+    The architecture is an argument of the forward pass and never state. A subnet extracted at its exact
+    size is again a `Supernet`, whose capacity is its architecture: there is one forward pass to be right.
+    The backbone is kept by reference, frozen and in evaluation mode (no dropout, no stochastic depth);
+    ``seed`` draws the modules and the head.
+
+    Args:
+        backbone: a supported timm ViT (see `supernet.backbones`); its own classifier is not used.
+        capacity: for each kind and layer the largest size.
+        num_classes: outputs of the head, a linear layer on timm's pooled features.
+        seed: of the initial weights.
+    """
+
+    def __init__(
+        self, backbone: VisionTransformer, capacity: Architecture, num_classes: int, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if capacity.depth != len(backbone.blocks):
+            raise ValueError(
+                f"the capacity has {capacity.depth} layers and the backbone {len(backbone.blocks)}"
+            )
+        self.backbone = backbone
+        self.capacity = capacity
+        self.num_classes = num_classes
+        width = int(backbone.embed_dim)
+        self.layers = nn.ModuleList(
+            nn.ModuleDict(
+                {kind: ELASTIC[kind](width, capacity[kind][i]) for kind in capacity.kinds if capacity[kind][i]}
+            )
+            for i in range(capacity.depth)
+        )
+        self.head = nn.Linear(width, num_classes)
+        self.reset(seed)
+        self.set_trainable("modules")
+        self.to(next(backbone.parameters()).device)
+
+    def reset(self, seed: int) -> None:
+        """Draw new modules and a new head: a subnet then computes the pretrained features (prompts excepted)."""
+        generator = torch.Generator().manual_seed(seed)
+        for module in self.elastic_modules():
+            module.reset(generator)
+        nn.init.trunc_normal_(self.head.weight, std=0.02, generator=generator)
+        nn.init.zeros_(self.head.bias)
+
+    def elastic_modules(self) -> list[ElasticModule]:
+        """All modules, from the first layer to the last."""
+        return [cast(ElasticModule, m) for layer in self.layers for m in cast(nn.ModuleDict, layer).values()]
+
+    def set_trainable(self, what: Trainable) -> None:
+        """Say which parameters receive gradients."""
+        if what not in get_args(Trainable):
+            raise ValueError(f"trainable is one of {get_args(Trainable)}, not {what!r}")
+        self.backbone.requires_grad_(what == "all")
+        self.layers.requires_grad_(what != "head")
+        self.head.requires_grad_(True)
+
+    def train(self, mode: bool = True) -> Supernet:
+        """As in torch, but the backbone stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(
+        self,
+        images: Tensor,
+        architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None = None,
+    ) -> Tensor:
+        """Logits ``(B, classes)`` of normalised images ``(B, 3, H, W)``.
+
+        ``architecture`` is one for the whole batch (modules are sliced), or one for each image (modules run
+        at capacity and are masked), or ``None`` for the capacity itself. Raises ``ValueError`` for an
+        architecture beyond the capacity and for a number of architectures that is not the batch's.
+        """
+        logits: Tensor = self.head(self.features(images, architecture))
+        return logits
+
+    def features(
+        self,
+        images: Tensor,
+        architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None = None,
+    ) -> Tensor:
+        """The pooled features ``(B, d)`` that the head reads; arguments as in `forward`."""
+        sizes = self._sizes(len(images), architecture)
+        vit = self.backbone
+        x = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(images))))
+        for block, modules, size in zip(vit.blocks, self.layers, sizes, strict=True):
+            x = layer_forward(block, cast(nn.ModuleDict, modules), x, size)
+        pooled: Tensor = vit.forward_head(vit.norm(x), pre_logits=True)
+        return pooled
+
+    def _sizes(
+        self, batch: int, architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None
+    ) -> Sequence[Mapping[str, Size]]:
+        if architecture is None:
+            architecture = self.capacity
+        if isinstance(architecture, Architecture):
+            if not self.capacity.covers(architecture):
+                raise ValueError(f"{architecture.describe()} is beyond the capacity {self.capacity.describe()}")
+            one = {kind: architecture[kind] for kind in architecture.kinds}
+            return [{kind: sizes[i] for kind, sizes in one.items()} for i in range(architecture.depth)]
+        if not isinstance(architecture, ArchitectureBatch):
+            for a in architecture:
+                if not self.capacity.covers(a):
+                    raise ValueError(f"{a.describe()} is beyond the capacity {self.capacity.describe()}")
+            architecture = ArchitectureBatch.of(architecture, self.capacity.kinds)
+        if len(architecture) != batch:
+            raise ValueError(f"{len(architecture)} architectures for {batch} images; one for each is needed")
+        per_image = architecture.to(self.head.weight.device)
+        return [per_image.layer(i) for i in range(self.capacity.depth)]
+
+    def module_tensors(self, architecture: Architecture) -> dict[str, Tensor]:
+        """The tensors of one subnet at exact size, head included, by name (``layers.3.lora_rank.down``)."""
+        tensors = {"head.weight": self.head.weight.data, "head.bias": self.head.bias.data}
+        for i in range(architecture.depth):
+            for kind in architecture.kinds:
+                if size := architecture[kind][i]:
+                    module = cast(ElasticModule, cast(nn.ModuleDict, self.layers[i])[kind])
+                    for name, value in module.tensors_at(size).items():
+                        tensors[f"layers.{i}.{kind}.{name}"] = value
+        return tensors
+
+    def load_module_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy what `module_tensors` of a supernet of the same capacity gave; ``KeyError`` if one is missing."""
+        own = self.module_tensors(self.capacity)
+        if own.keys() != tensors.keys():
+            raise KeyError(f"tensors do not fit: {sorted(own.keys() ^ tensors.keys())[:3]}")
+        for name, value in own.items():
+            value.copy_(tensors[name])
+
+    def extract(self, architecture: Architecture) -> Supernet:
+        """The subnet at its exact size, with copies of the inherited weights, around the same backbone."""
+        if not self.capacity.covers(architecture):
+            raise ValueError(f"{architecture.describe()} is beyond the capacity {self.capacity.describe()}")
+        subnet = Supernet(self.backbone, architecture, self.num_classes)
+        subnet.load_module_tensors(self.module_tensors(architecture))
+        return subnet
+
+    def merge_lora(self) -> Supernet:
+        """The same function with LoRA at capacity folded into a copy of the backbone's qkv weights: ``W + B^T A``."""
+        rest = {kind: self.capacity[kind] for kind in self.capacity.kinds if kind != LoRA.kind}
+        merged = Supernet(copy.deepcopy(self.backbone), Architecture.of(self.capacity.depth, rest), self.num_classes)
+        own = self.module_tensors(self.capacity)
+        merged.load_module_tensors({k: own[k] for k in merged.module_tensors(merged.capacity)})
+        for block, modules in zip(merged.backbone.blocks, self.layers, strict=True):
+            layer = cast(nn.ModuleDict, modules)
+            if LoRA.kind in layer:
+                block.attn.qkv.weight.data += cast(LoRA, layer[LoRA.kind]).merged_delta()
+        return merged
