@@ -1,0 +1,39 @@
+"""Neural architecture search for parameter-efficient fine-tuning of Vision Transformers.
+
+import nas_peft
+
+result = nas_peft.search(nas_peft.SearchConfig(dataset="digits"))
+subnet = nas_peft.load_subnet(f"{result.run}/subnet.safetensors")
+probabilities = subnet.probabilities([image])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas_peft.config import SearchConfig as SearchConfig
+    from nas_peft.data import load_dataset as load_dataset
+    from nas_peft.results import SearchResult as SearchResult
+    from nas_peft.search import search as search
+    from supernet import Subnet as Subnet
+    from supernet import load_subnet as load_subnet
+
+# Imported when asked for, so that the command line answers at once and `load_subnet` needs no Ray.
+_HOMES = {
+    "SearchConfig": "nas_peft.config",
+    "SearchResult": "nas_peft.results",
+    "Subnet": "supernet",
+    "load_dataset": "nas_peft.data",
+    "load_subnet": "supernet",
+    "search": "nas_peft.search",
+}
+
+__all__ = ["SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nas_peft' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

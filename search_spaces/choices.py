@@ -100,8 +100,9 @@ class KindChoices:
         """Whether the kind may have these sizes, one per layer."""
         if self.depths is None:
             return set(sizes) <= set(self.sizes)
+        # As no size allowed here is 0, this also says that the active layers are the first ones.
         active = sum(size > 0 for size in sizes)
-        return active in self.depths and set(sizes[:active]) <= set(self.sizes) and not any(sizes[active:])
+        return active in self.depths and set(sizes[:active]) <= set(self.sizes)
 
     def smallest(self, depth: int) -> tuple[int, ...]:
         """The smallest sizes, one per layer."""

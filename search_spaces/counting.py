@@ -27,9 +27,10 @@ def count_params_noah(a: Architecture, width: int) -> int:
 
     Σ d·p_i + Σ 4d·r_i + Σ_{a_i>0} ((2d+1)·a_i + d) + [p_0>0]·d·(p_0+100), for d = `width`.
 
-    The last term is a dead parameter block of that code (100 is the prompt capacity of its supernet): nothing
-    that is trained or stored, so `count_params` leaves it out. Use this one only to compare with published
-    numbers (arXiv 2206.04673).
+    The last term is a dead parameter block of that code: prompts before the first layer and a position
+    embedding for them at the supernet's capacity of 100, both of which the first layer replaces by its own
+    prompts. They have no effect, so `count_params` leaves them out. Use this rule only to compare with
+    published numbers (arXiv 2206.04673).
     """
     first_prompts = a["prompt_tokens"][0]
     dead = width * (first_prompts + NOAH_PROMPT_CAPACITY) if first_prompts > 0 else 0

@@ -14,16 +14,22 @@ from search_spaces import Architecture
 
 @dataclass(frozen=True)
 class ArchitectureBatch:
-    """``sizes[b, layer, k]`` is the size of kind ``kinds[k]`` in that layer for image b: int64 ``(B, L, K)``."""
+    """``sizes[b, i, k]`` is the size of kind ``kinds[k]`` in layer i for image b: int64 ``(B, L, K)``."""
 
     kinds: tuple[str, ...]
     sizes: Tensor
 
     @classmethod
     def of(cls, architectures: Sequence[Architecture], kinds: Sequence[str]) -> ArchitectureBatch:
-        """Stack ``architectures``, which must have one depth and no kinds outside ``kinds``."""
+        """Stack ``architectures``; ``ValueError`` unless all have one depth and only kinds in ``kinds``."""
+        depths = {a.depth for a in architectures}
+        if len(depths) != 1:
+            raise ValueError(f"the architectures of a batch need one depth, not {sorted(depths) or 'none'}")
+        if unknown := {kind for a in architectures for kind in a.kinds}.difference(kinds):
+            raise ValueError(f"{', '.join(sorted(unknown))} is not among the batch's kinds {tuple(kinds)}")
         table = np.array([[a[kind] for kind in kinds] for a in architectures], dtype=np.int64)
-        return cls(tuple(kinds), torch.from_numpy(table).transpose(1, 2).contiguous())
+        by_kind = torch.from_numpy(table.reshape(len(architectures), len(kinds), depths.pop()))
+        return cls(tuple(kinds), by_kind.transpose(1, 2).contiguous())
 
     def __len__(self) -> int:
         return len(self.sizes)

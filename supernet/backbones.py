@@ -1,11 +1,12 @@
-"""Pretrained timm Vision Transformers: creating one by name, checking that it is supported, telling it apart."""
+"""Pretrained timm Vision Transformers: creating one by name, checking its support, telling it apart."""
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -17,9 +18,9 @@ from timm.models.vision_transformer import Block, VisionTransformer, checkpoint_
 from torch import nn
 
 from search_spaces import InputError, unknown_name
-from supernet import shipped_backbone
+from supernet.shipped_backbone import vit_micro_patch8_32
 
-DEFAULT_BACKBONE = "vit_micro_patch8_32"
+DEFAULT_BACKBONE = vit_micro_patch8_32.__name__
 SUPPORTED = (
     "timm VisionTransformer with pre-norm Block and fused-qkv Attention "
     "(ViT/AugReg, DeiT and DeiT-3, DINOv2, CLIP and SigLIP image towers)"
@@ -62,40 +63,30 @@ def create_backbone(name: str, weights: Path | None = None) -> Backbone:
     classifier in it is ignored. Without, the name's own pretrained weights are used (from the package for
     the shipped backbone, from the hub's cache or the hub otherwise).
 
-    Raises `InputError` for an unknown name, an unsupported architecture, weights that do not fit, and
-    weights that cannot be fetched.
+    Raises `InputError` for an unknown name, an unsupported architecture (before anything is fetched),
+    weights that do not fit, and weights that cannot be fetched.
     """
-    base = name.split(".", maxsplit=1)[0]
-    if base not in timm.list_models():
-        vits = [n for n in timm.list_models() if n.startswith(("vit_", "deit"))]
-        known = set(timm.list_models())
-        raise unknown_name("backbone", name, _few_near(base, vits or sorted(known)), "Any timm ViT name works.")
+    _require_known(name)
     if weights is not None and not weights.is_file():
         raise InputError(f"no backbone weights at '{weights}'; give a .safetensors or torch file")
-    try:
-        with torch.random.fork_rng(devices=[]):  # timm initialises from torch's global stream
-            torch.manual_seed(0)
-            model = timm.create_model(name, pretrained=weights is None, num_classes=0)
-    except RuntimeError as error:
-        raise InputError(f"backbone '{name}': {_one_line(error)}") from error
-    except Exception as error:  # the hub client raises errors of many libraries
-        raise InputError(
-            f"backbone '{name}': its pretrained weights could not be fetched ({type(error).__name__}); "
-            "check the network or give a local file with --backbone-weights"
-        ) from error
-    require_supported(model, name)
-    if weights is not None:
+    _require_buildable(name)
+    if weights is None:
+        model = _pretrained(name)
+    else:
+        model = _initialised(name, seed=0)
         _load_weights(model, weights, name)
     model.requires_grad_(False).eval()
     return Backbone(name, "timm" if weights is None else weights.name, model, weights_digest(model))
 
 
 def random_backbone(name: str, seed: int) -> Backbone:
-    """The same architecture with random weights: the control that says what the pretraining is worth."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = timm.create_model(name, pretrained=False, num_classes=0)
-    require_supported(model, name)
+    """The same architecture with random weights: the control that says what the pretraining is worth.
+
+    Raises `InputError` for an unknown name and an unsupported architecture.
+    """
+    _require_known(name)
+    _require_buildable(name)
+    model = _initialised(name, seed)
     model.requires_grad_(False).eval()
     return Backbone(name, "random", model, weights_digest(model))
 
@@ -106,7 +97,7 @@ def require_supported(model: nn.Module, name: str) -> None:
     if type(model) not in (VisionTransformer, VisionTransformerDistilled):
         found = f"is a {type(model).__name__}"
     else:
-        for block in model.blocks:
+        for block in cast(nn.Sequential, model.blocks):
             attention = getattr(block, "attn", None)
             if type(block) is not Block:
                 found = f"has blocks of type {type(block).__name__}"
@@ -127,10 +118,54 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def _require_known(name: str) -> None:
+    base, _, tag = name.partition(".")
+    if base not in timm.list_models():
+        vits = [n for n in timm.list_models() if n.startswith(("vit_", "deit"))]
+        near = difflib.get_close_matches(base, vits, n=5, cutoff=0.3)  # timm has more than fit on a line
+        raise unknown_name("backbone", name, {DEFAULT_BACKBONE, *near}, "Any timm ViT name works.")
+    tagged = timm.list_models(f"{base}.*", pretrained=True)
+    if tag and name not in tagged:
+        raise unknown_name("backbone", name, [base, *tagged])
+
+
+def _require_buildable(name: str) -> None:
+    try:
+        with torch.device("meta"):  # types and shapes suffice, without initialising or fetching anything
+            model = timm.create_model(name, pretrained=False, num_classes=0)
+    except Exception as error:  # not all of timm's models can be built without a classifier or on meta
+        raise InputError(
+            f"backbone '{name}' cannot be built ({_one_line(error)}); supported: {SUPPORTED}"
+        ) from error
+    require_supported(model, name)
+
+
+def _initialised(name: str, seed: int) -> VisionTransformer:
+    with torch.random.fork_rng(devices=[]):  # timm initialises from torch's global stream
+        torch.manual_seed(seed)
+        return timm.create_model(name, pretrained=False, num_classes=0)
+
+
+def _pretrained(name: str) -> VisionTransformer:
+    config = timm.get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        raise InputError(
+            f"backbone '{name}' has no pretrained weights in timm; give a file with --backbone-weights"
+        )
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # the hub client raises errors of many libraries
+        raise InputError(
+            f"backbone '{name}': its pretrained weights could not be fetched ({type(error).__name__}); "
+            "check the network or give a local file with --backbone-weights"
+        ) from error
+
+
 def _load_weights(model: VisionTransformer, path: Path, name: str) -> None:
     try:
         if path.suffix == ".safetensors":
-            state: dict[str, Any] = load_file(path)
+            state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
@@ -140,30 +175,26 @@ def _load_weights(model: VisionTransformer, path: Path, name: str) -> None:
             f"'{path}' cannot be opened as a torch file of tensors (weights_only): {_one_line(error)}"
         ) from error
     for wrapper in ("state_dict", "model"):
-        if isinstance(state.get(wrapper), dict):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
+    if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
+        raise InputError(f"'{path}' holds no tensors by name; give the state dict of backbone '{name}'")
     own = model.state_dict()
-    try:
-        converted = checkpoint_filter_fn(state, model)  # other projects' key names; position grids resized
-    except (KeyError, RuntimeError, AttributeError) as error:
+    try:  # other projects' key names; position grids resized
+        converted = checkpoint_filter_fn(state, model, adapt_layer_scale=True)
+    except Exception as error:  # timm's converters take the keys and shapes they expect for granted
         raise InputError(f"'{path}' does not fit backbone '{name}': {_one_line(error)}") from error
     kept = {k: v for k, v in converted.items() if not k.startswith(("head.", "head_dist."))}
     missing = sorted(own.keys() - kept.keys())
     extra = sorted(kept.keys() - own.keys())
-    shapes = sorted(k for k in own.keys() & kept.keys() if own[k].shape != kept[k].shape)
+    shapes = sorted(k for k in own.keys() & kept.keys() if own[k].shape != getattr(kept[k], "shape", None))
     if missing or extra or shapes:
-        parts = [f"{what} {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}" for what, keys in
-                 (("missing", missing), ("unknown", extra), ("of another shape", shapes)) if keys]  # fmt: skip
+        faults = (("missing", missing), ("unknown", extra), ("of another shape", shapes))
+        parts = [
+            f"{what} {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}" for what, keys in faults if keys
+        ]
         raise InputError(f"'{path}' does not fit backbone '{name}': {'; '.join(parts)}")
     model.load_state_dict(kept)
-
-
-def _few_near(name: str, known: list[str]) -> list[str]:
-    """The shipped backbone and the names nearest to ``name``: timm has more than fit on a line."""
-    import difflib
-
-    near = difflib.get_close_matches(name, known, n=5, cutoff=0.3)
-    return sorted({shipped_backbone.__all__[0], *near})
 
 
 def _one_line(error: Exception) -> str:

@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
-from supernet.backbones import Backbone, create_backbone
+from supernet.backbones import Backbone, create_backbone, weights_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet
@@ -23,9 +23,16 @@ VERSION = 1
 def save_subnet(subnet: Subnet, path: Path) -> None:
     """Write ``subnet`` to ``path``, atomically; the frozen backbone is not in the file.
 
+    Raises ``ValueError`` if training changed the backbone: the file could not bring it back.
+
     The header holds, as JSON under the key ``subnet``: format version, the backbone's name, source and
     digest, architecture, class names, preprocessing, metrics and training record.
     """
+    if weights_digest(subnet.network.backbone) != subnet.backbone.digest:
+        raise ValueError(
+            f"the weights of backbone '{subnet.backbone.name}' were changed after it was created; "
+            "a subnet checkpoint holds the modules and the head only"
+        )
     tensors = subnet.network.module_tensors(subnet.architecture)
     header = {
         "version": VERSION,
@@ -48,18 +55,24 @@ def save_subnet(subnet: Subnet, path: Path) -> None:
 def read_header(path: str | Path) -> dict[str, Any]:
     """The checkpoint's header alone, without its tensors. Raises `InputError` for any other file."""
     if not Path(path).is_file():
-        raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes one to RUN/subnet.safetensors")
+        raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes RUN/subnet.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"'{path}' is not a safetensors file ({error}); a subnet checkpoint is one") from error
+        raise InputError(
+            f"'{path}' is not a whole safetensors file ({error}); give the file that nas-peft search wrote"
+        ) from error
     if metadata.get("format") != FORMAT:
-        raise InputError(f"'{path}' is a safetensors file but no subnet checkpoint of nas-peft")
+        raise InputError(
+            f"'{path}' is a safetensors file but no subnet checkpoint; "
+            "give the file that nas-peft search wrote"
+        )
     header: dict[str, Any] = json.loads(metadata["subnet"])
     if header["version"] != VERSION:
         raise InputError(
-            f"'{path}' has format version {header['version']}, this nas-peft reads version {VERSION}; upgrade it"
+            f"'{path}' has format version {header['version']} and this nas-peft reads version {VERSION}; "
+            "use the nas-peft that wrote it or a newer one"
         )
     return header
 
@@ -82,11 +95,13 @@ def load_subnet(
                 f"'{path}' was trained on the backbone weights in '{recorded['weights']}'; "
                 "give that file with --backbone-weights (backbone_weights= in Python)"
             )
-        backbone = create_backbone(recorded["name"], None if backbone_weights is None else Path(backbone_weights))
+        weights = None if backbone_weights is None else Path(backbone_weights)
+        backbone = create_backbone(recorded["name"], weights)
     if backbone.digest != recorded["digest"]:
         raise InputError(
             f"'{path}' belongs to other weights of backbone '{recorded['name']}' than the ones given "
-            f"(SHA-256 {recorded['digest'][:12]}… and {backbone.digest[:12]}…); give the file it was trained with"
+            f"(SHA-256 {recorded['digest'][:12]}… and {backbone.digest[:12]}…); "
+            "give the file it was trained with"
         )
     architecture = Architecture.from_dict(header["architecture"])
     network = Supernet(backbone.model, architecture, len(header["classes"]))

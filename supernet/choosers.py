@@ -32,7 +32,7 @@ class Constant:
 
 
 class OnePath:
-    """One random architecture for all images of a step: single-path one-shot (arXiv 1904.00420), NOAH's way."""
+    """One random architecture for all images of a step: NOAH's way, from SPOS (arXiv 1904.00420)."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw

@@ -15,7 +15,7 @@ from supernet.supernet import Supernet
 
 @dataclass(frozen=True)
 class Evaluation:
-    """For each of N images: the cross-entropy ``losses (N,)`` and whether it was classified correctly ``hits (N,)``."""
+    """For each of N images the cross-entropy ``losses (N,)`` and whether the class is right ``hits (N,)``."""
 
     losses: Tensor
     hits: Tensor
@@ -46,12 +46,13 @@ def evaluate(
     architecture: Architecture | None = None,
     batch_size: int = 256,
 ) -> Evaluation:
-    """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results are on the CPU."""
+    """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU."""
     device = supernet.head.weight.device
     losses, hits = [], []
-    for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-        y = y.to(device)
-        logits = supernet(preprocessing.normalise(x.to(device)), architecture)
+    for start in range(0, len(labels), batch_size):
+        x = images[start : start + batch_size].to(device)
+        y = labels[start : start + batch_size].to(device)
+        logits = supernet(preprocessing.normalise(x), architecture)
         losses.append(F.cross_entropy(logits, y, reduction="none").cpu())
         hits.append((logits.argmax(-1) == y).cpu())
     return Evaluation(torch.cat(losses), torch.cat(hits))

@@ -27,7 +27,8 @@ def layer_forward(block: Block, modules: nn.ModuleDict, x: Tensor, sizes: Mappin
     y = block.ls2(block.mlp(block.norm2(x)))
     for module, size in _at("mlp_output", active):
         y = y + module(y, size)
-    return x + block.drop_path2(y)
+    out: Tensor = x + block.drop_path2(y)
+    return out
 
 
 def _at(place: Place, active: list[tuple[ElasticModule, Size]]) -> list[tuple[ElasticModule, Size]]:

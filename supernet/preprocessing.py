@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -52,19 +53,25 @@ class Preprocessing:
 
     def to_tensor(self, image: Image) -> Tensor:
         """Resize and centre-crop a PIL image; uint8 ``(3, H, W)``."""
-        transform = create_transform(
-            self.input_size,
-            is_training=False,
-            interpolation=self.interpolation,
-            crop_pct=self.crop_pct,
-            crop_mode=self.crop_mode,
-            normalize=False,
-        )
-        pixels: Tensor = transform(image.convert("RGB"))
-        return pixels
+        return _transform(self)(image.convert("RGB"))
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 ``(B, 3, H, W)`` to float32 on the same device."""
         mean = torch.tensor(self.mean, device=images.device)[:, None, None] * 255
         std = torch.tensor(self.std, device=images.device)[:, None, None] * 255
         return (images.float() - mean) / std
+
+
+@cache
+def _transform(preprocessing: Preprocessing) -> Callable[[Image], Tensor]:
+    transform: Callable[[Image], Tensor] = create_transform(
+        preprocessing.input_size,
+        is_training=False,
+        interpolation=preprocessing.interpolation,
+        mean=preprocessing.mean,  # the colour of the borders that crop_mode "border" adds
+        std=preprocessing.std,
+        crop_pct=preprocessing.crop_pct,
+        crop_mode=preprocessing.crop_mode,
+        normalize=False,
+    )
+    return transform

@@ -30,7 +30,7 @@ default_cfgs = generate_default_cfgs(
 )
 
 
-@register_model
+@register_model  # type: ignore[untyped-decorator]
 def vit_micro_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
     """ViT for 32 x 32 pixels: 16 patches of 8 x 8, width 128, 8 layers, 4 heads, 1.6 M parameters.
 
@@ -48,6 +48,10 @@ def vit_micro_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransf
         "fc_norm": False,
     }
     model: VisionTransformer = build_model_with_cfg(
-        VisionTransformer, "vit_micro_patch8_32", pretrained, feature_cfg={"out_indices": 3}, **(shape | kwargs)
+        VisionTransformer,
+        "vit_micro_patch8_32",
+        pretrained,
+        feature_cfg={"out_indices": 3},
+        **(shape | kwargs),
     )
     return model

@@ -48,7 +48,11 @@ class Supernet(nn.Module):
         width = int(backbone.embed_dim)
         self.layers = nn.ModuleList(
             nn.ModuleDict(
-                {kind: ELASTIC[kind](width, capacity[kind][i]) for kind in capacity.kinds if capacity[kind][i]}
+                {
+                    kind: ELASTIC[kind](width, capacity[kind][i])
+                    for kind in capacity.kinds
+                    if capacity[kind][i]
+                }
             )
             for i in range(capacity.depth)
         )
@@ -58,7 +62,7 @@ class Supernet(nn.Module):
         self.to(next(backbone.parameters()).device)
 
     def reset(self, seed: int) -> None:
-        """Draw new modules and a new head: a subnet then computes the pretrained features (prompts excepted)."""
+        """Draw new modules and a new head: subnets without prompts then compute the pretrained features."""
         generator = torch.Generator().manual_seed(seed)
         for module in self.elastic_modules():
             module.reset(generator)
@@ -118,7 +122,9 @@ class Supernet(nn.Module):
             architecture = self.capacity
         if isinstance(architecture, Architecture):
             if not self.capacity.covers(architecture):
-                raise ValueError(f"{architecture.describe()} is beyond the capacity {self.capacity.describe()}")
+                raise ValueError(
+                    f"{architecture.describe()} is beyond the capacity {self.capacity.describe()}"
+                )
             one = {kind: architecture[kind] for kind in architecture.kinds}
             return [{kind: sizes[i] for kind, sizes in one.items()} for i in range(architecture.depth)]
         if not isinstance(architecture, ArchitectureBatch):
@@ -128,8 +134,16 @@ class Supernet(nn.Module):
             architecture = ArchitectureBatch.of(architecture, self.capacity.kinds)
         if len(architecture) != batch:
             raise ValueError(f"{len(architecture)} architectures for {batch} images; one for each is needed")
+        self._require_covered(architecture)
         per_image = architecture.to(self.head.weight.device)
         return [per_image.layer(i) for i in range(self.capacity.depth)]
+
+    def _require_covered(self, batch: ArchitectureBatch) -> None:
+        layers, kinds = self.capacity.depth, batch.kinds
+        limits = [[self.capacity[kind][i] for kind in kinds] for i in range(layers)]
+        fits = batch.sizes.shape[1:] == (layers, len(kinds))
+        if not fits or bool((batch.sizes > torch.tensor(limits, device=batch.sizes.device)).any()):
+            raise ValueError(f"the batch goes beyond the capacity {self.capacity.describe()}")
 
     def module_tensors(self, architecture: Architecture) -> dict[str, Tensor]:
         """The tensors of one subnet at exact size, head included, by name (``layers.3.lora_rank.down``)."""
@@ -143,10 +157,15 @@ class Supernet(nn.Module):
         return tensors
 
     def load_module_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy what `module_tensors` of a supernet of the same capacity gave; ``KeyError`` if one is missing."""
+        """Copy what `module_tensors` of a supernet of the same capacity gave.
+
+        Raises ``KeyError`` for a missing or unknown name and ``ValueError`` for another shape.
+        """
         own = self.module_tensors(self.capacity)
         if own.keys() != tensors.keys():
             raise KeyError(f"tensors do not fit: {sorted(own.keys() ^ tensors.keys())[:3]}")
+        if wrong := [name for name, value in own.items() if value.shape != tensors[name].shape]:
+            raise ValueError(f"tensors of another shape: {wrong[:3]}")
         for name, value in own.items():
             value.copy_(tensors[name])
 
@@ -159,9 +178,11 @@ class Supernet(nn.Module):
         return subnet
 
     def merge_lora(self) -> Supernet:
-        """The same function with LoRA at capacity folded into a copy of the backbone's qkv weights: ``W + B^T A``."""
+        """The same function, with LoRA folded into a copy of the backbone as qkv weights ``W + B^T A``."""
         rest = {kind: self.capacity[kind] for kind in self.capacity.kinds if kind != LoRA.kind}
-        merged = Supernet(copy.deepcopy(self.backbone), Architecture.of(self.capacity.depth, rest), self.num_classes)
+        merged = Supernet(
+            copy.deepcopy(self.backbone), Architecture.of(self.capacity.depth, rest), self.num_classes
+        )
         own = self.module_tensors(self.capacity)
         merged.load_module_tensors({k: own[k] for k in merged.module_tensors(merged.capacity)})
         for block, modules in zip(merged.backbone.blocks, self.layers, strict=True):

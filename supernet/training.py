@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from search_spaces import InputError
+from search_spaces import Architecture, InputError
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
-from supernet.choosers import Chooser
+from supernet.choosers import Chooser, Constant
 from supernet.preprocessing import Preprocessing
 from supernet.supernet import Supernet, Trainable
 
@@ -49,7 +49,7 @@ class Recipe:
 
 @dataclass
 class Curve:
-    """What a training did: mean loss of each epoch, image passes (forward and backward), seconds."""
+    """What a training did: mean loss of each epoch, image passes through the backbone, seconds."""
 
     losses: list[float] = field(default_factory=list)
     image_passes: int = 0
@@ -82,8 +82,10 @@ def train(
 
     The order of images and the architectures of epoch e come from streams of ``(seed, e)``, so that a
     training that was killed and goes on from ``state_file`` (written at the end of an epoch when
-    ``save_every`` seconds have passed, removed by the caller when the stage is done) ends with the same weights,
-    bit for bit. ``on_epoch`` is told the number of finished epochs.
+    ``save_every`` seconds have passed, removed by the caller when the stage is done) ends with the same
+    weights, bit for bit. ``on_epoch`` is told the number of finished epochs.
+
+    Where only the head is trained and `Constant` chooses, each image passes the backbone once.
 
     Raises `NonFiniteLoss`.
     """
@@ -105,6 +107,11 @@ def train(
         curve = Curve(**state["curve"])
         if on_epoch is not None:
             on_epoch(len(curve.losses))
+    pooled: Tensor | None = None
+    if trainable == "head" and isinstance(chooser, Constant):
+        started = time.perf_counter()
+        pooled = _pooled_features(supernet, images, chooser.architecture, preprocessing, recipe.batch_size)
+        curve.seconds += time.perf_counter() - started
     saved = time.perf_counter()
     for epoch in range(len(curve.losses), recipe.epochs):
         started = time.perf_counter()
@@ -112,24 +119,29 @@ def train(
         order = torch.randperm(len(labels), generator=order_of)
         rng = stream(seed, "architectures", epoch)
         total = torch.zeros((), device=device)
-        for i, batch in enumerate(order.split(recipe.batch_size)):
+        for i in range(steps):
+            batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
             step = epoch * steps + i
             lr = recipe.lr_at(step, recipe.epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            x = preprocessing.normalise(images[batch].to(device))
-            loss = F.cross_entropy(supernet(x, chooser(rng, len(batch))), labels[batch].to(device))
+            if pooled is None:
+                x = preprocessing.normalise(images[batch].to(device))
+                logits = supernet(x, chooser(rng, len(batch)))
+            else:
+                logits = supernet.head(pooled[batch])
+            loss = F.cross_entropy(logits, labels[batch].to(device))
             if not torch.isfinite(loss):
                 raise NonFiniteLoss(
                     f"the loss is {loss.item()} at step {step + 1} of {recipe.epochs * steps} (learning rate "
                     f"{lr:.2g}); try a lower learning rate, or check the images for corrupt values"
                 )
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.detach() * len(batch)
         curve.losses.append(float(total) / len(labels))
-        curve.image_passes += len(labels)
+        curve.image_passes += len(labels) if pooled is None or epoch == 0 else 0
         curve.seconds += time.perf_counter() - started
         if state_file is not None and time.perf_counter() - saved > save_every:
             _save(state_file, parameters, optimizer, curve)
@@ -138,6 +150,21 @@ def train(
             on_epoch(epoch + 1)
     supernet.eval()
     return curve
+
+
+@torch.no_grad()
+def _pooled_features(
+    supernet: Supernet,
+    images: Tensor,
+    architecture: Architecture,
+    preprocessing: Preprocessing,
+    batch_size: int,
+) -> Tensor:
+    """What the head reads of every image ``(N, d)``: constant while neither modules nor backbone change."""
+    device = supernet.head.weight.device
+    starts = range(0, len(images), batch_size)
+    batches = (preprocessing.normalise(images[i : i + batch_size].to(device)) for i in starts)
+    return torch.cat([supernet.features(x, architecture) for x in batches])
 
 
 def _save(path: Path, parameters: dict[str, Any], optimizer: torch.optim.Optimizer, curve: Curve) -> None:

@@ -23,10 +23,10 @@ _PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 def list_class_folders(root: Path, to_tensor: ToTensor) -> Listing:
     """The images below ``root``, by class folder.
 
-    Either ``root/CLASS/**/IMAGE``, or ``root/train/CLASS/**/IMAGE`` with ``val`` (or ``valid``, ``validation``)
-    and ``test`` beside ``train``. The second form is recognised by ``train`` having sub-folders, so that a class
-    may be called "train". Class names and images are sorted; hidden files and folders are left out, and so is
-    what lies beside the class folders, which the listing names.
+    Either ``root/CLASS/**/IMAGE``, or ``root/train/CLASS/**/IMAGE`` with ``val`` (or ``valid``,
+    ``validation``) and ``test`` beside ``train``. The second form is recognised by ``train`` having
+    sub-folders, so that a class may be called "train". Class names and images are sorted; hidden files and
+    folders are left out, and so is what lies beside the class folders, which the listing names.
 
     Raises:
         InputError: no class folders, a part named twice, a class without images, or a class of val or test
@@ -79,7 +79,7 @@ def _part_folders(root: Path, folders: dict[str, Path]) -> dict[str, Path]:
         parts[part] = folder
     if "train" in parts and any(child.is_dir() for child in _visible(parts["train"])):
         return parts
-    # Class folders alone: a class may be called "train" or "test", but a data set of nothing else is a mistake.
+    # A class may be called "train" or "test", but a data set of nothing else is a mistake.
     if parts and len(parts) == len(folders):
         raise InputError(
             f"folder '{root}' has {', '.join(sorted(folders))} but no class folders in 'train'; "

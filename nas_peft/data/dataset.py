@@ -30,10 +30,11 @@ class ImageDataset:
         train: for training.
         val: for choosing.
         test: sealed; to be opened once, after everything is chosen.
-        record: how the data came about, for JSON: ``spec``, ``source``, ``classes`` (number), ``splits`` (part to
-            text), ``counts`` (part to number), ``shots``, ``seed``, ``skipped`` and ``ignored`` (names).
-        fingerprint: SHA-256 over class names, images and labels of all parts: equal for equal data after equal
-            preprocessing, to recognise it when a run is resumed.
+        record: how the data came about, for JSON: ``spec``, ``source``, ``classes`` (number), ``splits``
+            (part to text), ``counts`` (part to number), ``shots``, ``seed``, ``skipped`` and ``ignored``
+            (lists of names).
+        fingerprint: SHA-256 over class names, images and labels of all parts: equal for equal data after
+            equal preprocessing, to recognise it when a run is resumed.
     """
 
     name: str
@@ -77,11 +78,11 @@ def load_dataset(
         seed: decides the splits that the source does not give, and the few shots; embedded data sets have a
             fixed split.
         shots: training images per class, for few-shot learning; None for all.
-        skip_bad_images: leave images that cannot be decoded out and name them in the record, rather than raise.
-            Decodes everything twice.
+        skip_bad_images: leave images that cannot be decoded out and name them in the record, rather than
+            raise. Decodes everything twice.
         root: where the data sets of timm lie or are downloaded to.
-        on_progress: called with the images decoded so far and in all; with ``skip_bad_images`` it first counts
-            through a round of checking.
+        on_progress: called with the images decoded so far and in all; with ``skip_bad_images`` it first
+            counts through a round of checking.
 
     Raises:
         InputError: there is no such data set, or its files are not as they should be.
@@ -122,7 +123,8 @@ def load_dataset(
 
 def _list(spec: str, to_tensor: ToTensor, root: Path | None) -> Listing:
     folder = Path(spec).expanduser()
-    if folder.is_dir():
+    # The path of an empty text is the working directory, which nobody named.
+    if spec and folder.is_dir():
         folder = folder.resolve()
         listed = list_task_folder if is_task_folder(folder) else list_class_folders
         return listed(folder, to_tensor)
@@ -136,7 +138,8 @@ def _list(spec: str, to_tensor: ToTensor, root: Path | None) -> Listing:
 def _no_such_dataset(spec: str, path: Path) -> InputError:
     if path.is_file():
         return InputError(
-            f"data set '{spec}' is a file, a folder is needed; unpack it if it is an archive, and give the folder"
+            f"data set '{spec}' is a file, a folder is needed; "
+            "unpack it if it is an archive, and give the folder"
         )
     prefixes = ", ".join(f"{prefix}/NAME" for prefix in TIMM_PREFIXES)
     forms = (

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from search_spaces.errors import InputError
 
-_WITH_ALPHA = {"RGBA", "RGBa", "LA", "La", "PA"}
+_WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 _SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 _MOST_16_BIT = 65535
 
@@ -40,9 +40,9 @@ def read_image(source: Path | IO[bytes], name: str) -> Image.Image:
         with Image.open(source) as image:
             image.load()
             upright = ImageOps.exif_transpose(image)
-    # Damaged bytes make PIL's format plugins raise anything: OSError, SyntaxError, struct.error, IndexError, ...
+    # Damaged bytes make PIL's format plugins raise anything: OSError, SyntaxError, struct.error, IndexError.
     except Exception as error:
-        reason = "it is not an image file" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        reason = "it is not an image file" if isinstance(error, UnidentifiedImageError) else str(error)
         raise UnreadableImage(name, reason or type(error).__name__) from error
     return to_rgb(upright, name)
 
@@ -64,7 +64,9 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     if image.mode == "F":
-        raise UnreadableImage(name, "its pixels are floating-point numbers of unknown range; store 8 or 16 bits")
+        raise UnreadableImage(
+            name, "its pixels are floating-point numbers of unknown range; store 8 or 16 bits"
+        )
     try:
         return image.convert("RGB")
     except ValueError as error:
@@ -74,5 +76,8 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
 def _from_16_bit(image: Image.Image, name: str) -> Image.Image:
     values: np.ndarray[Any, Any] = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > _MOST_16_BIT:
-        raise UnreadableImage(name, f"its values reach from {values.min()} to {values.max()}; store 8 or 16 bits")
-    return Image.fromarray((values // 257).astype(np.uint8))
+        raise UnreadableImage(
+            name, f"its values reach from {values.min()} to {values.max()}; store 8 or 16 bits"
+        )
+    # The high byte, as PIL itself reads 16-bit colour.
+    return Image.fromarray((values >> 8).astype(np.uint8))

@@ -64,7 +64,9 @@ def _digits(to_tensor: ToTensor) -> Listing:
         "digits",
         "embedded: digits of scikit-learn",
         classes,
-        *(tuple(items[index] for index in part) for part in (train, val, test)),
+        train=tuple(items[index] for index in train),
+        val=tuple(items[index] for index in val),
+        test=tuple(items[index] for index in test),
         origin={"train": how, "val": how, "test": how},
     )
 

@@ -93,8 +93,8 @@ def _is_readable(item: Item) -> bool:
 def _decoding_threads() -> Iterator[ThreadPoolExecutor]:
     """Threads for decoding, on which an oversized image raises instead of printing a warning.
 
-    PIL decodes outside the interpreter lock, so threads suffice. Warning filters are shared by all threads and
-    are therefore set once around them, not for every image.
+    PIL decodes outside the interpreter lock, so threads suffice. Warning filters are shared by all threads
+    and are therefore set once around them, not for every image.
     """
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     with warnings.catch_warnings():

@@ -21,8 +21,8 @@ _TEST_STREAM, _VAL_STREAM, _SHOTS_STREAM, _VAL_SHOTS_STREAM = range(4)
 def complete(listing: Listing, seed: int) -> Listing:
     """The listing with a validation and a test part, split off by class where the source has none.
 
-    A missing test part takes 20% of all images (of train and of val where val is given; what remains keeps its
-    role). A missing validation part then takes 20% of what is left of train.
+    A missing test part takes 20% of all images (of train and of val where val is given; what remains keeps
+    its role). A missing validation part then takes 20% of what is left of train.
 
     Raises:
         InputError: a class has too few images to have one in each part.
@@ -90,8 +90,8 @@ def _split_off_val(listing: Listing, seed: int) -> Listing:
 def few_shot(listing: Listing, shots: int, seed: int) -> Listing:
     """The listing with ``shots`` training images of every class and at most four validation images.
 
-    The protocol of CoOp (Zhou et al. 2021, https://arxiv.org/abs/2109.01134), which NOAH follows: min(shots, 4)
-    validation images per class, or all where a class has fewer; the test part stays whole.
+    The protocol of CoOp (Zhou et al. 2021, https://arxiv.org/abs/2109.01134), which NOAH follows:
+    min(shots, 4) validation images per class, or all where a class has fewer; the test part stays whole.
 
     Raises:
         InputError: ``shots`` is below 1, or a class has fewer training images.
@@ -104,8 +104,8 @@ def few_shot(listing: Listing, shots: int, seed: int) -> Listing:
     scarce = int(np.argmin(counts))
     if counts[scarce] < shots:
         raise InputError(
-            f"class '{listing.classes[scarce]}' has {counts[scarce]} training images, fewer than the {shots} shots "
-            f"asked for; give --shots {max(int(counts[scarce]), 1)} at most, or add images of it"
+            f"{shots} shots are more than the training images of class '{listing.classes[scarce]}', "
+            f"{counts[scarce]}; give --shots {max(int(counts[scarce]), 1)} at most, or add images of it"
         )
     how = f"{{}} per class at random, seed {seed}"
     return replace(

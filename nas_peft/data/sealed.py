@@ -47,10 +47,13 @@ class SealedPart:
             ProtocolError: the decision is empty, or the part was opened before.
         """
         if not decision.strip():
-            raise ProtocolError("the test part is opened with a decision: give the frozen configuration as text")
+            raise ProtocolError(
+                "the test part is opened with a decision: give the frozen configuration as text"
+            )
         if self.__part is None:
             raise ProtocolError(
-                f"the test part is read once, and it was {self.__opened}; load the data set anew for a new experiment"
+                f"the test part is read once, and it was {self.__opened}; "
+                "load the data set anew for a new experiment"
             )
         part, self.__part = self.__part, None
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -68,4 +71,6 @@ class SealedPart:
 
     @staticmethod
     def __refuse_copy() -> NoReturn:
-        raise ProtocolError("the test part can be neither copied nor pickled: a copy could be opened a second time")
+        raise ProtocolError(
+            "the test part can be neither copied nor pickled: a copy could be opened a second time"
+        )

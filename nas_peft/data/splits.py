@@ -20,8 +20,8 @@ def too_few_images(name: str, has: int, needs: int, parts: Sequence[str]) -> Inp
     *first, last = parts
     where = f"one each for {', '.join(first)} and {last}" if first else f"for {last}"
     return InputError(
-        f"class '{name}' has {has} image{'' if has == 1 else 's'}, {needs} {'is' if needs == 1 else 'are'} needed "
-        f"({where}); add images of it or leave the class out"
+        f"class '{name}' has {has} image{'' if has == 1 else 's'}, {needs} {'is' if needs == 1 else 'are'} "
+        f"needed ({where}); add images of it or leave the class out"
     )
 
 
@@ -76,7 +76,7 @@ def draw_stratified(
     counts = np.bincount(labels, minlength=len(classes)).astype(np.int64)
     shares = proportional_counts(counts, size)
     drawn = []
-    for label in np.flatnonzero(counts):
+    for label in np.flatnonzero(counts).tolist():
         members = rng.permutation(np.flatnonzero(labels == label))
         present = np.unique(groups[members])
         staying = np.concatenate([members[groups[members] == group][:keep] for group in present])

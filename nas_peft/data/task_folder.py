@@ -34,18 +34,21 @@ def is_task_folder(root: Path) -> bool:
 def list_task_folder(root: Path, to_tensor: ToTensor) -> Listing:
     """The images named by ``train800.txt``, ``val200.txt`` and ``test.txt``, each line ``path label``.
 
-    Paths are relative to the folder. ``classes.txt`` names the classes in the order of their labels; without it
-    a class is called by its number. A class may lack training images: VTAB-1k draws its 1,000 images at random.
+    Paths are relative to the folder. ``classes.txt`` names the classes in the order of their labels; without
+    it a class is called by its number. A class may lack training images: VTAB-1k draws its 1,000 images at
+    random.
 
     Raises:
-        InputError: a list is missing or empty, a line is malformed, an image is missing or stands in two parts,
-            or ``train800val200.txt`` is not the two lists together. Names the file and the line.
+        InputError: a list is missing or empty, a line is malformed, an image is missing or stands in two
+            parts, or ``train800val200.txt`` is not the two lists together. Names the file and the line.
     """
     train, val, both, test = (_read(root, n) for n in (TRAIN_LIST, _VAL_LIST, _TRAIN_VAL_LIST, _TEST_LIST))
     _check_disjoint(train, val)
     _check_union(train | val, both)
     _check_disjoint(train | val, test)
-    highest = max((line for part in (train, val, test) for line in part.values()), key=lambda line: line.label)
+    highest = max(
+        (line for part in (train, val, test) for line in part.values()), key=lambda line: line.label
+    )
 
     def items(lines: dict[str, _Line]) -> tuple[Item, ...]:
         return tuple(
@@ -97,7 +100,8 @@ def _parse(root: Path, text: str, where: str) -> _Line:
     path = path.strip()
     if not path or not (label.isascii() and label.isdigit()):
         raise InputError(
-            f"{where}: '{text.strip()}' is not 'path label' with a label from 0; write for example 'images/1.jpg 0'"
+            f"{where}: '{text.strip()}' is not 'path label' with a label from 0; "
+            "write for example 'images/1.jpg 0'"
         )
     if PurePosixPath(path).is_absolute():
         raise InputError(f"{where}: path '{path}' is absolute; write it relative to '{root}'")
@@ -139,8 +143,8 @@ def _class_names(root: Path, highest: _Line) -> tuple[str, ...]:
     names = tuple(name.strip() for name in file.read_text(encoding="utf-8").rstrip().splitlines())
     if len(names) <= highest.label:
         raise InputError(
-            f"{highest.where}: label {highest.label} has no name, '{file}' names labels 0 to {len(names) - 1}; "
-            "add the missing names in label order"
+            f"{highest.where}: label {highest.label} has no name, '{file}' names labels 0 to "
+            f"{len(names) - 1}; add the missing names in label order"
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -1,0 +1,22 @@
+"""``nas-peft``: the entry point."""
+
+from __future__ import annotations
+
+import typer
+
+from nas_peft.cli.predict import predict
+from nas_peft.cli.search import search
+
+app = typer.Typer(
+    help="Neural architecture search for parameter-efficient fine-tuning of Vision Transformers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("search")(search)
+app.command("predict")(predict)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,76 @@
+"""``nas-peft search``: its options are the fields of the configuration."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import PydanticUndefined
+
+from nas_peft.cli.user_errors import user_errors
+from nas_peft.config import SearchConfig
+
+
+def _run_search(
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; by default one under runs/ for this configuration.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    **fields: Any,
+) -> None:
+    """Search the best modules for a data set, compare with the baselines, and export the winner.
+
+    The data set is an embedded name (digits), a folder of class folders (with or without train, val and test
+    in it), a VTAB-1k task folder, or a name of timm (torch/cifar100, hfds/..., wds/..., tfds/...). A run that
+    was stopped goes on with the same command.
+    """
+    with user_errors(debug):
+        config = SearchConfig.of(**fields)
+
+        from rich.console import Console
+
+        from nas_peft.progress import StageBars
+        from nas_peft.results_table import results_table
+        from nas_peft.search import search as run
+
+        with StageBars() as bars:
+            result = run(config, out, device=device, bars=bars)
+        console = Console()
+        console.print(results_table(result))
+        seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in result.stages.items())
+        console.print(f"seconds: {seconds}", highlight=False)
+        console.print(
+            f"run folder: {result.run}\nsubnet: {result.run}/{result.subnet['file']} "
+            f"({result.subnet['params']:,} parameters, {result.subnet['bytes']:,} bytes)",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _with_fields(function: Callable[..., None]) -> Callable[..., None]:
+    """Give ``function`` a keyword for each field of `SearchConfig`, so that typer makes it an option."""
+    given = inspect.signature(function, eval_str=True)
+    parameters = []
+    for name, field in SearchConfig.model_fields.items():
+        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
+        if field.annotation is bool:
+            option = typer.Option(
+                f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}", help=field.description
+            )
+        default = inspect.Parameter.empty if field.default is PydanticUndefined else field.default
+        annotation: Any = Annotated.__class_getitem__((field.annotation, option))  # type: ignore[attr-defined]
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        )
+    parameters += [p for p in given.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    return function
+
+
+search = _with_fields(_run_search)

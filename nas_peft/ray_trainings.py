@@ -1,0 +1,117 @@
+"""Runs separate trainings as Ray tasks, several at once, and keeps what has finished."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import torch
+from safetensors.torch import load
+
+from nas_peft.run_folder import RunFolder, read_json, write_json
+from nas_peft.trainings import Training, TrainingInputs, run_training
+from supernet import write_atomically
+
+
+class RayTrainings:
+    """Trains on Ray; a context manager that starts Ray when first needed and shuts it down at the end.
+
+    A Ray that the caller has started already (``ray.init(address=...)``) is used and left running. Each
+    training takes an equal share of the cores, or one GPU where there are any; workers are reused, and the
+    data and the backbone are put into the object store once. A training whose record lies in the run folder
+    is not repeated.
+    """
+
+    def __init__(self, folder: RunFolder, inputs: TrainingInputs, *, device: str) -> None:
+        self._folder = folder
+        self._inputs = inputs
+        self._device = device
+        self._started = False
+        self._shared: Any = None
+
+    def __enter__(self) -> RayTrainings:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._started:
+            import ray
+
+            ray.shutdown()
+            self._started = False
+        self._shared = None
+
+    def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[dict[str, Any]]:
+        """The record of each training, in order; ``on_done`` is called as each is there.
+
+        Raises what a training raised (`supernet.NonFiniteLoss`), after cancelling the others.
+        """
+        records: dict[str, dict[str, Any]] = {}
+        missing = []
+        for training in trainings:
+            record = read_json(self._record_file(training))
+            if record is None:
+                missing.append(training)
+            else:
+                records[training.key] = record
+                on_done()
+        if missing:
+            self._run_missing(missing, records, on_done)
+        return [records[training.key] for training in trainings]
+
+    def tensors(self, training: Training) -> dict[str, torch.Tensor]:
+        """The trained tensors of a final model that has run."""
+        return load((self._folder.path / "trainings" / f"{training.key}.safetensors").read_bytes())
+
+    def _run_missing(
+        self, missing: list[Training], records: dict[str, dict[str, Any]], on_done: Callable[[], None]
+    ) -> None:
+        ray = self._start()
+        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)) // len(missing))
+        gpus = 1 if self._device == "cuda" else 0
+        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_train_in_worker)
+        pending = {remote.remote(t, self._shared, cpus, self._device): t for t in missing}
+        try:
+            while pending:
+                (done,), _ = ray.wait(list(pending), num_returns=1)
+                training = pending.pop(done)
+                try:
+                    record, tensors = ray.get(done)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from None
+                if tensors:
+                    write_atomically(self._folder.path / "trainings" / f"{training.key}.safetensors", tensors)
+                write_json(self._record_file(training), record)
+                records[training.key] = record
+                on_done()
+        finally:
+            for task in pending:
+                ray.cancel(task, force=True)
+
+    def _start(self) -> Any:
+        # Without these Ray prints a warning about GPUs, and sends usage statistics.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+
+        if not ray.is_initialized():
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            self._started = True
+        if self._shared is None:
+            self._inputs.backbone.model.cpu()
+            self._shared = ray.put(self._inputs)
+        return ray
+
+    def _record_file(self, training: Training) -> Any:
+        return self._folder.path / "trainings" / f"{training.key}.json"
+
+
+def _train_in_worker(
+    training: Training, inputs: TrainingInputs, threads: int, device: str
+) -> tuple[dict[str, Any], bytes]:
+    torch.set_num_threads(threads)
+    return run_training(training, inputs, device)

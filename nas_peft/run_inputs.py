@@ -1,0 +1,109 @@
+"""What a run works on: data, backbone, space and budget, loaded from the configuration and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from nas_peft.config import SearchConfig
+from nas_peft.data import ImageDataset, load_dataset
+from nas_peft.progress import StageBars
+from search_spaces import (
+    Architecture,
+    Budget,
+    BudgetSampler,
+    InputError,
+    SearchSpace,
+    count_params,
+    head_params,
+    load_space,
+)
+from supernet import Backbone, Preprocessing, create_backbone
+
+SMALLEST_SHARE = 0.4
+"""The supernet is trained, and the search starts, on architectures from this share of the budget up."""
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """Everything that the stages of a run share and none of them changes."""
+
+    config: SearchConfig
+    backbone: Backbone
+    preprocessing: Preprocessing
+    space: SearchSpace
+    budget: Budget
+    sampler: BudgetSampler
+    dataset: ImageDataset
+
+    @classmethod
+    def load(cls, config: SearchConfig, bars: StageBars) -> RunInputs:
+        """Load and check everything. Raises `InputError` for whatever is wrong with the configuration."""
+        backbone = create_backbone(config.backbone, config.backbone_weights)
+        preprocessing = Preprocessing.of(backbone.model)
+        space = load_space(config.space, backbone.depth)
+        budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
+        with bars.stage("data (images)") as advance:
+            dataset = load_dataset(
+                config.dataset,
+                to_tensor=preprocessing.to_tensor,
+                seed=config.seed,
+                shots=config.shots,
+                skip_bad_images=config.skip_bad_images,
+                root=config.data_root,
+                on_progress=advance,
+            )
+        head = head_params(backbone.width, len(dataset.classes))
+        budget.require_feasible(space, backbone.width, head)
+        sampler = sampler_around(space, backbone.width, budget.limit(head))
+        return cls(config, backbone, preprocessing, space, budget, sampler, dataset)
+
+    @property
+    def head_params(self) -> int:
+        """Elements of the classifier."""
+        return head_params(self.backbone.width, len(self.dataset.classes))
+
+    def fits(self, architecture: Architecture) -> bool:
+        """Whether it is within the budget."""
+        return self.budget.allows(architecture, self.backbone.width, self.head_params)
+
+    def single_methods(self) -> dict[str, Architecture]:
+        """For each kind alone the largest uniform size within the budget, by a name: ``lora_rank-2``."""
+        found = {}
+        for kind, _ in self.space.kinds:
+            fitting = [a for a in self.space.uniform_architectures(kind) if self.fits(a)]
+            if fitting:
+                found[f"{kind}-{fitting[-1][kind][0]}"] = fitting[-1]
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a resumed run must find unchanged; JSON-able."""
+        return {
+            "dataset": self.dataset.record,
+            "fingerprint": self.dataset.fingerprint,
+            "classes": list(self.dataset.classes),
+            "backbone": self.backbone_record(),
+            "space": self.space.to_dict(),
+        }
+
+    def backbone_record(self) -> dict[str, Any]:
+        """Name, source, digest and size of the backbone."""
+        b = self.backbone
+        return {"name": b.name, "weights": b.weights, "digest": b.digest, "params": b.params}
+
+    def require_unchanged(self, recorded: dict[str, Any]) -> None:
+        """Raise `InputError` if a run was started with other data, another backbone or space."""
+        now = json.loads(json.dumps(self.to_dict()))
+        changed = [key for key in now if now[key] != recorded.get(key)]
+        if changed:
+            raise InputError(
+                f"the run was started with another {', '.join(changed)} (the files have changed since); "
+                "give another --out to start anew"
+            )
+
+
+def sampler_around(space: SearchSpace, width: int, limit: int) -> BudgetSampler:
+    """Draws architectures from `SMALLEST_SHARE` of ``limit`` parameters (at most the largest's) up to it."""
+    high = min(limit, count_params(space.largest(), width))
+    return BudgetSampler(space, width, int(SMALLEST_SHARE * high), high)

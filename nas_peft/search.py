@@ -1,0 +1,63 @@
+"""The main job: data, backbone, supernet, search, retraining, test, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nas_peft.comparison_stage import Comparison
+from nas_peft.config import SearchConfig
+from nas_peft.progress import StageBars
+from nas_peft.results import SearchResult
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs
+from nas_peft.search_stage import evolve
+from nas_peft.supernet_stage import train_supernet
+from search_spaces import InputError
+
+
+def search(
+    config: SearchConfig, out: Path | None = None, *, device: str = "auto", bars: StageBars | None = None
+) -> SearchResult:
+    """Search the subnet for a data set, compare it with the baselines, and leave a run folder.
+
+    The supernet and the separate trainings that choose use the training part, and every choice is made on
+    the validation part; then the chosen subnet and the baselines are trained again on both, and the test part
+    is opened once. A run that was stopped goes on where it was; a finished one is read.
+
+    Args:
+        config: what to do.
+        out: the run folder; by default one under ``runs/`` that belongs to the configuration.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+        bars: where progress is shown; nowhere by default.
+
+    Raises:
+        InputError: a mistake in the configuration, or a loss that is not finite.
+    """
+    if bars is None:
+        with StageBars(quiet=True) as quiet:
+            return search(config, out, device=device, bars=quiet)
+    device = resolve_device(device)
+    inputs = RunInputs.load(config, bars)
+    folder = RunFolder.open(out, config)
+    recorded = folder.read_stage("inputs")
+    if recorded is None:
+        folder.write_stage("inputs", inputs.to_dict())
+    else:
+        inputs.require_unchanged(recorded)
+    if folder.results.exists():
+        return SearchResult.model_validate_json(folder.results.read_text())
+    supernet, supernet_stage = train_supernet(inputs, folder, bars, device)
+    candidates, search_stage = evolve(inputs, supernet, folder, bars)
+    stages = {"supernet": supernet_stage, "search": search_stage}
+    return Comparison(inputs, folder, bars, device).run(candidates, stages)
+
+
+def resolve_device(device: str) -> str:
+    """``cpu`` or ``cuda``. Raises `InputError` for another name and for ``cuda`` without one."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device is '{device}'; give auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device is 'cuda', but torch finds no CUDA GPU; give --device cpu")
+    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

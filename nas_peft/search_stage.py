@@ -1,0 +1,70 @@
+"""The stage that searches the supernet by evolution."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from nas_peft.candidate import Candidate
+from nas_peft.evolution import Evolution
+from nas_peft.inherited import InheritedEvaluator
+from nas_peft.progress import StageBars
+from nas_peft.record import SearchRecord
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs
+from supernet import Supernet
+
+
+def evolve(
+    inputs: RunInputs, supernet: Supernet, folder: RunFolder, bars: StageBars
+) -> tuple[list[Candidate], dict[str, Any]]:
+    """All evaluated candidates, and the stage's record.
+
+    A generation is in the Optuna record as a whole or not at all; the search goes on after the last one, with
+    the proposals that it would have made without the stop.
+    """
+    config, space = inputs.config, inputs.space
+    record = SearchRecord.open(folder.journal, space)
+    uniform = [a for kind, _ in space.kinds for a in space.uniform_architectures(kind)]
+    evolution = Evolution(
+        space=space,
+        fits=inputs.fits,
+        sampler=inputs.sampler,
+        references=[*inputs.single_methods().values(), *uniform],
+        population=config.population,
+        parents=config.parents,
+        mutation_probability=config.mutation_probability,
+        seed=config.seed,
+    )
+    evaluator = InheritedEvaluator(supernet, inputs.dataset.val, inputs.preprocessing)
+    history = record.candidates()
+    total = config.generations * config.population
+    started = time.perf_counter()
+    with bars.stage("search (candidates)") as advance:
+        done = len(history)
+        advance(done, total)
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            advance(done, total)
+
+        for generation in range(max((c.generation for c in history), default=-1) + 1, config.generations):
+            proposals = evolution.propose(generation, history)
+            if not proposals:
+                break  # every architecture within the budget has been evaluated
+            evaluated = evaluator.evaluate(
+                proposals, generation=generation, first_number=len(history), on_candidate=count
+            )
+            record.add_generation(evaluated)
+            history += evaluated
+        advance(len(history), len(history))
+    stage = folder.read_stage("search")
+    if stage is None:
+        stage = {
+            "seconds": time.perf_counter() - started,
+            "candidates": len(history),
+            "image_passes_forward": sum(c.images for c in history),
+        }
+        folder.write_stage("search", stage)
+    return history, stage

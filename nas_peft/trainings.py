@@ -1,0 +1,123 @@
+"""Separate trainings: subnets from scratch, single methods, linear probing and full fine-tuning."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from nas_peft.data import Part
+from search_spaces import Architecture
+from search_spaces.streams import stream_seed
+from supernet import (
+    Backbone,
+    Constant,
+    Preprocessing,
+    Recipe,
+    Supernet,
+    Trainable,
+    evaluate,
+    train,
+)
+
+Method: TypeAlias = Literal["subnet", "linear", "full"]
+"""What is trained: modules and head; the head alone; everything."""
+
+TRAINABLE: dict[Method, Trainable] = {"subnet": "modules", "linear": "head", "full": "all"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
+
+    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model.
+    """
+
+    name: str
+    method: Method
+    architecture: Architecture
+    recipe: Recipe
+    seed: int
+    on: Literal["train", "train_val"]
+
+    @property
+    def key(self) -> str:
+        """Its file name in the run folder."""
+        return f"{self.name}.{self.on}.seed{self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "name": self.name,
+            "method": self.method,
+            "architecture": self.architecture.to_dict(),
+            "recipe": self.recipe.to_dict(),
+            "seed": self.seed,
+            "on": self.on,
+        }
+
+
+@dataclass(frozen=True)
+class TrainingInputs:
+    """What all trainings of a run share; sent once to the workers."""
+
+    backbone: Backbone
+    preprocessing: Preprocessing
+    classes: int
+    train: Part
+    val: Part
+
+
+def run_training(training: Training, inputs: TrainingInputs, device: str) -> tuple[dict[str, Any], bytes]:
+    """Train, and score on the validation part where that was not trained on.
+
+    Returns the JSON-able record and, for a final model, its trained tensors as safetensors bytes.
+    Raises `supernet.NonFiniteLoss`.
+    """
+    model = inputs.backbone.model
+    if training.method == "full" or device != "cpu":
+        model = copy.deepcopy(model).to(device)
+    seed = stream_seed(training.seed, "weights", training.name)
+    network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
+    curve = train(
+        network,
+        part.images,
+        part.labels,
+        preprocessing=inputs.preprocessing,
+        chooser=Constant(training.architecture),
+        recipe=training.recipe,
+        seed=training.seed,
+        trainable=TRAINABLE[training.method],
+    )
+    record = training.to_dict() | {"curve": curve.to_dict(), "val": None}
+    if training.on == "train":
+        result = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
+        record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
+        return record, b""
+    return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
+
+
+def trained_network(
+    training: Training, tensors: dict[str, Tensor], inputs: TrainingInputs, device: str
+) -> Supernet:
+    """The network of a final model from its saved tensors."""
+    model = inputs.backbone.model
+    if training.method == "full":
+        model = copy.deepcopy(model)
+    network = Supernet(model.to(device), training.architecture, inputs.classes)
+    with torch.no_grad():
+        for name, value in _trained(network, training).items():
+            value.copy_(tensors[name])
+    return network.eval()
+
+
+def _trained(network: Supernet, training: Training) -> dict[str, Tensor]:
+    tensors = network.module_tensors(training.architecture)
+    if training.method == "full":
+        tensors |= {f"backbone.{name}": value for name, value in network.backbone.state_dict().items()}
+    return tensors

@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import pytest
+
+from nas_peft.data.class_folders import list_class_folders
+from search_spaces.errors import InputError
+
+
+def paths(items, root: Path) -> list[str]:
+    return [str(Path(item.name).relative_to(root)) for item in items]
+
+
+def test_class_folders_give_sorted_classes_and_images(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path, {"dog": 2, "cat": 1, "Ant": 1})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert listing.classes == ("Ant", "cat", "dog")
+    assert paths(listing.train, tmp_path) == ["Ant/000.png", "cat/000.png", "dog/000.png", "dog/001.png"]
+    assert [item.label for item in listing.train] == [0, 1, 2, 2]
+    assert (listing.val, listing.test, listing.name) == (None, None, tmp_path.name)
+
+
+def test_an_item_loads_its_image(tmp_path, write_image, to_tensor):
+    write_image(tmp_path / "a" / "1.png", (9, 8, 7))
+    (item,) = list_class_folders(tmp_path, to_tensor).train
+    assert item.load()[:, 0, 0].tolist() == [9, 8, 7]
+
+
+def test_images_are_found_at_any_depth_by_suffix_and_hidden_files_are_not(tmp_path, write_image, to_tensor):
+    wanted = ["a/x.JPG", "a/deep/er/y.jpeg", "a/z.bmp", "b/1.png", "b/2.webp", "b/3.gif", "b/4.tif"]
+    for name in [*wanted, "a/.hidden.png", "a/.thumbs/t.png", ".git/g.png", "__MACOSX/m.png"]:
+        write_image(tmp_path / name)
+    (tmp_path / "a" / "notes.txt").write_text("no image")
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert listing.classes == ("a", "b")
+    assert sorted(paths(listing.train, tmp_path)) == sorted(wanted)
+
+
+def test_linked_folders_are_followed(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "store", {"a": 1, "b": 2})
+    (tmp_path / "set" / "b").mkdir(parents=True)
+    (tmp_path / "set" / "a").symlink_to(tmp_path / "store" / "a")
+    (tmp_path / "set" / "b" / "more").symlink_to(tmp_path / "store" / "b")
+    assert len(list_class_folders(tmp_path / "set", to_tensor).train) == 3
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "VAL"])
+def test_part_folders_are_recognised(tmp_path, write_classes, to_tensor, val):
+    write_classes(tmp_path / "train", {"a": 3, "b": 2})
+    write_classes(tmp_path / val, {"b": 1})
+    write_classes(tmp_path / "test", {"a": 1, "b": 1})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert listing.classes == ("a", "b")
+    assert paths(listing.val, tmp_path) == [f"{val}/b/000.png"]
+    assert [item.label for item in listing.val] == [1]
+    assert [item.label for item in listing.test] == [0, 1]
+    assert len(listing.train) == 5
+
+
+def test_parts_that_are_not_there_are_none(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_classes(tmp_path / "test", {"a": 1})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert listing.val is None
+    assert len(listing.test) == 1
+
+
+def test_a_class_may_be_called_train(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path, {"plane": 3, "train": 3})
+    assert list_class_folders(tmp_path, to_tensor).classes == ("plane", "train")
+
+
+def test_what_lies_beside_the_classes_is_named(tmp_path, write_classes, write_image, to_tensor):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_image(tmp_path / "extra" / "1.png")
+    (tmp_path / "README.txt").write_text("about")
+    assert list_class_folders(tmp_path, to_tensor).ignored == ("README.txt", "extra")
+
+
+def test_a_folder_without_class_folders_is_refused(tmp_path, write_image, to_tensor):
+    write_image(tmp_path / "1.png")
+    with pytest.raises(InputError, match="has no class folders; arrange the images as CLASS/IMAGE"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+def test_part_folders_without_class_folders_are_refused(tmp_path, write_image, to_tensor):
+    write_image(tmp_path / "train" / "1.png")
+    write_image(tmp_path / "test" / "1.png")
+    with pytest.raises(
+        InputError, match=r"has test, train but no class folders in 'train'.*train/CLASS/IMAGE"
+    ):
+        list_class_folders(tmp_path, to_tensor)
+
+
+def test_parts_without_train_are_refused(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "val", {"a": 3})
+    write_classes(tmp_path / "test", {"a": 3})
+    with pytest.raises(InputError, match="no class folders in 'train'"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+def test_two_folders_for_one_part_are_refused(tmp_path, write_classes, to_tensor):
+    for name in ("train", "val", "valid"):
+        write_classes(tmp_path / name, {"a": 3, "b": 3})
+    with pytest.raises(InputError, match="two val folders, 'val' and 'valid'; keep one"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_class_that_train_lacks_is_named(tmp_path, write_classes, to_tensor, part):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_classes(tmp_path / part, {"a": 3, "c": 1})
+    with pytest.raises(InputError, match=rf"class folder '.*{part}/c' has no counterpart in '.*train'"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+def test_an_empty_class_folder_is_named_with_what_it_needs(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path, {"a": 3, "b": 0})
+    with pytest.raises(InputError, match=r"b' has 0 images, 3 are needed .one each for train, val and test"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+@pytest.mark.parametrize(
+    ("empty", "needs"),
+    [("train", "2 are needed .one each for train and val"), ("test", "1 is needed .for test")],
+)
+def test_an_empty_class_folder_needs_as_many_as_its_part_must_serve(
+    tmp_path, write_classes, to_tensor, empty, needs
+):
+    for part in ("train", "test"):
+        write_classes(tmp_path / part, {"a": 3, "b": 0 if part == empty else 3})
+    with pytest.raises(InputError, match=f"{empty}/b' has 0 images, {needs}"):
+        list_class_folders(tmp_path, to_tensor)

@@ -1,0 +1,158 @@
+"""Draws around a budget: in range, inside the space, sparse, and always ending."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from search_spaces import (
+    KINDS,
+    BudgetSampler,
+    InputError,
+    Kind,
+    KindChoices,
+    ReachableCounts,
+    SearchSpace,
+    count_params,
+    load_space,
+)
+
+DEPTH, WIDTH = 6, 32
+MIXED = SearchSpace(
+    "mixed",
+    DEPTH,
+    (
+        ("adapter_dim", KindChoices((1, 5), depths=(0, 1, 4))),
+        ("lora_rank", KindChoices((2, 4))),
+        ("prompt_tokens", KindChoices((0, 8))),
+    ),
+)
+SPACES = {name: load_space(name, DEPTH) for name in ("default", "noah-vtab", "noah-fewshot")} | {
+    "mixed": MIXED
+}
+seeds = st.integers(0, 2**32 - 1)
+
+
+@given(st.sampled_from(sorted(SPACES)), st.floats(0, 1), st.floats(0, 1), seeds)
+def test_draws_are_members_in_the_range(name, start, width_of_range, seed):
+    space = SPACES[name]
+    largest = count_params(space.largest(), WIDTH)
+    low = round(largest**start)
+    high = low + round(width_of_range * largest)
+    lowest = ReachableCounts(space, WIDTH, largest).at_least(low)
+    assume(lowest is not None and lowest <= high)
+    sampler, rng = BudgetSampler(space, WIDTH, low, high), np.random.default_rng(seed)
+    for _ in range(5):
+        a = sampler.sample(rng)
+        assert a in space
+        assert a.kinds
+        assert low <= count_params(a, WIDTH) <= high
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_a_range_of_one_count_is_met_exactly(name):
+    space = SPACES[name]
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        count = count_params(space.sample(rng), WIDTH)
+        assert count_params(BudgetSampler(space, WIDTH, count, count).sample(rng), WIDTH) == count
+
+
+@given(seeds)
+def test_the_same_seed_gives_the_same_draws(seed):
+    sampler = BudgetSampler(SPACES["default"], WIDTH, 500, 5000)
+    first, second = np.random.default_rng(seed), np.random.default_rng(seed)
+    assert [sampler.sample(first) for _ in range(3)] == [sampler.sample(second) for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """Draws in a range that every set of kinds can meet."""
+    sampler, rng = BudgetSampler(load_space("default", 8), 64, 3000, 9000), np.random.default_rng(0)
+    return [sampler.sample(rng) for _ in range(2100)]
+
+
+def test_every_set_of_kinds_is_equally_likely(drawn):
+    sets = Counter(a.kinds for a in drawn)
+    subsets = [s for n in (1, 2, 3) for s in itertools.combinations(sorted(KINDS), n)]
+    assert set(sets) == set(subsets)
+    assert all(abs(sets[s] - 300) < 80 for s in subsets)  # 5 standard deviations
+
+
+def test_layers_and_sizes_are_covered(drawn):
+    for kind in KINDS:
+        sizes = load_space("default", 8).choices(kind).sizes
+        for layer in range(8):
+            assert {a[kind][layer] for a in drawn} == set(sizes), (kind, layer)
+        present = [a[kind] for a in drawn if kind in a.kinds]
+        assert {sum(size > 0 for size in x) for x in present} == set(range(1, 9))
+        per_layer = [sum(x[layer] > 0 for x in present) for layer in range(8)]
+        assert max(per_layer) < 1.3 * min(per_layer)
+
+
+def test_counts_are_flat_over_their_logarithm():
+    space, rng = load_space("default", 8), np.random.default_rng(0)
+    sampler = BudgetSampler(space, 64, 400, 25_600)
+    counts = [count_params(sampler.sample(rng), 64) for _ in range(1500)]
+    per_doubling, _ = np.histogram(np.log2(np.array(counts) / 400), bins=6, range=(0, 6))
+    assert all(abs(n - 250) < 75 for n in per_doubling)  # 5 standard deviations
+
+
+def test_no_kind_is_preferred_for_its_place(monkeypatch):
+    for name in ("first", "second"):
+        monkeypatch.setitem(KINDS, name, Kind(name, name, lambda size, width: size * width))
+    choices = KindChoices((0, 1, 2))
+    space, rng = SearchSpace("twins", 8, (("first", choices), ("second", choices))), np.random.default_rng(0)
+    sampler = BudgetSampler(space, 10, 80, 80)
+    drawn = [sampler.sample(rng) for _ in range(2000)]
+    layers = np.array([[np.count_nonzero(a[kind]) for kind in ("first", "second")] for a in drawn])
+    both = layers[(layers > 0).all(axis=1)]
+    assert abs(np.mean(both[:, 0] - both[:, 1])) < 0.3
+
+
+def test_prefix_kinds_keep_their_depths_and_use_all_of_them():
+    sampler, rng = BudgetSampler(load_space("noah-vtab", 12), 64, 2000, 30000), np.random.default_rng(0)
+    depths = Counter(sum(size > 0 for size in sampler.sample(rng)["lora_rank"]) for _ in range(400))
+    assert set(depths) == {3, 6, 9, 12}
+
+
+def test_a_range_below_the_smallest_is_refused():
+    message = "space 'default' has 0 to 31 parameters at width 32: the smallest has 32, the largest"
+    with pytest.raises(InputError, match=message):
+        BudgetSampler(SPACES["default"], WIDTH, 0, 31)
+    assert (
+        count_params(BudgetSampler(SPACES["default"], WIDTH, 0, 32).sample(np.random.default_rng(0)), WIDTH)
+        == 32
+    )
+
+
+def test_a_range_above_the_largest_is_refused():
+    largest = count_params(SPACES["default"].largest(), WIDTH)
+    with pytest.raises(InputError, match=f"the nearest below {largest:,}; widen the range"):
+        BudgetSampler(SPACES["default"], WIDTH, largest + 1, largest + 10**9)
+    rng = np.random.default_rng(0)
+    assert (
+        BudgetSampler(SPACES["default"], WIDTH, largest, largest + 10**9).sample(rng)
+        == SPACES["default"].largest()
+    )
+
+
+def test_a_range_between_two_reachable_counts_is_refused():
+    space = SearchSpace("gap", 1, (("lora_rank", KindChoices((1, 8))),))  # 128 or 1,024
+    with pytest.raises(
+        InputError, match=r"has 129 to 1,000 parameters at width 32: .*the nearest below 128;"
+    ):
+        BudgetSampler(space, WIDTH, 129, 1000)
+    rng = np.random.default_rng(0)
+    for low, high, only in ((1, 1000, 128), (129, 1024, 1024)):
+        sampler = BudgetSampler(space, WIDTH, low, high)
+        assert {count_params(sampler.sample(rng), WIDTH) for _ in range(50)} == {only}
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1, 5), (6, 5)])
+def test_an_impossible_range_is_refused(low, high):
+    with pytest.raises(InputError, match=f"the range of parameters is {low} to {high}"):
+        BudgetSampler(SPACES["default"], WIDTH, low, high)

@@ -1,0 +1,139 @@
+"""Shrunken models of each supported family, with random weights, and networks around them."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import timm
+import torch
+from hypothesis import settings
+from timm.models.vision_transformer import VisionTransformer
+
+from search_spaces import Architecture, SearchSpace, load_space
+from supernet import Backbone, Preprocessing, Subnet, Supernet, random_backbone
+
+WIDTH, DEPTH, CLASSES = 32, 4, 5
+SHRUNKEN = {"img_size": 32, "patch_size": 8, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": 4}
+FAMILIES = {
+    "plain": ("vit_base_patch16_224", {}),
+    "average pooling": (
+        "vit_base_patch16_224",
+        {"class_token": False, "global_pool": "avg", "fc_norm": True},
+    ),
+    "normalised queries": ("vit_base_patch16_224", {"qk_norm": True, "qkv_bias": False}),
+    "normalised attention": ("vit_base_patch16_224", {"scale_attn_norm": True, "scale_mlp_norm": True}),
+    "DINOv2": ("vit_small_patch14_dinov2", {}),
+    "DINOv2 with registers": ("vit_small_patch14_reg4_dinov2", {}),
+    "DeiT": ("deit_small_patch16_224", {}),
+    "DeiT-3": ("deit3_small_patch16_224", {}),
+    "distilled DeiT": ("deit_small_distilled_patch16_224", {}),
+    "CLIP": ("vit_base_patch16_clip_224", {}),
+    "CLIP QuickGELU": ("vit_base_patch16_clip_quickgelu_224", {}),
+    "SigLIP": ("vit_base_patch16_siglip_224", {}),
+}
+
+settings.register_profile("supernet", deadline=None, max_examples=8, derandomize=True, database=None)
+settings.load_profile("supernet")
+
+
+def build(family: str) -> VisionTransformer:
+    name, changes = FAMILIES[family]
+    # a classifier on every family, so that timm's own forward pass ends in logits
+    return timm.create_model(name, pretrained=False, num_classes=CLASSES, **(SHRUNKEN | changes)).eval()
+
+
+@torch.no_grad()
+def randomise(module: torch.nn.Module, seed: int) -> None:
+    """Give every parameter an effect: zero biases, zero up-projections and small layer scales have none."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in module.named_parameters():
+        noise = torch.randn(value.shape, generator=generator)
+        centre = 1.0 if name.endswith("gamma") or ("norm" in name and name.endswith("weight")) else 0.0
+        value.copy_(centre + noise * (0.3 if value.ndim == 1 else 1.5 * value.shape[-1] ** -0.5))
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def vit(request) -> VisionTransformer:
+    """One model of each family with a classifier; never trained."""
+    model = build(request.param)
+    randomise(model, 1)
+    return model
+
+
+@pytest.fixture(scope="session")
+def plain() -> Callable[[], VisionTransformer]:
+    """Makes a fresh plain ViT, always the same."""
+
+    def make() -> VisionTransformer:
+        model = build("plain")
+        randomise(model, 1)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session", params=["default", "noah-vtab"])
+def space(request) -> SearchSpace:
+    return load_space(request.param, DEPTH)
+
+
+@pytest.fixture(scope="session")
+def default_space() -> SearchSpace:
+    return load_space("default", DEPTH)
+
+
+@pytest.fixture(scope="session")
+def randomised() -> Callable[[VisionTransformer, Architecture], Supernet]:
+    """Makes a supernet whose modules and head all have an effect."""
+
+    def make(model: VisionTransformer, capacity: Architecture) -> Supernet:
+        net = Supernet(model, capacity, CLASSES).eval()
+        randomise(net.layers, 2)
+        randomise(net.head, 3)
+        return net
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pixels() -> torch.Tensor:
+    """Normalised images."""
+    return torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="session")
+def toy() -> tuple[torch.Tensor, torch.Tensor]:
+    """40 uint8 images whose class is their colour, with labels."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(40) % CLASSES
+    colours = torch.randint(0, 256, (CLASSES, 3, 1, 1), generator=generator)
+    noise = torch.randint(-20, 21, (40, 3, 32, 32), generator=generator)
+    return (colours[labels] + noise).clamp(0, 255).to(torch.uint8), labels
+
+
+@pytest.fixture(scope="session")
+def preprocessing() -> Preprocessing:
+    return Preprocessing((3, 32, 32), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "bicubic", 0.9, "center")
+
+
+@pytest.fixture(scope="session")
+def micro() -> Backbone:
+    """The shipped architecture with random weights."""
+    return random_backbone("vit_micro_patch8_32", 0)
+
+
+@pytest.fixture(scope="session")
+def subnet(micro: Backbone) -> Subnet:
+    """A subnet with every kind of module and weights that all have an effect."""
+    space = load_space("default", micro.depth)
+    network = Supernet(micro.model, space.sample(np.random.default_rng(0)), 3).eval()
+    randomise(network.layers, 2)
+    randomise(network.head, 3)
+    return Subnet(
+        network=network,
+        backbone=micro,
+        classes=("cat", "dog", "größer"),
+        preprocessing=Preprocessing.of(micro.model),
+        metrics={"accuracy": 0.75, "confusion": [[1, 2], [3, 4]]},
+        training={"seed": 7, "recipe": {"lr": 1e-3}},
+    )
