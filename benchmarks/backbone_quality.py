@@ -4,19 +4,20 @@
 
     python benchmarks/backbone_quality.py --task digits --task FOLDER
 
-The backbone is frozen, and a linear head on its pooled features is trained by `supernet.train`: AdamW, batches
-of 64, 100 epochs, weight decay 1e-4, cosine decay after 10% warm-up, no augmentation. A frozen backbone gives
-the same features in every epoch, so that they are computed once.
+The backbone is frozen, and a linear head on its pooled features is trained by `supernet.train`: AdamW,
+batches of 64, 100 epochs, weight decay 1e-4, cosine decay after 10% warm-up, no augmentation. A frozen
+backbone gives the same features in every epoch, so that they are computed once.
 
 For each task and backbone the learning rate is the one of four that does best on the validation part (ties:
 lower validation loss) after training on the training part with the first seed. Then the head is trained on
-both parts with every seed. The test part is opened once, when the learning rates of both backbones are decided.
-A seed of the pretrained backbone is another head and another order of images, a seed of the control other
-random weights too.
+both parts with every seed. The test part is opened once, when the learning rates of both backbones are
+decided. A seed of the pretrained backbone is another head and another order of images, a seed of the control
+other random weights too.
 
 Prints a table and writes JSON (``--out``); progress is on standard error. The accuracy on held-out images of
-the pretraining is not measured here: it is read from the record that ``examples/pretrain_backbone.py`` leaves in
-the weights file. With the shipped backbone a task of 1,000 training images takes about a minute on two cores.
+the pretraining is not measured here: it is read from the record that ``examples/pretrain_backbone.py`` leaves
+in the weights file. With the shipped backbone a task of 1,000 training images takes about a minute on two
+cores.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -115,21 +117,33 @@ class HeadAlone(Supernet):
         return images
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """On several threads the steps of a head take longer: they are shorter than the threads' coordination."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def train_head(
     backbone: Backbone, num_classes: int, features: Features, recipe: Recipe, seed: int
 ) -> HeadAlone:
     """A head trained by `supernet.train`, as if on the images of the features."""
     network = HeadAlone(backbone, num_classes, seed)
-    train(
-        network,
-        features.values,
-        features.labels,
-        preprocessing=Unchanged.of(backbone.model),
-        chooser=Constant(network.capacity),
-        recipe=recipe,
-        seed=seed,
-        trainable="head",
-    )
+    with one_thread():
+        train(
+            network,
+            features.values,
+            features.labels,
+            preprocessing=Unchanged.of(backbone.model),
+            chooser=Constant(network.capacity),
+            recipe=recipe,
+            seed=seed,
+            trainable="head",
+        )
     return network
 
 
@@ -190,10 +204,7 @@ def measure(
 
 
 def pretraining_record(weights: Path | None, model: nn.Module) -> dict[str, Any] | None:
-    """What the weights file says of the pretraining: its last epoch, and on how many classes of which data.
-
-    None for weights without such a record.
-    """
+    """What the weights file says of the pretraining, or None for weights without such a record."""
     file = weights or getattr(model, "pretrained_cfg", {}).get("file")
     if file is None or Path(file).suffix != ".safetensors":
         return None
@@ -201,10 +212,16 @@ def pretraining_record(weights: Path | None, model: nn.Module) -> dict[str, Any]
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
         last = json.loads(metadata["history"])[-1]
-        classes, recipe = json.loads(metadata["classes"]), json.loads(metadata["recipe"])
-    except (SafetensorError, OSError, KeyError, IndexError, json.JSONDecodeError):
+        recipe = json.loads(metadata["recipe"])
+        return {
+            "data": recipe["data"],
+            "classes": len(json.loads(metadata["classes"])),
+            "epochs": last["epoch"],
+            "held_out": recipe["held_out"],
+            "held_out_accuracy": last["held_out_accuracy"],
+        }
+    except (SafetensorError, OSError, LookupError, TypeError, json.JSONDecodeError):
         return None
-    return {**last, "classes": len(classes), "data": recipe.get("data"), "held_out": recipe.get("held_out")}
 
 
 def machine() -> dict[str, Any]:
@@ -244,10 +261,10 @@ def as_table(report: Mapping[str, Any]) -> Table:
     if record := backbone["pretraining"]:
         table.caption = (
             f"its pretraining: {100 * record['held_out_accuracy']:.1f}% of {record['held_out']} held-out "
-            f"images right, {record['classes']} classes, {record['epoch']} epochs"
+            f"images right, {record['classes']} classes, {record['epochs']} epochs"
         )
     table.add_column("Task")
-    for header in ("Classes", "Train+val", "Test", "Pretrained", "Random weights", "Difference"):
+    for header in ("Classes", "Train+val", "Test", "Pretrained", "Random", "Difference"):
         table.add_column(header, justify="right")
     for task in report["tasks"]:
         counts, pretrained, control = task["counts"], task["pretrained"], task["random"]

@@ -1,6 +1,6 @@
 """Pretrain a small Vision Transformer on a folder or a tar of images, one directory per class.
 
-This is the script that made the backbone shipped with nas-peft::
+This is the script that made the backbone shipped with nas-peft, whose metadata say with which settings::
 
     python examples/pretrain_backbone.py --data tiny_imagenet_32.tar --out vit_micro_patch8_32.safetensors
 

@@ -39,7 +39,10 @@ class Row:
     ) -> list[Training]:
         """One training for each seed."""
         recipe = config.recipe(self.method)
-        return [Training(self.name, self.method, self.architecture, recipe, seed, on) for seed in seeds]
+        probe = config.recipe("linear") if config.probe_first and self.method != "linear" else None
+        return [
+            Training(self.name, self.method, self.architecture, recipe, probe, seed, on) for seed in seeds
+        ]
 
 
 @dataclass

@@ -47,6 +47,9 @@ class SearchConfig(BaseModel):
     retrain: int = Field(3, ge=1, description="best searched subnets to train separately")
     epochs: int = Field(10, ge=1, description="of each separate training")
     lr: float = Field(5e-3, gt=0, description="learning rate of subnets and single methods")
+    probe_first: bool = Field(
+        True, description="start every training from a linear probe's head instead of a random one"
+    )
     linear_epochs: int = Field(100, ge=1, description="of linear probing, on cached features")
     linear_lr: float = Field(1e-2, gt=0, description="learning rate of linear probing")
     full_lr: float = Field(5e-4, gt=0, description="learning rate of full fine-tuning")

@@ -60,7 +60,7 @@ class RayTrainings:
                 records[training.key] = record
                 on_done()
         if missing:
-            self._run_missing(missing, records, on_done)
+            self._run_missing(missing, len(trainings), records, on_done)
         return [records[training.key] for training in trainings]
 
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
@@ -68,10 +68,15 @@ class RayTrainings:
         return load((self._folder.path / "trainings" / f"{training.key}.safetensors").read_bytes())
 
     def _run_missing(
-        self, missing: list[Training], records: dict[str, dict[str, Any]], on_done: Callable[[], None]
+        self,
+        missing: list[Training],
+        of: int,
+        records: dict[str, dict[str, Any]],
+        on_done: Callable[[], None],
     ) -> None:
         ray = self._start()
-        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)) // len(missing))
+        # Sums depend on the number of threads in their last bits, so a resumed run must use as many.
+        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)) // of)
         gpus = 1 if self._device == "cuda" else 0
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_train_in_worker)
         pending = {remote.remote(t, self._shared, cpus, self._device): t for t in missing}

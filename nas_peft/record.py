@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import Any
 import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from nas_peft.candidate import Candidate
 from search_spaces import SearchSpace
 
 SEARCH_STUDY = "search"
+
+_STALE_LOCK_SECONDS = 3  # an append takes milliseconds: an older lock is of a killed process
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,7 @@ class SearchRecord:
 
     A trial's parameters are the sizes by layer (``layer03.lora_rank``), its value is the validation loss with
     inherited weights (minimised), its user attributes are everything else in `Candidate`. A candidate whose
-    loss is not finite is a failed trial. A generation is written as a whole or not at all (a killed run
-    evaluates it again, with the same result).
+    loss is not finite is a failed trial. Trials are written one by one, each as a whole or not at all.
     """
 
     study: optuna.Study
@@ -37,7 +39,9 @@ class SearchRecord:
     def open(cls, journal: Path, space: SearchSpace) -> SearchRecord:
         """Open or create the study in an Optuna journal file (``optuna-dashboard FILE`` shows it)."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = JournalStorage(JournalFileBackend(str(journal)))
+        _cut_half_line(journal)
+        lock = JournalFileOpenLock(str(journal), grace_period=_STALE_LOCK_SECONDS)
+        storage = JournalStorage(JournalFileBackend(str(journal), lock))
         study = optuna.create_study(
             study_name=SEARCH_STUDY, storage=storage, direction="minimize", load_if_exists=True
         )
@@ -80,6 +84,12 @@ class SearchRecord:
                 "architecture": candidate.architecture.describe(),
             },
         )
+
+
+def _cut_half_line(journal: Path) -> None:
+    """Remove what a kill or a full disk left of an entry; Optuna reads no journal that goes on after it."""
+    if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
+        os.truncate(journal, written.rfind(b"\n") + 1)
 
 
 def _loss(trial: FrozenTrial) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -44,7 +45,7 @@ class RunFolder:
             raise InputError(f"the run folder '{path}' is a file; give another --out")
         file = path / "config.yaml"
         if file.exists():
-            recorded, asked = yaml.safe_load(file.read_text()), config.to_dict()
+            recorded, asked = _recorded(file), config.to_dict()
             differing = [k for k in asked if recorded.get(k) != asked[k]] + [
                 k for k in recorded if k not in asked
             ]
@@ -54,12 +55,13 @@ class RunFolder:
                     f"the run folder '{path}' holds a run of another configuration: {what}; "
                     "give another --out, or the same options to go on"
                 )
-        elif path.exists() and any(path.iterdir()):
+        elif path.exists() and any(p.name != f"{file.name}.partial" for p in path.iterdir()):
             raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
-        for sub in ("stages", "trainings"):
-            (path / sub).mkdir(parents=True, exist_ok=True)
-        if not file.exists():
+        path.mkdir(parents=True, exist_ok=True)
+        if not file.exists():  # first of all: a folder without it is not taken up again
             write_atomically(file, config.to_yaml().encode())
+        for sub in ("stages", "trainings"):
+            (path / sub).mkdir(exist_ok=True)
         return cls(path)
 
     @property
@@ -85,6 +87,15 @@ class RunFolder:
         """Mark a stage as finished."""
         write_json(self.path / "stages" / f"{name}.json", content)
 
+    def discard(self) -> None:
+        """Remove a run that failed before its first result, so that mended options can use its folder."""
+        for name in ("stages", "trainings"):
+            shutil.rmtree(self.path / name)
+        for name in ("config.yaml", "supernet.state.pt"):
+            (self.path / name).unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def freeze(self, decision: dict[str, Any]) -> dict[str, Any]:
         """Record what is decided before the test part is read; what was recorded.
 
@@ -101,6 +112,16 @@ class RunFolder:
                 f"the test part of '{self.path}' was opened at {recorded['opened_at']} for another decision"
             )
         return recorded
+
+
+def _recorded(file: Path) -> dict[str, Any]:
+    try:
+        recorded = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        recorded = None
+    if not isinstance(recorded, dict):
+        raise InputError(f"'{file}' is not the configuration of a run; give another --out")
+    return recorded
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from search_spaces import (
     Budget,
     BudgetSampler,
     InputError,
+    ReachableCounts,
     SearchSpace,
     count_params,
     head_params,
@@ -104,6 +105,10 @@ class RunInputs:
 
 
 def sampler_around(space: SearchSpace, width: int, limit: int) -> BudgetSampler:
-    """Draws architectures from `SMALLEST_SHARE` of ``limit`` parameters (at most the largest's) up to it."""
-    high = min(limit, count_params(space.largest(), width))
+    """Draws architectures from `SMALLEST_SHARE` of what ``limit`` parameters can hold, up to it.
+
+    What they can hold may be far less than the limit, where sizes are few or far apart.
+    """
+    limit = min(limit, count_params(space.largest(), width))
+    high = ReachableCounts(space, width, limit).at_most(limit) or limit
     return BudgetSampler(space, width, int(SMALLEST_SHARE * high), high)

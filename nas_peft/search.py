@@ -48,7 +48,11 @@ def search(
         inputs.require_unchanged(recorded)
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())
-    supernet, supernet_stage = train_supernet(inputs, folder, bars, device)
+    try:
+        supernet, supernet_stage = train_supernet(inputs, folder, bars, device)
+    except InputError:
+        folder.discard()
+        raise
     candidates, search_stage = evolve(inputs, supernet, folder, bars)
     stages = {"supernet": supernet_stage, "search": search_stage}
     return Comparison(inputs, folder, bars, device).run(candidates, stages)

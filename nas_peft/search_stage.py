@@ -20,8 +20,8 @@ def evolve(
 ) -> tuple[list[Candidate], dict[str, Any]]:
     """All evaluated candidates, and the stage's record.
 
-    A generation is in the Optuna record as a whole or not at all; the search goes on after the last one, with
-    the proposals that it would have made without the stop.
+    Each generation is proposed from the ones before it, so a search that was stopped makes the proposals that
+    it would have made without the stop, and evaluates those that are not in the Optuna record.
     """
     config, space = inputs.config, inputs.space
     record = SearchRecord.open(folder.journal, space)
@@ -49,12 +49,17 @@ def evolve(
             done += 1
             advance(done, total)
 
-        for generation in range(max((c.generation for c in history), default=-1) + 1, config.generations):
-            proposals = evolution.propose(generation, history)
+        for generation in range(config.generations):
+            earlier = [c for c in history if c.generation < generation]
+            proposals = evolution.propose(generation, earlier)
             if not proposals:
                 break  # every architecture within the budget has been evaluated
+            recorded = sum(c.generation == generation for c in history)
             evaluated = evaluator.evaluate(
-                proposals, generation=generation, first_number=len(history), on_candidate=count
+                proposals[recorded:],
+                generation=generation,
+                first_number=len(history),
+                on_candidate=count,
             )
             record.add_generation(evaluated)
             history += evaluated

@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.trainings import probe_head
 from search_spaces.streams import stream_seed
 from supernet import OnePerImage, Supernet, train, write_atomically
 
@@ -36,6 +37,9 @@ def train_supernet(
             supernet.load_module_tensors(load(weights.read_bytes()))
             advance(config.supernet_epochs, config.supernet_epochs)
             return supernet.eval(), stage
+        if config.probe_first:
+            probe = config.recipe("linear")
+            probe_head(supernet, inputs.dataset.train, inputs.preprocessing, probe, config.seed)
         curve = train(
             supernet,
             inputs.dataset.train.images,

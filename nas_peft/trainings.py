@@ -34,13 +34,15 @@ TRAINABLE: dict[Method, Trainable] = {"subnet": "modules", "linear": "head", "fu
 class Training:
     """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
 
-    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model.
+    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``probe`` the
+    head is first trained alone by that recipe (LP-FT, arXiv 2202.10054).
     """
 
     name: str
     method: Method
     architecture: Architecture
     recipe: Recipe
+    probe: Recipe | None
     seed: int
     on: Literal["train", "train_val"]
 
@@ -56,6 +58,7 @@ class Training:
             "method": self.method,
             "architecture": self.architecture.to_dict(),
             "recipe": self.recipe.to_dict(),
+            "probe": self.probe.to_dict() if self.probe else None,
             "seed": self.seed,
             "on": self.on,
         }
@@ -84,6 +87,8 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     seed = stream_seed(training.seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
+    if training.probe:
+        probe_head(network, part, inputs.preprocessing, training.probe, training.seed)
     curve = train(
         network,
         part.images,
@@ -100,6 +105,26 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
         record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
         return record, b""
     return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
+
+
+def probe_head(
+    network: Supernet, part: Part, preprocessing: Preprocessing, recipe: Recipe, seed: int
+) -> None:
+    """Train the head alone on the pretrained features: linear probing.
+
+    Where it comes before another training (Kumar et al., arXiv 2202.10054), the modules do not have to make
+    up for a random head, whose first gradients distort the features; short trainings gain most.
+    """
+    train(
+        network,
+        part.images,
+        part.labels,
+        preprocessing=preprocessing,
+        chooser=Constant(Architecture.empty(network.capacity.depth)),
+        recipe=recipe,
+        seed=seed,
+        trainable="head",
+    )
 
 
 def trained_network(

@@ -25,8 +25,12 @@ def predict(
         import json
 
         from nas_peft.data.decoding import read_image
+        from search_spaces import InputError
         from supernet import load_subnet
 
+        for path in images:
+            if not path.is_file():
+                raise InputError(f"no image at '{path}'; give image files")
         opened = [read_image(path, str(path)) for path in images]
         subnet = load_subnet(file, backbone_weights=backbone_weights)
         for path, probabilities in zip(images, subnet.probabilities(opened), strict=True):

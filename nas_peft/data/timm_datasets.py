@@ -213,7 +213,7 @@ def _hugging_face_columns(spec: str, name: str, root: Path | None) -> dict[str, 
 
 def _check_shards(spec: str, root: Path | None) -> None:
     if root is None:
-        raise InputError(f"data set '{spec}' needs the folder of its shards: give it with --root")
+        raise InputError(f"data set '{spec}' needs the folder of its shards: give it with --data-root")
     if not any((root / name).is_file() for name in _SHARD_LISTS):
         raise InputError(
             f"data set '{spec}' has no {_SHARD_LISTS[0]} in '{root}'; write one that names the splits and "

@@ -32,8 +32,17 @@ FAMILIES = {
     "SigLIP": ("vit_base_patch16_siglip_224", {}),
 }
 
-settings.register_profile("supernet", deadline=None, max_examples=8, derandomize=True, database=None)
+settings.register_profile("supernet", deadline=None, max_examples=6, derandomize=True, database=None)
 settings.load_profile("supernet")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread():
+    """These models are so small that threads would only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def build(family: str) -> VisionTransformer:
@@ -93,6 +102,12 @@ def randomised() -> Callable[[VisionTransformer, Architecture], Supernet]:
         return net
 
     return make
+
+
+@pytest.fixture(scope="session")
+def net(vit: VisionTransformer, space: SearchSpace, randomised) -> Supernet:
+    """The supernet of a whole space around one model of each family; never trained."""
+    return randomised(vit, space.largest())
 
 
 @pytest.fixture(scope="session")

@@ -58,8 +58,8 @@ def close(a, b):
 
 
 @torch.no_grad()
-def test_the_empty_architecture_is_timms_own_forward(vit, space, randomised, pixels):
-    net = randomised(vit, space.largest())
+def test_the_empty_architecture_is_timms_own_forward(vit, default_space, randomised, pixels):
+    net = randomised(vit, default_space.largest())
     net.head.load_state_dict(vit.head.state_dict())
     own = copy.deepcopy(vit)
     if hasattr(own, "head_dist"):  # two heads, averaged: ours reads the average of their inputs
@@ -84,16 +84,14 @@ def test_step_0_without_prompts_is_the_pretrained_function(vit, space, pixels, s
 
 @torch.no_grad()
 @given(seed=SEEDS)
-def test_prompts_as_keys_and_values_are_concatenated_tokens(vit, space, randomised, pixels, seed):
-    net = randomised(vit, space.largest())
+def test_prompts_as_keys_and_values_are_concatenated_tokens(net, space, pixels, seed):
     a = space.sample(np.random.default_rng(seed))
     close(net(pixels, a), reference(net, pixels, a))
 
 
 @torch.no_grad()
 @given(seed=SEEDS)
-def test_one_architecture_per_image_is_each_image_alone(vit, space, randomised, pixels, seed):
-    net = randomised(vit, space.largest())
+def test_one_architecture_per_image_is_each_image_alone(net, space, pixels, seed):
     rng = np.random.default_rng(seed)
     many = [space.sample(rng) for _ in pixels]
     alone = torch.cat([net(x[None], a) for x, a in zip(pixels, many, strict=True)])
@@ -103,8 +101,7 @@ def test_one_architecture_per_image_is_each_image_alone(vit, space, randomised, 
 
 @torch.no_grad()
 @given(seed=SEEDS)
-def test_slicing_is_masking(vit, space, randomised, pixels, seed):
-    net = randomised(vit, space.largest())
+def test_slicing_is_masking(net, space, pixels, seed):
     a = space.sample(np.random.default_rng(seed))
     close(net(pixels, a), net(pixels, [a] * len(pixels)))
 

@@ -54,8 +54,7 @@ def check_gradients(grads, largest, expected):
 
 @given(seed=SEEDS)
 @settings(max_examples=4)
-def test_counted_parameters_are_tensors_are_gradients(vit, space, randomised, pixels, seed):
-    net = randomised(vit, space.largest())
+def test_counted_parameters_are_tensors_are_gradients(net, space, pixels, seed):
     a = space.sample(np.random.default_rng(seed))
     expected = count_params(a, 32) + head_params(32, 5)
     assert sum(t.numel() for t in net.module_tensors(a).values()) == expected
@@ -112,8 +111,7 @@ def test_train_leaves_the_backbone_in_evaluation_mode(plain):
 @torch.no_grad()
 @given(seed=SEEDS)
 @settings(max_examples=4)
-def test_an_extracted_subnet_is_the_same_function(vit, space, randomised, pixels, seed):
-    net = randomised(vit, space.largest())
+def test_an_extracted_subnet_is_the_same_function(net, space, pixels, seed):
     a = space.sample(np.random.default_rng(seed))
     extracted = net.extract(a)
     assert extracted.capacity == a
@@ -136,18 +134,19 @@ def test_extraction_copies(plain, default_space, randomised, pixels):
 @torch.no_grad()
 @given(seed=SEEDS)
 @settings(max_examples=4)
-def test_merged_lora_is_unmerged_lora(vit, space, randomised, pixels, seed):
-    digest = weights_digest(vit)
-    net = randomised(vit, space.largest()).extract(space.sample(np.random.default_rng(seed)))
-    merged = net.merge_lora()
+def test_merged_lora_is_unmerged_lora(net, space, pixels, seed):
+    digest = weights_digest(net.backbone)
+    subnet = net.extract(space.sample(np.random.default_rng(seed)))
+    merged = subnet.merge_lora()
     assert "lora_rank" not in merged.capacity.kinds
-    close(merged(pixels), net(pixels))
-    assert weights_digest(vit) == digest
+    close(merged(pixels), subnet(pixels))
+    assert weights_digest(net.backbone) == digest
 
 
 def test_same_seed_same_weights_and_global_state_untouched(plain, default_space):
+    vit = plain()
     before = torch.get_rng_state()
-    first, same, other = (Supernet(plain(), default_space.largest(), 5, seed=s) for s in (3, 3, 4))
+    first, same, other = (Supernet(vit, default_space.largest(), 5, seed=s) for s in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), before)
     digests = [(weights_digest(n.layers), weights_digest(n.head)) for n in (first, same, other)]
     assert digests[0] == digests[1]

@@ -348,7 +348,7 @@ def test_a_stream_that_breaks_says_where(stand_in, to_tensor, monkeypatch):
 
 def test_web_data_sets_need_their_folder_with_its_list(stand_in, tmp_path, to_tensor):
     stand_in({"train": rows(3)})
-    with pytest.raises(InputError, match="needs the folder of its shards: give it with --root"):
+    with pytest.raises(InputError, match="needs the folder of its shards: give it with --data-root"):
         list_timm_dataset("wds/insects", None, to_tensor)
     with pytest.raises(InputError, match=r"has no _info.json in '"):
         list_timm_dataset("wds/insects", tmp_path, to_tensor)

@@ -1,0 +1,89 @@
+"""The tool's parts by hand: data, backbone, supernet, search, retraining, checkpoint.
+
+``nas-peft search`` does this with progress, a record, resumption, Ray, baselines and a test; here are the
+bare calls, for experiments of your own::
+
+    python examples/six_calls.py --dataset digits --out subnet.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from nas_peft.candidate import Candidate
+from nas_peft.data import load_dataset
+from nas_peft.evolution import Evolution
+from nas_peft.inherited import InheritedEvaluator
+from search_spaces import BudgetSampler, count_params, load_space
+from supernet import (
+    Constant,
+    OnePerImage,
+    Preprocessing,
+    Recipe,
+    Subnet,
+    Supernet,
+    create_backbone,
+    evaluate,
+    save_subnet,
+    train,
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--backbone", default="vit_micro_patch8_32")
+    parser.add_argument("--budget", type=int, default=12_000, help="parameters, head not counted")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--generations", type=int, default=4)
+    parser.add_argument("--population", type=int, default=16)
+    parser.add_argument("--out", type=Path, default=Path("subnet.safetensors"))
+    args = parser.parse_args()
+    recipe = Recipe(args.epochs, lr=5e-3)
+
+    # 1, 2: a frozen backbone, and the data as it wants them
+    backbone = create_backbone(args.backbone)
+    preprocessing = Preprocessing.of(backbone.model)
+    data = load_dataset(args.dataset, to_tensor=preprocessing.to_tensor)
+
+    # 3: one set of weights for every architecture, trained on those around the budget
+    space = load_space("default", backbone.depth)
+    sampler = BudgetSampler(space, backbone.width, args.budget // 2, args.budget)
+    supernet = Supernet(backbone.model, space.largest(), len(data.classes), seed=1)
+    chooser = OnePerImage(sampler.sample, space.largest().kinds)
+    train(supernet, data.train.images, data.train.labels, preprocessing=preprocessing, chooser=chooser,
+          recipe=recipe, seed=2)  # fmt: skip
+
+    # 4: evolution on the weights that candidates inherit
+    evolution = Evolution(
+        space=space,
+        fits=lambda a: count_params(a, backbone.width) <= args.budget,
+        sampler=sampler,
+        references=[a for kind, _ in space.kinds for a in space.uniform_architectures(kind)],
+        population=args.population,
+        parents=4,
+        mutation_probability=0.1,
+        seed=3,
+    )
+    evaluator = InheritedEvaluator(supernet, data.val, preprocessing)
+    history: list[Candidate] = []
+    for generation in range(args.generations):
+        proposals = evolution.propose(generation, history)
+        history += evaluator.evaluate(proposals, generation=generation, first_number=len(history))
+    best = min(history, key=Candidate.rank_key)
+
+    # 5: the winner alone, from scratch
+    network = Supernet(backbone.model, best.architecture, len(data.classes), seed=4)
+    train(network, data.train.images, data.train.labels, preprocessing=preprocessing,
+          chooser=Constant(best.architecture), recipe=recipe, seed=5)  # fmt: skip
+    result = evaluate(network, data.val.images, data.val.labels, preprocessing=preprocessing)
+    print(f"{best.architecture.describe()}: validation accuracy {result.accuracy:.1%}")
+
+    # 6: a file that turns the backbone into a model for this data set
+    metrics = {"val_accuracy": result.accuracy}
+    save_subnet(Subnet(network, backbone, data.classes, preprocessing, metrics, recipe.to_dict()), args.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A small real data set and one whole run on it, which several tests read."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas_peft.candidate import Candidate, Proposal
+from nas_peft.config import SearchConfig
+from nas_peft.progress import StageBars
+from nas_peft.results import SearchResult
+from nas_peft.run_inputs import RunInputs
+from nas_peft.search import search
+from search_spaces import count_params
+from supernet import Backbone, create_backbone
+
+STRIPES = {"across": (0, 1), "down": (1, 0), "slanting": (1, 1)}
+IMAGES_PER_CLASS = 24
+
+
+def _striped(direction: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+    """Noisy stripes of two random colours; only their direction tells the class."""
+    rows, columns = np.mgrid[:32, :32]
+    phase = (direction[0] * columns + direction[1] * rows) / rng.uniform(3, 6) + rng.uniform(0, 2 * np.pi)
+    wave = (np.sin(phase) + 1)[..., None] / 2
+    first, second = rng.uniform(0, 255, (2, 3))
+    pixels = first * wave + second * (1 - wave) + rng.normal(0, 60, (32, 32, 3))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.fixture(scope="session")
+def write_striped_images() -> Callable[[Path], Path]:
+    """Writes class folders of 24 striped images each; always the same."""
+
+    def write(folder: Path) -> Path:
+        rng = np.random.default_rng(0)
+        for name, direction in STRIPES.items():
+            (folder / name).mkdir(parents=True)
+            for index in range(IMAGES_PER_CLASS):
+                _striped(direction, rng).save(folder / name / f"{index:02}.png")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory, write_striped_images: Callable[[Path], Path]) -> Path:
+    """Three classes of striped images; tests don't change it."""
+    return write_striped_images(tmp_path_factory.mktemp("data") / "stripes")
+
+
+@pytest.fixture(scope="session")
+def tiny_values(image_folder: Path) -> dict[str, Any]:
+    """A configuration of a few seconds: two generations of six candidates, short trainings."""
+    return {
+        "dataset": str(image_folder),
+        "batch_size": 16,
+        "supernet_epochs": 2,
+        "generations": 2,
+        "population": 6,
+        "parents": 3,
+        "retrain": 1,
+        "epochs": 1,
+        "linear_epochs": 2,
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tiny_values: dict[str, Any]) -> SearchConfig:
+    return SearchConfig.of(**tiny_values)
+
+
+@pytest.fixture(scope="session")
+def backbone() -> Backbone:
+    """The shipped one; tests don't change it."""
+    return create_backbone("vit_micro_patch8_32")
+
+
+@pytest.fixture(scope="session")
+def tiny_inputs(tiny_config: SearchConfig) -> RunInputs:
+    """The loaded inputs of the tiny configuration, with the test part sealed."""
+    return RunInputs.load(tiny_config, StageBars(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_config: SearchConfig, tmp_path_factory) -> SearchResult:
+    """A whole undisturbed run of the tiny configuration, which started a Ray of its own and stopped it."""
+    import ray
+
+    assert not ray.is_initialized()
+    result = search(tiny_config, tmp_path_factory.mktemp("runs") / "undisturbed", device="cpu")
+    assert not ray.is_initialized()
+    return result
+
+
+@pytest.fixture(scope="session")
+def running_ray(finished_run: SearchResult) -> Iterator[None]:
+    """A Ray that the caller has started, as a user with a cluster has."""
+    import ray
+
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def as_candidates() -> Callable[..., list[Candidate]]:
+    """Evaluates proposals by a made-up loss: how far the parameters are from a number, with many ties."""
+
+    def evaluate(proposals: Sequence[Proposal], generation: int, first_number: int) -> list[Candidate]:
+        candidates = []
+        for number, proposal in enumerate(proposals, first_number):
+            params = count_params(proposal.architecture, 8)
+            loss = abs(params - 200) // 50 / 7
+            candidates.append(Candidate(number, generation, proposal, params, loss, 0.1, 1 / (1 + loss), 30))
+        return candidates
+
+    return evaluate

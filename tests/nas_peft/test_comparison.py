@@ -1,0 +1,97 @@
+"""The comparison: rows, their trainings, and the choice, which validation alone decides."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
+from nas_peft.config import SearchConfig
+from search_spaces import Architecture
+
+DEPTH = 4
+LORA = Architecture.uniform(DEPTH, "lora_rank", 2)
+MIXED = Architecture.of(DEPTH, {"lora_rank": [2, 0, 0, 0], "prompt_tokens": [0, 0, 4, 4]})
+FIRST = Row("candidate-3", "searched", "subnet", MIXED)
+SECOND = Row("candidate-9", "searched", "subnet", Architecture.uniform(DEPTH, "adapter_dim", 1))
+SINGLE = Row("lora_rank-2", "single", "subnet", LORA)
+LINEAR, FULL = baseline_rows(DEPTH)
+
+
+def record(accuracy: float, loss: float) -> dict[str, Any]:
+    return {"seed": 0, "val": {"accuracy": accuracy, "loss": loss}, "test": {"accuracy": 1.0}}
+
+
+def test_labels():
+    assert [row.label for row in (FIRST, SINGLE, LINEAR, FULL)] == [
+        "searched subnet",
+        "LoRA alone",
+        "linear probing",
+        "full fine-tuning",
+    ]
+
+
+def test_baselines_have_no_modules():
+    assert (LINEAR.architecture, FULL.architecture) == (Architecture.empty(DEPTH),) * 2
+    assert (LINEAR.method, FULL.method) == ("linear", "full")
+
+
+@pytest.mark.parametrize("row", [FIRST, SINGLE, LINEAR, FULL])
+def test_one_training_for_each_seed_by_the_recipe_of_the_method(row: Row):
+    config = SearchConfig.of(dataset="digits", epochs=3, linear_epochs=7)
+    trainings = row.trainings(config, [4, 5], "train_val")
+    assert [t.seed for t in trainings] == [4, 5]
+    assert {t.on for t in trainings} == {"train_val"}
+    assert {t.recipe for t in trainings} == {config.recipe(row.method)}
+    assert len({t.key for t in [*trainings, *row.trainings(config, [4, 5], "train")]}) == 4
+
+
+def test_all_but_linear_probing_start_from_a_probe_where_asked():
+    rows = [FIRST, SINGLE, LINEAR, FULL]
+    on, off = (SearchConfig.of(dataset="digits", probe_first=value) for value in (True, False))
+    probes = [row.trainings(on, [0], "train")[0].probe for row in rows]
+    assert probes == [on.recipe("linear"), on.recipe("linear"), None, on.recipe("linear")]
+    assert all(row.trainings(off, [0], "train")[0].probe is None for row in rows)
+
+
+def test_scores_have_no_test():
+    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss"]
+    scores = Scores.of([record(0.5, 1.0), record(0.75, 0.5)])
+    assert scores == Scores([0.5, 0.75], [1.0, 0.5])
+
+
+def test_accuracy_decides_then_loss():
+    better = Scores([0.9, 0.7], [1.0, 1.0])
+    assert better.rank_key() < Scores([0.8, 0.79], [0.1, 0.1]).rank_key()
+    assert better.rank_key() > Scores([0.8, 0.8], [0.9, 1.0]).rank_key()
+
+
+def test_the_mean_over_seeds_decides():
+    scores = {FIRST: Scores([0.9, 0.5], [1.0, 1.0]), SECOND: Scores([0.71, 0.71], [1.0, 1.0])}
+    assert choose(scores) is best_searched(scores) is SECOND
+
+
+def test_a_single_method_that_is_better_is_chosen_and_a_baseline_never():
+    scores = {
+        FIRST: Scores([0.8], [1.0]),
+        SECOND: Scores([0.7], [0.1]),
+        SINGLE: Scores([0.9], [1.0]),
+        LINEAR: Scores([0.95], [0.1]),
+        FULL: Scores([1.0], [0.0]),
+    }
+    assert choose(scores) is SINGLE
+    assert best_searched(scores) is FIRST
+
+
+def test_ties_go_to_the_lower_loss_then_to_the_first_row():
+    scores = {FIRST: Scores([0.8], [1.0]), SINGLE: Scores([0.8], [0.9])}
+    assert choose(scores) is SINGLE
+    tied = {FIRST: Scores([0.8], [1.0]), SINGLE: Scores([0.8], [1.0])}
+    assert choose(tied) is FIRST
+    assert choose(dict(reversed(tied.items()))) is SINGLE
+
+
+def test_nothing_searched():
+    scores = {SINGLE: Scores([0.8], [1.0]), LINEAR: Scores([0.9], [1.0])}
+    assert best_searched(scores) is None
+    assert choose(scores) is SINGLE

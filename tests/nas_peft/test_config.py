@@ -1,0 +1,122 @@
+"""The configuration: what is wrong with it is said, and every field is an option of the command line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from nas_peft.cli.app import app
+from nas_peft.config import SearchConfig
+from search_spaces import InputError
+from supernet import DEFAULT_BACKBONE
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("epochs", 0, "greater than or equal to 1"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("shots", 0, "greater than or equal to 1"),
+        ("population", 1, "greater than or equal to 2"),
+        ("lr", 0.0, "greater than 0"),
+        ("weight_decay", -1e-4, "greater than or equal to 0"),
+        ("mutation_probability", 1.5, "less than or equal to 1"),
+        ("generations", "many", "valid integer"),
+        ("count_head", "perhaps", "valid boolean"),
+        ("supernet_lr", float("nan"), "greater than 0"),
+        ("epoch", 3, "extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, value: Any, allowed: str):
+    pattern = f"^{field} is {re.escape(repr(value))}: .*{re.escape(allowed)}"
+    with pytest.raises(InputError, match=pattern) as caught:
+        SearchConfig.of(**{"dataset": "digits", field: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_data_set_has_no_default():
+    with pytest.raises(InputError, match=r"^dataset is .*: field required$"):
+        SearchConfig.of(seed=1)
+
+
+def test_a_configuration_is_frozen():
+    config = SearchConfig.of(dataset="digits")
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1
+
+
+def test_the_default_backbone_is_the_shipped_one():
+    assert SearchConfig.of(dataset="digits").backbone == DEFAULT_BACKBONE
+
+
+@pytest.mark.parametrize(
+    ("method", "epochs", "lr"),
+    [("supernet", 3, 0.1), ("subnet", 4, 0.2), ("linear", 5, 0.3), ("full", 4, 0.4)],
+)
+def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
+    config = SearchConfig.of(
+        dataset="digits",
+        supernet_epochs=3,
+        supernet_lr=0.1,
+        epochs=4,
+        lr=0.2,
+        linear_epochs=5,
+        linear_lr=0.3,
+        full_lr=0.4,
+        batch_size=7,
+        weight_decay=0.5,
+    )
+    recipe = config.recipe(method)
+    assert (recipe.epochs, recipe.lr) == (epochs, lr)
+    assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
+
+
+def test_an_unknown_method_has_none():
+    with pytest.raises(KeyError):
+        SearchConfig.of(dataset="digits").recipe("prompt")
+
+
+def test_yaml_round_trip():
+    config = SearchConfig.of(
+        dataset="torch/cifar100",
+        data_root=Path("some/where"),
+        shots=16,
+        backbone_weights=Path("vit.safetensors"),
+        budget="0.4M",
+        count_head=True,
+        lr=1e-3,
+    )
+    read = yaml.safe_load(config.to_yaml())
+    assert SearchConfig.of(**read) == config
+    assert read == config.to_dict()
+    assert list(read) == list(SearchConfig.model_fields)  # in the order of the fields, readable
+
+
+def options() -> dict[str, Any]:
+    command = typer.main.get_command(app)
+    return {param.name: param for param in command.commands["search"].params}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("field", SearchConfig.model_fields)
+def test_every_field_is_an_option_with_its_description_and_default(field: str):
+    option = options()[field]
+    declared = SearchConfig.model_fields[field]
+    assert f"--{field.replace('_', '-')}" in option.opts
+    assert declared.description
+    assert option.help == declared.description
+    assert option.required == declared.is_required()
+    if not option.required:
+        assert option.default == declared.default
+    if declared.annotation is bool:
+        assert f"--no-{field.replace('_', '-')}" in option.secondary_opts
+
+
+def test_the_command_has_few_options_beyond_the_fields():
+    assert set(options()) - set(SearchConfig.model_fields) == {"out", "device", "debug"}
+
+
+def test_every_description_is_one_line():
+    assert all("\n" not in str(f.description) for f in SearchConfig.model_fields.values())

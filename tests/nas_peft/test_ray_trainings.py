@@ -1,0 +1,131 @@
+"""Trainings on Ray: what they give, what is kept, and what a failing one leaves."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas_peft.comparison import Row, baseline_rows
+from nas_peft.config import SearchConfig
+from nas_peft.ray_trainings import RayTrainings
+from nas_peft.results import SearchResult
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs
+from nas_peft.trainings import Training, TrainingInputs, run_training
+from search_spaces import Architecture
+from supernet import NonFiniteLoss
+
+ROWS = [
+    Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
+    *baseline_rows(8),
+]
+
+
+@pytest.fixture(scope="module")
+def shared(tiny_inputs: RunInputs) -> TrainingInputs:
+    data = tiny_inputs.dataset
+    return TrainingInputs(tiny_inputs.backbone, tiny_inputs.preprocessing, 3, data.train, data.val)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_config: SearchConfig) -> RunFolder:
+    return RunFolder.open(tmp_path / "run", tiny_config)
+
+
+def run(
+    folder: RunFolder, shared: TrainingInputs, trainings: Sequence[Training]
+) -> tuple[list[dict[str, Any]], int]:
+    """The records, and how often the caller was told of one."""
+    ticks: list[int] = []
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        records = runner.run(trainings, lambda: ticks.append(1))
+    return [without_seconds(r) for r in records], len(ticks)
+
+
+def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {"curve": {k: v for k, v in record["curve"].items() if k != "seconds"}}
+
+
+def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
+    return [t for row in ROWS for t in row.trainings(config, [0, 1], on)]
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_records_come_in_order_and_stay_in_the_folder(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    import ray
+
+    trainings = all_trainings(tiny_config)
+    records, ticks = run(folder, shared, trainings)
+    assert [(r["name"], r["seed"]) for r in records] == [(t.name, t.seed) for t in trainings]
+    assert ticks == 6
+    files = sorted(p.name for p in (folder.path / "trainings").iterdir())
+    assert files == sorted(f"{t.key}.json" for t in trainings)
+    assert ray.is_initialized()  # it was the caller's
+
+
+def test_what_is_in_the_folder_is_not_trained_again(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    finished_run: SearchResult,
+):
+    trainings = [t for row in baseline_rows(8) for t in row.trainings(tiny_config, [0], "train_val")]
+    for file in (Path(finished_run.run) / "trainings").iterdir():
+        shutil.copy(file, folder.path / "trainings")
+    before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}
+    unusable = replace(shared, classes=-1)
+    records, ticks = run(folder, unusable, trainings)
+    assert [r["name"] for r in records] == ["linear", "full"]
+    assert ticks == 2
+    assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    trainings = all_trainings(tiny_config)
+    records, _ = run(folder, shared, trainings)
+    (folder.path / "trainings" / f"{trainings[0].key}.json").unlink()
+    again, _ = run(folder, shared, trainings)
+    assert again == records
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_final_model_leaves_its_tensors(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    (training,) = ROWS[0].trainings(tiny_config, [0], "train_val")
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        (record,) = runner.run([training], lambda: None)
+        tensors = runner.tensors(training)
+    assert record["val"] is None
+    assert sum(t.numel() for t in tensors.values()) == 2 * 4 * 128 * 8 + 128 * 3 + 3
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    wild = tiny_config.model_copy(update={"lr": 1e30})
+    with pytest.raises(NonFiniteLoss, match=r"learning rate .*lower learning rate") as caught:
+        run(folder, shared, ROWS[0].trainings(wild, [0], "train"))
+    assert type(caught.value) is NonFiniteLoss
+    assert list((folder.path / "trainings").iterdir()) == []
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_ray_computes_what_a_direct_call_does(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    trainings = [row.trainings(tiny_config, [0], "train")[0] for row in ROWS]
+    records, _ = run(folder, shared, trainings)
+    for training, record in zip(trainings, records, strict=True):
+        direct, _ = run_training(training, shared, "cpu")
+        assert record["val"]["loss"] == pytest.approx(direct["val"]["loss"], rel=1e-4)
+        assert record["curve"]["losses"] == pytest.approx(direct["curve"]["losses"], rel=1e-4)

@@ -1,0 +1,206 @@
+"""Killed and resumed is not killed: one run that is stopped in every stage, beside the undisturbed one."""
+
+import errno
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas_peft.config import SearchConfig
+from nas_peft.progress import Advance, StageBars
+from nas_peft.record import SearchRecord
+from nas_peft.results import SearchResult
+from nas_peft.run_inputs import RunInputs
+from nas_peft.search import search
+from search_spaces import InputError
+
+FULL = Path("/dev/full")
+
+KILLED = """
+import functools, json, os, signal, sys
+from contextlib import contextmanager
+from pathlib import Path
+import nas_peft.supernet_stage
+from nas_peft.config import SearchConfig
+from nas_peft.progress import StageBars
+from nas_peft.search import search
+
+config, out, stage_name, steps = sys.argv[1:]
+
+class KillingBars(StageBars):
+    @contextmanager
+    def stage(self, name):
+        def advance(done, total):
+            if name.startswith(stage_name) and done >= int(steps):
+                os.kill(os.getpid(), signal.SIGKILL)
+        yield advance
+
+# Saves the state after every epoch rather than after 15 seconds, which this training does not take.
+nas_peft.supernet_stage.train = functools.partial(nas_peft.supernet_stage.train, save_every=0.0)
+search(SearchConfig(**json.loads(config)), Path(out), device="cpu", bars=KillingBars(quiet=True))
+print("not killed")
+"""
+
+
+class Stopped(Exception):
+    """Raised in place of a kill."""
+
+
+class StoppingBars(StageBars):
+    """Stops the run in the stage ``name`` when that many steps are done; keeps the names of the stages."""
+
+    def __init__(self, name: str = "", at: int = 0) -> None:
+        super().__init__(quiet=True)
+        self.name = name
+        self.at = at
+        self.steps: dict[str, list[int]] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Advance]:
+        steps = self.steps.setdefault(name, [])
+
+        def advance(done: int, total: int) -> None:
+            steps.append(done)
+            if self.name and name.startswith(self.name) and done >= self.at:
+                raise Stopped
+
+        yield advance
+
+
+def killed_in(stage: str, steps: int, config: SearchConfig, out: Path) -> None:
+    """Run in a process of its own that ends by SIGKILL."""
+    arguments = [json.dumps(config.to_dict()), str(out), stage, str(steps)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+
+
+def stopped_in(stage: str, at: int, config: SearchConfig, out: Path) -> StoppingBars:
+    bars = StoppingBars(stage, at)
+    with pytest.raises(Stopped):
+        search(config, out, device="cpu", bars=bars)
+    return bars
+
+
+def same_part(value: Any) -> Any:
+    """Without what may differ between equal runs: seconds, the time of day, the folder."""
+    if isinstance(value, dict):
+        return {k: same_part(v) for k, v in value.items() if k not in ("seconds", "opened_at", "run")}
+    return [same_part(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: None) -> SearchResult:
+    """The tiny run, stopped in each of its stages; the assertions say how far it was each time."""
+    out = tmp_path_factory.mktemp("runs") / "disturbed"
+
+    killed_in("supernet", 1, tiny_config, out)
+    assert (out / "supernet.state.pt").is_file()
+    assert not (out / "supernet.safetensors").exists()
+
+    killed_in("search", 8, tiny_config, out)
+    assert (out / "supernet.safetensors").is_file()
+    assert not (out / "supernet.state.pt").exists()
+    journal = out / "study.journal"
+    entries = journal.read_bytes().splitlines(keepends=True)
+    assert sum(b'"user_attrs"' in entry for entry in entries) == 6  # the first generation
+    journal.write_bytes(b"".join(entries[:-3]) + entries[-3][:99])  # killed while it was written
+
+    killed_in("retraining", 2, tiny_config, out)
+    assert (out / "stages" / "search.json").is_file()
+    assert 2 <= len(list((out / "trainings").glob("*.train.*.json"))) < 6
+
+    bars = stopped_in("final training", 3, tiny_config, out)
+    assert bars.steps["supernet (epochs)"] == [2]  # read, not trained
+    assert set(bars.steps["search (candidates)"]) == {12}
+    assert 3 <= len(list((out / "trainings").glob("*.train_val.*.json"))) < 6
+
+    bars = stopped_in("test", 2, tiny_config, out)
+    assert bars.steps["final training (models)"][-1] == 6
+    assert (out / "stages" / "test.json").is_file()
+
+    if FULL.exists():
+        (out / "results.json.partial").symlink_to(FULL)
+        with pytest.raises(OSError, match="No space left") as caught:
+            search(tiny_config, out, device="cpu")
+        assert caught.value.errno == errno.ENOSPC
+    assert not (out / "results.json").exists()
+
+    return search(tiny_config, out, device="cpu")
+
+
+def test_the_result_is_that_of_the_undisturbed_run(resumed_run: SearchResult, finished_run: SearchResult):
+    assert same_part(resumed_run.model_dump()) == same_part(finished_run.model_dump())
+
+
+def test_the_candidates_are_those_of_the_undisturbed_run(
+    resumed_run: SearchResult, finished_run: SearchResult, tiny_inputs: RunInputs
+):
+    disturbed, undisturbed = (
+        SearchRecord.open(Path(run.run) / "study.journal", tiny_inputs.space).candidates()
+        for run in (resumed_run, finished_run)
+    )
+    assert disturbed == undisturbed
+    assert len(disturbed) == 12
+
+
+@pytest.mark.parametrize("file", ["supernet.safetensors", "subnet.safetensors", "config.yaml"])
+def test_the_files_are_those_of_the_undisturbed_run(
+    resumed_run: SearchResult, finished_run: SearchResult, file: str
+):
+    assert (Path(resumed_run.run) / file).read_bytes() == (Path(finished_run.run) / file).read_bytes()
+
+
+def test_nothing_half_written_is_left(resumed_run: SearchResult):
+    left = [p.name for p in Path(resumed_run.run).rglob("*") if p.suffix in (".partial", ".lock", ".pt")]
+    assert left == []
+
+
+def test_the_test_part_is_not_opened_for_another_decision(
+    resumed_run: SearchResult, tiny_config: SearchConfig
+):
+    out = Path(resumed_run.run)
+    (out / "results.json").unlink()
+    record = out / "stages" / "test.json"
+    frozen = json.loads(record.read_text())
+    changed = frozen | {"decision": frozen["decision"] | {"exported": "linear"}}
+    try:
+        record.write_text(json.dumps(changed))
+        with pytest.raises(RuntimeError, match=r"was opened at .* for another decision"):
+            search(tiny_config, out, device="cpu")
+        assert not (out / "results.json").exists()
+    finally:
+        record.write_text(json.dumps(frozen))
+        search(tiny_config, out, device="cpu")
+
+
+def test_another_seed_searches_elsewhere(
+    finished_run: SearchResult, tiny_values: dict[str, Any], tiny_inputs: RunInputs, tmp_path
+):
+    stopped_in("retraining", 0, SearchConfig.of(**tiny_values | {"seed": 1}), tmp_path / "run")
+    undisturbed = Path(finished_run.run)
+    supernets = [(run / "supernet.safetensors").read_bytes() for run in (undisturbed, tmp_path / "run")]
+    assert supernets[0] != supernets[1]
+    first, second = (
+        SearchRecord.open(run / "study.journal", tiny_inputs.space).candidates()
+        for run in (undisturbed, tmp_path / "run")
+    )
+    assert {c.loss for c in first}.isdisjoint({c.loss for c in second})
+
+
+def test_data_that_changed_since_the_kill_is_refused(
+    tiny_values: dict[str, Any], write_striped_images: Callable[[Path], Path], tmp_path
+):
+    folder = write_striped_images(tmp_path / "stripes")
+    config = SearchConfig.of(**tiny_values | {"dataset": str(folder)})
+    stopped_in("supernet", 1, config, tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    (folder / "down" / "03.png").unlink()
+    with pytest.raises(InputError, match=r"started with another dataset, fingerprint .* changed since"):
+        search(config, tmp_path / "run", device="cpu")
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before

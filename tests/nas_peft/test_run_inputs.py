@@ -1,0 +1,109 @@
+"""What a run works on: loaded, checked, and recognised when a run is resumed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas_peft.config import SearchConfig
+from nas_peft.progress import StageBars
+from nas_peft.run_inputs import SMALLEST_SHARE, RunInputs, sampler_around
+from search_spaces import Architecture, InputError, KindChoices, SearchSpace, count_params, load_space
+
+QUIET = StageBars(quiet=True)
+
+
+def test_the_single_methods_are_the_largest_uniform_ones_within_the_budget(tiny_inputs: RunInputs):
+    # 0.75% of 1,637,000 parameters is about 12,300: 8 layers of 128 for a prompt, 512 for a rank.
+    singles = tiny_inputs.single_methods()
+    assert singles == {
+        "adapter_dim-4": Architecture.uniform(8, "adapter_dim", 4),
+        "lora_rank-2": Architecture.uniform(8, "lora_rank", 2),
+        "prompt_tokens-8": Architecture.uniform(8, "prompt_tokens", 8),
+    }
+    assert all(tiny_inputs.fits(a) for a in singles.values())
+    assert not any(
+        tiny_inputs.fits(Architecture.uniform(8, kind, 2 * size))
+        for kind, size in (("adapter_dim", 4), ("lora_rank", 2), ("prompt_tokens", 8))
+    )
+
+
+def test_a_kind_that_does_not_fit_has_no_single_method(tiny_values: dict[str, Any]):
+    inputs = RunInputs.load(SearchConfig.of(**tiny_values | {"budget": "1100"}), QUIET)
+    assert list(inputs.single_methods()) == ["prompt_tokens-1"]
+
+
+def test_the_head_counts_where_asked(tiny_values: dict[str, Any], tiny_inputs: RunInputs):
+    counted = RunInputs.load(SearchConfig.of(**tiny_values | {"budget": "2k", "count_head": True}), QUIET)
+    assert counted.head_params == 128 * 3 + 3
+    two_ranks = Architecture.of(8, {"lora_rank": [2, 1] + [0] * 6})  # 1,536
+    assert counted.fits(two_ranks)
+    assert not counted.fits(Architecture.of(8, {"lora_rank": [2, 1] + [0] * 6, "prompt_tokens": [1] * 8}))
+    assert tiny_inputs.fits(Architecture.uniform(8, "lora_rank", 2))
+
+
+def test_unchanged_inputs_are_recognised(tiny_inputs: RunInputs, tiny_config: SearchConfig):
+    recorded = json.loads(json.dumps(tiny_inputs.to_dict(), allow_nan=False))
+    RunInputs.load(tiny_config, QUIET).require_unchanged(recorded)
+
+
+def test_changed_images_are_recognised(
+    tiny_values: dict[str, Any], write_striped_images: Callable[[Path], Path], tmp_path
+):
+    folder = write_striped_images(tmp_path / "stripes")
+    config = SearchConfig.of(**tiny_values | {"dataset": str(folder)})
+    recorded = json.loads(json.dumps(RunInputs.load(config, QUIET).to_dict()))
+    (folder / "down" / "03.png").write_bytes((folder / "down" / "04.png").read_bytes())
+    with pytest.raises(InputError, match=r"started with another fingerprint .*; give another --out"):
+        RunInputs.load(config, QUIET).require_unchanged(recorded)
+
+
+def test_a_changed_space_file_is_recognised(tiny_values: dict[str, Any], tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nkinds: {lora_rank: {sizes: [0, 1, 2]}}\n")
+    config = SearchConfig.of(**tiny_values | {"space": str(file)})
+    recorded = json.loads(json.dumps(RunInputs.load(config, QUIET).to_dict()))
+    file.write_text("name: mine\nkinds: {lora_rank: {sizes: [0, 1, 4]}}\n")
+    with pytest.raises(InputError, match="started with another space"):
+        RunInputs.load(config, QUIET).require_unchanged(recorded)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"backbone": "vit_micro_patch8"}, "unknown backbone .* did you mean 'vit_micro_patch8_32'"),
+        ({"space": "defualt"}, "unknown space 'defualt'; did you mean 'default'"),
+        ({"budget": "lots"}, "the budget is 'lots'"),
+        ({"budget": "100"}, "the smallest subnet of the space 'default' has 128; raise it to at least 128"),
+        ({"budget": "500", "count_head": True}, "128 and the head 387, which counts; .* at least 515"),
+        ({"dataset": "digit"}, "unknown data set 'digit'; did you mean 'digits'"),
+    ],
+)
+def test_whatever_is_wrong_is_said(tiny_values: dict[str, Any], changed: dict[str, Any], message: str):
+    with pytest.raises(InputError, match=message):
+        RunInputs.load(SearchConfig.of(**tiny_values | changed), QUIET)
+
+
+@pytest.mark.parametrize("name", ["default", "noah-vtab", "noah-fewshot"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 1.0, 3.0])
+def test_draws_lie_between_a_share_of_the_budget_and_the_budget(name: str, share: float):
+    space, width = load_space(name, 6), 16
+    smallest = min(count_params(a, width) for a in space.smallest_nonempty())
+    largest = count_params(space.largest(), width)
+    limit = max(smallest, int(share * largest))
+    sampler, rng = sampler_around(space, width, limit), np.random.default_rng(0)
+    counts = [count_params(sampler.sample(rng), width) for _ in range(50)]
+    assert int(SMALLEST_SHARE * min(smallest, limit)) <= min(counts)
+    assert max(counts) <= limit
+    if limit > 10 * smallest:
+        assert SMALLEST_SHARE * min(limit, largest) * 0.9 <= min(counts)
+
+
+def test_a_budget_in_a_gap_between_sizes_is_served_from_below_it():
+    space = SearchSpace("gap", 2, (("lora_rank", KindChoices((0, 1, 100))),))
+    sampler = sampler_around(space, 8, 2000)  # two layers of rank 1 have 64, one of rank 100 has 3,200
+    counts = {count_params(sampler.sample(np.random.default_rng(i)), 8) for i in range(20)}
+    assert counts == {32, 64}

@@ -1,0 +1,230 @@
+"""A whole run of the main job on a small real data set, and what it leaves behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import nas_peft
+from nas_peft.config import SearchConfig
+from nas_peft.data import ProtocolError
+from nas_peft.progress import StageBars
+from nas_peft.record import SearchRecord
+from nas_peft.results import SearchResult
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs
+from nas_peft.search import resolve_device
+from search_spaces import Architecture, InputError, count_params
+from supernet import evaluate, read_header
+
+
+@pytest.fixture(scope="module")
+def folder(finished_run: SearchResult) -> RunFolder:
+    return RunFolder(Path(finished_run.run))
+
+
+@pytest.fixture(scope="module")
+def subnet(folder: RunFolder) -> nas_peft.Subnet:
+    return nas_peft.load_subnet(folder.subnet)
+
+
+def test_results_json_is_what_was_returned(finished_run: SearchResult, folder: RunFolder):
+    assert SearchResult.model_validate_json(folder.results.read_text()) == finished_run
+
+
+def test_the_rows_are_the_search_s_subnet_the_single_methods_and_the_baselines(finished_run: SearchResult):
+    names = [row.name for row in finished_run.rows]
+    assert names[0].startswith("candidate-")
+    assert sorted(names[1:]) == sorted(["adapter_dim-4", "lora_rank-2", "prompt_tokens-8", "linear", "full"])
+    assert [row.group for row in finished_run.rows] == ["searched"] + ["single"] * 3 + ["baseline"] * 2
+
+
+def test_every_row_has_validation_and_test_accuracy(finished_run: SearchResult):
+    val, test = finished_run.dataset["counts"]["val"], finished_run.dataset["counts"]["test"]
+    for row in finished_run.rows:
+        (seed,) = row.seeds
+        assert seed.test_accuracy is not None
+        assert 0 <= seed.val_accuracy <= 1
+        assert seed.val_accuracy * val == pytest.approx(round(seed.val_accuracy * val), abs=1e-4)
+        assert seed.test_accuracy * test == pytest.approx(round(seed.test_accuracy * test), abs=1e-4)
+        assert seed.image_passes > 0
+        assert len(seed.losses) == row.recipe["epochs"]
+
+
+def test_parameters_are_counted(finished_run: SearchResult):
+    for row in finished_run.rows:
+        modules = count_params(Architecture.from_dict(row.architecture), 128)
+        if row.name == "full":
+            modules = finished_run.backbone["params"]
+        assert row.module_params == modules
+        assert row.head_params == 128 * 3 + 3
+        assert row.params == row.module_params + row.head_params
+        if row.group != "baseline":
+            assert row.module_params <= finished_run.budget["max_params"]
+    assert finished_run.budget == {
+        "max_params": int(0.0075 * finished_run.backbone["params"]),
+        "count_head": False,
+        "text": "0.75%",
+    }
+
+
+def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchResult):
+    assert [row.selected for row in finished_run.rows].count(True) == 1
+    eligible = [row for row in finished_run.rows if row.group != "baseline"]
+    best = min(eligible, key=lambda row: (-row.mean("val_accuracy"), row.mean("val_loss")))
+    assert finished_run.selected == best
+
+
+def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
+    assert SearchConfig.of(**yaml.safe_load((folder.path / "config.yaml").read_text())) == tiny_config
+    names = {str(p.relative_to(folder.path)) for p in folder.path.rglob("*") if p.is_file()}
+    stages = {f"stages/{name}.json" for name in ("inputs", "supernet", "search", "test")}
+    files = {"config.yaml", "study.journal", "supernet.safetensors", "results.json", "subnet.safetensors"}
+    assert names >= files | stages
+    trainings = names - files - stages
+    finals = [name for name in trainings if name.endswith(".safetensors")]
+    assert all(name.startswith("trainings/") for name in trainings)
+    assert (len(trainings), len(finals)) == (18, 6)  # a record for each of 6 + 6, tensors of the final ones
+    assert all(json.loads(p.read_text()) for p in folder.path.rglob("*.json"))
+
+
+def test_stages_and_protocol_are_told(finished_run: SearchResult):
+    stages = ["supernet", "search", "retraining", "final training", "test"]
+    assert list(finished_run.stages) == stages
+    assert all(finished_run.stages[name]["seconds"] > 0 for name in stages)
+    assert "every choice is made on the validation part" in finished_run.protocol
+    assert "test part is read once" in finished_run.protocol
+
+
+def test_the_test_part_was_opened_for_a_frozen_decision(finished_run: SearchResult, folder: RunFolder):
+    opened = finished_run.test_opened
+    assert folder.read_stage("test") == opened
+    assert opened["decision"]["exported"] == finished_run.selected.name
+    assert opened["decision"]["config"] == finished_run.config
+    assert set(opened["decision"]["tested"]) == {row.name for row in finished_run.rows if row.tested}
+
+
+def test_the_search_s_candidates_are_in_the_journal(finished_run: SearchResult, tiny_inputs: RunInputs):
+    candidates = SearchRecord.open(Path(finished_run.run) / "study.journal", tiny_inputs.space).candidates()
+    assert len(candidates) == finished_run.stages["search"]["candidates"] == 12
+    searched = finished_run.rows[0]
+    number = int(searched.name.removeprefix("candidate-"))
+    assert candidates[number].architecture.to_dict() == searched.architecture
+    assert candidates[number].params == searched.module_params
+
+
+def test_the_checkpoint_says_what_it_is(finished_run: SearchResult, folder: RunFolder, subnet):
+    header, row = read_header(folder.subnet), finished_run.selected
+    assert header["architecture"] == row.architecture
+    assert header["classes"] == ["across", "down", "slanting"]
+    assert header["metrics"]["test_accuracy"] == row.seeds[0].test_accuracy
+    assert header["training"]["on"] == "train_val"
+    assert header["training"]["dataset"] == finished_run.dataset
+    assert finished_run.subnet["params"] == subnet.params == row.params
+    assert finished_run.subnet["bytes"] == folder.subnet.stat().st_size < 200_000
+
+
+def test_the_exported_subnet_has_the_test_accuracy_that_was_reported(
+    finished_run: SearchResult, tiny_config: SearchConfig, subnet
+):
+    data = RunInputs.load(tiny_config, StageBars(quiet=True)).dataset
+    test = data.test.open("a test of the tests")
+    found = evaluate(subnet.network, test.images, test.labels, preprocessing=subnet.preprocessing)
+    assert found.accuracy == finished_run.selected.seeds[0].test_accuracy
+    assert found.loss == pytest.approx(finished_run.selected.seeds[0].test_loss, rel=1e-6)
+    with pytest.raises(ProtocolError, match="the test part is read once"):
+        data.test.open("again")
+
+
+IN_A_NEW_PROCESS = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+import nas_peft
+
+file, config, out, saved, *images = sys.argv[1:]
+logits = nas_peft.load_subnet(file).logits([Image.open(image) for image in images])
+np.save(saved, logits.numpy())
+assert not {"ray", "optuna"} & set(sys.modules)
+result = nas_peft.search(nas_peft.SearchConfig(**json.loads(config)), Path(out))
+assert "ray" not in sys.modules
+print(result.model_dump_json())
+"""
+
+
+def test_a_new_process_loads_the_subnet_and_repeats_nothing(
+    finished_run: SearchResult,
+    folder: RunFolder,
+    tiny_config: SearchConfig,
+    image_folder: Path,
+    subnet,
+    tmp_path,
+):
+    images = sorted(image_folder.rglob("*.png"))[::5]
+    before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")}
+    arguments = [
+        folder.subnet,
+        json.dumps(tiny_config.to_dict()),
+        folder.path,
+        tmp_path / "logits.npy",
+        *images,
+    ]
+    command = [sys.executable, "-c", IN_A_NEW_PROCESS, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert SearchResult.model_validate_json(done.stdout) == finished_run
+    assert {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")} == before
+
+    here = subnet.logits([Image.open(image) for image in images])
+    assert torch.allclose(torch.from_numpy(np.load(tmp_path / "logits.npy")), here, rtol=0, atol=1e-6)
+
+
+class Seen(StageBars):
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.names: list[str] = []
+
+    def stage(self, name: str) -> Any:
+        self.names.append(name)
+        return super().stage(name)
+
+
+def test_a_finished_run_is_read_without_a_stage_of_work(
+    finished_run: SearchResult, folder: RunFolder, tiny_config: SearchConfig
+):
+    bars = Seen()
+    assert nas_peft.search(tiny_config, folder.path, bars=bars) == finished_run
+    assert bars.names == ["data (images)"]
+
+
+def test_only_what_may_be_exported_is_public():
+    assert set(nas_peft.__all__) == {
+        "SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"
+    }  # fmt: skip
+    assert all(getattr(nas_peft, name).__name__ == name for name in nas_peft.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'serch'"):
+        _ = nas_peft.serch
+
+
+@pytest.mark.parametrize(
+    ("device", "used"), [("cpu", "cpu"), ("auto", "cuda" if torch.cuda.is_available() else "cpu")]
+)
+def test_devices(device: str, used: str):
+    assert resolve_device(device) == used
+
+
+def test_a_device_that_is_not_there_is_said():
+    with pytest.raises(InputError, match="device is 'gpu'; give auto, cpu or cuda"):
+        resolve_device("gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="torch finds no CUDA GPU; give --device cpu"):
+            resolve_device("cuda")

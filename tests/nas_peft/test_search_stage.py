@@ -1,0 +1,153 @@
+"""The search stage: every generation counts, and one that was stopped goes on as if it had not been."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas_peft.candidate import Candidate
+from nas_peft.config import SearchConfig
+from nas_peft.progress import Advance, StageBars
+from nas_peft.record import SearchRecord
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs, sampler_around
+from nas_peft.search_stage import evolve
+from search_spaces import Budget, KindChoices, SearchSpace, count_params
+from supernet import Supernet
+
+QUIET = StageBars(quiet=True)
+
+
+class Stopped(Exception):
+    """Raised in place of a kill."""
+
+
+class StoppingBars(StageBars):
+    """Stops the run when that many steps are done."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(quiet=True)
+        self.at = at
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Advance]:
+        def advance(done: int, total: int) -> None:
+            if done >= self.at:
+                raise Stopped
+
+        yield advance
+
+
+class CountingBars(StageBars):
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Advance]:
+        yield lambda done, total: self.seen.append((done, total))
+
+
+@pytest.fixture(scope="module")
+def inputs(tiny_inputs: RunInputs) -> RunInputs:
+    longer = tiny_inputs.config.model_copy(update={"generations": 3})
+    return replace(tiny_inputs, config=longer)
+
+
+@pytest.fixture(scope="module")
+def supernet(inputs: RunInputs) -> Supernet:
+    """Untrained; prompts have an effect all the same."""
+    return Supernet(inputs.backbone.model, inputs.space.largest(), 3, seed=1).eval()
+
+
+def open_folder(path: Path, config: SearchConfig) -> RunFolder:
+    return RunFolder.open(path, config)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(inputs: RunInputs, supernet: Supernet, tmp_path_factory) -> tuple[list[Candidate], Path]:
+    folder = open_folder(tmp_path_factory.mktemp("run"), inputs.config)
+    history, _ = evolve(inputs, supernet, folder, QUIET)
+    return history, folder.journal
+
+
+def test_every_generation_is_whole_recorded_and_returned(
+    undisturbed: tuple[list[Candidate], Path], inputs: RunInputs
+):
+    history, journal = undisturbed
+    assert [c.generation for c in history] == [0] * 6 + [1] * 6 + [2] * 6
+    assert [c.number for c in history] == list(range(18))
+    assert SearchRecord.open(journal, inputs.space).candidates() == history
+
+
+def test_the_last_generation_counts(inputs: RunInputs, supernet: Supernet, tmp_path):
+    """Its candidates are like those before: a longer search begins with a shorter one and breeds from it."""
+    shorter = replace(inputs, config=inputs.config.model_copy(update={"generations": 1}))
+    first, stage = evolve(shorter, supernet, open_folder(tmp_path / "short", shorter.config), QUIET)
+    assert len(first) == stage["candidates"] == 6
+    longer, _ = evolve(inputs, supernet, open_folder(tmp_path / "long", inputs.config), QUIET)
+    assert longer[:6] == first
+    bred = {n for c in longer if c.generation == 1 for n in c.proposal.parents}
+    assert bred <= {c.number for c in sorted(first, key=Candidate.rank_key)[: inputs.config.parents]}
+
+
+def test_the_stage_says_what_it_cost(undisturbed: tuple[list[Candidate], Path], inputs: RunInputs):
+    _, journal = undisturbed
+    stage = RunFolder(journal.parent).read_stage("search")
+    assert stage is not None
+    assert stage["candidates"] == 18
+    assert stage["image_passes_forward"] == 18 * len(inputs.dataset.val)
+    assert stage["seconds"] > 0
+
+
+@pytest.mark.parametrize("at", [0, 3, 6, 8, 12, 18])
+def test_stopped_and_resumed_is_not_stopped(
+    inputs: RunInputs, supernet: Supernet, undisturbed: tuple[list[Candidate], Path], tmp_path, at: int
+):
+    folder = open_folder(tmp_path / "run", inputs.config)
+    with pytest.raises(Stopped):
+        evolve(inputs, supernet, folder, StoppingBars(at))
+    assert folder.read_stage("search") is None
+    history, _ = evolve(inputs, supernet, folder, QUIET)
+    assert history == undisturbed[0]
+
+
+@pytest.mark.parametrize("trials", [0, 1, 4, 6, 9, 17])
+def test_a_kill_between_two_candidates_of_a_generation_changes_nothing(
+    inputs: RunInputs, supernet: Supernet, undisturbed: tuple[list[Candidate], Path], tmp_path, trials: int
+):
+    history, journal = undisturbed
+    folder = open_folder(tmp_path / "run", inputs.config)
+    entries = journal.read_bytes().splitlines(keepends=True)
+    written = [i for i, entry in enumerate(entries) if b'"user_attrs"' in entry]
+    end = written[trials]
+    folder.journal.write_bytes(b"".join(entries[:end]) + entries[end][:50])
+    assert len(SearchRecord.open(folder.journal, inputs.space).candidates()) == trials
+    resumed, _ = evolve(inputs, supernet, folder, QUIET)
+    assert resumed == history
+
+
+def test_a_finished_search_is_read(
+    inputs: RunInputs, supernet: Supernet, undisturbed: tuple[list[Candidate], Path]
+):
+    history, journal = undisturbed
+    before = RunFolder(journal.parent).read_stage("search")
+    bars = CountingBars()
+    again, stage = evolve(inputs, supernet, RunFolder(journal.parent), bars)
+    assert again == history
+    assert stage == before
+    assert set(bars.seen) == {(18, 18)}
+
+
+def test_a_small_space_ends_early(inputs: RunInputs, supernet: Supernet, tmp_path):
+    space = SearchSpace("small", 8, (("prompt_tokens", KindChoices((0, 1))),))
+    budget = Budget(128, False, "128")  # one prompt in one of eight layers
+    sampler = sampler_around(space, 128, 128)
+    small = replace(inputs, space=space, budget=budget, sampler=sampler)
+    history, _ = evolve(small, supernet, open_folder(tmp_path / "run", small.config), QUIET)
+    assert len(history) == 8
+    assert {count_params(c.architecture, 128) for c in history} == {128}

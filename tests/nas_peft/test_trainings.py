@@ -1,0 +1,164 @@
+"""Separate trainings: what each method changes, and that a final model comes back from its tensors."""
+
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from nas_peft.data import Part
+from nas_peft.trainings import Training, TrainingInputs, run_training, trained_network
+from search_spaces import Architecture
+from supernet import Backbone, NonFiniteLoss, Preprocessing, Recipe, Supernet, evaluate
+from supernet.backbones import weights_digest
+
+EMPTY = Architecture.empty(8)
+MIXED = Architecture.of(
+    8,
+    {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "prompt_tokens": [0, 3] * 4, "adapter_dim": [0, 0, 4] + [0] * 5},
+)
+RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
+METHODS = {"subnet": MIXED, "linear": EMPTY, "full": EMPTY}
+
+
+def part(count: int, seed: int) -> Part:
+    """Images whose class is their brightness."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    images = torch.randint(0, 80, (count, 3, 32, 32), generator=generator) + 80 * labels[:, None, None, None]
+    return Part(images.to(torch.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def inputs(backbone: Backbone) -> TrainingInputs:
+    return TrainingInputs(backbone, Preprocessing.of(backbone.model), 3, part(18, 0), part(9, 1))
+
+
+def training(method: str, **changes: Any) -> Training:
+    values: dict[str, Any] = {
+        "name": method,
+        "method": method,
+        "architecture": METHODS[method],
+        "recipe": RECIPE,
+        "probe": None,
+        "seed": 0,
+        "on": "train_val",
+    }
+    return Training(**(values | changes))
+
+
+def logits(network: Supernet, inputs: TrainingInputs) -> torch.Tensor:
+    with torch.inference_mode():
+        return network(inputs.preprocessing.normalise(inputs.val.images))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("probe", [None, Recipe(epochs=2, lr=1e-2, batch_size=8)])
+def test_no_training_changes_the_shared_backbone(inputs: TrainingInputs, method: str, probe: Recipe | None):
+    run_training(training(method, probe=probe, on="train"), inputs, "cpu")
+    assert weights_digest(inputs.backbone.model) == inputs.backbone.digest
+    assert not any(p.requires_grad for p in inputs.backbone.model.parameters())
+
+
+def test_linear_probing_leaves_the_features_alone(inputs: TrainingInputs):
+    record, data = run_training(training("linear"), inputs, "cpu")
+    assert sorted(load(data)) == ["head.bias", "head.weight"]
+    network = trained_network(training("linear"), load(data), inputs, "cpu")
+    with torch.inference_mode():
+        x = inputs.preprocessing.normalise(inputs.val.images)
+        assert torch.equal(network.features(x), Supernet(inputs.backbone.model, EMPTY, 3).features(x))
+    assert not torch.equal(network.head.weight, Supernet(inputs.backbone.model, EMPTY, 3).head.weight)
+    assert record["curve"]["image_passes"] == 27  # each image once
+
+
+def test_full_fine_tuning_changes_a_copy_of_the_backbone(inputs: TrainingInputs):
+    _, data = run_training(training("full"), inputs, "cpu")
+    tensors = load(data)
+    own = {f"backbone.{name}": value for name, value in inputs.backbone.model.state_dict().items()}
+    assert set(tensors) == {*own, "head.weight", "head.bias"}
+    assert [name for name, value in own.items() if torch.equal(value, tensors[name])] == []
+    network = trained_network(training("full"), tensors, inputs, "cpu")
+    assert network.backbone is not inputs.backbone.model
+    assert weights_digest(inputs.backbone.model) == inputs.backbone.digest
+
+
+def test_a_subnet_has_the_modules_of_its_architecture_and_the_head(inputs: TrainingInputs):
+    _, data = run_training(training("subnet"), inputs, "cpu")
+    fresh = Supernet(inputs.backbone.model, MIXED, 3).module_tensors(MIXED)
+    tensors = load(data)
+    assert {n: t.shape for n, t in tensors.items()} == {n: t.shape for n, t in fresh.items()}
+    assert all(t.abs().sum() > 0 for t in tensors.values())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_training_lowers_the_loss_and_is_scored_on_validation_data(inputs: TrainingInputs, method: str):
+    longer = training(method, on="train", recipe=Recipe(epochs=5, lr=5e-3, batch_size=8))
+    record, data = run_training(longer, inputs, "cpu")
+    losses = record["curve"]["losses"]
+    assert len(losses) == 5
+    assert losses[-1] < losses[0]
+    assert data == b""
+    assert 0 <= record["val"]["accuracy"] <= 1
+    assert record["val"]["loss"] < losses[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_final_model_trains_on_validation_data_too_and_has_no_score(inputs: TrainingInputs, method: str):
+    record, data = run_training(training(method), inputs, "cpu")
+    assert record["val"] is None
+    assert data
+    passes = 27 if method == "linear" else 2 * 27
+    assert record["curve"]["image_passes"] == passes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_tensors_bring_the_trained_model_back(inputs: TrainingInputs, method: str):
+    """A training scored on data that it has not seen, and the same one from its tensors, agree."""
+    all_in_train = TrainingInputs(
+        inputs.backbone, inputs.preprocessing, 3, Part.join([inputs.train, inputs.val]), inputs.val
+    )
+    scored, _ = run_training(training(method, on="train"), all_in_train, "cpu")
+    _, data = run_training(training(method), inputs, "cpu")  # on the same images in the same order
+    network = trained_network(training(method), load(data), inputs, "cpu")
+    val = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
+    assert (val.accuracy, val.loss) == (scored["val"]["accuracy"], scored["val"]["loss"])
+    assert not network.training
+    again = trained_network(training(method), load(data), inputs, "cpu")
+    assert torch.equal(logits(network, inputs), logits(again, inputs))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_training_gives_the_same_bytes(inputs: TrainingInputs, method: str):
+    first, second = (run_training(training(method), inputs, "cpu") for _ in range(2))
+    assert first[1] == second[1]
+    assert first[0]["curve"]["losses"] == second[0]["curve"]["losses"]
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"name": "other"}])
+def test_another_seed_or_name_starts_elsewhere(inputs: TrainingInputs, change: dict[str, Any]):
+    first, second = (run_training(training("subnet", **c), inputs, "cpu") for c in ({}, change))
+    assert first[1] != second[1]
+
+
+def test_a_probe_gives_the_training_a_head_start(inputs: TrainingInputs):
+    probe = Recipe(epochs=20, lr=1e-2, batch_size=8)
+    without, _ = run_training(training("subnet"), inputs, "cpu")
+    started, _ = run_training(training("subnet", probe=probe), inputs, "cpu")
+    assert started["curve"]["losses"][0] < without["curve"]["losses"][0]
+    assert started["probe"] == probe.to_dict()
+
+
+def test_a_loss_that_is_not_finite_is_said(inputs: TrainingInputs):
+    with pytest.raises(NonFiniteLoss, match=r"at step \d+ of .*learning rate 1e\+30.*lower learning rate"):
+        run_training(training("subnet", recipe=Recipe(epochs=3, lr=1e30, batch_size=8)), inputs, "cpu")
+
+
+def test_the_key_tells_trainings_apart():
+    keys = {
+        training("subnet", seed=seed, on=on, name=name).key
+        for seed in (0, 1)
+        for on in ("train", "train_val")
+        for name in ("candidate-1", "candidate-11")
+    }
+    assert len(keys) == 8
+    assert training("subnet", name="lora_rank-2").key == "lora_rank-2.train_val.seed0"
