@@ -5,8 +5,7 @@
     python benchmarks/backbone_quality.py --task digits --task FOLDER
 
 The backbone is frozen, and a linear head on its pooled features is trained by `supernet.train`: AdamW,
-batches of 64, 100 epochs, weight decay 1e-4, cosine decay after 10% warm-up, no augmentation. A frozen
-backbone gives the same features in every epoch, so that they are computed once.
+batches of 64, 100 epochs, weight decay 1e-4, cosine decay after 10% warm-up, no augmentation.
 
 For each task and backbone the learning rate is the one of four that does best on the validation part (ties:
 lower validation loss) after training on the training part with the first seed. Then the head is trained on
@@ -31,9 +30,8 @@ import shlex
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,13 +39,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import nn
 
 from nas_peft.data import ImageDataset, Part, load_dataset
 from search_spaces import Architecture, InputError
 from supernet import (
     DEFAULT_BACKBONE,
-    ArchitectureBatch,
     Backbone,
     Constant,
     Evaluation,
@@ -66,91 +63,26 @@ EPOCHS = 100
 RESULTS = Path(__file__).parent / "results" / "backbone_quality.json"
 
 
-@dataclass(frozen=True)
-class Features:
-    """Pooled features ``(N, d)`` and labels ``(N,)`` of one part of a data set."""
-
-    values: Tensor
-    labels: Tensor
-
-    @classmethod
-    def of(cls, part: Part, backbone: Backbone) -> Features:
-        """Run the images through the backbone."""
-        network = Supernet(backbone.model, Architecture.empty(backbone.depth), num_classes=1)
-        preprocessing = Preprocessing.of(backbone.model)
-        batches = (part.images[i : i + 256] for i in range(0, len(part), 256))
-        with torch.no_grad():
-            values = torch.cat([network.features(preprocessing.normalise(x)) for x in batches])
-        return cls(values, part.labels)
-
-    @classmethod
-    def of_each(cls, part: Part, backbones: Sequence[Backbone]) -> list[Features]:
-        """One for each backbone; equal backbones share theirs."""
-        once = {backbone.digest: backbone for backbone in backbones}
-        features = {digest: cls.of(part, backbone) for digest, backbone in once.items()}
-        return [features[backbone.digest] for backbone in backbones]
-
-    def __add__(self, other: Features) -> Features:
-        return Features(torch.cat([self.values, other.values]), torch.cat([self.labels, other.labels]))
-
-
-class Unchanged(Preprocessing):
-    """For features, which are the input of the head already."""
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """The argument."""
-        return images
-
-
-class HeadAlone(Supernet):
-    """A supernet without modules that is given features ``(B, d)`` in the place of images."""
-
-    def __init__(self, backbone: Backbone, num_classes: int, seed: int) -> None:
-        super().__init__(backbone.model, Architecture.empty(backbone.depth), num_classes, seed)
-
-    def features(
-        self,
-        images: Tensor,
-        architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None = None,
-    ) -> Tensor:
-        """The argument."""
-        return images
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """On several threads the steps of a head take longer: they are shorter than the threads' coordination."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def train_head(
-    backbone: Backbone, num_classes: int, features: Features, recipe: Recipe, seed: int
-) -> HeadAlone:
-    """A head trained by `supernet.train`, as if on the images of the features."""
-    network = HeadAlone(backbone, num_classes, seed)
-    with one_thread():
-        train(
-            network,
-            features.values,
-            features.labels,
-            preprocessing=Unchanged.of(backbone.model),
-            chooser=Constant(network.capacity),
-            recipe=recipe,
-            seed=seed,
-            trainable="head",
-        )
+def train_head(backbone: Backbone, part: Part, num_classes: int, recipe: Recipe, seed: int) -> Supernet:
+    """The backbone without modules and with a trained head."""
+    architecture = Architecture.empty(backbone.depth)
+    network = Supernet(backbone.model, architecture, num_classes, seed)
+    train(
+        network,
+        part.images,
+        part.labels,
+        preprocessing=Preprocessing.of(backbone.model),
+        chooser=Constant(architecture),
+        recipe=recipe,
+        seed=seed,
+        trainable="head",
+    )
     return network
 
 
-def score(network: HeadAlone, features: Features) -> Evaluation:
-    """Losses and hits of the head."""
-    preprocessing = Unchanged.of(network.backbone)
-    return evaluate(network, features.values, features.labels, preprocessing=preprocessing)
+def score(network: Supernet, part: Part) -> Evaluation:
+    """Losses and hits on the images of a part."""
+    return evaluate(network, part.images, part.labels, preprocessing=Preprocessing.of(network.backbone))
 
 
 def best_learning_rate(scores: Mapping[float, Evaluation]) -> float:
@@ -166,24 +98,18 @@ def measure(
     report: dict[str, Any] = {"task": dataset.name, "classes": classes, "fingerprint": dataset.fingerprint}
     report |= {key: dataset.record[key] for key in ("counts", "splits")}
     learning_rates: dict[str, float] = {}
-    heads: dict[str, list[HeadAlone]] = {}
+    networks: dict[str, list[Supernet]] = {}
     for name, backbones in contestants.items():
         started = time.perf_counter()
-        training = Features.of_each(dataset.train, backbones)
-        validation = Features.of_each(dataset.val, backbones)
-        scores = {
-            lr: score(
-                train_head(backbones[0], classes, training[0], replace(recipe, lr=lr), seed=0), validation[0]
-            )
-            for lr in LEARNING_RATES
-        }
+        scores: dict[float, Evaluation] = {}
+        for lr in LEARNING_RATES:
+            network = train_head(backbones[0], dataset.train, classes, replace(recipe, lr=lr), seed=0)
+            scores[lr] = score(network, dataset.val)
         learning_rates[name] = best_learning_rate(scores)
         chosen = replace(recipe, lr=learning_rates[name])
-        heads[name] = [
-            train_head(backbone, classes, both, chosen, seed)
-            for seed, (backbone, both) in enumerate(
-                zip(backbones, (t + v for t, v in zip(training, validation, strict=True)), strict=True)
-            )
+        networks[name] = [
+            train_head(backbone, dataset.train_val, classes, chosen, seed)
+            for seed, backbone in enumerate(backbones)
         ]
         report[name] = {
             "lr": learning_rates[name],
@@ -192,9 +118,8 @@ def measure(
         }
         print(f"{dataset.name}: {name} trained, learning rate {learning_rates[name]:g}", file=sys.stderr)
     test = dataset.test.open(f"linear probe, learning rates {json.dumps(learning_rates)}")
-    for name, backbones in contestants.items():
-        each = zip(heads[name], Features.of_each(test, backbones), strict=True)
-        accuracies = [score(head, features).accuracy for head, features in each]
+    for name in contestants:
+        accuracies = [score(network, test).accuracy for network in networks[name]]
         report[name] |= {
             "test_accuracy": accuracies,
             "mean": statistics.mean(accuracies),
@@ -310,8 +235,8 @@ def run(argv: Sequence[str]) -> None:
     report = {
         "command": recorded_command(argv),
         "machine": machine(),
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in ("torch", "timm", "nas-peft")},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__}
+        | {name: importlib.metadata.version(name) for name in ("timm", "nas-peft")},
         "backbone": {
             "name": pretrained.name,
             "weights": pretrained.weights,

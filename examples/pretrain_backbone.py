@@ -4,18 +4,17 @@ This is the script that made the backbone shipped with nas-peft, whose metadata 
 
     python examples/pretrain_backbone.py --data tiny_imagenet_32.tar --out vit_micro_patch8_32.safetensors
 
-With the defaults and that data (28 epochs of 98,000 images of 32 x 32 pixels, 200 classes) it takes about
-80 minutes on two CPU cores. Progress is one line of JSON an epoch. The state is saved after every epoch
-(``OUT.state.pt``); the same command goes on from it after a kill and ends with the same weights.
+With the defaults and that data (28 epochs of 98,000 images, 200 classes) it takes about 80 minutes on two
+cores. Progress is one line of JSON an epoch. The state is saved after every epoch (``OUT.state.pt``); the
+same command goes on from it after a kill and ends with the same weights.
 
-Recipe: cross-entropy with label smoothing 0.1 on the whole network, from scratch; each image flipped
-horizontally with probability 1/2 and shifted by up to ``image size / 8`` pixels, reflecting at the border;
-batches of 256; the learning rate rises linearly for the first 5% of the steps and falls linearly to zero;
-gradients clipped at norm 1. Matrices inside the blocks are updated by Muon, its updates scaled to AdamW's
-size (https://kellerjordan.github.io/posts/muon/; torch >= 2.9), everything else by AdamW (betas 0.9 and
-0.98); ``--optimizer adamw`` uses AdamW throughout. Weight decay is 0.05, and zero for biases and norms. The
-network pools by the mean over patches and has no class token. ``--held-out`` images, drawn from the seed,
-are never trained on and give the reported accuracy.
+Recipe: cross-entropy with label smoothing 0.1 on the whole network, from scratch; each image flipped with
+probability 1/2 and shifted by up to ``image size / 8`` pixels, reflecting at the border; batches of 256; the
+learning rate rises linearly for the first 5% of the steps and falls linearly to zero; gradients clipped at
+norm 1. Matrices inside the blocks are updated by Muon, its updates scaled to AdamW's size
+(https://kellerjordan.github.io/posts/muon/; torch >= 2.9), everything else by AdamW (betas 0.9 and 0.98);
+``--optimizer adamw`` uses AdamW throughout. Weight decay is 0.05, and zero for biases and norms. Mean
+pooling, no class token. ``--held-out`` images, drawn from the seed, are not trained on, for the accuracy.
 
 The file written holds the weights in half precision under timm's names, classifier included; its metadata
 hold as JSON ``classes`` (in label order), ``recipe`` (the settings) and ``history`` (an entry an epoch).

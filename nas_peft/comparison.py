@@ -10,6 +10,7 @@ from typing import Any, Literal
 from nas_peft.config import SearchConfig
 from nas_peft.trainings import Method, Training
 from search_spaces import KINDS, Architecture
+from supernet import Recipe
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,18 @@ class Row:
             return " + ".join(KINDS[kind].label for kind in self.architecture.kinds) + " alone"
         return {"linear": "linear probing", "full": "full fine-tuning", "subnet": "subnet"}[self.method]
 
+    def recipe(self, config: SearchConfig, probe: Recipe) -> Recipe:
+        """How it is trained."""
+        return probe if self.method == "linear" else config.recipe(self.method)
+
     def trainings(
-        self, config: SearchConfig, seeds: Sequence[int], on: Literal["train", "train_val"]
+        self, config: SearchConfig, probe: Recipe, seeds: Sequence[int], on: Literal["train", "train_val"]
     ) -> list[Training]:
-        """One training for each seed."""
-        recipe = config.recipe(self.method)
-        probe = config.recipe("linear") if config.probe_first and self.method != "linear" else None
+        """One training for each seed; ``probe`` is the recipe of linear probes."""
+        recipe = self.recipe(config, probe)
+        first = probe if config.probe_first and self.method != "linear" else None
         return [
-            Training(self.name, self.method, self.architecture, recipe, probe, seed, on) for seed in seeds
+            Training(self.name, self.method, self.architecture, recipe, first, seed, on) for seed in seeds
         ]
 
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from torch import Tensor
+
 from nas_peft.candidate import Candidate
 from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
 from nas_peft.environment import environment
@@ -19,7 +21,7 @@ from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import TrainingInputs, trained_network
 from nas_peft.version import __version__
 from search_spaces import count_params
-from supernet import Evaluation, Subnet, Supernet, evaluate, save_subnet
+from supernet import Evaluation, Recipe, Subnet, Supernet, evaluate, save_subnet
 
 PROTOCOL = (
     "The supernet and the compared models are trained on the training part; every choice is made on the "
@@ -36,12 +38,16 @@ class Comparison:
     folder: RunFolder
     bars: StageBars
     device: str
+    probe: Recipe
+    features: Tensor
 
     def run(self, history: Sequence[Candidate], stages: dict[str, Any]) -> SearchResult:
         """Retrain, choose by validation, train the final models, read the test part, export."""
         data, config = self.inputs.dataset, self.inputs.config
         backbone, preprocessing = self.inputs.backbone, self.inputs.preprocessing
-        shared = TrainingInputs(backbone, preprocessing, len(data.classes), data.train, data.val)
+        shared = TrainingInputs(
+            backbone, preprocessing, len(data.classes), data.train, data.val, self.features
+        )
         singles = self.inputs.single_methods()
         best = [c for c in sorted(history, key=Candidate.rank_key) if c.architecture not in singles.values()]
         rows = [
@@ -66,7 +72,9 @@ class Comparison:
                 "seeds": seeds,
             }
             final_models = {
-                (row, t.seed): t for row in finalists for t in row.trainings(config, seeds, "train_val")
+                (row, t.seed): t
+                for row in finalists
+                for t in row.trainings(config, self.probe, seeds, "train_val")
             }
             started = time.perf_counter()
             opened = self.folder.freeze(decision)
@@ -104,7 +112,7 @@ class Comparison:
         self, runner: RayTrainings, rows: list[Row], seeds: list[int], on: Literal["train", "train_val"]
     ) -> tuple[dict[Row, list[dict[str, Any]]], dict[str, Any]]:
         """The records of each row, by seed, and the stage's own record."""
-        trainings = {row: row.trainings(self.inputs.config, seeds, on) for row in rows}
+        trainings = {row: row.trainings(self.inputs.config, self.probe, seeds, on) for row in rows}
         flat = [t for of_row in trainings.values() for t in of_row]
         name = "retraining" if on == "train" else "final training"
         started, done = time.perf_counter(), 0
@@ -157,7 +165,7 @@ class Comparison:
             module_params=trained,
             head_params=self.inputs.head_params,
             params=trained + self.inputs.head_params,
-            recipe=self.inputs.config.recipe(row.method).to_dict(),
+            recipe=row.recipe(self.inputs.config, self.probe).to_dict(),
             selected=selected,
             seeds=seeds,
         )
@@ -167,7 +175,7 @@ class Comparison:
         of_row = next(r for r in results if r.name == row.name)
         of_seed = next(s for s in of_row.seeds if s.seed == seed)
         metrics = {"val_accuracy": of_seed.val_accuracy, "test_accuracy": of_seed.test_accuracy}
-        training = row.trainings(self.inputs.config, [seed], "train_val")[0].to_dict()
+        training = row.trainings(self.inputs.config, self.probe, [seed], "train_val")[0].to_dict()
         subnet = Subnet(
             network=network,
             backbone=self.inputs.backbone,

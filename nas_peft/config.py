@@ -51,21 +51,28 @@ class SearchConfig(BaseModel):
         True, description="start every training from a linear probe's head instead of a random one"
     )
     linear_epochs: int = Field(100, ge=1, description="of linear probing, on cached features")
-    linear_lr: float = Field(1e-2, gt=0, description="learning rate of linear probing")
+    linear_lr: float | None = Field(
+        None, gt=0, description="learning rate of linear probing; chosen by validation loss if not given"
+    )
     full_lr: float = Field(5e-4, gt=0, description="learning rate of full fine-tuning")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's")
 
     def recipe(self, method: str) -> Recipe:
-        """How ``supernet``, ``subnet``, ``linear`` or ``full`` is trained."""
+        """How ``supernet``, ``subnet`` or ``full`` is trained."""
         from supernet import Recipe
 
         epochs, lr = {
             "supernet": (self.supernet_epochs, self.supernet_lr),
             "subnet": (self.epochs, self.lr),
-            "linear": (self.linear_epochs, self.linear_lr),
             "full": (self.epochs, self.full_lr),
         }[method]
         return Recipe(epochs, lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
+
+    def linear_recipe(self, lr: float) -> Recipe:
+        """How linear probes are trained at the learning rate that was chosen."""
+        from supernet import Recipe
+
+        return Recipe(self.linear_epochs, lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, in the order of the fields."""

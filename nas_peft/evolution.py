@@ -65,9 +65,10 @@ class Evolution:
                     add(Proposal(reference, "reference"))
         best = sorted(history, key=Candidate.rank_key)[: self.parents]
         while best and len(proposals) < self.population:
-            # alternate, so that a generation cut short by a small space has both
-            child = self._mutant if len(proposals) % 2 == 0 else self._crossover
-            if not any(add(child(best, rng)) for _ in range(_TRIES)):
+            # alternate, so that a generation cut short by a small space has both; one can go on alone
+            ways = (self._mutant, self._crossover)
+            turn = ways if len(proposals) % 2 == 0 else ways[::-1]
+            if not any(add(child(best, rng)) for child in turn for _ in range(_TRIES)):
                 break
         while len(proposals) < self.population:
             if not any(add(Proposal(self.sampler.sample(rng), "sample")) for _ in range(_TRIES)):

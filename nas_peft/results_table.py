@@ -33,7 +33,7 @@ def results_table(result: SearchResult) -> Table:
             table.add_row(
                 "►" if row.selected else "",
                 row.label,
-                row.description,
+                row.description.replace(", ", "\n"),
                 f"{row.module_params:,}",
                 f"{row.head_params:,}",
                 _percent(row, "val_accuracy"),

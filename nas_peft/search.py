@@ -8,6 +8,7 @@ import torch
 
 from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
+from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
@@ -49,13 +50,14 @@ def search(
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())
     try:
-        supernet, supernet_stage = train_supernet(inputs, folder, bars, device)
+        recipe, features, probe_stage = probe(inputs, folder, bars, device)
+        supernet, supernet_stage = train_supernet(inputs, recipe, features, folder, bars, device)
     except InputError:
         folder.discard()
         raise
     candidates, search_stage = evolve(inputs, supernet, folder, bars)
-    stages = {"supernet": supernet_stage, "search": search_stage}
-    return Comparison(inputs, folder, bars, device).run(candidates, stages)
+    stages = {"linear probe": probe_stage, "supernet": supernet_stage, "search": search_stage}
+    return Comparison(inputs, folder, bars, device, recipe, features).run(candidates, stages)
 
 
 def resolve_device(device: str) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from safetensors.torch import load, save
+from torch import Tensor
 
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import probe_head
 from search_spaces.streams import stream_seed
-from supernet import OnePerImage, Supernet, train, write_atomically
+from supernet import OnePerImage, Recipe, Supernet, train, write_atomically
 
 
 def train_supernet(
-    inputs: RunInputs, folder: RunFolder, bars: StageBars, device: str
+    inputs: RunInputs, probe: Recipe, features: Tensor, folder: RunFolder, bars: StageBars, device: str
 ) -> tuple[Supernet, dict[str, Any]]:
     """The supernet, trained on architectures around the budget, one for each image; and the stage's record.
 
@@ -38,8 +39,9 @@ def train_supernet(
             advance(config.supernet_epochs, config.supernet_epochs)
             return supernet.eval(), stage
         if config.probe_first:
-            probe = config.recipe("linear")
-            probe_head(supernet, inputs.dataset.train, inputs.preprocessing, probe, config.seed)
+            labels = inputs.dataset.train.labels
+            of_train = features[: len(labels)]
+            probe_head(supernet, labels, of_train, inputs.preprocessing, probe, config.seed)
         curve = train(
             supernet,
             inputs.dataset.train.images,

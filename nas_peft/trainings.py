@@ -16,6 +16,7 @@ from search_spaces.streams import stream_seed
 from supernet import (
     Backbone,
     Constant,
+    Curve,
     Preprocessing,
     Recipe,
     Supernet,
@@ -66,13 +67,17 @@ class Training:
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What all trainings of a run share; sent once to the workers."""
+    """What all trainings of a run share; sent once to the workers.
+
+    ``features`` are the pretrained features of train, then val, ``(N, d)``: linear probes need nothing else.
+    """
 
     backbone: Backbone
     preprocessing: Preprocessing
     classes: int
     train: Part
     val: Part
+    features: Tensor
 
 
 def run_training(training: Training, inputs: TrainingInputs, device: str) -> tuple[dict[str, Any], bytes]:
@@ -87,18 +92,24 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     seed = stream_seed(training.seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
+    features = inputs.features[: len(part)]
     if training.probe:
-        probe_head(network, part, inputs.preprocessing, training.probe, training.seed)
-    curve = train(
-        network,
-        part.images,
-        part.labels,
-        preprocessing=inputs.preprocessing,
-        chooser=Constant(training.architecture),
-        recipe=training.recipe,
-        seed=training.seed,
-        trainable=TRAINABLE[training.method],
-    )
+        probe_head(network, part.labels, features, inputs.preprocessing, training.probe, training.seed)
+    if training.method == "linear":
+        curve = probe_head(
+            network, part.labels, features, inputs.preprocessing, training.recipe, training.seed
+        )
+    else:
+        curve = train(
+            network,
+            part.images,
+            part.labels,
+            preprocessing=inputs.preprocessing,
+            chooser=Constant(training.architecture),
+            recipe=training.recipe,
+            seed=training.seed,
+            trainable=TRAINABLE[training.method],
+        )
     record = training.to_dict() | {"curve": curve.to_dict(), "val": None}
     if training.on == "train":
         result = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
@@ -108,22 +119,28 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
 
 
 def probe_head(
-    network: Supernet, part: Part, preprocessing: Preprocessing, recipe: Recipe, seed: int
-) -> None:
-    """Train the head alone on the pretrained features: linear probing.
+    network: Supernet,
+    labels: Tensor,
+    features: Tensor,
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+    seed: int,
+) -> Curve:
+    """Train the head alone on the pretrained ``features (N, d)``: linear probing.
 
     Where it comes before another training (Kumar et al., arXiv 2202.10054), the modules do not have to make
     up for a random head, whose first gradients distort the features; short trainings gain most.
     """
-    train(
+    return train(
         network,
-        part.images,
-        part.labels,
+        features,
+        labels,
         preprocessing=preprocessing,
         chooser=Constant(Architecture.empty(network.capacity.depth)),
         recipe=recipe,
         seed=seed,
         trainable="head",
+        features=features,
     )
 
 

@@ -10,7 +10,7 @@ from supernet.modules import ElasticModule, register_elastic
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet, Trainable
-from supernet.training import Curve, NonFiniteLoss, Recipe, train
+from supernet.training import Curve, NonFiniteLoss, Recipe, pooled_features, train
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -32,6 +32,7 @@ __all__ = [
     "create_backbone",
     "evaluate",
     "load_subnet",
+    "pooled_features",
     "random_backbone",
     "read_header",
     "register_elastic",

@@ -68,13 +68,21 @@ def read_header(path: str | Path) -> dict[str, Any]:
             f"'{path}' is a safetensors file but no subnet checkpoint; "
             "give the file that nas-peft search wrote"
         )
-    header: dict[str, Any] = json.loads(metadata["subnet"])
-    if header["version"] != VERSION:
+    try:
+        header: dict[str, Any] = json.loads(metadata["subnet"])
+        version = header["version"]
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if version != VERSION:
         raise InputError(
-            f"'{path}' has format version {header['version']} and this nas-peft reads version {VERSION}; "
+            f"'{path}' has format version {version} and this nas-peft reads version {VERSION}; "
             "use the nas-peft that wrote it or a newer one"
         )
     return header
+
+
+def _damaged(path: str | Path, error: Exception) -> InputError:
+    return InputError(f"'{path}' is damaged ({error}); give the file that nas-peft search wrote")
 
 
 def load_subnet(
@@ -90,6 +98,11 @@ def load_subnet(
     header = read_header(path)
     recorded = header["backbone"]
     if backbone is None:
+        if backbone_weights is None and recorded["weights"] == "random":
+            raise InputError(
+                f"'{path}' was trained on random weights of backbone '{recorded['name']}'; "
+                "make them again with random_backbone and give them as backbone="
+            )
         if backbone_weights is None and recorded["weights"] != "timm":
             raise InputError(
                 f"'{path}' was trained on the backbone weights in '{recorded['weights']}'; "
@@ -106,7 +119,11 @@ def load_subnet(
     architecture = Architecture.from_dict(header["architecture"])
     network = Supernet(backbone.model, architecture, len(header["classes"]))
     with safe_open(path, framework="pt") as file:
-        network.load_module_tensors({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    try:
+        network.load_module_tensors(tensors)
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, error) from error
     network.eval()
     return Subnet(
         network=network,

@@ -56,8 +56,8 @@ class Supernet(nn.Module):
             )
             for i in range(capacity.depth)
         )
-        # nn.Linear's own initialisation would draw from torch's global stream
-        self.head = cast(nn.Linear, nn.utils.skip_init(nn.Linear, width, num_classes))
+        # on meta nothing is drawn from torch's global stream
+        self.head = nn.Linear(width, num_classes, device="meta").to_empty(device="cpu")
         self.reset(seed)
         self.set_trainable("modules")
         self.to(next(backbone.parameters()).device)

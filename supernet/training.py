@@ -75,6 +75,7 @@ def train(
     seed: int,
     trainable: Trainable = "modules",
     on_epoch: Callable[[int], None] | None = None,
+    features: Tensor | None = None,
     state_file: Path | None = None,
     save_every: float = 15.0,
 ) -> Curve:
@@ -85,7 +86,8 @@ def train(
     ``save_every`` seconds have passed, removed by the caller when the stage is done) ends with the same
     weights, bit for bit. ``on_epoch`` is told the number of finished epochs.
 
-    Where only the head is trained and `Constant` chooses, each image passes the backbone once.
+    Where only the head is trained and `Constant` chooses, each image passes the backbone once, or not at all
+    with ``features (N, d)`` from `pooled_features`.
 
     Raises `NonFiniteLoss`.
     """
@@ -110,7 +112,10 @@ def train(
     pooled: Tensor | None = None
     if trainable == "head" and isinstance(chooser, Constant):
         started = time.perf_counter()
-        pooled = _pooled_features(supernet, images, chooser.architecture, preprocessing, recipe.batch_size)
+        pooled = features
+        if pooled is None:
+            pooled = pooled_features(supernet, images, preprocessing, architecture=chooser.architecture)
+        pooled = pooled.to(device)
         curve.seconds += time.perf_counter() - started
     saved = time.perf_counter()
     for epoch in range(len(curve.losses), recipe.epochs):
@@ -141,7 +146,8 @@ def train(
             optimizer.step()
             total += loss.detach() * len(batch)
         curve.losses.append(float(total) / len(labels))
-        curve.image_passes += len(labels) if pooled is None or epoch == 0 else 0
+        first_pass = epoch == 0 and features is None
+        curve.image_passes += len(labels) if pooled is None or first_pass else 0
         curve.seconds += time.perf_counter() - started
         if state_file is not None and time.perf_counter() - saved > save_every:
             _save(state_file, parameters, optimizer, curve)
@@ -153,14 +159,18 @@ def train(
 
 
 @torch.no_grad()
-def _pooled_features(
+def pooled_features(
     supernet: Supernet,
     images: Tensor,
-    architecture: Architecture,
     preprocessing: Preprocessing,
-    batch_size: int,
+    *,
+    architecture: Architecture | None = None,
+    batch_size: int = 256,
 ) -> Tensor:
-    """What the head reads of every image ``(N, d)``: constant while neither modules nor backbone change."""
+    """What the head reads of uint8 ``images (N, 3, H, W)``: ``(N, d)``, on the supernet's device.
+
+    Constant while neither modules nor backbone change. The architecture is the capacity if not given.
+    """
     device = supernet.head.weight.device
     starts = range(0, len(images), batch_size)
     batches = (preprocessing.normalise(images[i : i + batch_size].to(device)) for i in starts)

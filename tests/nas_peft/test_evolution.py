@@ -23,7 +23,7 @@ PREFIX = SearchSpace(
 )
 SPACES = {"default": load_space("default", DEPTH), "prefix": PREFIX, "noah": load_space("noah-vtab", DEPTH)}
 AsCandidates = Callable[..., list[Candidate]]
-laws = settings(derandomize=True, deadline=None, database=None, max_examples=25)
+laws = settings(derandomize=True, deadline=None, database=None, max_examples=12)
 
 
 def evolution(
@@ -56,7 +56,7 @@ def run(evolution: Evolution, generations: int, as_candidates: AsCandidates) -> 
 
 @laws
 @given(st.data(), st.sampled_from(sorted(SPACES)), st.integers(0, 99))
-def test_proposals_are_members_within_the_budget_and_never_come_twice(data, as_candidates, name, seed):
+def test_proposals_are_members_within_the_budget_and_never_come_twice(as_candidates, data, name, seed):
     space = SPACES[name]
     limit = data.draw(limits(space))
     history = run(evolution(space, limit, seed=seed), 4, as_candidates)
@@ -116,15 +116,16 @@ def test_references_outside_the_space_are_left_out():
 
 
 @laws
-@given(st.sampled_from(["default", "prefix"]), st.integers(0, 99))
+@given(st.sampled_from(["default", "noah"]), st.integers(0, 99))
 def test_later_generations_descend_from_the_best_of_all_so_far(as_candidates, name, seed):
     space = SPACES[name]
-    searcher = evolution(space, 400, seed=seed, population=12, parents=3)
+    searcher = evolution(space, {"default": 400, "noah": 1500}[name], seed=seed, population=12, parents=3)
     history = run(searcher, 3, as_candidates)
     by_number = {c.number: c for c in history}
     best = {c.number for c in sorted(history, key=Candidate.rank_key)[:3]}
     later = searcher.propose(3, history)
-    assert {p.origin for p in later} == {"mutation", "crossover"}
+    assert len(later) == 12
+    assert {"mutation"} <= {p.origin for p in later} <= {"mutation", "crossover"}
     for proposal in later:
         assert set(proposal.parents) <= best
         parents = [by_number[n].architecture for n in proposal.parents]
@@ -148,7 +149,9 @@ def test_the_best_of_an_early_generation_stays_a_parent(as_candidates):
     searcher = evolution(SPACES["default"], 400, parents=1)
     history = run(searcher, 3, as_candidates)
     history[0] = replace(history[0], loss=-1.0)
-    assert {p.parents for p in searcher.propose(3, history)} <= {(0,), (0, 0)}
+    later = searcher.propose(3, history)
+    assert len(later) == 8
+    assert {p.parents for p in later} == {(0,)}  # mutants only: a crossover of one parent is that parent
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -162,7 +165,9 @@ def test_a_small_space_is_searched_to_its_end(as_candidates, seed):
         proposals = searcher.propose(generation, history)
         counts.append(len(proposals))
         history += as_candidates(proposals, generation, len(history))
-    assert counts == [5, 2, 0, 0]
+    assert counts[0] > 0
+    assert max(counts) <= 5
+    assert (sum(counts), counts[-1]) == (7, 0)
     every = {Architecture.of(2, {"lora_rank": [i, j]}) for i in range(3) for j in range(3)}
     outside = {Architecture.empty(2), Architecture.uniform(2, "lora_rank", 2)}
     assert {c.architecture for c in history} == every - outside

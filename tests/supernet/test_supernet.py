@@ -94,7 +94,7 @@ def test_set_trainable(plain, default_space, what, parts):
 
 
 def test_set_trainable_refuses_another_word(plain):
-    with pytest.raises(ValueError, match="head.*modules.*all.*'bias'"):
+    with pytest.raises(ValueError, match=r"head.*modules.*all.*'bias'"):
         Supernet(plain(), LORA_4, 5).set_trainable("bias")
 
 
@@ -202,10 +202,10 @@ def test_another_depth_than_the_backbones_is_refused(plain):
 def test_loading_tensors_that_do_not_fit(plain):
     net = Supernet(plain(), LORA_4, 5)
     tensors = net.module_tensors(LORA_4)
-    with pytest.raises(KeyError, match="head.bias"):
+    with pytest.raises(KeyError, match=r"head\.bias"):
         net.load_module_tensors({k: v for k, v in tensors.items() if k != "head.bias"})
     with pytest.raises(KeyError, match="stranger"):
         net.load_module_tensors(tensors | {"stranger": torch.zeros(1)})
     # copy_ would broadcast this one
-    with pytest.raises(ValueError, match="another shape.*head.bias"):
+    with pytest.raises(ValueError, match=r"another shape.*head\.bias"):
         net.load_module_tensors(tensors | {"head.bias": torch.zeros(1)})

@@ -1,0 +1,193 @@
+"""One safetensors file brings a subnet back; every other file is refused with a remedy."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from search_spaces import Architecture, InputError, count_params, head_params, load_space
+from supernet import (
+    Preprocessing,
+    Subnet,
+    Supernet,
+    load_subnet,
+    random_backbone,
+    read_header,
+    save_subnet,
+)
+
+PLAIN_PREPROCESSING = Preprocessing((3, 32, 32), (0.5,) * 3, (0.5,) * 3, "bicubic", 1.0, "center")
+
+
+@pytest.fixture
+def saved(subnet, tmp_path):
+    path = tmp_path / "subnet.safetensors"
+    save_subnet(subnet, path)
+    return path
+
+
+def picture():
+    return Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+
+
+def rewritten(path, **changes):
+    """Rewrite the file with another header."""
+    header = read_header(path)
+    metadata = {"format": "nas-peft subnet", "subnet": json.dumps(header | changes)}
+    save_file(load_file(path), path, metadata=metadata)
+
+
+def test_everything_comes_back(saved, subnet, micro):
+    loaded = load_subnet(saved, backbone=micro)
+    assert loaded.backbone is micro
+    assert loaded.classes == subnet.classes
+    assert loaded.preprocessing == subnet.preprocessing
+    assert loaded.metrics == subnet.metrics
+    assert loaded.training == subnet.training
+    assert loaded.architecture == subnet.architecture
+    own, other = (s.network.module_tensors(s.architecture) for s in (subnet, loaded))
+    assert own.keys() == other.keys()
+    assert all(torch.equal(own[k], other[k]) for k in own)
+    assert torch.equal(loaded.logits([picture()]), subnet.logits([picture()]))
+    assert not loaded.network.training
+
+
+@pytest.mark.parametrize("seed", range(4))
+@torch.no_grad()
+def test_supernet_is_extracted_is_loaded(micro, randomised, tmp_path, pixels, seed):
+    space = load_space("default", micro.depth)
+    a = space.sample(np.random.default_rng(seed)) if seed else Architecture.empty(micro.depth)
+    net = randomised(micro.model, space.largest())
+    extracted = net.extract(a)
+    template = Subnet(extracted, micro, tuple("abcde"), PLAIN_PREPROCESSING, {}, {})
+    save_subnet(template, tmp_path / "file")
+    loaded = load_subnet(tmp_path / "file", backbone=micro)
+    assert torch.equal(loaded.network(pixels), extracted(pixels))
+    torch.testing.assert_close(loaded.network(pixels), net(pixels, a), atol=1e-5, rtol=0)
+
+
+def test_the_file_holds_the_trained_tensors_at_exact_size(saved, subnet):
+    counted = count_params(subnet.architecture, 128) + head_params(128, 3)
+    with safe_open(saved, framework="pt") as file:
+        elements = [file.get_tensor(name).numel() for name in file.keys()]  # noqa: SIM118
+    assert sum(elements) == counted == subnet.params
+    assert 4 * counted < saved.stat().st_size < 4 * counted + 200 * len(elements) + 2000
+
+
+def test_saving_a_small_subnet_of_a_supernet_saves_no_more(micro, randomised, tmp_path):
+    """Views of the shared weights would bring their whole storage along."""
+    net = randomised(micro.model, load_space("default", micro.depth).largest())
+    one = Architecture.uniform(micro.depth, "lora_rank", 1)
+    subnet = Subnet(net.extract(one), micro, tuple("abcde"), PLAIN_PREPROCESSING, {}, {})
+    save_subnet(subnet, tmp_path / "file")
+    assert (tmp_path / "file").stat().st_size < 4 * subnet.params + 8000
+
+
+def test_the_header_can_be_read_alone(saved, subnet, micro):
+    header = read_header(saved)
+    assert header["version"] == 1
+    assert header["backbone"] == {"name": micro.name, "weights": "random", "digest": micro.digest}
+    assert Architecture.from_dict(header["architecture"]) == subnet.architecture
+    assert header["classes"] == ["cat", "dog", "größer"]
+    assert header["metrics"] == subnet.metrics
+
+
+def test_it_loads_in_a_process_with_torch_timm_and_safetensors_alone(saved, subnet):
+    code = f"""
+import json, sys
+import numpy as np
+from PIL import Image
+from supernet import load_subnet, random_backbone
+subnet = load_subnet({str(saved)!r}, backbone=random_backbone("vit_micro_patch8_32", 0))
+picture = Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+unneeded = ("ray", "optuna", "pydantic", "typer", "rich", "sklearn", "nas_peft")
+print(json.dumps([subnet.logits([picture]).tolist(), [m for m in unneeded if m in sys.modules]]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    logits, unneeded = json.loads(done.stdout)
+    assert unneeded == []
+    torch.testing.assert_close(torch.tensor(logits), subnet.logits([picture()]), atol=1e-5, rtol=0)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"missing.safetensors'; nas-peft search writes"):
+        load_subnet(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\x80\x04K\x01.", b"text"])
+def test_a_file_that_is_not_safetensors(tmp_path, content):
+    path = tmp_path / "odd.bin"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"odd.bin' is not a whole safetensors file.*give the file"):
+        load_subnet(path)
+
+
+def test_a_file_that_was_cut_off(saved, micro):
+    saved.write_bytes(saved.read_bytes()[:-10])
+    with pytest.raises(InputError, match="is not a whole safetensors file"):
+        load_subnet(saved, backbone=micro)
+
+
+def test_another_safetensors_file(tmp_path):
+    save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match=r"other.safetensors' is a safetensors file but.*give the file"):
+        load_subnet(tmp_path / "other.safetensors")
+
+
+def test_another_version(saved, micro):
+    rewritten(saved, version=2)
+    with pytest.raises(InputError, match=r"subnet.safetensors' has format version 2 .* reads version 1; use"):
+        load_subnet(saved, backbone=micro)
+
+
+def test_a_header_that_does_not_fit_its_tensors(saved, micro, subnet):
+    rewritten(saved, architecture=Architecture.empty(micro.depth).to_dict())
+    with pytest.raises(InputError, match=r"subnet.safetensors' is damaged .*; give the file"):
+        load_subnet(saved, backbone=micro)
+    rewritten(saved, architecture=subnet.architecture.to_dict(), classes=["cat", "dog"])
+    with pytest.raises(InputError, match=r"subnet.safetensors' is damaged .*head.weight.*; give the file"):
+        load_subnet(saved, backbone=micro)
+
+
+def test_a_header_that_is_not_one(saved):
+    save_file(load_file(saved), saved, metadata={"format": "nas-peft subnet", "subnet": "{}"})
+    with pytest.raises(InputError, match=r"subnet.safetensors' is damaged"):
+        read_header(saved)
+    save_file(load_file(saved), saved, metadata={"format": "nas-peft subnet"})
+    with pytest.raises(InputError, match=r"subnet.safetensors' is damaged"):
+        read_header(saved)
+
+
+def test_other_weights_of_the_backbone(saved):
+    other = random_backbone("vit_micro_patch8_32", 1)
+    message = r"subnet.safetensors' belongs to other weights of backbone 'vit_micro_patch8_32'.*give the file"
+    with pytest.raises(InputError, match=message):
+        load_subnet(saved, backbone=other)
+
+
+def test_weights_that_were_in_a_file_are_asked_for(saved, micro, tmp_path):
+    rewritten(saved, backbone={"name": micro.name, "weights": "mine.safetensors", "digest": micro.digest})
+    with pytest.raises(InputError, match=r"weights in 'mine.safetensors'; .* --backbone-weights"):
+        load_subnet(saved)
+    save_file(micro.model.state_dict(), tmp_path / "renamed.safetensors")
+    loaded = load_subnet(saved, backbone_weights=tmp_path / "renamed.safetensors")
+    assert loaded.backbone.digest == micro.digest
+
+
+def test_random_weights_are_in_no_file(saved):
+    with pytest.raises(InputError, match=r"random weights.*backbone="):
+        load_subnet(saved)
+
+
+def test_a_backbone_that_training_changed_is_not_saved(subnet, tmp_path):
+    changed = Supernet(random_backbone("vit_micro_patch8_32", 1).model, subnet.architecture, 3)
+    with pytest.raises(ValueError, match="'vit_micro_patch8_32' were changed"):
+        save_subnet(replace(subnet, network=changed), tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,49 @@
+"""Losses and hits, image by image."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from supernet import Evaluation, evaluate
+
+
+@pytest.fixture(scope="module")
+def small(plain, default_space, randomised):
+    return randomised(plain(), default_space.largest())
+
+
+@torch.no_grad()
+def test_it_is_the_cross_entropy_and_the_hit_of_each_image(small, toy, preprocessing, default_space):
+    images, labels = toy
+    a = default_space.largest()
+    result = evaluate(small, images, labels, preprocessing=preprocessing, architecture=a)
+    logits = small(preprocessing.normalise(images), a)
+    assert result.losses.shape == result.hits.shape == (40,)
+    torch.testing.assert_close(result.losses, F.cross_entropy(logits, labels, reduction="none"))
+    assert torch.equal(result.hits, logits.argmax(-1) == labels)
+    assert 0 < result.accuracy < 1
+    assert result.accuracy == pytest.approx(float((logits.argmax(-1) == labels).float().mean()))
+    assert result.loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 40, 1000])
+def test_batches_do_not_matter(small, toy, preprocessing, batch_size):
+    whole = evaluate(small, *toy, preprocessing=preprocessing)
+    parts = evaluate(small, *toy, preprocessing=preprocessing, batch_size=batch_size)
+    torch.testing.assert_close(parts.losses, whole.losses, atol=1e-5, rtol=1e-5)
+    assert torch.equal(parts.hits, whole.hits)
+
+
+def test_the_architecture_matters(small, toy, preprocessing, default_space):
+    whole = evaluate(small, *toy, preprocessing=preprocessing)
+    none = evaluate(small, *toy, preprocessing=preprocessing, architecture=default_space.smallest())
+    assert (whole.losses - none.losses).abs().max() > 1e-3
+
+
+def test_standard_error():
+    losses = torch.tensor([1.0, 2.0, 3.0, 6.0])
+    result = Evaluation(losses, torch.tensor([True, False, False, False]))
+    assert (result.loss, result.accuracy) == (3.0, 0.25)
+    # deviations -2 -1 0 3, sum of squares 14, over 3, over 4
+    assert result.loss_standard_error == pytest.approx((14 / 3 / 4) ** 0.5)
+    assert Evaluation(losses[:1], torch.tensor([True])).loss_standard_error == 0.0

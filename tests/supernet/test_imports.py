@@ -1,0 +1,19 @@
+"""The package runs where only torch, timm and safetensors are."""
+
+import subprocess
+import sys
+
+import supernet
+
+UNNEEDED = ("ray", "optuna", "pydantic", "typer", "rich", "sklearn", "nas_peft")
+
+
+def test_it_imports_without_the_libraries_of_the_tool():
+    code = f"import sys, supernet; print([m for m in {UNNEEDED} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_names_exist_once():
+    assert len(set(supernet.__all__)) == len(supernet.__all__)
+    assert all(hasattr(supernet, name) for name in supernet.__all__)

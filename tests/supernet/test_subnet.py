@@ -1,0 +1,30 @@
+"""A subnet reads PIL images."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from search_spaces import count_params, head_params
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(0)
+    return [Image.fromarray(rng.integers(0, 256, (40, 30 + i, 3), dtype=np.uint8)) for i in range(5)]
+
+
+@torch.no_grad()
+def test_logits_are_the_networks_on_preprocessed_images(subnet, pictures):
+    pixels = torch.stack([subnet.preprocessing.to_tensor(p) for p in pictures])
+    expected = subnet.network(subnet.preprocessing.normalise(pixels))
+    logits = subnet.logits(pictures)
+    assert logits.shape == (5, 3)
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(subnet.logits(pictures, batch_size=2), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(subnet.probabilities(pictures), expected.softmax(-1), atol=1e-6, rtol=0)
+
+
+def test_params_are_the_modules_and_the_head(subnet):
+    assert subnet.architecture is subnet.network.capacity
+    assert subnet.params == count_params(subnet.architecture, 128) + head_params(128, 3)

@@ -1,0 +1,253 @@
+"""The one training loop: what it changes, that it is reproducible, and that it can be killed."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces import Architecture, InputError, count_params, head_params
+from supernet import Constant, NonFiniteLoss, OnePath, OnePerImage, Recipe, Supernet, evaluate, train
+from supernet.backbones import weights_digest
+
+RECIPE = Recipe(epochs=4, lr=2e-3, batch_size=16)
+EMPTY = Architecture.empty(4)
+MIXED = Architecture.of(
+    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
+)
+KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
+
+
+@pytest.fixture
+def choosers(default_space):
+    return {
+        "constant": Constant(MIXED),
+        "one path": OnePath(default_space.sample),
+        "one per image": OnePerImage(default_space.sample, KINDS),
+    }
+
+
+@pytest.fixture
+def fresh(plain, default_space):
+    return lambda: Supernet(plain(), default_space.largest(), 5, seed=1)
+
+
+@pytest.fixture
+def fit(toy, preprocessing):
+    """Trains a supernet on the toy images."""
+
+    def run(net, chooser, recipe=RECIPE, seed=0, **options):
+        return train(
+            net, *toy, preprocessing=preprocessing, chooser=chooser, recipe=recipe, seed=seed, **options
+        )
+
+    return run
+
+
+class Kill(Exception):
+    pass
+
+
+def kill_after(epoch):
+    def on_epoch(finished):
+        if finished == epoch:
+            raise Kill
+
+    return on_epoch
+
+
+@pytest.mark.parametrize("trainable", ["modules", "all"])
+@pytest.mark.parametrize("which", ["constant", "one path", "one per image"])
+def test_same_seed_same_weights_and_another_seed_others(fresh, fit, choosers, which, trainable):
+    digests, curves = [], []
+    for seed in (0, 0, 1):
+        net = fresh()
+        curve = fit(net, choosers[which], Recipe(epochs=2, lr=1e-3, batch_size=16), seed, trainable=trainable)
+        digests.append(weights_digest(net))
+        curves.append(curve.losses)
+    assert digests[0] == digests[1] != digests[2]
+    assert curves[0] == curves[1] != curves[2]
+
+
+def test_global_random_state_is_neither_used_nor_changed(fresh, fit, choosers):
+    digests = []
+    for global_seed in (1, 2):
+        net = fresh()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(global_seed)
+            before = torch.get_rng_state()
+            fit(net, choosers["one per image"], Recipe(epochs=1, lr=1e-3))
+            assert torch.equal(torch.get_rng_state(), before)
+        digests.append(weights_digest(net))
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    ("which", "trainable"),
+    [("one per image", "modules"), ("one path", "modules"), ("constant", "head"), ("constant", "all")],
+)
+def test_killed_and_resumed_is_not_killed(fresh, fit, choosers, tmp_path, which, trainable):
+    chooser, options = choosers[which], {"trainable": trainable}
+    whole = fresh()
+    curve = fit(whole, chooser, **options)
+
+    state = {"state_file": tmp_path / "state", "save_every": 0.0}
+    for epoch in (1, 3):
+        with pytest.raises(Kill):
+            fit(fresh(), chooser, on_epoch=kill_after(epoch), **state, **options)
+    told = []
+    resumed = fresh()
+    second = fit(resumed, chooser, on_epoch=told.append, **state, **options)
+    assert weights_digest(resumed) == weights_digest(whole)
+    assert told == [3, 4]
+    assert second.losses == curve.losses
+    assert second.image_passes == curve.image_passes
+    assert second.seconds > 0
+
+
+def test_the_state_is_saved_only_when_it_is_time(fresh, fit, choosers, tmp_path):
+    fit(fresh(), choosers["constant"], state_file=tmp_path / "state", save_every=3600.0)
+    assert list(tmp_path.iterdir()) == []
+    fit(fresh(), choosers["constant"], state_file=tmp_path / "state", save_every=0.0)
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_finished_state_trains_no_more(fresh, fit, choosers, tmp_path):
+    options = {"state_file": tmp_path / "state", "save_every": 0.0}
+    first, again = fresh(), fresh()
+    curve = fit(first, choosers["one path"], **options)
+    assert fit(again, choosers["one path"], **options) == curve
+    assert weights_digest(again) == weights_digest(first)
+
+
+@pytest.mark.parametrize(
+    ("trainable", "changed"),
+    [("head", {"head"}), ("modules", {"head", "layers"}), ("all", {"head", "layers", "backbone"})],
+)
+def test_it_changes_what_is_trainable_and_nothing_else(fresh, fit, default_space, trainable, changed):
+    net = fresh()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    largest = Constant(default_space.largest())
+    fit(net, largest, Recipe(epochs=1, lr=1e-3, weight_decay=0.1), trainable=trainable)
+    different = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.split(".")[0] for name in different} == changed
+    assert different == {name for name in before if name.split(".")[0] in changed}
+    assert not net.training
+
+
+def test_a_training_changes_as_many_elements_as_are_counted(plain, default_space, randomised, fit):
+    net = randomised(plain(), default_space.largest())
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    fit(net, Constant(MIXED), Recipe(epochs=1, lr=1e-2, weight_decay=0.0))
+    changed = sum(int((value != before[name]).sum()) for name, value in net.state_dict().items())
+    assert changed == count_params(MIXED, 32) + head_params(32, 5)
+
+
+@pytest.mark.parametrize("which", ["constant", "one path", "one per image"])
+def test_the_loss_falls_where_classes_are_separable(fresh, fit, choosers, toy, preprocessing, which):
+    net = fresh()
+    curve = fit(net, choosers[which], Recipe(epochs=15, lr=1e-2, batch_size=8))
+    assert curve.losses[-1] < 0.5 * curve.losses[0]
+    assert evaluate(net, *toy, preprocessing=preprocessing, architecture=MIXED).accuracy > 0.8
+
+
+def test_the_curve_counts_image_passes(fresh, fit, choosers):
+    curve = fit(fresh(), choosers["one per image"], Recipe(epochs=3, lr=1e-3, batch_size=16))
+    assert len(curve.losses) == 3
+    assert curve.image_passes == 3 * 40
+    assert curve.to_dict() == {
+        "losses": curve.losses, "image_passes": 120, "seconds": curve.seconds
+    }  # fmt: skip
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_images(fresh, fit, toy, preprocessing):
+    net = fresh()
+    before = evaluate(net, *toy, preprocessing=preprocessing, architecture=MIXED).loss
+    # 40 images in batches of 16 end in a batch of 8, which must not count double
+    curve = fit(net, Constant(MIXED), Recipe(epochs=1, lr=1e-12, weight_decay=0.0, batch_size=16))
+    assert curve.losses[0] == pytest.approx(before, rel=1e-5)
+
+
+class NotCached:
+    """`Constant` in all but name."""
+
+    def __init__(self, architecture):
+        self.architecture = architecture
+
+    def __call__(self, rng, batch):
+        return self.architecture
+
+
+@pytest.mark.parametrize("architecture", [EMPTY, MIXED], ids=["empty", "mixed"])
+def test_a_linear_probe_on_cached_features_is_the_same_training(plain, randomised, fit, architecture):
+    def probed(chooser, recipe):
+        net = randomised(plain(), MIXED)
+        return net, fit(net, chooser, recipe, trainable="head")
+
+    recipe = Recipe(epochs=5, lr=1e-2, batch_size=16)
+    fast, fast_curve = probed(Constant(architecture), recipe)
+    slow, slow_curve = probed(NotCached(architecture), recipe)
+    torch.testing.assert_close(fast.head.weight, slow.head.weight, atol=1e-4, rtol=0)
+    torch.testing.assert_close(fast.head.bias, slow.head.bias, atol=1e-4, rtol=0)
+    assert fast_curve.losses == pytest.approx(slow_curve.losses, abs=1e-4)
+    assert fast_curve.losses[-1] < 0.9 * fast_curve.losses[0]
+    assert slow_curve.image_passes == 5 * 40
+    assert fast_curve.image_passes == 40
+
+
+def test_a_linear_probe_runs_the_backbone_once_for_each_image(fresh, fit, monkeypatch):
+    seen = []
+    features = Supernet.features
+    monkeypatch.setattr(Supernet, "features", lambda self, x, a: seen.append(len(x)) or features(self, x, a))
+    fit(fresh(), Constant(EMPTY), Recipe(epochs=5, lr=1e-2, batch_size=16), trainable="head")
+    assert seen == [16, 16, 8]
+
+
+def test_a_loss_that_is_not_finite_says_where_and_what_to_do(fresh, fit):
+    with pytest.raises(
+        NonFiniteLoss, match=r"step \d+ of 12 \(learning rate .*e\+\d+\); try a lower"
+    ) as caught:
+        fit(fresh(), Constant(MIXED), Recipe(epochs=4, lr=1e30, batch_size=16))
+    assert isinstance(caught.value, InputError)
+    broken = fresh()
+    with torch.no_grad():
+        broken.layers[1]["adapter_dim"].up_bias[0] = math.nan
+    message = r"the loss is nan at step 1 of 12 \(learning rate 0.002\)"
+    with pytest.raises(NonFiniteLoss, match=message):
+        fit(broken, Constant(MIXED))
+
+
+@given(
+    lr=st.floats(1e-6, 1.0),
+    warmup=st.floats(0.0, 0.9),
+    total=st.integers(1, 400),
+)
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero(lr, warmup, total):
+    recipe = Recipe(epochs=1, lr=lr, warmup=warmup)
+    rates = [recipe.lr_at(step, total) for step in range(total)]
+    rising = max(1, round(warmup * total))
+    assert max(rates) == pytest.approx(lr) == rates[rising - 1]
+    assert min(rates) > 0
+    steps = [b - a for a, b in itertools.pairwise(rates)]
+    assert steps[: rising - 1] == pytest.approx([lr / rising] * (rising - 1), rel=1e-6)
+    assert all(step <= 1e-9 * lr for step in steps[rising - 1 :])
+    assert recipe.lr_at(total, total) == pytest.approx(0.0, abs=1e-12) or rising == total
+
+
+def test_the_training_follows_the_learning_rate(fresh, fit, monkeypatch):
+    rates = []
+    step = torch.optim.AdamW.step
+
+    def recording(optimizer):
+        rates.extend(group["lr"] for group in optimizer.param_groups)
+        return step(optimizer)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", recording)
+    fit(fresh(), Constant(MIXED))
+    assert rates == [RECIPE.lr_at(i, 12) for i in range(12)]
+
+
+def test_a_recipe_is_json_able():
+    assert Recipe(**RECIPE.to_dict()) == RECIPE
