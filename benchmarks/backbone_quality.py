@@ -58,7 +58,7 @@ from supernet import (
     write_atomically,
 )
 
-LEARNING_RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+LEARNING_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 EPOCHS = 100
 RESULTS = Path(__file__).parent / "results" / "backbone_quality.json"
 
@@ -116,7 +116,8 @@ def measure(
             "validation_accuracy": {str(lr): scores[lr].accuracy for lr in LEARNING_RATES},
             "training_seconds": time.perf_counter() - started,
         }
-        print(f"{dataset.name}: {name} trained, learning rate {learning_rates[name]:g}", file=sys.stderr)
+        edge = " (the highest tried: more might do better)" if chosen.lr == max(LEARNING_RATES) else ""
+        print(f"{dataset.name}: {name} trained, learning rate {chosen.lr:g}{edge}", file=sys.stderr)
     test = dataset.test.open(f"linear probe, learning rates {json.dumps(learning_rates)}")
     for name in contestants:
         accuracies = [score(network, test).accuracy for network in networks[name]]

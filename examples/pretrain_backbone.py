@@ -1,12 +1,12 @@
-"""Pretrain a small Vision Transformer on a folder or a tar of images, one directory per class.
-
-This is the script that made the backbone shipped with nas-peft, whose metadata say with which settings::
+"""Pretrain a small Vision Transformer on a folder or a tar of images, one directory per class::
 
     python examples/pretrain_backbone.py --data tiny_imagenet_32.tar --out vit_micro_patch8_32.safetensors
 
 With the defaults and that data (28 epochs of 98,000 images, 200 classes) it takes about 80 minutes on two
 cores. Progress is one line of JSON an epoch. The state is saved after every epoch (``OUT.state.pt``); the
-same command goes on from it after a kill and ends with the same weights.
+same command goes on from it after a kill and ends with the same weights. The backbone shipped with nas-peft
+was made so, but shortened on its way to 14 epochs (37.5% of the held-out images right): epochs 1 to 5 have
+the learning rates of 28 epochs, 6 those of 22, 7 and 8 those of 18, the others those of 14.
 
 Recipe: cross-entropy with label smoothing 0.1 on the whole network, from scratch; each image flipped with
 probability 1/2 and shifted by up to ``image size / 8`` pixels, reflecting at the border; batches of 256; the
@@ -365,7 +365,7 @@ def number(text: str) -> float:
 def parse(argv: Sequence[str] | None = None) -> Settings:
     """The settings that a command line gives. Raises `InputError`."""
     style = argparse.ArgumentDefaultsHelpFormatter
-    parser = _Parser(description=(__doc__ or "").partition("\n")[0], formatter_class=style)
+    parser = _Parser(description=(__doc__ or "").partition("::")[0], formatter_class=style)
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder or tar: class/name.jpg")
     add("--out", type=Path, required=True, help="safetensors file to write (half precision)")

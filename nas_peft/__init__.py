@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas_peft.config import SearchConfig as SearchConfig
     from nas_peft.data import load_dataset as load_dataset
+    from nas_peft.main_job import search as search
     from nas_peft.results import SearchResult as SearchResult
-    from nas_peft.search import search as search
     from supernet import Subnet as Subnet
     from supernet import load_subnet as load_subnet
 
-# Imported when asked for, so that the command line answers at once and `load_subnet` needs no Ray.
+# Imported when asked for, so that the command line answers at once and `load_subnet` needs no Ray. No module
+# has a public name: once imported, it would take the name's place.
 _HOMES = {
     "SearchConfig": "nas_peft.config",
     "SearchResult": "nas_peft.results",
     "Subnet": "supernet",
     "load_dataset": "nas_peft.data",
     "load_subnet": "supernet",
-    "search": "nas_peft.search",
+    "search": "nas_peft.main_job",
 }
 
 __all__ = ["SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"]

@@ -38,14 +38,14 @@ class SearchConfig(BaseModel):
     seed: int = Field(0, ge=0, description="of every random stream")
     seeds: int = Field(1, ge=1, description="separate trainings of each subnet and baseline")
     batch_size: int = Field(64, ge=1, description="images of a training step")
-    supernet_epochs: int = Field(24, ge=1, description="passes over the training images for the supernet")
+    supernet_epochs: int = Field(16, ge=1, description="passes over the training images for the supernet")
     supernet_lr: float = Field(5e-3, gt=0, description="learning rate of the supernet")
     generations: int = Field(6, ge=1, description="of the evolution")
     population: int = Field(24, ge=2, description="candidates of a generation")
     parents: int = Field(8, ge=1, description="best candidates that later generations descend from")
     mutation_probability: float = Field(0.1, ge=0, le=1, description="for each size, to be redrawn")
     retrain: int = Field(3, ge=1, description="best searched subnets to train separately")
-    epochs: int = Field(10, ge=1, description="of each separate training")
+    epochs: int = Field(8, ge=1, description="of each separate training")
     lr: float = Field(5e-3, gt=0, description="learning rate of subnets and single methods")
     probe_first: bool = Field(
         True, description="start every training from a linear probe's head instead of a random one"
@@ -54,7 +54,7 @@ class SearchConfig(BaseModel):
     linear_lr: float | None = Field(
         None, gt=0, description="learning rate of linear probing; chosen by validation loss if not given"
     )
-    full_lr: float = Field(5e-4, gt=0, description="learning rate of full fine-tuning")
+    full_lr: float = Field(3e-4, gt=0, description="learning rate of full fine-tuning")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's")
 
     def recipe(self, method: str) -> Recipe:

@@ -15,7 +15,7 @@ from nas_peft.trainings import probe_head
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
-LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 
 def probe(

@@ -34,9 +34,9 @@ def _run_search(
 
         from rich.console import Console
 
+        from nas_peft.main_job import search as run
         from nas_peft.progress import StageBars
         from nas_peft.results_table import results_table
-        from nas_peft.search import search as run
 
         with StageBars() as bars:
             result = run(config, out, device=device, bars=bars)

@@ -95,7 +95,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 def test_report_says_what_was_measured_and_how(report: dict[str, Any]) -> None:
     assert report["seeds"] == [0, 1]
     assert report["recipe"]["epochs"] == 2
-    assert report["recipe"]["lr"] == [1e-3, 3e-3, 1e-2, 3e-2]
+    assert report["recipe"]["lr"] == [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1]
     assert report["machine"]["processor"]
     assert report["machine"]["cores"] >= 1
     assert report["versions"]["torch"] == torch.__version__

@@ -11,10 +11,10 @@ from PIL import Image
 
 from nas_peft.candidate import Candidate, Proposal
 from nas_peft.config import SearchConfig
+from nas_peft.main_job import search
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from nas_peft.run_inputs import RunInputs
-from nas_peft.search import search
 from search_spaces import count_params
 from supernet import Backbone, create_backbone
 

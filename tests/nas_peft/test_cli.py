@@ -22,6 +22,7 @@ from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, save_subnet
 
 FULL = Path("/dev/full")
+STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
 Arguments = list[str]
 
 
@@ -35,7 +36,7 @@ def error_of(result: Result, *, after_stages: bool = False) -> str:
     *before, last = result.stderr.splitlines()
     if not after_stages:
         assert before == []
-    assert all(line.startswith(("data (images): ", "supernet (epochs): ")) for line in before), before
+    assert all(line.startswith(STAGES) for line in before), before
     assert last.startswith("error: ")
     assert "Traceback" not in result.output
     assert result.stdout == ""

@@ -8,6 +8,7 @@ import pytest
 from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
 from nas_peft.config import SearchConfig
 from search_spaces import Architecture
+from supernet import Recipe
 
 DEPTH = 4
 LORA = Architecture.uniform(DEPTH, "lora_rank", 2)
@@ -16,6 +17,7 @@ FIRST = Row("candidate-3", "searched", "subnet", MIXED)
 SECOND = Row("candidate-9", "searched", "subnet", Architecture.uniform(DEPTH, "adapter_dim", 1))
 SINGLE = Row("lora_rank-2", "single", "subnet", LORA)
 LINEAR, FULL = baseline_rows(DEPTH)
+PROBE = Recipe(epochs=7, lr=0.3)
 
 
 def record(accuracy: float, loss: float) -> dict[str, Any]:
@@ -38,20 +40,21 @@ def test_baselines_have_no_modules():
 
 @pytest.mark.parametrize("row", [FIRST, SINGLE, LINEAR, FULL])
 def test_one_training_for_each_seed_by_the_recipe_of_the_method(row: Row):
-    config = SearchConfig.of(dataset="digits", epochs=3, linear_epochs=7)
-    trainings = row.trainings(config, [4, 5], "train_val")
+    config = SearchConfig.of(dataset="digits", epochs=3)
+    trainings = row.trainings(config, PROBE, [4, 5], "train_val")
     assert [t.seed for t in trainings] == [4, 5]
     assert {t.on for t in trainings} == {"train_val"}
-    assert {t.recipe for t in trainings} == {config.recipe(row.method)}
-    assert len({t.key for t in [*trainings, *row.trainings(config, [4, 5], "train")]}) == 4
+    recipe = PROBE if row is LINEAR else config.recipe(row.method)
+    assert {t.recipe for t in trainings} == {recipe} == {row.recipe(config, PROBE)}
+    assert len({t.key for t in [*trainings, *row.trainings(config, PROBE, [4, 5], "train")]}) == 4
 
 
 def test_all_but_linear_probing_start_from_a_probe_where_asked():
     rows = [FIRST, SINGLE, LINEAR, FULL]
     on, off = (SearchConfig.of(dataset="digits", probe_first=value) for value in (True, False))
-    probes = [row.trainings(on, [0], "train")[0].probe for row in rows]
-    assert probes == [on.recipe("linear"), on.recipe("linear"), None, on.recipe("linear")]
-    assert all(row.trainings(off, [0], "train")[0].probe is None for row in rows)
+    probes = [row.trainings(on, PROBE, [0], "train")[0].probe for row in rows]
+    assert probes == [PROBE, PROBE, None, PROBE]
+    assert all(row.trainings(off, PROBE, [0], "train")[0].probe is None for row in rows)
 
 
 def test_scores_have_no_test():

@@ -54,7 +54,7 @@ def test_the_default_backbone_is_the_shipped_one():
 
 @pytest.mark.parametrize(
     ("method", "epochs", "lr"),
-    [("supernet", 3, 0.1), ("subnet", 4, 0.2), ("linear", 5, 0.3), ("full", 4, 0.4)],
+    [("supernet", 3, 0.1), ("subnet", 4, 0.2), ("full", 4, 0.4)],
 )
 def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
     config = SearchConfig.of(
@@ -64,7 +64,6 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
         epochs=4,
         lr=0.2,
         linear_epochs=5,
-        linear_lr=0.3,
         full_lr=0.4,
         batch_size=7,
         weight_decay=0.5,
@@ -72,6 +71,8 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
     recipe = config.recipe(method)
     assert (recipe.epochs, recipe.lr) == (epochs, lr)
     assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
+    probe = config.linear_recipe(0.3)
+    assert (probe.epochs, probe.lr, probe.batch_size, probe.weight_decay) == (5, 0.3, 7, 0.5)
 
 
 def test_an_unknown_method_has_none():

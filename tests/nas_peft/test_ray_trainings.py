@@ -16,18 +16,21 @@ from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import Training, TrainingInputs, run_training
 from search_spaces import Architecture
-from supernet import NonFiniteLoss
+from supernet import NonFiniteLoss, Recipe, Supernet, pooled_features
 
 ROWS = [
     Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
     *baseline_rows(8),
 ]
+PROBE = Recipe(epochs=2, lr=1e-2, batch_size=16)
 
 
 @pytest.fixture(scope="module")
 def shared(tiny_inputs: RunInputs) -> TrainingInputs:
-    data = tiny_inputs.dataset
-    return TrainingInputs(tiny_inputs.backbone, tiny_inputs.preprocessing, 3, data.train, data.val)
+    data, backbone, preprocessing = tiny_inputs.dataset, tiny_inputs.backbone, tiny_inputs.preprocessing
+    network = Supernet(backbone.model, Architecture.empty(8), 3)
+    features = pooled_features(network, data.train_val.images, preprocessing)
+    return TrainingInputs(backbone, preprocessing, 3, data.train, data.val, features)
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
-    return [t for row in ROWS for t in row.trainings(config, [0, 1], on)]
+    return [t for row in ROWS for t in row.trainings(config, PROBE, [0, 1], on)]
 
 
 @pytest.mark.usefixtures("running_ray")
@@ -74,7 +77,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
     tiny_config: SearchConfig,
     finished_run: SearchResult,
 ):
-    trainings = [t for row in baseline_rows(8) for t in row.trainings(tiny_config, [0], "train_val")]
+    trainings = [t for row in baseline_rows(8) for t in row.trainings(tiny_config, PROBE, [0], "train_val")]
     for file in (Path(finished_run.run) / "trainings").iterdir():
         shutil.copy(file, folder.path / "trainings")
     before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}
@@ -100,7 +103,7 @@ def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
 def test_a_final_model_leaves_its_tensors(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    (training,) = ROWS[0].trainings(tiny_config, [0], "train_val")
+    (training,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train_val")
     with RayTrainings(folder, shared, device="cpu") as runner:
         (record,) = runner.run([training], lambda: None)
         tensors = runner.tensors(training)
@@ -114,7 +117,7 @@ def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
 ):
     wild = tiny_config.model_copy(update={"lr": 1e30})
     with pytest.raises(NonFiniteLoss, match=r"learning rate .*lower learning rate") as caught:
-        run(folder, shared, ROWS[0].trainings(wild, [0], "train"))
+        run(folder, shared, ROWS[0].trainings(wild, PROBE, [0], "train"))
     assert type(caught.value) is NonFiniteLoss
     assert list((folder.path / "trainings").iterdir()) == []
 
@@ -123,7 +126,7 @@ def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
 def test_ray_computes_what_a_direct_call_does(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    trainings = [row.trainings(tiny_config, [0], "train")[0] for row in ROWS]
+    trainings = [row.trainings(tiny_config, PROBE, [0], "train")[0] for row in ROWS]
     records, _ = run(folder, shared, trainings)
     for training, record in zip(trainings, records, strict=True):
         direct, _ = run_training(training, shared, "cpu")

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from nas_peft.config import SearchConfig
+from nas_peft.main_job import search
 from nas_peft.progress import Advance, StageBars
 from nas_peft.record import SearchRecord
 from nas_peft.results import SearchResult
 from nas_peft.run_inputs import RunInputs
-from nas_peft.search import search
 from search_spaces import InputError
+from supernet import read_header
 
 FULL = Path("/dev/full")
 
@@ -29,7 +32,7 @@ from pathlib import Path
 import nas_peft.supernet_stage
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
-from nas_peft.search import search
+from nas_peft.main_job import search
 
 config, out, stage_name, steps = sys.argv[1:]
 
@@ -149,11 +152,22 @@ def test_the_candidates_are_those_of_the_undisturbed_run(
     assert len(disturbed) == 12
 
 
-@pytest.mark.parametrize("file", ["supernet.safetensors", "subnet.safetensors", "config.yaml"])
+@pytest.mark.parametrize("file", ["supernet.safetensors", "config.yaml", "stages/inputs.json"])
 def test_the_files_are_those_of_the_undisturbed_run(
     resumed_run: SearchResult, finished_run: SearchResult, file: str
 ):
     assert (Path(resumed_run.run) / file).read_bytes() == (Path(finished_run.run) / file).read_bytes()
+
+
+def test_the_exported_subnet_is_that_of_the_undisturbed_run(
+    resumed_run: SearchResult, finished_run: SearchResult
+):
+    files = [Path(run.run) / "subnet.safetensors" for run in (resumed_run, finished_run)]
+    headers = [read_header(file) for file in files]
+    assert headers[0] == headers[1]
+    disturbed, undisturbed = (load_file(file) for file in files)
+    assert disturbed.keys() == undisturbed.keys()
+    assert all(torch.equal(disturbed[name], value) for name, value in undisturbed.items())
 
 
 def test_nothing_half_written_is_left(resumed_run: SearchResult):

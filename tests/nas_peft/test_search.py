@@ -15,12 +15,12 @@ from PIL import Image
 import nas_peft
 from nas_peft.config import SearchConfig
 from nas_peft.data import ProtocolError
+from nas_peft.main_job import resolve_device
 from nas_peft.progress import StageBars
 from nas_peft.record import SearchRecord
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from nas_peft.search import resolve_device
 from search_spaces import Architecture, InputError, count_params
 from supernet import evaluate, read_header
 
@@ -54,7 +54,7 @@ def test_every_row_has_validation_and_test_accuracy(finished_run: SearchResult):
         assert 0 <= seed.val_accuracy <= 1
         assert seed.val_accuracy * val == pytest.approx(round(seed.val_accuracy * val), abs=1e-4)
         assert seed.test_accuracy * test == pytest.approx(round(seed.test_accuracy * test), abs=1e-4)
-        assert seed.image_passes > 0
+        assert (seed.image_passes > 0) == (row.name != "linear")  # which reads cached features
         assert len(seed.losses) == row.recipe["epochs"]
 
 
@@ -85,7 +85,7 @@ def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchRes
 def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
     assert SearchConfig.of(**yaml.safe_load((folder.path / "config.yaml").read_text())) == tiny_config
     names = {str(p.relative_to(folder.path)) for p in folder.path.rglob("*") if p.is_file()}
-    stages = {f"stages/{name}.json" for name in ("inputs", "supernet", "search", "test")}
+    stages = {f"stages/{name}.json" for name in ("inputs", "probe", "supernet", "search", "test")}
     files = {"config.yaml", "study.journal", "supernet.safetensors", "results.json", "subnet.safetensors"}
     assert names >= files | stages
     trainings = names - files - stages
@@ -96,7 +96,7 @@ def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
 
 
 def test_stages_and_protocol_are_told(finished_run: SearchResult):
-    stages = ["supernet", "search", "retraining", "final training", "test"]
+    stages = ["linear probe", "supernet", "search", "retraining", "final training", "test"]
     assert list(finished_run.stages) == stages
     assert all(finished_run.stages[name]["seconds"] > 0 for name in stages)
     assert "every choice is made on the validation part" in finished_run.protocol
@@ -210,7 +210,8 @@ def test_only_what_may_be_exported_is_public():
     assert set(nas_peft.__all__) == {
         "SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"
     }  # fmt: skip
-    assert all(getattr(nas_peft, name).__name__ == name for name in nas_peft.__all__)
+    for _ in range(2):  # a module of the same name, once imported, would take the name's place
+        assert all(getattr(nas_peft, name).__name__ == name for name in nas_peft.__all__)
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         _ = nas_peft.serch
 

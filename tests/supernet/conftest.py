@@ -32,7 +32,7 @@ FAMILIES = {
     "SigLIP": ("vit_base_patch16_siglip_224", {}),
 }
 
-settings.register_profile("supernet", deadline=None, max_examples=6, derandomize=True, database=None)
+settings.register_profile("supernet", deadline=None, max_examples=4, derandomize=True, database=None)
 settings.load_profile("supernet")
 
 

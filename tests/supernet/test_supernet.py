@@ -53,7 +53,7 @@ def check_gradients(grads, largest, expected):
 
 
 @given(seed=SEEDS)
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_counted_parameters_are_tensors_are_gradients(net, space, pixels, seed):
     a = space.sample(np.random.default_rng(seed))
     expected = count_params(a, 32) + head_params(32, 5)
@@ -110,7 +110,7 @@ def test_train_leaves_the_backbone_in_evaluation_mode(plain):
 
 @torch.no_grad()
 @given(seed=SEEDS)
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_an_extracted_subnet_is_the_same_function(net, space, pixels, seed):
     a = space.sample(np.random.default_rng(seed))
     extracted = net.extract(a)
@@ -133,7 +133,7 @@ def test_extraction_copies(plain, default_space, randomised, pixels):
 
 @torch.no_grad()
 @given(seed=SEEDS)
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_merged_lora_is_unmerged_lora(net, space, pixels, seed):
     digest = weights_digest(net.backbone)
     subnet = net.extract(space.sample(np.random.default_rng(seed)))

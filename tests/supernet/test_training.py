@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import Architecture, InputError, count_params, head_params
-from supernet import Constant, NonFiniteLoss, OnePath, OnePerImage, Recipe, Supernet, evaluate, train
+from supernet import (
+    Constant,
+    NonFiniteLoss,
+    OnePath,
+    OnePerImage,
+    Recipe,
+    Supernet,
+    evaluate,
+    pooled_features,
+    train,
+)
 from supernet.backbones import weights_digest
 
 RECIPE = Recipe(epochs=4, lr=2e-3, batch_size=16)
@@ -126,8 +136,12 @@ def test_a_finished_state_trains_no_more(fresh, fit, choosers, tmp_path):
     ("trainable", "changed"),
     [("head", {"head"}), ("modules", {"head", "layers"}), ("all", {"head", "layers", "backbone"})],
 )
-def test_it_changes_what_is_trainable_and_nothing_else(fresh, fit, default_space, trainable, changed):
-    net = fresh()
+def test_it_changes_what_is_trainable_and_nothing_else(
+    plain, default_space, randomised, fit, trainable, changed
+):
+    vit = plain()
+    vit.reset_classifier(0)
+    net = randomised(vit, default_space.largest())
     before = {name: value.clone() for name, value in net.state_dict().items()}
     largest = Constant(default_space.largest())
     fit(net, largest, Recipe(epochs=1, lr=1e-3, weight_decay=0.1), trainable=trainable)
@@ -197,12 +211,35 @@ def test_a_linear_probe_on_cached_features_is_the_same_training(plain, randomise
     assert fast_curve.image_passes == 40
 
 
-def test_a_linear_probe_runs_the_backbone_once_for_each_image(fresh, fit, monkeypatch):
+def test_a_linear_probe_runs_the_backbone_once_for_each_image_or_not_at_all(
+    fresh, fit, toy, preprocessing, monkeypatch
+):
     seen = []
-    features = Supernet.features
-    monkeypatch.setattr(Supernet, "features", lambda self, x, a: seen.append(len(x)) or features(self, x, a))
-    fit(fresh(), Constant(EMPTY), Recipe(epochs=5, lr=1e-2, batch_size=16), trainable="head")
-    assert seen == [16, 16, 8]
+    own = Supernet.features
+    monkeypatch.setattr(Supernet, "features", lambda self, x, a: seen.append(len(x)) or own(self, x, a))
+    nets, curves = [fresh(), fresh()], []
+    curves.append(fit(nets[0], Constant(EMPTY), trainable="head"))
+    assert sum(seen) == 40
+    features = pooled_features(fresh(), toy[0], preprocessing, architecture=EMPTY)
+    seen.clear()
+    curves.append(fit(nets[1], Constant(EMPTY), trainable="head", features=features))
+    assert seen == []
+    assert weights_digest(nets[0]) == weights_digest(nets[1])
+    assert curves[0].losses == curves[1].losses
+    assert [curve.image_passes for curve in curves] == [40, 0]
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 256])
+@torch.no_grad()
+def test_pooled_features_are_what_the_head_reads(
+    plain, default_space, randomised, toy, preprocessing, batch_size
+):
+    net = randomised(plain(), default_space.largest())
+    x = preprocessing.normalise(toy[0])
+    for a in (None, EMPTY, MIXED):
+        pooled = pooled_features(net, toy[0], preprocessing, architecture=a, batch_size=batch_size)
+        assert pooled.shape == (40, 32)
+        torch.testing.assert_close(net.head(pooled), net(x, a), atol=1e-5, rtol=0)
 
 
 def test_a_loss_that_is_not_finite_says_where_and_what_to_do(fresh, fit):
