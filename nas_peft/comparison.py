@@ -44,10 +44,8 @@ class Row:
     ) -> list[Training]:
         """One training for each seed; ``probe`` is the recipe of linear probes."""
         recipe = self.recipe(config, probe)
-        first = probe if config.probe_first and self.method != "linear" else None
-        return [
-            Training(self.name, self.method, self.architecture, recipe, first, seed, on) for seed in seeds
-        ]
+        head = config.head_recipe() if self.method != "linear" else None
+        return [Training(self.name, self.method, self.architecture, recipe, head, seed, on) for seed in seeds]
 
 
 @dataclass

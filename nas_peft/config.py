@@ -47,9 +47,10 @@ class SearchConfig(BaseModel):
     retrain: int = Field(3, ge=1, description="best searched subnets to train separately")
     epochs: int = Field(8, ge=1, description="of each separate training")
     lr: float = Field(5e-3, gt=0, description="learning rate of subnets and single methods")
-    probe_first: bool = Field(
-        True, description="start every training from a linear probe's head instead of a random one"
+    head_epochs: int = Field(
+        20, ge=0, description="of the head alone before each training, on cached features; 0: a random head"
     )
+    head_lr: float = Field(3e-3, gt=0, description="learning rate of the head alone before each training")
     linear_epochs: int = Field(100, ge=1, description="of linear probing, on cached features")
     linear_lr: float | None = Field(
         None, gt=0, description="learning rate of linear probing; chosen by validation loss if not given"
@@ -67,6 +68,16 @@ class SearchConfig(BaseModel):
             "full": (self.epochs, self.full_lr),
         }[method]
         return Recipe(epochs, lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
+
+    def head_recipe(self) -> Recipe | None:
+        """How the head is trained alone before another training; ``None`` for a random head."""
+        from supernet import Recipe
+
+        if not self.head_epochs:
+            return None
+        return Recipe(
+            self.head_epochs, self.head_lr, weight_decay=self.weight_decay, batch_size=self.batch_size
+        )
 
     def linear_recipe(self, lr: float) -> Recipe:
         """How linear probes are trained at the learning rate that was chosen."""

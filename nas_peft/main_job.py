@@ -51,7 +51,7 @@ def search(
         return SearchResult.model_validate_json(folder.results.read_text())
     try:
         recipe, features, probe_stage = probe(inputs, folder, bars, device)
-        supernet, supernet_stage = train_supernet(inputs, recipe, features, folder, bars, device)
+        supernet, supernet_stage = train_supernet(inputs, features, folder, bars, device)
     except InputError:
         folder.discard()
         raise

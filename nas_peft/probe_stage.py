@@ -24,8 +24,8 @@ def probe(
     """The recipe of linear probes on this data, the pretrained features (train, then val), the record.
 
     Unless the configuration gives one, the learning rate is that of `LEARNING_RATES` with the lowest
-    validation loss. How strongly a head should fit depends on the data more than for anything else that is
-    trained here, all other trainings start from this head, and on cached features the choice costs seconds.
+    validation loss: how strongly a linear probe should fit depends on the data, and on cached features the
+    choice costs seconds.
     """
     config, data = inputs.config, inputs.dataset
     started = time.perf_counter()

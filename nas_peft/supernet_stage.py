@@ -12,11 +12,11 @@ from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import probe_head
 from search_spaces.streams import stream_seed
-from supernet import OnePerImage, Recipe, Supernet, train, write_atomically
+from supernet import OnePerImage, Supernet, train, write_atomically
 
 
 def train_supernet(
-    inputs: RunInputs, probe: Recipe, features: Tensor, folder: RunFolder, bars: StageBars, device: str
+    inputs: RunInputs, features: Tensor, folder: RunFolder, bars: StageBars, device: str
 ) -> tuple[Supernet, dict[str, Any]]:
     """The supernet, trained on architectures around the budget, one for each image; and the stage's record.
 
@@ -38,10 +38,10 @@ def train_supernet(
             supernet.load_module_tensors(load(weights.read_bytes()))
             advance(config.supernet_epochs, config.supernet_epochs)
             return supernet.eval(), stage
-        if config.probe_first:
+        if head := config.head_recipe():
             labels = inputs.dataset.train.labels
             of_train = features[: len(labels)]
-            probe_head(supernet, labels, of_train, inputs.preprocessing, probe, config.seed)
+            probe_head(supernet, labels, of_train, inputs.preprocessing, head, config.seed)
         curve = train(
             supernet,
             inputs.dataset.train.images,

@@ -35,15 +35,15 @@ TRAINABLE: dict[Method, Trainable] = {"subnet": "modules", "linear": "head", "fu
 class Training:
     """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
 
-    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``probe`` the
-    head is first trained alone by that recipe (LP-FT, arXiv 2202.10054).
+    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
+    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054).
     """
 
     name: str
     method: Method
     architecture: Architecture
     recipe: Recipe
-    probe: Recipe | None
+    head: Recipe | None
     seed: int
     on: Literal["train", "train_val"]
 
@@ -59,7 +59,7 @@ class Training:
             "method": self.method,
             "architecture": self.architecture.to_dict(),
             "recipe": self.recipe.to_dict(),
-            "probe": self.probe.to_dict() if self.probe else None,
+            "head": self.head.to_dict() if self.head else None,
             "seed": self.seed,
             "on": self.on,
         }
@@ -93,8 +93,8 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     features = inputs.features[: len(part)]
-    if training.probe:
-        probe_head(network, part.labels, features, inputs.preprocessing, training.probe, training.seed)
+    if training.head:
+        probe_head(network, part.labels, features, inputs.preprocessing, training.head, training.seed)
     if training.method == "linear":
         curve = probe_head(
             network, part.labels, features, inputs.preprocessing, training.recipe, training.seed
@@ -128,8 +128,9 @@ def probe_head(
 ) -> Curve:
     """Train the head alone on the pretrained ``features (N, d)``: linear probing.
 
-    Where it comes before another training (Kumar et al., arXiv 2202.10054), the modules do not have to make
-    up for a random head, whose first gradients distort the features; short trainings gain most.
+    Briefly before another training (after Kumar et al., arXiv 2202.10054), so that the modules do not have to
+    make up for a random head. Not to the end: a head that fits its images perfectly leaves the modules
+    nothing to learn (docs/log.md).
     """
     return train(
         network,

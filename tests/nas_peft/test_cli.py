@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.config import SearchConfig
@@ -178,24 +177,18 @@ def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], fi
     assert list(out.rglob("*.partial")) == []
 
 
-def test_debug_shows_the_traceback_and_no_debug_does_not(tmp_path: Path):
-    command = [
-        sys.executable,
-        "-c",
-        "from nas_peft.cli.app import main; main()",
-        "predict",
-        "no.file",
-        "no.png",
-    ]
+def test_debug_shows_the_traceback_and_no_debug_does_not():
+    wrong = ["search", "--dataset", "digits", "--epochs", "0"]
+    command = [sys.executable, "-c", "from nas_peft.cli.app import main; main()", *wrong]
     plain, debug = (
-        subprocess.run([*command, *more], capture_output=True, text=True, cwd=tmp_path)
-        for more in ([], ["--debug"])
+        subprocess.run([*command, *more], capture_output=True, text=True) for more in ([], ["--debug"])
     )
     assert (plain.returncode, plain.stdout) == (2, "")
-    assert plain.stderr.splitlines() == ["error: no image at 'no.png'; give image files"]
+    message = "error: epochs is 0: input should be greater than or equal to 1"
+    assert plain.stderr.splitlines() == [message]
     assert debug.returncode != 0
     assert "Traceback (most recent call last)" in debug.stderr
-    assert "InputError" in debug.stderr
+    assert "InputError: epochs is 0" in debug.stderr
 
 
 def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchResult, monkeypatch):
@@ -210,7 +203,8 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
         f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
         in result.stdout
     )
-    assert "seconds: supernet " in result.stdout
+    assert "seconds: linear probe " in result.stdout
+    assert all(f", {stage} " in result.stdout for stage in ("supernet", "search", "retraining", "test"))
 
 
 @pytest.fixture(scope="module")

@@ -49,12 +49,15 @@ def test_one_training_for_each_seed_by_the_recipe_of_the_method(row: Row):
     assert len({t.key for t in [*trainings, *row.trainings(config, PROBE, [4, 5], "train")]}) == 4
 
 
-def test_all_but_linear_probing_start_from_a_probe_where_asked():
+def test_all_but_linear_probing_start_from_a_trained_head_where_asked():
     rows = [FIRST, SINGLE, LINEAR, FULL]
-    on, off = (SearchConfig.of(dataset="digits", probe_first=value) for value in (True, False))
-    probes = [row.trainings(on, PROBE, [0], "train")[0].probe for row in rows]
-    assert probes == [PROBE, PROBE, None, PROBE]
-    assert all(row.trainings(off, PROBE, [0], "train")[0].probe is None for row in rows)
+    on, off = (SearchConfig.of(dataset="digits", head_epochs=value) for value in (3, 0))
+    heads = [row.trainings(on, PROBE, [0], "train")[0].head for row in rows]
+    head = on.head_recipe()
+    assert head is not None
+    assert head.epochs == 3
+    assert heads == [head, head, None, head]
+    assert all(row.trainings(off, PROBE, [0], "train")[0].head is None for row in rows)
 
 
 def test_scores_have_no_test():

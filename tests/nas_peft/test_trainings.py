@@ -47,7 +47,7 @@ def training(method: str, **changes: Any) -> Training:
         "method": method,
         "architecture": METHODS[method],
         "recipe": RECIPE,
-        "probe": None,
+        "head": None,
         "seed": 0,
         "on": "train_val",
     }
@@ -62,7 +62,7 @@ def logits(network: Supernet, inputs: TrainingInputs) -> torch.Tensor:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("probe", [None, Recipe(epochs=2, lr=1e-2, batch_size=8)])
 def test_no_training_changes_the_shared_backbone(inputs: TrainingInputs, method: str, probe: Recipe | None):
-    run_training(training(method, probe=probe, on="train"), inputs, "cpu")
+    run_training(training(method, head=probe, on="train"), inputs, "cpu")
     assert weights_digest(inputs.backbone.model) == inputs.backbone.digest
     assert not any(p.requires_grad for p in inputs.backbone.model.parameters())
 
@@ -149,9 +149,9 @@ def test_another_seed_or_name_starts_elsewhere(inputs: TrainingInputs, change: d
 def test_a_probe_gives_the_training_a_head_start(inputs: TrainingInputs):
     probe = Recipe(epochs=20, lr=1e-2, batch_size=8)
     without, _ = run_training(training("subnet"), inputs, "cpu")
-    started, _ = run_training(training("subnet", probe=probe), inputs, "cpu")
+    started, _ = run_training(training("subnet", head=probe), inputs, "cpu")
     assert started["curve"]["losses"][0] < without["curve"]["losses"][0]
-    assert started["probe"] == probe.to_dict()
+    assert started["head"] == probe.to_dict()
 
 
 def test_a_loss_that_is_not_finite_is_said(inputs: TrainingInputs):
