@@ -56,7 +56,8 @@ def training(method: str, **changes: Any) -> Training:
 
 def logits(network: Supernet, inputs: TrainingInputs) -> torch.Tensor:
     with torch.inference_mode():
-        return network(inputs.preprocessing.normalise(inputs.val.images))
+        found: torch.Tensor = network(inputs.preprocessing.normalise(inputs.val.images))
+    return found
 
 
 @pytest.mark.parametrize("method", METHODS)

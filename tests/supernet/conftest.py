@@ -58,7 +58,7 @@ def randomise(module: torch.nn.Module, seed: int) -> None:
     for name, value in module.named_parameters():
         noise = torch.randn(value.shape, generator=generator)
         centre = 1.0 if name.endswith("gamma") or ("norm" in name and name.endswith("weight")) else 0.0
-        value.copy_(centre + noise * (0.3 if value.ndim == 1 else 1.5 * value.shape[-1] ** -0.5))
+        value.copy_(centre + noise * (0.3 if value.ndim == 1 else value.shape[-1] ** -0.5))
 
 
 @pytest.fixture(scope="session", params=FAMILIES)

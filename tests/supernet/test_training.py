@@ -94,6 +94,45 @@ def test_global_random_state_is_neither_used_nor_changed(fresh, fit, choosers):
     assert digests[0] == digests[1]
 
 
+class Recorder:
+    """Stands for the preprocessing and the chooser, and notes what they are asked."""
+
+    def __init__(self, preprocessing):
+        self.preprocessing = preprocessing
+        self.images, self.draws = [], []
+
+    def normalise(self, images):
+        self.images += images[:, 0, 0, 0].tolist()
+        return self.preprocessing.normalise(images)
+
+    def __call__(self, rng, batch):
+        self.draws.append((batch, rng.random()))
+        return MIXED
+
+
+def test_an_epoch_sees_each_image_once_and_epochs_and_seeds_differ(fresh, preprocessing):
+    images = torch.zeros(20, 3, 32, 32, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.arange(20)
+    orders, draws = [], []
+    for seed in (0, 1):
+        note = Recorder(preprocessing)
+        train(
+            fresh(),
+            images,
+            torch.arange(20) % 5,
+            preprocessing=note,
+            chooser=note,
+            recipe=Recipe(epochs=2, lr=1e-3, batch_size=8),
+            seed=seed,
+        )
+        orders += [tuple(note.images[:20]), tuple(note.images[20:])]
+        assert [batch for batch, _ in note.draws] == [8, 8, 4] * 2
+        draws += [number for _, number in note.draws]
+    assert all(sorted(order) == list(range(20)) for order in orders)
+    assert len(set(orders)) == 4
+    assert len(set(draws)) == 12
+
+
 @pytest.mark.parametrize(
     ("which", "trainable"),
     [("one per image", "modules"), ("one path", "modules"), ("constant", "head"), ("constant", "all")],
