@@ -45,7 +45,7 @@ class SearchConfig(BaseModel):
     parents: int = Field(8, ge=1, description="best candidates that later generations descend from")
     mutation_probability: float = Field(0.1, ge=0, le=1, description="for each size, to be redrawn")
     retrain: int = Field(3, ge=1, description="best searched subnets to train separately")
-    epochs: int = Field(8, ge=1, description="of each separate training")
+    epochs: int = Field(6, ge=1, description="of each separate training")
     lr: float = Field(5e-3, gt=0, description="learning rate of subnets and single methods")
     head_epochs: int = Field(
         20, ge=0, description="of the head alone before each training, on cached features; 0: a random head"

@@ -62,14 +62,14 @@ def test_the_same_configuration_takes_the_folder_up_again():
 
 
 def test_another_configuration_is_refused_naming_every_difference():
-    RunFolder.open(Path("out"), config(seed=1, budget="1%"))
+    RunFolder.open(Path("out"), config(seed=1, budget="1%", epochs=4))
     with pytest.raises(InputError, match="run folder 'out' holds a run of another configuration") as caught:
-        RunFolder.open(Path("out"), config(seed=2, epochs=3))
+        RunFolder.open(Path("out"), config(seed=2, budget="2%", epochs=3))
     message = str(caught.value)
     for difference in (
         "seed (1 there, 2 now)",
-        "budget ('1%' there, '0.75%' now)",
-        "epochs (10 there, 3 now)",
+        "budget ('1%' there, '2%' now)",
+        "epochs (4 there, 3 now)",
     ):
         assert difference in message
     assert "generations" not in message
