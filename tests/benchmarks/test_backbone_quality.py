@@ -109,7 +109,7 @@ def test_report_says_what_was_measured_and_how(report: dict[str, Any]) -> None:
         first, second = result["test_accuracy"]
         assert result["mean"] == pytest.approx((first + second) / 2)
         assert result["std"] == pytest.approx(abs(first - second) / 2**0.5)
-        assert len(result["validation_accuracy"]) == 4
+        assert len(result["validation_accuracy"]) == 6
         best = result["validation_accuracy"][str(result["lr"])]
         assert best == max(result["validation_accuracy"].values())
 
@@ -154,7 +154,7 @@ def test_test_part_is_opened_once_after_both_choices(
     monkeypatch.setattr(script, "train_head", train)
     monkeypatch.setattr(SealedPart, "open", opened)
     measured(task, weights, tmp_path / "report.json")
-    one = ["train on 38"] * 4 + ["train on 48"] * 2
+    one = ["train on 38"] * 6 + ["train on 48"] * 2
     assert events[:-1] == one + one
     assert events[-1].startswith("open: ")
     assert "pretrained" in events[-1]

@@ -59,6 +59,7 @@ def tiny_values(image_folder: Path) -> dict[str, Any]:
     """A configuration of a few seconds: two generations of six candidates, short trainings."""
     return {
         "dataset": str(image_folder),
+        "budget": "0.75%",
         "batch_size": 16,
         "supernet_epochs": 2,
         "generations": 2,
@@ -66,6 +67,7 @@ def tiny_values(image_folder: Path) -> dict[str, Any]:
         "parents": 3,
         "retrain": 1,
         "epochs": 1,
+        "head_epochs": 3,
         "linear_epochs": 2,
     }
 

@@ -75,6 +75,14 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
     assert (probe.epochs, probe.lr, probe.batch_size, probe.weight_decay) == (5, 0.3, 7, 0.5)
 
 
+def test_the_head_is_trained_first_unless_for_no_epochs():
+    config = SearchConfig.of(dataset="digits", head_epochs=3, head_lr=0.2, batch_size=7, weight_decay=0.5)
+    head = config.head_recipe()
+    assert head is not None
+    assert (head.epochs, head.lr, head.batch_size, head.weight_decay) == (3, 0.2, 7, 0.5)
+    assert SearchConfig.of(dataset="digits", head_epochs=0).head_recipe() is None
+
+
 def test_an_unknown_method_has_none():
     with pytest.raises(KeyError):
         SearchConfig.of(dataset="digits").recipe("prompt")

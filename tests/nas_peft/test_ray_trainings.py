@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nas_peft.comparison import Row, baseline_rows
 from nas_peft.config import SearchConfig
@@ -103,23 +104,13 @@ def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
 def test_a_final_model_leaves_its_tensors(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    (training,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train_val")
+    trainings = ROWS[0].trainings(tiny_config, PROBE, [0, 1], "train_val")
     with RayTrainings(folder, shared, device="cpu") as runner:
-        (record,) = runner.run([training], lambda: None)
-        tensors = runner.tensors(training)
-    assert record["val"] is None
-    assert sum(t.numel() for t in tensors.values()) == 2 * 4 * 128 * 8 + 128 * 3 + 3
-
-
-@pytest.mark.usefixtures("running_ray")
-def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
-    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
-):
-    wild = tiny_config.model_copy(update={"lr": 1e30})
-    with pytest.raises(NonFiniteLoss, match=r"learning rate .*lower learning rate") as caught:
-        run(folder, shared, ROWS[0].trainings(wild, PROBE, [0], "train"))
-    assert type(caught.value) is NonFiniteLoss
-    assert list((folder.path / "trainings").iterdir()) == []
+        records = runner.run(trainings, lambda: None)
+        first, second = (runner.tensors(training) for training in trainings)
+    assert [record["val"] for record in records] == [None, None]
+    assert sum(t.numel() for t in first.values()) == 2 * 4 * 128 * 8 + 128 * 3 + 3
+    assert not any(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.usefixtures("running_ray")
@@ -132,3 +123,14 @@ def test_ray_computes_what_a_direct_call_does(
         direct, _ = run_training(training, shared, "cpu")
         assert record["val"]["loss"] == pytest.approx(direct["val"]["loss"], rel=1e-4)
         assert record["curve"]["losses"] == pytest.approx(direct["curve"]["losses"], rel=1e-4)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    wild = tiny_config.model_copy(update={"lr": 1e30})
+    with pytest.raises(NonFiniteLoss, match=r"learning rate .*lower learning rate") as caught:
+        run(folder, shared, ROWS[0].trainings(wild, PROBE, [0, 1], "train"))
+    assert type(caught.value) is NonFiniteLoss
+    assert list((folder.path / "trainings").iterdir()) == []

@@ -147,7 +147,7 @@ def test_another_seed_or_name_starts_elsewhere(inputs: TrainingInputs, change: d
     assert first[1] != second[1]
 
 
-def test_a_probe_gives_the_training_a_head_start(inputs: TrainingInputs):
+def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
     probe = Recipe(epochs=20, lr=1e-2, batch_size=8)
     without, _ = run_training(training("subnet"), inputs, "cpu")
     started, _ = run_training(training("subnet", head=probe), inputs, "cpu")

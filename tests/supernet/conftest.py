@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from hypothesis import settings
 from timm.models.vision_transformer import VisionTransformer
 
 from search_spaces import Architecture, SearchSpace, load_space
@@ -31,9 +30,6 @@ FAMILIES = {
     "CLIP QuickGELU": ("vit_base_patch16_clip_quickgelu_224", {}),
     "SigLIP": ("vit_base_patch16_siglip_224", {}),
 }
-
-settings.register_profile("supernet", deadline=None, max_examples=4, derandomize=True, database=None)
-settings.load_profile("supernet")
 
 
 @pytest.fixture(scope="package", autouse=True)
