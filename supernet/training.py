@@ -91,6 +91,9 @@ def train(
 
     Raises `NonFiniteLoss`.
     """
+    head_alone = trainable == "head" and isinstance(chooser, Constant)
+    if features is not None and not head_alone:
+        raise ValueError("features are given, but more than the head of one architecture is trained")
     supernet.set_trainable(trainable)
     supernet.train()
     parameters = {n: p for n, p in supernet.named_parameters() if p.requires_grad}

@@ -329,3 +329,20 @@ def test_the_training_follows_the_learning_rate(fresh, fit, monkeypatch):
 
 def test_a_recipe_is_json_able():
     assert Recipe(**RECIPE.to_dict()) == RECIPE
+
+
+@pytest.mark.parametrize("trainable", ["modules", "all"])
+def test_features_are_refused_where_they_would_not_be_used(fresh, preprocessing, trainable):
+    images, labels = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, dtype=torch.long)
+    with pytest.raises(ValueError, match="more than the head"):
+        train(
+            fresh(),
+            images,
+            labels,
+            preprocessing=preprocessing,
+            chooser=Constant(MIXED),
+            recipe=Recipe(1, 1e-3),
+            seed=0,
+            trainable=trainable,
+            features=torch.zeros(4, 8),
+        )
