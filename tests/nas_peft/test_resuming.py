@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -79,7 +80,9 @@ class StoppingBars(StageBars):
 def killed_in(stage: str, steps: int, config: SearchConfig, out: Path) -> None:
     """Run in a process of its own that ends by SIGKILL."""
     arguments = [json.dumps(config.to_dict()), str(out), stage, str(steps)]
-    done = subprocess.run([sys.executable, "-c", KILLED, *arguments], capture_output=True, text=True)
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it in their last bits
+    command = [sys.executable, "-c", KILLED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
