@@ -24,14 +24,20 @@ def predict(
     with user_errors(debug):
         import json
 
-        from nas_peft.data.decoding import read_image
+        from nas_peft.data.decoding import UnreadableImage, read_image
         from search_spaces import InputError
         from supernet import load_subnet
 
         for path in images:
             if not path.is_file():
                 raise InputError(f"no image at '{path}'; give image files")
-        opened = [read_image(path, str(path)) for path in images]
+        opened = []
+        for path in images:
+            try:
+                opened.append(read_image(path, str(path)))
+            except UnreadableImage as error:  # its own remedy is an option of search
+                reason = str(error).rpartition("; ")[0]
+                raise InputError(f"{reason}; give image files") from error
         subnet = load_subnet(file, backbone_weights=backbone_weights)
         for path, probabilities in zip(images, subnet.probabilities(opened), strict=True):
             best = probabilities.topk(min(top, len(subnet.classes)))
