@@ -9,18 +9,20 @@ says what one costs and `Budget` what it may cost; `mutate` and `crossover` move
 from search_spaces.architecture import Architecture
 from search_spaces.budget import Budget
 from search_spaces.choices import KindChoices
-from search_spaces.counting import count_params, count_params_noah, head_params
+from search_spaces.counting import count_bytes, count_flops, count_params, count_params_noah, head_params
 from search_spaces.errors import InputError, unknown_name
 from search_spaces.kinds import KINDS, Kind, register_kind
 from search_spaces.presets import load_space, preset_names
 from search_spaces.reachable import ReachableCounts
 from search_spaces.sampling import BudgetSampler
+from search_spaces.shape import BackboneShape
 from search_spaces.space import SearchSpace
 from search_spaces.variation import crossover, mutate
 
 __all__ = [
     "KINDS",
     "Architecture",
+    "BackboneShape",
     "Budget",
     "BudgetSampler",
     "InputError",
@@ -28,6 +30,8 @@ __all__ = [
     "KindChoices",
     "ReachableCounts",
     "SearchSpace",
+    "count_bytes",
+    "count_flops",
     "count_params",
     "count_params_noah",
     "crossover",

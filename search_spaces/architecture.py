@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from search_spaces.errors import InputError, unknown_name
-from search_spaces.kinds import KINDS
+from search_spaces.kinds import KINDS, OWN_KIND
 from search_spaces.whole_numbers import whole_number
 
 
@@ -26,7 +26,7 @@ class Architecture:
 
     `depth` is the number of layers of the backbone; `sizes` holds (kind, one size per layer) pairs, layers
     counted from the input side. Raises InputError for a depth below 1, an unregistered kind, a list whose
-    length is not `depth`, and sizes that are not whole numbers from 0 up.
+    length is not `depth`, sizes that are not whole numbers from 0 up, and sizes that the kind cannot have.
     """
 
     depth: int
@@ -37,10 +37,11 @@ class Architecture:
         canonical: dict[str, tuple[int, ...]] = {}
         for kind, given in self.sizes:
             if kind not in KINDS:
-                raise unknown_name("module kind", str(kind), KINDS)
+                raise unknown_name("module kind", str(kind), KINDS, OWN_KIND)
             if kind in canonical:
                 raise InputError(f"{kind} is given twice; give one size per layer once")
             canonical[kind] = _layer_sizes(kind, given, depth)
+            KINDS[kind].require(canonical[kind], kind)
         object.__setattr__(self, "depth", depth)
         object.__setattr__(
             self, "sizes", tuple((k, canonical[k]) for k in sorted(canonical) if any(canonical[k]))
@@ -85,7 +86,7 @@ class Architecture:
             if name == kind:
                 return values
         if kind not in KINDS:
-            raise unknown_name("module kind", kind, KINDS)
+            raise unknown_name("module kind", kind, KINDS, OWN_KIND)
         return (0,) * self.depth
 
     @property
@@ -114,9 +115,11 @@ class Architecture:
 
     def describe(self) -> str:
         """Short text for tables and logs: `Adapter 4 ×8 layers, LoRA 2·2·0·0·4·4·4·4`, or `none`."""
-        return (
-            ", ".join(f"{KINDS[kind].label} {_layers_text(values)}" for kind, values in self.sizes) or "none"
-        )
+        texts = []
+        for kind, values in self.sizes:
+            where = f"{values[0]} in layer 1" if KINDS[kind].first_layer_only else _layers_text(values)
+            texts.append(f"{KINDS[kind].label} {where}")
+        return ", ".join(texts) or "none"
 
 
 def _layer_sizes(kind: str, given: Iterable[object], depth: int) -> tuple[int, ...]:

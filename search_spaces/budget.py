@@ -9,6 +9,7 @@ from fractions import Fraction
 from search_spaces.architecture import Architecture
 from search_spaces.counting import count_params
 from search_spaces.errors import InputError
+from search_spaces.shape import BackboneShape
 from search_spaces.space import SearchSpace
 from search_spaces.whole_numbers import whole_number
 
@@ -56,13 +57,13 @@ class Budget:
         """How many parameters are left for modules beside a head of `head` parameters; may be negative."""
         return self.max_params - head if self.count_head else self.max_params
 
-    def allows(self, a: Architecture, width: int, head: int) -> bool:
-        """Whether `a`, on a backbone with embedding `width` and a head of `head` parameters, is within."""
-        return count_params(a, width) <= self.limit(head)
+    def allows(self, a: Architecture, shape: BackboneShape, head: int) -> bool:
+        """Whether `a`, on a backbone of `shape` and with a head of `head` parameters, is within."""
+        return count_params(a, shape) <= self.limit(head)
 
-    def require_feasible(self, space: SearchSpace, width: int, head: int) -> None:
+    def require_feasible(self, space: SearchSpace, shape: BackboneShape, head: int) -> None:
         """Raise InputError unless a member of `space` with at least one module is within the budget."""
-        smallest = min(count_params(a, width) for a in space.smallest_nonempty())
+        smallest = min(count_params(a, shape) for a in space.smallest_nonempty())
         if smallest <= self.limit(head):
             return
         needed = smallest + head if self.count_head else smallest

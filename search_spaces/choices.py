@@ -73,6 +73,12 @@ class KindChoices:
         except InputError as error:
             raise InputError(f"{where}.{error}") from None
 
+    def in_first_layer(self) -> KindChoices:
+        """The same sizes in the first layer alone: free choices become a depth of 0 or 1."""
+        if self.depths is not None:
+            return self
+        return KindChoices(self.positive, (0, 1) if self.optional else (1,))
+
     def to_dict(self) -> dict[str, list[int]]:
         """`{"sizes": [...]}`, and `depths` in the depth-prefix form; JSON-able."""
         data = {"sizes": list(self.sizes)}

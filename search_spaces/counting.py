@@ -1,25 +1,60 @@
-"""How many trainable parameters an architecture has, without building it."""
+"""What an architecture costs, without building it: parameters, floating point operations, bytes."""
 
 from __future__ import annotations
 
 from search_spaces.architecture import Architecture
 from search_spaces.kinds import KINDS
+from search_spaces.shape import BackboneShape
 
 # The capacity of the prompts in NOAH's released supernet; it enters the published counts, see below.
 NOAH_PROMPT_CAPACITY = 100
 
 
-def count_params(a: Architecture, width: int) -> int:
-    """Trainable elements of the modules of `a` on a backbone with embedding `width`; the head is excluded.
+def count_params(a: Architecture, shape: BackboneShape) -> int:
+    """Trainable elements of the modules of `a` on a backbone of `shape`; the head is excluded.
 
-    Σ over kinds and layers of `Kind.params(size, width)`. It equals the elements of the extracted tensors.
+    Σ over kinds and layers of `Kind.params(size, shape)`. It equals the elements of the extracted tensors.
     """
-    return sum(KINDS[kind].params(size, width) for kind, sizes in a.sizes for size in sizes)
+    return sum(KINDS[kind].params(size, shape) for kind, sizes in a.sizes for size in sizes)
 
 
 def head_params(width: int, classes: int) -> int:
     """Elements of the linear head: a weight of `classes`×`width` and a bias of `classes`."""
     return (width + 1) * classes
+
+
+def count_bytes(a: Architecture, shape: BackboneShape, classes: int, element_bytes: int = 4) -> int:
+    """Bytes of a subnet's tensors in a checkpoint, head included; its header of a few kilobytes is not.
+
+    `element_bytes` is 4 for float32.
+    """
+    return element_bytes * (count_params(a, shape) + head_params(shape.width, classes))
+
+
+def count_flops(a: Architecture, shape: BackboneShape, classes: int) -> int:
+    """Floating point operations of a forward pass on one image; a multiplication with addition counts two.
+
+    Matrix products only, as fvcore and torch's FlopCounterMode count; it agrees with the latter exactly. With
+    N tokens (VPT-shallow included), P prompts of VPT-deep, width d and attention width e, a layer costs
+
+        2(N+P)·d·3e + 4·N·(N+P)·e + 2N·e·d + 2N·(d·fc1_width + hidden_width·d)
+
+    and what its modules add. Prompts cost more than parameters: they pass the projection, and every token
+    attends to them.
+    """
+    total = shape.outside_flops + 2 * shape.width * classes
+    n = shape.tokens + a["shallow_prompt_tokens"][0]
+    d, e = shape.width, shape.attention_width
+    prompts = a["prompt_tokens"]
+    for p in prompts:
+        total += 2 * (n + p) * d * 3 * e + 4 * n * (n + p) * e + 2 * n * e * d
+        total += 2 * n * d * (shape.fc1_width + shape.hidden_width)
+    for name, sizes in a.sizes:
+        kind = KINDS[name]
+        for size, p in zip(sizes, prompts, strict=True):
+            if size:
+                total += kind.flops(size, shape, n + p if kind.sees_prompts else n)
+    return total
 
 
 def count_params_noah(a: Architecture, width: int) -> int:
@@ -34,4 +69,4 @@ def count_params_noah(a: Architecture, width: int) -> int:
     """
     first_prompts = a["prompt_tokens"][0]
     dead = width * (first_prompts + NOAH_PROMPT_CAPACITY) if first_prompts > 0 else 0
-    return count_params(a, width) + dead
+    return count_params(a, BackboneShape.vit(width, a.depth)) + dead

@@ -1,13 +1,25 @@
 """The kinds of module a subnet may hold, and what one module of each costs.
 
 A kind is a name with a size: how many prompts, which rank, how many hidden units. Everything in this package
-treats kinds alike through `KINDS`, so that a new kind is one `register_kind` call here.
+treats kinds alike through `KINDS`, so that a new kind is one `register_kind` call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from search_spaces.errors import InputError
+from search_spaces.shape import BackboneShape
+
+Params: TypeAlias = Callable[[int, BackboneShape], int]
+Flops: TypeAlias = Callable[[int, BackboneShape, int], int]
+
+
+def no_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    """Of a kind without matrix products; what is done element by element is not counted."""
+    return 0
 
 
 @dataclass(frozen=True)
@@ -15,16 +27,44 @@ class Kind:
     """One kind of parameter-efficient module.
 
     `name` is the spelling in flags, YAML, JSON and code; `label` is how people call it.
-    `params(size, width)` is the number of trainable elements of a module of `size` in one layer of a Vision
-    Transformer with embedding `width`: 0 at size 0, positive and increasing above. Sampling relies on both.
+    `params(size, shape)` is the number of trainable elements of a module of `size` in one layer of a backbone
+    of `shape`: 0 at size 0, positive and increasing above. Sampling relies on both.
+    `flops(size, shape, tokens)` are the floating point operations (two for a multiplication with addition) of
+    its matrix products on `tokens` tokens of one image. With `sees_prompts` these include the layer's
+    prompts, because the module works on what keys and values are made of.
+    `max_size` is the largest size there is, if there is one.
+    `first_layer_only` says that the kind exists in the first layer only.
     """
 
     name: str
     label: str
-    params: Callable[[int, int], int]
+    params: Params
+    flops: Flops = no_flops
+    sees_prompts: bool = False
+    max_size: int | None = None
+    first_layer_only: bool = False
+
+    def require(self, sizes: tuple[int, ...], where: str, remedy: str = "give 0 in all other layers") -> None:
+        """Raise InputError for a size per layer that the kind cannot have.
+
+        `where` names the sizes; `remedy` says how to keep a kind to the first layer there.
+        """
+        if self.max_size is not None and max(sizes) > self.max_size:
+            raise InputError(
+                f"{where} is {max(sizes)}, but the largest size of {self.name} is {self.max_size}; "
+                "give that or less"
+            )
+        if self.first_layer_only and any(sizes[1:]):
+            raise InputError(
+                f"{where} is positive beyond the first layer, the only one that can have {self.name}; "
+                + remedy
+            )
 
 
 KINDS: dict[str, Kind] = {}
+
+OWN_KIND = "A kind of your own is known once the file that registers it is imported (--module-file FILE.py)."
+"""What to do about an unknown kind: the end of the messages that name one."""
 
 
 def register_kind(kind: Kind) -> None:
@@ -38,22 +78,75 @@ def register_kind(kind: Kind) -> None:
     KINDS[kind.name] = kind
 
 
-def _prompt_params(size: int, width: int) -> int:
-    return width * size
+# VPT-deep (Jia et al. 2022, arXiv 2203.12119): p tokens of the embedding's width in each layer, as keys and
+# values, whose cost `count_flops` knows. VPT-shallow: p tokens that enter once and stay to the end.
+def _prompt_params(size: int, shape: BackboneShape) -> int:
+    return shape.width * size
 
 
-def _lora_params(size: int, width: int) -> int:
-    return 4 * width * size
-
-
-def _adapter_params(size: int, width: int) -> int:
-    return (2 * width + 1) * size + width if size > 0 else 0
-
-
-# VPT-deep (Jia et al. 2022, arXiv 2203.12119): p tokens of the embedding's width in each layer.
 register_kind(Kind("prompt_tokens", "VPT", _prompt_params))
-# LoRA (Hu et al. 2021, arXiv 2106.09685) on the fused query, key and value: A is r×d and B is 3d×r.
-register_kind(Kind("lora_rank", "LoRA", _lora_params))
+register_kind(Kind("shallow_prompt_tokens", "VPT-shallow", _prompt_params, first_layer_only=True))
+
+
+def _register_lora(name: str, label: str, ends: Callable[[BackboneShape], int], sees_prompts: bool) -> None:
+    """LoRA (Hu et al. 2021, arXiv 2106.09685) on a projection with `ends` inputs and outputs together."""
+
+    def params(size: int, shape: BackboneShape) -> int:
+        return size * ends(shape)
+
+    def flops(size: int, shape: BackboneShape, tokens: int) -> int:
+        return 2 * tokens * size * ends(shape)
+
+    register_kind(Kind(name, label, params, flops, sees_prompts))
+
+
+# On the fused query, key and value A is r×d and B is 3d×r, as in NOAH.
+_register_lora("lora_rank", "LoRA", lambda s: s.width + 3 * s.attention_width, True)
+_register_lora("lora_rank_q", "LoRA-q", lambda s: s.width + s.attention_width, True)
+_register_lora("lora_rank_k", "LoRA-k", lambda s: s.width + s.attention_width, True)
+_register_lora("lora_rank_v", "LoRA-v", lambda s: s.width + s.attention_width, True)
+_register_lora("lora_rank_proj", "LoRA-proj", lambda s: s.attention_width + s.width, False)
+_register_lora("lora_rank_fc1", "LoRA-fc1", lambda s: s.width + s.fc1_width, False)
+_register_lora("lora_rank_fc2", "LoRA-fc2", lambda s: s.hidden_width + s.width, False)
+
+
 # Adapter (Houlsby et al. 2019, arXiv 1902.00751): a×d down with bias a, d×a up with bias d. An absent adapter
 # has no bias either, hence the jump from 0 to 1.
-register_kind(Kind("adapter_dim", "Adapter", _adapter_params))
+def _adapter_params(size: int, shape: BackboneShape) -> int:
+    return (2 * shape.width + 1) * size + shape.width if size > 0 else 0
+
+
+def _scaled_adapter_params(size: int, shape: BackboneShape) -> int:
+    return _adapter_params(size, shape) + (size > 0)
+
+
+def _adapter_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    return 4 * tokens * size * shape.width
+
+
+register_kind(Kind("adapter_dim", "Adapter", _adapter_params, _adapter_flops))
+register_kind(Kind("adapter_dim_scaled", "Adapter (scaled)", _scaled_adapter_params, _adapter_flops))
+# AdaptFormer (Chen et al. 2022, arXiv 2205.13535): beside the MLP instead of after it.
+register_kind(Kind("adapter_dim_parallel", "Parallel adapter", _adapter_params, _adapter_flops))
+register_kind(
+    Kind("adapter_dim_parallel_scaled", "Parallel adapter (scaled)", _scaled_adapter_params, _adapter_flops)
+)
+
+
+def ssf_widths(shape: BackboneShape) -> tuple[int, ...]:
+    """The widths of the operations that SSF scales and shifts, in the order in which sizes add them.
+
+    Cheap ones first: norm1, norm2, proj, fc2, qkv, fc1.
+    """
+    d = shape.width
+    return (d, d, d, d, 3 * shape.attention_width, shape.fc1_width)
+
+
+def _ssf_params(size: int, shape: BackboneShape) -> int:
+    return 2 * sum(ssf_widths(shape)[:size])
+
+
+# SSF (Lian et al. 2022, arXiv 2210.08823): a scale and a shift for each channel after the first `size` of a
+# layer's operations; 6 is the paper's. Smaller sizes are ours: six operations of every layer are beyond many
+# budgets.
+register_kind(Kind("ssf", "SSF", _ssf_params, sees_prompts=True, max_size=6))

@@ -6,6 +6,7 @@ import numpy as np
 
 from search_spaces.architecture import Architecture
 from search_spaces.kinds import KINDS
+from search_spaces.shape import BackboneShape
 from search_spaces.space import SearchSpace
 
 
@@ -18,13 +19,13 @@ class ReachableCounts:
     largest member's count) and each layer of each kind: 1.8 MB for the default space on ViT-B up to 360,000.
     """
 
-    def __init__(self, space: SearchSpace, width: int, limit: int) -> None:
+    def __init__(self, space: SearchSpace, shape: BackboneShape, limit: int) -> None:
         self._depth = space.depth
         mask = (1 << (limit + 1)) - 1
         bits = 1
         self._kinds: list[tuple[str, tuple[int, ...], list[int], tuple[int, ...], list[bytes]]] = []
         for kind, choices in space.kinds:
-            costs = [KINDS[kind].params(size, width) for size in choices.sizes]
+            costs = [KINDS[kind].params(size, shape) for size in choices.sizes]
             # A free kind is one whose prefix is always the whole network, 0 being a size like others.
             depths = (space.depth,) if choices.depths is None else choices.depths
             stages = [bits]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from search_spaces.counting import count_params
 from search_spaces.errors import InputError
 from search_spaces.kinds import KINDS
 from search_spaces.reachable import ReachableCounts
+from search_spaces.shape import BackboneShape
 from search_spaces.space import SearchSpace
 
 # Trials of the sparse draw before the exact one. One suffices unless the range is nearly as narrow as a step.
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class BudgetSampler:
-    """Draws members of `space` with `low` ≤ count_params ≤ `high` on a backbone with embedding `width`.
+    """Draws members of `space` with `low` ≤ count_params ≤ `high` on a backbone of `shape`.
 
     Why: a supernet trained on architectures drawn uniformly from a whole space sees a mean size of several
     times the budget, ranks the small ones poorly, and its subnets are far from trained ones. Trained where
@@ -43,22 +43,22 @@ class BudgetSampler:
     Raises InputError if `low` > `high`, or no member with a module is in the range.
     """
 
-    def __init__(self, space: SearchSpace, width: int, low: int, high: int) -> None:
+    def __init__(self, space: SearchSpace, shape: BackboneShape, low: int, high: int) -> None:
         if not 0 <= low <= high:
             raise InputError(f"the range of parameters is {low} to {high}; give 0 ≤ low ≤ high")
-        largest = count_params(space.largest(), width)
+        largest = count_params(space.largest(), shape)
         self._depth = space.depth
-        self._reachable = ReachableCounts(space, width, min(high, largest))
+        self._reachable = ReachableCounts(space, shape, min(high, largest))
         lowest, highest = self._reachable.at_least(low), self._reachable.at_most(high)
         if lowest is None or highest is None:
-            smallest = min(count_params(a, width) for a in space.smallest_nonempty())
+            smallest = min(count_params(a, shape) for a in space.smallest_nonempty())
             raise InputError(
                 f"no architecture of the space '{space.name}' has {low:,} to {high:,} parameters "
-                f"at width {width}: the smallest has {smallest:,}, the largest {largest:,}"
+                f"at width {shape.width}: the smallest has {smallest:,}, the largest {largest:,}"
                 f"{f', the nearest below {highest:,}' if highest is not None else ''}; widen the range"
             )
         self._low, self._high = lowest, highest
-        self._sets = [s for s in _kind_sets(space, width) if s.low <= highest and s.high >= lowest]
+        self._sets = _KindSets(space, shape, lowest, highest)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """One architecture. All randomness comes from `rng`."""
@@ -74,8 +74,7 @@ class BudgetSampler:
 
     def _near(self, target: int, u: Iterator[float]) -> Architecture | None:
         """A sparse architecture near `target`, or None where the draw has no way into the range."""
-        able = [s for s in self._sets if s.low <= target <= s.high] or self._sets
-        kinds = able[int(next(u) * len(able))].kinds
+        kinds = self._sets.draw(target, u)
         modules = _Modules()
         for kind, active in _active_counts(kinds, target, u):
             layers = list(range(self._depth))
@@ -111,13 +110,39 @@ class _PresentKind:
         return self.actives[-1] * self.costs[-1]
 
 
-@dataclass(frozen=True)
-class _KindSet:
-    """A set of kinds that are all present, and the least and largest count they can have together."""
+class _KindSets:
+    """Every non-empty set of kinds that can be the present ones with `lowest` to `highest` parameters.
 
-    kinds: tuple[_PresentKind, ...]
-    low: int
-    high: int
+    Kept as arrays of the least and the largest count of each set: there are 2,047 sets of 11 kinds, and a
+    draw looks at all of them.
+    """
+
+    def __init__(self, space: SearchSpace, shape: BackboneShape, lowest: int, highest: int) -> None:
+        self._options: list[tuple[_PresentKind | None, ...]] = []
+        lows = highs = np.zeros(1, dtype=np.int64)
+        for name, choices in space.kinds:
+            costs = tuple(KINDS[name].params(size, shape) for size in choices.positive)
+            actives = choices.active_counts(space.depth)
+            kind = _PresentKind(name, choices.positive, costs, actives, choices.depths is not None)
+            self._options.append((None, kind) if choices.optional else (kind,))
+            absent = [0] if choices.optional else []
+            lows = np.add.outer(lows, [*absent, kind.low]).ravel()
+            highs = np.add.outer(highs, [*absent, kind.high]).ravel()
+        # A set is its index in the product of the options, the last kind's option counting fastest.
+        self._indices = np.flatnonzero((highs > 0) & (lows <= highest) & (highs >= lowest))
+        self._lows, self._highs = lows[self._indices], highs[self._indices]
+
+    def draw(self, target: int, u: Iterator[float]) -> tuple[_PresentKind, ...]:
+        """The kinds of a set that can have `target` parameters, each equally likely; any set if none can."""
+        able = self._indices[(self._lows <= target) & (target <= self._highs)]
+        if not len(able):
+            able = self._indices
+        index = int(able[int(next(u) * len(able))])
+        kinds = []
+        for options in reversed(self._options):
+            index, option = divmod(index, len(options))
+            kinds.append(options[option])
+        return tuple(kind for kind in reversed(kinds) if kind is not None)
 
 
 class _Modules:
@@ -171,20 +196,6 @@ class _Modules:
         for kind, layer, level in zip(self._kinds, self._layers, self._levels, strict=True):
             sizes.setdefault(kind.name, [0] * depth)[layer] = kind.sizes[level]
         return Architecture.of(depth, sizes)
-
-
-def _kind_sets(space: SearchSpace, width: int) -> list[_KindSet]:
-    """Every non-empty set of kinds that can be the present ones."""
-    options: list[tuple[_PresentKind | None, ...]] = []
-    for name, choices in space.kinds:
-        costs = tuple(KINDS[name].params(size, width) for size in choices.positive)
-        actives = choices.active_counts(space.depth)
-        kind = _PresentKind(name, choices.positive, costs, actives, choices.depths is not None)
-        options.append((None, kind) if choices.optional else (kind,))
-    present = (tuple(k for k in chosen if k is not None) for chosen in itertools.product(*options))
-    return [
-        _KindSet(kinds, sum(k.low for k in kinds), sum(k.high for k in kinds)) for kinds in present if kinds
-    ]
 
 
 def _active_counts(

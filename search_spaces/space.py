@@ -11,7 +11,7 @@ import numpy as np
 from search_spaces.architecture import Architecture
 from search_spaces.choices import KindChoices
 from search_spaces.errors import InputError, unknown_name
-from search_spaces.kinds import KINDS
+from search_spaces.kinds import KINDS, OWN_KIND
 from search_spaces.whole_numbers import whole_number
 
 
@@ -21,8 +21,8 @@ class SearchSpace:
 
     `name` is what records and messages call it, `about` says why it is as it is; `kinds` holds
     (kind, choices) pairs and is sorted by kind. A kind that is not among them is absent from every member.
-    Raises InputError for a depth below 1, no kind, an unregistered or repeated kind, and depths of a kind
-    beyond the backbone's.
+    Raises InputError for a depth below 1, no kind, an unregistered or repeated kind, depths of a kind beyond
+    the backbone's, and sizes or layers that the kind cannot have.
     """
 
     name: str
@@ -39,16 +39,21 @@ class SearchSpace:
             )
         for kind, choices in self.kinds:
             if kind not in KINDS:
-                raise unknown_name("module kind", str(kind), KINDS)
+                raise unknown_name("module kind", str(kind), KINDS, OWN_KIND)
             if names.count(kind) > 1:
                 raise InputError(f"kinds.{kind} is given twice; give each kind once")
             for i, layers in enumerate(choices.depths or ()):
                 whole_number(f"kinds.{kind}.depths[{i}]", layers, 0, self.depth)
+            KINDS[kind].require(
+                choices.largest(self.depth), f"kinds.{kind}", "give depths: [0, 1], or [1] for always"
+            )
         object.__setattr__(self, "kinds", tuple(sorted(self.kinds, key=lambda pair: pair[0])))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> SearchSpace:
         """The inverse of `to_dict`; `depth_fractions` may stand for `depths`, see `KindChoices.from_dict`.
+
+        A kind that exists in the first layer only needs no depths: its sizes are meant for that layer.
 
         Raises InputError with the path of the field, its value and what is allowed:
         `kinds.lora_rank.sizes[1] is 'x'; give a whole number from 0 up`.
@@ -71,9 +76,13 @@ class SearchSpace:
             raise InputError(f"kinds is {kinds!r}; give fields, such as lora_rank: {{sizes: [0, 1, 2, 4]}}")
         for kind in kinds:
             if kind not in KINDS:
-                raise unknown_name("module kind", f"kinds.{kind}", [f"kinds.{known}" for known in KINDS])
+                known = [f"kinds.{name}" for name in KINDS]
+                raise unknown_name("module kind", f"kinds.{kind}", known, OWN_KIND)
         depth = whole_number("depth", data["depth"], 1)
-        choices = ((kind, KindChoices.from_dict(kinds[kind], depth, f"kinds.{kind}")) for kind in kinds)
+        choices = []
+        for kind in kinds:
+            given = KindChoices.from_dict(kinds[kind], depth, f"kinds.{kind}")
+            choices.append((kind, given.in_first_layer() if KINDS[kind].first_layer_only else given))
         return cls(name, depth, tuple(choices), about)
 
     def to_dict(self) -> dict[str, object]:
@@ -141,6 +150,10 @@ class SearchSpace:
         """For each positive size of `kind`, that size in every layer and no other kind, in ascending order.
 
         These are the single-method references a search has to beat. They need not be members: in a space
-        where other kinds cannot be absent, or this one not in every layer, they are returned all the same.
+        where other kinds cannot be absent, or this one not in every layer, they are returned all the same. A
+        kind of the first layer only is there.
         """
-        return [Architecture.uniform(self.depth, kind, size) for size in self.choices(kind).positive]
+        layers = 1 if KINDS[kind].first_layer_only else self.depth
+        rest = (0,) * (self.depth - layers)
+        sizes = self.choices(kind).positive
+        return [Architecture(self.depth, ((kind, (size,) * layers + rest),)) for size in sizes]

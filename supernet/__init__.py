@@ -4,8 +4,9 @@ from supernet.architecture_batch import ArchitectureBatch
 from supernet.atomic_file import write_atomically
 from supernet.backbones import DEFAULT_BACKBONE, Backbone, create_backbone, random_backbone
 from supernet.checkpoint import load_subnet, read_header, save_subnet
-from supernet.choosers import Chooser, Constant, OnePath, OnePerImage
+from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, Sandwich, Step
 from supernet.evaluation import Evaluation, evaluate
+from supernet.execution import Execution, Precision
 from supernet.modules import ElasticModule, register_elastic
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
@@ -21,11 +22,16 @@ __all__ = [
     "Curve",
     "ElasticModule",
     "Evaluation",
+    "Execution",
+    "Groups",
     "NonFiniteLoss",
     "OnePath",
     "OnePerImage",
+    "Precision",
     "Preprocessing",
     "Recipe",
+    "Sandwich",
+    "Step",
     "Subnet",
     "Supernet",
     "Trainable",

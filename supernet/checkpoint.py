@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
-from supernet.backbones import Backbone, create_backbone, weights_digest
+from supernet.backbones import Backbone, as_text, create_backbone, weights_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet
@@ -25,8 +25,9 @@ def save_subnet(subnet: Subnet, path: Path) -> None:
 
     Raises ``ValueError`` if training changed the backbone: the file could not bring it back.
 
-    The header holds, as JSON under the key ``subnet``: format version, the backbone's name, source and
-    digest, architecture, class names, preprocessing, metrics and training record.
+    The header holds, as JSON under the key ``subnet``: format version, the backbone's name, source, digest
+    and image size (null for the name's own), architecture, class names, preprocessing, metrics and training
+    record.
     """
     if weights_digest(subnet.network.backbone) != subnet.backbone.digest:
         raise ValueError(
@@ -40,6 +41,7 @@ def save_subnet(subnet: Subnet, path: Path) -> None:
             "name": subnet.backbone.name,
             "weights": subnet.backbone.weights,
             "digest": subnet.backbone.digest,
+            "image_size": subnet.backbone.image_size,
         },
         "architecture": subnet.architecture.to_dict(),
         "classes": list(subnet.classes),
@@ -97,6 +99,8 @@ def load_subnet(
     """
     header = read_header(path)
     recorded = header["backbone"]
+    side = recorded.get("image_size")  # absent from files of versions without it
+    image_size = None if side is None else (int(side[0]), int(side[1]))
     if backbone is None:
         if backbone_weights is None and recorded["weights"] == "random":
             raise InputError(
@@ -109,7 +113,15 @@ def load_subnet(
                 "give that file with --backbone-weights (backbone_weights= in Python)"
             )
         weights = None if backbone_weights is None else Path(backbone_weights)
-        backbone = create_backbone(recorded["name"], weights)
+        backbone = create_backbone(recorded["name"], weights, image_size)
+    if backbone.image_size != image_size:
+        trained, given = (
+            as_text(size) if size else "the name's own" for size in (image_size, backbone.image_size)
+        )
+        raise InputError(
+            f"'{path}' was trained at image size {trained} and backbone '{backbone.name}' was made for "
+            f"{given}; make it with image_size={image_size}"
+        )
     if backbone.digest != recorded["digest"]:
         raise InputError(
             f"'{path}' belongs to other weights of backbone '{recorded['name']}' than the ones given "

@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import torch
 
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError
 from supernet.architecture_batch import ArchitectureBatch
 
 Draw: TypeAlias = Callable[[np.random.Generator], Architecture]
 """Draws one architecture, such as ``SearchSpace.sample`` or ``BudgetSampler.sample``."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What one training step does: each of ``passes`` is run on all images of the batch.
+
+    A pass is one architecture for the batch or one for each of its images; the step's loss is the mean of
+    the passes' losses. With ``distil`` the first pass learns from the labels, and all others from its
+    softmax, as a constant. Raises ``ValueError`` for no passes, and for ``distil`` with nothing to teach.
+    """
+
+    passes: tuple[Architecture | ArchitectureBatch, ...]
+    distil: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.passes) < 1 + self.distil:
+            raise ValueError(
+                f"a step {'with distillation ' if self.distil else ''}has {len(self.passes)} passes; "
+                f"give at least {1 + self.distil}"
+            )
+
+
 class Chooser(Protocol):
     """Says what a step on ``batch`` images trains; all randomness comes from ``rng``."""
 
-    def __call__(self, rng: np.random.Generator, batch: int) -> Architecture | ArchitectureBatch:
-        """One architecture for the whole batch, or one for each of its images."""
+    def __call__(self, rng: np.random.Generator, batch: int) -> Step:
+        """The passes of one step."""
 
 
 class Constant:
@@ -27,8 +49,8 @@ class Constant:
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
 
-    def __call__(self, rng: np.random.Generator, batch: int) -> Architecture:
-        return self.architecture
+    def __call__(self, rng: np.random.Generator, batch: int) -> Step:
+        return Step((self.architecture,))
 
 
 class OnePath:
@@ -37,8 +59,8 @@ class OnePath:
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
 
-    def __call__(self, rng: np.random.Generator, batch: int) -> Architecture:
-        return self.draw(rng)
+    def __call__(self, rng: np.random.Generator, batch: int) -> Step:
+        return Step((self.draw(rng),))
 
 
 class OnePerImage:
@@ -52,5 +74,66 @@ class OnePerImage:
         self.draw = draw
         self.kinds = kinds
 
-    def __call__(self, rng: np.random.Generator, batch: int) -> ArchitectureBatch:
-        return ArchitectureBatch.of([self.draw(rng) for _ in range(batch)], self.kinds)
+    def __call__(self, rng: np.random.Generator, batch: int) -> Step:
+        return Step((ArchitectureBatch.of([self.draw(rng) for _ in range(batch)], self.kinds),))
+
+
+class Groups:
+    """One random architecture for each of ``groups`` contiguous groups of the images of a step.
+
+    Between `OnePath` (one group) and `OnePerImage` (as many groups as images, or more): each architecture
+    gets the gradient of several images, and a step still averages over several architectures. The groups of
+    a batch differ by at most one image; image b of B is in group ⌊b·groups / B⌋.
+
+    Raises `InputError` for fewer than one group.
+    """
+
+    def __init__(self, draw: Draw, kinds: tuple[str, ...], groups: int) -> None:
+        if groups < 1:
+            raise InputError(f"groups is {groups}; give at least 1")
+        self.draw = draw
+        self.kinds = kinds
+        self.groups = groups
+
+    def __call__(self, rng: np.random.Generator, batch: int) -> Step:
+        groups = min(self.groups, batch)
+        drawn = ArchitectureBatch.of([self.draw(rng) for _ in range(groups)], self.kinds)
+        return Step((drawn.take(torch.arange(batch) * groups // batch),))
+
+
+class Sandwich:
+    """The largest architecture, the smallest, and ``random`` random ones, each on all images of a step.
+
+    The sandwich rule of Yu and Huang (arXiv 1903.05134): sizes share weights by nesting, so what is between
+    the largest and the smallest improves with them. With ``distil`` their in-place distillation: the largest
+    learns from the labels, the others minimise the cross-entropy against its detached softmax.
+
+    A step costs ``2 + random`` passes: at equal cost there are so many times fewer epochs.
+
+    Raises `InputError` for fewer than one random architecture, and unless ``largest`` covers ``smallest``.
+    """
+
+    def __init__(
+        self,
+        draw: Draw,
+        largest: Architecture,
+        smallest: Architecture,
+        random: int = 1,
+        distil: bool = False,
+    ) -> None:
+        if random < 1:
+            raise InputError(f"the sandwich has {random} random architectures; give at least 1")
+        if not largest.covers(smallest):
+            raise InputError(
+                f"the sandwich's largest, {largest.describe()}, does not cover its smallest, "
+                f"{smallest.describe()}; give one that does"
+            )
+        self.draw = draw
+        self.largest = largest
+        self.smallest = smallest
+        self.random = random
+        self.distil = distil
+
+    def __call__(self, rng: np.random.Generator, batch: int) -> Step:
+        drawn = (self.draw(rng) for _ in range(self.random))
+        return Step((self.largest, self.smallest, *drawn), self.distil)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces import Architecture
+from supernet.execution import Precision, autocast
 from supernet.preprocessing import Preprocessing
 from supernet.supernet import Supernet
 
@@ -45,14 +46,20 @@ def evaluate(
     preprocessing: Preprocessing,
     architecture: Architecture | None = None,
     batch_size: int = 256,
+    precision: Precision = "fp32",
 ) -> Evaluation:
-    """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU."""
+    """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU.
+
+    With ``precision="bf16"`` under autocast; the losses are computed in float32 all the same.
+    """
     device = supernet.head.weight.device
     losses, hits = [], []
     for start in range(0, len(labels), batch_size):
         x = images[start : start + batch_size].to(device)
         y = labels[start : start + batch_size].to(device)
-        logits = supernet(preprocessing.normalise(x), architecture)
+        with autocast(device, precision):
+            logits = supernet(preprocessing.normalise(x), architecture)
+        logits = logits.float()
         losses.append(F.cross_entropy(logits, y, reduction="none").cpu())
         hits.append((logits.argmax(-1) == y).cpu())
     return Evaluation(torch.cat(losses), torch.cat(hits))

@@ -31,8 +31,15 @@ class Preprocessing:
 
     @classmethod
     def of(cls, backbone: nn.Module) -> Preprocessing:
-        """Read it from a timm model (``timm.data.resolve_model_data_config``)."""
-        return cls.from_dict(resolve_model_data_config(backbone))
+        """Read it from a timm model (``timm.data.resolve_model_data_config``).
+
+        The size of images is the one the model was built for, which ``pretrained_cfg`` does not say.
+        """
+        config = resolve_model_data_config(backbone)
+        built_for = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
+        if built_for is not None:
+            config["input_size"] = (config["input_size"][0], *built_for)
+        return cls.from_dict(config)
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Preprocessing:

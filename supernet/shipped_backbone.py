@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 __all__ = ["vit_micro_patch8_32"]
 
@@ -51,6 +51,7 @@ def vit_micro_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransf
         VisionTransformer,
         "vit_micro_patch8_32",
         pretrained,
+        pretrained_filter_fn=checkpoint_filter_fn,  # positions are resampled for other image sizes
         feature_cfg={"out_indices": 3},
         **(shape | kwargs),
     )

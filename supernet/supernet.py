@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from search_spaces import Architecture
+from search_spaces import Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.layer import layer_forward
-from supernet.modules import ELASTIC, ElasticModule, LoRA, Size
+from supernet.modules import ELASTIC, ElasticModule, ShallowPrompts, Size
+from supernet.shape import shape_of
+from supernet.trunk import Trunk
 
 Trainable: TypeAlias = Literal["head", "modules", "all"]
 """What a training may change: the head; the modules and the head; these and the backbone."""
@@ -27,6 +28,11 @@ class Supernet(nn.Module):
     The backbone is kept by reference, frozen and in evaluation mode (no dropout, no stochastic depth);
     ``seed`` draws the modules and the head.
 
+    Two switches change how a pass is computed and not what: with ``checkpointing`` a layer keeps only its
+    input for the backward pass and computes the rest again; with ``compiled`` the pass goes through
+    ``torch.compile``, which compiles once for each shape of batch where architectures are one per image, and
+    once for each architecture where they are one per batch.
+
     Args:
         backbone: a supported timm ViT (see `supernet.backbones`); its own classifier is not used.
         capacity: for each kind and layer the largest size.
@@ -34,22 +40,23 @@ class Supernet(nn.Module):
         seed: of the initial weights.
     """
 
-    def __init__(
-        self, backbone: VisionTransformer, capacity: Architecture, num_classes: int, seed: int = 0
-    ) -> None:
+    def __init__(self, backbone: nn.Module, capacity: Architecture, num_classes: int, seed: int = 0) -> None:
         super().__init__()
-        if capacity.depth != len(backbone.blocks):
-            raise ValueError(
-                f"the capacity has {capacity.depth} layers and the backbone {len(backbone.blocks)}"
-            )
+        trunk = Trunk(backbone)
+        if capacity.depth != len(trunk.layers):
+            raise ValueError(f"the capacity has {capacity.depth} layers and the backbone {len(trunk.layers)}")
         self.backbone = backbone
+        self.trunk = trunk
+        self.shape: BackboneShape = shape_of(trunk)
+        self.checkpointing = False
+        self.compiled = False
+        self._compiled_pass: Any = None
         self.capacity = capacity
         self.num_classes = num_classes
-        width = int(backbone.embed_dim)
         self.layers = nn.ModuleList(
             nn.ModuleDict(
                 {
-                    kind: ELASTIC[kind](width, capacity[kind][i])
+                    kind: ELASTIC[kind](self.shape, capacity[kind][i])
                     for kind in capacity.kinds
                     if capacity[kind][i]
                 }
@@ -57,7 +64,7 @@ class Supernet(nn.Module):
             for i in range(capacity.depth)
         )
         # on meta nothing is drawn from torch's global stream
-        self.head = nn.Linear(width, num_classes, device="meta").to_empty(device="cpu")
+        self.head = nn.Linear(self.shape.width, num_classes, device="meta").to_empty(device="cpu")
         self.reset(seed)
         self.set_trainable("modules")
         self.to(next(backbone.parameters()).device)
@@ -109,12 +116,30 @@ class Supernet(nn.Module):
     ) -> Tensor:
         """The pooled features ``(B, d)`` that the head reads; arguments as in `forward`."""
         sizes = self._sizes(len(images), architecture)
-        vit = self.backbone
-        x = vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(images))))
-        for block, modules, size in zip(vit.blocks, self.layers, sizes, strict=True):
-            x = layer_forward(block, cast(nn.ModuleDict, modules), x, size)
-        pooled: Tensor = vit.forward_head(vit.norm(x), pre_logits=True)
+        if not self.compiled:
+            return self._pass(images, sizes)
+        if self._compiled_pass is None:
+            self._compiled_pass = torch.compile(self._pass, dynamic=False)
+        pooled: Tensor = self._compiled_pass(images, sizes)
         return pooled
+
+    def _pass(self, images: Tensor, sizes: Sequence[Mapping[str, Size]]) -> Tensor:
+        x, at = self.trunk.embed(images)
+        shallow = sizes[0].get(ShallowPrompts.kind, 0)
+        tokens = x.shape[1]
+        if isinstance(shallow, Tensor) or shallow:
+            module = cast(ShallowPrompts, cast(nn.ModuleDict, self.layers[0])[ShallowPrompts.kind])
+            masked = shallow if isinstance(shallow, Tensor) else None
+            x, at = self.trunk.with_prompts(x, at, module.prompts(shallow), masked)
+        for layer, modules, size, where in zip(self.trunk.layers, self.layers, sizes, at, strict=True):
+            arguments = (layer, cast(nn.ModuleDict, modules), x, size, where)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer_forward, *arguments, use_reentrant=False)
+            else:
+                x = layer_forward(*arguments)
+        if x.shape[1] > tokens:
+            x = self.trunk.without_prompts(x, x.shape[1] - tokens)
+        return self.trunk.pool(x)
 
     def _sizes(
         self, batch: int, architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None
@@ -177,17 +202,3 @@ class Supernet(nn.Module):
         subnet = Supernet(self.backbone, architecture, self.num_classes)
         subnet.load_module_tensors(self.module_tensors(architecture))
         return subnet
-
-    def merge_lora(self) -> Supernet:
-        """The same function, with LoRA folded into a copy of the backbone as qkv weights ``W + B^T A``."""
-        rest = {kind: self.capacity[kind] for kind in self.capacity.kinds if kind != LoRA.kind}
-        merged = Supernet(
-            copy.deepcopy(self.backbone), Architecture.of(self.capacity.depth, rest), self.num_classes
-        )
-        own = self.module_tensors(self.capacity)
-        merged.load_module_tensors({k: own[k] for k in merged.module_tensors(merged.capacity)})
-        for block, modules in zip(merged.backbone.blocks, self.layers, strict=True):
-            layer = cast(nn.ModuleDict, modules)
-            if LoRA.kind in layer:
-                block.attn.qkv.weight.data += cast(LoRA, layer[LoRA.kind]).merged_delta()
-        return merged

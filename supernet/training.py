@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
 from supernet.choosers import Chooser, Constant
+from supernet.data_parallel import Processes
+from supernet.execution import PLAIN, Execution, Precision, autocast
 from supernet.preprocessing import Preprocessing
+from supernet.step_gradient import StepGradient
 from supernet.supernet import Supernet, Trainable
 
 
@@ -78,6 +80,7 @@ def train(
     features: Tensor | None = None,
     state_file: Path | None = None,
     save_every: float = 15.0,
+    execution: Execution = PLAIN,
 ) -> Curve:
     """Train ``supernet`` in place on uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``.
 
@@ -89,7 +92,12 @@ def train(
     Where only the head is trained and `Constant` chooses, each image passes the backbone once, or not at all
     with ``features (N, d)`` from `pooled_features`.
 
-    Raises `NonFiniteLoss`.
+    ``execution`` says how to compute it. With a process group of torch of several processes (``torchrun``),
+    each of which calls this with the same arguments, they train together: each takes its share of every
+    batch, all end with the same weights, those of one process up to rounding, and get the same curve, which
+    is of all images. The first one writes ``state_file``, and all must see it.
+
+    Raises `NonFiniteLoss`, in all processes.
     """
     head_alone = trainable == "head" and isinstance(chooser, Constant)
     if features is not None and not head_alone:
@@ -101,64 +109,88 @@ def train(
         parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
     )
     device = supernet.head.weight.device
-    steps = math.ceil(len(labels) / recipe.batch_size)
+    processes = Processes.current()
     curve = Curve()
     if state_file is not None and state_file.exists():
-        state = torch.load(state_file, map_location=device, weights_only=True)
-        with torch.no_grad():
-            for name, value in state["parameters"].items():
-                parameters[name].copy_(value)
-        optimizer.load_state_dict(state["optimizer"])
-        curve = Curve(**state["curve"])
+        curve = _load(state_file, parameters, optimizer)
         if on_epoch is not None:
             on_epoch(len(curve.losses))
-    pooled: Tensor | None = None
-    if trainable == "head" and isinstance(chooser, Constant):
-        started = time.perf_counter()
+    processes.require_equal_epochs(len(curve.losses), device)
+    with execution.switched_on(supernet):
         pooled = features
-        if pooled is None:
-            pooled = pooled_features(supernet, images, preprocessing, architecture=chooser.architecture)
-        pooled = pooled.to(device)
-        curve.seconds += time.perf_counter() - started
-    saved = time.perf_counter()
-    for epoch in range(len(curve.losses), recipe.epochs):
-        started = time.perf_counter()
-        order_of = torch.Generator().manual_seed(stream_seed(seed, "order", epoch))
-        order = torch.randperm(len(labels), generator=order_of)
-        rng = stream(seed, "architectures", epoch)
-        total = torch.zeros((), device=device)
-        for i in range(steps):
-            batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
-            step = epoch * steps + i
-            lr = recipe.lr_at(step, recipe.epochs * steps)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
+        if trainable == "head" and isinstance(chooser, Constant):
+            started = time.perf_counter()
             if pooled is None:
-                x = preprocessing.normalise(images[batch].to(device))
-                logits = supernet(x, chooser(rng, len(batch)))
-            else:
-                logits = supernet.head(pooled[batch])
-            loss = F.cross_entropy(logits, labels[batch].to(device))
-            if not torch.isfinite(loss):
-                raise NonFiniteLoss(
-                    f"the loss is {loss.item()} at step {step + 1} of {recipe.epochs * steps} (learning rate "
-                    f"{lr:.2g}); try a lower learning rate, or check the images for corrupt values"
-                )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.detach() * len(batch)
-        curve.losses.append(float(total) / len(labels))
-        first_pass = epoch == 0 and features is None
-        curve.image_passes += len(labels) if pooled is None or first_pass else 0
-        curve.seconds += time.perf_counter() - started
-        if state_file is not None and time.perf_counter() - saved > save_every:
-            _save(state_file, parameters, optimizer, curve)
-            saved = time.perf_counter()
-        if on_epoch is not None:
-            on_epoch(epoch + 1)
+                a, precision = chooser.architecture, execution.precision
+                pooled = pooled_features(supernet, images, preprocessing, architecture=a, precision=precision)
+            pooled = pooled.to(device)
+            curve.seconds += time.perf_counter() - started
+
+        def inputs(batch: Tensor) -> Tensor:
+            return preprocessing.normalise(images[batch].to(device)) if pooled is None else pooled[batch]
+
+        # torch.compile would compile again for each architecture of a batch, but not for each of an image
+        per_image = execution.compile and not isinstance(chooser, Constant)
+        gradient = StepGradient(
+            network=processes.parallel(_HeadAlone(supernet.head) if head_alone else supernet),
+            inputs=inputs,
+            labels=labels,
+            device=device,
+            execution=execution,
+            processes=processes,
+            kinds=supernet.capacity.kinds if per_image else None,
+        )
+        saved = time.perf_counter()
+        for epoch in range(len(curve.losses), recipe.epochs):
+            started = time.perf_counter()
+            loss, passes = _epoch(epoch, gradient, optimizer, chooser, recipe, seed)
+            curve.losses.append(loss)
+            first_pass = epoch == 0 and features is None
+            curve.image_passes += passes if pooled is None or first_pass else 0
+            curve.seconds += time.perf_counter() - started
+            late = time.perf_counter() - saved > save_every
+            if state_file is not None and late and processes.rank == 0:
+                _save(state_file, parameters, optimizer, curve)
+                saved = time.perf_counter()
+            if on_epoch is not None:
+                on_epoch(epoch + 1)
     supernet.eval()
     return curve
+
+
+def _epoch(
+    epoch: int,
+    gradient: StepGradient,
+    optimizer: torch.optim.Optimizer,
+    chooser: Chooser,
+    recipe: Recipe,
+    seed: int,
+) -> tuple[float, int]:
+    """One pass over all images: the mean loss, and how many image passes it took."""
+    images = len(gradient.labels)
+    steps = math.ceil(images / recipe.batch_size)
+    order_of = torch.Generator().manual_seed(stream_seed(seed, "order", epoch))
+    order = torch.randperm(images, generator=order_of)
+    rng = stream(seed, "architectures", epoch)
+    total, passes = torch.zeros((), device=gradient.device), 0
+    for i in range(steps):
+        batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
+        number, of = epoch * steps + i, recipe.epochs * steps
+        lr = recipe.lr_at(number, of)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        step = chooser(rng, len(batch))
+        optimizer.zero_grad()
+        loss = gradient.add(batch, step)
+        if not torch.isfinite(loss):
+            raise NonFiniteLoss(
+                f"the loss is {loss.item()} at step {number + 1} of {of} (learning rate {lr:.2g}); "
+                "try a lower learning rate, or check the images for corrupt values"
+            )
+        optimizer.step()
+        total += loss * len(batch)
+        passes += len(batch) * len(step.passes)
+    return float(total) / images, passes
 
 
 @torch.no_grad()
@@ -169,18 +201,44 @@ def pooled_features(
     *,
     architecture: Architecture | None = None,
     batch_size: int = 256,
+    precision: Precision = "fp32",
 ) -> Tensor:
-    """What the head reads of uint8 ``images (N, 3, H, W)``: ``(N, d)``, on the supernet's device.
+    """What the head reads of uint8 ``images (N, 3, H, W)``: float32 ``(N, d)``, on the supernet's device.
 
     Constant while neither modules nor backbone change. The architecture is the capacity if not given.
     """
     device = supernet.head.weight.device
     starts = range(0, len(images), batch_size)
     batches = (preprocessing.normalise(images[i : i + batch_size].to(device)) for i in starts)
-    return torch.cat([supernet.features(x, architecture) for x in batches])
+    with autocast(device, precision):
+        return torch.cat([supernet.features(x, architecture).float() for x in batches])
 
 
-def _save(path: Path, parameters: dict[str, Any], optimizer: torch.optim.Optimizer, curve: Curve) -> None:
+class _HeadAlone(nn.Module):
+    """A head that reads features, called as the whole network is."""
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, features: Tensor, architecture: Architecture) -> Tensor:
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def _load(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Curve:
+    device = next(iter(parameters.values())).device
+    state = torch.load(path, map_location=device, weights_only=True)
+    with torch.no_grad():
+        for name, value in state["parameters"].items():
+            parameters[name].copy_(value)
+    optimizer.load_state_dict(state["optimizer"])
+    return Curve(**state["curve"])
+
+
+def _save(
+    path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, curve: Curve
+) -> None:
     buffer = io.BytesIO()
     state = {
         "parameters": {name: value.data for name, value in parameters.items()},

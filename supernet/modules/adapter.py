@@ -1,48 +1,86 @@
-"""Bottleneck adapter after the MLP, inside the residual branch."""
+"""Bottleneck adapters, after the MLP and beside it."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernet.modules.elastic import ElasticModule, Size, register_elastic
+from search_spaces import BackboneShape
+from supernet.modules.elastic import ElasticModule, Place, Size, register_elastic
 
 
-@register_elastic
-class Adapter(ElasticModule):
-    """``y + QuickGELU(y W1^T + b1) W2 + b2`` on the output y of the MLP branch, as in NOAH.
+class Bottleneck(ElasticModule):
+    """Adds ``s (QuickGELU(z W1^T + b1) W2 + b2)`` to the output y of the MLP branch, inside the residual.
 
-    Houlsby et al. (arXiv 1902.00751) with QuickGELU(z) = z sigmoid(1.702 z). W1 ``(a, d)``, b1 ``(a,)``,
-    W2 ``(a, d)`` kept transposed so that the width a is the first axis, b2 ``(d,)``. The up-projection and
-    its bias start at zero; b2 is absent where the adapter is.
+    z is y itself for an adapter after the MLP (Houlsby et al., arXiv 1902.00751, placed as in NOAH), or the
+    MLP's own input for one beside it (AdaptFormer, arXiv 2205.13535). QuickGELU(u) = u sigmoid(1.702 u) as in
+    NOAH for both. W1 ``(a, d)``, b1 ``(a,)``, W2 ``(a, d)`` kept transposed so that the width a is the first
+    axis, b2 ``(d,)``. W2 and b2 start at zero. The scale s is 1, or learned for each layer, starting there.
+    b2 and s are absent where the adapter is.
     """
 
-    kind = "adapter_dim"
-    place = "mlp_output"
-    unsized = frozenset({"up_bias"})
+    places = ("mlp",)
+    unsized = frozenset({"up_bias", "scale"})
+    parallel: ClassVar[bool] = False
+    learned_scale: ClassVar[bool] = False
 
-    def __init__(self, width: int, capacity: int) -> None:
-        super().__init__(width, capacity)
+    def __init__(self, shape: BackboneShape, capacity: int) -> None:
+        super().__init__(shape, capacity)
+        width = shape.width
         self.down = nn.Parameter(torch.empty(capacity, width))
         self.down_bias = nn.Parameter(torch.empty(capacity))
         self.up = nn.Parameter(torch.empty(capacity, width))
         self.up_bias = nn.Parameter(torch.empty(width))
+        if self.learned_scale:
+            self.scale = nn.Parameter(torch.empty(1))
 
     def reset(self, generator: torch.Generator) -> None:
         # Xavier's bound at the width of the layer, not of the bottleneck: it must not change with the size
-        bound = (3 / self.width) ** 0.5
+        bound = (3 / self.shape.width) ** 0.5
         nn.init.uniform_(self.down, -bound, bound, generator=generator)
         nn.init.zeros_(self.down_bias)
         nn.init.zeros_(self.up)
         nn.init.zeros_(self.up_bias)
+        if self.learned_scale:
+            nn.init.ones_(self.scale)
 
-    def forward(self, y: Tensor, size: Size) -> Tensor:
-        """MLP outputs ``(B, N, d)`` to what is added to them, ``(B, N, d)``."""
+    def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
+        z = x if self.parallel else y
         if isinstance(size, int):
-            hidden = F.linear(y, self.down[:size], self.down_bias[:size])
-            return (hidden * torch.sigmoid(1.702 * hidden)) @ self.up[:size] + self.up_bias
-        hidden = F.linear(y, self.down, self.down_bias)
-        hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, y.dtype)
-        present = (size > 0).to(y.dtype)[:, None, None]
-        return hidden @ self.up + present * self.up_bias
+            hidden = F.linear(z, self.down[:size], self.down_bias[:size])
+            delta = F.linear(hidden * torch.sigmoid(1.702 * hidden), self.up[:size].T, self.up_bias)
+        else:
+            hidden = F.linear(z, self.down, self.down_bias)
+            hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, z.dtype)
+            present = (size > 0).to(z.dtype)[:, None, None]
+            delta = hidden @ self.up + present * self.up_bias
+        return y + (self.scale * delta if self.learned_scale else delta)
+
+
+@register_elastic("adapter_dim")
+class Adapter(Bottleneck):
+    """After the MLP."""
+
+
+@register_elastic("adapter_dim_scaled")
+class ScaledAdapter(Bottleneck):
+    """After the MLP, with a learned scale."""
+
+    learned_scale = True
+
+
+@register_elastic("adapter_dim_parallel")
+class ParallelAdapter(Bottleneck):
+    """Beside the MLP."""
+
+    parallel = True
+
+
+@register_elastic("adapter_dim_parallel_scaled")
+class ScaledParallelAdapter(Bottleneck):
+    """Beside the MLP, with a learned scale."""
+
+    parallel, learned_scale = True, True

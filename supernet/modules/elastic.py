@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import ClassVar, Literal, TypeAlias
+from collections.abc import Callable
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from search_spaces import KINDS, BackboneShape, Kind, register_kind
+
 Size: TypeAlias = int | Tensor
 """One size for the whole batch, or an int64 tensor ``(B,)`` with one size for each image."""
 
-Place: TypeAlias = Literal["prompts", "qkv", "mlp_output"]
+Place: TypeAlias = Literal["norm1", "qkv", "proj", "norm2", "fc1", "fc2", "mlp"]
+"""The operations of a layer whose output a module may change; ``mlp`` is the whole MLP branch, norm2's output
+to what is added to the residual stream."""
 
 
 class ElasticModule(nn.Module):
@@ -23,22 +27,38 @@ class ElasticModule(nn.Module):
     weights are sliced; with one for each image the module runs at capacity and units beyond an image's
     size are multiplied by zero, so shapes stay static. Both ways agree.
 
-    A kind is one subclass with ``kind`` (its name in the search space), ``place`` (where in the layer its
-    output enters) and ``forward``; `register_elastic` makes it known.
+    A kind is one subclass with ``places`` (the operations whose output it changes), ``reset`` and
+    ``forward``; `register_elastic` names it and says what it costs. Modules at one place apply in the
+    alphabetical order of their kinds. A kind that can become part of the backbone's weights says so by
+    ``mergeable`` and `merge`.
     """
 
     kind: ClassVar[str]
-    place: ClassVar[Place]
+    places: ClassVar[tuple[Place, ...]] = ()
     unsized: ClassVar[frozenset[str]] = frozenset()
+    mergeable: ClassVar[bool] = False
 
-    def __init__(self, width: int, capacity: int) -> None:
+    def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__()
-        self.width = width
+        self.shape = shape
         self.capacity = capacity
 
-    @abstractmethod
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the initial weights so that the output at step 0 is zero (prompts excepted)."""
+        """Draw the initial weights so that nothing is changed at step 0 (prompts excepted)."""
+        raise NotImplementedError
+
+    def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
+        """The new output of the operation at ``place``, whose input is ``x`` and output ``y``.
+
+        Both are ``(B, N, ·)``, or ``(P, ·)`` for a layer's prompts (``norm1`` and ``qkv`` only), of which
+        ``(B, P, ·)`` may be made where sizes differ by image. ``y`` may be changed in place where neither
+        this module's gradient nor that of a normalisation needs it.
+        """
+        raise NotImplementedError
+
+    def merge(self, place: Place, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight ``(out, in)``, or ``(d,)`` of a normalisation, and bias, with this module at capacity in."""
+        raise NotImplementedError
 
     def tensors_at(self, size: int) -> dict[str, Tensor]:
         """The exact tensors of the module of ``size`` > 0: views of the shared weights."""
@@ -55,10 +75,26 @@ class ElasticModule(nn.Module):
 
 ELASTIC: dict[str, type[ElasticModule]] = {}
 
+_Module = TypeVar("_Module", bound=ElasticModule)
 
-def register_elastic(module: type[ElasticModule]) -> type[ElasticModule]:
-    """Make a module kind known to the supernet under its ``kind``; usable as a class decorator."""
-    if module.kind in ELASTIC:
-        raise ValueError(f"module kind '{module.kind}' is registered already")
-    ELASTIC[module.kind] = module
-    return module
+
+def register_elastic(kind: str | Kind) -> Callable[[type[_Module]], type[_Module]]:
+    """Class decorator that makes a module kind known to the supernet: the one registration of a new kind.
+
+    ``kind`` is the kind's name, label and cost, which thereby becomes known to search spaces and counting
+    too; or the name of a kind that already is. Raises ``ValueError`` for a name that is taken.
+    """
+
+    def register(module: type[_Module]) -> type[_Module]:
+        name = kind if isinstance(kind, str) else kind.name
+        if name in ELASTIC:
+            raise ValueError(f"module kind '{name}' is registered already")
+        if isinstance(kind, Kind):
+            register_kind(kind)
+        elif kind not in KINDS:
+            raise ValueError(f"module kind '{kind}' has no cost; give a Kind")
+        module.kind = name
+        ELASTIC[name] = module
+        return module
+
+    return register

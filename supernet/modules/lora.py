@@ -1,46 +1,116 @@
-"""LoRA on the fused query, key and value projection."""
+"""LoRA on the projections of a layer."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernet.modules.elastic import ElasticModule, Size, register_elastic
+from search_spaces import BackboneShape
+from supernet.modules.elastic import ElasticModule, Place, Size, register_elastic
 
 
-@register_elastic
-class LoRA(ElasticModule):
-    """``qkv(h) + h A^T B`` with A ``(r, d)`` and B ``(r, 3d)``, Hu et al. (arXiv 2106.09685), as in NOAH.
+class LowRank(ElasticModule):
+    """``y + x A^T B`` on a projection y of x, with A ``(r, in)`` and B ``(r, out)``.
 
-    B is kept transposed, so that the rank is the first axis of both. There is no factor alpha / r: it
-    would change a unit's meaning with the active rank. A starts uniform in +-1/sqrt(d), B at zero.
+    Hu et al. (arXiv 2106.09685). B is kept transposed, so that the rank is the first axis of both. There is
+    no factor alpha / r: it would change a unit's meaning with the active rank. A starts uniform in
+    +-1/sqrt(in), B at zero.
+
+    ``part`` is where on a fused output B acts: all of it, or one of the ``parts`` equal ones.
     """
 
-    kind = "lora_rank"
-    place = "qkv"
+    mergeable = True
+    part: ClassVar[int] = 0
+    parts: ClassVar[int] = 1
 
-    def __init__(self, width: int, capacity: int) -> None:
-        super().__init__(width, capacity)
-        self.down = nn.Parameter(torch.empty(capacity, width))
-        self.up = nn.Parameter(torch.empty(capacity, 3 * width))
+    def __init__(self, shape: BackboneShape, capacity: int) -> None:
+        super().__init__(shape, capacity)
+        inputs, outputs = self.ends(shape)
+        self.inputs = inputs
+        self.down = nn.Parameter(torch.empty(capacity, inputs))
+        self.up = nn.Parameter(torch.empty(capacity, outputs // self.parts))
+
+    @classmethod
+    def ends(cls, shape: BackboneShape) -> tuple[int, int]:
+        """Inputs and outputs of the projection."""
+        place = cls.places[0]
+        return {
+            "qkv": (shape.width, 3 * shape.attention_width),
+            "proj": (shape.attention_width, shape.width),
+            "fc1": (shape.width, shape.fc1_width),
+            "fc2": (shape.hidden_width, shape.width),
+        }[place]
 
     def reset(self, generator: torch.Generator) -> None:
-        bound = 1 / math.sqrt(self.width)
+        bound = 1 / math.sqrt(self.inputs)
         nn.init.uniform_(self.down, -bound, bound, generator=generator)
         nn.init.zeros_(self.up)
 
-    def forward(self, h: Tensor, size: Size) -> Tensor:
-        """Normalised tokens ``(B, N, d)`` to what is added to their fused qkv ``(B, N, 3d)``.
-
-        Without a batch axis, ``(P, d)`` to ``(P, 3d)``, or to ``(B, P, 3d)`` with one size for each image.
-        """
+    def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
         if isinstance(size, int):
-            return F.linear(h, self.down[:size]) @ self.up[:size]
-        return (F.linear(h, self.down) * self.unit_mask(size, h.dtype)) @ self.up
+            delta = (x @ self.down[:size].T) @ self.up[:size]
+        else:
+            delta = ((x @ self.down.T) * self.unit_mask(size, x.dtype)) @ self.up
+        if self.parts > 1:
+            width = delta.shape[-1]
+            delta = nn.functional.pad(delta, (self.part * width, (self.parts - 1 - self.part) * width))
+        return y + delta
 
-    def merged_delta(self) -> Tensor:
-        """What the module at capacity adds to the qkv weight: ``(3d, d)``."""
-        return self.up.detach().T @ self.down.detach()
+    def merge(self, place: Place, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """``W + B^T A`` in the part's rows."""
+        rows = weight.shape[0] // self.parts
+        merged = weight.clone()
+        merged[self.part * rows : (self.part + 1) * rows] += self.up.detach().T @ self.down.detach()
+        return merged, bias
+
+
+@register_elastic("lora_rank")
+class LoRA(LowRank):
+    """On queries, keys and values together, with one A for all three, as in NOAH."""
+
+    places = ("qkv",)
+
+
+@register_elastic("lora_rank_q")
+class LoRAQuery(LowRank):
+    """On the queries."""
+
+    places, part, parts = ("qkv",), 0, 3
+
+
+@register_elastic("lora_rank_k")
+class LoRAKey(LowRank):
+    """On the keys."""
+
+    places, part, parts = ("qkv",), 1, 3
+
+
+@register_elastic("lora_rank_v")
+class LoRAValue(LowRank):
+    """On the values."""
+
+    places, part, parts = ("qkv",), 2, 3
+
+
+@register_elastic("lora_rank_proj")
+class LoRAProjection(LowRank):
+    """On the output projection of attention."""
+
+    places = ("proj",)
+
+
+@register_elastic("lora_rank_fc1")
+class LoRAFirst(LowRank):
+    """On the first layer of the MLP (values and gates together where it is gated)."""
+
+    places = ("fc1",)
+
+
+@register_elastic("lora_rank_fc2")
+class LoRASecond(LowRank):
+    """On the second layer of the MLP."""
+
+    places = ("fc2",)

@@ -13,7 +13,15 @@ from search_spaces import KINDS, Architecture, InputError
 
 DEPTH = 4
 layers = st.lists(st.integers(0, 3), min_size=DEPTH, max_size=DEPTH)
-tables = st.dictionaries(st.sampled_from(sorted(KINDS)), layers)
+
+
+def possible(table):
+    """Sizes that the kinds can have: some exist in the first layer only."""
+    alone = {kind for kind in table if KINDS[kind].first_layer_only}
+    return {k: [v[0]] + [0] * (DEPTH - 1) if k in alone else v for k, v in table.items()}
+
+
+tables = st.dictionaries(st.sampled_from(sorted(KINDS)), layers).map(possible)
 
 
 def dense(table):
@@ -80,6 +88,7 @@ def test_describe():
     mixed = {"lora_rank": [2, 2, 0, 4], "prompt_tokens": [8] * 4, "adapter_dim": [0] * 4}
     assert Architecture.of(4, mixed).describe() == "LoRA 2·2·0·4, VPT 8 ×4 layers"
     assert Architecture.empty(4).describe() == "none"
+    assert Architecture.of(3, {"shallow_prompt_tokens": [8, 0, 0]}).describe() == "VPT-shallow 8 in layer 1"
 
 
 def test_it_cannot_be_changed():
@@ -97,6 +106,14 @@ def test_it_cannot_be_changed():
         (2, {"lora_rank": [1.5, 1]}, "lora_rank[0] is 1.5; give a whole number from 0 up"),
         (2, {"lora_rank": [1, True]}, "lora_rank[1] is True; give a whole number from 0 up"),
         (2, {"lora": [1, 1]}, "unknown module kind 'lora'; did you mean 'lora_rank'?"),
+        (2, {"ia3": [1, 1]}, "once the file that registers it is imported (--module-file FILE.py)"),
+        (2, {"ssf": [0, 7]}, "ssf is 7, but the largest size of ssf is 6; give that or less"),
+        (
+            2,
+            {"shallow_prompt_tokens": [1, 2]},
+            "shallow_prompt_tokens is positive beyond the first layer, the only one that can have "
+            "shallow_prompt_tokens; give 0 in all other layers",
+        ),
     ],
 )
 def test_invalid_architectures_are_refused(depth, sizes, message):

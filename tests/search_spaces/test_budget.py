@@ -6,6 +6,7 @@ import pytest
 
 from search_spaces import (
     Architecture,
+    BackboneShape,
     Budget,
     InputError,
     KindChoices,
@@ -13,6 +14,8 @@ from search_spaces import (
     count_params,
     load_space,
 )
+
+TEN, BASE = BackboneShape.vit(10, 2), BackboneShape.vit(768)
 
 
 @pytest.mark.parametrize(
@@ -61,40 +64,40 @@ def test_the_head_counts_where_asked():
     a = Architecture.uniform(2, "lora_rank", 1)  # 2·4·10 = 80
     without, within = Budget(100, False, "100"), Budget(100, True, "100")
     assert (without.limit(30), within.limit(30)) == (100, 70)
-    assert without.allows(a, 10, 30)
-    assert not within.allows(a, 10, 30)
-    assert within.allows(a, 10, 20)
-    assert not Budget(79, False, "79").allows(a, 10, 0)
+    assert without.allows(a, TEN, 30)
+    assert not within.allows(a, TEN, 30)
+    assert within.allows(a, TEN, 20)
+    assert not Budget(79, False, "79").allows(a, TEN, 0)
 
 
 def test_feasible_exactly_from_the_smallest_subnet_on():
     space = load_space("noah-vtab", 12)
-    smallest = count_params(space.smallest(), 768)
+    smallest = count_params(space.smallest(), BASE)
     assert smallest == 3 * (768 + 4 * 768 + 2 * 768 + 1 + 768)
-    Budget(smallest, False, "x").require_feasible(space, 768, 0)
-    Budget(smallest + 50, True, "x").require_feasible(space, 768, 50)
+    Budget(smallest, False, "x").require_feasible(space, BASE, 0)
+    Budget(smallest + 50, True, "x").require_feasible(space, BASE, 50)
     message = f"smallest subnet of the space 'noah-vtab' has {smallest:,}; raise it to at least {smallest:,}"
     with pytest.raises(InputError, match=message):
-        Budget(smallest - 1, False, "x").require_feasible(space, 768, 0)
+        Budget(smallest - 1, False, "x").require_feasible(space, BASE, 0)
     with pytest.raises(
         InputError, match=f"head 50, which counts; raise it to at least {smallest + 50:,}, .*leave the"
     ):
-        Budget(smallest + 49, True, "x").require_feasible(space, 768, 50)
+        Budget(smallest + 49, True, "x").require_feasible(space, BASE, 50)
 
 
 def test_the_empty_architecture_does_not_make_a_budget_feasible():
     space = load_space("default", 12)
-    Budget(768, False, "768").require_feasible(space, 768, 0)  # one prompt in one layer
+    Budget(768, False, "768").require_feasible(space, BASE, 0)  # one prompt in one layer
     with pytest.raises(
         InputError, match=r"the budget '767' is 767 parameters, but the smallest subnet .* has 768;"
     ):
-        Budget(767, False, "767").require_feasible(space, 768, 0)
+        Budget(767, False, "767").require_feasible(space, BASE, 0)
 
 
 def test_the_smallest_present_kind_need_not_be_the_first():
     space = SearchSpace(
         "s", 4, (("adapter_dim", KindChoices((0, 1))), ("lora_rank", KindChoices((1,), (0, 2))))
     )
-    Budget(31, False, "31").require_feasible(space, 10, 0)  # an adapter: 31, LoRA in two layers: 80
+    Budget(31, False, "31").require_feasible(space, TEN, 0)  # an adapter: 31, LoRA in two layers: 80
     with pytest.raises(InputError, match="has 31;"):
-        Budget(30, False, "30").require_feasible(space, 10, 0)
+        Budget(30, False, "30").require_feasible(space, TEN, 0)

@@ -28,5 +28,5 @@ def test_global_random_state_is_untouched():
     rng = np.random.default_rng(0)
     a = search_spaces.mutate(space, space.sample(rng), rng, 0.5)
     search_spaces.crossover(space, a, space.sample(rng), rng)
-    search_spaces.BudgetSampler(space, 16, 100, 1000).sample(rng)
+    search_spaces.BudgetSampler(space, search_spaces.BackboneShape.vit(16, 4), 100, 1000).sample(rng)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002

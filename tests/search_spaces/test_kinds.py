@@ -1,34 +1,133 @@
-"""What one module of each kind costs, and how kinds are registered."""
+"""What one module of each kind costs, by its tensors and matrix products, and how kinds are registered."""
+
+import math
 
 import pytest
 
-from search_spaces import KINDS, Kind, register_kind
+from search_spaces import KINDS, BackboneShape, InputError, Kind, register_kind
+
+SHAPES = {
+    "plain": BackboneShape.vit(8, 3, 5, 4),
+    "gated MLP": BackboneShape(3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5),
+    "narrow attention": BackboneShape(3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5),
+}
+shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
-def test_costs_are_the_elements_of_the_tensors():
-    d, size = 6, 5
-    assert KINDS["prompt_tokens"].params(size, d) == 30  # 5×6
-    assert KINDS["lora_rank"].params(size, d) == 5 * 6 + 18 * 5  # A 5×6, B 18×5
-    assert KINDS["adapter_dim"].params(size, d) == 5 * 6 + 5 + 6 * 5 + 6  # down, its bias, up, its bias
+def ends(s):
+    """Inputs and outputs of each kind of LoRA."""
+    return {
+        "lora_rank": (s.width, 3 * s.attention_width),
+        "lora_rank_q": (s.width, s.attention_width),
+        "lora_rank_k": (s.width, s.attention_width),
+        "lora_rank_v": (s.width, s.attention_width),
+        "lora_rank_proj": (s.attention_width, s.width),
+        "lora_rank_fc1": (s.width, s.fc1_width),
+        "lora_rank_fc2": (s.hidden_width, s.width),
+    }
 
 
+def tensors(name, n, s):
+    """The shape of each tensor of a module of size n."""
+    if name in ("prompt_tokens", "shallow_prompt_tokens"):
+        return [(n, s.width)]
+    if name in ends(s):
+        inputs, outputs = ends(s)[name]
+        return [(n, inputs), (outputs, n)]
+    if name.startswith("adapter_dim"):
+        scale = [(1,)] if name.endswith("scaled") else []
+        return [(n, s.width), (n,), (s.width, n), (s.width,), *scale]
+    assert name == "ssf"
+    operations = [s.width, s.width, s.width, s.width, 3 * s.attention_width, s.fc1_width]
+    return [(width,) for width in operations[:n]] * 2
+
+
+def products(name, n, s):
+    """For each matrix product of a module on one token: inputs and outputs."""
+    if name in ends(s):
+        inputs, outputs = ends(s)[name]
+        return [(inputs, n), (n, outputs)]
+    if name.startswith("adapter_dim"):
+        return [(s.width, n), (n, s.width)]
+    return []
+
+
+def test_every_kind_is_here():
+    lora = set(ends(SHAPES["plain"]))
+    adapters = {"adapter_dim", "adapter_dim_scaled", "adapter_dim_parallel", "adapter_dim_parallel_scaled"}
+    assert lora | adapters | {"prompt_tokens", "shallow_prompt_tokens", "ssf"} == set(KINDS)
+
+
+@shapes
 @pytest.mark.parametrize("name", sorted(KINDS))
-def test_an_absent_module_costs_nothing_and_larger_ones_more(name):
-    costs = [KINDS[name].params(size, 64) for size in range(20)]
+def test_parameters_are_the_elements_of_the_tensors(name, shape):
+    for n in range(1, (KINDS[name].max_size or 9) + 1):
+        elements = sum(math.prod(tensor) for tensor in tensors(name, n, shape))
+        assert KINDS[name].params(n, shape) == elements
+
+
+@shapes
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_operations_are_those_of_the_matrix_products(name, shape):
+    for n in range((KINDS[name].max_size or 9) + 1):
+        for tokens in (1, 7):
+            once = sum(2 * inputs * outputs for inputs, outputs in products(name, n, shape))
+            assert KINDS[name].flops(n, shape, tokens) == tokens * once
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("prompt_tokens", 2 * 10),
+        ("shallow_prompt_tokens", 2 * 10),
+        ("lora_rank", 2 * (10 + 30)),
+        ("lora_rank_v", 2 * (10 + 10)),
+        ("lora_rank_proj", 2 * (10 + 10)),
+        ("lora_rank_fc1", 2 * (10 + 40)),
+        ("lora_rank_fc2", 2 * (40 + 10)),
+        ("adapter_dim", 2 * 10 * 2 + 2 + 10),
+        ("adapter_dim_parallel_scaled", 2 * 10 * 2 + 2 + 10 + 1),
+        ("ssf", 2 * (10 + 10)),
+    ],
+)
+def test_parameters_by_hand(name, params):
+    assert KINDS[name].params(2, BackboneShape.vit(10)) == params
+
+
+@shapes
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_an_absent_module_costs_nothing_and_larger_ones_more(name, shape):
+    costs = [KINDS[name].params(size, shape) for size in range((KINDS[name].max_size or 19) + 1)]
     assert costs[0] == 0
     assert costs == sorted(set(costs))
+
+
+def test_ssf_at_its_largest_is_the_published_one():
+    """0.28 M on CIFAR-100 (arXiv 2210.08823): layers, patch embedding, last normalisation and head."""
+    layers = 12 * KINDS["ssf"].params(6, BackboneShape.vit(768))
+    assert layers + 2 * 2 * 768 + 769 * 100 == 282_724
+
+
+def test_sizes_that_a_kind_cannot_have():
+    KINDS["ssf"].require((6, 0), "here")
+    with pytest.raises(InputError, match="here is 7, but the largest size of ssf is 6; give that or less"):
+        KINDS["ssf"].require((0, 7), "here")
+    KINDS["shallow_prompt_tokens"].require((99, 0), "here")
+    with pytest.raises(InputError, match=r"here is positive beyond the first layer, .*; give 0 in all other"):
+        KINDS["shallow_prompt_tokens"].require((0, 1), "here")
 
 
 @pytest.mark.parametrize("name", ["lora_rank", "depth"])
 def test_a_taken_name_is_refused(name):
     before = dict(KINDS)
     with pytest.raises(ValueError, match=f"'{name}' is taken"):
-        register_kind(Kind(name, "Other", lambda size, width: size))
+        register_kind(Kind(name, "Other", lambda size, shape: size))
     assert before == KINDS
 
 
 def test_a_registered_kind_is_known(monkeypatch):
     monkeypatch.setattr("search_spaces.kinds.KINDS", known := {})
-    kind = Kind("ssf", "SSF", lambda size, width: 2 * width * size)
+    kind = Kind("bitfit", "BitFit", lambda size, shape: 2 * shape.width * size)
     register_kind(kind)
-    assert known == {"ssf": kind}
+    assert known == {"bitfit": kind}
+    assert kind.flops(3, SHAPES["plain"], 7) == 0

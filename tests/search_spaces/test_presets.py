@@ -5,11 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from search_spaces import KINDS, InputError, KindChoices, SearchSpace, load_space, preset_names
+from search_spaces import InputError, KindChoices, SearchSpace, load_space, preset_names
+
+THREE = ("adapter_dim", "lora_rank", "prompt_tokens")
 
 
 def test_the_presets():
-    assert preset_names() == ("default", "noah-fewshot", "noah-vtab")
+    assert preset_names() == ("default", "noah-fewshot", "noah-vtab", "wide")
 
 
 @pytest.mark.parametrize("depth", [1, 4, 8, 12, 24])
@@ -17,14 +19,39 @@ def test_the_presets():
 def test_every_preset_loads_at_every_depth(name, depth):
     space = load_space(name, depth)
     assert (space.name, space.depth) == (name, depth)
-    assert {kind for kind, _ in space.kinds} == set(KINDS)
     assert space.about
     assert space.sample(np.random.default_rng(0)) in space
     assert SearchSpace.from_dict(space.to_dict()) == space
 
 
+@pytest.mark.parametrize("name", ["default", "noah-vtab", "noah-fewshot"])
+def test_the_kinds_of_noah(name):
+    assert [kind for kind, _ in load_space(name, 4).kinds] == list(THREE)
+
+
+def test_wide_has_every_family_and_leaves_every_layer_free():
+    space = load_space("wide", 4)
+    assert [kind for kind, _ in space.kinds] == [
+        "adapter_dim",
+        "adapter_dim_parallel_scaled",
+        "lora_rank_fc1",
+        "lora_rank_fc2",
+        "lora_rank_k",
+        "lora_rank_proj",
+        "lora_rank_q",
+        "lora_rank_v",
+        "prompt_tokens",
+        "shallow_prompt_tokens",
+        "ssf",
+    ]
+    assert space.choices("ssf") == KindChoices((0, 2, 4, 6))
+    assert space.choices("shallow_prompt_tokens") == KindChoices((1, 2, 4, 8, 16, 32), depths=(0, 1))
+    assert space.smallest().kinds == ()
+    assert space.largest()["shallow_prompt_tokens"] == (32, 0, 0, 0)
+
+
 def test_noah_presets_are_the_published_spaces_on_twelve_layers():
-    for kind in KINDS:
+    for kind in THREE:
         assert load_space("noah-vtab", 12).choices(kind) == KindChoices((1, 5, 10), (3, 6, 9, 12))
         assert load_space("noah-fewshot", 12).choices(kind) == KindChoices((5, 10, 50, 100), (3, 6, 9, 12))
 
@@ -115,6 +142,19 @@ def kind(fields):
         ),
         (kind("{sizes: [1], depth_fractions: 1}"), "kinds.lora_rank.depth_fractions is 1; give a list"),
         (kind("{sizes: [1], depth_fractions: [0]}"), "kinds.lora_rank.depths is [0]; add a positive depth"),
+        (
+            "name: mine\nkinds: {ia3: {sizes: [0, 1]}}",
+            "once the file that registers it is imported (--module-file FILE.py)",
+        ),
+        (
+            "name: mine\nkinds: {ssf: {sizes: [0, 3, 8]}}",
+            "kinds.ssf is 8, but the largest size of ssf is 6; give that or less",
+        ),
+        (
+            "name: mine\nkinds: {shallow_prompt_tokens: {sizes: [1], depths: [0, 2]}}",
+            "kinds.shallow_prompt_tokens is positive beyond the first layer, the only one that can have "
+            "shallow_prompt_tokens; give depths: [0, 1], or [1] for always",
+        ),
         ("name: mine\nkinds: {lora_rank: [1, 2\n", "line 3: expected ',' or ']'"),
         ("name: mine\nabout: a: b\n", "line 2: mapping values are not allowed here"),
         ("name: \x00", "not YAML: unacceptable character"),

@@ -12,14 +12,23 @@ from hypothesis import strategies as st
 from search_spaces import KINDS, Architecture, InputError, KindChoices, SearchSpace, load_space
 
 DEPTH = 4
-ascending = st.sets(st.integers(1, 9), min_size=1, max_size=3).map(sorted).map(tuple)
+ascending = st.sets(st.integers(1, 6), min_size=1, max_size=3).map(sorted).map(tuple)
 free = st.builds(
     lambda sizes, absent: KindChoices(((0,) if absent else ()) + sizes), ascending, st.booleans()
 )
 depths = st.sets(st.integers(0, DEPTH), min_size=1).filter(lambda d: d != {0}).map(sorted).map(tuple)
 choices = st.one_of(free, st.builds(KindChoices, ascending, depths))
+
+
+def possible(kind, choices):
+    """The choices, or what comes nearest of what the kind can have."""
+    if not KINDS[kind].first_layer_only:
+        return choices
+    return KindChoices(choices.positive, (0, 1) if choices.optional else (1,))
+
+
 spaces = st.dictionaries(st.sampled_from(sorted(KINDS)), choices, min_size=1).map(
-    lambda kinds: SearchSpace("some", DEPTH, tuple(kinds.items()), "for tests")
+    lambda kinds: SearchSpace("some", DEPTH, tuple((k, possible(k, c)) for k, c in kinds.items()), "tests")
 )
 seeds = st.integers(0, 2**32 - 1)
 
@@ -100,6 +109,21 @@ def test_uniform_architectures_are_one_per_positive_size():
     assert references == [Architecture.uniform(4, "adapter_dim", size) for size in (1, 5, 10)]
 
 
+def test_a_kind_of_the_first_layer_is_uniform_there():
+    space = load_space("wide", 3)
+    found = space.uniform_architectures("shallow_prompt_tokens")
+    assert [a["shallow_prompt_tokens"] for a in found] == [(p, 0, 0) for p in (1, 2, 4, 8, 16, 32)]
+    assert all(a in space for a in found)
+
+
+@given(spaces)
+def test_uniform_architectures_have_one_kind_and_sizes_of_the_space(space):
+    for kind, choices in space.kinds:
+        found = space.uniform_architectures(kind)
+        assert [a.kinds for a in found] == [(kind,)] * len(choices.positive)
+        assert [max(a[kind]) for a in found] == list(choices.positive)
+
+
 def test_the_order_of_kinds_does_not_matter():
     assert SearchSpace("tiny", 2, tuple(reversed(TINY.kinds))) == TINY
 
@@ -114,9 +138,15 @@ def test_choices_of_a_kind_the_space_lacks():
     ("depth", "kinds", "message"),
     [
         (0, TINY.kinds, "depth is 0"),
-        (2, (), "the space 'bad' has no kinds; give at least one of: adapter_dim, lora_rank, prompt_tokens"),
+        (2, (), "the space 'bad' has no kinds; give at least one of: adapter_dim, adapter_dim_parallel, "),
         (1, TINY.kinds, r"kinds.adapter_dim.depths\[1\] is 2; give a whole number from 0 to 1"),
         (2, (("lora", KindChoices((1,))),), "unknown module kind 'lora'"),
+        (2, (("ssf", KindChoices((0, 7))),), "kinds.ssf is 7, but the largest size of ssf is 6; give that"),
+        (
+            2,
+            (("shallow_prompt_tokens", KindChoices((0, 1))),),
+            r"kinds.shallow_prompt_tokens is positive beyond the first layer.*give depths: \[0, 1\]",
+        ),
         (
             2,
             (("lora_rank", KindChoices((1,))), ("lora_rank", KindChoices((2,)))),

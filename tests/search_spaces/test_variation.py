@@ -6,7 +6,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from search_spaces import (
-    KINDS,
     Architecture,
     InputError,
     KindChoices,
@@ -20,6 +19,7 @@ DEPTH = 4
 SPACES = {
     "default": load_space("default", DEPTH),
     "noah-vtab": load_space("noah-vtab", DEPTH),
+    "wide": load_space("wide", DEPTH),
     "mixed": SearchSpace(
         "mixed",
         DEPTH,
@@ -30,6 +30,7 @@ SPACES = {
         ),
     ),
 }
+THREE = ("adapter_dim", "lora_rank", "prompt_tokens")
 names = st.sampled_from(sorted(SPACES))
 seeds = st.integers(0, 2**32 - 1)
 
@@ -89,8 +90,10 @@ def test_every_size_of_every_layer_can_come_by_one_mutation(name, probability):
     for (kind, layer), sizes in reached.items():
         choices = space.choices(kind)
         possible = set(choices.sizes)
-        if choices.depths is not None and layer >= min(choices.depths):
-            possible.add(0)
+        if choices.depths is not None:
+            possible = (possible if layer < max(choices.depths) else set()) | (
+                {0} if layer >= min(choices.depths) else set()
+            )
         assert sizes == possible, (kind, layer)
 
 
@@ -100,41 +103,41 @@ def test_with_probability_zero_exactly_one_size_changes():
     changed = set()
     for _ in range(500):
         mutant = mutate(space, a, rng, 0.0)
-        different = [(k, i) for k in KINDS for i in range(DEPTH) if mutant[k][i] != a[k][i]]
+        different = [(k, i) for k in THREE for i in range(DEPTH) if mutant[k][i] != a[k][i]]
         assert len(different) == 1
         changed.update(different)
-    assert changed == {(k, i) for k in KINDS for i in range(DEPTH)}
+    assert changed == {(k, i) for k in THREE for i in range(DEPTH)}
 
 
 def test_with_probability_one_every_size_changes():
     space, rng = SPACES["default"], np.random.default_rng(0)
     a = space.sample(rng)
     mutant = mutate(space, a, rng, 1.0)
-    assert all(mutant[k][i] != a[k][i] for k in KINDS for i in range(DEPTH))
+    assert all(mutant[k][i] != a[k][i] for k in THREE for i in range(DEPTH))
 
 
 def test_the_share_of_changed_sizes_is_the_probability():
     space, rng = load_space("default", 12), np.random.default_rng(0)
     a = space.sample(rng)
     mutants = [mutate(space, a, rng, 0.2) for _ in range(300)]
-    changed = sum(m[k][i] != a[k][i] for m in mutants for k in KINDS for i in range(12))
+    changed = sum(m[k][i] != a[k][i] for m in mutants for k in THREE for i in range(12))
     assert changed / (300 * 36) == pytest.approx(0.2, abs=0.02)  # 5 standard deviations
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", THREE)
 def test_crossover_mixes_layers_within_one_kind(kind):
     for name, first, second in (("default", 1, 4), ("noah-vtab", 1, 5)):
         space, rng = SPACES[name], np.random.default_rng(0)
-        a = Architecture.of(DEPTH, {k: [first] * DEPTH for k in KINDS})
-        b = Architecture.of(DEPTH, {k: [second] * DEPTH for k in KINDS})
+        a = Architecture.of(DEPTH, {k: [first] * DEPTH for k in THREE})
+        b = Architecture.of(DEPTH, {k: [second] * DEPTH for k in THREE})
         children = {crossover(space, a, b, rng)[kind] for _ in range(300)}
         assert len(children) == 2**DEPTH  # every mixture, in each kind by itself
 
 
 def test_crossover_takes_the_depth_of_either_parent():
     space, rng = SPACES["noah-vtab"], np.random.default_rng(0)
-    a = Architecture.of(DEPTH, {k: [1, 0, 0, 0] for k in KINDS})
-    b = Architecture.of(DEPTH, {k: [5, 5, 5, 0] for k in KINDS})
+    a = Architecture.of(DEPTH, {k: [1, 0, 0, 0] for k in THREE})
+    b = Architecture.of(DEPTH, {k: [5, 5, 5, 0] for k in THREE})
     children = {crossover(space, a, b, rng)["lora_rank"] for _ in range(200)}
     assert children == {(1, 0, 0, 0), (5, 0, 0, 0), (1, 5, 5, 0), (5, 5, 5, 0)}
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from torch import nn
 
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet import Backbone, Preprocessing, Subnet, Supernet, random_backbone
 
 WIDTH, DEPTH, CLASSES = 32, 4, 5
 SHRUNKEN = {"img_size": 32, "patch_size": 8, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": 4}
+SHARED = {"use_rel_pos_bias": False, "use_shared_rel_pos_bias": True}
 FAMILIES = {
     "plain": ("vit_base_patch16_224", {}),
     "average pooling": (
@@ -21,14 +22,42 @@ FAMILIES = {
     ),
     "normalised queries": ("vit_base_patch16_224", {"qk_norm": True, "qkv_bias": False}),
     "normalised attention": ("vit_base_patch16_224", {"scale_attn_norm": True, "scale_mlp_norm": True}),
+    "not square": ("vit_base_patch16_224", {"img_size": (32, 48)}),
+    "any size": ("vit_base_patch16_224", {"dynamic_img_size": True}),
+    "hybrid": ("vit_tiny_r_s16_p8_224", {"patch_size": 1}),
     "DINOv2": ("vit_small_patch14_dinov2", {}),
     "DINOv2 with registers": ("vit_small_patch14_reg4_dinov2", {}),
+    "DINOv2 SwiGLU": ("vit_giant_patch14_dinov2", {}),
     "DeiT": ("deit_small_patch16_224", {}),
     "DeiT-3": ("deit3_small_patch16_224", {}),
     "distilled DeiT": ("deit_small_distilled_patch16_224", {}),
     "CLIP": ("vit_base_patch16_clip_224", {}),
     "CLIP QuickGELU": ("vit_base_patch16_clip_quickgelu_224", {}),
     "SigLIP": ("vit_base_patch16_siglip_224", {}),
+    "AIMv2": ("aimv2_large_patch14_224", {}),
+    "EVA": ("eva_giant_patch14_224", {}),
+    "EVA-02": ("eva02_tiny_patch14_224", {}),
+    "EVA-02 base": ("eva02_base_patch14_224", {}),
+    "EVA-02 CLIP": ("eva02_base_patch16_clip_224", {}),
+    "EVA-02, any size": ("eva02_tiny_patch14_224", {"dynamic_img_size": True}),
+    "DINOv3": ("vit_small_patch16_dinov3", {}),
+    "DINOv3 with biases": ("vit_small_patch16_dinov3_qkvb", {}),
+    "DINOv3 SwiGLU, not square": ("vit_small_plus_patch16_dinov3", {"img_size": (32, 48)}),
+    "rotary, no class token": ("vit_medium_patch16_rope_reg1_gap_256", {}),
+    "rotary axial": ("vit_small_patch16_rope_224", {}),
+    "rotary mixed": ("vit_small_patch16_rope_mixed_224", {}),
+    "rotary mixed and absolute, not square": (
+        "vit_small_patch16_rope_mixed_ape_224",
+        {"img_size": (32, 48)},
+    ),
+    "Perception Encoder": ("vit_pe_core_tiny_patch16_384", {"attn_pool_num_heads": 4}),
+    "Perception Encoder, spatial": ("vit_pe_spatial_tiny_patch16_512", {}),
+    "BEiT": ("beit_base_patch16_224", {}),
+    "BEiT, not square": ("beit_base_patch16_224", {"img_size": (32, 48)}),
+    "BEiT v2": ("beitv2_base_patch16_224", {}),
+    "BEiT with a shared bias": ("beit_base_patch16_224", SHARED),
+    "BEiT with both biases": ("beit_base_patch16_224", SHARED | {"use_rel_pos_bias": True}),
+    "BEiT SwiGLU": ("beit_base_patch16_224", {"swiglu_mlp": True, "scale_mlp": True}),
 }
 
 
@@ -41,24 +70,26 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def build(family: str) -> VisionTransformer:
+def build(family: str) -> nn.Module:
     name, changes = FAMILIES[family]
     # a classifier on every family, so that timm's own forward pass ends in logits
     return timm.create_model(name, pretrained=False, num_classes=CLASSES, **(SHRUNKEN | changes)).eval()
 
 
 @torch.no_grad()
-def randomise(module: torch.nn.Module, seed: int) -> None:
+def randomise(module: nn.Module, seed: int) -> None:
     """Give every parameter an effect: zero biases, zero up-projections and small layer scales have none."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in module.named_parameters():
         noise = torch.randn(value.shape, generator=generator)
-        centre = 1.0 if name.endswith("gamma") or ("norm" in name and name.endswith("weight")) else 0.0
-        value.copy_(centre + noise * (0.3 if value.ndim == 1 else value.shape[-1] ** -0.5))
+        scales = name.endswith(("gamma", "gamma_1", "gamma_2", "scale"))
+        centre = 1.0 if scales or ("norm" in name and name.endswith("weight")) else 0.0
+        inputs = value[0].numel() if value.ndim == 4 else value.shape[-1]
+        value.copy_(centre + noise * (0.3 if value.ndim == 1 else inputs**-0.5))
 
 
 @pytest.fixture(scope="session", params=FAMILIES)
-def vit(request) -> VisionTransformer:
+def vit(request) -> nn.Module:
     """One model of each family with a classifier; never trained."""
     model = build(request.param)
     randomise(model, 1)
@@ -66,10 +97,10 @@ def vit(request) -> VisionTransformer:
 
 
 @pytest.fixture(scope="session")
-def plain() -> Callable[[], VisionTransformer]:
+def plain() -> Callable[[], nn.Module]:
     """Makes a fresh plain ViT, always the same."""
 
-    def make() -> VisionTransformer:
+    def make() -> nn.Module:
         model = build("plain")
         randomise(model, 1)
         return model
@@ -77,7 +108,7 @@ def plain() -> Callable[[], VisionTransformer]:
     return make
 
 
-@pytest.fixture(scope="session", params=["default", "noah-vtab"])
+@pytest.fixture(scope="session", params=["default", "noah-vtab", "wide"])
 def space(request) -> SearchSpace:
     return load_space(request.param, DEPTH)
 
@@ -88,10 +119,10 @@ def default_space() -> SearchSpace:
 
 
 @pytest.fixture(scope="session")
-def randomised() -> Callable[[VisionTransformer, Architecture], Supernet]:
+def randomised() -> Callable[[nn.Module, Architecture], Supernet]:
     """Makes a supernet whose modules and head all have an effect."""
 
-    def make(model: VisionTransformer, capacity: Architecture) -> Supernet:
+    def make(model: nn.Module, capacity: Architecture) -> Supernet:
         net = Supernet(model, capacity, CLASSES).eval()
         randomise(net.layers, 2)
         randomise(net.head, 3)
@@ -101,7 +132,7 @@ def randomised() -> Callable[[VisionTransformer, Architecture], Supernet]:
 
 
 @pytest.fixture(scope="session")
-def net(vit: VisionTransformer, space: SearchSpace, randomised) -> Supernet:
+def net(vit: nn.Module, space: SearchSpace, randomised) -> Supernet:
     """The supernet of a whole space around one model of each family; never trained."""
     return randomised(vit, space.largest())
 
@@ -110,6 +141,13 @@ def net(vit: VisionTransformer, space: SearchSpace, randomised) -> Supernet:
 def pixels() -> torch.Tensor:
     """Normalised images."""
     return torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="session")
+def images(vit: nn.Module) -> torch.Tensor:
+    """Normalised images of the size that the model is for; of another one if it takes any."""
+    height, width = (24, 40) if getattr(vit, "dynamic_img_size", False) else vit.patch_embed.img_size
+    return torch.randn(3, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,17 @@ from safetensors.torch import load_file, save_file
 
 from search_spaces import Architecture, InputError, count_params, head_params, load_space
 from supernet import (
+    Backbone,
     Preprocessing,
     Subnet,
     Supernet,
+    create_backbone,
     load_subnet,
     random_backbone,
     read_header,
     save_subnet,
 )
+from supernet.backbones import weights_digest
 
 PLAIN_PREPROCESSING = Preprocessing((3, 32, 32), (0.5,) * 3, (0.5,) * 3, "bicubic", 1.0, "center")
 
@@ -74,7 +77,7 @@ def test_supernet_is_extracted_is_loaded(micro, randomised, tmp_path, pixels, se
 
 
 def test_the_file_holds_the_trained_tensors_at_exact_size(saved, subnet):
-    counted = count_params(subnet.architecture, 128) + head_params(128, 3)
+    counted = count_params(subnet.architecture, subnet.backbone.shape) + head_params(128, 3)
     with safe_open(saved, framework="pt") as file:
         elements = [file.get_tensor(name).numel() for name in file.keys()]  # noqa: SIM118
     assert sum(elements) == counted == subnet.params
@@ -93,7 +96,12 @@ def test_saving_a_small_subnet_of_a_supernet_saves_no_more(micro, randomised, tm
 def test_the_header_can_be_read_alone(saved, subnet, micro):
     header = read_header(saved)
     assert header["version"] == 1
-    assert header["backbone"] == {"name": micro.name, "weights": "random", "digest": micro.digest}
+    assert header["backbone"] == {
+        "name": micro.name,
+        "weights": "random",
+        "digest": micro.digest,
+        "image_size": None,
+    }
     assert Architecture.from_dict(header["architecture"]) == subnet.architecture
     assert header["classes"] == ["cat", "dog", "größer"]
     assert header["metrics"] == subnet.metrics
@@ -179,6 +187,40 @@ def test_weights_that_were_in_a_file_are_asked_for(saved, micro, tmp_path):
     save_file(micro.model.state_dict(), tmp_path / "renamed.safetensors")
     loaded = load_subnet(saved, backbone_weights=tmp_path / "renamed.safetensors")
     assert loaded.backbone.digest == micro.digest
+
+
+def test_a_file_without_an_image_size_is_of_the_names_own(saved, micro):
+    recorded = read_header(saved)["backbone"]
+    del recorded["image_size"]
+    rewritten(saved, backbone=recorded)
+    assert load_subnet(saved, backbone=micro).backbone is micro
+
+
+def test_the_backbone_is_made_for_the_image_size_again(tmp_path):
+    backbone = create_backbone("vit_micro_patch8_32", image_size=(32, 48))
+    network = Supernet(backbone.model, Architecture.uniform(8, "lora_rank", 1), 3).eval()
+    preprocessing = Preprocessing.of(backbone.model)
+    subnet = Subnet(network, backbone, ("a", "b", "c"), preprocessing, {}, {})
+    save_subnet(subnet, tmp_path / "file")
+    loaded = load_subnet(tmp_path / "file")
+    assert loaded.backbone.image_size == (32, 48)
+    assert loaded.preprocessing.input_size == (3, 32, 48)
+    assert torch.equal(loaded.logits([picture()]), subnet.logits([picture()]))
+    message = r"image size 32x48 and backbone 'vit_micro_patch8_32' .* the name's own; .*size=\(32, 48\)"
+    with pytest.raises(InputError, match=message):
+        load_subnet(tmp_path / "file", backbone=create_backbone("vit_micro_patch8_32"))
+
+
+@torch.no_grad()
+def test_every_family_comes_back(net, space, images, tmp_path):
+    vit, many = net.backbone, [space.sample(np.random.default_rng(i)) for i in range(len(images))]
+    digest = weights_digest(vit)
+    backbone = Backbone("mine", "random", vit, digest)
+    template = Subnet(net.extract(many[0]), backbone, tuple("abcde"), PLAIN_PREPROCESSING, {}, {})
+    save_subnet(template, tmp_path / "file")
+    loaded = load_subnet(tmp_path / "file", backbone=backbone)
+    torch.testing.assert_close(loaded.network(images[:1]), net(images, many)[:1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(loaded.network(images), net(images, many[0]), atol=1e-5, rtol=0)
 
 
 def test_random_weights_are_in_no_file(saved):

@@ -1,10 +1,11 @@
-"""Capacity, gradients, extraction, merging, and what of a supernet is trained."""
+"""Capacity, gradients, extraction, and what of a supernet is trained."""
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from search_spaces import Architecture, count_params, head_params
 from supernet import ArchitectureBatch, Supernet
@@ -28,39 +29,60 @@ def gradients(net, pixels, architecture):
     return {n: p.grad for n, p in net.named_parameters() if not n.startswith("backbone.")}
 
 
-def within(name, grad, sizes):
+def within(net, name, grad, sizes):
     """The part of a gradient that belongs to the subnet with ``sizes[kind][layer]``, and the rest."""
     if name.startswith("head."):
         return grad, grad[:0]
     _, layer, kind, tensor = name.split(".")
     size = sizes[kind][int(layer)]
-    if tensor == "up_bias":
-        return (grad, grad[:0]) if size else (grad[:0], grad)
-    return grad[:size], grad[size:]
+    active = len(net.layers[int(layer)][kind].tensors_at(size)[tensor]) if size else 0
+    return grad[:active], grad[active:]
 
 
-def check_gradients(grads, largest, expected):
-    """``largest`` holds for each kind and layer the largest size that was trained."""
+def shift_of_keys(net, name, grad):
+    """Where ``grad`` holds that of a shift of all keys alike, which a softmax over keys does not see.
+
+    It adds the same to the scores of a query with every key. That is no longer so where keys are normalised
+    or rotated after the shift.
+    """
+    where = torch.zeros_like(grad, dtype=torch.bool)
+    attention = net.trunk.layers[0].attention
+    unseen = isinstance(getattr(attention, "k_norm", nn.Identity()), nn.Identity)
+    unseen &= getattr(net.backbone, "rope", None) is None
+    if unseen and name.endswith("ssf.shift"):
+        queries, e = 4 * net.shape.width, net.shape.attention_width
+        where[queries + e : queries + 2 * e] = True  # behind norm1, norm2, proj, fc2 and the queries
+    return where
+
+
+def check_gradients(net, grads, largest, expected):
+    """``largest`` holds for each kind and layer the largest size that was trained.
+
+    Every element of these sizes has a gradient, except the shifts of keys above; no other element has one.
+    """
     nonzero = 0
     for name, grad in grads.items():
         if grad is None:
             size = None if name.startswith("head.") else largest[name.split(".")[2]][int(name.split(".")[1])]
             assert size == 0, name
             continue
-        inside, beyond = within(name, grad, largest)
+        inside, beyond = within(net, name, grad, largest)
         assert torch.count_nonzero(beyond) == 0, name
-        nonzero += int(torch.count_nonzero(inside))
+        unseen = shift_of_keys(net, name, grad)[: len(inside)]
+        if unseen.any():
+            assert inside[unseen].abs().max() < 1e-4 * inside[~unseen].abs().max(), name
+        nonzero += int(torch.count_nonzero(inside[~unseen])) + int(unseen.sum())
     assert nonzero == expected
 
 
 @REPEATABLE
 @given(seed=SEEDS)
-def test_counted_parameters_are_tensors_are_gradients(net, space, pixels, seed):
+def test_counted_parameters_are_tensors_are_gradients(net, space, images, seed):
     a = space.sample(np.random.default_rng(seed))
-    expected = count_params(a, 32) + head_params(32, 5)
+    expected = count_params(a, net.shape) + head_params(32, 5)
     assert sum(t.numel() for t in net.module_tensors(a).values()) == expected
-    check_gradients(gradients(net, pixels, a), a, expected)
-    check_gradients(gradients(net, pixels, [a] * len(pixels)), a, expected)
+    check_gradients(net, gradients(net, images, a), a, expected)
+    check_gradients(net, gradients(net, images, [a] * len(images)), a, expected)
 
 
 @REPEATABLE
@@ -72,12 +94,13 @@ def test_one_architecture_per_image_trains_the_union(plain, space, randomised, p
     union = Architecture.of(
         4, {k: [max(a[k][i] for a in many) for i in range(4)] for k in space.largest().kinds}
     )
-    check_gradients(gradients(net, pixels, many), union, count_params(union, 32) + head_params(32, 5))
+    expected = count_params(union, net.shape) + head_params(32, 5)
+    check_gradients(net, gradients(net, pixels, many), union, expected)
 
 
-def test_the_backbone_gets_no_gradients(vit, default_space, randomised, pixels):
+def test_the_backbone_gets_no_gradients(vit, default_space, randomised, images):
     net = randomised(vit, default_space.largest())
-    gradients(net, pixels, default_space.largest())
+    gradients(net, images, default_space.largest())
     assert all(p.grad is None and not p.requires_grad for p in vit.parameters())
 
 
@@ -113,14 +136,14 @@ def test_train_leaves_the_backbone_in_evaluation_mode(plain):
 @torch.no_grad()
 @REPEATABLE
 @given(seed=SEEDS)
-def test_an_extracted_subnet_is_the_same_function(net, space, pixels, seed):
+def test_an_extracted_subnet_is_the_same_function(net, space, images, seed):
     a = space.sample(np.random.default_rng(seed))
     extracted = net.extract(a)
     assert extracted.capacity == a
     assert extracted.backbone is net.backbone
     modules = [p for n, p in extracted.named_parameters() if not n.startswith("backbone.")]
-    assert sum(p.numel() for p in modules) == count_params(a, 32) + head_params(32, 5)
-    close(extracted(pixels), net(pixels, a))
+    assert sum(p.numel() for p in modules) == count_params(a, net.shape) + head_params(32, 5)
+    close(extracted(images), net(images, a))
 
 
 @torch.no_grad()
@@ -131,18 +154,6 @@ def test_extraction_copies(plain, default_space, randomised, pixels):
     for p in [*extracted.layers.parameters(), *extracted.head.parameters()]:
         p.fill_(9.0)
     assert torch.equal(net(pixels), before)
-
-
-@torch.no_grad()
-@REPEATABLE
-@given(seed=SEEDS)
-def test_merged_lora_is_unmerged_lora(net, space, pixels, seed):
-    digest = weights_digest(net.backbone)
-    subnet = net.extract(space.sample(np.random.default_rng(seed)))
-    merged = subnet.merge_lora()
-    assert "lora_rank" not in merged.capacity.kinds
-    close(merged(pixels), subnet(pixels))
-    assert weights_digest(net.backbone) == digest
 
 
 def test_same_seed_same_weights_and_global_state_untouched(plain, default_space):

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from search_spaces import Architecture, InputError, count_params, head_params
 from supernet import (
     Constant,
+    Groups,
     NonFiniteLoss,
     OnePath,
     OnePerImage,
     Recipe,
+    Sandwich,
+    Step,
     Supernet,
     evaluate,
     pooled_features,
@@ -27,6 +30,7 @@ EMPTY = Architecture.empty(4)
 MIXED = Architecture.of(
     4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
 )
+SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 REPEATABLE = settings(deadline=None, max_examples=50, derandomize=True, database=None)
 
@@ -37,6 +41,8 @@ def choosers(default_space):
         "constant": Constant(MIXED),
         "one path": OnePath(default_space.sample),
         "one per image": OnePerImage(default_space.sample, KINDS),
+        "groups": Groups(default_space.sample, KINDS, 4),
+        "sandwich": Sandwich(default_space.sample, default_space.largest(), SMALLEST, distil=True),
     }
 
 
@@ -70,7 +76,7 @@ def kill_after(epoch):
 
 
 @pytest.mark.parametrize("trainable", ["modules", "all"])
-@pytest.mark.parametrize("which", ["constant", "one path", "one per image"])
+@pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
 def test_same_seed_same_weights_and_another_seed_others(fresh, fit, choosers, which, trainable):
     digests, curves = [], []
     for seed in (0, 0, 1):
@@ -108,7 +114,7 @@ class Recorder:
 
     def __call__(self, rng, batch):
         self.draws.append((batch, rng.random()))
-        return MIXED
+        return Step((MIXED,))
 
 
 def test_an_epoch_sees_each_image_once_and_epochs_and_seeds_differ(fresh, preprocessing):
@@ -136,7 +142,13 @@ def test_an_epoch_sees_each_image_once_and_epochs_and_seeds_differ(fresh, prepro
 
 @pytest.mark.parametrize(
     ("which", "trainable"),
-    [("one per image", "modules"), ("one path", "modules"), ("constant", "head"), ("constant", "all")],
+    [
+        ("one per image", "modules"),
+        ("one path", "modules"),
+        ("sandwich", "modules"),
+        ("constant", "head"),
+        ("constant", "all"),
+    ],
 )
 def test_killed_and_resumed_is_not_killed(fresh, fit, choosers, tmp_path, which, trainable):
     chooser, options = choosers[which], {"trainable": trainable}
@@ -196,10 +208,10 @@ def test_a_training_changes_as_many_elements_as_are_counted(plain, default_space
     before = {name: value.clone() for name, value in net.state_dict().items()}
     fit(net, Constant(MIXED), Recipe(epochs=1, lr=1e-2, weight_decay=0.0))
     changed = sum(int((value != before[name]).sum()) for name, value in net.state_dict().items())
-    assert changed == count_params(MIXED, 32) + head_params(32, 5)
+    assert changed == count_params(MIXED, net.shape) + head_params(32, 5)
 
 
-@pytest.mark.parametrize("which", ["constant", "one path", "one per image"])
+@pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
 def test_the_loss_falls_where_classes_are_separable(fresh, fit, choosers, toy, preprocessing, which):
     net = fresh()
     curve = fit(net, choosers[which], Recipe(epochs=15, lr=1e-2, batch_size=8))
@@ -207,12 +219,13 @@ def test_the_loss_falls_where_classes_are_separable(fresh, fit, choosers, toy, p
     assert evaluate(net, *toy, preprocessing=preprocessing, architecture=MIXED).accuracy > 0.8
 
 
-def test_the_curve_counts_image_passes(fresh, fit, choosers):
-    curve = fit(fresh(), choosers["one per image"], Recipe(epochs=3, lr=1e-3, batch_size=16))
+@pytest.mark.parametrize(("which", "passes"), [("one per image", 1), ("groups", 1), ("sandwich", 3)])
+def test_the_curve_counts_image_passes(fresh, fit, choosers, which, passes):
+    curve = fit(fresh(), choosers[which], Recipe(epochs=3, lr=1e-3, batch_size=16))
     assert len(curve.losses) == 3
-    assert curve.image_passes == 3 * 40
+    assert curve.image_passes == 3 * 40 * passes
     assert curve.to_dict() == {
-        "losses": curve.losses, "image_passes": 120, "seconds": curve.seconds
+        "losses": curve.losses, "image_passes": curve.image_passes, "seconds": curve.seconds
     }  # fmt: skip
 
 
@@ -231,7 +244,7 @@ class NotCached:
         self.architecture = architecture
 
     def __call__(self, rng, batch):
-        return self.architecture
+        return Step((self.architecture,))
 
 
 @pytest.mark.parametrize("architecture", [EMPTY, MIXED], ids=["empty", "mixed"])

@@ -1,19 +1,25 @@
 """Prompts are the first tokens of the longest list."""
 
+import pytest
 import torch
 
-from supernet.modules import Prompts
+from search_spaces import BackboneShape
+from supernet.modules import Prompts, ShallowPrompts
+
+both = pytest.mark.parametrize("kind", [Prompts, ShallowPrompts])
 
 
-def test_one_size_slices_and_many_sizes_leave_masking_to_the_attention():
-    prompts = Prompts(8, 5)
+@both
+def test_one_size_slices_and_many_sizes_leave_masking_to_the_attention(kind, shape):
+    prompts = kind(shape, 5)
     prompts.reset(torch.Generator().manual_seed(0))
-    assert torch.equal(prompts(2), prompts.tokens[:2])
-    assert torch.equal(prompts(torch.tensor([2, 0, 5])), prompts.tokens)
+    assert torch.equal(prompts.prompts(2), prompts.tokens[:2])
+    assert torch.equal(prompts.prompts(torch.tensor([2, 0, 5])), prompts.tokens)
 
 
-def test_they_start_different_from_each_other_and_bounded():
-    prompts = Prompts(64, 50)
+@both
+def test_they_start_different_from_each_other_and_bounded(kind):
+    prompts = kind(BackboneShape.vit(64), 50)
     prompts.reset(torch.Generator().manual_seed(0))
     bound = (3 / 64) ** 0.5
     assert 0.95 * bound < prompts.tokens.abs().max() <= bound

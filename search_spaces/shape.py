@@ -1,0 +1,42 @@
+"""The numbers of a Vision Transformer that the cost of a subnet depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search_spaces.whole_numbers import whole_number
+
+
+@dataclass(frozen=True)
+class BackboneShape:
+    """What counting needs to know of a backbone; all layers are alike.
+
+    depth: number of layers.
+    width: embedding width d.
+    attention_width: heads × head dimension, the width of the queries, of the keys and of the values.
+    fc1_width: outputs of the MLP's first layer (gates included, so twice `hidden_width` with SwiGLU).
+    hidden_width: inputs of the MLP's second layer.
+    tokens: tokens of an image in every layer, class and register tokens included.
+    outside_flops: floating point operations of one image outside the layers: patch embedding and pooling.
+
+    Raises InputError for numbers below 1 (`outside_flops` may be 0).
+    """
+
+    depth: int
+    width: int
+    attention_width: int
+    fc1_width: int
+    hidden_width: int
+    tokens: int
+    outside_flops: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("depth", "width", "attention_width", "fc1_width", "hidden_width", "tokens"):
+            whole_number(name, getattr(self, name), 1)
+        whole_number("outside_flops", self.outside_flops, 0)
+
+    @classmethod
+    def vit(cls, width: int, depth: int = 12, tokens: int = 197, patch: int = 16) -> BackboneShape:
+        """The plain ViT of Dosovitskiy et al. (arXiv 2010.11929): MLP four times as wide, class token."""
+        patches = 2 * (tokens - 1) * 3 * patch**2 * width
+        return cls(depth, width, width, 4 * width, 4 * width, tokens, patches)

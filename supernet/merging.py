@@ -1,0 +1,121 @@
+"""Folding modules into the backbone's own weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from timm.layers import SwiGLU
+from torch import Tensor, nn
+
+from search_spaces import Architecture, InputError
+from supernet.modules import ELASTIC, ElasticModule, Place
+from supernet.operations import Operations
+from supernet.supernet import Supernet
+
+PLACES: tuple[Place, ...] = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
+
+
+@torch.no_grad()
+def merged(subnet: Supernet) -> Supernet:
+    """The same function, with every mergeable module (LoRA, SSF) folded into a copy of the backbone.
+
+    What is left (prompts, adapters) stays around it. With nothing left (an empty ``capacity``) the backbone
+    is a plain timm model with other weights: timm's own ``forward_features`` and ``forward_head`` give what
+    ``head`` reads. Its parameters have timm's names, except for biases that timm's class does not have and
+    a shift needs.
+
+    Raises `InputError` where a shift is to be merged into a normalisation without a bias (RMSNorm).
+    """
+    rest = [kind for kind in subnet.capacity.kinds if not ELASTIC[kind].mergeable]
+    result = Supernet(
+        copy.deepcopy(subnet.backbone),
+        Architecture.of(subnet.capacity.depth, {kind: subnet.capacity[kind] for kind in rest}),
+        subnet.num_classes,
+    )
+    own = subnet.module_tensors(subnet.capacity)
+    result.load_module_tensors({name: own[name] for name in result.module_tensors(result.capacity)})
+    for i, (layer, modules) in enumerate(zip(result.trunk.layers, subnet.layers, strict=True)):
+        found = cast(nn.ModuleDict, modules)
+        for kind in subnet.capacity.kinds:
+            if kind in found and ELASTIC[kind].mergeable:
+                _merge(layer, cast(ElasticModule, found[kind]), f"{kind} of layer {i}")
+    return result
+
+
+def _merge(layer: Operations, module: ElasticModule, name: str) -> None:
+    for place in PLACES:
+        if place not in module.places:
+            continue
+        weight, bias = _read(layer, place)
+        new_weight, new_bias = module.merge(place, weight, bias)
+        if not torch.equal(new_weight, weight) or not torch.equal(new_bias, bias):
+            _write(layer, place, new_weight, new_bias, name)
+
+
+def _read(layer: Operations, place: Place) -> tuple[Tensor, Tensor]:
+    """Weight and bias of an operation, put together where they are stored in parts; absent biases are 0."""
+    parts, a = _parts(layer, place), layer.attention
+    weight = torch.cat([part.weight for part in parts])
+    if _biases_beside(layer, place):
+        return weight, torch.cat([a.q_bias, a.k_bias, a.v_bias])
+    found = [(part.weight, getattr(part, "bias", None)) for part in parts]
+    return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in found])
+
+
+def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: str) -> None:
+    parts = _parts(layer, place)
+    if _biases_beside(layer, place):
+        bias = _written_beside(layer.attention, bias)
+    sizes = [len(part.weight) for part in parts]
+    values = zip(parts, torch.split(weight, sizes), torch.split(bias, sizes), strict=True)
+    for part, its_weight, its_bias in values:
+        part.weight = _frozen(its_weight)
+        if getattr(part, "bias", None) is None and not its_bias.any():
+            continue
+        if not hasattr(part, "bias"):
+            raise InputError(
+                f"{name} shifts the output of {place}, a {type(part).__name__}, which has no bias to merge "
+                "the shift into; use the subnet unmerged"
+            )
+        part.bias = _frozen(its_bias)
+
+
+def _biases_beside(layer: Operations, place: Place) -> bool:
+    """Whether biases of queries and values are beside the fused projection, as in EVA and BEiT."""
+    return place == "qkv" and getattr(layer.attention, "q_bias", None) is not None
+
+
+def _written_beside(attention: Any, bias: Tensor) -> Tensor:
+    """Write the biases where there is a place for them, and return what the projection is to hold.
+
+    There is none for the keys (a buffer of zeros that no file holds): with a bias there, all move into the
+    projection, which timm's forward pass then uses.
+    """
+    queries, keys, values = bias.chunk(3)
+    if keys.any():
+        attention.q_bias = attention.k_bias = attention.v_bias = None
+        return bias
+    attention.q_bias, attention.v_bias = _frozen(queries), _frozen(values)
+    return torch.zeros_like(bias)
+
+
+def _frozen(value: Tensor) -> nn.Parameter:
+    return nn.Parameter(value.detach().clone(), requires_grad=False)
+
+
+def _parts(layer: Operations, place: Place) -> list[Any]:
+    if place == "qkv" and layer.attention.qkv is None:
+        return [layer.attention.q_proj, layer.attention.k_proj, layer.attention.v_proj]
+    if place == "fc1" and isinstance(layer.mlp, SwiGLU):
+        return [layer.mlp.fc1_g, layer.mlp.fc1_x]
+    owner = {
+        "norm1": (layer.block, "norm1"),
+        "qkv": (layer.attention, "qkv"),
+        "proj": (layer.attention, "proj"),
+        "norm2": (layer.block, "norm2"),
+        "fc1": (layer.mlp, "fc1"),
+        "fc2": (layer.mlp, "fc2"),
+    }[place]
+    return [getattr(*owner)]

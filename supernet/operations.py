@@ -1,0 +1,194 @@
+"""The operations of one layer, the same for every family of timm blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from timm.layers import Attention, AttentionRope, GluMlp, Mlp, SwiGLU
+from timm.layers.pos_embed_sincos import apply_rot_embed_cat
+from timm.models.beit import Attention as BeitAttention
+from timm.models.beit import Block as BeitBlock
+from timm.models.eva import EvaAttention, EvaBlock
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+BLOCKS = (Block, EvaBlock, BeitBlock)
+ATTENTIONS = (Attention, AttentionRope, EvaAttention, BeitAttention)
+MLPS = (Mlp, GluMlp, SwiGLU)
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where tokens are, for attention: nothing of it is trained.
+
+    ``rope`` rotates the queries and keys of the last tokens, those of patches. ``bias`` is added to the
+    attention scores of every image, ``(1, heads, N, N)``. ``keys`` says which tokens an image has,
+    ``(B, N)``; all of them if ``None``.
+    """
+
+    rope: Tensor | None = None
+    bias: Tensor | None = None
+    keys: Tensor | None = None
+
+
+class Operations:
+    """What a layer consists of, resolved once from a timm block.
+
+    Every supported block is pre-norm: ``x + scale1(proj(attend(qkv(norm1(x)))))``, then
+    ``x + scale2(fc2(activate(fc1(norm2(x)))))``. Families differ in how these are stored (fused or separate
+    projections, biases of their own, gated MLPs, layer scale) and in what attention is given (rotary
+    positions, relative position bias); modules see none of that. Holds the block without owning it.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        found = _unsupported(block)
+        if found:
+            raise TypeError(found)
+        self.block: Any = block
+        self.attention: Any = cast(Any, block.attn)
+        self.mlp: Any = cast(Any, block.mlp)
+        attention, mlp = self.attention, cast(Any, block.mlp)
+        self.heads = int(attention.num_heads)
+        fused = attention.qkv is not None
+        queries = (attention.qkv if fused else attention.q_proj).out_features
+        self.attention_width = int(queries) // (3 if fused else 1)
+        self.width = int(attention.proj.out_features)
+        self.hidden_width = int(mlp.fc2.in_features)
+        split = type(mlp) is SwiGLU
+        self.fc1_width = 2 * self.hidden_width if split else int(mlp.fc1.out_features)
+
+    def norm1(self, x: Tensor) -> Tensor:
+        """``(…, d)`` to ``(…, d)``."""
+        return cast(Tensor, self.block.norm1(x))
+
+    def norm2(self, x: Tensor) -> Tensor:
+        """``(…, d)`` to ``(…, d)``."""
+        return cast(Tensor, self.block.norm2(x))
+
+    def qkv(self, h: Tensor) -> Tensor:
+        """Normalised tokens ``(…, d)`` to queries, keys and values side by side ``(…, 3e)``."""
+        a = self.attention
+        if a.qkv is None:
+            return torch.cat([a.q_proj(h), a.k_proj(h), a.v_proj(h)], dim=-1)
+        if getattr(a, "q_bias", None) is not None:
+            return F.linear(h, a.qkv.weight, torch.cat([a.q_bias, a.k_bias, a.v_bias]))
+        return cast(Tensor, a.qkv(h))
+
+    def attend(self, qkv: Tensor, prompts: Tensor | None, sizes: Tensor | None, at: Positions) -> Tensor:
+        """Attention of the tokens over themselves and the layer's prompts: ``(B, N, 3e)`` to ``(B, N, e)``.
+
+        ``prompts`` are the prompts' queries, keys and values, ``(P, 3e)`` or ``(B, P, 3e)``; their queries
+        are not used. Of image b only the first ``sizes[b]`` are there; all of them if ``sizes`` is ``None``.
+        """
+        a = self.attention
+        batch, tokens, _ = qkv.shape
+        q, k, v = self._by_head(qkv)
+        q, k = _normalised(a, "q_norm", q), _normalised(a, "k_norm", k)
+        if at.rope is not None:
+            half = bool(getattr(a, "rotate_half", False))
+            q, k = _rotated(q, at.rope, half).type_as(v), _rotated(k, at.rope, half).type_as(v)
+        extra = 0
+        if prompts is not None:
+            _, pk, pv = self._by_head(prompts if prompts.ndim == 3 else prompts[None])
+            pk = _normalised(a, "k_norm", pk)
+            extra = pk.shape[2]
+            k = torch.cat([k, pk.expand(batch, -1, -1, -1)], dim=2)
+            v = torch.cat([v, pv.expand(batch, -1, -1, -1)], dim=2)
+        mask = _mask(at, sizes, batch, tokens, extra, qkv)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = out.transpose(1, 2).reshape(batch, tokens, self.attention_width)
+        return _normalised(a, "norm", out)
+
+    def proj(self, out: Tensor) -> Tensor:
+        """``(B, N, e)`` to ``(B, N, d)``."""
+        return cast(Tensor, self.attention.proj(out))
+
+    def scale1(self, y: Tensor) -> Tensor:
+        """Layer scale of the attention branch, where there is one."""
+        return self._layer_scale(y, "ls1", "gamma_1")
+
+    def scale2(self, y: Tensor) -> Tensor:
+        """Layer scale of the MLP branch, where there is one."""
+        return self._layer_scale(y, "ls2", "gamma_2")
+
+    def fc1(self, h: Tensor) -> Tensor:
+        """``(B, N, d)`` to ``(B, N, fc1_width)``; with SwiGLU gates, then values."""
+        if type(self.mlp) is SwiGLU:
+            return torch.cat([self.mlp.fc1_g(h), self.mlp.fc1_x(h)], dim=-1)
+        return cast(Tensor, self.mlp.fc1(h))
+
+    def activate(self, u: Tensor) -> Tensor:
+        """``(B, N, fc1_width)`` to ``(B, N, hidden_width)``: activation, gating, normalisation."""
+        mlp = self.mlp
+        if isinstance(mlp, Mlp):
+            u = mlp.act(u)
+        else:
+            first, second = u.chunk(2, dim=-1)
+            gate_last = isinstance(mlp, GluMlp) and mlp.gate_last
+            u = first * mlp.act(second) if gate_last else mlp.act(first) * second
+        return cast(Tensor, mlp.norm(u))
+
+    def fc2(self, u: Tensor) -> Tensor:
+        """``(B, N, hidden_width)`` to ``(B, N, d)``."""
+        return cast(Tensor, self.mlp.fc2(u))
+
+    def _by_head(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        batch, tokens, _ = qkv.shape
+        split = qkv.view(batch, tokens, 3, self.heads, self.attention_width // self.heads)
+        q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def _layer_scale(self, y: Tensor, module: str, parameter: str) -> Tensor:
+        if hasattr(self.block, module):
+            return cast(Tensor, getattr(self.block, module)(y))
+        gamma = getattr(self.block, parameter, None)
+        return y if gamma is None else gamma * y
+
+
+def _normalised(attention: nn.Module, name: str, x: Tensor) -> Tensor:
+    norm = getattr(attention, name, None)  # BEiT's attention has none
+    return x if norm is None else cast(Tensor, norm(x))
+
+
+def _rotated(x: Tensor, rope: Tensor, half: bool) -> Tensor:
+    """Rotary positions for the last tokens of ``(B, heads, N, e / heads)``; class tokens come first."""
+    prefix = x.shape[2] - rope.shape[-2]
+    return torch.cat([x[:, :, :prefix], apply_rot_embed_cat(x[:, :, prefix:], rope, half=half)], dim=2)
+
+
+def _mask(
+    at: Positions, sizes: Tensor | None, batch: int, tokens: int, extra: int, like: Tensor
+) -> Tensor | None:
+    """Which keys an image sees, for its tokens and ``extra`` prompts; or the bias that also says so."""
+    keys = at.keys
+    if sizes is not None:
+        present = torch.arange(extra, device=like.device) < sizes[:, None]
+        own = keys if keys is not None else present.new_ones(batch, tokens)
+        keys = torch.cat([own, present], dim=1)
+    elif keys is not None and extra:
+        keys = torch.cat([keys, keys.new_ones(batch, extra)], dim=1)
+    visible = None if keys is None else keys[:, None, None, :]
+    if at.bias is None:
+        return visible
+    bias = F.pad(at.bias, (0, extra)) if extra else at.bias
+    bias = bias.to(like.dtype)
+    return bias if visible is None else bias.masked_fill(~visible, float("-inf"))
+
+
+def _unsupported(block: nn.Module) -> str | None:
+    """What about ``block`` is not supported, as the end of a sentence about its model."""
+    attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
+    if type(block) not in BLOCKS:
+        return f"has blocks of type {type(block).__name__}"
+    if type(attention) not in ATTENTIONS:
+        return f"has attention of type {type(attention).__name__}"
+    if getattr(attention, "gate", None) is not None:
+        return "has gated attention"
+    if getattr(attention, "num_kv_groups", 1) != 1:
+        return "has grouped-query attention"
+    if type(mlp) not in MLPS:
+        return f"has MLPs of type {type(mlp).__name__}"
+    return None

@@ -1,0 +1,95 @@
+"""A timm Vision Transformer as tokens in, layers, features out: the same for every supported family."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from timm.models.beit import Beit
+from timm.models.deit import VisionTransformerDistilled
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from supernet.operations import Operations, Positions
+
+FAMILIES = (VisionTransformer, VisionTransformerDistilled, Eva, Beit)
+
+
+class Trunk:
+    """Views of a backbone's parts; it owns none of them.
+
+    Three families: ``VisionTransformer`` (absolute positions), ``Eva`` (EVA, EVA-02, DINOv3 and the ViTs with
+    rotary positions) and ``Beit`` (relative position bias). Raises ``TypeError``, saying what is not
+    supported, for any other model or block.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        if type(model) not in FAMILIES:
+            raise TypeError(f"is a {type(model).__name__}")
+        self.model: Any = model
+        self.layers = [Operations(block) for block in cast(nn.ModuleList, model.blocks)]
+        self.prefix_tokens = int(cast(Any, model).num_prefix_tokens)
+        shapes = {(o.width, o.attention_width, o.fc1_width, o.hidden_width) for o in self.layers}
+        if len(shapes) != 1:
+            raise TypeError("has layers of different shapes")
+
+    def embed(self, images: Tensor) -> tuple[Tensor, list[Positions]]:
+        """Normalised images ``(B, 3, H, W)`` to tokens ``(B, N, d)``, and their positions for each layer."""
+        model, depth = self.model, len(self.layers)
+        if isinstance(model, Beit):
+            x = model.patch_embed(images)
+            x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = x if model.pos_embed is None else x + model.pos_embed
+            shared = None if model.rel_pos_bias is None else model.rel_pos_bias()[None]
+            return x, [Positions(bias=_relative_bias(layer, shared)) for layer in self.layers]
+        if isinstance(model, Eva):
+            x, rope = model._pos_embed(model.patch_embed(images))
+            mixed = getattr(model, "rope_mixed", False) and rope is not None
+            ropes = list(rope) if mixed else [rope] * depth
+            return model.norm_pre(x), [Positions(rope=r) for r in ropes]
+        x = model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
+        return x, [Positions()] * depth
+
+    def with_prompts(
+        self, x: Tensor, at: list[Positions], prompts: Tensor, sizes: Tensor | None
+    ) -> tuple[Tensor, list[Positions]]:
+        """Tokens with ``prompts (p, d)`` behind the class tokens: VPT-shallow.
+
+        Prompts have no position. Of image b the first ``sizes[b]`` are there; all if ``sizes`` is ``None``.
+        """
+        first, p = self.prefix_tokens, len(prompts)
+        x = torch.cat([x[:, :first], prompts.expand(len(x), -1, -1), x[:, first:]], dim=1)
+        keys = None
+        if sizes is not None:
+            keys = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+            keys[:, first : first + p] = torch.arange(p, device=x.device) < sizes[:, None]
+        return x, [Positions(a.rope, _widened(a.bias, first, p), keys) for a in at]
+
+    def without_prompts(self, x: Tensor, prompts: int) -> Tensor:
+        """The inverse of `with_prompts` for the tokens of the last layer."""
+        first = self.prefix_tokens
+        return torch.cat([x[:, :first], x[:, first + prompts :]], dim=1)
+
+    def pool(self, x: Tensor) -> Tensor:
+        """Tokens of the last layer to the pooled features ``(B, d)`` that timm's own classifier reads."""
+        return cast(Tensor, self.model.forward_head(self.model.norm(x), pre_logits=True))
+
+
+def _relative_bias(layer: Operations, shared: Tensor | None) -> Tensor | None:
+    attention = layer.attention
+    if attention.relative_position_bias_table is None:
+        return shared
+    own = cast(Tensor, attention._get_rel_pos_bias())
+    return own if shared is None else own + shared
+
+
+def _widened(bias: Tensor | None, first: int, p: int) -> Tensor | None:
+    """Zeros for ``p`` tokens from ``first`` on, in rows and columns."""
+    if bias is None:
+        return None
+    parts = [bias[:, :, :first], bias.new_zeros(*bias.shape[:2], p, bias.shape[3]), bias[:, :, first:]]
+    rows = torch.cat(parts, dim=2)
+    left, right = rows[..., :first], rows[..., first:]
+    return torch.cat([F.pad(left, (0, p)), right], dim=3)

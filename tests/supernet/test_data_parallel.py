@@ -1,0 +1,110 @@
+"""Two processes that train together end where one does: each training is run both ways."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from supernet.data_parallel import Processes
+
+PROGRAM = Path(__file__).with_name("trained_together.py")
+LIMIT = 300  # seconds; about 20 on two idle cores
+CHOOSERS = ("constant", "one path", "one per image", "groups", "sandwich")
+DIFFERENT_WEIGHTS = "all"
+"""Keys' biases have no gradient but rounding errors, of which AdamW makes steps."""
+CASES = [f"{name}, {parts}" for name in CHOOSERS for parts in (1, 2)] + ["head", "checkpointing", "all"]
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory):
+    """What the process alone and the two together left, by training."""
+    folder = tmp_path_factory.mktemp("processes")
+    commands = [[sys.executable, "-W", "error", str(PROGRAM), str(rank), str(folder)] for rank in (0, 1)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for command in commands
+    ]
+    try:
+        said = [process.communicate(timeout=LIMIT)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
+    assert said == ["", ""]  # torch warns on standard error where it knows better
+    return {name: torch.load(folder / f"{name}.pt") for name in ("alone", "0", "1")}
+
+
+def difference(found, expected):
+    assert found.keys() == expected.keys()
+    return max(float((found[name] - expected[name]).abs().max()) for name in expected)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_do_what_one_does(left, case):
+    alone = left["alone"][case]
+    for rank in ("0", "1"):
+        together = left[rank][case]
+        assert together["losses"] == pytest.approx(alone["losses"], rel=1e-6)
+        assert together["image_passes"] == alone["image_passes"]
+        # of the last step, whose one image only the second process has; sums of up to 3
+        assert difference(together["gradients"], alone["gradients"]) < 5e-6
+        if case != DIFFERENT_WEIGHTS:
+            assert difference(together["weights"], alone["weights"]) < 1e-6
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_end_with_the_same_weights_to_the_last_bit(left, case):
+    assert difference(left["0"][case]["weights"], left["1"][case]["weights"]) == 0
+
+
+def test_the_trainings_differ_from_one_another(left):
+    """So that their agreement above says something."""
+    weights = [left["alone"][f"{name}, 1"]["weights"] for name in CHOOSERS]
+    for i, one in enumerate(weights):
+        assert all(difference(one, other) > 1e-4 for other in weights[:i])
+
+
+@pytest.mark.parametrize("case", ["constant, 1", "one path, 1", "all"])
+def test_what_a_path_does_not_use_has_no_gradient(left, case):
+    everything = left["0"]["one per image, 1"]["gradients"]
+    assert len(everything) == 16  # of 2 layers with adapters (4), LoRA (2) and prompts (1), and the head (2)
+    assert {name for name in everything if name not in left["0"][case]["gradients"]}
+
+
+def test_killed_and_resumed_is_not_killed(left):
+    for rank in ("0", "1"):
+        assert difference(left[rank]["resumed"]["weights"], left[rank]["one path, 1"]["weights"]) == 0
+        assert left[rank]["resumed"]["losses"] == left[rank]["one path, 1"]["losses"]
+
+
+def test_a_loss_that_is_not_finite_in_one_process_ends_both(left):
+    for rank in ("0", "1"):
+        assert left[rank]["not finite"].startswith("NonFiniteLoss: the loss is nan at step 1 of 6 (learning")
+
+
+def test_a_state_that_only_one_process_sees_is_refused_by_both(left):
+    message = "one process goes on after 0 epochs and another after 2; give a state file that all processes"
+    for rank in ("0", "1"):
+        assert left[rank]["one state"].startswith(f"InputError: {message}")
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch", [1, 2, 16, 17])
+def test_shares_are_contiguous_nearly_equal_and_everything(count, batch):
+    shares = [Processes(rank, count).rows(batch) for rank in range(count)]
+    assert [row for share in shares for row in share] == list(range(batch))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_without_a_process_group_there_is_one_process_and_nothing_to_do():
+    alone = Processes.current()
+    assert alone == Processes(0, 1)
+    network, value = nn.Linear(2, 2), torch.ones(3)
+    assert alone.parallel(network) is network
+    assert alone.total(value) is value
+    alone.require_equal_epochs(3, torch.device("cpu"))
+    with alone.exchange(network, now=False), alone.exchange(network, now=True):
+        pass
