@@ -1,0 +1,289 @@
+"""The study of choosers: its trainings on real images, resuming, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import architecture_table
+import chooser_study
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from studied_choosers import WAYS, Samplers
+
+from search_spaces import Architecture, count_params, load_space
+from supernet import Constant, NonFiniteLoss, create_backbone
+
+SCRIPT = Path(chooser_study.__file__)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Steps this small are slower on several threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 30 images."""
+    root = tmp_path_factory.mktemp("task") / "insects"
+    rng = np.random.default_rng(0)
+    for name, darkest in (("ant", 0), ("bee", 8)):
+        (root / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def table(task: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four architectures, two seeds, one epoch."""
+    out = tmp_path_factory.mktemp("table") / "table.jsonl"
+    options = ["--limit=2", "--seeds=2", "--epochs=1", f"--out={out}", "--device=cpu"]
+    assert architecture_table.main([f"--task={task}", *options]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def study(task: Path, table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every chooser for one pass of the images, and two of them for three."""
+    out = tmp_path_factory.mktemp("study") / "study.jsonl"
+    assert chooser_study.main(options(task, table, out, "--epochs=1")) == 0
+    two = ["--chooser=sandwich-uniform", "--chooser=one-per-image-budget"]
+    assert chooser_study.main(options(task, table, out, "--epochs=3", *two)) == 0
+    return out
+
+
+def options(task: Path, table: Path, out: Path, *more: str) -> list[str]:
+    return [f"--task={task}", f"--table={table}", f"--out={out}", "--device=cpu", *more]
+
+
+def lines_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def measured(line: dict[str, Any]) -> dict[str, Any]:
+    """A line without what differs from run to run."""
+    return {key: value for key, value in line.items() if not key.endswith("seconds")}
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """The one line that the script says about it."""
+    assert chooser_study.main(list(argv)) == 2
+    *_, line = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_a_line_for_each_supernet(study: Path) -> None:
+    lines = lines_of(study)
+    assert [line["chooser"] for line in lines[:8]] == list(WAYS)
+    assert [(line["chooser"], line["epochs"]) for line in lines[8:]] == [
+        ("sandwich-uniform", 3),
+        ("one-per-image-budget", 3),
+    ]
+    for line in lines:
+        assert (line["task"], line["seed"], line["diverged"]) == ("insects", 0, None)
+        assert set(line["scores"]) == {"val_accuracy", "val_loss", "test_accuracy", "test_loss"}
+        assert all(len(scores) == 4 for scores in line["scores"].values())
+        assert line["seconds"] > 0
+
+
+def test_cost_is_equal_image_passes(study: Path) -> None:
+    passes = {(line["chooser"], line["epochs"]): line["image_passes"] for line in lines_of(study)}
+    assert passes["sandwich-uniform", 3] == passes["one-per-image-budget", 3] == 3 * 38
+    trained = {(line["chooser"], line["epochs"]): line["trained_epochs"] for line in lines_of(study)}
+    assert trained["sandwich-uniform", 3] == 1
+    assert WAYS["sandwich-uniform"].epochs(100) == 33
+    assert WAYS["one-path-uniform"].epochs(100) == 100
+
+
+def test_ways_differ_and_the_setup_is_beside_the_lines(study: Path, table: Path, task: Path) -> None:
+    losses = [tuple(line["scores"]["val_loss"]) for line in lines_of(study)]
+    assert len(set(losses)) == len(losses) - 1  # the sandwich of one epoch is the same for 1 and 3 passes
+    text = study.with_suffix(".json").read_text()
+    setup = json.loads(text)
+    assert setup["results"]["table"] == json.loads(table.with_suffix(".json").read_text())["results"]
+    assert setup["results"]["ranges"]["budget"] == [4830, 12076]
+    assert setup["versions"]["torch"] == torch.__version__
+    assert str(task.parent) not in text + study.read_text()
+
+
+def test_a_killed_study_goes_on(study: Path, task: Path, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study.jsonl"
+    shutil.copy(study.with_suffix(".json"), out.with_suffix(".json"))
+    whole = study.read_text().splitlines(keepends=True)
+    out.write_text("".join(whole[:6]) + whole[6][:50])
+    command = [sys.executable, SCRIPT, *options(task, table, out, "--epochs=1", "--workers=2")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 supernets to train" in done.stderr
+    assert "1 left" in done.stderr
+    assert lines_of(out)[:6] == lines_of(study)[:6]
+    again = sorted((measured(line) for line in lines_of(out)[6:]), key=lambda line: line["chooser"])
+    for line, before in zip(again, lines_of(study)[6:8], strict=True):
+        assert line["chooser"] == before["chooser"]
+        for score, values in before["scores"].items():
+            assert line["scores"][score] == pytest.approx(values, abs=1e-3)
+
+
+def test_a_finished_study_is_not_done_again(study: Path, task: Path, table: Path) -> None:
+    before = study.read_text()
+    assert chooser_study.main(options(task, table, study, "--epochs=1")) == 0
+    assert study.read_text() == before
+
+
+def test_another_setup_is_refused(
+    study: Path, task: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "study.jsonl"
+    shutil.copy(study, out)
+    setup = json.loads(study.with_suffix(".json").read_text())
+    setup["results"]["recipe"]["lr"] = 1.0
+    out.with_suffix(".json").write_text(json.dumps(setup))
+    assert "another setup" in mistake(capsys, *options(task, table, out, "--epochs=1"))
+    assert out.read_text() == study.read_text()
+
+
+def test_the_data_must_be_those_of_the_table(
+    task: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "insects"
+    shutil.copytree(task, other)
+    Image.new("RGB", (32, 32)).save(other / "ant" / "00.png")
+    out = tmp_path / "study.jsonl"
+    assert "are not those of the table" in mistake(capsys, *options(other, table, out, "--epochs=1"))
+    other.rename(tmp_path / "beetles")
+    said = mistake(capsys, *options(tmp_path / "beetles", table, out, "--epochs=1"))
+    assert "'beetles'" in said
+    assert "insects" in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (["--chooser=one-per-imag-budget"], "one-per-image-budget"),
+        (["--epochs=0"], "--epochs"),
+        (["--workers=0"], "--workers"),
+        (["--table=nowhere.jsonl"], "nowhere.jsonl"),
+        (["--report"], "--task, --device"),
+    ],
+)
+def test_mistakes(
+    more: list[str],
+    named: str,
+    task: Path,
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "study.jsonl"
+    assert named in mistake(capsys, *options(task, table, out), *more)
+    assert not out.exists()
+
+
+def test_a_report_needs_a_study(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = mistake(capsys, "--report", f"--table={table}", f"--out={tmp_path / 'none.jsonl'}")
+    assert "without --report first" in said
+
+
+def test_a_training_that_diverges_is_a_result(
+    task: Path,
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def train(*arguments: Any, **named: Any) -> None:
+        raise NonFiniteLoss("the loss is nan at step 3 of 9")
+
+    monkeypatch.setattr(chooser_study, "train", train)
+    out = tmp_path / "study.jsonl"
+    one = "--chooser=one-path-uniform"
+    assert chooser_study.main(options(task, table, out, "--epochs=1", one)) == 0
+    (line,) = lines_of(out)
+    assert (line["diverged"], line["scores"]) == ("the loss is nan at step 3 of 9", None)
+    assert chooser_study.main(["--report", f"--table={table}", f"--out={out}"]) == 0
+    assert "the loss is nan" in capsys.readouterr().out
+
+
+def test_the_estimate_follows_what_was_measured(task: Path, table: Path) -> None:
+    args = chooser_study.argparse.Namespace(table=table, task=[str(task)], device="cpu")
+    one = chooser_study.Study.load(args).tasks["insects"]
+    line = {"task": "insects", "chooser": "one-path-budget", "image_passes": 380, "seconds": 38.0}
+    line |= {"scoring_seconds": 5.0, "scores": {"val_loss": [1.0]}}
+    job = chooser_study.Job("insects", "one-path-budget", 30, 0)
+    assert chooser_study.seconds_of(job, one, 4, [line], 2) == pytest.approx(30 * 38 * 0.1 + 5)
+    guess = 30 * 38 * 2 * 1.2 / 1000 + 4 * (10 + 12) * 2 * 0.5 / 1000
+    assert chooser_study.seconds_of(job, one, 4, [], 2) == pytest.approx(guess)
+
+
+def test_each_way_draws_from_its_range() -> None:
+    backbone = create_backbone("vit_micro_patch8_32")
+    space = load_space("default", backbone.depth)
+    samplers = Samplers.of(space, backbone.shape, backbone.params)
+    assert (samplers.low, samplers.high) == (4830, 12076)
+    rng = np.random.default_rng(0)
+    for name, way in WAYS.items():
+        step = way.chooser(samplers)(rng, 64)
+        assert len(step.passes) == way.passes, name
+        low, high = samplers.ranges()[way.range]
+        for drawn in step.passes:
+            if isinstance(drawn, Architecture):
+                assert low <= count_params(drawn, backbone.shape) <= high
+                continue
+            counts = [
+                count_params(
+                    Architecture.of(8, {k: sizes[:, i].tolist() for i, k in enumerate(drawn.kinds)}),
+                    backbone.shape,
+                )
+                for sizes in drawn.sizes
+            ]
+            assert all(low <= count <= high for count in counts), name
+            assert len(set(counts)) <= (8 if name.startswith("groups") else 64)
+            assert len(set(counts)) > 1
+    top, bottom, between = WAYS["sandwich-distil-budget"].chooser(samplers)(rng, 64).passes
+    assert count_params(top, backbone.shape) >= 0.95 * samplers.high - 1
+    assert count_params(bottom, backbone.shape) <= 1.05 * samplers.low + 1
+    assert between in space
+    assert WAYS["sandwich-distil-budget"].chooser(samplers)(rng, 64).distil
+    assert not WAYS["sandwich-uniform"].chooser(samplers)(rng, 64).distil
+
+
+def test_the_test_part_is_never_trained_on(
+    task: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, bool]] = []
+    original = chooser_study.train
+
+    def train(network: Any, images: Any, *arguments: Any, **named: Any) -> Any:
+        seen.append((len(images), isinstance(named["chooser"], Constant)))
+        return original(network, images, *arguments, **named)
+
+    monkeypatch.setattr(chooser_study, "train", train)
+    one = ["--epochs=1", "--chooser=one-path-budget"]
+    assert chooser_study.main(options(task, table, tmp_path / "study.jsonl", *one)) == 0
+    assert seen == [(38, False)]
+
+
+def test_the_report_of_a_real_study(study: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert chooser_study.main(["--report", f"--table={table}", f"--out={study}"]) == 0
+    report = json.loads(study.with_suffix(".report.json").read_text())
+    assert len(report["rows"]) == 10
+    assert report["rows"][0]["tau"]["validation"]["all"].keys() == {"val_accuracy", "val_loss"}
+    assert report["rows"][0]["tau"]["test"]["all"].keys() == {"val_accuracy", "val_loss", "test_loss"}
+    printed = capsys.readouterr().out
+    for way in WAYS:
+        assert way in printed
