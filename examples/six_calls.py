@@ -13,8 +13,8 @@ from pathlib import Path
 
 from nas_peft.candidate import Candidate
 from nas_peft.data import load_dataset
-from nas_peft.evolution import Evolution
 from nas_peft.inherited import InheritedEvaluator
+from nas_peft.searchers import Evolution, SearchTask
 from search_spaces import BudgetSampler, count_params, load_space
 from supernet import (
     Constant,
@@ -49,29 +49,29 @@ def main() -> None:
 
     # 3: one set of weights for every architecture, trained on those around the budget
     space = load_space("default", backbone.depth)
-    sampler = BudgetSampler(space, backbone.width, args.budget // 2, args.budget)
+    sampler = BudgetSampler(space, backbone.shape, args.budget // 2, args.budget)
     supernet = Supernet(backbone.model, space.largest(), len(data.classes), seed=1)
     chooser = OnePerImage(sampler.sample, space.largest().kinds)
     train(supernet, data.train.images, data.train.labels, preprocessing=preprocessing, chooser=chooser,
           recipe=recipe, seed=2)  # fmt: skip
 
     # 4: evolution on the weights that candidates inherit
-    evolution = Evolution(
+    task = SearchTask(
         space=space,
-        fits=lambda a: count_params(a, backbone.width) <= args.budget,
+        fits=lambda a: count_params(a, backbone.shape) <= args.budget,
         sampler=sampler,
         references=[a for kind, _ in space.kinds for a in space.uniform_architectures(kind)],
         population=args.population,
-        parents=4,
-        mutation_probability=0.1,
+        generations=args.generations,
         seed=3,
     )
+    searcher = Evolution(task, parents=4)
     evaluator = InheritedEvaluator(supernet, data.val, preprocessing)
     history: list[Candidate] = []
     for generation in range(args.generations):
-        proposals = evolution.propose(generation, history)
+        proposals = searcher.ask(generation, history)
         history += evaluator.evaluate(proposals, generation=generation, first_number=len(history))
-    best = min(history, key=Candidate.rank_key)
+    best = searcher.ranked(history)[0]
 
     # 5: the winner alone, from scratch
     network = Supernet(backbone.model, best.architecture, len(data.classes), seed=4)

@@ -12,8 +12,9 @@ from search_spaces import Architecture
 class Proposal:
     """What a searcher asks to be evaluated: an architecture, how it came about, and from which parents.
 
-    ``origin`` is one of ``reference``, ``sample``, ``mutation``, ``crossover``; ``parents`` are the numbers
-    of the candidates it descends from.
+    ``origin`` says how: ``reference``, ``sample``, ``mutation``, ``crossover``, ``enumeration`` (what is left
+    of a small space), or the name of a searcher with ways of its own. ``parents`` are the numbers of the
+    candidates it descends from, where that is known.
     """
 
     architecture: Architecture

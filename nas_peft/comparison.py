@@ -45,7 +45,11 @@ class Row:
         """One training for each seed; ``probe`` is the recipe of linear probes."""
         recipe = self.recipe(config, probe)
         head = config.head_recipe() if self.method != "linear" else None
-        return [Training(self.name, self.method, self.architecture, recipe, head, seed, on) for seed in seeds]
+        execution = config.execution(self.method)
+        return [
+            Training(self.name, self.method, self.architecture, recipe, head, seed, on, execution)
+            for seed in seeds
+        ]
 
 
 @dataclass

@@ -20,7 +20,7 @@ from nas_peft.run_folder import RunFolder, write_json
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import TrainingInputs, trained_network
 from nas_peft.version import __version__
-from search_spaces import count_params
+from search_spaces import count_bytes, count_flops, count_params
 from supernet import Evaluation, Recipe, Subnet, Supernet, evaluate, save_subnet
 
 PROTOCOL = (
@@ -41,15 +41,15 @@ class Comparison:
     probe: Recipe
     features: Tensor
 
-    def run(self, history: Sequence[Candidate], stages: dict[str, Any]) -> SearchResult:
-        """Retrain, choose by validation, train the final models, read the test part, export."""
+    def run(self, ranked: Sequence[Candidate], stages: dict[str, Any]) -> SearchResult:
+        """Retrain the first of the candidates, choose by validation, train the final models, test, export."""
         data, config = self.inputs.dataset, self.inputs.config
         backbone, preprocessing = self.inputs.backbone, self.inputs.preprocessing
         shared = TrainingInputs(
             backbone, preprocessing, len(data.classes), data.train, data.val, self.features
         )
         singles = self.inputs.single_methods()
-        best = [c for c in sorted(history, key=Candidate.rank_key) if c.architecture not in singles.values()]
+        best = [c for c in ranked if c.architecture not in singles.values()]
         rows = [
             *(
                 Row(f"candidate-{c.number}", "searched", "subnet", c.architecture)
@@ -59,7 +59,8 @@ class Comparison:
             *baseline_rows(self.inputs.space.depth),
         ]
         seeds = [config.seed + i for i in range(config.seeds)]
-        with RayTrainings(self.folder, shared, device=self.device) as runner:
+        files = config.module_files
+        with RayTrainings(self.folder, shared, device=self.device, module_files=files) as runner:
             compared, stages["retraining"] = self._train_rows(runner, rows, seeds, "train")
             scores = {row: Scores.of(records) for row, records in compared.items()}
             searched, chosen = best_searched(scores), choose(scores)
@@ -83,7 +84,13 @@ class Comparison:
             with self.bars.stage("test (models)") as advance:
                 for key, training in final_models.items():
                     network = trained_network(training, runner.tensors(training), shared, self.device)
-                    tests[key] = evaluate(network, test.images, test.labels, preprocessing=preprocessing)
+                    tests[key] = evaluate(
+                        network,
+                        test.images,
+                        test.labels,
+                        preprocessing=preprocessing,
+                        precision=config.precision,
+                    )
                     advance(len(tests), len(final_models))
             stages["test"] = {"seconds": time.perf_counter() - started}
             exported = final_models[chosen, seeds[0]]
@@ -138,8 +145,10 @@ class Comparison:
         *,
         selected: bool,
     ) -> RowResult:
-        modules = count_params(row.architecture, self.inputs.backbone.width)
+        shape, classes = self.inputs.backbone.shape, len(self.inputs.dataset.classes)
+        modules = count_params(row.architecture, shape)
         trained = self.inputs.backbone.params if row.method == "full" else modules
+        size = count_bytes(row.architecture, shape, classes) + 4 * (trained - modules)
         seeds = []
         for i, record in enumerate(compared):
             test = tests.get((row, record["seed"]))
@@ -165,6 +174,8 @@ class Comparison:
             module_params=trained,
             head_params=self.inputs.head_params,
             params=trained + self.inputs.head_params,
+            bytes=size,
+            flops=count_flops(row.architecture, shape, classes),
             recipe=row.recipe(self.inputs.config, self.probe).to_dict(),
             selected=selected,
             seeds=seeds,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nas_peft.candidate import Candidate, Proposal
 from nas_peft.data import Part
 from search_spaces import count_params
-from supernet import Preprocessing, Supernet, evaluate
+from supernet import Precision, Preprocessing, Supernet, evaluate
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class InheritedEvaluator:
     supernet: Supernet
     part: Part
     preprocessing: Preprocessing
+    precision: Precision = "fp32"
 
     def evaluate(
         self,
@@ -33,7 +34,6 @@ class InheritedEvaluator:
         on_candidate: Callable[[], None] = lambda: None,
     ) -> list[Candidate]:
         """One `Candidate` for each proposal, numbered from ``first_number``; an overflow scores infinity."""
-        width = self.supernet.head.in_features
         candidates = []
         for number, proposal in enumerate(proposals, first_number):
             result = evaluate(
@@ -42,6 +42,7 @@ class InheritedEvaluator:
                 self.part.labels,
                 preprocessing=self.preprocessing,
                 architecture=proposal.architecture,
+                precision=self.precision,
             )
             finite = math.isfinite(result.loss)
             candidates.append(
@@ -49,7 +50,7 @@ class InheritedEvaluator:
                     number=number,
                     generation=generation,
                     proposal=proposal,
-                    params=count_params(proposal.architecture, width),
+                    params=count_params(proposal.architecture, self.supernet.shape),
                     loss=result.loss if finite else math.inf,
                     loss_standard_error=result.loss_standard_error if finite else 0.0,
                     accuracy=result.accuracy,

@@ -9,11 +9,12 @@ import torch
 from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
 from nas_peft.probe_stage import probe
+from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from nas_peft.search_stage import evolve
+from nas_peft.search_stage import search_supernet
 from nas_peft.supernet_stage import train_supernet
 from search_spaces import InputError
 
@@ -40,6 +41,7 @@ def search(
         with StageBars(quiet=True) as quiet:
             return search(config, out, device=device, bars=quiet)
     device = resolve_device(device)
+    require_devices(config.data_parallel, device)
     inputs = RunInputs.load(config, bars)
     folder = RunFolder.open(out, config)
     recorded = folder.read_stage("inputs")
@@ -55,9 +57,10 @@ def search(
     except InputError:
         folder.discard()
         raise
-    candidates, search_stage = evolve(inputs, supernet, folder, bars)
+    candidates, search_stage = search_supernet(inputs, supernet, folder, bars)
     stages = {"linear probe": probe_stage, "supernet": supernet_stage, "search": search_stage}
-    return Comparison(inputs, folder, bars, device, recipe, features).run(candidates, stages)
+    ranked = inputs.searcher().ranked(candidates)
+    return Comparison(inputs, folder, bars, device, recipe, features).run(ranked, stages)
 
 
 def resolve_device(device: str) -> str:

@@ -34,7 +34,7 @@ def probe(
             inputs.backbone.model.to(device), Architecture.empty(inputs.space.depth), len(data.classes)
         )
         both = data.train_val
-        features = pooled_features(network, both.images, inputs.preprocessing)
+        features = pooled_features(network, both.images, inputs.preprocessing, precision=config.precision)
         of_train, of_val = features[: len(data.train)], features[len(data.train) :]
         stage = folder.read_stage("probe")
         if stage is None:
@@ -43,7 +43,15 @@ def probe(
             for lr in rates:
                 network.reset(config.seed)
                 recipe = config.linear_recipe(lr)
-                probe_head(network, data.train.labels, of_train, inputs.preprocessing, recipe, config.seed)
+                probe_head(
+                    network,
+                    data.train.labels,
+                    of_train,
+                    inputs.preprocessing,
+                    recipe,
+                    config.seed,
+                    execution=config.execution("linear"),
+                )
                 logits = network.head(of_val)
                 losses.append(float(F.cross_entropy(logits, data.val.labels.to(device)).detach()))
                 advance(len(losses), len(rates))

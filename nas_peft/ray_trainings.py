@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 from safetensors.torch import load
 
+from nas_peft.module_files import import_module_files
 from nas_peft.run_folder import RunFolder, read_json, write_json
 from nas_peft.trainings import Training, TrainingInputs, run_training
 from supernet import write_atomically
@@ -22,13 +24,16 @@ class RayTrainings:
     A Ray that the caller has started already (``ray.init(address=...)``) is used and left running. Each
     training takes an equal share of the cores, or one GPU where there are any; workers are reused, and the
     data and the backbone are put into the object store once. A training whose record lies in the run folder
-    is not repeated.
+    is not repeated. Workers import ``module_files`` first, by their absolute paths.
     """
 
-    def __init__(self, folder: RunFolder, inputs: TrainingInputs, *, device: str) -> None:
+    def __init__(
+        self, folder: RunFolder, inputs: TrainingInputs, *, device: str, module_files: Sequence[Path] = ()
+    ) -> None:
         self._folder = folder
         self._inputs = inputs
         self._device = device
+        self._module_files = [file.resolve() for file in module_files]
         self._started = False
         self._shared: Any = None
 
@@ -79,7 +84,7 @@ class RayTrainings:
         cpus = max(1, int(ray.cluster_resources().get("CPU", 1)) // of)
         gpus = 1 if self._device == "cuda" else 0
         remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_train_in_worker)
-        pending = {remote.remote(t, self._shared, cpus, self._device): t for t in missing}
+        pending = {remote.remote(t, self._shared, cpus, self._device, self._module_files): t for t in missing}
         try:
             while pending:
                 (done,), _ = ray.wait(list(pending), num_returns=1)
@@ -116,7 +121,8 @@ class RayTrainings:
 
 
 def _train_in_worker(
-    training: Training, inputs: TrainingInputs, threads: int, device: str
+    training: Training, inputs: TrainingInputs, threads: int, device: str, module_files: list[Path]
 ) -> tuple[dict[str, Any], bytes]:
+    import_module_files(module_files)
     torch.set_num_threads(threads)
     return run_training(training, inputs, device)

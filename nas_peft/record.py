@@ -54,6 +54,11 @@ class SearchRecord:
         ]
         return sorted(found, key=lambda c: c.number)
 
+    def describe(self, searcher: dict[str, Any]) -> None:
+        """Say in the study's attributes which searcher proposes, once."""
+        if "searcher" not in self.study.user_attrs:
+            self.study.set_user_attr("searcher", searcher)
+
     def add_generation(self, candidates: Sequence[Candidate]) -> None:
         """Append one generation."""
         self.study.add_trials([self._trial(c) for c in candidates])

@@ -32,6 +32,8 @@ class RowResult(BaseModel):
     """One row of the table.
 
     ``params`` is all that is trained: ``module_params`` (the backbone's for full fine-tuning) and the head.
+    ``bytes`` are those of these tensors in float32, ``flops`` the floating point operations of a forward pass
+    on one image, see `search_spaces.count_flops`.
     Rows without a test accuracy are searched subnets that lost to another one on validation data.
     """
 
@@ -45,6 +47,8 @@ class RowResult(BaseModel):
     module_params: int
     head_params: int
     params: int
+    bytes: int
+    flops: int
     recipe: dict[str, Any]
     selected: bool
     seeds: list[SeedResult]

@@ -16,6 +16,7 @@ def results_table(result: SearchResult) -> Table:
         title=f"{result.dataset['spec']} on {result.backbone['name']}, budget {budget['text']} = "
         f"{budget['max_params']:,} parameters ({head})",
         caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
+        f"MFLOPs: forward pass of one image; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
         f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported",
         title_justify="left",
@@ -26,6 +27,7 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("modules by layer", overflow="fold")
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("+ head", justify="right", no_wrap=True)
+    table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
     for row in result.rows:
@@ -36,6 +38,7 @@ def results_table(result: SearchResult) -> Table:
                 row.description.replace(", ", "\n"),
                 f"{row.module_params:,}",
                 f"{row.head_params:,}",
+                f"{row.flops / 1e6:,.0f}",
                 _percent(row, "val_accuracy"),
                 _percent(row, "test_accuracy"),
                 style="bold" if row.selected else None,

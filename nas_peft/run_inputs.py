@@ -8,9 +8,12 @@ from typing import Any
 
 from nas_peft.config import SearchConfig
 from nas_peft.data import ImageDataset, load_dataset
+from nas_peft.module_files import import_module_files, module_file_digest
 from nas_peft.progress import StageBars
+from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options
 from search_spaces import (
     Architecture,
+    BackboneShape,
     Budget,
     BudgetSampler,
     InputError,
@@ -41,7 +44,9 @@ class RunInputs:
     @classmethod
     def load(cls, config: SearchConfig, bars: StageBars) -> RunInputs:
         """Load and check everything. Raises `InputError` for whatever is wrong with the configuration."""
-        backbone = create_backbone(config.backbone, config.backbone_weights)
+        import_module_files(config.module_files)
+        options = searcher_options(config)
+        backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
         preprocessing = Preprocessing.of(backbone.model)
         space = load_space(config.space, backbone.depth)
         budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
@@ -56,9 +61,11 @@ class RunInputs:
                 on_progress=advance,
             )
         head = head_params(backbone.width, len(dataset.classes))
-        budget.require_feasible(space, backbone.width, head)
-        sampler = sampler_around(space, backbone.width, budget.limit(head))
-        return cls(config, backbone, preprocessing, space, budget, sampler, dataset)
+        budget.require_feasible(space, backbone.shape, head)
+        sampler = sampler_around(space, backbone.shape, budget.limit(head))
+        inputs = cls(config, backbone, preprocessing, space, budget, sampler, dataset)
+        build_searcher(config.searcher, inputs.search_task(), options)  # says what it cannot work with
+        return inputs
 
     @property
     def head_params(self) -> int:
@@ -67,7 +74,7 @@ class RunInputs:
 
     def fits(self, architecture: Architecture) -> bool:
         """Whether it is within the budget."""
-        return self.budget.allows(architecture, self.backbone.width, self.head_params)
+        return self.budget.allows(architecture, self.backbone.shape, self.head_params)
 
     def single_methods(self) -> dict[str, Architecture]:
         """For each kind alone the largest uniform size within the budget, by a name: ``lora_rank-2``."""
@@ -78,6 +85,30 @@ class RunInputs:
                 found[f"{kind}-{fitting[-1][kind][0]}"] = fitting[-1]
         return found
 
+    def search_task(self) -> SearchTask:
+        """What is searched. The references are the single methods, and smaller ones of one kind.
+
+        Of the latter there are as many as leave half of a generation to other architectures: in a space of
+        many kinds they alone would be more than one.
+        """
+        singles = list(self.single_methods().values())
+        uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
+        smaller = [a for a in uniform if self.fits(a) and a not in singles]
+        room = max(0, self.config.population // 2 - len(singles))
+        return SearchTask(
+            space=self.space,
+            fits=self.fits,
+            sampler=self.sampler,
+            references=[*singles, *smaller[:room]],
+            population=self.config.population,
+            generations=self.config.generations,
+            seed=self.config.seed,
+        )
+
+    def searcher(self) -> Searcher:
+        """What the configuration says is to search."""
+        return build_searcher(self.config.searcher, self.search_task(), searcher_options(self.config))
+
     def to_dict(self) -> dict[str, Any]:
         """What a resumed run must find unchanged; JSON-able."""
         return {
@@ -86,6 +117,7 @@ class RunInputs:
             "classes": list(self.dataset.classes),
             "backbone": self.backbone_record(),
             "space": self.space.to_dict(),
+            "module_files": {str(f): module_file_digest(f) for f in self.config.module_files},
         }
 
     def backbone_record(self) -> dict[str, Any]:
@@ -104,11 +136,17 @@ class RunInputs:
             )
 
 
-def sampler_around(space: SearchSpace, width: int, limit: int) -> BudgetSampler:
+def searcher_options(config: SearchConfig) -> dict[str, Any]:
+    """The options of the searcher that were given. Raises `InputError` for one that it does not have."""
+    flags = {"parents": config.parents, "mutation_probability": config.mutation_probability}
+    return parse_options(config.searcher, config.searcher_options, flags)
+
+
+def sampler_around(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
     """Draws architectures from `SMALLEST_SHARE` of what ``limit`` parameters can hold, up to it.
 
     What they can hold may be far less than the limit, where sizes are few or far apart.
     """
-    limit = min(limit, count_params(space.largest(), width))
-    high = ReachableCounts(space, width, limit).at_most(limit) or limit
-    return BudgetSampler(space, width, int(SMALLEST_SHARE * high), high)
+    limit = min(limit, count_params(space.largest(), shape))
+    high = ReachableCounts(space, shape, limit).at_most(limit) or limit
+    return BudgetSampler(space, shape, int(SMALLEST_SHARE * high), high)

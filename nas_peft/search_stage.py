@@ -1,4 +1,4 @@
-"""The stage that searches the supernet by evolution."""
+"""The stage that searches the supernet."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import time
 from typing import Any
 
 from nas_peft.candidate import Candidate
-from nas_peft.evolution import Evolution
 from nas_peft.inherited import InheritedEvaluator
 from nas_peft.progress import StageBars
 from nas_peft.record import SearchRecord
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.searchers import describe_searcher
 from supernet import Supernet
 
 
-def evolve(
+def search_supernet(
     inputs: RunInputs, supernet: Supernet, folder: RunFolder, bars: StageBars
 ) -> tuple[list[Candidate], dict[str, Any]]:
     """All evaluated candidates, and the stage's record.
@@ -23,20 +23,12 @@ def evolve(
     Each generation is proposed from the ones before it, so a search that was stopped makes the proposals that
     it would have made without the stop, and evaluates those that are not in the Optuna record.
     """
-    config, space = inputs.config, inputs.space
-    record = SearchRecord.open(folder.journal, space)
-    uniform = [a for kind, _ in space.kinds for a in space.uniform_architectures(kind)]
-    evolution = Evolution(
-        space=space,
-        fits=inputs.fits,
-        sampler=inputs.sampler,
-        references=[*inputs.single_methods().values(), *uniform],
-        population=config.population,
-        parents=config.parents,
-        mutation_probability=config.mutation_probability,
-        seed=config.seed,
-    )
-    evaluator = InheritedEvaluator(supernet, inputs.dataset.val, inputs.preprocessing)
+    config = inputs.config
+    searcher = inputs.searcher()
+    described = describe_searcher(config.searcher, searcher)
+    record = SearchRecord.open(folder.journal, inputs.space)
+    record.describe(described)
+    evaluator = InheritedEvaluator(supernet, inputs.dataset.val, inputs.preprocessing, config.precision)
     history = record.candidates()
     total = config.generations * config.population
     started = time.perf_counter()
@@ -51,7 +43,7 @@ def evolve(
 
         for generation in range(config.generations):
             earlier = [c for c in history if c.generation < generation]
-            proposals = evolution.propose(generation, earlier)
+            proposals = searcher.ask(generation, earlier)
             if not proposals:
                 break  # every architecture within the budget has been evaluated
             recorded = sum(c.generation == generation for c in history)
@@ -68,6 +60,7 @@ def evolve(
     if stage is None:
         stage = {
             "seconds": time.perf_counter() - started,
+            "searcher": described,
             "candidates": len(history),
             "image_passes_forward": sum(c.images for c in history),
         }

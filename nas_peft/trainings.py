@@ -17,6 +17,7 @@ from supernet import (
     Backbone,
     Constant,
     Curve,
+    Execution,
     Preprocessing,
     Recipe,
     Supernet,
@@ -24,6 +25,7 @@ from supernet import (
     evaluate,
     train,
 )
+from supernet.execution import PLAIN
 
 Method: TypeAlias = Literal["subnet", "linear", "full"]
 """What is trained: modules and head; the head alone; everything."""
@@ -46,6 +48,7 @@ class Training:
     head: Recipe | None
     seed: int
     on: Literal["train", "train_val"]
+    execution: Execution = PLAIN
 
     @property
     def key(self) -> str:
@@ -62,6 +65,7 @@ class Training:
             "head": self.head.to_dict() if self.head else None,
             "seed": self.seed,
             "on": self.on,
+            "execution": self.execution.to_dict(),
         }
 
 
@@ -93,12 +97,22 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     features = inputs.features[: len(part)]
-    if training.head:
-        probe_head(network, part.labels, features, inputs.preprocessing, training.head, training.seed)
-    if training.method == "linear":
-        curve = probe_head(
-            network, part.labels, features, inputs.preprocessing, training.recipe, training.seed
+
+    def probed(recipe: Recipe) -> Curve:
+        return probe_head(
+            network,
+            part.labels,
+            features,
+            inputs.preprocessing,
+            recipe,
+            training.seed,
+            execution=training.execution,
         )
+
+    if training.head:
+        probed(training.head)
+    if training.method == "linear":
+        curve = probed(training.recipe)
     else:
         curve = train(
             network,
@@ -109,10 +123,17 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
             recipe=training.recipe,
             seed=training.seed,
             trainable=TRAINABLE[training.method],
+            execution=training.execution,
         )
     record = training.to_dict() | {"curve": curve.to_dict(), "val": None}
     if training.on == "train":
-        result = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
+        result = evaluate(
+            network,
+            inputs.val.images,
+            inputs.val.labels,
+            preprocessing=inputs.preprocessing,
+            precision=training.execution.precision,
+        )
         record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
         return record, b""
     return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
@@ -125,6 +146,8 @@ def probe_head(
     preprocessing: Preprocessing,
     recipe: Recipe,
     seed: int,
+    *,
+    execution: Execution = PLAIN,
 ) -> Curve:
     """Train the head alone on the pretrained ``features (N, d)``: linear probing.
 
@@ -142,6 +165,7 @@ def probe_head(
         seed=seed,
         trainable="head",
         features=features,
+        execution=execution,
     )
 
 

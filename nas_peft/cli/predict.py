@@ -13,6 +13,9 @@ from nas_peft.cli.user_errors import user_errors
 def predict(
     file: Annotated[Path, typer.Argument(help="Subnet checkpoint (subnet.safetensors of a run).")],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    module_file: Annotated[
+        list[Path], typer.Option(help="Python file that registers a module kind of the subnet; repeatable.")
+    ] = [],  # noqa: B006
     top: Annotated[int, typer.Option(min=1, help="Classes to print for each image.")] = 3,
     backbone_weights: Annotated[
         Path | None, typer.Option(help="Weights file of the backbone, if the subnet was trained on one.")
@@ -25,6 +28,7 @@ def predict(
         import json
 
         from nas_peft.data.decoding import UnreadableImage, read_image
+        from nas_peft.module_files import import_module_files
         from search_spaces import InputError
         from supernet import load_subnet
 
@@ -38,6 +42,7 @@ def predict(
             except UnreadableImage as error:  # its own remedy is an option of search
                 reason = str(error).rpartition("; ")[0]
                 raise InputError(f"{reason}; give image files") from error
+        import_module_files(module_file)
         subnet = load_subnet(file, backbone_weights=backbone_weights)
         for path, probabilities in zip(images, subnet.probabilities(opened), strict=True):
             best = probabilities.topk(min(top, len(subnet.classes)))

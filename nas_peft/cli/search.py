@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 from pydantic_core import PydanticUndefined
@@ -57,13 +57,17 @@ def _with_fields(function: Callable[..., None]) -> Callable[..., None]:
     given = inspect.signature(function, eval_str=True)
     parameters = []
     for name, field in SearchConfig.model_fields.items():
+        kind: Any = field.annotation
         option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
-        if field.annotation is bool:
+        if kind is bool:
             option = typer.Option(
                 f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}", help=field.description
             )
+        elif get_origin(kind) is tuple:  # given once for each of its values
+            kind = list[get_args(kind)[0]]  # type: ignore[misc]
+            option = typer.Option(f"--{name.replace('_', '-').removesuffix('s')}", help=field.description)
         default = inspect.Parameter.empty if field.default is PydanticUndefined else field.default
-        annotation: Any = Annotated.__class_getitem__((field.annotation, option))  # type: ignore[attr-defined]
+        annotation: Any = Annotated.__class_getitem__((kind, option))  # type: ignore[attr-defined]
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         )

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas_peft.candidate import Candidate, Proposal
 from nas_peft.config import SearchConfig
 from nas_peft.main_job import search
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from nas_peft.run_inputs import RunInputs
-from search_spaces import count_params
 from supernet import Backbone, create_backbone
 
 STRIPES = {"across": (0, 1), "down": (1, 0), "slanting": (1, 1)}
@@ -109,18 +107,3 @@ def running_ray(finished_run: SearchResult) -> Iterator[None]:
     ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
-
-
-@pytest.fixture(scope="session")
-def as_candidates() -> Callable[..., list[Candidate]]:
-    """Evaluates proposals by a made-up loss: how far the parameters are from a number, with many ties."""
-
-    def evaluate(proposals: Sequence[Proposal], generation: int, first_number: int) -> list[Candidate]:
-        candidates = []
-        for number, proposal in enumerate(proposals, first_number):
-            params = count_params(proposal.architecture, 8)
-            loss = abs(params - 200) // 50 / 7
-            candidates.append(Candidate(number, generation, proposal, params, loss, 0.1, 1 / (1 + loss), 30))
-        return candidates
-
-    return evaluate

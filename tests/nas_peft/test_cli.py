@@ -81,6 +81,17 @@ def out(tmp_path: Path) -> Path:
         ("--budget", "plenty", "the budget is 'plenty'; give a number of parameters such as 12000, 500k"),
         ("--epochs", "0", "epochs is 0: input should be greater than or equal to 1"),
         ("--device", "tpu", "device is 'tpu'; give auto, cpu or cuda"),
+        ("--searcher", "tpee", "unknown searcher 'tpee'; did you mean 'tpe'? There are: evolution, "),
+        ("--searcher", "random", "'random' has no option 'parents', it has none; leave --parents out"),
+        (
+            "--searcher-options",
+            "speed=3",
+            "'evolution' has no option 'speed', it has: parents, mutation_prob",
+        ),
+        ("--searcher-options", "parents=3", "parents has an option of its own; give --parents 3"),
+        ("--groups", "3", "groups is 3, which only the chooser 'groups' reads, and the chooser is 'one-per"),
+        ("--micro-batches", "17", "a batch of 16 images is too small for 17 parts"),
+        ("--data-parallel", "17", "a batch of 16 images is too small for 17 parts"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_written(
@@ -91,10 +102,26 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
     assert not out.exists()
 
 
+def test_a_name_that_is_no_choice_is_said_with_the_choices(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--chooser", "two-paths")
+    assert result.exit_code == 2
+    for choice in ("one-per-image", "one-path", "groups", "sandwich"):
+        assert choice in result.stderr
+    assert not out.exists()
+
+
 def test_a_budget_below_the_smallest_subnet(tiny: Arguments, out: Path):
     result = nas_peft("search", *tiny, "--out", out, "--budget", "100")
     message = error_of(result, after_stages=True)
     assert "smallest subnet of the space 'default' has 128; raise it to at least 128" in message
+    assert not out.exists()
+
+
+def test_a_searcher_that_cannot_work_with_the_space(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--searcher", "noah")
+    message = error_of(result, after_stages=True)
+    assert "the searcher 'noah' mutates depths only" in message
+    assert "give --space noah-vtab or noah-fewshot" in message
     assert not out.exists()
 
 
@@ -161,6 +188,13 @@ def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
     for part in ("the loss is ", "at step ", "learning rate 1e+30", "try a lower learning rate"):
         assert part in message
     assert not out.exists()  # the same command with a lower rate can use it
+
+
+def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Path):
+    wild = ["--supernet-lr", "1e30", "--data-parallel", "2"]
+    message = error_of(nas_peft("search", *tiny, "--out", out, *wild), after_stages=True)
+    assert "learning rate 1e+30" in message
+    assert not out.exists()
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")

@@ -11,7 +11,7 @@ import yaml
 from nas_peft.cli.app import app
 from nas_peft.config import SearchConfig
 from search_spaces import InputError
-from supernet import DEFAULT_BACKBONE
+from supernet import DEFAULT_BACKBONE, Execution
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ from supernet import DEFAULT_BACKBONE
         ("count_head", "perhaps", "valid boolean"),
         ("supernet_lr", float("nan"), "greater than 0"),
         ("epoch", 3, "extra inputs are not permitted"),
+        ("chooser", "one-per-batch", "'one-per-image', 'one-path', 'groups' or 'sandwich'"),
+        ("groups", 0, "greater than or equal to 1"),
+        ("precision", "fp16", "'fp32' or 'bf16'"),
+        ("micro_batches", 0, "greater than or equal to 1"),
+        ("data_parallel", 0, "greater than or equal to 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, value: Any, allowed: str):
@@ -35,6 +40,54 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
     with pytest.raises(InputError, match=pattern) as caught:
         SearchConfig.of(**{"dataset": "digits", field: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"groups": 4},
+            "groups is 4, which only the chooser 'groups' reads, and the chooser is 'one-per-image'; "
+            "give --chooser groups, or leave groups out",
+        ),
+        (
+            {"distil": True, "chooser": "one-path"},
+            "distil is for the chooser 'sandwich', and the chooser is 'one-path'; "
+            "give --chooser sandwich, or leave distil out",
+        ),
+        (
+            {"batch_size": 7, "micro_batches": 4, "data_parallel": 2},
+            "a batch of 7 images is too small for 8 parts (micro_batches times data_parallel); "
+            "give a larger batch_size or fewer parts",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], message: str):
+    with pytest.raises(InputError) as caught:
+        SearchConfig.of(dataset="digits", **values)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"chooser": "groups", "groups": 4},
+        {"chooser": "sandwich", "distil": True},
+        {"batch_size": 8, "micro_batches": 4, "data_parallel": 2},
+    ],
+)
+def test_options_that_go_together_are_taken(values: dict[str, Any]):
+    config = SearchConfig.of(dataset="digits", **values)
+    assert SearchConfig.of(**config.to_dict()) == config
+
+
+def test_only_the_supernet_is_compiled():
+    values = {"precision": "bf16", "compile": True, "micro_batches": 3, "checkpointing": True}
+    config = SearchConfig.of(dataset="digits", **values)
+    assert config.execution("supernet") == Execution("bf16", True, 3, True)
+    for method in ("subnet", "linear", "full"):
+        assert config.execution(method) == Execution("bf16", False, 3, True)
+    assert SearchConfig.of(dataset="digits").execution("supernet") == Execution()
 
 
 def test_the_data_set_has_no_default():
@@ -113,12 +166,14 @@ def options() -> dict[str, Any]:
 def test_every_field_is_an_option_with_its_description_and_default(field: str):
     option = options()[field]
     declared = SearchConfig.model_fields[field]
-    assert f"--{field.replace('_', '-')}" in option.opts
+    flag = f"--{field.replace('_', '-')}"
+    assert (flag.removesuffix("s") if isinstance(declared.default, tuple) else flag) in option.opts
     assert declared.description
     assert option.help == declared.description
     assert option.required == declared.is_required()
     if not option.required:
-        assert option.default == declared.default
+        default = tuple(option.default or ()) if option.multiple else option.default
+        assert default == declared.default
     if declared.annotation is bool:
         assert f"--no-{field.replace('_', '-')}" in option.secondary_opts
 

@@ -40,7 +40,9 @@ def test_every_proposal_is_scored_in_order(evaluator: InheritedEvaluator):
     assert [c.number for c in found] == [40, 41, 42]
     assert {c.generation for c in found} == {2}
     assert {c.images for c in found} == {len(evaluator.part)}
-    assert [c.params for c in found] == [count_params(p.architecture, 128) for p in PROPOSALS]
+    assert [c.params for c in found] == [
+        count_params(p.architecture, evaluator.supernet.shape) for p in PROPOSALS
+    ]
     assert len(ticks) == 3
 
 

@@ -96,6 +96,14 @@ def test_a_space_with_depths_is_recorded_too(tmp_path):
     assert SearchRecord.open(tmp_path / "study.journal", space).candidates() == candidates
 
 
+def test_the_searcher_is_said_once(tmp_path):
+    for _ in range(2):
+        record = SearchRecord.open(tmp_path / "study.journal", SPACE)
+        record.describe({"name": "evolution", "parents": 8})
+        assert record.study.user_attrs == {"searcher": {"name": "evolution", "parents": 8}}
+    assert (tmp_path / "study.journal").read_text().count("evolution") == 1
+
+
 def cut(journal: Path, entries: int, characters: int) -> None:
     """Leave ``entries`` whole entries and that much of the next, as a kill or a full disk does."""
     lines = journal.read_bytes().splitlines(keepends=True)

@@ -11,7 +11,16 @@ import pytest
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
 from nas_peft.run_inputs import SMALLEST_SHARE, RunInputs, sampler_around
-from search_spaces import Architecture, InputError, KindChoices, SearchSpace, count_params, load_space
+from search_spaces import (
+    Architecture,
+    BackboneShape,
+    InputError,
+    KindChoices,
+    SearchSpace,
+    count_params,
+    load_space,
+    preset_names,
+)
 
 QUIET = StageBars(quiet=True)
 
@@ -29,6 +38,52 @@ def test_the_single_methods_are_the_largest_uniform_ones_within_the_budget(tiny_
         tiny_inputs.fits(Architecture.uniform(8, kind, 2 * size))
         for kind, size in (("adapter_dim", 4), ("lora_rank", 2), ("prompt_tokens", 8))
     )
+
+
+@pytest.fixture(scope="module")
+def wide_inputs(tiny_values: dict[str, Any]) -> RunInputs:
+    """Of a space with eleven kinds."""
+    return RunInputs.load(SearchConfig.of(**tiny_values | {"space": "wide", "population": 24}), QUIET)
+
+
+def test_every_kind_of_a_wide_space_has_its_single_method(wide_inputs: RunInputs):
+    # 12,098 parameters: 1,512 for each layer
+    singles = wide_inputs.single_methods()
+    assert singles == {
+        "adapter_dim-4": Architecture.uniform(8, "adapter_dim", 4),
+        "adapter_dim_parallel_scaled-4": Architecture.uniform(8, "adapter_dim_parallel_scaled", 4),
+        "lora_rank_fc1-2": Architecture.uniform(8, "lora_rank_fc1", 2),
+        "lora_rank_fc2-2": Architecture.uniform(8, "lora_rank_fc2", 2),
+        "lora_rank_k-4": Architecture.uniform(8, "lora_rank_k", 4),
+        "lora_rank_proj-4": Architecture.uniform(8, "lora_rank_proj", 4),
+        "lora_rank_q-4": Architecture.uniform(8, "lora_rank_q", 4),
+        "lora_rank_v-4": Architecture.uniform(8, "lora_rank_v", 4),
+        "prompt_tokens-8": Architecture.uniform(8, "prompt_tokens", 8),
+        "shallow_prompt_tokens-32": Architecture.of(8, {"shallow_prompt_tokens": [32] + [0] * 7}),
+        "ssf-4": Architecture.uniform(8, "ssf", 4),  # the published six are beyond the budget
+    }
+    assert all(a in wide_inputs.space and wide_inputs.fits(a) for a in singles.values())
+
+
+def test_a_search_starts_from_the_single_methods_and_leaves_half_of_a_generation_to_others(
+    wide_inputs: RunInputs, tiny_inputs: RunInputs
+):
+    task = wide_inputs.search_task()
+    assert list(task.references[:11]) == list(wide_inputs.single_methods().values())
+    assert len(task.references) == 12
+    proposed = wide_inputs.searcher().ask(0, [])
+    assert [p.architecture for p in proposed[:12]] == list(task.references)
+    assert all(len(p.architecture.kinds) >= 1 for p in proposed)
+    assert sum(len(p.architecture.kinds) > 1 for p in proposed) >= 10
+    assert list(tiny_inputs.search_task().references) == list(tiny_inputs.single_methods().values())
+
+
+def test_all_smaller_sizes_are_references_where_there_is_room(tiny_values: dict[str, Any]):
+    inputs = RunInputs.load(SearchConfig.of(**tiny_values | {"population": 24}), QUIET)
+    singles = list(inputs.single_methods().values())
+    smaller = {"adapter_dim": (1, 2), "lora_rank": (1,), "prompt_tokens": (1, 2, 4)}
+    others = [Architecture.uniform(8, kind, size) for kind, sizes in smaller.items() for size in sizes]
+    assert list(inputs.search_task().references) == singles + others
 
 
 def test_a_kind_that_does_not_fit_has_no_single_method(tiny_values: dict[str, Any]):
@@ -87,15 +142,15 @@ def test_whatever_is_wrong_is_said(tiny_values: dict[str, Any], changed: dict[st
         RunInputs.load(SearchConfig.of(**tiny_values | changed), QUIET)
 
 
-@pytest.mark.parametrize("name", ["default", "noah-vtab", "noah-fewshot"])
+@pytest.mark.parametrize("name", preset_names())
 @pytest.mark.parametrize("share", [0.05, 0.5, 1.0, 3.0])
 def test_draws_lie_between_a_share_of_the_budget_and_the_budget(name: str, share: float):
-    space, width = load_space(name, 6), 16
-    smallest = min(count_params(a, width) for a in space.smallest_nonempty())
-    largest = count_params(space.largest(), width)
+    space, shape = load_space(name, 6), BackboneShape.vit(16, 6)
+    smallest = min(count_params(a, shape) for a in space.smallest_nonempty())
+    largest = count_params(space.largest(), shape)
     limit = max(smallest, int(share * largest))
-    sampler, rng = sampler_around(space, width, limit), np.random.default_rng(0)
-    counts = [count_params(sampler.sample(rng), width) for _ in range(50)]
+    sampler, rng = sampler_around(space, shape, limit), np.random.default_rng(0)
+    counts = [count_params(sampler.sample(rng), shape) for _ in range(50)]
     assert int(SMALLEST_SHARE * min(smallest, limit)) <= min(counts)
     assert max(counts) <= limit
     if limit > 10 * smallest:
@@ -103,7 +158,8 @@ def test_draws_lie_between_a_share_of_the_budget_and_the_budget(name: str, share
 
 
 def test_a_budget_in_a_gap_between_sizes_is_served_from_below_it():
+    shape = BackboneShape.vit(8, 2)
     space = SearchSpace("gap", 2, (("lora_rank", KindChoices((0, 1, 100))),))
-    sampler = sampler_around(space, 8, 2000)  # two layers of rank 1 have 64, one of rank 100 has 3,200
+    sampler = sampler_around(space, shape, 2000)  # two layers of rank 1 have 64, one of rank 100 has 3,200
     rng = np.random.default_rng(0)
-    assert {count_params(sampler.sample(rng), 8) for _ in range(300)} == {32, 64}
+    assert {count_params(sampler.sample(rng), shape) for _ in range(300)} == {32, 64}

@@ -21,7 +21,7 @@ from nas_peft.record import SearchRecord
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from search_spaces import Architecture, InputError, count_params
+from search_spaces import Architecture, BackboneShape, InputError, count_params
 from supernet import evaluate, read_header
 
 
@@ -58,14 +58,19 @@ def test_every_row_has_validation_and_test_accuracy(finished_run: SearchResult):
         assert len(seed.losses) == row.recipe["epochs"]
 
 
-def test_parameters_are_counted(finished_run: SearchResult):
+def test_parameters_bytes_and_operations_are_counted(finished_run: SearchResult):
+    cheapest = min(row.flops for row in finished_run.rows)
     for row in finished_run.rows:
-        modules = count_params(Architecture.from_dict(row.architecture), 128)
+        modules = count_params(Architecture.from_dict(row.architecture), BackboneShape.vit(128, 8))
         if row.name == "full":
             modules = finished_run.backbone["params"]
         assert row.module_params == modules
         assert row.head_params == 128 * 3 + 3
         assert row.params == row.module_params + row.head_params
+        assert row.bytes == 4 * row.params
+        # prompts add what attends to them, adapters and LoRA their products; nothing is for free but the rest
+        none = row.architecture.keys() == {"depth"}
+        assert (row.flops == cheapest) == none
         if row.group != "baseline":
             assert row.module_params <= finished_run.budget["max_params"]
     assert finished_run.budget == {

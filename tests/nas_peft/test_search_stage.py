@@ -13,7 +13,7 @@ from nas_peft.progress import Advance, StageBars
 from nas_peft.record import SearchRecord
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs, sampler_around
-from nas_peft.search_stage import evolve
+from nas_peft.search_stage import search_supernet
 from search_spaces import Budget, KindChoices, SearchSpace, count_params
 from supernet import Supernet
 
@@ -71,7 +71,7 @@ def open_folder(path: Path, config: SearchConfig) -> RunFolder:
 @pytest.fixture(scope="module")
 def undisturbed(inputs: RunInputs, supernet: Supernet, tmp_path_factory) -> tuple[list[Candidate], Path]:
     folder = open_folder(tmp_path_factory.mktemp("run"), inputs.config)
-    history, _ = evolve(inputs, supernet, folder, QUIET)
+    history, _ = search_supernet(inputs, supernet, folder, QUIET)
     return history, folder.journal
 
 
@@ -87,9 +87,9 @@ def test_every_generation_is_whole_recorded_and_returned(
 def test_the_last_generation_counts(inputs: RunInputs, supernet: Supernet, tmp_path):
     """Its candidates are like those before: a longer search begins with a shorter one and breeds from it."""
     shorter = replace(inputs, config=inputs.config.model_copy(update={"generations": 1}))
-    first, stage = evolve(shorter, supernet, open_folder(tmp_path / "short", shorter.config), QUIET)
+    first, stage = search_supernet(shorter, supernet, open_folder(tmp_path / "short", shorter.config), QUIET)
     assert len(first) == stage["candidates"] == 6
-    longer, _ = evolve(inputs, supernet, open_folder(tmp_path / "long", inputs.config), QUIET)
+    longer, _ = search_supernet(inputs, supernet, open_folder(tmp_path / "long", inputs.config), QUIET)
     assert longer[:6] == first
     bred = {n for c in longer if c.generation == 1 for n in c.proposal.parents}
     assert bred <= {c.number for c in sorted(first, key=Candidate.rank_key)[: inputs.config.parents]}
@@ -110,9 +110,9 @@ def test_stopped_and_resumed_is_not_stopped(
 ):
     folder = open_folder(tmp_path / "run", inputs.config)
     with pytest.raises(Stopped):
-        evolve(inputs, supernet, folder, StoppingBars(at))
+        search_supernet(inputs, supernet, folder, StoppingBars(at))
     assert folder.read_stage("search") is None
-    history, _ = evolve(inputs, supernet, folder, QUIET)
+    history, _ = search_supernet(inputs, supernet, folder, QUIET)
     assert history == undisturbed[0]
 
 
@@ -127,8 +127,38 @@ def test_a_kill_between_two_candidates_of_a_generation_changes_nothing(
     end = written[trials]
     folder.journal.write_bytes(b"".join(entries[:end]) + entries[end][:50])
     assert len(SearchRecord.open(folder.journal, inputs.space).candidates()) == trials
-    resumed, _ = evolve(inputs, supernet, folder, QUIET)
+    resumed, _ = search_supernet(inputs, supernet, folder, QUIET)
     assert resumed == history
+
+
+@pytest.mark.parametrize("name", ["noah", "nsga2", "tpe", "random"])
+def test_every_searcher_goes_on_where_it_was_killed(
+    inputs: RunInputs, supernet: Supernet, tmp_path, name: str
+):
+    mended = "depth_only_mutation=false,uniform_samples=false" if name == "noah" else ""
+    other = {"searcher": name, "searcher_options": mended, "parents": None}
+    config = inputs.config.model_copy(update=other)
+    of_searcher = replace(inputs, config=config)
+    undisturbed = open_folder(tmp_path / "undisturbed", config)
+    history, stage = search_supernet(of_searcher, supernet, undisturbed, QUIET)
+    assert len(history) == 18
+    assert stage["searcher"]["name"] == name
+    killed = open_folder(tmp_path / "killed", config)
+    with pytest.raises(Stopped):
+        search_supernet(of_searcher, supernet, killed, StoppingBars(14))
+    assert len(SearchRecord.open(killed.journal, inputs.space).candidates()) == 12
+    assert search_supernet(of_searcher, supernet, killed, QUIET)[0] == history
+
+
+def test_the_record_says_which_searcher_with_which_options(
+    undisturbed: tuple[list[Candidate], Path], inputs: RunInputs
+):
+    _, journal = undisturbed
+    used = {"name": "evolution", "parents": 3, "mutation_probability": 0.1}
+    assert SearchRecord.open(journal, inputs.space).study.user_attrs == {"searcher": used}
+    stage = RunFolder(journal.parent).read_stage("search")
+    assert stage is not None
+    assert stage["searcher"] == used
 
 
 def test_a_finished_search_is_read(
@@ -137,7 +167,7 @@ def test_a_finished_search_is_read(
     history, journal = undisturbed
     before = RunFolder(journal.parent).read_stage("search")
     bars = CountingBars()
-    again, stage = evolve(inputs, supernet, RunFolder(journal.parent), bars)
+    again, stage = search_supernet(inputs, supernet, RunFolder(journal.parent), bars)
     assert again == history
     assert stage == before
     assert set(bars.seen) == {(18, 18)}
@@ -146,8 +176,8 @@ def test_a_finished_search_is_read(
 def test_a_small_space_ends_early(inputs: RunInputs, supernet: Supernet, tmp_path):
     space = SearchSpace("small", 8, (("prompt_tokens", KindChoices((0, 1))),))
     budget = Budget(128, False, "128")  # one prompt in one of eight layers
-    sampler = sampler_around(space, 128, 128)
+    sampler = sampler_around(space, inputs.backbone.shape, 128)
     small = replace(inputs, space=space, budget=budget, sampler=sampler)
-    history, _ = evolve(small, supernet, open_folder(tmp_path / "run", small.config), QUIET)
+    history, _ = search_supernet(small, supernet, open_folder(tmp_path / "run", small.config), QUIET)
     assert len(history) == 8
-    assert {count_params(c.architecture, 128) for c in history} == {128}
+    assert {count_params(c.architecture, inputs.backbone.shape) for c in history} == {128}

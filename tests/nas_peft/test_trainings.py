@@ -1,5 +1,6 @@
 """Separate trainings: what each method changes, and that a final model comes back from its tensors."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,16 @@ from safetensors.torch import load
 from nas_peft.data import Part
 from nas_peft.trainings import Training, TrainingInputs, run_training, trained_network
 from search_spaces import Architecture
-from supernet import Backbone, NonFiniteLoss, Preprocessing, Recipe, Supernet, evaluate, pooled_features
+from supernet import (
+    Backbone,
+    Execution,
+    NonFiniteLoss,
+    Preprocessing,
+    Recipe,
+    Supernet,
+    evaluate,
+    pooled_features,
+)
 from supernet.backbones import weights_digest
 
 EMPTY = Architecture.empty(8)
@@ -153,6 +163,23 @@ def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
     started, _ = run_training(training("subnet", head=probe), inputs, "cpu")
     assert started["curve"]["losses"][0] < without["curve"]["losses"][0]
     assert started["head"] == probe.to_dict()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("execution", "most"),
+    [(Execution(micro_batches=2, checkpointing=True), 1e-4), (Execution(precision="bf16"), 0.05)],
+    ids=["parts", "bf16"],
+)
+def test_execution_changes_little(inputs: TrainingInputs, method: str, execution: Execution, most: float):
+    gentle = training(method, on="train", recipe=Recipe(epochs=2, lr=1e-4, batch_size=8))
+    plain, _ = run_training(gentle, inputs, "cpu")
+    changed, _ = run_training(replace(gentle, execution=execution), inputs, "cpu")
+    assert changed["execution"] == execution.to_dict()
+    if execution.precision == "bf16":
+        assert changed["curve"]["losses"] != plain["curve"]["losses"]
+    assert changed["curve"]["losses"] == pytest.approx(plain["curve"]["losses"], rel=most)
+    assert changed["val"]["loss"] == pytest.approx(plain["val"]["loss"], rel=most)
 
 
 def test_a_loss_that_is_not_finite_is_said(inputs: TrainingInputs):

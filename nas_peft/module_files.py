@@ -1,0 +1,91 @@
+"""Python files of the user that register module kinds."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from search_spaces import KINDS, InputError
+from supernet.modules import ELASTIC
+
+_NEEDED = "give a Python file that registers a module kind with supernet.register_elastic"
+_imported: dict[Path, str] = {}
+
+
+def import_module_files(files: Sequence[Path]) -> None:
+    """Import each file once in this process, so that the kinds that it registers are known.
+
+    Every process that builds networks does this for itself: registries are not sent between processes. A file
+    that this process runs or has imported already, as a script or by ``import``, is not run again.
+
+    Raises `InputError` naming the file: if there is none, it raises, it registers no kind, or it has changed
+    since this process imported it. What a failing file had registered is forgotten.
+    """
+    for file in files:
+        path = file.resolve()
+        digest = module_file_digest(file)
+        if _imported.setdefault(path, digest) != digest:
+            raise InputError(
+                f"the module file '{file}' has changed since this process imported it; start Python anew"
+            )
+        if not _is_loaded(path):
+            try:
+                _run(file, path)
+            except InputError:
+                del _imported[path]
+                raise
+
+
+def module_file_digest(file: Path) -> str:
+    """SHA-256 of the file's bytes. Raises `InputError` if there is no such .py file."""
+    if not file.is_file():
+        raise InputError(f"no module file at '{file}'; {_NEEDED}")
+    if file.suffix != ".py":
+        raise InputError(f"the module file '{file}' does not end in .py; {_NEEDED}")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _is_loaded(path: Path) -> bool:
+    modules = [m for m in sys.modules.values() if isinstance(m, ModuleType)]
+    files = [vars(m).get("__file__") for m in modules]
+    return any(Path(file).resolve() == path for file in files if isinstance(file, str))
+
+
+def _run(file: Path, path: Path) -> None:
+    name = f"module_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"the module file '{file}' cannot be imported; {_NEEDED}")
+    module = importlib.util.module_from_spec(spec)
+    before = set(KINDS) | set(ELASTIC)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        _forget(name, before)
+        raise InputError(
+            f"the module file '{file}' raised {type(error).__name__}{_line_of(error, path)}: {error}; "
+            "correct the file"
+        ) from error
+    if not set(ELASTIC) - before:
+        _forget(name, before)
+        raise InputError(f"the module file '{file}' registers no module kind; {_NEEDED}")
+
+
+def _forget(name: str, before: set[str]) -> None:
+    del sys.modules[name]
+    for kind in (set(KINDS) | set(ELASTIC)) - before:
+        KINDS.pop(kind, None)
+        ELASTIC.pop(kind, None)
+
+
+def _line_of(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f" in line {error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+    return f" in line {frames[-1].lineno}" if frames else ""

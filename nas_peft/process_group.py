@@ -1,0 +1,104 @@
+"""Work that several processes of this machine do together, as a process group of torch."""
+
+from __future__ import annotations
+
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import start_processes
+
+from search_spaces import InputError
+
+
+class Work(Protocol):
+    """What each process does. Must be picklable, and so must be what it returns."""
+
+    def __call__(self, device: str, on_step: Callable[[int], None]) -> Any:
+        """Do this process's part on ``device``; the first process's result and steps are those that count."""
+
+
+def require_devices(count: int, device: str) -> None:
+    """Raise `InputError` unless there is a GPU for each of ``count`` processes, where ``device`` is cuda."""
+    found = torch.cuda.device_count()
+    if device == "cuda" and count > found:
+        raise InputError(
+            f"data_parallel is {count}, but torch finds {found} CUDA GPUs; give at most that many processes"
+        )
+
+
+def run_together(work: Work, count: int, device: str, on_step: Callable[[int], None]) -> Any:
+    """What ``work`` returns in the first of ``count`` processes.
+
+    On ``cuda`` each has a GPU of its own and they talk by NCCL; on the CPU they share the cores and talk by
+    Gloo. They end when this process does, however it ends. Images and weights are passed in shared memory.
+
+    Raises what `InputError` a process raised, and ``RuntimeError`` with the traceback of the first process
+    that failed otherwise: the others then fail for the lack of it.
+    """
+    threads = max(1, torch.get_num_threads() // count)
+    messages = mp.get_context("spawn").SimpleQueue()
+    results: list[Any] = []
+
+    def read() -> None:
+        while not messages.empty():
+            kind, content = messages.get()
+            if kind == "error":
+                raise content
+            if kind == "failure":
+                raise RuntimeError(f"one of {count} processes failed:\n{content}")
+            if kind == "step":
+                on_step(content)
+            else:
+                results.append(content)
+
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = f"file://{Path(folder) / 'meeting'}"
+        arguments = (work, count, device, threads, meeting, messages)
+        processes = start_processes(  # type: ignore[no-untyped-call]
+            _do_part, arguments, nprocs=count, join=False, start_method="spawn"
+        )
+        try:
+            done = False
+            while not done:
+                try:
+                    done = processes.join(timeout=0.1)
+                finally:  # what a process said before it ended tells more than how it ended
+                    read()
+        finally:
+            for process in processes.processes:
+                process.terminate()
+            for process in processes.processes:
+                process.join()
+    return results[0]
+
+
+def _do_part(
+    rank: int, work: Work, count: int, device: str, threads: int, meeting: str, messages: Any
+) -> None:
+    torch.set_num_threads(threads)
+    backend: Literal["nccl", "gloo"] = "nccl" if device == "cuda" else "gloo"
+    own = f"cuda:{rank}" if device == "cuda" else device
+    if device == "cuda":
+        torch.cuda.set_device(rank)
+    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=count)
+
+    def step(done: int) -> None:
+        if rank == 0:
+            messages.put(("step", done))
+
+    try:
+        result = work(own, step)
+        if rank == 0:
+            messages.put(("result", result))
+    except InputError as error:
+        messages.put(("error", error))
+    except Exception:
+        messages.put(("failure", traceback.format_exc()))
+    finally:
+        dist.destroy_process_group()

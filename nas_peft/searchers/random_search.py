@@ -1,0 +1,28 @@
+"""Search by drawing at random: what every other searcher has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas_peft.candidate import Candidate, Proposal
+from nas_peft.searchers.new_proposals import NewProposals
+from nas_peft.searchers.searcher import Searcher
+from nas_peft.searchers.task import SearchTask
+from search_spaces.streams import stream
+
+
+@dataclass(frozen=True)
+class RandomSearch(Searcher):
+    """Draws around the budget, the same way the supernet's training does; learns nothing.
+
+    Without references, so that it says what chance finds.
+    """
+
+    task: SearchTask
+
+    def ask(self, generation: int, history: Sequence[Candidate]) -> list[Proposal]:
+        """See `Searcher.ask`."""
+        new = NewProposals(self.task, history)
+        new.add_samples(stream(self.task.seed, "random", generation))
+        return new.completed()

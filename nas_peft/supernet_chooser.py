@@ -1,0 +1,48 @@
+"""Which architectures the supernet of a run is trained on."""
+
+from __future__ import annotations
+
+from nas_peft.run_inputs import RunInputs
+from search_spaces import Architecture, count_params
+from supernet import Chooser, Groups, OnePath, OnePerImage, Sandwich
+
+
+def supernet_chooser(inputs: RunInputs) -> Chooser:
+    """The configuration's chooser, drawing around the budget.
+
+    The ends of the sandwich are what the budget allows. In its largest, `covering`, every module is as large
+    as any architecture within the budget can have it: it contains them all, as the sandwich rule asks, and is
+    the smallest that does. None within the budget contains all others, so it is beyond; it is there to teach,
+    and no candidate. The smallest has the fewest parameters with a module at all, less than the search looks
+    at.
+    """
+    config, draw = inputs.config, inputs.sampler.sample
+    kinds = inputs.space.largest().kinds
+    if config.chooser == "one-path":
+        return OnePath(draw)
+    if config.chooser == "groups":
+        return Groups(draw, kinds, config.groups)
+    if config.chooser == "sandwich":
+        return Sandwich(draw, covering(inputs), fewest(inputs), distil=config.distil)
+    return OnePerImage(draw, kinds)
+
+
+def covering(inputs: RunInputs) -> Architecture:
+    """The smallest architecture that covers every member of the space within the budget."""
+    space, shape = inputs.space, inputs.backbone.shape
+    limit = inputs.budget.limit(inputs.head_params)
+    sizes = {}
+    for kind, choices in space.kinds:
+        alone = {
+            size: Architecture.of(space.depth, {kind: [size] + [0] * (space.depth - 1)})
+            for size in choices.positive
+        }
+        fitting = [size for size, a in alone.items() if count_params(a, shape) <= limit]
+        largest = max(fitting, default=0)
+        sizes[kind] = [min(size, largest) for size in choices.largest(space.depth)]
+    return Architecture.of(space.depth, sizes)
+
+
+def fewest(inputs: RunInputs) -> Architecture:
+    """The member of the space with the fewest parameters that has a module."""
+    return min(inputs.space.smallest_nonempty(), key=lambda a: count_params(a, inputs.backbone.shape))

@@ -1,0 +1,97 @@
+"""Which architectures the supernet is trained on, by what the configuration says."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas_peft.config import SearchConfig
+from nas_peft.run_inputs import RunInputs, sampler_around
+from nas_peft.supernet_chooser import covering, fewest, supernet_chooser
+from search_spaces import (
+    Architecture,
+    BackboneShape,
+    Budget,
+    InputError,
+    SearchSpace,
+    count_params,
+    load_space,
+)
+from supernet import ArchitectureBatch, Groups, OnePath, OnePerImage, Sandwich
+
+
+def inputs_of(tiny_inputs: RunInputs, tiny_values: dict[str, Any], **changes: Any) -> RunInputs:
+    return replace(tiny_inputs, config=SearchConfig.of(**tiny_values | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [("one-per-image", OnePerImage), ("one-path", OnePath), ("groups", Groups), ("sandwich", Sandwich)],
+)
+def test_each_name_is_a_chooser_that_draws_within_the_budget(
+    tiny_inputs: RunInputs, tiny_values: dict[str, Any], name: str, made: type
+):
+    chooser = supernet_chooser(inputs_of(tiny_inputs, tiny_values, chooser=name))
+    assert type(chooser) is made
+    step = chooser(np.random.default_rng(0), 6)
+    assert step.distil is False
+    passes = [a for a in step.passes if isinstance(a, Architecture)]
+    assert all(tiny_inputs.fits(a) for a in passes[2 if name == "sandwich" else 0 :])
+    assert all(a.sizes.shape[0] == 6 for a in step.passes if isinstance(a, ArchitectureBatch))
+
+
+def test_options_arrive(tiny_inputs: RunInputs, tiny_values: dict[str, Any]):
+    groups = supernet_chooser(inputs_of(tiny_inputs, tiny_values, chooser="groups", groups=3))
+    assert isinstance(groups, Groups)
+    assert groups.groups == 3
+    sandwich = supernet_chooser(inputs_of(tiny_inputs, tiny_values, chooser="sandwich", distil=True))
+    assert sandwich(np.random.default_rng(0), 6).distil is True
+
+
+def within(tiny_inputs: RunInputs, space: SearchSpace, budget: int) -> RunInputs:
+    shape: BackboneShape = tiny_inputs.backbone.shape
+    sampler = sampler_around(space, shape, budget)
+    limit = Budget.parse(str(budget), backbone_params=tiny_inputs.backbone.params, count_head=False)
+    return replace(tiny_inputs, space=space, budget=limit, sampler=sampler)
+
+
+@pytest.mark.parametrize("name", ["default", "noah-vtab", "noah-fewshot"])
+@pytest.mark.parametrize("budget", [12_000, 60_000, 10_000_000])
+def test_the_largest_covers_every_draw_and_no_module_is_larger_than_the_budget_allows(
+    tiny_inputs: RunInputs, name: str, budget: int
+):
+    inputs = within(tiny_inputs, load_space(name, 8), budget)
+    largest, rng = covering(inputs), np.random.default_rng(0)
+    assert inputs.space.largest().covers(largest)
+    assert all(largest.covers(inputs.sampler.sample(rng)) for _ in range(100))
+    assert largest.covers(fewest(inputs))
+    for kind in largest.kinds:
+        for layer, size in enumerate(largest[kind]):
+            sizes = [0] * 8
+            sizes[layer] = size
+            assert inputs.fits(Architecture.of(8, {kind: sizes}))
+    if budget == 10_000_000:
+        assert largest == inputs.space.largest()
+
+
+def test_the_smallest_has_the_fewest_parameters_of_all(tiny_inputs: RunInputs):
+    inputs = within(tiny_inputs, load_space("default", 8), 12_000)
+    assert fewest(inputs) == Architecture.of(8, {"prompt_tokens": [1] + [0] * 7})
+    assert count_params(fewest(inputs), inputs.backbone.shape) == 128
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"groups": 4},
+            "groups is 4, which only the chooser 'groups' reads, and the chooser is 'one-per-image'",
+        ),
+        ({"groups": 4, "chooser": "sandwich"}, "give --chooser groups, or leave groups out"),
+        ({"distil": True}, "distil is for the chooser 'sandwich', and the chooser is 'one-per-image'; give"),
+    ],
+)
+def test_an_option_of_another_chooser_is_refused(tiny_values: dict[str, Any], values: Any, message: str):
+    with pytest.raises(InputError, match=message):
+        SearchConfig.of(**tiny_values | values)

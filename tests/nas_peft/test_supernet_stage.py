@@ -1,0 +1,89 @@
+"""The supernet's training: by two processes as by one, and carried out as the configuration says."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nas_peft.config import SearchConfig
+from nas_peft.progress import Advance, StageBars
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs
+from nas_peft.supernet_stage import train_supernet
+from search_spaces import Architecture
+from supernet import NonFiniteLoss, Supernet, pooled_features
+from supernet.backbones import weights_digest
+
+
+class CountingBars(StageBars):
+    """Keeps what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.seen: list[tuple[int, int]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Advance]:
+        yield lambda done, total: self.seen.append((done, total))
+
+
+@pytest.fixture(scope="module")
+def features(tiny_inputs: RunInputs) -> torch.Tensor:
+    network = Supernet(tiny_inputs.backbone.model, Architecture.empty(8), 3)
+    return pooled_features(network, tiny_inputs.dataset.train_val.images, tiny_inputs.preprocessing)
+
+
+@pytest.fixture
+def trained(tiny_inputs: RunInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path):
+    """Trains the tiny supernet with other options: its weights, the stage's record, the progress."""
+
+    def run(**changes: Any):
+        config = SearchConfig.of(**tiny_values | changes)
+        folder = RunFolder.open(tmp_path / f"run{len(list(tmp_path.iterdir()))}", config)
+        bars = CountingBars()
+        supernet, stage = train_supernet(
+            replace(tiny_inputs, config=config), features, folder, bars, device="cpu"
+        )
+        saved = load_file(folder.path / "supernet.safetensors")
+        own = supernet.module_tensors(supernet.capacity)
+        assert saved.keys() == own.keys()
+        assert all(torch.equal(saved[name], value) for name, value in own.items())
+        assert folder.read_stage("supernet") == stage
+        assert list(folder.path.glob("*.state.pt")) == []
+        return own, stage, bars.seen
+
+    return run
+
+
+def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    return max(float((value - other[name]).abs().max()) for name, value in one.items())
+
+
+def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: RunInputs):
+    slow = {"supernet_lr": 1e-4, "chooser": "sandwich", "distil": True}
+    alone, stage, told = trained(**slow)
+    together, same, told_together = trained(**slow, data_parallel=2, micro_batches=2)
+    assert same["losses"] == pytest.approx(stage["losses"], rel=1e-4)
+    assert same["image_passes"] == stage["image_passes"] == 2 * 3 * len(tiny_inputs.dataset.train)
+    assert told == told_together == [(1, 2), (2, 2)]
+    # AdamW makes steps as long as the learning rate of gradients that are rounding errors
+    mean = sum(float((value - together[name]).abs().sum()) for name, value in alone.items())
+    assert mean / sum(value.numel() for value in alone.values()) < 1e-6
+    assert weights_digest(tiny_inputs.backbone.model) == tiny_inputs.backbone.digest
+
+
+def test_a_loss_that_is_not_finite_comes_back_from_the_processes(trained):
+    with pytest.raises(NonFiniteLoss, match=r"at step \d+ of .*try a lower learning rate"):
+        trained(supernet_lr=1e30, data_parallel=2)
+
+
+def test_execution_is_as_asked_for_and_changes_little(trained):
+    plain, stage, _ = trained(supernet_lr=1e-3)
+    changed, close, _ = trained(supernet_lr=1e-3, micro_batches=3, checkpointing=True)
+    assert close["losses"] == pytest.approx(stage["losses"], rel=1e-4)
+    assert difference(plain, changed) > 0  # sums of parts are rounded otherwise
