@@ -49,7 +49,7 @@ class SearchConfig(BaseModel):
     supernet_epochs: int = Field(16, ge=1, description="passes over the training images for the supernet")
     supernet_lr: float = Field(5e-3, gt=0, description="learning rate of the supernet")
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
-        "one-per-image", description="which architectures a step of the supernet trains"
+        "groups", description="which architectures a step of the supernet trains"
     )
     groups: int = Field(
         DEFAULT_GROUPS, ge=1, description="architectures of a batch with the chooser 'groups'"

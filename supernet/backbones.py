@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +31,7 @@ from supernet.trunk import Trunk
 DEFAULT_BACKBONE = vit_micro_patch8_32.__name__
 SUPPORTED = (
     "timm's pre-norm VisionTransformer, Eva and Beit (ViT/AugReg, DeiT and DeiT-3, DINOv2, DINOv3, EVA and "
-    "EVA-02, BEiT, ViTs with rotary positions, CLIP and SigLIP image towers)"
+    "EVA-02, BEiT, AIMv2, Perception Encoder, ViTs with rotary positions, CLIP and SigLIP image towers)"
 )
 
 
@@ -190,13 +192,22 @@ def _pretrained(name: str, image_size: tuple[int, int] | None) -> nn.Module:
         )
     sized = {} if image_size is None else {"img_size": image_size}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), _resampling():
             return cast(nn.Module, timm.create_model(name, pretrained=True, num_classes=0, **sized))
     except Exception as error:  # the hub client raises errors of many libraries
         raise InputError(
             f"backbone '{name}': its pretrained weights could not be fetched ({type(error).__name__}); "
             "check the network or give a local file with --backbone-weights"
         ) from error
+
+
+@contextmanager
+def _resampling() -> Iterator[None]:
+    """Without torch's warnings about how timm resamples BEiT's relative position tables."""
+    with warnings.catch_warnings():
+        for message in ("torch.searchsorted", "Using a non-tuple sequence"):
+            warnings.filterwarnings("ignore", message, UserWarning)
+        yield
 
 
 def _load_weights(model: nn.Module, path: Path, name: str) -> None:
@@ -218,10 +229,11 @@ def _load_weights(model: nn.Module, path: Path, name: str) -> None:
         raise InputError(f"'{path}' holds no tensors by name; give the state dict of backbone '{name}'")
     own = model.state_dict()
     try:  # other projects' key names; position grids resized
-        if isinstance(model, (Eva, Beit)):
-            converted = (eva_filter if isinstance(model, Eva) else beit_filter)(state, model)
-        else:
-            converted = checkpoint_filter_fn(state, model, adapt_layer_scale=True)
+        with _resampling():
+            if isinstance(model, (Eva, Beit)):
+                converted = (eva_filter if isinstance(model, Eva) else beit_filter)(state, model)
+            else:
+                converted = checkpoint_filter_fn(state, model, adapt_layer_scale=True)
     except Exception as error:  # timm's converters take the keys and shapes they expect for granted
         raise InputError(f"'{path}' does not fit backbone '{name}': {_one_line(error)}") from error
     kept = {k: v for k, v in converted.items() if not k.startswith(("head.", "head_dist."))}

@@ -1,5 +1,7 @@
 """A kind of one's own is a kind like others: shared, counted, extracted, merged and kept in a checkpoint."""
 
+import copy
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from nas_peft.module_files import import_module_files
 from search_spaces import (
     KINDS,
     Architecture,
@@ -30,7 +31,10 @@ DEPTH, CLASSES = 8, 3
 @pytest.fixture(scope="module", autouse=True)
 def bitfit() -> Iterator[None]:
     """The example's kind, known while these tests run."""
-    import_module_files([EXAMPLE])
+    spec = importlib.util.spec_from_file_location("custom_module", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
     yield
     del KINDS["bitfit"], ELASTIC["bitfit"]
 
@@ -42,11 +46,8 @@ def backbone() -> Backbone:
 
 @pytest.fixture(scope="module")
 def space() -> SearchSpace:
-    kinds = {
-        "bitfit": {"sizes": [0, 1]},
-        "lora_rank": {"sizes": [0, 1, 2]},
-        "prompt_tokens": {"sizes": [0, 2]},
-    }
+    sizes = {"bitfit": [0, 1], "lora_rank": [0, 1, 2], "prompt_tokens": [0, 2]}
+    kinds = {kind: {"sizes": allowed} for kind, allowed in sizes.items()}
     return SearchSpace.from_dict({"name": "biases", "depth": DEPTH, "kinds": kinds})
 
 
@@ -91,8 +92,6 @@ def test_it_is_zero_or_one():
 
 @torch.no_grad()
 def test_it_is_the_backbone_with_other_biases(backbone: Backbone, supernet: Supernet, pixels: torch.Tensor):
-    import copy
-
     layers = [0, 1, 1, 0, 0, 0, 0, 1]
     model = copy.deepcopy(backbone.model)
     for i, there in enumerate(layers):
@@ -125,7 +124,6 @@ def test_training_reaches_it_and_starts_from_the_pretrained_function(
     assert torch.equal(network.features(pixels), network.features(pixels, without))
     network(pixels).square().sum().backward()
     for layer in network.layers:
-        # a bias of the keys shifts all scores of a query alike, so nothing depends on it
         assert all(p.grad is not None and p.grad.any() for p in layer.parameters())
 
 

@@ -70,7 +70,7 @@ def out(tmp_path: Path) -> Path:
             "vit_micro_patch8_23",
             "unknown backbone 'vit_micro_patch8_23'; did you mean 'vit_micro_p",
         ),
-        ("--backbone", "resnet18", "'resnet18' is a ResNet, which is not supported; supported: timm Vision"),
+        ("--backbone", "resnet18", "'resnet18' is a ResNet, which is not supported; supported: timm"),
         ("--backbone-weights", "no.safetensors", "no backbone weights at 'no.safetensors'"),
         (
             "--space",

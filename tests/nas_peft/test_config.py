@@ -29,6 +29,8 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("supernet_lr", float("nan"), "greater than 0"),
         ("epoch", 3, "extra inputs are not permitted"),
         ("chooser", "one-per-batch", "'one-per-image', 'one-path', 'groups' or 'sandwich'"),
+        ("image_size", "32x", "give pixels, such as 48 or 32x48 (height first)"),
+        ("image_size", "0", "give pixels, such as 48 or 32x48 (height first)"),
         ("groups", 0, "greater than or equal to 1"),
         ("precision", "fp16", "'fp32' or 'bf16'"),
         ("micro_batches", 0, "greater than or equal to 1"),
@@ -46,7 +48,7 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
     ("values", "message"),
     [
         (
-            {"groups": 4},
+            {"groups": 4, "chooser": "one-per-image"},
             "groups is 4, which only the chooser 'groups' reads, and the chooser is 'one-per-image'; "
             "give --chooser groups, or leave groups out",
         ),
@@ -79,6 +81,11 @@ def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], mes
 def test_options_that_go_together_are_taken(values: dict[str, Any]):
     config = SearchConfig.of(dataset="digits", **values)
     assert SearchConfig.of(**config.to_dict()) == config
+
+
+@pytest.mark.parametrize(("text", "pixels"), [(None, None), ("48", (48, 48)), ("32x48", (32, 48))])
+def test_an_image_size_is_one_side_or_height_and_width(text: str | None, pixels: tuple[int, int] | None):
+    assert SearchConfig.of(dataset="digits", image_size=text).pixels() == pixels
 
 
 def test_only_the_supernet_is_compiled():

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
+from typer.testing import CliRunner
 
+from nas_peft.cli.app import app
 from nas_peft.config import SearchConfig
 from nas_peft.module_files import import_module_files
 from nas_peft.progress import StageBars
@@ -18,6 +21,7 @@ from search_spaces import KINDS, InputError
 from supernet import read_header
 from supernet.modules import ELASTIC
 
+IMAGE = "image.png"
 KIND = """
 import torch
 from torch import nn
@@ -138,7 +142,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
 
 def test_what_a_failing_file_registered_is_forgotten(write_kind: WriteKind):
     file = write_kind(more="\nraise RuntimeError('later')\n")
-    with pytest.raises(InputError, match="raised RuntimeError in line 28: later"):
+    with pytest.raises(InputError, match="raised RuntimeError in line 25: later"):
         import_module_files([file])
     assert "shift" not in KINDS
     assert "shift" not in ELASTIC
@@ -170,13 +174,17 @@ def test_a_file_that_was_imported_otherwise_is_not_run_again(
     assert ELASTIC["other_shift"] is module
 
 
-def test_mistakes_on_the_command_line(tmp_path: Path):
-    (tmp_path / "empty.py").write_text("")
-    for command in (["search", "--dataset", "digits"], ["predict", "some.safetensors", "image.png"]):
-        (tmp_path / "image.png").write_bytes(b"")
-        done = run(*command, "--module-file", "empty.py", cwd=tmp_path)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.count("\n") == 1
+@pytest.mark.parametrize("command", [["search", "--dataset", "digits"], ["predict", "no.safetensors", IMAGE]])
+def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, command: list[str]):
+    Image.new("L", (8, 8)).save(tmp_path / IMAGE)
+    result = CliRunner().invoke(
+        app,
+        [w if w != IMAGE else str(tmp_path / IMAGE) for w in command]
+        + ["--module-file", str(tmp_path / "gone.py")],
+    )
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"error: no module file at '{tmp_path / 'gone.py'}'; give a Python file")
 
 
 def test_several_files_can_be_given(write_kind: WriteKind, tiny_values: dict[str, Any], tmp_path: Path):

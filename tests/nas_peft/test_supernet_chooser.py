@@ -85,11 +85,11 @@ def test_the_smallest_has_the_fewest_parameters_of_all(tiny_inputs: RunInputs):
     ("values", "message"),
     [
         (
-            {"groups": 4},
+            {"groups": 4, "chooser": "one-per-image"},
             "groups is 4, which only the chooser 'groups' reads, and the chooser is 'one-per-image'",
         ),
         ({"groups": 4, "chooser": "sandwich"}, "give --chooser groups, or leave groups out"),
-        ({"distil": True}, "distil is for the chooser 'sandwich', and the chooser is 'one-per-image'; give"),
+        ({"distil": True}, "distil is for the chooser 'sandwich', and the chooser is 'groups'; give"),
     ],
 )
 def test_an_option_of_another_chooser_is_refused(tiny_values: dict[str, Any], values: Any, message: str):

@@ -16,7 +16,7 @@ from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.supernet_stage import train_supernet
 from search_spaces import Architecture
-from supernet import NonFiniteLoss, Supernet, pooled_features
+from supernet import Supernet, pooled_features
 from supernet.backbones import weights_digest
 
 
@@ -75,11 +75,6 @@ def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: RunInputs
     mean = sum(float((value - together[name]).abs().sum()) for name, value in alone.items())
     assert mean / sum(value.numel() for value in alone.values()) < 1e-6
     assert weights_digest(tiny_inputs.backbone.model) == tiny_inputs.backbone.digest
-
-
-def test_a_loss_that_is_not_finite_comes_back_from_the_processes(trained):
-    with pytest.raises(NonFiniteLoss, match=r"at step \d+ of .*try a lower learning rate"):
-        trained(supernet_lr=1e30, data_parallel=2)
 
 
 def test_execution_is_as_asked_for_and_changes_little(trained):
