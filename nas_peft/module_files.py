@@ -1,4 +1,4 @@
-"""Python files of the user that register module kinds."""
+"""Python files of the user that register module kinds and searchers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from nas_peft.searchers import SEARCHERS
 from search_spaces import KINDS, InputError
 from supernet.modules import ELASTIC
 
-_NEEDED = "give a Python file that registers a module kind with supernet.register_elastic"
+_NEEDED = (
+    "give a Python file that registers a module kind with supernet.register_elastic, "
+    "or a searcher with nas_peft.searchers.register_searcher"
+)
+_REGISTRIES: tuple[dict[str, Any], ...] = (KINDS, ELASTIC, SEARCHERS)
 _imported: dict[Path, str] = {}
 
 
 def import_module_files(files: Sequence[Path]) -> None:
-    """Import each file once in this process, so that the kinds that it registers are known.
+    """Import each file once in this process, so that the kinds and searchers that it registers are known.
 
     Every process that builds networks does this for itself: registries are not sent between processes. A file
     that this process runs or has imported already, as a script or by ``import``, is not run again.
 
-    Raises `InputError` naming the file: if there is none, it raises, it registers no kind, or it has changed
+    Raises `InputError` naming the file: if there is none, it raises, it registers nothing, or it has changed
     since this process imported it. What a failing file had registered is forgotten.
     """
     for file in files:
@@ -62,7 +68,7 @@ def _run(file: Path, path: Path) -> None:
     if spec is None or spec.loader is None:
         raise InputError(f"the module file '{file}' cannot be imported; {_NEEDED}")
     module = importlib.util.module_from_spec(spec)
-    before = set(KINDS) | set(ELASTIC)
+    before = _names()
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -72,16 +78,19 @@ def _run(file: Path, path: Path) -> None:
             f"the module file '{file}' raised {type(error).__name__}{_line_of(error, path)}: {error}; "
             "correct the file"
         ) from error
-    if not set(ELASTIC) - before:
+    if not _names() - before:
         _forget(name, before)
-        raise InputError(f"the module file '{file}' registers no module kind; {_NEEDED}")
+        raise InputError(f"the module file '{file}' registers no module kind and no searcher; {_NEEDED}")
 
 
-def _forget(name: str, before: set[str]) -> None:
+def _names() -> set[tuple[int, str]]:
+    return {(i, name) for i, registry in enumerate(_REGISTRIES) for name in registry}
+
+
+def _forget(name: str, before: set[tuple[int, str]]) -> None:
     del sys.modules[name]
-    for kind in (set(KINDS) | set(ELASTIC)) - before:
-        KINDS.pop(kind, None)
-        ELASTIC.pop(kind, None)
+    for number, registered in _names() - before:
+        del _REGISTRIES[number][registered]
 
 
 def _line_of(error: BaseException, path: Path) -> str:

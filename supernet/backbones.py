@@ -235,18 +235,27 @@ def _load_weights(model: nn.Module, path: Path, name: str) -> None:
             else:
                 converted = checkpoint_filter_fn(state, model, adapt_layer_scale=True)
     except Exception as error:  # timm's converters take the keys and shapes they expect for granted
-        raise InputError(f"'{path}' does not fit backbone '{name}': {_one_line(error)}") from error
+        found = _misfits(own, state) or _one_line(error)
+        raise InputError(f"'{path}' does not fit backbone '{name}': {found}") from error
     kept = {k: v for k, v in converted.items() if not k.startswith(("head.", "head_dist."))}
-    missing = sorted(own.keys() - kept.keys())
-    extra = sorted(kept.keys() - own.keys())
-    shapes = sorted(k for k in own.keys() & kept.keys() if own[k].shape != getattr(kept[k], "shape", None))
-    if missing or extra or shapes:
-        faults = (("missing", missing), ("unknown", extra), ("of another shape", shapes))
-        parts = [
-            f"{what} {', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}" for what, keys in faults if keys
-        ]
-        raise InputError(f"'{path}' does not fit backbone '{name}': {'; '.join(parts)}")
+    if found := _misfits(own, kept):
+        raise InputError(f"'{path}' does not fit backbone '{name}': {found}")
     model.load_state_dict(kept)
+
+
+def _misfits(own: dict[str, Any], given: dict[str, Any]) -> str:
+    """Which names are missing, unknown, or of tensors of another shape; empty if none is."""
+    shared = own.keys() & given.keys()
+    faults = (
+        ("missing", own.keys() - given.keys()),
+        ("unknown", given.keys() - own.keys()),
+        ("of another shape", {k for k in shared if own[k].shape != getattr(given[k], "shape", None)}),
+    )
+    return "; ".join(
+        f"{what} {', '.join(sorted(keys)[:3])}{' …' if len(keys) > 3 else ''}"
+        for what, keys in faults
+        if keys
+    )
 
 
 def _one_line(error: Exception) -> str:

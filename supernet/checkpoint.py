@@ -98,6 +98,10 @@ def load_subnet(
     Raises `InputError` for a file that is not a checkpoint, and for a backbone with other weights.
     """
     header = read_header(path)
+    try:  # before any weights are fetched
+        architecture = Architecture.from_dict(header["architecture"])
+    except InputError as error:
+        raise InputError(f"'{path}': {error}") from error
     recorded = header["backbone"]
     side = recorded.get("image_size")  # absent from files of versions without it
     image_size = None if side is None else (int(side[0]), int(side[1]))
@@ -128,7 +132,6 @@ def load_subnet(
             f"(SHA-256 {recorded['digest'][:12]}… and {backbone.digest[:12]}…); "
             "give the file it was trained with"
         )
-    architecture = Architecture.from_dict(header["architecture"])
     network = Supernet(backbone.model, architecture, len(header["classes"]))
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -26,7 +26,7 @@ def layer_forward(
     """
     active: Active = [
         (cast(ElasticModule, modules[kind]), size)
-        for kind, size in sizes.items()
+        for kind, size in sorted(sizes.items(), key=lambda item: item[0])
         if kind in modules and not (isinstance(size, int) and size == 0)
     ]
 

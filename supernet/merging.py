@@ -26,7 +26,8 @@ def merged(subnet: Supernet) -> Supernet:
     ``head`` reads. Its parameters have timm's names, except for biases that timm's class does not have and
     a shift needs.
 
-    Raises `InputError` where a shift is to be merged into a normalisation without a bias (RMSNorm).
+    Raises `InputError` where a shift is to be merged into a normalisation without a bias (RMSNorm), and for a
+    module that applies at a place after one that cannot be merged.
     """
     rest = [kind for kind in subnet.capacity.kinds if not ELASTIC[kind].mergeable]
     result = Supernet(
@@ -34,6 +35,7 @@ def merged(subnet: Supernet) -> Supernet:
         Architecture.of(subnet.capacity.depth, {kind: subnet.capacity[kind] for kind in rest}),
         subnet.num_classes,
     )
+    _require_mergeable_first(subnet)
     own = subnet.module_tensors(subnet.capacity)
     result.load_module_tensors({name: own[name] for name in result.module_tensors(result.capacity)})
     for i, (layer, modules) in enumerate(zip(result.trunk.layers, subnet.layers, strict=True)):
@@ -42,6 +44,20 @@ def merged(subnet: Supernet) -> Supernet:
             if kind in found and ELASTIC[kind].mergeable:
                 _merge(layer, cast(ElasticModule, found[kind]), f"{kind} of layer {i}")
     return result
+
+
+def _require_mergeable_first(subnet: Supernet) -> None:
+    for layer in subnet.layers:
+        last: dict[Place, str] = {}
+        for kind, module in sorted(cast(nn.ModuleDict, layer).items()):
+            for place in cast(ElasticModule, module).places:
+                if place in last and ELASTIC[kind].mergeable:
+                    raise InputError(
+                        f"{kind} cannot be merged: at {place} it applies after {last[place]}, which cannot "
+                        "be; name the latter so that it comes later in the alphabet"
+                    )
+                if not ELASTIC[kind].mergeable:
+                    last[place] = kind
 
 
 def _merge(layer: Operations, module: ElasticModule, name: str) -> None:

@@ -46,6 +46,10 @@ class Supernet(nn.Module):
         if capacity.depth != len(trunk.layers):
             raise ValueError(f"the capacity has {capacity.depth} layers and the backbone {len(trunk.layers)}")
         self.backbone = backbone
+        if unknown := [kind for kind in capacity.kinds if kind not in ELASTIC]:
+            raise ValueError(
+                f"module kind '{unknown[0]}' has a cost but no module; register one with register_elastic"
+            )
         self.trunk = trunk
         self.shape: BackboneShape = shape_of(trunk)
         self.checkpointing = False

@@ -112,7 +112,10 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     ("content", "message"),
     [
         (None, "no module file at 'mine.py'; give a Python file that registers a module kind with"),
-        ("x = 1\n", "the module file 'mine.py' registers no module kind; give a Python file that"),
+        (
+            "x = 1\n",
+            "the module file 'mine.py' registers no module kind and no searcher; give a Python file that",
+        ),
         ("x = 1\nx.y\n", "the module file 'mine.py' raised AttributeError in line 2: 'int' object has no"),
         ("x = 1\nx = (\n", "the module file 'mine.py' raised SyntaxError in line 2: '(' was never closed"),
         ("import sys\nsys.exit(0)\n", "the module file 'mine.py' raised SystemExit in line 2: 0; correct"),
