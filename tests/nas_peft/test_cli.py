@@ -89,7 +89,6 @@ def out(tmp_path: Path) -> Path:
             "'evolution' has no option 'speed', it has: parents, mutation_prob",
         ),
         ("--searcher-options", "parents=3", "parents has an option of its own; give --parents 3"),
-        ("--groups", "3", "groups is 3, which only the chooser 'groups' reads, and the chooser is 'one-per"),
         ("--micro-batches", "17", "a batch of 16 images is too small for 17 parts"),
         ("--data-parallel", "17", "a batch of 16 images is too small for 17 parts"),
     ],
@@ -99,6 +98,12 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
 ):
     result = nas_peft("search", *tiny, "--out", out, option, value)
     assert message in error_of(result)
+    assert not out.exists()
+
+
+def test_options_that_do_not_go_together(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--chooser", "one-path", "--groups", "3")
+    assert "groups is 3, which only the chooser 'groups' reads, and the chooser is 'one-p" in error_of(result)
     assert not out.exists()
 
 

@@ -13,7 +13,6 @@ from search_spaces import (
     Architecture,
     BackboneShape,
     Budget,
-    InputError,
     SearchSpace,
     count_params,
     load_space,
@@ -79,19 +78,3 @@ def test_the_smallest_has_the_fewest_parameters_of_all(tiny_inputs: RunInputs):
     inputs = within(tiny_inputs, load_space("default", 8), 12_000)
     assert fewest(inputs) == Architecture.of(8, {"prompt_tokens": [1] + [0] * 7})
     assert count_params(fewest(inputs), inputs.backbone.shape) == 128
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (
-            {"groups": 4, "chooser": "one-per-image"},
-            "groups is 4, which only the chooser 'groups' reads, and the chooser is 'one-per-image'",
-        ),
-        ({"groups": 4, "chooser": "sandwich"}, "give --chooser groups, or leave groups out"),
-        ({"distil": True}, "distil is for the chooser 'sandwich', and the chooser is 'groups'; give"),
-    ],
-)
-def test_an_option_of_another_chooser_is_refused(tiny_values: dict[str, Any], values: Any, message: str):
-    with pytest.raises(InputError, match=message):
-        SearchConfig.of(**tiny_values | values)
