@@ -98,7 +98,7 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     done = run("predict", exported, image, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: unknown module kind 'shift'")
+    assert line.startswith(f"error: '{exported}': unknown module kind 'shift'")
     assert "once the file that registers it is imported (--module-file FILE.py)" in line
 
     # the run is not gone on with when the file is another
