@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -81,6 +82,8 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
 def _do_part(
     rank: int, work: Work, count: int, device: str, threads: int, meeting: str, messages: Any
 ) -> None:
+    # By this signal a process learns that the one that asked has ended; shells let background jobs ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(threads)
     backend: Literal["nccl", "gloo"] = "nccl" if device == "cuda" else "gloo"
     own = f"cuda:{rank}" if device == "cuda" else device
