@@ -27,4 +27,4 @@ def test_logits_are_the_networks_on_preprocessed_images(subnet, pictures):
 
 def test_params_are_the_modules_and_the_head(subnet):
     assert subnet.architecture is subnet.network.capacity
-    assert subnet.params == count_params(subnet.architecture, 128) + head_params(128, 3)
+    assert subnet.params == count_params(subnet.architecture, subnet.network.shape) + head_params(128, 3)
