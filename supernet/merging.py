@@ -29,13 +29,13 @@ def merged(subnet: Supernet) -> Supernet:
     Raises `InputError` where a shift is to be merged into a normalisation without a bias (RMSNorm), and for a
     module that applies at a place after one that cannot be merged.
     """
+    _require_mergeable_first(subnet)
     rest = [kind for kind in subnet.capacity.kinds if not ELASTIC[kind].mergeable]
     result = Supernet(
         copy.deepcopy(subnet.backbone),
         Architecture.of(subnet.capacity.depth, {kind: subnet.capacity[kind] for kind in rest}),
         subnet.num_classes,
     )
-    _require_mergeable_first(subnet)
     own = subnet.module_tensors(subnet.capacity)
     result.load_module_tensors({name: own[name] for name in result.module_tensors(result.capacity)})
     for i, (layer, modules) in enumerate(zip(result.trunk.layers, subnet.layers, strict=True)):
