@@ -36,6 +36,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
+from backbone_quality import machine
+from exit_status import exit_status
 
 from nas_peft.data import ImageDataset, Part, load_dataset
 from nas_peft.trainings import probe_head
@@ -265,20 +267,13 @@ def environment(args: argparse.Namespace) -> dict[str, Any]:
     """Machine and versions, for the file beside the lines."""
     return {
         "machine": {
-            "processor": _processor(),
+            "processor": machine()["processor"],
             "device": torch.cuda.get_device_name() if args.device == "cuda" else args.device,
             "workers": args.workers,
         },
         "versions": {"python": platform.python_version(), "torch": torch.__version__}
         | {name: version(name) for name in ("timm", "nas-peft")},
     }
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -355,12 +350,7 @@ def run(argv: Sequence[str] | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 2 for a mistake in what was given."""
-    try:
-        run(argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(run, argv)
 
 
 if __name__ == "__main__":

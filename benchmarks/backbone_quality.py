@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from exit_status import exit_status
 from rich.console import Console
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
@@ -260,12 +261,7 @@ def run(argv: Sequence[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 2 for a mistake in what was given."""
-    try:
-        run(sys.argv[1:] if argv is None else argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(run, argv)
 
 
 if __name__ == "__main__":

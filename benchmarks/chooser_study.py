@@ -52,6 +52,7 @@ from architecture_table import (
 )
 from chooser_report import report_on
 from chooser_tables import print_report
+from exit_status import exit_status
 from finished_table import SCORES, FinishedTable
 from studied_choosers import WAYS, Samplers
 
@@ -306,12 +307,7 @@ def run(argv: Sequence[str] | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 2 for a mistake in what was given."""
-    try:
-        run(argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(run, argv)
 
 
 if __name__ == "__main__":

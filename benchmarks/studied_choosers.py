@@ -13,16 +13,14 @@ from search_spaces import (
     BackboneShape,
     Budget,
     BudgetSampler,
-    ReachableCounts,
     SearchSpace,
     count_params,
+    range_around,
 )
 from supernet import Chooser, Groups, OnePath, OnePerImage, Sandwich, Step
 
 BUDGET = "0.75%"
 """The default budget of ``nas-peft search``, of the backbone's parameters."""
-SMALLEST_SHARE = 0.4
-"""Architectures around the budget have at least this share of what it can hold, as in ``nas-peft search``."""
 EDGE = 0.05
 """How near to an end of the range the largest and the smallest pass of the sandwich there are."""
 
@@ -40,9 +38,7 @@ class Samplers:
     def of(cls, space: SearchSpace, shape: BackboneShape, backbone_params: int) -> Samplers:
         """The range around the budget is that of a default ``nas-peft search``."""
         limit = Budget.parse(BUDGET, backbone_params=backbone_params).max_params
-        limit = min(limit, count_params(space.largest(), shape))
-        high = ReachableCounts(space, shape, limit).at_most(limit) or limit
-        return cls(space, shape, int(SMALLEST_SHARE * high), high)
+        return cls(space, shape, *range_around(space, shape, limit))
 
     @property
     def smallest(self) -> Architecture:
@@ -59,7 +55,7 @@ class Samplers:
         return {"budget": BUDGET, "ranges": {name: list(ends) for name, ends in self.ranges().items()}}
 
     def around_budget(self) -> BudgetSampler:
-        """Sparse, from `SMALLEST_SHARE` of the budget to all of it."""
+        """Sparse, from 0.4 of the budget to all of it."""
         return BudgetSampler(self.space, self.shape, self.low, self.high)
 
     def front(self) -> BudgetSampler:

@@ -44,6 +44,7 @@ from typing import Any, get_args
 
 import torch
 from backbone_quality import machine, whole_number
+from exit_status import exit_status
 from live_memory import LiveMemory
 from rich.console import Console
 from step_checks import check
@@ -289,12 +290,7 @@ def run(argv: Sequence[str] | None) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status, 2 for a mistake in what was given."""
-    try:
-        run(argv)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(run, argv)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,12 @@ from search_spaces import (
     Budget,
     BudgetSampler,
     InputError,
-    ReachableCounts,
     SearchSpace,
-    count_params,
     head_params,
     load_space,
+    range_around,
 )
 from supernet import Backbone, Preprocessing, create_backbone
-
-SMALLEST_SHARE = 0.4
-"""The supernet is trained, and the search starts, on architectures from this share of the budget up."""
 
 
 @dataclass(frozen=True)
@@ -143,10 +139,5 @@ def searcher_options(config: SearchConfig) -> dict[str, Any]:
 
 
 def sampler_around(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
-    """Draws architectures from `SMALLEST_SHARE` of what ``limit`` parameters can hold, up to it.
-
-    What they can hold may be far less than the limit, where sizes are few or far apart.
-    """
-    limit = min(limit, count_params(space.largest(), shape))
-    high = ReachableCounts(space, shape, limit).at_most(limit) or limit
-    return BudgetSampler(space, shape, int(SMALLEST_SHARE * high), high)
+    """Draws architectures around a budget of ``limit`` parameters, see `search_spaces.range_around`."""
+    return BudgetSampler(space, shape, *range_around(space, shape, limit))

@@ -25,6 +25,20 @@ _NEAR = 0.95
 _T = TypeVar("_T")
 
 
+SMALLEST_SHARE = 0.4
+"""A supernet is trained, and a search starts, on architectures from this share of the budget up."""
+
+
+def range_around(space: SearchSpace, shape: BackboneShape, limit: int) -> tuple[int, int]:
+    """Fewest and most parameters around a budget: from `SMALLEST_SHARE` of what ``limit`` can hold, up to it.
+
+    What it can hold may be far less than the limit, where sizes are few or far apart.
+    """
+    limit = min(limit, count_params(space.largest(), shape))
+    high = ReachableCounts(space, shape, limit).at_most(limit) or limit
+    return int(SMALLEST_SHARE * high), high
+
+
 class BudgetSampler:
     """Draws members of `space` with `low` ≤ count_params ≤ `high` on a backbone of `shape`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,6 @@ BACKBONE = "vit_micro_patch8_32"
 SMALL = ["--device=cpu", f"--backbone={BACKBONE}", "--layers=2", "--batch=3", "--repeats=3"]
 NAMES = [name for name in plans([10, 100]) if name != "peft-lora" or find_spec("peft")]
 ALL = [f"--contestant={name}" for name in NAMES]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Steps this small are slower on several threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search_spaces import Architecture, InputError
+from search_spaces import KINDS, Architecture, InputError, Kind
 from supernet import Supernet
 from supernet.backbones import weights_digest
 from supernet.merging import merged
+from supernet.modules import ELASTIC, ElasticModule
 
 LORA = [f"lora_rank{part}" for part in ("", "_q", "_k", "_v", "_proj", "_fc1", "_fc2")]
 ALL_LORA = Architecture.of(4, dict.fromkeys(LORA, (2, 0, 1, 3)))
@@ -104,3 +105,24 @@ def test_a_fresh_subnet_merges_to_the_weights_it_has(plain):
     vit = plain()
     result = merged(Supernet(vit, MERGEABLE, 5))
     assert weights_digest(result.backbone) == weights_digest(vit)
+
+
+def test_what_applies_after_a_module_that_cannot_be_merged_is_refused(plain, monkeypatch):
+    class Doubled(ElasticModule):
+        places = ("qkv",)
+
+        def reset(self, generator):
+            torch.nn.init.zeros_(self.unit)
+
+        def __init__(self, shape, capacity):
+            super().__init__(shape, capacity)
+            self.unit = torch.nn.Parameter(torch.empty(capacity))
+
+    monkeypatch.setitem(KINDS, "doubled", Kind("doubled", "Doubled", lambda size, shape: size))
+    monkeypatch.setitem(ELASTIC, "doubled", Doubled)
+    Doubled.kind = "doubled"
+    subnet = Supernet(plain(), Architecture.of(4, {"doubled": [0, 1, 0, 0], "lora_rank": [0, 2, 0, 0]}), 5)
+    with pytest.raises(InputError, match="lora_rank cannot be merged: at qkv it applies after doubled"):
+        merged(subnet)
+    apart = Supernet(plain(), Architecture.of(4, {"doubled": [1, 0, 0, 0], "lora_rank": [0, 2, 0, 0]}), 5)
+    assert merged(apart).capacity.kinds == ("doubled",)
