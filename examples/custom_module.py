@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from nas_peft.data import load_dataset
 from nas_peft.inherited import InheritedEvaluator
+from nas_peft.scorer import Fold, LocalScorer
 from nas_peft.searchers import Evolution, SearchTask
 from search_spaces import BackboneShape, BudgetSampler, Kind, SearchSpace, count_params
 from supernet import (
@@ -87,9 +88,10 @@ def main() -> None:
     train(supernet, data.train.images, data.train.labels, preprocessing=prepared, chooser=chooser,
           recipe=recipe, seed=0)  # fmt: skip
     task = SearchTask(space, lambda a: count_params(a, backbone.shape) <= budget, sampler, [], 16, 1, seed=0)
-    evaluator = InheritedEvaluator(supernet, data.val, prepared)
+    scorer = LocalScorer([Fold(supernet.eval(), data.val)], prepared)
+    evaluator = InheritedEvaluator(scorer, backbone.shape, len(data.classes), racing=False)
     found = evaluator.evaluate(Evolution(task).ask(0, []), generation=0, first_number=0)
-    best = min(found, key=lambda candidate: candidate.loss)
+    best = min(found.candidates, key=lambda candidate: candidate.loss)
     print(f"{best.architecture.describe()}: validation accuracy {best.accuracy:.1%} with inherited weights")
     network = supernet.extract(best.architecture)
     save_subnet(Subnet(network, backbone, data.classes, prepared, {}, recipe.to_dict()), args.out)

@@ -14,6 +14,7 @@ from pathlib import Path
 from nas_peft.candidate import Candidate
 from nas_peft.data import load_dataset
 from nas_peft.inherited import InheritedEvaluator
+from nas_peft.scorer import Fold, LocalScorer
 from nas_peft.searchers import Evolution, SearchTask
 from search_spaces import BudgetSampler, count_params, load_space
 from supernet import (
@@ -66,11 +67,13 @@ def main() -> None:
         seed=3,
     )
     searcher = Evolution(task, parents=4)
-    evaluator = InheritedEvaluator(supernet, data.val, preprocessing)
+    scorer = LocalScorer([Fold(supernet.eval(), data.val)], preprocessing)
+    evaluator = InheritedEvaluator(scorer, backbone.shape, len(data.classes), racing=False)
     history: list[Candidate] = []
     for generation in range(args.generations):
         proposals = searcher.ask(generation, history)
-        history += evaluator.evaluate(proposals, generation=generation, first_number=len(history))
+        scored = evaluator.evaluate(proposals, generation=generation, first_number=len(history))
+        history += scored.candidates
     best = searcher.ranked(history)[0]
 
     # 5: the winner alone, from scratch

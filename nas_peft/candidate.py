@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from search_spaces import Architecture
@@ -27,19 +27,24 @@ class Candidate:
     """An evaluated architecture.
 
     ``number`` counts the candidates of a search from 0; ``params`` are the elements of its modules, head
-    excluded; ``loss`` is the mean validation cross-entropy (lower is better; the score of the search) with
-    its standard error over ``images`` images; ``accuracy`` is the fraction classified correctly. The
-    weights were inherited from the supernet.
+    excluded; ``flops`` those of a forward pass of one image, and ``latency_ms`` its time where it was
+    measured; ``loss`` is the mean cross-entropy (lower is better; the score of the search) with its standard
+    error over the ``images`` it was scored on; ``accuracy`` is the fraction of them classified correctly. The
+    weights were inherited from the supernet. ``dropped`` ones were not scored on all images, as they were
+    behind another one on the first of them; their loss is an estimate for all (see `nas_peft.racing`).
     """
 
     number: int
     generation: int
     proposal: Proposal
     params: int
+    flops: int
     loss: float
     loss_standard_error: float
     accuracy: float
     images: int
+    latency_ms: float | None = None
+    dropped: bool = False
 
     @property
     def architecture(self) -> Architecture:
@@ -55,20 +60,28 @@ class Candidate:
             "origin": self.proposal.origin,
             "parents": list(self.proposal.parents),
             "params": self.params,
+            "flops": self.flops,
             "loss": self.loss,
             "loss_standard_error": self.loss_standard_error,
             "accuracy": self.accuracy,
             "images": self.images,
+            "latency_ms": self.latency_ms,
+            "dropped": self.dropped,
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Candidate:
         """The inverse of `to_dict`."""
-        rest = {k: data[k] for k in ("number", "generation", "params", "loss", "loss_standard_error",
-                                     "accuracy", "images")}  # fmt: skip
+        known = {field.name for field in fields(cls)} - {"proposal"}
+        rest = {name: value for name, value in data.items() if name in known}
         architecture = Architecture.from_dict(data["architecture"])
         return cls(proposal=Proposal(architecture, data["origin"], tuple(data["parents"])), **rest)
 
     def rank_key(self) -> tuple[float, int, int]:
         """Sorts better candidates first: lower loss, then fewer parameters, then the earlier one."""
         return (self.loss, self.params, self.number)
+
+
+def by_params(candidate: Candidate) -> float:
+    """The default cost of a candidate."""
+    return float(candidate.params)

@@ -13,15 +13,15 @@ from torch import Tensor
 from nas_peft.candidate import Candidate
 from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
 from nas_peft.environment import environment
+from nas_peft.export import export_subnet
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult, SeedResult
 from nas_peft.run_folder import RunFolder, write_json
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import TrainingInputs, trained_network
-from nas_peft.version import __version__
 from search_spaces import count_bytes, count_flops, count_params
-from supernet import Evaluation, Recipe, Subnet, Supernet, evaluate, save_subnet
+from supernet import Evaluation, Recipe, Supernet, evaluate
 
 PROTOCOL = (
     "The supernet and the compared models are trained on the training part; every choice is made on the "
@@ -187,14 +187,5 @@ class Comparison:
         of_seed = next(s for s in of_row.seeds if s.seed == seed)
         metrics = {"val_accuracy": of_seed.val_accuracy, "test_accuracy": of_seed.test_accuracy}
         training = row.trainings(self.inputs.config, self.probe, [seed], "train_val")[0].to_dict()
-        subnet = Subnet(
-            network=network,
-            backbone=self.inputs.backbone,
-            classes=self.inputs.dataset.classes,
-            preprocessing=self.inputs.preprocessing,
-            metrics=metrics,
-            training=training | {"dataset": self.inputs.dataset.record, "nas_peft": __version__},
-        )
-        save_subnet(subnet, self.folder.subnet)
-        return {"file": self.folder.subnet.name, "bytes": self.folder.subnet.stat().st_size,
-                "params": subnet.params, "seed": seed}  # fmt: skip
+        file = export_subnet(network, self.inputs, self.folder.subnet, metrics=metrics, training=training)
+        return file | {"seed": seed}

@@ -43,6 +43,12 @@ class SearchConfig(BaseModel):
     )
     budget: str = Field("0.75%", description="trainable parameters: 500k, 0.4M, 0.75% (of the backbone)")
     count_head: bool = Field(False, description="count the head within the budget")
+    front_cost: Literal["params", "flops", "latency_ms"] = Field(
+        "params", description="what the front sets against the loss"
+    )
+    front_budget: str | None = Field(
+        None, description="parameters of the largest subnets of the front; the whole space if not given"
+    )
     seed: int = Field(0, ge=0, description="of every random stream")
     seeds: int = Field(1, ge=1, description="separate trainings of each subnet and baseline")
     batch_size: int = Field(64, ge=1, description="images of a training step")
@@ -56,6 +62,12 @@ class SearchConfig(BaseModel):
     )
     distil: bool = Field(
         False, description="with the chooser 'sandwich': the largest architecture teaches the others"
+    )
+    folds: int = Field(
+        1,
+        ge=1,
+        description="supernets, each trained on all folds of the training part but one, which it scores; 1: "
+        "one supernet trained on all of it, scoring the validation part",
     )
     searcher: str = Field("evolution", description="evolution, noah, nsga2, tpe, random, or your own")
     searcher_options: str = Field(
@@ -76,7 +88,13 @@ class SearchConfig(BaseModel):
         description="of evolution: for each size, to be redrawn (0.1 if not given); of noah: for each kind, "
         "to be touched (0.2)",
     )
+    racing: bool = Field(
+        True, description="stop scoring a candidate that is behind a cheaper one on the first images"
+    )
     retrain: int = Field(3, ge=1, description="best searched subnets to train separately")
+    no_retrain: bool = Field(
+        False, description="test and export the best subnet with the weights inherited from the supernet"
+    )
     epochs: int = Field(6, ge=1, description="of each separate training")
     lr: float = Field(5e-3, gt=0, description="learning rate of subnets and single methods")
     head_epochs: int = Field(

@@ -3,27 +3,66 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nas_peft.candidate import Candidate, Proposal
-from nas_peft.data import Part
-from search_spaces import count_params
-from supernet import Precision, Preprocessing, Supernet, evaluate
+import numpy as np
+
+from nas_peft.candidate import Candidate, Proposal, by_params
+from nas_peft.racing import SHARES, Losses, PairedTest, Runner, overtaken
+from nas_peft.scorer import Scorer
+from search_spaces import Architecture, BackboneShape, count_flops, count_params
+from search_spaces.streams import stream
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A generation with the loss of each candidate on each image ``(A, N)``; NaN where it was not scored.
+
+    The images are in the order of the race. ``image_passes`` are the forward passes it took; what candidates
+    share counts once.
+    """
+
+    candidates: list[Candidate]
+    losses: Losses
+    image_passes: float
+    seconds: float
 
 
 @dataclass(frozen=True)
 class InheritedEvaluator:
-    """Scores each proposal by the cross-entropy of its subnet on ``part``, without training it.
+    """Scores each proposal by the cross-entropy of its subnet, without training it.
 
     The loss, not the accuracy, is the score: 200 images give accuracy steps of half a point, and
     candidates of equal accuracy still differ in loss.
+
+    With ``racing`` all candidates of a generation are scored on the first images, and those that are behind
+    one that costs no more go no further (see `nas_peft.racing`). The loss of such a one is estimated: its
+    own mean on the images it has seen, plus what the other's mean rises by from these to all images.
+
+    Args:
+        scorer: computes losses.
+        shape: of the backbone, for counting.
+        classes: outputs of the head.
+        cost: of a candidate, by its measured fields.
+        racing: whether candidates may be dropped.
+        seed: of the order of the images and of the tests.
+        latency: the time of a subnet in ms, where it is known.
     """
 
-    supernet: Supernet
-    part: Part
-    preprocessing: Preprocessing
-    precision: Precision = "fp32"
+    scorer: Scorer
+    shape: BackboneShape
+    classes: int
+    cost: Callable[[Candidate], float] = by_params
+    racing: bool = True
+    seed: int = 0
+    latency: Callable[[Architecture], float] | None = None
+
+    @property
+    def images(self) -> int:
+        """How many there are to score on."""
+        return sum(self.scorer.sizes)
 
     def evaluate(
         self,
@@ -31,31 +70,115 @@ class InheritedEvaluator:
         *,
         generation: int,
         first_number: int,
+        incumbents: Sequence[tuple[Candidate, Losses]] = (),
         on_candidate: Callable[[], None] = lambda: None,
-    ) -> list[Candidate]:
-        """One `Candidate` for each proposal, numbered from ``first_number``; an overflow scores infinity."""
-        candidates = []
-        for number, proposal in enumerate(proposals, first_number):
-            result = evaluate(
-                self.supernet,
-                self.part.images,
-                self.part.labels,
-                preprocessing=self.preprocessing,
-                architecture=proposal.architecture,
-                precision=self.precision,
-            )
-            finite = math.isfinite(result.loss)
-            candidates.append(
-                Candidate(
-                    number=number,
-                    generation=generation,
-                    proposal=proposal,
-                    params=count_params(proposal.architecture, self.supernet.shape),
-                    loss=result.loss if finite else math.inf,
-                    loss_standard_error=result.loss_standard_error if finite else 0.0,
-                    accuracy=result.accuracy,
-                    images=len(self.part),
+    ) -> Scored:
+        """One `Candidate` for each proposal, numbered from ``first_number``; an overflow scores infinity.
+
+        ``incumbents`` are earlier candidates with their losses on all images ``(N,)``, to race against.
+        """
+        started = time.perf_counter()
+        known = [self._unscored(p, number, generation) for number, p in enumerate(proposals, first_number)]
+        costs = [self.cost(c) for c in known]
+        earlier = [Runner(self.cost(c), row) for c, row in incumbents]
+        losses = np.full((len(known), self.images), np.nan, dtype=np.float32)
+        hits = np.zeros(losses.shape, dtype=bool)
+        seen = np.zeros(len(known), dtype=np.int64)
+        beaten_by: dict[int, int] = {}  # indices into `earlier` followed by the generation
+        running, passes, done = list(range(len(known))), 0.0, 0
+        test = PairedTest(self.seed)
+        for a_round in self._rounds():
+            architectures = [known[i].architecture for i in running]
+            for fold, indices in a_round:
+                found = self.scorer.score(fold, indices, architectures)
+                columns = slice(done, done + len(indices))
+                losses[running, columns], hits[running, columns] = found.losses, found.hits
+                passes += found.image_passes
+                done = columns.stop
+            seen[running] = done
+            finite = [i for i in running if np.isfinite(losses[i, :done]).all()]
+            if done < self.images:
+                out = overtaken(
+                    [Runner(costs[i], losses[i, :done]) for i in finite],
+                    [Runner(other.cost, other.losses[:done]) for other in earlier],
+                    test,
                 )
-            )
-            on_candidate()
-        return candidates
+                for i, rival in zip(finite, out, strict=True):
+                    if rival is not None:
+                        own = rival - len(earlier)
+                        beaten_by[i] = len(earlier) + finite[own] if own >= 0 else rival
+            left = [i for i in finite if i not in beaten_by and done < self.images]
+            for _ in set(running).difference(left):
+                on_candidate()
+            running = left
+            if not running:
+                break
+        scored = [
+            replace(c, accuracy=float(hits[i, : seen[i]].mean()), images=int(seen[i]), dropped=i in beaten_by)
+            for i, c in enumerate(known)
+        ]
+        with_loss = [
+            replace(c, loss=loss, loss_standard_error=error)
+            for c, (loss, error) in zip(scored, _mean_losses(losses, seen, earlier, beaten_by), strict=True)
+        ]
+        return Scored(with_loss, losses, passes, time.perf_counter() - started)
+
+    def _unscored(self, proposal: Proposal, number: int, generation: int) -> Candidate:
+        architecture = proposal.architecture
+        return Candidate(
+            number=number,
+            generation=generation,
+            proposal=proposal,
+            params=count_params(architecture, self.shape),
+            flops=count_flops(architecture, self.shape, self.classes),
+            loss=math.nan,
+            loss_standard_error=math.nan,
+            accuracy=math.nan,
+            images=0,
+            latency_ms=self.latency(architecture) if self.latency else None,
+        )
+
+    def _rounds(self) -> list[list[tuple[int, np.ndarray]]]:
+        """For each round of the race the new images of each fold: indices ``(n,)``."""
+        shares = (*(SHARES if self.racing else ()), 1.0)
+        orders = [
+            stream(self.seed, "score images", fold).permutation(size)
+            for fold, size in enumerate(self.scorer.sizes)
+        ]
+        rounds, ends = [], [0] * len(orders)
+        for share in shares:
+            new = [math.ceil(share * len(order)) for order in orders]
+            parts = [
+                (fold, order[start:end])
+                for fold, (order, start, end) in enumerate(zip(orders, ends, new, strict=True))
+                if end > start
+            ]
+            if parts:
+                rounds.append(parts)
+            ends = new
+        return rounds
+
+
+def _mean_losses(
+    losses: Losses, seen: np.ndarray, earlier: Sequence[Runner], beaten_by: dict[int, int]
+) -> list[tuple[float, float]]:
+    """Mean and standard error of each row, estimated for all images where it was not scored on all."""
+    means: dict[int, float] = {}
+
+    def mean(i: int) -> float:
+        if i not in means:
+            own = losses[i, : seen[i]].astype(np.float64)
+            means[i] = float(own.mean()) if np.isfinite(own).all() else math.inf
+            if i in beaten_by:
+                rival = beaten_by[i] - len(earlier)
+                row = losses[rival] if rival >= 0 else earlier[beaten_by[i]].losses
+                whole = mean(rival) if rival >= 0 else float(row.mean(dtype=np.float64))
+                means[i] += whole - float(row[: seen[i]].mean(dtype=np.float64))
+        return means[i]
+
+    found = []
+    for i, row in enumerate(losses):
+        own = row[: seen[i]].astype(np.float64)
+        error = float(own.std(ddof=1) / len(own) ** 0.5) if len(own) > 1 and math.isfinite(mean(i)) else 0.0
+        found.append((mean(i), error))
+    return found

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
+from nas_peft.devices import resolve_device
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from nas_peft.search_stage import search_supernet
-from nas_peft.supernet_stage import train_supernet
+from nas_peft.scorer import LocalScorer
+from nas_peft.search_stage import open_record, search_supernet
+from nas_peft.supernet_stage import train_supernets
 from search_spaces import InputError
 
 
 def search(
-    config: SearchConfig, out: Path | None = None, *, device: str = "auto", bars: StageBars | None = None
+    config: SearchConfig,
+    out: Path | None = None,
+    *,
+    device: str = "auto",
+    bars: StageBars | None = None,
+    storage: str | None = None,
+    study: str | None = None,
 ) -> SearchResult:
     """Search the subnet for a data set, compare it with the baselines, and leave a run folder.
 
@@ -33,13 +39,15 @@ def search(
         out: the run folder; by default one under ``runs/`` that belongs to the configuration.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
         bars: where progress is shown; nowhere by default.
+        storage: where Optuna records the search: a URL, or a journal file; the run folder's by default.
+        study: the study's name there; the run folder's by default.
 
     Raises:
         InputError: a mistake in the configuration, or a loss that is not finite.
     """
     if bars is None:
         with StageBars(quiet=True) as quiet:
-            return search(config, out, device=device, bars=quiet)
+            return search(config, out, device=device, bars=quiet, storage=storage, study=study)
     device = resolve_device(device)
     require_devices(config.data_parallel, device)
     inputs = RunInputs.load(config, bars)
@@ -51,22 +59,15 @@ def search(
         inputs.require_unchanged(recorded)
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())
+    record = open_record(inputs, folder, bars, storage, study)
     try:
         recipe, features, probe_stage = probe(inputs, folder, bars, device)
-        supernet, supernet_stage = train_supernet(inputs, features, folder, bars, device)
+        folds, supernet_stage = train_supernets(inputs, features, folder, bars, device)
     except InputError:
         folder.discard()
         raise
-    candidates, search_stage = search_supernet(inputs, supernet, folder, bars)
+    scorer = LocalScorer(folds, inputs.preprocessing, config.precision)
+    candidates, search_stage = search_supernet(inputs, scorer, folder, bars, record)
     stages = {"linear probe": probe_stage, "supernet": supernet_stage, "search": search_stage}
-    ranked = inputs.searcher().ranked(candidates)
+    ranked = [c for c in inputs.searcher().ranked(candidates) if inputs.fits(c.architecture)]
     return Comparison(inputs, folder, bars, device, recipe, features).run(ranked, stages)
-
-
-def resolve_device(device: str) -> str:
-    """``cpu`` or ``cuda``. Raises `InputError` for another name and for ``cuda`` without one."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device is '{device}'; give auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is 'cuda', but torch finds no CUDA GPU; give --device cpu")
-    return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

@@ -39,6 +39,10 @@ class StageBars:
     ) -> None:
         self._bars.stop()
 
+    def say(self, message: str) -> None:
+        """Print one line above the bars."""
+        self.console.print(message, highlight=False, soft_wrap=True)
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
         """A bar named ``name`` that the yielded function moves."""

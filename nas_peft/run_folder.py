@@ -91,8 +91,8 @@ class RunFolder:
         """Remove a run that failed before its first result, so that mended options can use its folder."""
         for name in ("stages", "trainings"):
             shutil.rmtree(self.path / name)
-        for name in ("config.yaml", "supernet.state.pt"):
-            (self.path / name).unlink(missing_ok=True)
+        for file in [self.path / "config.yaml", self.journal, *self.path.glob("supernet*.state.pt")]:
+            file.unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
 from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.module_files import import_module_files, module_file_digest
 from nas_peft.progress import StageBars
-from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options
+from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options, searches_front
 from search_spaces import (
     Architecture,
     BackboneShape,
@@ -18,16 +19,22 @@ from search_spaces import (
     BudgetSampler,
     InputError,
     SearchSpace,
+    count_params,
     head_params,
     load_space,
     range_around,
 )
+from search_spaces.mixture import MixtureSampler, Sampler
 from supernet import Backbone, Preprocessing, create_backbone
 
 
 @dataclass(frozen=True)
 class RunInputs:
-    """Everything that the stages of a run share and none of them changes."""
+    """Everything that the stages of a run share and none of them changes.
+
+    ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
+    the front, which ends at ``front_limit`` parameters.
+    """
 
     config: SearchConfig
     backbone: Backbone
@@ -35,6 +42,8 @@ class RunInputs:
     space: SearchSpace
     budget: Budget
     sampler: BudgetSampler
+    front_sampler: Sampler
+    front_limit: int
     dataset: ImageDataset
 
     @classmethod
@@ -58,8 +67,12 @@ class RunInputs:
             )
         head = head_params(backbone.width, len(dataset.classes))
         budget.require_feasible(space, backbone.shape, head)
-        sampler = sampler_around(space, backbone.shape, budget.limit(head))
-        inputs = cls(config, backbone, preprocessing, space, budget, sampler, dataset)
+        limit = budget.limit(head)
+        sampler = sampler_around(space, backbone.shape, limit)
+        front_limit = _front_limit(config, space, backbone, limit)
+        whole = sampler_over_range(space, backbone.shape, front_limit)
+        mixture = MixtureSampler((sampler, whole))
+        inputs = cls(config, backbone, preprocessing, space, budget, sampler, mixture, front_limit, dataset)
         build_searcher(config.searcher, inputs.search_task(), options)  # says what it cannot work with
         return inputs
 
@@ -91,7 +104,7 @@ class RunInputs:
         uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
         smaller = [a for a in uniform if self.fits(a) and a not in singles]
         room = max(0, self.config.population // 2 - len(singles))
-        return SearchTask(
+        task = SearchTask(
             space=self.space,
             fits=self.fits,
             sampler=self.sampler,
@@ -99,7 +112,32 @@ class RunInputs:
             population=self.config.population,
             generations=self.config.generations,
             seed=self.config.seed,
+            cost=self.cost,
         )
+        return replace(task, front=replace(task, fits=self.in_range, sampler=self.front_sampler))
+
+    def in_range(self, architecture: Architecture) -> bool:
+        """Whether the front may hold it."""
+        return count_params(architecture, self.backbone.shape) <= self.front_limit
+
+    def cost(self, candidate: Candidate) -> float:
+        """What the front sets against the loss. Raises ``ValueError`` if that was not measured."""
+        cost = getattr(candidate, self.config.front_cost)
+        if cost is None:
+            raise ValueError(f"candidate {candidate.number} has no {self.config.front_cost}")
+        return float(cost)
+
+    @property
+    def training_sampler(self) -> Sampler:
+        """What the supernet is trained on: what the searcher will look at."""
+        return self.front_sampler if searches_front(self.config.searcher) else self.sampler
+
+    @property
+    def training_limit(self) -> int:
+        """The most parameters of what `training_sampler` draws."""
+        if searches_front(self.config.searcher):
+            return self.front_limit
+        return self.budget.limit(self.head_params)
 
     def searcher(self) -> Searcher:
         """What the configuration says is to search."""
@@ -141,3 +179,21 @@ def searcher_options(config: SearchConfig) -> dict[str, Any]:
 def sampler_around(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
     """Draws architectures around a budget of ``limit`` parameters, see `search_spaces.range_around`."""
     return BudgetSampler(space, shape, *range_around(space, shape, limit))
+
+
+def sampler_over_range(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
+    """Draws from the smallest member with a module up to ``limit`` parameters, flat over log size."""
+    return BudgetSampler(space, shape, min(count_params(a, shape) for a in space.smallest_nonempty()), limit)
+
+
+def _front_limit(config: SearchConfig, space: SearchSpace, backbone: Backbone, within: int) -> int:
+    largest = count_params(space.largest(), backbone.shape)
+    if config.front_budget is None:
+        return largest
+    limit = Budget.parse(config.front_budget, backbone_params=backbone.params).max_params
+    if limit < within:
+        raise InputError(
+            f"front_budget {config.front_budget!r} is {limit:,} parameters, and the budget leaves {within:,} "
+            "for modules; give a front_budget of at least as many, or leave it out"
+        )
+    return min(limit, largest)

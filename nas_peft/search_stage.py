@@ -2,67 +2,133 @@
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
 from typing import Any
 
 from nas_peft.candidate import Candidate
+from nas_peft.front import pareto_front
+from nas_peft.generation_file import read_generation, write_generation
 from nas_peft.inherited import InheritedEvaluator
 from nas_peft.progress import StageBars
+from nas_peft.racing import Losses
 from nas_peft.record import SearchRecord
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.scorer import Scorer
 from nas_peft.searchers import describe_searcher
-from supernet import Supernet
+from nas_peft.study_storage import StudyStorage
+from search_spaces import InputError
+
+SEARCH_STUDY = "search"
+"""The study's name in the run folder's own journal."""
 
 
 def search_supernet(
-    inputs: RunInputs, supernet: Supernet, folder: RunFolder, bars: StageBars
+    inputs: RunInputs, scorer: Scorer, folder: RunFolder, bars: StageBars, record: SearchRecord
 ) -> tuple[list[Candidate], dict[str, Any]]:
     """All evaluated candidates, and the stage's record.
 
-    Each generation is proposed from the ones before it, so a search that was stopped makes the proposals that
-    it would have made without the stop, and evaluates those that are not in the Optuna record.
+    Each generation is proposed from the ones before it and scored as a whole, so a search that was stopped
+    makes the proposals that it would have made without the stop, and finds the same losses. A generation is
+    first written to a file of its own, with its losses image by image, then to the Optuna record.
     """
     config = inputs.config
     searcher = inputs.searcher()
     described = describe_searcher(config.searcher, searcher)
-    record = SearchRecord.open(folder.journal, inputs.space)
-    record.describe(described)
-    evaluator = InheritedEvaluator(supernet, inputs.dataset.val, inputs.preprocessing, config.precision)
-    history = record.candidates()
-    total = config.generations * config.population
-    started = time.perf_counter()
+    evaluator = InheritedEvaluator(
+        scorer,
+        shape=inputs.backbone.shape,
+        classes=len(inputs.dataset.classes),
+        cost=inputs.cost,
+        racing=config.racing,
+        seed=config.seed,
+    )
+    history: list[Candidate] = []
+    losses: list[Losses] = []  # of each candidate of the history
+    total, seconds, passes = config.generations * config.population, 0.0, 0.0
     with bars.stage("search (candidates)") as advance:
-        done = len(history)
-        advance(done, total)
+        done = 0
 
         def count() -> None:
             nonlocal done
             done += 1
             advance(done, total)
 
+        advance(done, total)
         for generation in range(config.generations):
-            earlier = [c for c in history if c.generation < generation]
-            proposals = searcher.ask(generation, earlier)
+            proposals = searcher.ask(generation, history)
             if not proposals:
-                break  # every architecture within the budget has been evaluated
-            recorded = sum(c.generation == generation for c in history)
-            evaluated = evaluator.evaluate(
-                proposals[recorded:],
-                generation=generation,
-                first_number=len(history),
-                on_candidate=count,
-            )
-            record.add_generation(evaluated)
-            history += evaluated
+                break  # every architecture that may be proposed has been
+            file = generation_file(folder, generation)
+            scored = read_generation(file)
+            if scored is None:
+                front = pareto_front(history, inputs.cost)
+                scored = evaluator.evaluate(
+                    proposals,
+                    generation=generation,
+                    first_number=len(history),
+                    incumbents=[(c, losses[c.number]) for c in front],
+                    on_candidate=count,
+                )
+                write_generation(file, scored)
+            record.add_generation(scored.candidates)
+            history += scored.candidates
+            losses += list(scored.losses)
+            passes += scored.image_passes
+            seconds += scored.seconds
+            done = len(history)
+            advance(done, total)
         advance(len(history), len(history))
     stage = folder.read_stage("search")
     if stage is None:
         stage = {
-            "seconds": time.perf_counter() - started,
+            "seconds": seconds,
             "searcher": described,
             "candidates": len(history),
-            "image_passes_forward": sum(c.images for c in history),
+            "dropped": sum(c.dropped for c in history),
+            "images": sum(c.images for c in history),
+            "images_without_racing": len(history) * evaluator.images,
+            "image_passes_forward": passes,
+            "head_params": inputs.head_params,
+            "backbone_params": inputs.backbone.params,
         }
         folder.write_stage("search", stage)
     return history, stage
+
+
+def generation_file(folder: RunFolder, generation: int) -> Path:
+    """Where a generation's losses are."""
+    return folder.path / "generations" / f"{generation:03d}.safetensors"
+
+
+def open_record(
+    inputs: RunInputs, folder: RunFolder, bars: StageBars, storage: str | None, study: str | None
+) -> SearchRecord:
+    """The Optuna study of a run: the journal in its folder, or what ``storage`` and ``study`` name.
+
+    Raises `InputError` if a resumed run recorded its search elsewhere, and what `SearchRecord.open` raises.
+    """
+    if study and not storage:
+        raise InputError("study names a study in --storage, which is not given; give both")
+    place = StudyStorage(storage or str(folder.journal), notify=bars.say)
+    name = study or (folder.path.resolve().name if storage else SEARCH_STUDY)
+    now = {"storage": place.name if storage else None, "study": name}
+    recorded = folder.read_stage("record")
+    if recorded is not None and recorded != now:
+        where = f"--storage {recorded['storage']} --study {recorded['study']}"
+        raise InputError(
+            f"the search of '{folder.path}' is recorded in "
+            f"{recorded['storage'] or 'its own folder'}; to go on, "
+            + (f"give {where}" if recorded["storage"] else "leave --storage out")
+        )
+    config = inputs.config
+    identity = {
+        "searcher": describe_searcher(config.searcher, inputs.searcher()),
+        "data": inputs.dataset.fingerprint,
+        "backbone": inputs.backbone_record(),
+        "config": {k: v for k, v in config.to_dict().items() if k != "dataset"},
+    }
+    record = SearchRecord.open(place, name, inputs.space, cost=config.front_cost, identity=identity)
+    if recorded is None:
+        folder.write_stage("record", now)
+    return record

@@ -8,15 +8,14 @@ from supernet import Chooser, Groups, OnePath, OnePerImage, Sandwich
 
 
 def supernet_chooser(inputs: RunInputs) -> Chooser:
-    """The configuration's chooser, drawing around the budget.
+    """The configuration's chooser, drawing what the searcher will look at.
 
-    The ends of the sandwich are what the budget allows. In its largest, `covering`, every module is as large
-    as any architecture within the budget can have it: it contains them all, as the sandwich rule asks, and is
-    the smallest that does. None within the budget contains all others, so it is beyond; it is there to teach,
-    and no candidate. The smallest has the fewest parameters with a module at all, less than the search looks
-    at.
+    The ends of the sandwich are what the range allows. In its largest, `covering`, every module is as large
+    as any architecture within the range can have it: it contains them all, as the sandwich rule asks, and is
+    the smallest that does. None within the range contains all others, so it may be beyond; it is there to
+    teach, and no candidate. The smallest has the fewest parameters with a module at all.
     """
-    config, draw = inputs.config, inputs.sampler.sample
+    config, draw = inputs.config, inputs.training_sampler.sample
     kinds = inputs.space.largest().kinds
     if config.chooser == "one-path":
         return OnePath(draw)
@@ -28,9 +27,9 @@ def supernet_chooser(inputs: RunInputs) -> Chooser:
 
 
 def covering(inputs: RunInputs) -> Architecture:
-    """The smallest architecture that covers every member of the space within the budget."""
+    """The smallest architecture that covers every member of the space that is trained."""
     space, shape = inputs.space, inputs.backbone.shape
-    limit = inputs.budget.limit(inputs.head_params)
+    limit = inputs.training_limit
     sizes = {}
     for kind, choices in space.kinds:
         alone = {

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.data.folds import others, stratified_folds
 from nas_peft.module_files import import_module_files
 from nas_peft.process_group import run_together
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.scorer import Fold
 from nas_peft.supernet_chooser import supernet_chooser
 from nas_peft.trainings import probe_head
-from search_spaces import Architecture
-from search_spaces.streams import stream_seed
+from search_spaces import Architecture, InputError
+from search_spaces.streams import stream, stream_seed
 from supernet import (
     Backbone,
     Chooser,
@@ -34,61 +37,132 @@ from supernet import (
 from supernet.data_parallel import Processes
 
 
-def train_supernet(
+def train_supernets(
     inputs: RunInputs, features: Tensor, folder: RunFolder, bars: StageBars, device: str
-) -> tuple[Supernet, dict[str, Any]]:
-    """The supernet, trained on architectures around the budget; and the stage's record.
+) -> tuple[list[Fold], dict[str, Any]]:
+    """The supernets, each with the images that it has not been trained on; and the stage's record.
 
-    A finished one is read from the folder, an unfinished one goes on after the last epoch that was saved.
-    With ``data_parallel`` processes it is trained by that many of them, and comes back by its file.
+    One supernet is trained on the training part and scores the validation part. With ``folds`` there are that
+    many, each trained on all folds of the training part but one, which it scores; together they take the
+    image passes of one, as each has its share of the epochs (rounded). Finished ones are read from the
+    folder, an unfinished one goes on after the last epoch that was saved. With ``data_parallel`` processes
+    a supernet is trained by that many of them, and comes back by its file.
     """
-    config = inputs.config
-    training = SupernetTraining(
-        backbone=inputs.backbone,
-        capacity=inputs.space.largest(),
-        classes=len(inputs.dataset.classes),
-        part=inputs.dataset.train,
-        features=features[: len(inputs.dataset.train)],
-        preprocessing=inputs.preprocessing,
-        chooser=supernet_chooser(inputs),
-        recipe=config.recipe("supernet"),
-        head=config.head_recipe(),
-        execution=config.execution("supernet"),
-        seed=config.seed,
-        module_files=tuple(file.resolve() for file in config.module_files),
-        weights=folder.path / "supernet.safetensors",
-        state=folder.path / "supernet.state.pt",
-    )
+    folds, records = [], []
+    trainings = supernet_trainings(inputs, features, folder)
+    total = sum(training.recipe.epochs for training, _ in trainings)
     with bars.stage("supernet (epochs)") as advance:
-        stage = folder.read_stage("supernet")
-        if stage is None:
+        before = 0
+        for training, unseen in trainings:
 
-            def on_epoch(done: int) -> None:
-                advance(done, config.supernet_epochs)
+            def on_epoch(done: int, before: int = before) -> None:
+                advance(before + done, total)
 
-            if config.data_parallel == 1:
-                supernet, curve = training.run(device, on_epoch)
-            else:
-                training.backbone.model.cpu()
-                curve = run_together(training, config.data_parallel, device, on_epoch)
-                supernet = training.read(device)
-            stage = {"seconds": curve.seconds, "image_passes": curve.image_passes, "losses": curve.losses}
-            folder.write_stage("supernet", stage)
-            training.state.unlink(missing_ok=True)
-        else:
-            supernet = training.read(device)
-            advance(config.supernet_epochs, config.supernet_epochs)
-    return supernet.eval(), stage
+            supernet, record = _trained(training, folder, device, inputs.config.data_parallel, on_epoch)
+            folds.append(Fold(supernet.eval(), unseen))
+            records.append(record)
+            before += training.recipe.epochs
+            advance(before, total)
+    stage = {
+        "seconds": sum(record["seconds"] for record in records),
+        "image_passes": sum(record["image_passes"] for record in records),
+        "supernets": records,
+    }
+    return folds, stage
+
+
+def read_supernets(inputs: RunInputs, folder: RunFolder, device: str) -> list[Fold]:
+    """The supernets of a run that has trained them. Raises `InputError` if it has not."""
+    features = torch.empty(0)  # of no use without training
+    folds = []
+    for training, unseen in supernet_trainings(inputs, features, folder):
+        if folder.read_stage(training.name) is None:
+            raise InputError(
+                f"the run in '{folder.path}' has not finished training its supernet; go on with the same "
+                "nas-peft search command first"
+            )
+        folds.append(Fold(training.read(device).eval(), unseen))
+    return folds
+
+
+def supernet_trainings(
+    inputs: RunInputs, features: Tensor, folder: RunFolder
+) -> list[tuple[SupernetTraining, Part]]:
+    """Each supernet's training, and the part that it is not trained on."""
+    config, train_part = inputs.config, inputs.dataset.train
+
+    def training(name: str, part: Part, features: Tensor, recipe: Recipe) -> SupernetTraining:
+        return SupernetTraining(
+            name=name,
+            backbone=inputs.backbone,
+            capacity=inputs.space.largest(),
+            classes=len(inputs.dataset.classes),
+            part=part,
+            features=features,
+            preprocessing=inputs.preprocessing,
+            chooser=supernet_chooser(inputs),
+            recipe=recipe,
+            head=config.head_recipe(),
+            execution=config.execution("supernet"),
+            seed=config.seed,
+            module_files=tuple(file.resolve() for file in config.module_files),
+            weights=folder.path / f"{name}.safetensors",
+            state=folder.path / f"{name}.state.pt",
+        )
+
+    recipe = config.recipe("supernet")
+    of_train = features[: len(train_part)]
+    if config.folds == 1:
+        return [(training("supernet", train_part, of_train, recipe), inputs.dataset.val)]
+    if len(train_part) < config.folds:
+        raise InputError(
+            f"folds is {config.folds}, and the training part has {len(train_part)} images; give fewer folds"
+        )
+    shared = replace(recipe, epochs=max(1, round(recipe.epochs / (config.folds - 1))))
+    folds = stratified_folds(train_part.labels, config.folds, stream(config.seed, "folds"))
+    found = []
+    for i, left_out in enumerate(folds):
+        seen = others(folds, i)
+        of_seen = of_train[seen] if len(of_train) else of_train
+        found.append(
+            (training(f"supernet-fold{i}", train_part.take(seen), of_seen, shared), train_part.take(left_out))
+        )
+    return found
+
+
+def _trained(
+    training: SupernetTraining,
+    folder: RunFolder,
+    device: str,
+    processes: int,
+    on_epoch: Callable[[int], None],
+) -> tuple[Supernet, dict[str, Any]]:
+    """The trained supernet and its record, read where it had finished."""
+    record = folder.read_stage(training.name)
+    if record is not None:
+        return training.read(device), record
+    if processes == 1:
+        supernet, curve = training.run(device, on_epoch)
+    else:
+        training.backbone.model.cpu()
+        curve = run_together(training, processes, device, on_epoch)
+        supernet = training.read(device)
+    record = {"seconds": curve.seconds, "image_passes": curve.image_passes, "losses": curve.losses}
+    folder.write_stage(training.name, record)
+    training.state.unlink(missing_ok=True)
+    return supernet, record
 
 
 @dataclass(frozen=True)
 class SupernetTraining:
     """Everything that the training of a supernet needs; picklable, so that several processes can share it.
 
-    ``features`` are the pretrained ones of ``part`` ``(N, d)``, for training the head first by ``head``.
+    ``name`` is its files' and its stage's. ``features`` are the pretrained ones of ``part`` ``(N, d)``, for
+    training the head first by ``head``.
     ``module_files`` register the user's kinds in each process.
     """
 
+    name: str
     backbone: Backbone
     capacity: Architecture
     classes: int

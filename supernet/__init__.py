@@ -9,6 +9,7 @@ from supernet.evaluation import Evaluation, evaluate
 from supernet.execution import Execution, Precision
 from supernet.modules import ElasticModule, register_elastic
 from supernet.preprocessing import Preprocessing
+from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet, Trainable
 from supernet.training import Curve, NonFiniteLoss, Recipe, pooled_features, train
@@ -43,6 +44,8 @@ __all__ = [
     "read_header",
     "register_elastic",
     "save_subnet",
+    "score",
+    "shared_passes",
     "train",
     "write_atomically",
 ]

@@ -13,6 +13,7 @@ from search_spaces import Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.layer import layer_forward
 from supernet.modules import ELASTIC, ElasticModule, ShallowPrompts, Size
+from supernet.operations import Positions
 from supernet.shape import shape_of
 from supernet.trunk import Trunk
 
@@ -128,22 +129,37 @@ class Supernet(nn.Module):
         return pooled
 
     def _pass(self, images: Tensor, sizes: Sequence[Mapping[str, Size]]) -> Tensor:
-        x, at = self.trunk.embed(images)
-        shallow = sizes[0].get(ShallowPrompts.kind, 0)
-        tokens = x.shape[1]
-        if isinstance(shallow, Tensor) or shallow:
-            module = cast(ShallowPrompts, cast(nn.ModuleDict, self.layers[0])[ShallowPrompts.kind])
-            masked = shallow if isinstance(shallow, Tensor) else None
-            x, at = self.trunk.with_prompts(x, at, module.prompts(shallow), masked)
+        x, at, prompts = self.embed(images, sizes[0].get(ShallowPrompts.kind, 0))
         for layer, modules, size, where in zip(self.trunk.layers, self.layers, sizes, at, strict=True):
             arguments = (layer, cast(nn.ModuleDict, modules), x, size, where)
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(layer_forward, *arguments, use_reentrant=False)
             else:
                 x = layer_forward(*arguments)
-        if x.shape[1] > tokens:
-            x = self.trunk.without_prompts(x, x.shape[1] - tokens)
-        return self.trunk.pool(x)
+        return self.pool(x, prompts)
+
+    def embed(self, images: Tensor, shallow: Size) -> tuple[Tensor, list[Positions], int]:
+        """Tokens ``(B, N, d)`` before the first layer, with ``shallow`` prompts (VPT-shallow) among them.
+
+        Also the tokens' positions for each layer, and how many prompts there are.
+        """
+        x, at = self.trunk.embed(images)
+        if isinstance(shallow, int) and not shallow:
+            return x, at, 0
+        module = cast(ShallowPrompts, cast(nn.ModuleDict, self.layers[0])[ShallowPrompts.kind])
+        prompts = module.prompts(shallow)
+        x, at = self.trunk.with_prompts(x, at, prompts, shallow if isinstance(shallow, Tensor) else None)
+        return x, at, len(prompts)
+
+    def run_layer(self, index: int, x: Tensor, sizes: Mapping[str, Size], at: list[Positions]) -> Tensor:
+        """One layer on tokens ``(B, N, d)`` with modules of ``sizes``; ``at`` is that of `embed`."""
+        return layer_forward(
+            self.trunk.layers[index], cast(nn.ModuleDict, self.layers[index]), x, sizes, at[index]
+        )
+
+    def pool(self, x: Tensor, prompts: int) -> Tensor:
+        """Pooled features ``(B, d)`` of the last layer's tokens, of which ``prompts`` are dropped first."""
+        return self.trunk.pool(self.trunk.without_prompts(x, prompts) if prompts else x)
 
     def _sizes(
         self, batch: int, architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
 
@@ -14,6 +15,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("search")(search)
+app.command("front")(front)
 app.command("predict")(predict)
 
 

@@ -19,6 +19,16 @@ def _run_search(
     out: Annotated[
         Path | None, typer.Option(help="Run folder; by default one under runs/ for this configuration.")
     ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Where Optuna records the search: sqlite:///FILE, another database URL, or FILE.journal; "
+            "by default study.journal in the run folder."
+        ),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(help="Name of the study in --storage; by default the run folder's name.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
@@ -39,7 +49,7 @@ def _run_search(
         from nas_peft.results_table import results_table
 
         with StageBars() as bars:
-            result = run(config, out, device=device, bars=bars)
+            result = run(config, out, device=device, bars=bars, storage=storage, study=study)
         console = Console()
         console.print(results_table(result))
         seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in result.stages.items())

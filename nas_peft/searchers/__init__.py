@@ -16,6 +16,7 @@ from nas_peft.searchers.registry import (
     option_names,
     parse_options,
     register_searcher,
+    searches_front,
 )
 from nas_peft.searchers.searcher import Searcher
 from nas_peft.searchers.task import SearchTask
@@ -36,4 +37,5 @@ __all__ = [
     "option_names",
     "parse_options",
     "register_searcher",
+    "searches_front",
 ]

@@ -11,7 +11,8 @@ from nas_peft.candidate import Candidate, Proposal
 from nas_peft.searchers.task import SearchTask
 from search_spaces.enumeration import members_within
 
-Way: TypeAlias = Callable[[], Proposal]
+Way: TypeAlias = Callable[[], "Proposal | None"]
+"""Makes a proposal; ``None`` where a draw came to nothing."""
 
 TRIES = 200
 """Draws for one new architecture before a way to make them counts as used up."""
@@ -37,8 +38,10 @@ class NewProposals:
         """Whether the generation is complete."""
         return len(self._proposals) >= self._task.population
 
-    def add(self, proposal: Proposal) -> bool:
+    def add(self, proposal: Proposal | None) -> bool:
         """Keep ``proposal`` if it may be proposed and there is room; whether it was kept."""
+        if proposal is None:
+            return False
         a = proposal.architecture
         if self.full or a in self._seen or not a.kinds or not self._task.fits(a):
             return False

@@ -1,9 +1,10 @@
-"""NSGA-II, by Optuna: the front of loss against parameters."""
+"""NSGA-II, by Optuna: the front of loss against cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from optuna.samplers import NSGAIISampler
 from optuna.study import Study
@@ -18,24 +19,26 @@ from search_spaces.streams import stream
 
 @dataclass(frozen=True)
 class Nsga2(Searcher):
-    """Minimises validation loss and parameters together (Deb et al. 2002), with Optuna's ``NSGAIISampler``.
+    """Minimises loss and cost together (Deb et al. 2002), with Optuna's ``NSGAIISampler``.
 
-    `Evolution` looks for the best within the budget; this one for the best at every size below it. Its
-    candidates are ranked by loss for retraining like all others; the record holds the front.
+    `Evolution` spends half of its proposals within the budget; this one all of them on the front. Its
+    candidates are ranked by loss for retraining like all others.
     """
 
+    searches_front: ClassVar[bool] = True
     task: SearchTask
 
     def ask(self, generation: int, history: Sequence[Candidate]) -> list[Proposal]:
         """See `Searcher.ask`."""
         rng = stream(self.task.seed, "nsga2", generation)
+        task = self.task.over_range
         if finite(history) < 2:  # a crossover has two parents
-            return first_population(self.task, history, rng)
+            return first_population(task, history, rng)
         return ask_sampler(
             "nsga2",
-            lambda seed: _SamplerOfGenerations(generation, self.task.population, seed),
-            lambda c: (c.loss, float(c.params)),
-            self.task,
+            lambda seed: _SamplerOfGenerations(generation, task.population, seed),
+            lambda c: (c.loss, task.cost(c)),
+            task,
             history,
             rng,
         )

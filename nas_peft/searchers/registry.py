@@ -38,6 +38,12 @@ def register_searcher(name: str, searcher: Callable[..., Searcher]) -> None:
     SEARCHERS[name] = searcher
 
 
+def searches_front(name: str) -> bool:
+    """Whether a searcher proposes from the whole range of sizes. Raises `InputError` for an unknown one."""
+    option_names(name)
+    return bool(getattr(SEARCHERS[name], "searches_front", False))
+
+
 def option_names(name: str) -> tuple[str, ...]:
     """What can be set of a searcher. Raises `InputError` for an unknown one."""
     if name not in SEARCHERS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from nas_peft.candidate import Candidate, Proposal
 
@@ -22,7 +22,12 @@ class Searcher(Protocol):
     defaults and are its options. `register_searcher` gives it a name, and
     ``tests/nas_peft/searchers/test_conformance.py`` says what every searcher must do; ``examples/
     custom_searcher.py`` is one. Subclasses inherit `ranked`.
+
+    Candidates are within the budget of the task. A searcher that sets ``searches_front`` proposes from
+    ``task.over_range`` instead: of all sizes, so that its history holds a front.
     """
+
+    searches_front: ClassVar[bool] = False
 
     def ask(self, generation: int, history: Sequence[Candidate]) -> list[Proposal]:
         """The proposals of ``generation`` (from 0) after ``history``, the candidates of earlier ones.

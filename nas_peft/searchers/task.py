@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from search_spaces import Architecture, BudgetSampler, SearchSpace
+from nas_peft.candidate import Candidate, by_params
+from search_spaces import Architecture, SearchSpace
+from search_spaces.mixture import Sampler
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,22 @@ class SearchTask:
         population: proposals of one generation.
         generations: how many there will be.
         seed: of all random choices; a searcher draws from ``stream(seed, NAME, generation)``.
+        cost: of a candidate, what a front sets against the loss.
+        front: the same task over the whole range of sizes, for searchers that look for a front; what fits
+            there contains what fits here.
     """
 
     space: SearchSpace
     fits: Callable[[Architecture], bool]
-    sampler: BudgetSampler
+    sampler: Sampler
     references: Sequence[Architecture]
     population: int
     generations: int
     seed: int
+    cost: Callable[[Candidate], float] = by_params
+    front: SearchTask | None = None
+
+    @property
+    def over_range(self) -> SearchTask:
+        """The task over the whole range; this one where there is no other."""
+        return self.front or self

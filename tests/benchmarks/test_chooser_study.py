@@ -214,7 +214,7 @@ def test_the_estimate_follows_what_was_measured(task: Path, table: Path) -> None
     one = chooser_study.Study.load(args).tasks["insects"]
     line = {"task": "insects", "chooser": "one-path-budget", "image_passes": 380, "seconds": 38.0}
     line |= {"scoring_seconds": 5.0, "scores": {"val_loss": [1.0]}}
-    job = chooser_study.Job("insects", "one-path-budget", 30, 0)
+    job = chooser_study.Job("insects", "one-path-budget", 30, 0, "fp32")
     assert chooser_study.seconds_of(job, one, 4, [line], 2) == pytest.approx(30 * 38 * 0.1 + 5)
     guess = 30 * 38 * 2 * 1.2 / 1000 + 4 * (10 + 12) * 2 * 0.5 / 1000
     assert chooser_study.seconds_of(job, one, 4, [], 2) == pytest.approx(guess)

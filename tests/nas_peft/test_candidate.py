@@ -43,12 +43,12 @@ def test_a_candidate_survives_json_bit_for_bit(candidate: Candidate):
 
 
 def test_an_infinite_loss_survives_the_dict():
-    candidate = Candidate(3, 1, Proposal(Architecture.empty(2), "sample"), 0, math.inf, 0.0, 0.1, 5)
+    candidate = Candidate(3, 1, Proposal(Architecture.empty(2), "sample"), 0, 0, math.inf, 0.0, 0.1, 5)
     assert Candidate.from_dict(candidate.to_dict()) == candidate
 
 
 def scored(number: int, loss: float, params: int) -> Candidate:
-    return Candidate(number, 0, Proposal(Architecture.empty(2), "sample"), params, loss, 0.0, 0.5, 5)
+    return Candidate(number, 0, Proposal(Architecture.empty(2), "sample"), params, 7, loss, 0.0, 0.5, 5)
 
 
 def test_the_order_is_loss_then_parameters_then_number():
@@ -58,6 +58,6 @@ def test_the_order_is_loss_then_parameters_then_number():
 
 
 def test_accuracy_does_not_rank():
-    worse = Candidate(0, 0, Proposal(Architecture.empty(2), "sample"), 5, 0.3, 0.0, 0.9, 5)
-    better = Candidate(1, 0, Proposal(Architecture.empty(2), "sample"), 5, 0.2, 0.0, 0.1, 5)
+    worse = Candidate(0, 0, Proposal(Architecture.empty(2), "sample"), 5, 7, 0.3, 0.0, 0.9, 5)
+    better = Candidate(1, 0, Proposal(Architecture.empty(2), "sample"), 5, 7, 0.2, 0.0, 0.1, 5)
     assert min(worse, better, key=Candidate.rank_key) is better

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
 from nas_peft.main_job import search
 from nas_peft.progress import Advance, StageBars
-from nas_peft.record import SearchRecord
 from nas_peft.results import SearchResult
+from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.search_stage import open_record
 from search_spaces import InputError
 from supernet import read_header
 
@@ -29,8 +32,10 @@ FULL = Path("/dev/full")
 KILLED = """
 import functools, json, os, signal, sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 import nas_peft.supernet_stage
+from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
 from nas_peft.main_job import search
@@ -93,6 +98,10 @@ def stopped_in(stage: str, at: int, config: SearchConfig, out: Path) -> Stopping
     return bars
 
 
+def recorded(inputs: RunInputs, run: Path) -> list[Candidate]:
+    return open_record(inputs, RunFolder(run), StageBars(quiet=True), None, None).candidates()
+
+
 def same_part(value: Any) -> Any:
     """Without what may differ between equal runs: seconds, the time of day, the folder."""
     if isinstance(value, dict):
@@ -147,10 +156,7 @@ def test_the_result_is_that_of_the_undisturbed_run(resumed_run: SearchResult, fi
 def test_the_candidates_are_those_of_the_undisturbed_run(
     resumed_run: SearchResult, finished_run: SearchResult, tiny_inputs: RunInputs
 ):
-    disturbed, undisturbed = (
-        SearchRecord.open(Path(run.run) / "study.journal", tiny_inputs.space).candidates()
-        for run in (resumed_run, finished_run)
-    )
+    disturbed, undisturbed = (recorded(tiny_inputs, Path(run.run)) for run in (resumed_run, finished_run))
     assert disturbed == undisturbed
     assert len(disturbed) == 12
 
@@ -203,10 +209,8 @@ def test_another_seed_searches_elsewhere(
     undisturbed = Path(finished_run.run)
     supernets = [(run / "supernet.safetensors").read_bytes() for run in (undisturbed, tmp_path / "run")]
     assert supernets[0] != supernets[1]
-    first, second = (
-        SearchRecord.open(run / "study.journal", tiny_inputs.space).candidates()
-        for run in (undisturbed, tmp_path / "run")
-    )
+    other = replace(tiny_inputs, config=SearchConfig.of(**tiny_values | {"seed": 1}))
+    first, second = recorded(tiny_inputs, undisturbed), recorded(other, tmp_path / "run")
     assert {c.loss for c in first}.isdisjoint({c.loss for c in second})
 
 

@@ -15,12 +15,12 @@ from PIL import Image
 import nas_peft
 from nas_peft.config import SearchConfig
 from nas_peft.data import ProtocolError
-from nas_peft.main_job import resolve_device
+from nas_peft.devices import resolve_device
 from nas_peft.progress import StageBars
-from nas_peft.record import SearchRecord
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.search_stage import open_record
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 from supernet import evaluate, read_header
 
@@ -93,7 +93,9 @@ def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
     stages = {f"stages/{name}.json" for name in ("inputs", "probe", "supernet", "search", "test")}
     files = {"config.yaml", "study.journal", "supernet.safetensors", "results.json", "subnet.safetensors"}
     assert names >= files | stages
-    trainings = names - files - stages
+    generations = {f"generations/{number:03d}.safetensors" for number in range(2)}
+    assert names >= generations
+    trainings = names - files - stages - generations
     finals = [name for name in trainings if name.endswith(".safetensors")]
     assert all(name.startswith("trainings/") for name in trainings)
     assert (len(trainings), len(finals)) == (18, 6)  # a record for each of 6 + 6, tensors of the final ones
@@ -117,7 +119,8 @@ def test_the_test_part_was_opened_for_a_frozen_decision(finished_run: SearchResu
 
 
 def test_the_search_s_candidates_are_in_the_journal(finished_run: SearchResult, tiny_inputs: RunInputs):
-    candidates = SearchRecord.open(Path(finished_run.run) / "study.journal", tiny_inputs.space).candidates()
+    record = open_record(tiny_inputs, RunFolder(Path(finished_run.run)), StageBars(quiet=True), None, None)
+    candidates = record.candidates()
     assert len(candidates) == finished_run.stages["search"]["candidates"] == 12
     searched = finished_run.rows[0]
     number = int(searched.name.removeprefix("candidate-"))

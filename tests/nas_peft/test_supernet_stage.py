@@ -14,8 +14,8 @@ from nas_peft.config import SearchConfig
 from nas_peft.progress import Advance, StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from nas_peft.supernet_stage import train_supernet
-from search_spaces import Architecture
+from nas_peft.supernet_stage import read_supernets, train_supernets
+from search_spaces import Architecture, InputError
 from supernet import Supernet, pooled_features
 from supernet.backbones import weights_digest
 
@@ -46,9 +46,10 @@ def trained(tiny_inputs: RunInputs, tiny_values: dict[str, Any], features: torch
         config = SearchConfig.of(**tiny_values | changes)
         folder = RunFolder.open(tmp_path / f"run{len(list(tmp_path.iterdir()))}", config)
         bars = CountingBars()
-        supernet, stage = train_supernet(
-            replace(tiny_inputs, config=config), features, folder, bars, device="cpu"
-        )
+        inputs = replace(tiny_inputs, config=config)
+        (fold,), total = train_supernets(inputs, features, folder, bars, device="cpu")
+        supernet, (stage,) = fold.supernet, total["supernets"]
+        assert fold.part is tiny_inputs.dataset.val
         saved = load_file(folder.path / "supernet.safetensors")
         own = supernet.module_tensors(supernet.capacity)
         assert saved.keys() == own.keys()
@@ -70,7 +71,7 @@ def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: RunInputs
     together, same, told_together = trained(**slow, data_parallel=2, micro_batches=2)
     assert same["losses"] == pytest.approx(stage["losses"], rel=1e-4)
     assert same["image_passes"] == stage["image_passes"] == 2 * 3 * len(tiny_inputs.dataset.train)
-    assert told == told_together == [(1, 2), (2, 2)]
+    assert told == told_together == [(1, 2), (2, 2), (2, 2)]
     # AdamW makes steps as long as the learning rate of gradients that are rounding errors
     mean = sum(float((value - together[name]).abs().sum()) for name, value in alone.items())
     assert mean / sum(value.numel() for value in alone.values()) < 1e-6
@@ -82,3 +83,39 @@ def test_execution_is_as_asked_for_and_changes_little(trained):
     changed, close, _ = trained(supernet_lr=1e-3, micro_batches=3, checkpointing=True)
     assert close["losses"] == pytest.approx(stage["losses"], rel=1e-4)
     assert difference(plain, changed) > 0  # sums of parts are rounded otherwise
+
+
+def test_folds_share_out_the_training_part_and_the_image_passes(
+    tiny_inputs: RunInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+):
+    config = SearchConfig.of(**tiny_values | {"folds": 3, "supernet_epochs": 4})
+    inputs, train_part = replace(tiny_inputs, config=config), tiny_inputs.dataset.train
+    folder, bars = RunFolder.open(tmp_path / "run", config), CountingBars()
+    folds, stage = train_supernets(inputs, features, folder, bars, device="cpu")
+    left_out = torch.cat([fold.part.images.flatten(1) for fold in folds])
+    assert sorted(map(tuple, left_out.tolist())) == sorted(map(tuple, train_part.images.flatten(1).tolist()))
+    assert stage["image_passes"] == 4 * len(train_part)  # as one supernet of as many epochs
+    assert [len(record["losses"]) for record in stage["supernets"]] == [2, 2, 2]
+    assert bars.seen[-1] == (6, 6)
+    weights = [fold.supernet.head.weight for fold in folds]
+    assert not torch.equal(weights[0], weights[1])
+    again = read_supernets(inputs, folder, "cpu")
+    for first, second in zip(folds, again, strict=True):
+        assert torch.equal(first.supernet.head.weight, second.supernet.head.weight)
+        assert torch.equal(first.part.images, second.part.images)
+
+
+def test_an_unfinished_supernet_is_not_read(tiny_inputs: RunInputs, tmp_path: Path):
+    folder = RunFolder.open(tmp_path / "run", tiny_inputs.config)
+    with pytest.raises(InputError, match="has not finished training its supernet; go on with the same"):
+        read_supernets(tiny_inputs, folder, "cpu")
+
+
+def test_more_folds_than_images_are_refused(
+    tiny_inputs: RunInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+):
+    config = SearchConfig.of(**tiny_values | {"folds": 1000})
+    inputs = replace(tiny_inputs, config=config)
+    folder = RunFolder.open(tmp_path / "run", config)
+    with pytest.raises(InputError, match=r"folds is 1000, and the training part has \d+ images; give fewer"):
+        train_supernets(inputs, features, folder, StageBars(quiet=True), device="cpu")

@@ -78,7 +78,9 @@ def evaluate() -> Evaluate:
             value = loss(proposal.architecture)
             accuracy = round(math.exp(-value), 1)  # with many ties
             params = _cost(proposal.architecture)
-            found.append(Candidate(number, generation, proposal, params, value, 0.1, accuracy, 30))
+            found.append(
+                Candidate(number, generation, proposal, params, 9 * params, value, 0.1, accuracy, 30)
+            )
         return found
 
     return candidates

@@ -1,0 +1,86 @@
+"""``nas-peft front``: the Pareto front of a run, and any point of it as a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_peft.cli.user_errors import user_errors
+
+
+def front(
+    run: Annotated[Path, typer.Argument(help="Run folder of nas-peft search.")],
+    budget: Annotated[
+        str | None, typer.Option(help="Pick the best within this budget instead of the run's own.")
+    ] = None,
+    candidate: Annotated[int | None, typer.Option(help="Pick the candidate of this number.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of the front: svg, png or pdf; front.svg in the run folder.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the picked subnet's checkpoint, with inherited weights.")
+    ] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train it separately before --export.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each point.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List and draw the front of loss against cost that a search found; pick a point and export it.
+
+    No search is repeated, and the test part is not read.
+    """
+    with user_errors(debug):
+        import json
+
+        from rich.console import Console
+
+        from nas_peft.finished_search import FinishedSearch
+        from nas_peft.front_plot import plot_front, require_format
+        from nas_peft.front_table import front_table
+        from search_spaces import InputError
+
+        if budget and candidate is not None:
+            raise InputError("budget and candidate both pick a point; give one of them")
+        if retrain and not export:
+            raise InputError("retrain is for --export FILE; give both, or neither")
+        if export and export.is_dir():
+            raise InputError(f"'{export}' is a folder; give a file to --export")
+        search = FinishedSearch.read(run)
+        picture = plot or run / "front.svg"
+        require_format(picture)
+        points = search.front()
+        pick = search.pick(budget) if candidate is None else search.numbered(candidate)
+        if json_lines:
+            for point in points:
+                print(json.dumps(point.to_dict() | {"picked": point.number == pick.number}))
+        else:
+            Console().print(front_table(search, points, pick))
+        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
+        plot_front(
+            picture,
+            search.candidates,
+            points,
+            pick,
+            cost=search.cost,
+            cost_name=search.config.front_cost,
+            title=title,
+        )
+        notes = Console(stderr=True)
+        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+        if export:
+            from nas_peft.devices import resolve_device
+            from nas_peft.front_export import export_candidate
+            from nas_peft.progress import StageBars
+
+            with StageBars() as bars:
+                found = export_candidate(
+                    search, pick, export, retrain=retrain, device=resolve_device(device), bars=bars
+                )
+            notes.print(
+                f"subnet: {export} ({found['params']:,} parameters, {found['bytes']:,} bytes; validation "
+                f"accuracy {100 * found['val_accuracy']:.1f}%)",
+                highlight=False,
+                soft_wrap=True,
+            )

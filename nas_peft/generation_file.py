@@ -1,0 +1,40 @@
+"""A generation's candidates with their losses, image by image, in one file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from nas_peft.candidate import Candidate
+from nas_peft.inherited import Scored
+from supernet import write_atomically
+
+
+def write_generation(path: Path, scored: Scored) -> None:
+    """Write a generation, whole or not at all.
+
+    The losses are needed again: later candidates race against earlier ones image by image, and a search that
+    is resumed must race against the same numbers.
+    """
+    header = {
+        "candidates": json.dumps([c.to_dict() for c in scored.candidates]),
+        "image_passes": repr(scored.image_passes),
+        "seconds": repr(scored.seconds),
+    }
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, save({"losses": scored.losses}, metadata=header))
+
+
+def read_generation(path: Path) -> Scored | None:
+    """What `write_generation` wrote, or ``None`` if there is no such file."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="numpy") as file:
+        header = file.metadata()
+        losses: np.ndarray = file.get_tensor("losses")
+    candidates = [Candidate.from_dict(c) for c in json.loads(header["candidates"])]
+    return Scored(candidates, losses, float(header["image_passes"]), float(header["seconds"]))

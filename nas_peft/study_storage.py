@@ -1,0 +1,131 @@
+"""Where a search's Optuna study is: the run folder's journal, or any storage that Optuna has."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from search_spaces import InputError
+
+DELAYS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further attempt to reach a storage."""
+JOURNAL = ".journal"
+_STALE_LOCK_SECONDS = 3  # an append takes milliseconds: an older lock is of a killed process
+_UNREACHABLE = (SQLAlchemyError, StorageInternalError, OSError)
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class StudyStorage:
+    """A storage by its address: a URL of a database, or the path of a journal file (``*.journal``).
+
+    Whatever is asked of it goes through `attempt`: a database that is restarted or locked for a moment, or a
+    network drive that comes back, does not end a search.
+
+    Args:
+        address: as the user gives it, see ``--storage``.
+        notify: is told of each attempt that failed.
+        delays: seconds before each further attempt.
+    """
+
+    address: str
+    notify: Callable[[str], None] = lambda message: None
+    delays: Sequence[float] = DELAYS
+
+    @property
+    def name(self) -> str:
+        """The address without its password."""
+        if self.file:
+            return self.address
+        try:
+            return make_url(self.address).render_as_string(hide_password=True)
+        except ArgumentError:
+            return self.address.partition("://")[0]
+
+    @property
+    def journal(self) -> bool:
+        """Whether it is a journal file."""
+        return "://" not in self.address
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it is in; ``None`` for a server."""
+        if self.journal:
+            return Path(self.address)
+        try:
+            url = make_url(self.address)
+        except ArgumentError:
+            return None
+        named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+        return Path(str(url.database)) if named else None
+
+    def open(self) -> BaseStorage:
+        """Optuna's storage. Raises `InputError` for an address that names none and one out of reach."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        if self.journal and Path(self.address).suffix != JOURNAL:
+            raise InputError(
+                f"the storage '{self.address}' is neither a URL such as sqlite:///studies.db nor a journal "
+                f"file (*{JOURNAL}); give one of them"
+            )
+        try:
+            return self.attempt(self._open)
+        except (ArgumentError, ImportError, ValueError, RuntimeError) as error:
+            raise InputError(f"the storage '{self.name}' cannot be opened: {_reason(error)}") from error
+
+    def attempt(self, action: Callable[[], _T]) -> _T:
+        """What ``action`` returns, attempted again while the storage cannot be reached.
+
+        Raises `InputError` after the last attempt. Nothing is lost: the run folder has all candidates.
+        """
+        for delay in (*self.delays, None):
+            try:
+                return action()
+            except _UNREACHABLE as error:
+                if isinstance(error, ArgumentError):
+                    raise
+                if delay is None:
+                    raise InputError(
+                        f"the storage '{self.name}' cannot be reached: {_reason(error)}; when it can, start "
+                        "the same command again to go on"
+                    ) from error
+                self.notify(f"storage '{self.name}': {_reason(error)}; again in {delay:g} s")
+                time.sleep(delay)
+        raise AssertionError("the last attempt returns or raises")
+
+    def require_file(self) -> None:
+        """Raise ``FileNotFoundError`` if its file is gone: an open handle would go on writing to nowhere."""
+        if self.file and not self.file.exists():
+            raise FileNotFoundError(f"the file '{self.file}' is gone")
+
+    def _open(self) -> BaseStorage:
+        if not self.journal:
+            return RDBStorage(self.address)
+        journal = Path(self.address)
+        _cut_half_line(journal)
+        lock = JournalFileOpenLock(str(journal), grace_period=_STALE_LOCK_SECONDS)
+        return JournalStorage(JournalFileBackend(str(journal), lock))
+
+
+def _cut_half_line(journal: Path) -> None:
+    """Remove what a kill or a full disk left of an entry; Optuna reads no journal that goes on after it."""
+    if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
+        os.truncate(journal, written.rfind(b"\n") + 1)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in one line: databases wrap theirs several times."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0] or type(error).__name__
