@@ -16,11 +16,11 @@ from nas_peft.environment import environment
 from nas_peft.export import export_subnet
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
-from nas_peft.results import RowResult, SearchResult, SeedResult
+from nas_peft.results import RowResult, SearchResult
+from nas_peft.row_results import row_result
 from nas_peft.run_folder import RunFolder, write_json
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import TrainingInputs, trained_network
-from search_spaces import count_bytes, count_flops, count_params
 from supernet import Evaluation, Recipe, Supernet, evaluate
 
 PROTOCOL = (
@@ -96,7 +96,9 @@ class Comparison:
             exported = final_models[chosen, seeds[0]]
             network = trained_network(exported, runner.tensors(exported), shared, "cpu")
         results = [
-            self._row_result(row, compared[row], finals.get(row), tests, selected=row is chosen)
+            row_result(
+                self.inputs, self.probe, row, compared[row], finals.get(row), tests, selected=row is chosen
+            )
             for row in rows
         ]
         result = SearchResult(
@@ -135,51 +137,6 @@ class Comparison:
         passes = sum(r["curve"]["image_passes"] for r in records.values())
         stage = {"seconds": time.perf_counter() - started, "trainings": len(flat), "image_passes": passes}
         return {row: [records[t.key] for t in trainings[row]] for row in rows}, stage
-
-    def _row_result(
-        self,
-        row: Row,
-        compared: list[dict[str, Any]],
-        final: list[dict[str, Any]] | None,
-        tests: dict[tuple[Row, int], Evaluation],
-        *,
-        selected: bool,
-    ) -> RowResult:
-        shape, classes = self.inputs.backbone.shape, len(self.inputs.dataset.classes)
-        modules = count_params(row.architecture, shape)
-        trained = self.inputs.backbone.params if row.method == "full" else modules
-        size = count_bytes(row.architecture, shape, classes) + 4 * (trained - modules)
-        seeds = []
-        for i, record in enumerate(compared):
-            test = tests.get((row, record["seed"]))
-            curves = [record["curve"], *([final[i]["curve"]] if final else [])]
-            seeds.append(
-                SeedResult(
-                    seed=record["seed"],
-                    val_accuracy=record["val"]["accuracy"],
-                    val_loss=record["val"]["loss"],
-                    test_accuracy=test.accuracy if test else None,
-                    test_loss=test.loss if test else None,
-                    image_passes=sum(c["image_passes"] for c in curves),
-                    seconds=sum(c["seconds"] for c in curves),
-                    losses=curves[-1]["losses"],
-                )
-            )
-        return RowResult(
-            name=row.name,
-            label=row.label,
-            group=row.group,
-            architecture=row.architecture.to_dict(),
-            description="all weights" if row.method == "full" else row.architecture.describe(),
-            module_params=trained,
-            head_params=self.inputs.head_params,
-            params=trained + self.inputs.head_params,
-            bytes=size,
-            flops=count_flops(row.architecture, shape, classes),
-            recipe=row.recipe(self.inputs.config, self.probe).to_dict(),
-            selected=selected,
-            seeds=seeds,
-        )
 
     def _export(self, network: Supernet, row: Row, results: list[RowResult], seed: int) -> dict[str, Any]:
         """Write the chosen subnet (the model of the first seed); what the result says of the file."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # the command line reads this file to print its help, and tor
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
 DEFAULT_GROUPS = 8
+DEFAULT_RETRAIN = 3
 
 
 class SearchConfig(BaseModel):
@@ -91,7 +92,7 @@ class SearchConfig(BaseModel):
     racing: bool = Field(
         True, description="stop scoring a candidate that is behind a cheaper one on the first images"
     )
-    retrain: int = Field(3, ge=1, description="best searched subnets to train separately")
+    retrain: int = Field(DEFAULT_RETRAIN, ge=1, description="best searched subnets to train separately")
     no_retrain: bool = Field(
         False, description="test and export the best subnet with the weights inherited from the supernet"
     )
@@ -136,6 +137,11 @@ class SearchConfig(BaseModel):
             raise ValueError(
                 f"distil is for the chooser 'sandwich', and the chooser is '{self.chooser}'; "
                 "give --chooser sandwich, or leave distil out"
+            )
+        if self.no_retrain and (self.seeds != 1 or self.retrain != DEFAULT_RETRAIN):
+            raise ValueError(
+                "with no_retrain nothing is trained separately, and seeds or retrain is given, which say how "
+                "often; leave out one or the other"
             )
         if (parts := self.micro_batches * self.data_parallel) > self.batch_size:
             raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
 from nas_peft.devices import resolve_device
+from nas_peft.inherited_stage import finish_without_retraining
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
@@ -70,4 +71,8 @@ def search(
     candidates, search_stage = search_supernet(inputs, scorer, folder, bars, record)
     stages = {"linear probe": probe_stage, "supernet": supernet_stage, "search": search_stage}
     ranked = [c for c in inputs.searcher().ranked(candidates) if inputs.fits(c.architecture)]
+    if config.no_retrain:
+        return finish_without_retraining(
+            inputs, folder, bars, device, recipe, features, folds, ranked, stages
+        )
     return Comparison(inputs, folder, bars, device, recipe, features).run(ranked, stages)

@@ -69,7 +69,9 @@ def _with_fields(function: Callable[..., None]) -> Callable[..., None]:
     for name, field in SearchConfig.model_fields.items():
         kind: Any = field.annotation
         option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
-        if kind is bool:
+        if kind is bool and name.startswith("no_"):
+            option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
+        elif kind is bool:
             option = typer.Option(
                 f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}", help=field.description
             )

@@ -90,7 +90,7 @@ def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchRes
 def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
     assert SearchConfig.of(**yaml.safe_load((folder.path / "config.yaml").read_text())) == tiny_config
     names = {str(p.relative_to(folder.path)) for p in folder.path.rglob("*") if p.is_file()}
-    stages = {f"stages/{name}.json" for name in ("inputs", "probe", "supernet", "search", "test")}
+    stages = {f"stages/{name}.json" for name in ("inputs", "record", "probe", "supernet", "search", "test")}
     files = {"config.yaml", "study.journal", "supernet.safetensors", "results.json", "subnet.safetensors"}
     assert names >= files | stages
     generations = {f"generations/{number:03d}.safetensors" for number in range(2)}
