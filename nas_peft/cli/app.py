@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from nas_peft.cli.audit import audit
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
@@ -16,6 +17,7 @@ app = typer.Typer(
 )
 app.command("search")(search)
 app.command("front")(front)
+app.command("audit")(audit)
 app.command("predict")(predict)
 
 

@@ -1,0 +1,49 @@
+"""``nas-peft audit``: whether the search of a run can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_peft.cli.user_errors import user_errors
+
+
+def audit(
+    run: Annotated[Path, typer.Argument(help="Run folder of nas-peft search.")],
+    subnets: Annotated[int, typer.Option(help="Random subnets within the budget to retrain.")] = 24,
+    seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 3,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture: svg, png or pdf; audit.svg in the run folder.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Retrain a random sample of subnets and say how well the search's scores rank them.
+
+    An audit that was stopped goes on with the same command. The test part is not read.
+    """
+    with user_errors(debug):
+        from rich.console import Console
+
+        from nas_peft.audit_plot import plot_audit
+        from nas_peft.audit_stage import audit as run_audit
+        from nas_peft.audit_table import audit_summary, audit_table
+        from nas_peft.devices import resolve_device
+        from nas_peft.finished_search import FinishedSearch
+        from nas_peft.front_plot import require_format
+        from nas_peft.progress import StageBars
+
+        picture = plot or run / "audit.svg"
+        require_format(picture)
+        search, device = FinishedSearch.read(run), resolve_device(device)
+        with StageBars() as bars:
+            found = run_audit(search, subnets=subnets, seeds=seeds, device=device, bars=bars)
+        console = Console()
+        console.print(audit_table(found))
+        console.print(audit_summary(found), highlight=False, soft_wrap=True)
+        plot_audit(picture, found)
+        Console(stderr=True).print(
+            f"record: {run / 'audit.json'}, picture: {picture}", highlight=False, soft_wrap=True
+        )
