@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from nas_peft.run_inputs import RunInputs
-from search_spaces import Architecture, BudgetSampler, InputError, count_params, range_around
+from search_spaces import Architecture, BudgetSampler, InputError, ReachableCounts, count_params, range_around
 from search_spaces.streams import stream
 
 Group: TypeAlias = Literal["all sizes", "equal size"]
@@ -30,7 +30,7 @@ def audit_sample(inputs: RunInputs, subnets: int) -> list[Sampled]:
     """A stratified random sample of the space within the budget, none twice; always the same for a run.
 
     Half of it is spread over all sizes, one draw from each of as many strata of equal width in log
-    parameters; half is of nearly equal size, just below the budget. Of subnets of all sizes the number of
+    parameters (from the next size above it where a stratum has none); half is of nearly equal size, just below the budget. Of subnets of all sizes the number of
     parameters alone ranks most, so a score must show on those of equal size what it knows besides.
 
     Raises `InputError` for fewer than 8 subnets, and if the space has too few.
@@ -40,10 +40,12 @@ def audit_sample(inputs: RunInputs, subnets: int) -> list[Sampled]:
     space, shape = inputs.space, inputs.backbone.shape
     low = min(count_params(a, shape) for a in space.smallest_nonempty())
     high = range_around(space, shape, inputs.budget.limit(inputs.head_params))[1]
+    reachable = ReachableCounts(space, shape, high)
     found: dict[Architecture, Group] = {}
 
     def draw(group: Group, first: float, last: float, rng: np.random.Generator) -> None:
-        sampler = BudgetSampler(space, shape, int(np.floor(first)), int(np.ceil(last)))
+        least = reachable.at_least(int(np.floor(first))) or high  # a stratum may hold no size at all
+        sampler = BudgetSampler(space, shape, least, max(least, int(np.ceil(last))))
         for _ in range(_TRIES):
             a = sampler.sample(rng)
             if a not in found and inputs.fits(a):

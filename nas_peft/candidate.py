@@ -27,11 +27,11 @@ class Candidate:
     """An evaluated architecture.
 
     ``number`` counts the candidates of a search from 0; ``params`` are the elements of its modules, head
-    excluded; ``flops`` those of a forward pass of one image, and ``latency_ms`` its time where it was
-    measured; ``loss`` is the mean cross-entropy (lower is better; the score of the search) with its standard
-    error over the ``images`` it was scored on; ``accuracy`` is the fraction of them classified correctly. The
-    weights were inherited from the supernet. ``dropped`` ones were not scored on all images, as they were
-    behind another one on the first of them; their loss is an estimate for all (see `nas_peft.racing`).
+    excluded; ``flops`` the operations of a forward pass of one image; ``loss`` is the mean cross-entropy
+    (lower is better; the score of the search) with its standard error over the ``images`` it was scored on;
+    ``accuracy`` is the fraction of them classified correctly. The weights were inherited from the supernet.
+    ``dropped`` ones were not scored on all images, as they were behind another one on the first of them;
+    their loss is an estimate for all (see `nas_peft.racing`).
     """
 
     number: int
@@ -43,7 +43,6 @@ class Candidate:
     loss_standard_error: float
     accuracy: float
     images: int
-    latency_ms: float | None = None
     dropped: bool = False
 
     @property
@@ -65,7 +64,6 @@ class Candidate:
             "loss_standard_error": self.loss_standard_error,
             "accuracy": self.accuracy,
             "images": self.images,
-            "latency_ms": self.latency_ms,
             "dropped": self.dropped,
         }
 

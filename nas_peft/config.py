@@ -44,7 +44,7 @@ class SearchConfig(BaseModel):
     )
     budget: str = Field("0.75%", description="trainable parameters: 500k, 0.4M, 0.75% (of the backbone)")
     count_head: bool = Field(False, description="count the head within the budget")
-    front_cost: Literal["params", "flops", "latency_ms"] = Field(
+    front_cost: Literal["params", "flops"] = Field(
         "params", description="what the front sets against the loss"
     )
     front_budget: str | None = Field(

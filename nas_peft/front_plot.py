@@ -14,7 +14,6 @@ FORMATS = (".svg", ".png", ".pdf")
 AXES = {
     "params": "trainable parameters (head not counted)",
     "flops": "FLOPs of a forward pass",
-    "latency_ms": "latency, ms",
 }
 
 

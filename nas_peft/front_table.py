@@ -12,7 +12,6 @@ from nas_peft.finished_search import FinishedSearch
 
 def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> Table:
     """One line for each point, the cheapest first; the picked one is marked, and added if it is not on it."""
-    latency = any(c.latency_ms is not None for c in points)
     on_front = pick.number in {c.number for c in points}
     table = Table(
         title=f"front of loss against {search.config.front_cost}: {len(points)} of "
@@ -26,8 +25,6 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
     table.add_column("candidate", justify="right", no_wrap=True)
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
-    if latency:
-        table.add_column("ms", justify="right", no_wrap=True)
     table.add_column("loss ± error", justify="right", no_wrap=True)
     table.add_column("accuracy %", justify="right", no_wrap=True)
     table.add_column("modules by layer", overflow="fold")
@@ -38,7 +35,6 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
             str(c.number),
             f"{c.params:,}",
             f"{c.flops / 1e6:,.1f}",
-            *([f"{c.latency_ms:.2f}"] if latency else []),
             f"{c.loss:.3f} ± {c.loss_standard_error:.3f}",
             f"{100 * c.accuracy:.1f}",
             c.architecture.describe().replace(", ", "\n"),

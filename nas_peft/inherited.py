@@ -12,7 +12,7 @@ import numpy as np
 from nas_peft.candidate import Candidate, Proposal, by_params
 from nas_peft.racing import SHARES, Losses, PairedTest, Runner, overtaken
 from nas_peft.scorer import Scorer
-from search_spaces import Architecture, BackboneShape, count_flops, count_params
+from search_spaces import BackboneShape, count_flops, count_params
 from search_spaces.streams import stream
 
 
@@ -48,7 +48,6 @@ class InheritedEvaluator:
         cost: of a candidate, by its measured fields.
         racing: whether candidates may be dropped.
         seed: of the order of the images and of the tests.
-        latency: the time of a subnet in ms, where it is known.
     """
 
     scorer: Scorer
@@ -57,7 +56,6 @@ class InheritedEvaluator:
     cost: Callable[[Candidate], float] = by_params
     racing: bool = True
     seed: int = 0
-    latency: Callable[[Architecture], float] | None = None
 
     @property
     def images(self) -> int:
@@ -135,7 +133,6 @@ class InheritedEvaluator:
             loss_standard_error=math.nan,
             accuracy=math.nan,
             images=0,
-            latency_ms=self.latency(architecture) if self.latency else None,
         )
 
     def _rounds(self) -> list[list[tuple[int, np.ndarray]]]:

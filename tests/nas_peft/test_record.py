@@ -180,15 +180,12 @@ def test_any_candidate_comes_back_bit_for_bit_from_any_storage(tmp_path, address
         st.floats(0, 1e6) | st.just(math.inf),
         st.floats(0, 1),
         st.integers(0, 99),
-        st.none() | st.floats(0, 1e3),
         st.booleans(),
     )
-    def law(loss: float, accuracy: float, seed: int, latency: float | None, dropped: bool) -> None:
+    def law(loss: float, accuracy: float, seed: int, dropped: bool) -> None:
         nonlocal number
         (candidate,) = generation(seed, 1, number)
-        candidate = replace(
-            candidate, loss=loss, accuracy=accuracy, latency_ms=latency, dropped=dropped and loss < math.inf
-        )
+        candidate = replace(candidate, loss=loss, accuracy=accuracy, dropped=dropped and loss < math.inf)
         number += 1
         record.add_generation([candidate])
         again = SearchRecord.open(storage, "search", SPACE, cost="params", identity={})
