@@ -30,8 +30,9 @@ def audit_sample(inputs: RunInputs, subnets: int) -> list[Sampled]:
     """A stratified random sample of the space within the budget, none twice; always the same for a run.
 
     Half of it is spread over all sizes, one draw from each of as many strata of equal width in log
-    parameters (from the next size above it where a stratum has none); half is of nearly equal size, just below the budget. Of subnets of all sizes the number of
-    parameters alone ranks most, so a score must show on those of equal size what it knows besides.
+    parameters (from the next size above it where a stratum has none); half is of nearly equal size, just
+    below the budget. Of subnets of all sizes the number of parameters alone ranks most, so a score must show
+    on those of equal size what it knows besides.
 
     Raises `InputError` for fewer than 8 subnets, and if the space has too few.
     """
