@@ -92,7 +92,10 @@ class Comparison:
                         precision=config.precision,
                     )
                     advance(len(tests), len(final_models))
-            stages["test"] = {"seconds": time.perf_counter() - started}
+            stages["test"] = {
+                "seconds": time.perf_counter() - started,
+                "image_passes_forward": len(final_models) * len(test),
+            }
             exported = final_models[chosen, seeds[0]]
             network = trained_network(exported, runner.tensors(exported), shared, "cpu")
         results = [

@@ -98,7 +98,7 @@ def finish_without_retraining(
             (row, config.seed): scored(model, test) for row, model in ((chosen, network), (linear, probed))
         }
         advance(2, 2)
-    stages["test"] = {"seconds": time.perf_counter() - started}
+    stages["test"] = {"seconds": time.perf_counter() - started, "image_passes_forward": 2 * len(test)}
     rows = [
         row_result(inputs, probe, chosen, [inherited], None, tests, selected=True),
         row_result(inputs, probe, linear, [compared], [final], tests, selected=False),

@@ -16,7 +16,7 @@ def results_table(result: SearchResult) -> Table:
         title=f"{result.dataset['spec']} on {result.backbone['name']}, budget {budget['text']} = "
         f"{budget['max_params']:,} parameters ({head})",
         caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
-        f"MFLOPs: forward pass of one image; "
+        f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
         f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported",
         title_justify="left",
@@ -24,9 +24,8 @@ def results_table(result: SearchResult) -> Table:
     )
     table.add_column("")
     table.add_column("method", no_wrap=True)
-    table.add_column("modules by layer", overflow="fold")
+    table.add_column("modules by layer", overflow="fold", min_width=24)
     table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("+ head", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
@@ -37,7 +36,6 @@ def results_table(result: SearchResult) -> Table:
                 row.label,
                 row.description.replace(", ", "\n"),
                 f"{row.module_params:,}",
-                f"{row.head_params:,}",
                 f"{row.flops / 1e6:,.0f}",
                 _percent(row, "val_accuracy"),
                 _percent(row, "test_accuracy"),

@@ -44,6 +44,7 @@ def _run_search(
 
         from rich.console import Console
 
+        from nas_peft.cost_ledger import cost_table
         from nas_peft.main_job import search as run
         from nas_peft.progress import StageBars
         from nas_peft.results_table import results_table
@@ -52,8 +53,7 @@ def _run_search(
             result = run(config, out, device=device, bars=bars, storage=storage, study=study)
         console = Console()
         console.print(results_table(result))
-        seconds = ", ".join(f"{name} {stage['seconds']:.0f}" for name, stage in result.stages.items())
-        console.print(f"seconds: {seconds}", highlight=False)
+        console.print(cost_table(result))
         console.print(
             f"run folder: {result.run}\nsubnet: {result.run}/{result.subnet['file']} "
             f"({result.subnet['params']:,} parameters, {result.subnet['bytes']:,} bytes)",

@@ -242,8 +242,8 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
         f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
         in result.stdout
     )
-    assert "seconds: linear probe " in result.stdout
-    assert all(f", {stage} " in result.stdout for stage in ("supernet", "search", "retraining", "test"))
+    assert "retrainings" in result.stdout  # the cost of each stage, in these
+    assert all(stage in result.stdout for stage in finished_run.stages)
 
 
 @pytest.fixture(scope="module")
