@@ -141,12 +141,12 @@ def test_racing_stops_who_is_behind_and_estimates_the_rest(tiny_inputs: RunInput
     scored, scorer = raced(tiny_inputs, means)
     whole, _ = raced(tiny_inputs, means, racing=False)
     assert [c.dropped for c in scored.candidates] == [False, False, True, True]
-    assert [c.images for c in scored.candidates] == [400, 400, 51, 51]
-    assert scorer.seen[:2] == [(4, 38), (4, 13)]  # an eighth of each fold, rounded up
+    assert [c.images for c in scored.candidates] == [400, 400, 26, 26]
+    assert scorer.seen[:2] == [(4, 19), (4, 7)]  # a sixteenth of each fold, rounded up
     for raced_one, full in zip(scored.candidates, whole.candidates, strict=True):
         assert raced_one.loss == pytest.approx(full.loss, abs=0.0 if not raced_one.dropped else 0.05)
-    assert np.isnan(scored.losses[2, 51:]).all()
-    assert np.isfinite(scored.losses[:, :51]).all()
+    assert np.isnan(scored.losses[2, 26:]).all()
+    assert np.isfinite(scored.losses[:, :26]).all()
 
 
 def test_incumbents_race_along(tiny_inputs: RunInputs):
