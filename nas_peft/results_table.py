@@ -24,7 +24,7 @@ def results_table(result: SearchResult) -> Table:
     )
     table.add_column("")
     table.add_column("method", no_wrap=True)
-    table.add_column("modules by layer", overflow="fold", min_width=24)
+    table.add_column("modules by layer", overflow="fold", min_width=16)
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
