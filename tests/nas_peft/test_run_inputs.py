@@ -164,3 +164,20 @@ def test_a_budget_in_a_gap_between_sizes_is_served_from_below_it():
     sampler = sampler_around(space, shape, 2000)  # two layers of rank 1 have 64, one of rank 100 has 3,200
     rng = np.random.default_rng(0)
     assert {count_params(sampler.sample(rng), shape) for _ in range(300)} == {32, 64}
+
+
+def test_the_front_ends_where_it_is_told_to(tiny_values: dict[str, Any]):
+    inputs = RunInputs.load(SearchConfig.of(**tiny_values, front_budget="20000"), StageBars(quiet=True))
+    assert inputs.front_limit == 20_000
+    rng = np.random.default_rng(0)
+    drawn = [inputs.front_sampler.sample(rng) for _ in range(200)]
+    params = [count_params(a, inputs.backbone.shape) for a in drawn]
+    assert max(params) <= 20_000
+    assert min(params) < 1_000  # sizes below those around the budget
+    assert 60 < sum(inputs.budget.max_params * 0.4 <= p <= inputs.budget.max_params for p in params) < 180
+
+
+def test_a_front_that_ends_below_the_budget_is_refused(tiny_values: dict[str, Any]):
+    config = SearchConfig.of(**tiny_values, front_budget="0.1%")
+    with pytest.raises(InputError, match=r"front_budget '0.1%' is 1,613 parameters, and the budget leaves"):
+        RunInputs.load(config, StageBars(quiet=True))
