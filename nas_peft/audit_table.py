@@ -28,9 +28,10 @@ def audit_summary(audit: Audit) -> str:
     """Regret, distance of inherited accuracies, and the verdict, in sentences."""
     error = "" if audit.regret_error is None else f" ± {audit.regret_error:.1f}"
     gap = audit.inherited_minus_retrained
+    side = "below" if audit.regret >= 0 else "above"
     return (
-        f"regret of the search's choice: {audit.regret:.1f}{error} points of validation accuracy below the "
-        f"best of the sample\ninherited accuracy: {gap:+.1f} points against retraining, on average\n"
+        f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the sample "
+        f"in validation accuracy\ninherited accuracy: {gap:+.1f} points against retraining, on average\n"
         f"{audit.verdict}"
     )
 
