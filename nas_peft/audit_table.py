@@ -30,8 +30,8 @@ def audit_summary(audit: Audit) -> str:
     gap = audit.inherited_minus_retrained
     side = "below" if audit.regret >= 0 else "above"
     return (
-        f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the sample "
-        f"in validation accuracy\ninherited accuracy: {gap:+.1f} points against retraining, on average\n"
+        f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the "
+        f"sample in validation accuracy\ninherited accuracy: {gap:+.1f} points against retraining, on average\n"
         f"{audit.verdict}"
     )
 
