@@ -31,7 +31,8 @@ def audit_summary(audit: Audit) -> str:
     side = "below" if audit.regret >= 0 else "above"
     return (
         f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the "
-        f"sample in validation accuracy\ninherited accuracy: {gap:+.1f} points against retraining, on average\n"
+        "sample in validation accuracy\n"
+        f"inherited accuracy: {gap:+.1f} points against retraining, on average\n"
         f"{audit.verdict}"
     )
 
