@@ -17,6 +17,7 @@ from search_spaces import (
     count_params,
     range_around,
 )
+from search_spaces.mixture import MixtureSampler
 from supernet import Chooser, Groups, OnePath, OnePerImage, Sandwich, Step
 
 BUDGET = "0.75%"
@@ -61,6 +62,10 @@ class Samplers:
     def front(self) -> BudgetSampler:
         """Sparse, from the smallest to the largest of the space, flat over the logarithm of the size."""
         return BudgetSampler(self.space, self.shape, *self.ranges()["space"])
+
+    def mixture(self) -> MixtureSampler:
+        """Half around the budget, half over the range of the front: what ``nas-peft search`` trains on."""
+        return MixtureSampler((self.around_budget(), self.front()))
 
 
 class RangeSandwich:
@@ -113,6 +118,8 @@ WAYS: Mapping[str, Way] = {
     "one-per-image-uniform": Way("space", 1, lambda s: OnePerImage(s.space.sample, _kinds(s))),
     "groups-of-8-budget": Way("budget", 1, lambda s: Groups(s.around_budget().sample, _kinds(s), 8)),
     "one-per-image-budget": Way("budget", 1, lambda s: OnePerImage(s.around_budget().sample, _kinds(s))),
+    "groups-of-8-mixture": Way("space", 1, lambda s: Groups(s.mixture().sample, _kinds(s), 8)),
     "one-per-image-front": Way("space", 1, lambda s: OnePerImage(s.front().sample, _kinds(s))),
 }
-"""``one-path-uniform`` is NOAH's own (after SPOS); ``one-per-image-budget`` is this package's."""
+"""``one-path-uniform`` is NOAH's own (after SPOS); ``groups-of-8-mixture`` is the default of
+``nas-peft search``."""
