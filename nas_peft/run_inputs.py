@@ -14,7 +14,6 @@ from nas_peft.progress import StageBars
 from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options, searches_front
 from search_spaces import (
     Architecture,
-    BackboneShape,
     Budget,
     BudgetSampler,
     InputError,
@@ -22,7 +21,8 @@ from search_spaces import (
     count_params,
     head_params,
     load_space,
-    range_around,
+    sampler_around,
+    sampler_over_range,
 )
 from search_spaces.mixture import MixtureSampler, Sampler
 from supernet import Backbone, Preprocessing, create_backbone
@@ -171,16 +171,6 @@ def searcher_options(config: SearchConfig) -> dict[str, Any]:
     """The options of the searcher that were given. Raises `InputError` for one that it does not have."""
     flags = {"parents": config.parents, "mutation_probability": config.mutation_probability}
     return parse_options(config.searcher, config.searcher_options, flags)
-
-
-def sampler_around(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
-    """Draws architectures around a budget of ``limit`` parameters, see `search_spaces.range_around`."""
-    return BudgetSampler(space, shape, *range_around(space, shape, limit))
-
-
-def sampler_over_range(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
-    """Draws from the smallest member with a module up to ``limit`` parameters, flat over log size."""
-    return BudgetSampler(space, shape, min(count_params(a, shape) for a in space.smallest_nonempty()), limit)
 
 
 def _front_limit(config: SearchConfig, space: SearchSpace, backbone: Backbone, within: int) -> int:

@@ -14,7 +14,7 @@ from search_spaces.errors import InputError, unknown_name
 from search_spaces.kinds import KINDS, Kind, register_kind
 from search_spaces.presets import load_space, preset_names
 from search_spaces.reachable import ReachableCounts
-from search_spaces.sampling import BudgetSampler, range_around
+from search_spaces.sampling import BudgetSampler, range_around, sampler_around, sampler_over_range
 from search_spaces.shape import BackboneShape
 from search_spaces.space import SearchSpace
 from search_spaces.variation import crossover, mutate
@@ -41,5 +41,7 @@ __all__ = [
     "preset_names",
     "range_around",
     "register_kind",
+    "sampler_around",
+    "sampler_over_range",
     "unknown_name",
 ]

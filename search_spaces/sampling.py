@@ -105,6 +105,16 @@ class BudgetSampler:
         return modules.architecture(self._depth)
 
 
+def sampler_around(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
+    """Draws architectures around a budget of ``limit`` parameters, see `range_around`."""
+    return BudgetSampler(space, shape, *range_around(space, shape, limit))
+
+
+def sampler_over_range(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
+    """Draws from the smallest member with a module up to ``limit`` parameters, flat over log size."""
+    return BudgetSampler(space, shape, min(count_params(a, shape) for a in space.smallest_nonempty()), limit)
+
+
 @dataclass(frozen=True)
 class _PresentKind:
     """A kind that is present: its positive sizes, their costs, and how many layers it may be active in."""

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
-
 from nas_peft.searchers.evolution import Evolution
 from nas_peft.searchers.noah import Noah
 from nas_peft.searchers.nsga2 import Nsga2
@@ -58,6 +56,8 @@ def parse_options(name: str, text: str, own_flags: Mapping[str, Any]) -> dict[st
     they cannot be given in ``text`` as well. Raises `InputError` for an unknown searcher or option, one that
     the searcher does not have, one given twice, and a value that is not of the option's type.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     names = option_names(name)
     found = {option: value for option, value in own_flags.items() if value is not None}
     for option in found:

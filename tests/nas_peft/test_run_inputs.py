@@ -10,7 +10,7 @@ import pytest
 
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
-from nas_peft.run_inputs import RunInputs, sampler_around
+from nas_peft.run_inputs import RunInputs
 from search_spaces import (
     Architecture,
     BackboneShape,
@@ -20,6 +20,7 @@ from search_spaces import (
     count_params,
     load_space,
     preset_names,
+    sampler_around,
 )
 from search_spaces.sampling import SMALLEST_SHARE
 

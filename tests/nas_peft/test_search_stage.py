@@ -14,10 +14,10 @@ from nas_peft.config import SearchConfig
 from nas_peft.front import best_layers
 from nas_peft.progress import Advance, StageBars
 from nas_peft.run_folder import RunFolder
-from nas_peft.run_inputs import RunInputs, sampler_around
+from nas_peft.run_inputs import RunInputs
 from nas_peft.scorer import Fold, Found, LocalScorer
 from nas_peft.search_stage import open_record, search_supernet
-from search_spaces import Budget, KindChoices, SearchSpace, count_params
+from search_spaces import Budget, KindChoices, SearchSpace, count_params, sampler_around
 from supernet import Supernet
 
 QUIET = StageBars(quiet=True)

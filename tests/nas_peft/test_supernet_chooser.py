@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nas_peft.config import SearchConfig
-from nas_peft.run_inputs import RunInputs, sampler_around
+from nas_peft.run_inputs import RunInputs
 from nas_peft.supernet_chooser import covering, fewest, supernet_chooser
 from search_spaces import (
     Architecture,
@@ -16,6 +16,7 @@ from search_spaces import (
     SearchSpace,
     count_params,
     load_space,
+    sampler_around,
 )
 from supernet import ArchitectureBatch, Groups, OnePath, OnePerImage, Sandwich
 

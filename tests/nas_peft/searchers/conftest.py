@@ -6,9 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 import pytest
 
 from nas_peft.candidate import Candidate, Proposal
-from nas_peft.run_inputs import sampler_around
 from nas_peft.searchers import Searcher, SearchTask
-from search_spaces import Architecture, BackboneShape, KindChoices, SearchSpace, count_params, load_space
+from search_spaces import (
+    Architecture,
+    BackboneShape,
+    KindChoices,
+    SearchSpace,
+    count_params,
+    load_space,
+    sampler_around,
+)
 
 SHAPE = BackboneShape.vit(8, 4, tokens=5)
 KIND_WORTH = {"lora_rank": 1.0, "adapter_dim": 0.6, "prompt_tokens": 0.3}
