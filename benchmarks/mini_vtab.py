@@ -1,0 +1,289 @@
+"""The small VTAB: the searched subnet beside every baseline, on seven small tasks, by one protocol.
+
+::
+
+    python benchmarks/mini_vtab.py --data FOLDER --workers 2
+
+Tasks: digits; cifar100, caltech101 and dtd10, task folders in ``--data`` (`public_tasks.py` makes them from the
+public data sets); and three structured ones that the package renders itself. 800 training and 200 validation
+images each.
+
+Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; and within the budget of 0.75% of
+the backbone VPT-deep, LoRA, adapter and SSF, each at the largest uniform size; NOAH as published; the searched
+subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the three best searched
+subnets and the single methods.
+
+1. Learning rates: once for each method and task, on validation data of the first seed, from `FACTORS` times the
+   method's default. Linear probing has its own grid.
+2. Three seeds: each has a search of its own (supernet, evolution; the three best subnets retrained on the
+   training part, the best on validation data taken). NOAH's search, which costs the most, is done once for a task.
+3. Final models are trained on training and validation part together, to the last epoch.
+4. The test part of a task is read once, after all of this.
+
+Every training is ``--epochs`` long from a head that was briefly trained alone, AdamW, cosine, no augmentation.
+What is reduced for two cores: 8 epochs where NOAH has 100; NOAH's supernet has five times the epochs of a
+retraining, as published, and one search for a task; images of 32 pixels. A line per search and training goes to
+``--store`` as it ends; the same command does what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from exit_status import exit_status
+from mini_vtab_report import print_report, report_on
+from plain_search import HEAD, KEPT, LR, Range, SearchJob, SearchPlan, best_of, subnet_training
+from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, best_training, write_result
+
+from nas_peft.methods import METHODS, Method
+from nas_peft.trainings import Training
+from search_spaces import Architecture, InputError, count_params
+from supernet import Recipe
+
+EMBEDDED = ("digits", "shapes-location", "shapes-orientation", "shapes-count")
+FOLDERS = ("cifar100", "caltech101", "dtd10")
+FACTORS = (0.3, 1.0, 3.0)
+LINEAR_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+LINEAR_EPOCHS = 100
+SINGLES = {"VPT-deep": "prompt_tokens", "LoRA": "lora_rank", "adapter": "adapter_dim", "SSF": "ssf"}
+SIZES = (1, 2, 4, 6, 8, 16, 32)
+SHALLOW_TOKENS = 8
+BASELINES: dict[str, Method] = {
+    "full fine-tuning": "full",
+    "linear probing": "linear",
+    "LP-FT": "lp-ft",
+    "L2-SP": "l2-sp",
+    "BitFit": "bitfit",
+}
+NOAH_EPOCHS = 5
+"""Epochs of NOAH's supernet, in those of a retraining: 500 and 100 in the paper."""
+OUT = Path(__file__).parent / "results" / "mini_vtab.json"
+
+On = Literal["train", "train_val"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What decides the whole comparison but the tasks."""
+
+    epochs: int
+    supernet_epochs: int
+    seeds: int
+
+    @property
+    def plan(self) -> SearchPlan:
+        """The search of the default; its random and unraced sisters come along in `search_study`."""
+        return SearchPlan(
+            ways=("evolution", "random", "evolution-whole"), supernet_epochs=self.supernet_epochs
+        )
+
+    @property
+    def noah(self) -> SearchPlan:
+        """NOAH as published: its space, one uniform path a step, 16 generations of 50, no racing."""
+        return SearchPlan(
+            ways=("noah",),
+            space="noah-vtab",
+            chooser="one-path",
+            supernet_epochs=NOAH_EPOCHS * self.epochs,
+            generations=16,
+            population=50,
+        )
+
+
+def single_methods(where: Range) -> dict[str, Architecture]:
+    """Each kind alone in every layer, at the largest size within the budget."""
+    depth = where.space.depth
+    found = {}
+    for label, kind in SINGLES.items():
+        sizes = [s for s in SIZES if kind != "ssf" or s <= 6]
+        fitting = [a for s in sizes if where.fits(a := Architecture.uniform(depth, kind, s))]
+        found[label] = fitting[-1]
+    return found
+
+
+class MiniVtab:
+    """The jobs, as far as what is finished decides them."""
+
+    def __init__(self, tasks: Sequence[str], setting: Setting, store: Store, bench: Bench) -> None:
+        self.tasks, self.setting, self.store = list(tasks), setting, store
+        self.shape = bench.backbone.shape
+        self.backbone_params = bench.backbone.params
+        depth = bench.backbone.depth
+        self.empty = Architecture.empty(depth)
+        where = Range.of(setting.plan, self.shape, self.backbone_params)
+        self.singles = single_methods(where)
+        shallow = Architecture.of(depth, {"shallow_prompt_tokens": [SHALLOW_TOKENS] + [0] * (depth - 1)})
+        self.alone = {"VPT-shallow": shallow, **self.singles}
+
+    # -- trainings -----------------------------------------------------------------------------------------
+
+    def subnet(self, task: str, a: Architecture, factor: float, seed: int, on: On) -> TrainingJob:
+        """A subnet at a factor of the default learning rate."""
+        return TrainingJob(task, subnet_training(a, Recipe(self.setting.epochs, factor * LR), seed, on))
+
+    def baseline(self, task: str, method: Method, rate: float, seed: int, on: On) -> TrainingJob:
+        """A baseline at a learning rate."""
+        info = METHODS[method]
+        epochs = LINEAR_EPOCHS if method == "linear" else self.setting.epochs
+        recipe = Recipe(epochs, rate, weight_decay=info.weight_decay)
+        head = {"briefly": HEAD, "not": None, "probe": None}[info.head]
+        if info.head == "probe":
+            head = self.linear(task, 0, "train").training.recipe
+        return TrainingJob(task, Training(method, method, self.empty, recipe, head, seed, on))
+
+    def linear(self, task: str, seed: int, on: On) -> TrainingJob:
+        """Linear probing at its chosen rate."""
+        tried = [self.baseline(task, "linear", rate, 0, "train") for rate in LINEAR_RATES]
+        best = min(tried, key=lambda job: self.store[job]["val"]["loss"])
+        return self.baseline(task, "linear", best.training.recipe.lr, seed, on)
+
+    def rates(self, task: str, method: Method) -> list[TrainingJob]:
+        """A baseline at each rate of the grid."""
+        lr = METHODS[method].lr
+        assert lr is not None
+        return [self.baseline(task, method, factor * lr, 0, "train") for factor in FACTORS]
+
+    def chosen_factor(self, task: str, a: Architecture) -> float:
+        """Of the grid, what is best for a subnet on validation data of the first seed."""
+        jobs = [self.subnet(task, a, factor, 0, "train") for factor in FACTORS]
+        return FACTORS[jobs.index(best_training(self.store, jobs))]
+
+    # -- searches ------------------------------------------------------------------------------------------
+
+    def search(self, task: str, seed: int) -> SearchJob:
+        """The tool's own."""
+        return SearchJob(task, self.setting.plan, seed)
+
+    def noah_search(self, task: str) -> SearchJob:
+        """NOAH's."""
+        return SearchJob(task, self.setting.noah, 0)
+
+    def found(self, task: str, seed: int) -> list[Architecture]:
+        """The best subnets of the search."""
+        return best_of(self.store[self.search(task, seed)]["found"]["evolution"])[:KEPT]
+
+    def noah(self, task: str) -> Architecture:
+        """The best subnet of NOAH's search."""
+        return best_of(self.store[self.noah_search(task)]["found"]["noah"])[0]
+
+    def searched(self, task: str, seed: int) -> TrainingJob:
+        """The best of the retrained candidates, as trained on the training part."""
+        factor = self.chosen_factor(task, self.found(task, 0)[0])
+        jobs = [self.subnet(task, a, factor, seed, "train") for a in self.found(task, seed)]
+        return best_training(self.store, jobs)
+
+    def single(self, task: str, name: str, seed: int, on: On) -> TrainingJob:
+        """A method alone at its chosen rate."""
+        a = self.alone[name]
+        return self.subnet(task, a, self.chosen_factor(task, a), seed, on)
+
+    def selected(self, task: str, seed: int) -> tuple[str, TrainingJob]:
+        """What the tool exports: the best on validation data of the searched subnet and the single methods."""
+        rivals = {name: self.single(task, name, seed, "train") for name in self.singles}
+        rivals = {"searched": self.searched(task, seed), **rivals}
+        best = best_training(self.store, list(rivals.values()))
+        return next((name, job) for name, job in rivals.items() if job is best)
+
+    def finals(self, task: str, seed: int) -> dict[str, TrainingJob]:
+        """The final model of each method."""
+        found = {}
+        for label, method in BASELINES.items():
+            if method == "linear":
+                found[label] = self.linear(task, seed, "train_val")
+            else:
+                rate = best_training(self.store, self.rates(task, method)).training.recipe.lr
+                found[label] = self.baseline(task, method, rate, seed, "train_val")
+        for name in self.alone:
+            found[name] = self.single(task, name, seed, "train_val")
+        noah = self.noah(task)
+        found["NOAH"] = self.subnet(task, noah, self.chosen_factor(task, noah), seed, "train_val")
+        for name, job in (
+            ("searched", self.searched(task, seed)),
+            ("selected", self.selected(task, seed)[1]),
+        ):
+            found[name] = TrainingJob(task, replace(job.training, on="train_val"))
+        return found
+
+    def test(self, task: str) -> TestJob:
+        """All final models of a task."""
+        jobs = [job for seed in range(self.setting.seeds) for job in self.finals(task, seed).values()]
+        return TestJob("mini_vtab", task, tuple({job.key: job.training for job in jobs}.items()))
+
+    def params(self, job: TrainingJob) -> int:
+        """What is trained without the head."""
+        if METHODS[job.training.method].trains == "all":
+            return self.backbone_params
+        return count_params(job.training.architecture, self.shape)
+
+    # -- everything ----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Everything that is missing, in the order in which one thing decides the next."""
+        tasks, seeds, run = self.tasks, range(self.setting.seeds), self.store.run
+        run([self.search(t, s) for s in seeds for t in tasks], "searches")
+        run([self.noah_search(t) for t in tasks], "NOAH's searches")
+        linear = [self.baseline(t, "linear", lr, 0, "train") for t in tasks for lr in LINEAR_RATES]
+        run(linear, "linear probing")
+        methods = [m for m in BASELINES.values() if m != "linear"]
+        rates = [job for t in tasks for m in methods for job in self.rates(t, m)]
+        subnets = [
+            self.subnet(t, a, factor, 0, "train")
+            for t in tasks
+            for a in (*self.alone.values(), self.noah(t), self.found(t, 0)[0])
+            for factor in FACTORS
+        ]
+        run([*subnets, *rates], "learning rates")
+        candidates = [
+            self.subnet(t, a, self.chosen_factor(t, self.found(t, 0)[0]), s, "train")
+            for s in seeds
+            for t in tasks
+            for a in self.found(t, s)
+        ]
+        rivals = [self.single(t, name, s, "train") for s in seeds for t in tasks for name in self.singles]
+        run([*candidates, *rivals], "retraining")
+        run([job for s in seeds for t in tasks for job in self.finals(t, s).values()], "final models")
+        run([self.test(t) for t in tasks], "test parts")
+
+
+def run(argv: Sequence[str] | None) -> None:
+    """Do what the command line asks for. Raises `InputError`."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add_store_options(parser)
+    add = parser.add_argument
+    add("--data", type=Path, help=f"folder with the task folders {', '.join(FOLDERS)}")
+    add("--seeds", type=int, default=3, help="how many (%(default)s)")
+    add("--epochs", type=int, default=8, help="of each training (%(default)s)")
+    add("--supernet-epochs", type=int, default=4, help="(%(default)s)")
+    add("--out", type=Path, default=OUT, help="JSON of the report (%(default)s)")
+    args = parser.parse_args(argv)
+    if args.task is None:
+        if args.data is None:
+            raise InputError(
+                f"give --data FOLDER with the task folders {', '.join(FOLDERS)} (benchmarks/public_tasks.py makes "
+                "them), or name data sets by --task"
+            )
+        args.task = [EMBEDDED[0], *(str(args.data / name) for name in FOLDERS), *EMBEDDED[1:]]
+    for name in ("seeds", "epochs", "supernet_epochs", "workers"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is less than 1; give a whole number from 1")
+    bench = Bench.load(args)
+    store = Store(args, bench)
+    study = MiniVtab(args.task, Setting(args.epochs, args.supernet_epochs, args.seeds), store, bench)
+    study.run()
+    report = report_on(study)
+    write_result(args.out, {"setup": store.setup, **report}, lambda text: print(text, file=sys.stderr))
+    print_report(report)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    return exit_status(run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The table of the small VTAB: means over seeds, flat and by group, and the searched subnet against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from study_store import mean_and_error, task_name
+
+if TYPE_CHECKING:
+    from mini_vtab import MiniVtab
+
+STRUCTURED = "shapes-"
+"""How the names of the structured tasks begin; the others are natural."""
+OURS = ("searched", "selected")
+
+
+def report_on(study: MiniVtab) -> dict[str, Any]:
+    """Everything, JSON-able; needs all lines of the study. Accuracies are in per cent, differences in points."""
+    tasks = {task_name(task): _task(study, task) for task in study.tasks}
+    methods = list(next(iter(tasks.values()))["methods"])
+    means = {name: _means({task: of["methods"][name] for task, of in tasks.items()}) for name in methods}
+    return {
+        "settings": {
+            "tasks": list(tasks),
+            "seeds": study.setting.seeds,
+            "epochs": study.setting.epochs,
+            "search": study.setting.plan.to_dict(),
+            "noah": study.setting.noah.to_dict(),
+        },
+        "tasks": tasks,
+        "means": means,
+        "against": {
+            ours: {name: _against(tasks, ours, name) for name in methods if name != ours} for ours in OURS
+        },
+    }
+
+
+def _task(study: MiniVtab, task: str) -> dict[str, Any]:
+    store = study.store
+    tested = store[study.test(task)]
+    seeds = range(study.setting.seeds)
+    by_seed = [study.finals(task, seed) for seed in seeds]
+    methods = {}
+    for name in by_seed[0]:
+        jobs = [finals[name] for finals in by_seed]
+        methods[name] = {
+            "test_accuracies": [100 * tested["of"][job.key]["accuracy"] for job in jobs],
+            "params": [study.params(job) for job in jobs],
+            "lrs": [job.training.recipe.lr for job in jobs],
+            "modules": [job.training.architecture.describe() for job in jobs],
+        }
+    singles = {
+        name: [store[study.single(task, name, s, "train")]["val"]["accuracy"] for s in seeds]
+        for name in study.singles
+    }
+    best_single = max(singles, key=lambda name: fmean(singles[name]))
+    return {
+        "test_images": tested["images"],
+        "methods": methods,
+        "best_single_on_validation": best_single,
+        "searched_minus_best_single": _paired(methods["searched"], methods[best_single]),
+        "selected_minus_best_single": _paired(methods["selected"], methods[best_single]),
+        "selected": [study.selected(task, s)[0] for s in seeds],
+        "validation": singles
+        | {"searched": [store[study.searched(task, s)]["val"]["accuracy"] for s in seeds]},
+    }
+
+
+def _paired(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean difference over seeds, its standard error, and whether it is beyond two of them."""
+    pairs = zip(ours["test_accuracies"], theirs["test_accuracies"], strict=True)
+    mean, error = mean_and_error([a - b for a, b in pairs])
+    outcome = "tie" if not abs(mean) > 2 * error else "win" if mean > 0 else "loss"
+    return {"mean": mean, "error": error, "outcome": outcome}
+
+
+def _means(of_tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    means = {task: fmean(found["test_accuracies"]) for task, found in of_tasks.items()}
+    groups = {
+        "natural": [m for task, m in means.items() if not task.startswith(STRUCTURED)],
+        "structured": [m for task, m in means.items() if task.startswith(STRUCTURED)],
+    }
+    by_group = {group: fmean(values) for group, values in groups.items() if values}
+    return {"flat": fmean(means.values()), "groups": fmean(by_group.values()), **by_group}
+
+
+def _against(tasks: Mapping[str, Any], ours: str, name: str) -> dict[str, Any]:
+    """Wins, ties and losses over tasks, and the mean difference over tasks and seeds."""
+    paired = [_paired(of["methods"][ours], of["methods"][name]) for of in tasks.values()]
+    outcomes = [p["outcome"] for p in paired]
+    mean, error = mean_and_error([p["mean"] for p in paired])
+    counts = {outcome: outcomes.count(outcome) for outcome in ("win", "tie", "loss")}
+    return counts | {"mean": mean, "error_over_tasks": error}
+
+
+def print_report(report: Mapping[str, Any]) -> None:
+    """The table, and one line for each comparison."""
+    console = Console(width=190)
+    tasks: Sequence[str] = report["settings"]["tasks"]
+    table = Table(
+        title=f"test accuracy in per cent, mean ± standard deviation over {report['settings']['seeds']} seeds",
+        title_justify="left",
+    )
+    for column in ("method", *tasks, "flat mean", "group mean", "searched − it", "W/T/L"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name, means in report["means"].items():
+        cells = [_cell(report["tasks"][task]["methods"][name]["test_accuracies"]) for task in tasks]
+        against = report["against"]["searched"].get(name)
+        difference = f"{against['mean']:+.2f}" if against else ""
+        counts = f"{against['win']}/{against['tie']}/{against['loss']}" if against else ""
+        table.add_row(name, *cells, f"{means['flat']:.2f}", f"{means['groups']:.2f}", difference, counts)
+    console.print(table)
+    for task in tasks:
+        found = report["tasks"][task]
+        for ours in OURS:
+            pair = found[f"{ours}_minus_best_single"]
+            console.print(
+                f"{task}: {ours} minus {found['best_single_on_validation']} (the best single method on validation "
+                f"data): {pair['mean']:+.2f} ± {pair['error']:.2f}, {pair['outcome']}"
+            )
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{fmean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")

@@ -1,0 +1,234 @@
+"""A search as ``nas-peft search`` does it, without its run folder: several searchers on one supernet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from architecture_table import architectures
+from safetensors.torch import save
+from study_store import Bench, Line, digest, task_name
+
+from nas_peft.candidate import Candidate
+from nas_peft.front import pareto_front
+from nas_peft.inherited import InheritedEvaluator
+from nas_peft.racing import Losses
+from nas_peft.scorer import Fold, LocalScorer
+from nas_peft.searchers import Evolution, Noah, RandomSearch, Searcher, SearchTask
+from nas_peft.trainings import Training, probe_head
+from search_spaces import (
+    Architecture,
+    BackboneShape,
+    Budget,
+    BudgetSampler,
+    SearchSpace,
+    count_params,
+    load_space,
+    sampler_around,
+    sampler_over_range,
+)
+from search_spaces.mixture import MixtureSampler
+from search_spaces.streams import stream_seed
+from supernet import Groups, OnePath, Recipe, Supernet, train
+
+HEAD = Recipe(epochs=20, lr=3e-3)
+LR = 5e-3
+KEPT = 3
+"""Subnets of each searcher that are kept with inherited weights, and retrained."""
+
+Way = Literal["evolution", "evolution-whole", "random", "noah"]
+"""``evolution-whole`` scores every candidate on every image."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """Everything that decides a search but the data and the seed; the defaults are the tool's own."""
+
+    ways: tuple[Way, ...] = ("evolution",)
+    space: str = "default"
+    budget: str = "0.75%"
+    chooser: Literal["groups", "one-path"] = "groups"
+    supernet_epochs: int = 4
+    supernet_lr: float = LR
+    generations: int = 6
+    population: int = 16
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self) | {"ways": list(self.ways)}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a search looks: the space within the budget, and over all sizes."""
+
+    space: SearchSpace
+    shape: BackboneShape
+    limit: int
+    around: BudgetSampler
+    over: MixtureSampler
+
+    @classmethod
+    def of(cls, plan: SearchPlan, shape: BackboneShape, backbone_params: int) -> Range:
+        """Of a plan on a backbone."""
+        space = load_space(plan.space, shape.depth)
+        limit = Budget.parse(plan.budget, backbone_params=backbone_params).max_params
+        around = sampler_around(space, shape, limit)
+        whole = sampler_over_range(space, shape, count_params(space.largest(), shape))
+        return cls(space, shape, limit, around, MixtureSampler((around, whole)))
+
+    def fits(self, a: Architecture) -> bool:
+        """Whether it is within the budget."""
+        return count_params(a, self.shape) <= self.limit
+
+    def references(self) -> list[Architecture]:
+        """Each kind alone in every layer at the sizes within the budget: the largest of each first."""
+        by_kind = [
+            [a for a in self.space.uniform_architectures(kind) if self.fits(a)]
+            for kind, _ in self.space.kinds
+        ]
+        largest = [fitting[-1] for fitting in by_kind if fitting]
+        return [*largest, *(a for fitting in by_kind for a in fitting[:-1])]
+
+    def task(self, plan: SearchPlan, seed: int) -> SearchTask:
+        """For searchers."""
+
+        def of(sampler: Any, fits: Callable[[Architecture], bool], front: SearchTask | None) -> SearchTask:
+            references = self.references()[: plan.population // 2]
+            return SearchTask(
+                self.space, fits, sampler, references, plan.population, plan.generations, seed, front=front
+            )
+
+        return of(self.around, self.fits, of(self.over, lambda a: True, None))
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """One supernet and what several searchers find in it; the best subnets' inherited weights are kept."""
+
+    task: str
+    plan: SearchPlan
+    seed: int
+    kind: str = "search"
+
+    @property
+    def key(self) -> str:
+        """See `study_store.Job`."""
+        return digest(["search", task_name(self.task), self.plan.to_dict(), self.seed])
+
+    def inherited_key(self, architecture: Architecture) -> str:
+        """The model of a subnet with inherited weights."""
+        return digest([self.key, architecture.to_dict()])
+
+    def inherited(self, architecture: Architecture) -> tuple[str, Training]:
+        """What the reading of the test part needs to know of it."""
+        nothing = Recipe(epochs=1, lr=LR)
+        training = Training("inherited", "subnet", architecture, nothing, None, self.seed, "train")
+        return self.inherited_key(architecture), training
+
+    def run(self, bench: Bench) -> Line:
+        """Train the supernet, search, score the architectures of the table where they are of the space."""
+        data, inputs = bench.task(self.task)
+        where = Range.of(self.plan, bench.backbone.shape, bench.backbone.params)
+        supernet, cost = self._supernet(bench, where)
+        scorer = LocalScorer([Fold(supernet, data.val)], bench.preprocessing)
+        found: dict[str, Any] = {}
+        for way in self.plan.ways:
+            found[way] = self._searched(way, where, scorer, inputs.classes, found.get("evolution"))
+        for a in {Architecture.from_dict(c["architecture"]) for f in found.values() for c in f["best"]}:
+            tensors = supernet.extract(a).module_tensors(a)
+            bench.save_model(
+                self.inherited_key(a), save({name: t.cpu().contiguous() for name, t in tensors.items()})
+            )
+        scored = [e.architecture for e in architectures(bench.backbone.shape)]
+        scored = [a for a in scored if a in where.space]
+        scores = scorer.score(0, np.arange(len(data.val)), scored) if scored else None
+        return {
+            "task": task_name(self.task),
+            "plan": self.plan.to_dict(),
+            "seed": self.seed,
+            "supernet": cost,
+            "found": found,
+            "scored": [digest(a.to_dict()) for a in scored],
+            "scored_losses": scores.losses.mean(axis=1).tolist() if scores else [],
+            "scored_accuracies": scores.hits.mean(axis=1).tolist() if scores else [],
+        }
+
+    def _supernet(self, bench: Bench, where: Range) -> tuple[Supernet, dict[str, Any]]:
+        data, inputs = bench.task(self.task)
+        seed = stream_seed(self.seed, "supernet")
+        capacity = where.space.largest()
+        network = Supernet(bench.backbone.model, capacity, inputs.classes, seed=seed)
+        labels, features = data.train.labels, inputs.features[: len(data.train)]
+        probe_head(network, labels, features, bench.preprocessing, HEAD, self.seed)
+        if self.plan.chooser == "one-path":
+            chooser: OnePath | Groups = OnePath(where.space.sample)
+        else:
+            chooser = Groups(where.over.sample, capacity.kinds, 8)
+        curve = train(
+            network,
+            data.train.images,
+            labels,
+            preprocessing=bench.preprocessing,
+            chooser=chooser,
+            recipe=Recipe(self.plan.supernet_epochs, self.plan.supernet_lr),
+            seed=seed,
+        )
+        return network.eval(), {"image_passes": curve.image_passes, "seconds": round(curve.seconds, 2)}
+
+    def _searched(
+        self, way: Way, where: Range, scorer: LocalScorer, classes: int, rival: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """What one searcher finds within the budget; ``random`` goes on to the passes of ``evolution``."""
+        task = where.task(self.plan, self.seed)
+        by_way: dict[str, Callable[[SearchTask], Searcher]] = {"noah": Noah, "random": RandomSearch}
+        searcher = by_way.get(way, Evolution)(task)
+        evaluator = InheritedEvaluator(
+            scorer, where.shape, classes, racing=way in ("evolution", "random"), seed=self.seed
+        )
+        started = time.perf_counter()
+        history: list[Candidate] = []
+        losses: list[Losses] = []
+        passes, images, generation = 0.0, 0, 0
+        least = rival["image_passes"] if way == "random" and rival else 0.0
+        while generation < self.plan.generations or passes < least:
+            front = pareto_front(history, lambda c: float(c.params))
+            scored = evaluator.evaluate(
+                searcher.ask(generation, history),
+                generation=generation,
+                first_number=len(history),
+                incumbents=[(c, losses[c.number]) for c in front],
+            )
+            history += scored.candidates
+            losses += list(scored.losses)
+            passes += scored.image_passes
+            images += sum(c.images for c in scored.candidates)
+            generation += 1
+        within = [c for c in searcher.ranked(history) if where.fits(c.architecture)]
+        return {
+            "candidates": len(history),
+            "generations": generation,
+            "images": images,
+            "image_passes": passes,
+            "seconds": round(time.perf_counter() - started, 2),
+            "best": [c.to_dict() for c in within[:KEPT]],
+        }
+
+
+def subnet_training(
+    architecture: Architecture,
+    recipe: Recipe,
+    seed: int,
+    on: Literal["train", "train_val"],
+) -> Training:
+    """A subnet trained from scratch; named by its architecture, so that studies share it."""
+    name = f"subnet-{digest(architecture.to_dict())}"
+    return Training(name, "subnet", architecture, recipe, HEAD, seed, on, keep=True)
+
+
+def best_of(found: dict[str, Any]) -> list[Architecture]:
+    """The best subnets that a searcher found, the first the best."""
+    return [Architecture.from_dict(c["architecture"]) for c in found["best"]]
