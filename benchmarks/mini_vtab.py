@@ -4,26 +4,26 @@
 
     python benchmarks/mini_vtab.py --data FOLDER --workers 2
 
-Tasks: digits; cifar100, caltech101 and dtd10, task folders in ``--data`` (`public_tasks.py` makes them from the
-public data sets); and three structured ones that the package renders itself. 800 training and 200 validation
-images each.
+Tasks: digits; cifar100, caltech101 and dtd10, task folders in ``--data`` (`public_tasks.py` makes them from
+the public data sets); and three structured ones that the package renders itself. 800 training and 200
+validation images each (dtd10 has fewer).
 
-Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; and within the budget of 0.75% of
-the backbone VPT-deep, LoRA, adapter and SSF, each at the largest uniform size; NOAH as published; the searched
-subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the three best searched
-subnets and the single methods.
+Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; and within the budget of 0.75%
+of the backbone VPT-deep, LoRA, adapter and SSF, each at the largest uniform size; NOAH as published; the
+searched subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the three
+best searched subnets and the single methods.
 
-1. Learning rates: once for each method and task, on validation data of the first seed, from `FACTORS` times the
-   method's default. Linear probing has its own grid.
+1. Learning rates: once for each method and task, on validation data of the first seed, from `FACTORS` times
+   the method's default. Linear probing has its own grid.
 2. Three seeds: each has a search of its own (supernet, evolution; the three best subnets retrained on the
-   training part, the best on validation data taken). NOAH's search, which costs the most, is done once for a task.
+   training part, the best on validation data taken). NOAH's search, which costs most, is done once a task.
 3. Final models are trained on training and validation part together, to the last epoch.
 4. The test part of a task is read once, after all of this.
 
-Every training is ``--epochs`` long from a head that was briefly trained alone, AdamW, cosine, no augmentation.
-What is reduced for two cores: 8 epochs where NOAH has 100; NOAH's supernet has five times the epochs of a
-retraining, as published, and one search for a task; images of 32 pixels. A line per search and training goes to
-``--store`` as it ends; the same command does what is missing.
+Every training is ``--epochs`` long from a head that was briefly trained alone, AdamW, cosine, no
+augmentation. What is reduced for two cores: 8 epochs where NOAH has 100; one search of NOAH's for a task (its
+supernet has five times the epochs of a retraining, as published); images of 32 pixels. A line per search and
+training goes to ``--store`` as it ends; the same command does what is missing.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class MiniVtab:
         return self.subnet(task, a, self.chosen_factor(task, a), seed, on)
 
     def selected(self, task: str, seed: int) -> tuple[str, TrainingJob]:
-        """What the tool exports: the best on validation data of the searched subnet and the single methods."""
+        """What the tool exports: the best on validation data, searched subnet or single method."""
         rivals = {name: self.single(task, name, seed, "train") for name in self.singles}
         rivals = {"searched": self.searched(task, seed), **rivals}
         best = best_training(self.store, list(rivals.values()))
@@ -264,8 +264,8 @@ def run(argv: Sequence[str] | None) -> None:
     if args.task is None:
         if args.data is None:
             raise InputError(
-                f"give --data FOLDER with the task folders {', '.join(FOLDERS)} (benchmarks/public_tasks.py makes "
-                "them), or name data sets by --task"
+                f"give --data FOLDER with the task folders {', '.join(FOLDERS)} "
+                "(benchmarks/public_tasks.py makes them), or name data sets by --task"
             )
         args.task = [EMBEDDED[0], *(str(args.data / name) for name in FOLDERS), *EMBEDDED[1:]]
     for name in ("seeds", "epochs", "supernet_epochs", "workers"):

@@ -1,4 +1,4 @@
-"""The table of the small VTAB: means over seeds, flat and by group, and the searched subnet against the others."""
+"""The table of the small VTAB: means over seeds, flat and by group, and the search against the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OURS = ("searched", "selected")
 
 
 def report_on(study: MiniVtab) -> dict[str, Any]:
-    """Everything, JSON-able; needs all lines of the study. Accuracies are in per cent, differences in points."""
+    """Everything, JSON-able; needs all lines of the study. Accuracies in per cent, differences in points."""
     tasks = {task_name(task): _task(study, task) for task in study.tasks}
     methods = list(next(iter(tasks.values()))["methods"])
     means = {name: _means({task: of["methods"][name] for task, of in tasks.items()}) for name in methods}
@@ -102,7 +102,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     console = Console(width=190)
     tasks: Sequence[str] = report["settings"]["tasks"]
     table = Table(
-        title=f"test accuracy in per cent, mean ± standard deviation over {report['settings']['seeds']} seeds",
+        title=f"test accuracy in %, mean ± standard deviation over {report['settings']['seeds']} seeds",
         title_justify="left",
     )
     for column in ("method", *tasks, "flat mean", "group mean", "searched − it", "W/T/L"):
@@ -119,8 +119,8 @@ def print_report(report: Mapping[str, Any]) -> None:
         for ours in OURS:
             pair = found[f"{ours}_minus_best_single"]
             console.print(
-                f"{task}: {ours} minus {found['best_single_on_validation']} (the best single method on validation "
-                f"data): {pair['mean']:+.2f} ± {pair['error']:.2f}, {pair['outcome']}"
+                f"{task}: {ours} minus {found['best_single_on_validation']} (the best single method on "
+                f"validation data): {pair['mean']:+.2f} ± {pair['error']:.2f}, {pair['outcome']}"
             )
 
 

@@ -1,0 +1,232 @@
+"""The studies of the search and of the small VTAB on a tiny task: whole, resumed, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mini_vtab
+import numpy as np
+import plain_search
+import pytest
+import search_study
+import study_store
+from PIL import Image
+from plain_search import Range, SearchPlan
+from study_store import TestJob, TrainingJob, digest
+
+from nas_peft.trainings import Training
+from search_spaces import Architecture, InputError, count_params
+from supernet import Recipe, create_backbone
+
+TINY: dict[str, Any] = {"generations": 2, "population": 6}
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of 30 images."""
+    root = tmp_path_factory.mktemp("task") / "insects"
+    rng = np.random.default_rng(0)
+    for name, darkest in (("ant", 0), ("bee", 100)):
+        (root / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i:02}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def small_searches() -> Any:
+    """Every search has two generations of six candidates."""
+    patch = pytest.MonkeyPatch()
+    patch.setattr(search_study, "DEFAULT", replace(search_study.DEFAULT, **TINY))
+    patch.setattr(search_study, "NOAH", replace(search_study.NOAH, **TINY))
+    patch.setattr(search_study, "LONG_EPOCHS", 2)
+    patch.setattr(
+        mini_vtab.Setting, "plan", property(lambda s: replace(search_study.DEFAULT, supernet_epochs=1))
+    )
+    patch.setattr(
+        mini_vtab.Setting, "noah", property(lambda s: replace(search_study.NOAH, supernet_epochs=2))
+    )
+    patch.setattr(mini_vtab, "LINEAR_EPOCHS", 2)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studies") / "store"
+
+
+def options(task: Path, store: Path, out: Path, *more: str) -> list[str]:
+    return [f"--task={task}", f"--store={store}", f"--out={out}", "--device=cpu", "--epochs=1",
+            "--supernet-epochs=1", "--seeds=2", *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def searched(task: Path, store: Path, small_searches: None) -> dict[str, Any]:
+    """The report of the study of the search."""
+    out = store.with_name("search.json")
+    assert search_study.main([*options(task, store, out), f"--table={store / 'none'}"]) == 0
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
+
+
+@pytest.fixture(scope="module")
+def compared(task: Path, store: Path, searched: dict[str, Any]) -> dict[str, Any]:
+    """The report of the small VTAB, in the same store."""
+    out = store.with_name("vtab.json")
+    assert mini_vtab.main(options(task, store, out)) == 0
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
+
+
+def lines_of(store: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (store / "lines.jsonl").read_text().splitlines()]
+
+
+def test_the_study_compares_every_method_by_task_and_seed(searched: dict[str, Any]) -> None:
+    assert [(run["task"], run["seed"]) for run in searched["runs"]] == [("insects", 0), ("insects", 1)]
+    assert set(searched["methods"]) == {"evolution", "evolution-whole", "random", "noah", "long", "uniform"}
+    budget = SearchPlan().budget
+    assert budget == "0.75%"
+    for run in searched["runs"]:
+        for name, method in run["methods"].items():
+            assert 0 < method["params"] <= 12_098, name
+        kinds = set(run["methods"]["uniform"]["architecture"]) - {"depth"}
+        assert kinds == {"prompt_tokens", "lora_rank", "adapter_dim"}
+        assert run["image_passes"]["random"] >= run["image_passes"]["evolution"]
+        assert run["images"]["evolution-whole"] == 12 * 12  # candidates, validation images
+
+
+def test_differences_are_paired(searched: dict[str, Any]) -> None:
+    found = searched["evolution_minus"]["uniform"]
+    each = [r["methods"]["evolution"]["test_accuracy"] - r["methods"]["uniform"]["test_accuracy"]
+            for r in searched["runs"]]  # fmt: skip
+    assert found["mean"] == pytest.approx(sum(each) / 2)
+    assert found["error"] == pytest.approx(abs(each[0] - each[1]) / 2)
+    assert found["higher"] + found["equal"] + found["lower"] == 2
+
+
+def test_the_winner_is_the_best_on_validation_data(searched: dict[str, Any], store: Path) -> None:
+    trainings = {
+        (json.dumps(line["training"]["architecture"]), line["training"]["seed"]): line["val"]
+        for line in lines_of(store)
+        if line["kind"] == "training" and line["training"]["on"] == "train"
+        and line["training"]["recipe"]["lr"] == plain_search.LR and line["training"]["method"] == "subnet"
+    }  # fmt: skip
+    searches = [line for line in lines_of(store) if line["kind"] == "search"]
+    for run in searched["runs"]:
+        search = next(s for s in searches if s["seed"] == run["seed"] and len(s["plan"]["ways"]) == 3)
+        best = [json.dumps(c["architecture"]) for c in search["found"]["evolution"]["best"]]
+        vals = [trainings[a, run["seed"]] for a in best]
+        winner = min(vals, key=lambda v: (-v["accuracy"], v["loss"]))
+        assert run["methods"]["evolution"]["val_accuracy"] == pytest.approx(100 * winner["accuracy"])
+
+
+def test_the_same_command_repeats_nothing_and_reports_the_same(
+    searched: dict[str, Any], task: Path, store: Path
+) -> None:
+    before = (store / "lines.jsonl").read_text()
+    out = store.with_name("again.json")
+    assert search_study.main([*options(task, store, out), f"--table={store / 'none'}"]) == 0
+    assert json.loads(out.read_text()) == searched
+    assert (store / "lines.jsonl").read_text() == before
+
+
+def test_studies_share_searches(compared: dict[str, Any], store: Path) -> None:
+    lines = lines_of(store)
+    assert len({line["key"] for line in lines}) == len(lines)
+    defaults = [x for x in lines if x["kind"] == "search" and len(x["plan"]["ways"]) == 3]
+    assert [x["seed"] for x in defaults] == [0, 1]
+
+
+def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[str, Any]) -> None:
+    task = compared["tasks"]["insects"]
+    assert list(task["methods"]) == [
+        "full fine-tuning", "linear probing", "LP-FT", "L2-SP", "BitFit", "VPT-shallow", "VPT-deep", "LoRA",
+        "adapter", "SSF", "NOAH", "searched", "selected",
+    ]  # fmt: skip
+    assert all(len(method["test_accuracies"]) == 2 for method in task["methods"].values())
+    assert set(task["selected"]) <= {"searched", "VPT-deep", "LoRA", "adapter", "SSF"}
+    pair = task["searched_minus_best_single"]
+    assert pair["outcome"] in ("win", "tie", "loss")
+    assert (pair["outcome"] == "tie") == (not abs(pair["mean"]) > 2 * pair["error"])
+    for name, against in compared["against"]["searched"].items():
+        assert against["win"] + against["tie"] + against["loss"] == 1, name
+
+
+def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, Any], store: Path) -> None:
+    tried: dict[str, set[float]] = {}
+    for line in lines_of(store):
+        if line["kind"] == "training" and line["training"]["on"] == "train":
+            name = line["training"]["name"]
+            tried.setdefault(name, set()).add(line["training"]["recipe"]["lr"])
+    for method, lr in (("full", 3e-4), ("lp-ft", 3e-4), ("l2-sp", 3e-4), ("bitfit", 5e-3)):
+        assert tried[method] == {factor * lr for factor in mini_vtab.FACTORS}
+    assert tried["linear"] == set(mini_vtab.LINEAR_RATES)
+    grids = [rates for name, rates in tried.items() if name.startswith("subnet-")]
+    assert sum(len(rates) == len(mini_vtab.FACTORS) for rates in grids) >= len(mini_vtab.SINGLES) + 1
+
+
+def test_a_test_part_is_read_for_one_decision_only(task: Path, tmp_path: Path) -> None:
+    backbone = create_backbone("vit_micro_patch8_32")
+    bench = study_store.Bench(backbone, study_store.Preprocessing.of(backbone.model), tmp_path, "cpu")
+    a = Architecture.uniform(8, "lora_rank", 1)
+    jobs = [
+        TrainingJob(str(task), Training("one", "subnet", a, Recipe(1, lr), None, 0, "train_val"))
+        for lr in (1e-3, 1e-2)
+    ]
+    for job in jobs:
+        bench.run(job)
+    first, second = (TestJob("study", str(task), ((job.key, job.training),)) for job in jobs)
+    line = bench.run(first)
+    assert line["images"] == 12
+    assert bench.run(first)["of"] == line["of"]  # a reading that was cut short may begin again
+    with pytest.raises(InputError, match="read once"):
+        bench.run(second)
+
+
+def test_a_training_that_diverges_loses(task: Path, tmp_path: Path) -> None:
+    backbone = create_backbone("vit_micro_patch8_32")
+    bench = study_store.Bench(backbone, study_store.Preprocessing.of(backbone.model), tmp_path, "cpu")
+    a = Architecture.uniform(8, "lora_rank", 1)
+    wild = TrainingJob(str(task), Training("wild", "subnet", a, Recipe(1, 1e30), None, 0, "train"))
+    line = bench.run(wild)
+    assert "learning rate" in line["diverged"]
+    assert line["val"] is None
+
+
+def test_uniform_mixes_have_one_size_of_each_kind() -> None:
+    backbone = create_backbone("vit_micro_patch8_32")
+    where = Range.of(SearchPlan(), backbone.shape, backbone.params)
+    mixes = search_study.uniform_mixes(where)
+    assert len(mixes) == search_study.UNIFORM
+    for a in mixes:
+        assert all(len(set(a[kind])) == 1 and a[kind][0] > 0 for kind in a.kinds)
+        assert count_params(a, backbone.shape) <= where.limit
+    assert [count_params(a, backbone.shape) for a in mixes] == sorted(
+        count_params(a, backbone.shape) for a in mixes
+    )
+
+
+def test_digests_tell_content_apart() -> None:
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("script", "argv", "message"),
+    [
+        (mini_vtab, ["--seeds=1"], "give --data FOLDER"),
+        (mini_vtab, ["--task=digits", "--epochs=0"], "--epochs is less than 1"),
+        (search_study, ["--task=digits", "--seeds=0"], "--seeds is less than 1"),
+    ],
+)
+def test_mistakes_are_one_line(
+    script: Any, argv: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert script.main([*argv, f"--store={tmp_path}"]) == 2
+    assert message in capsys.readouterr().err
