@@ -35,9 +35,9 @@ def _run_search(
 ) -> None:
     """Search the best modules for a data set, compare with the baselines, and export the winner.
 
-    The data set is an embedded name (digits), a folder of class folders (with or without train, val and test
-    in it), a VTAB-1k task folder, or a name of timm (torch/cifar100, hfds/..., wds/..., tfds/...). A run that
-    was stopped goes on with the same command.
+    The data set is an embedded name (digits, shapes-count, shapes-location, shapes-orientation), a folder of
+    class folders (with or without train, val and test in it), a VTAB-1k task folder, or a name of timm
+    (torch/cifar100, hfds/..., wds/..., tfds/...). A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
         config = SearchConfig.of(**fields)

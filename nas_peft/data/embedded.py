@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas_peft.data.listing import Item, Listing, ToTensor
 from nas_peft.data.splits import draw_stratified
+from nas_peft.data.structured_tasks import STRUCTURED_TASKS, list_structured
 from search_spaces.errors import unknown_name
 
 _SPLIT_SEED = 0
@@ -71,4 +72,7 @@ def _digits(to_tensor: ToTensor) -> Listing:
     )
 
 
-EMBEDDED: dict[str, Callable[[ToTensor], Listing]] = {"digits": _digits}
+EMBEDDED: dict[str, Callable[[ToTensor], Listing]] = {
+    "digits": _digits,
+    **{name: partial(list_structured, name) for name in STRUCTURED_TASKS},
+}

@@ -131,6 +131,14 @@ def test_embedded_digits_keep_their_split_whatever_the_seed(to_tensor):
     assert (zero.name, len(zero.classes)) == ("digits", 10)
 
 
+def test_a_structured_task_is_the_same_whatever_the_seed_and_says_that_it_is_synthetic(to_tensor):
+    zero, one = (load_dataset("shapes-count", to_tensor=to_tensor, seed=seed) for seed in (0, 1))
+    assert zero.fingerprint == one.fingerprint
+    assert zero.record["counts"] == {"train": 800, "val": 200, "test": 1000}
+    assert str(zero.record["source"]).startswith("embedded, synthetic: ")
+    assert "synthetic" in str(zero.record["splits"])
+
+
 def test_a_folder_comes_before_an_embedded_name(tmp_path, write_classes, to_tensor, monkeypatch):
     write_classes(tmp_path / "digits", {"a": 3, "b": 3})
     monkeypatch.chdir(tmp_path)
@@ -224,7 +232,7 @@ def test_zero_shots_are_refused(folder, to_tensor):
     [
         (
             "digts",
-            r"unknown data set 'digts'; did you mean 'digits'\?.*embedded data set \(digits\).*torch/NAME",
+            r"unknown data set 'digts'; did you mean 'digits'\?.*embedded .*\(digits, shapes-count, .*\).*torch/NAME",
         ),
         ("zzzz", r"unknown data set 'zzzz'\. There is no folder"),
         ("my/photos", r"no such folder 'my/photos'; give a folder of class folders, a VTAB-1k task folder"),

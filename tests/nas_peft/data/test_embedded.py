@@ -12,7 +12,7 @@ def indices(items) -> list[int]:
 
 
 def test_the_names():
-    assert embedded_names() == ("digits",)
+    assert embedded_names() == ("digits", "shapes-count", "shapes-location", "shapes-orientation")
 
 
 def test_digits_are_split_800_200_797_with_all_classes_alike(to_tensor):
