@@ -27,6 +27,10 @@ def report_on(study: Study) -> dict[str, Any]:
     """Everything, JSON-able; needs all lines of the study."""
     runs = [_run(study, task, seed) for task in study.tasks for seed in study.seeds]
     methods = list(runs[0]["methods"])
+
+    def pairs(name: str) -> list[dict[str, Any]]:
+        return [run for run in runs if name in run["methods"]]
+
     return {
         "settings": {
             "tasks": [task_name(task) for task in study.tasks],
@@ -36,15 +40,13 @@ def report_on(study: Study) -> dict[str, Any]:
         },
         "methods": {
             name: {
-                key: _mean([run["methods"][name][key] for run in runs])
+                key: _mean([run["methods"][name][key] for run in pairs(name)])
                 for key in ("test_accuracy", "val_accuracy", "params")
             }
             for name in methods
         },
         "evolution_minus": {
-            name: _paired(
-                [r["methods"][REFERENCE]["test_accuracy"] - r["methods"][name]["test_accuracy"] for r in runs]
-            )
+            name: _paired([_test(r, REFERENCE) - _test(r, name) for r in pairs(name)])
             for name in methods
             if name != REFERENCE
         },
@@ -56,19 +58,29 @@ def report_on(study: Study) -> dict[str, Any]:
             "images_saved": _mean(
                 [100 * (1 - r["images"]["evolution"] / r["images"]["evolution-whole"]) for r in runs]
             ),
-            "same_winner": sum(
-                r["methods"]["evolution"]["architecture"] == r["methods"]["evolution-whole"]["architecture"]
-                for r in runs
-            ),
+            "same_winner": sum(_winner(r, "evolution") == _winner(r, "evolution-whole") for r in runs),
             "of": len(runs),
         },
         "inherited_minus_retrained": {
-            name: {part: _paired([r["inherited"][name][part] for r in runs]) for part in ("val", "test")}
+            name: {
+                part: _paired([r["inherited"][name][part] for r in runs if name in r["inherited"]])
+                for part in ("val", "test")
+            }
             for name in ("default", "long")
         },
         "table": {name: _taus(study, name) for name in ("default", "long")},
         "runs": runs,
     }
+
+
+def _test(run: dict[str, Any], method: str) -> float:
+    accuracy: float = run["methods"][method]["test_accuracy"]
+    return accuracy
+
+
+def _winner(run: dict[str, Any], method: str) -> dict[str, Any]:
+    architecture: dict[str, Any] = run["methods"][method]["architecture"]
+    return architecture
 
 
 def _run(study: Study, task: str, seed: int) -> dict[str, Any]:
@@ -98,7 +110,9 @@ def _run(study: Study, task: str, seed: int) -> dict[str, Any]:
         "images": {way: f["images"] for way, f in found.items()},
         "image_passes": {way: f["image_passes"] for way, f in found.items()}
         | {"supernet": search["supernet"]["image_passes"]},
-        "inherited": {name: _inherited(study, task, seed, name, tested) for name in ("default", "long")},
+        "inherited": {
+            name: _inherited(study, task, seed, name, tested) for name in study.names(seed) if name != "noah"
+        },
     }
 
 
@@ -142,7 +156,7 @@ def _taus(study: Study, name: str) -> dict[str, Any]:
         if task_name(task) not in study.table.results["tasks"]:
             continue
         columns = study.table.columns(task_name(task))
-        lines = [study.store[study.search(task, name, seed)] for seed in study.seeds]
+        lines = [study.store[study.search(task, name, s)] for s in study.seeds if name in study.names(s)]
         of_task: dict[str, Any] = {}
         for part in ("val", "test"):
             alone = columns[f"{part}_accuracy"]

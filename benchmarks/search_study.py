@@ -10,7 +10,7 @@ For each task and seed, at the defaults of ``nas-peft search`` (budget 0.75% of 
   evolution without racing;
 - `noah`: the published procedure in its own space, on a supernet of one uniform path a step, with as many
   epochs, candidates and no racing;
-- `long`: evolution on a supernet of ten times the epochs, with twice the candidates;
+- `long`: evolution on a supernet of ten times the epochs, with twice the candidates (``--long-seeds``);
 - `uniform`: all three kinds in every layer, one size of each everywhere, the largest within the budget.
 
 The three best subnets of each (NOAH retrains its first one) are trained from scratch on the training part;
@@ -80,6 +80,7 @@ class Study:
     ) -> None:
         self.tasks: list[str] = args.task
         self.seeds = range(args.seeds)
+        self.long_seeds = range(min(args.seeds, args.long_seeds))
         self.store = store
         self.recipe = Recipe(args.epochs, LR)
         default = replace(DEFAULT, supernet_epochs=args.supernet_epochs)
@@ -102,19 +103,25 @@ class Study:
 
     def searches(self) -> list[SearchJob]:
         """All of them."""
-        return [self.search(t, name, s) for s in self.seeds for name in self.plans for t in self.tasks]
+        return [self.search(t, name, s) for s in self.seeds for name in self.names(s) for t in self.tasks]
+
+    def names(self, seed: int) -> list[str]:
+        """The searches of a seed."""
+        return [name for name in self.plans if name != "long" or seed in self.long_seeds]
 
     def candidates(self, task: str, seed: int) -> dict[str, list[Architecture]]:
         """What each method would retrain."""
         found = self.store[self.search(task, "default", seed)]["found"]
-        return {
+        candidates = {
             "evolution": best_of(found["evolution"]),
             "evolution-whole": best_of(found["evolution-whole"]),
             "random": best_of(found["random"]),
             "noah": best_of(self.store[self.search(task, "noah", seed)]["found"]["noah"])[:1],
-            "long": best_of(self.store[self.search(task, "long", seed)]["found"]["evolution"]),
             "uniform": self.mixes,
         }
+        if seed in self.long_seeds:
+            candidates["long"] = best_of(self.store[self.search(task, "long", seed)]["found"]["evolution"])
+        return candidates
 
     def retrained(self, task: str, seed: int, architecture: Architecture) -> TrainingJob:
         """On the training part."""
@@ -133,7 +140,7 @@ class Study:
             for method in self.candidates(task, seed):
                 job = self.final(task, seed, method)
                 models[job.key] = job.training
-            for name in ("default", "long"):
+            for name in (n for n in self.names(seed) if n != "noah"):
                 search = self.search(task, name, seed)
                 for a in best_of(self.store[search]["found"]["evolution"]):
                     key, training = search.inherited(a)
@@ -169,6 +176,7 @@ def run(argv: Sequence[str] | None) -> None:
     add_store_options(parser)
     add = parser.add_argument
     add("--seeds", type=int, default=3, help="how many (%(default)s)")
+    add("--long-seeds", type=int, default=3, help="of these, with the long search (%(default)s)")
     add("--epochs", type=int, default=8, help="of each separate training (%(default)s)")
     add("--supernet-epochs", type=int, default=4, help="of the default's supernet (%(default)s)")
     add("--table", type=Path, default=TABLE, help="lines of architecture_table.py (%(default)s)")
