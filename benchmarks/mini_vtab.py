@@ -89,6 +89,7 @@ class Setting:
             ways=("noah",),
             space="noah-vtab",
             chooser="one-path",
+            trained="space",
             supernet_epochs=NOAH_EPOCHS * self.epochs,
             generations=16,
             population=50,

@@ -30,7 +30,7 @@ from search_spaces import (
     sampler_around,
     sampler_over_range,
 )
-from search_spaces.mixture import MixtureSampler
+from search_spaces.mixture import MixtureSampler, Sampler
 from search_spaces.streams import stream_seed
 from supernet import Groups, OnePath, Recipe, Supernet, train
 
@@ -51,10 +51,11 @@ class SearchPlan:
     space: str = "default"
     budget: str = "0.75%"
     chooser: Literal["groups", "one-path"] = "groups"
+    trained: Literal["space and budget", "space"] = "space and budget"
     supernet_epochs: int = 4
     supernet_lr: float = LR
     generations: int = 6
-    population: int = 16
+    population: int = 12
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -70,6 +71,7 @@ class Range:
     limit: int
     around: BudgetSampler
     over: MixtureSampler
+    trained: Sampler
 
     @classmethod
     def of(cls, plan: SearchPlan, shape: BackboneShape, backbone_params: int) -> Range:
@@ -78,7 +80,8 @@ class Range:
         limit = Budget.parse(plan.budget, backbone_params=backbone_params).max_params
         around = sampler_around(space, shape, limit)
         whole = sampler_over_range(space, shape, count_params(space.largest(), shape))
-        return cls(space, shape, limit, around, MixtureSampler((around, whole)))
+        trained = space if plan.trained == "space" else MixtureSampler((around, space))
+        return cls(space, shape, limit, around, MixtureSampler((around, whole)), trained)
 
     def fits(self, a: Architecture) -> bool:
         """Whether it is within the budget."""
@@ -165,9 +168,9 @@ class SearchJob:
         labels, features = data.train.labels, inputs.features[: len(data.train)]
         probe_head(network, labels, features, bench.preprocessing, HEAD, self.seed)
         if self.plan.chooser == "one-path":
-            chooser: OnePath | Groups = OnePath(where.space.sample)
+            chooser: OnePath | Groups = OnePath(where.trained.sample)
         else:
-            chooser = Groups(where.over.sample, capacity.kinds, 8)
+            chooser = Groups(where.trained.sample, capacity.kinds, 8)
         curve = train(
             network,
             data.train.images,

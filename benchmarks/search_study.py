@@ -51,7 +51,7 @@ from search_spaces import Architecture, InputError, count_params
 from supernet import Recipe
 
 DEFAULT = SearchPlan(ways=("evolution", "random", "evolution-whole"))
-NOAH = SearchPlan(ways=("noah",), space="noah-vtab", chooser="one-path")
+NOAH = SearchPlan(ways=("noah",), space="noah-vtab", chooser="one-path", trained="space")
 LONG_EPOCHS, LONG_GENERATIONS = 10, 2
 """Times those of the default."""
 OUT = Path(__file__).parent / "results" / "search_study.json"
