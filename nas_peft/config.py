@@ -33,7 +33,12 @@ class SearchConfig(TrainingConfig):
     front_budget: str | None = Field(
         None, description="parameters of the largest subnets of the front; the whole space if not given"
     )
-    supernet_epochs: int = Field(16, ge=1, description="passes over the training images for the supernet")
+    supernet_epochs: int | None = Field(
+        None,
+        ge=1,
+        description="passes over the training images for the supernet; if not given half of --epochs, with "
+        "--no-retrain four times --epochs",
+    )
     supernet_lr: float = Field(5e-3, gt=0, description="learning rate of the supernet")
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
         "groups", description="which architectures a step of the supernet trains"
@@ -55,7 +60,7 @@ class SearchConfig(TrainingConfig):
         "", description="NAME=VALUE,... of the searcher, such as rank_by_accuracy=false of noah"
     )
     generations: int = Field(6, ge=1, description="rounds of proposals of the search")
-    population: int = Field(24, ge=2, description="candidates of a generation")
+    population: int = Field(12, ge=2, description="candidates of a generation")
     parents: int | None = Field(
         None,
         ge=1,
@@ -118,8 +123,9 @@ class SearchConfig(TrainingConfig):
 
         if method != "supernet":
             return super().recipe(method)
+        by_default = 4 * self.epochs if self.no_retrain else max(1, self.epochs // 2)
         return Recipe(
-            self.supernet_epochs,
+            self.supernet_epochs or by_default,
             self.supernet_lr,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,

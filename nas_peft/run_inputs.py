@@ -9,7 +9,7 @@ from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
 from nas_peft.module_files import import_module_files, module_file_digest
 from nas_peft.progress import StageBars
-from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options, searches_front
+from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options
 from nas_peft.task_inputs import ALWAYS_COMPARED, TaskInputs
 from search_spaces import (
     Architecture,
@@ -120,15 +120,21 @@ class RunInputs(TaskInputs):
 
     @property
     def training_sampler(self) -> Sampler:
-        """What the supernet is trained on: what the searcher will look at."""
-        return self.front_sampler if searches_front(self.config.searcher) else self.sampler
+        """What the supernet is trained on: half around the budget, half drawn uniformly from the space.
+
+        Most of the latter have many times the budget, so that every unit has a gradient in most steps: a
+        supernet of few epochs then ranks subnets, small ones too, where one that is trained on sparse draws
+        alone does not yet (docs/log.md). With a front that ends before the space does, half are sparse draws
+        over its range instead, as nothing beyond it is ever scored.
+        """
+        if self.front_limit < count_params(self.space.largest(), self.backbone.shape):
+            return self.front_sampler
+        return MixtureSampler((self.sampler, self.space))
 
     @property
     def training_limit(self) -> int:
         """The most parameters of what `training_sampler` draws."""
-        if searches_front(self.config.searcher):
-            return self.front_limit
-        return self.budget.limit(self.head_params)
+        return self.front_limit
 
     def searcher(self) -> Searcher:
         """What the configuration says is to search."""

@@ -45,7 +45,7 @@ class TrainingConfig(BaseModel):
     seed: int = Field(0, ge=0, description="of every random stream")
     seeds: int = Field(1, ge=1, description="separate trainings of each subnet and baseline")
     batch_size: int = Field(64, ge=1, description="images of a training step")
-    epochs: int = Field(6, ge=1, description="of each separate training")
+    epochs: int = Field(8, ge=1, description="of each separate training")
     lr: float = Field(RATES["lr"], gt=0, description="learning rate of subnets and single methods")
     full_lr: float = Field(
         RATES["full_lr"], gt=0, description="learning rate of full fine-tuning, LP-FT and L2-SP"

@@ -245,3 +245,17 @@ def test_the_command_has_few_options_beyond_the_fields():
 
 def test_every_description_is_one_line():
     assert all("\n" not in str(f.description) for f in SearchConfig.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "epochs"),
+    [
+        ({}, 4),
+        ({"epochs": 100}, 50),
+        ({"epochs": 1}, 1),
+        ({"no_retrain": True}, 32),
+        ({"epochs": 100, "supernet_epochs": 7}, 7),
+    ],
+)
+def test_the_supernet_has_half_of_the_epochs_unless_told_otherwise(values: dict[str, Any], epochs: int):
+    assert SearchConfig.of(dataset="digits", **values).recipe("supernet").epochs == epochs

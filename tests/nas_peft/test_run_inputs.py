@@ -186,6 +186,21 @@ def test_the_front_ends_where_it_is_told_to(tiny_values: dict[str, Any]):
     assert 60 < sum(inputs.budget.max_params * 0.4 <= p <= inputs.budget.max_params for p in params) < 180
 
 
+def test_the_supernet_is_trained_around_the_budget_and_on_the_whole_space(tiny_inputs: RunInputs):
+    rng, sampler = np.random.default_rng(0), tiny_inputs.training_sampler
+    budget = tiny_inputs.budget.max_params
+    params = [count_params(sampler.sample(rng), tiny_inputs.backbone.shape) for _ in range(200)]
+    assert 60 < sum(0.4 * budget <= p <= budget for p in params) < 140
+    assert 60 < sum(p > 2 * budget for p in params) < 140  # uniform draws are large
+
+
+def test_nothing_beyond_the_front_is_trained(tiny_values: dict[str, Any]):
+    inputs = RunInputs.load(SearchConfig.of(**tiny_values, front_budget="20000"), StageBars(quiet=True))
+    rng = np.random.default_rng(0)
+    drawn = [inputs.training_sampler.sample(rng) for _ in range(100)]
+    assert max(count_params(a, inputs.backbone.shape) for a in drawn) <= 20_000 == inputs.training_limit
+
+
 def test_a_front_that_ends_below_the_budget_is_refused(tiny_values: dict[str, Any]):
     config = SearchConfig.of(**tiny_values, front_budget="0.1%")
     with pytest.raises(InputError, match=r"front_budget '0.1%' is 1,613 parameters, and the budget leaves"):

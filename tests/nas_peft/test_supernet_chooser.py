@@ -52,9 +52,9 @@ def test_options_arrive(tiny_inputs: RunInputs, tiny_values: dict[str, Any]):
 def within(tiny_inputs: RunInputs, space: SearchSpace, budget: int) -> RunInputs:
     shape: BackboneShape = tiny_inputs.backbone.shape
     sampler = sampler_around(space, shape, budget)
-    config = tiny_inputs.config.model_copy(update={"searcher": "tpe"})  # looks within the budget only
     limit = Budget.parse(str(budget), backbone_params=tiny_inputs.backbone.params, count_head=False)
-    return replace(tiny_inputs, space=space, budget=limit, sampler=sampler, config=config)
+    largest = count_params(space.largest(), shape)
+    return replace(tiny_inputs, space=space, budget=limit, sampler=sampler, front_limit=min(budget, largest))
 
 
 @pytest.mark.parametrize("name", ["default", "noah-vtab", "noah-fewshot"])
