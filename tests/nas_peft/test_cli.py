@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.config import SearchConfig
-from nas_peft.data import load_dataset
+from nas_peft.data import embedded_names, load_dataset
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from search_spaces import Architecture
@@ -320,3 +320,8 @@ def test_all_images_are_read_before_anything_is_printed(checkpoint: Path, image_
     image = sorted(image_folder.rglob("*.png"))[0]
     result = nas_peft("predict", checkpoint, image, tmp_path / "none.png")
     assert "none.png" in error_of(result)  # which checks that standard output is empty
+
+
+def test_help_names_every_embedded_data_set():
+    text = " ".join(nas_peft("search", "--help").output.split())
+    assert f"({', '.join(embedded_names())})" in text
