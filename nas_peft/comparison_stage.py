@@ -14,6 +14,7 @@ from nas_peft.candidate import Candidate
 from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
 from nas_peft.environment import environment
 from nas_peft.export import export_subnet
+from nas_peft.peak_memory import PeakMemory, largest
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult
@@ -77,7 +78,7 @@ class Comparison:
                 for row in finalists
                 for t in row.trainings(config, self.probe, seeds, "train_val")
             }
-            started = time.perf_counter()
+            started, memory = time.perf_counter(), PeakMemory(self.device)
             opened = self.folder.freeze(decision)
             test = data.test.open(json.dumps(decision))
             tests: dict[tuple[Row, int], Evaluation] = {}
@@ -95,6 +96,7 @@ class Comparison:
             stages["test"] = {
                 "seconds": time.perf_counter() - started,
                 "image_passes_forward": len(final_models) * len(test),
+                "peak_memory": memory.bytes,
             }
             exported = final_models[chosen, seeds[0]]
             network = trained_network(exported, runner.tensors(exported), shared, "cpu")
@@ -137,8 +139,14 @@ class Comparison:
                 advance(done, len(flat))
 
             records = dict(zip((t.key for t in flat), runner.run(flat, count), strict=True))
-        passes = sum(r["curve"]["image_passes"] for r in records.values())
-        stage = {"seconds": time.perf_counter() - started, "trainings": len(flat), "image_passes": passes}
+        ran = [r for r in records.values() if r["curve"]]
+        stage = {
+            "seconds": time.perf_counter() - started,
+            "trainings": len(flat),
+            "image_passes": sum(r["curve"]["image_passes"] for r in ran),
+            "image_passes_full": sum(r["curve"]["image_passes"] for r in ran if r["method"] == "full"),
+            "peak_memory": largest(r.get("peak_memory") for r in ran),
+        }
         return {row: [records[t.key] for t in trainings[row]] for row in rows}, stage
 
     def _export(self, network: Supernet, row: Row, results: list[RowResult], seed: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from search_spaces import (
     Budget,
     BudgetSampler,
     InputError,
+    LatencyTable,
     SearchSpace,
     count_params,
     head_params,
@@ -33,7 +34,8 @@ class RunInputs:
     """Everything that the stages of a run share and none of them changes.
 
     ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
-    the front, which ends at ``front_limit`` parameters.
+    the front, which ends at ``front_limit`` parameters. ``latency`` is there once it has been measured, in
+    runs that need it.
     """
 
     config: SearchConfig
@@ -45,6 +47,7 @@ class RunInputs:
     front_sampler: Sampler
     front_limit: int
     dataset: ImageDataset
+    latency: LatencyTable | None = None
 
     @classmethod
     def load(cls, config: SearchConfig, bars: StageBars) -> RunInputs:

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.peak_memory import PeakMemory
 from search_spaces import Architecture
 from search_spaces.streams import stream_seed
 from supernet import (
@@ -90,6 +91,7 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     Returns the JSON-able record and, for a final model, its trained tensors as safetensors bytes.
     Raises `supernet.NonFiniteLoss`.
     """
+    memory = PeakMemory(device)
     model = inputs.backbone.model
     if training.method == "full" or device != "cpu":
         model = copy.deepcopy(model).to(device)
@@ -135,6 +137,8 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
             precision=training.execution.precision,
         )
         record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
+    record["peak_memory"] = memory.bytes
+    if training.on == "train":
         return record, b""
     return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
 

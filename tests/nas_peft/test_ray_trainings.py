@@ -50,7 +50,8 @@ def run(
 
 
 def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {"curve": {k: v for k, v in record["curve"].items() if k != "seconds"}}
+    curve = {k: v for k, v in record["curve"].items() if k != "seconds"}
+    return {k: v for k, v in record.items() if k != "peak_memory"} | {"curve": curve}
 
 
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
