@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the command line reads this file to print its help, and tor
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
 DEFAULT_GROUPS = 8
 DEFAULT_RETRAIN = 3
+DEFAULT_LATENCY_BATCH = 8
 
 
 class SearchConfig(BaseModel):
@@ -44,8 +45,11 @@ class SearchConfig(BaseModel):
     )
     budget: str = Field("0.75%", description="trainable parameters: 500k, 0.4M, 0.75% (of the backbone)")
     count_head: bool = Field(False, description="count the head within the budget")
-    front_cost: Literal["params", "flops"] = Field(
-        "params", description="what the front sets against the loss"
+    front_cost: Literal["params", "flops", "latency"] = Field(
+        "params", description="what the front sets against the loss; latency is measured on this machine"
+    )
+    latency_batch_size: int = Field(
+        DEFAULT_LATENCY_BATCH, ge=1, description="images of the batch whose latency is measured"
     )
     front_budget: str | None = Field(
         None, description="parameters of the largest subnets of the front; the whole space if not given"
@@ -137,6 +141,11 @@ class SearchConfig(BaseModel):
             raise ValueError(
                 f"distil is for the chooser 'sandwich', and the chooser is '{self.chooser}'; "
                 "give --chooser sandwich, or leave distil out"
+            )
+        if self.latency_batch_size != DEFAULT_LATENCY_BATCH and self.front_cost != "latency":
+            raise ValueError(
+                f"latency_batch_size is {self.latency_batch_size}, and no latency is measured; give "
+                "--front-cost latency, or leave latency_batch_size out"
             )
         if self.no_retrain and (self.seeds != 1 or self.retrain != DEFAULT_RETRAIN):
             raise ValueError(
