@@ -27,11 +27,12 @@ class Candidate:
     """An evaluated architecture.
 
     ``number`` counts the candidates of a search from 0; ``params`` are the elements of its modules, head
-    excluded; ``flops`` the operations of a forward pass of one image; ``loss`` is the mean cross-entropy
-    (lower is better; the score of the search) with its standard error over the ``images`` it was scored on;
-    ``accuracy`` is the fraction of them classified correctly. The weights were inherited from the supernet.
-    ``dropped`` ones were not scored on all images, as they were behind another one on the first of them;
-    their loss is an estimate for all (see `nas_peft.racing`).
+    excluded; ``flops`` the operations of a forward pass of one image; ``latency``, where the run has
+    measured it, the milliseconds of a forward pass of a batch (see `search_spaces.LatencyTable`);
+    ``loss`` is the mean cross-entropy (lower is better; the score of the search) with its standard error
+    over the ``images`` it was scored on; ``accuracy`` is the fraction of them classified correctly. The
+    weights were inherited from the supernet. ``dropped`` ones were not scored on all images, as they were
+    behind another one on the first of them; their loss is an estimate for all (see `nas_peft.racing`).
     """
 
     number: int
@@ -44,6 +45,7 @@ class Candidate:
     accuracy: float
     images: int
     dropped: bool = False
+    latency: float | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -60,6 +62,7 @@ class Candidate:
             "parents": list(self.proposal.parents),
             "params": self.params,
             "flops": self.flops,
+            "latency": self.latency,
             "loss": self.loss,
             "loss_standard_error": self.loss_standard_error,
             "accuracy": self.accuracy,

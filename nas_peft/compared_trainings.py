@@ -9,6 +9,8 @@ from typing import Any
 
 from nas_peft.comparison import Row, best_of, choose
 from nas_peft.data import ProtocolError
+from nas_peft.methods import METHODS
+from nas_peft.peak_memory import largest
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.row_runs import Record, RowRuns
@@ -116,9 +118,13 @@ class ComparedTrainings:
         found: dict[Row, list[Record]] = {
             row: [records[training.key] for training in of_row] for row, of_row in trainings.items()
         }
+        ran = [r for r in records.values() if r["curve"]]
+        of_all_weights = [r for r in ran if METHODS[r["method"]].trains == "all"]
         self.stages[stage] = {
             "seconds": time.perf_counter() - started + self.stages.get(stage, {}).get("seconds", 0.0),
             "trainings": len(flat),
-            "image_passes": sum(r["curve"]["image_passes"] for r in records.values() if r["curve"]),
+            "image_passes": sum(r["curve"]["image_passes"] for r in ran),
+            "image_passes_full": sum(r["curve"]["image_passes"] for r in of_all_weights),
+            "peak_memory": largest(r["peak_memory"] for r in ran),
         }
         return found

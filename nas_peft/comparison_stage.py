@@ -15,6 +15,7 @@ from nas_peft.comparison import Row
 from nas_peft.environment import environment
 from nas_peft.export import export_subnet
 from nas_peft.paired_comparison import compare_pair
+from nas_peft.peak_memory import PeakMemory
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult
@@ -110,7 +111,7 @@ class Comparison:
             "learning_rates": {found.row.name: found.lr for found in runs if found.finals},
             "seeds": list(seeds),
         }
-        started = time.perf_counter()
+        started, memory = time.perf_counter(), PeakMemory(self.device)
         opened = self.folder.freeze(decision)
         test = self.inputs.dataset.test.open(json.dumps(decision))
         tests: dict[tuple[Row, int], Evaluation] = {}
@@ -128,6 +129,7 @@ class Comparison:
         stages["test"] = {
             "seconds": time.perf_counter() - started,
             "image_passes_forward": len(models) * len(test),
+            "peak_memory": memory.bytes,
         }
         return opened, tests
 

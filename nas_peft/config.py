@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the command line reads this file to print its help, and tor
 
 DEFAULT_GROUPS = 8
 DEFAULT_RETRAIN = 3
+DEFAULT_LATENCY_BATCH = 8
 
 
 class SearchConfig(TrainingConfig):
@@ -27,8 +28,11 @@ class SearchConfig(TrainingConfig):
     module_files: tuple[Path, ...] = Field(
         (), description="Python file that registers module kinds of your own; can be given several times"
     )
-    front_cost: Literal["params", "flops"] = Field(
-        "params", description="what the front sets against the loss"
+    front_cost: Literal["params", "flops", "latency"] = Field(
+        "params", description="what the front sets against the loss; latency is measured on this machine"
+    )
+    latency_batch_size: int = Field(
+        DEFAULT_LATENCY_BATCH, ge=1, description="images of the batch whose latency is measured"
     )
     front_budget: str | None = Field(
         None, description="parameters of the largest subnets of the front; the whole space if not given"
@@ -101,6 +105,11 @@ class SearchConfig(TrainingConfig):
             raise ValueError(
                 f"distil is for the chooser 'sandwich', and the chooser is '{self.chooser}'; "
                 "give --chooser sandwich, or leave distil out"
+            )
+        if self.latency_batch_size != DEFAULT_LATENCY_BATCH and self.front_cost != "latency":
+            raise ValueError(
+                f"latency_batch_size is {self.latency_batch_size}, and no latency is measured; give "
+                "--front-cost latency, or leave latency_batch_size out"
             )
         fields = SearchConfig.model_fields
         separate = ("seeds", "retrain", "lr_grid", "baselines")

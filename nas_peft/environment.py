@@ -12,9 +12,17 @@ def environment(device: str) -> dict[str, str]:
     """Processor or GPU, cores, and the versions of what computed."""
     import torch
 
+    from nas_peft.peak_memory import what_is_measured
+
     name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     packages = {p: version(p) for p in ("nas-peft", "torch", "timm", "optuna", "ray", "numpy")}
-    return {"device": name, "cores": str(os.cpu_count()), "python": platform.python_version(), **packages}
+    return {
+        "device": name,
+        "cores": str(os.cpu_count()),
+        "peak memory": what_is_measured(device),
+        "python": platform.python_version(),
+        **packages,
+    }
 
 
 def _processor() -> str:

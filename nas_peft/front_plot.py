@@ -14,6 +14,7 @@ FORMATS = (".svg", ".png", ".pdf")
 AXES = {
     "params": "trainable parameters (head not counted)",
     "flops": "FLOPs of a forward pass",
+    "latency": "latency of a batch, ms",
 }
 
 
@@ -60,7 +61,8 @@ def plot_front(
     axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color="#c4532d", label="front", zorder=3)
     label = f"picked: candidate {pick.number}"
     axes.scatter([cost(pick)], [pick.loss], marker="*", s=190, color="#1b1b1b", label=label, zorder=4)
-    axes.set_xscale("log")
+    if cost_name != "latency":  # the backbone's own is most of it
+        axes.set_xscale("log")
     axes.set_xlabel(AXES[cost_name])
     axes.set_ylabel("loss with inherited weights")
     shown = [c.loss for c in candidates if c.loss != float("inf") and not c.dropped]

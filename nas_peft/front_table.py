@@ -12,11 +12,17 @@ from nas_peft.finished_search import FinishedSearch
 
 def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> Table:
     """One line for each point, the cheapest first; the picked one is marked, and added if it is not on it."""
+    latency = search.folder.read_stage("latency")
+    measured = ""
+    if latency:
+        device = latency["environment"]["device"]
+        measured = f"ms: of a batch of {latency['batch_size']} on {device}, {latency['threads']} threads; "
     on_front = pick.number in {c.number for c in points}
     table = Table(
         title=f"front of loss against {search.config.front_cost}: {len(points)} of "
         f"{len(search.candidates)} candidates",
         caption=f"scored with inherited weights on {max(c.images for c in search.candidates)} images; "
+        f"{measured}"
         f"► picked{'' if on_front else ', not on the front'}",
         title_justify="left",
         caption_justify="left",
@@ -25,6 +31,8 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
     table.add_column("candidate", justify="right", no_wrap=True)
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
+    if latency:
+        table.add_column("ms", justify="right", no_wrap=True)
     table.add_column("loss ± error", justify="right", no_wrap=True)
     table.add_column("accuracy %", justify="right", no_wrap=True)
     table.add_column("modules by layer", overflow="fold")
@@ -35,6 +43,7 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
             str(c.number),
             f"{c.params:,}",
             f"{c.flops / 1e6:,.1f}",
+            *([] if c.latency is None else [f"{c.latency:,.2f}"]),
             f"{c.loss:.3f} ± {c.loss_standard_error:.3f}",
             f"{100 * c.accuracy:.1f}",
             c.architecture.describe().replace(", ", "\n"),

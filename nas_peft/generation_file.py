@@ -24,6 +24,7 @@ def write_generation(path: Path, scored: Scored) -> None:
         "candidates": json.dumps([c.to_dict() for c in scored.candidates]),
         "image_passes": repr(scored.image_passes),
         "seconds": repr(scored.seconds),
+        "peak_memory": json.dumps(scored.peak_memory),
     }
     path.parent.mkdir(exist_ok=True)
     write_atomically(path, save({"losses": scored.losses}, metadata=header))
@@ -37,4 +38,5 @@ def read_generation(path: Path) -> Scored | None:
         header = file.metadata()
         losses: np.ndarray = file.get_tensor("losses")
     candidates = [Candidate.from_dict(c) for c in json.loads(header["candidates"])]
-    return Scored(candidates, losses, float(header["image_passes"]), float(header["seconds"]))
+    peak = json.loads(header.get("peak_memory", "null"))  # runs of earlier versions have none
+    return Scored(candidates, losses, float(header["image_passes"]), float(header["seconds"]), peak)

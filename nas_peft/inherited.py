@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nas_peft.candidate import Candidate, Proposal, by_params
+from nas_peft.peak_memory import largest
 from nas_peft.racing import SHARES, Losses, PairedTest, Runner, overtaken
 from nas_peft.scorer import Scorer
-from search_spaces import BackboneShape, count_flops, count_params
+from search_spaces import BackboneShape, LatencyTable, count_flops, count_params
 from search_spaces.streams import stream
 
 
@@ -21,13 +22,15 @@ class Scored:
     """A generation with the loss of each candidate on each image ``(A, N)``; NaN where it was not scored.
 
     The images are in the order of the race. ``image_passes`` are the forward passes it took; what candidates
-    share counts once.
+    share counts once. ``peak_memory`` is that of the process that computed the losses, of the largest one if
+    there were several, in bytes; ``None`` where it cannot be measured.
     """
 
     candidates: list[Candidate]
     losses: Losses
     image_passes: float
     seconds: float
+    peak_memory: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class InheritedEvaluator:
         cost: of a candidate, by its measured fields.
         racing: whether candidates may be dropped.
         seed: of the order of the images and of the tests.
+        latency: what modules add to it; without one candidates have no latency.
     """
 
     scorer: Scorer
@@ -56,6 +60,7 @@ class InheritedEvaluator:
     cost: Callable[[Candidate], float] = by_params
     racing: bool = True
     seed: int = 0
+    latency: LatencyTable | None = None
 
     @property
     def images(self) -> int:
@@ -84,6 +89,7 @@ class InheritedEvaluator:
         seen = np.zeros(len(known), dtype=np.int64)
         beaten_by: dict[int, int] = {}  # indices into `earlier` followed by the generation
         running, passes, done = list(range(len(known))), 0.0, 0
+        peaks: list[int | None] = []
         test = PairedTest(self.seed)
         for a_round in self._rounds():
             architectures = [known[i].architecture for i in running]
@@ -92,6 +98,7 @@ class InheritedEvaluator:
                 columns = slice(done, done + len(indices))
                 losses[running, columns], hits[running, columns] = found.losses, found.hits
                 passes += found.image_passes
+                peaks.append(found.peak_memory)
                 done = columns.stop
             seen[running] = done
             finite = [i for i in running if np.isfinite(losses[i, :done]).all()]
@@ -119,7 +126,7 @@ class InheritedEvaluator:
             replace(c, loss=loss, loss_standard_error=error)
             for c, (loss, error) in zip(scored, _mean_losses(losses, seen, earlier, beaten_by), strict=True)
         ]
-        return Scored(with_loss, losses, passes, time.perf_counter() - started)
+        return Scored(with_loss, losses, passes, time.perf_counter() - started, largest(peaks))
 
     def _unscored(self, proposal: Proposal, number: int, generation: int) -> Candidate:
         architecture = proposal.architecture
@@ -133,6 +140,7 @@ class InheritedEvaluator:
             loss_standard_error=math.nan,
             accuracy=math.nan,
             images=0,
+            latency=None if self.latency is None else self.latency.latency(architecture),
         )
 
     def _rounds(self) -> list[list[tuple[int, np.ndarray]]]:

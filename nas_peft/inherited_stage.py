@@ -16,6 +16,7 @@ from nas_peft.comparison import Row
 from nas_peft.data import Part
 from nas_peft.environment import environment
 from nas_peft.export import export_subnet, inherited_network
+from nas_peft.peak_memory import PeakMemory
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from nas_peft.row_results import NOTHING, row_result
@@ -92,7 +93,7 @@ def finish_without_retraining(
         "tested": {name: best.architecture.to_dict(), "linear": linear.architecture.to_dict()},
         "seeds": [config.seed],
     }
-    started = time.perf_counter()
+    started, memory = time.perf_counter(), PeakMemory(device)
     opened = folder.freeze(decision)
     test = data.test.open(json.dumps(decision))
     with bars.stage("test (models)") as advance:
@@ -100,7 +101,11 @@ def finish_without_retraining(
             (row, config.seed): scored(model, test) for row, model in ((chosen, network), (linear, probed))
         }
         advance(2, 2)
-    stages["test"] = {"seconds": time.perf_counter() - started, "image_passes_forward": 2 * len(test)}
+    stages["test"] = {
+        "seconds": time.perf_counter() - started,
+        "image_passes_forward": 2 * len(test),
+        "peak_memory": memory.bytes,
+    }
     rows = [
         row_result(inputs, probe, RowRuns(chosen, chosen=[inherited]), tests, selected=True),
         row_result(inputs, probe, RowRuns(linear, [compared], [compared], [final]), tests, selected=False),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nas_peft.candidate import Candidate
 from nas_peft.comparison import Row, baseline_rows, single_rows
@@ -11,6 +13,7 @@ from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
 from nas_peft.devices import resolve_device
 from nas_peft.inherited_stage import finish_without_retraining
+from nas_peft.latency_stage import latency_stage
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
@@ -67,15 +70,18 @@ def search(
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())
     record = open_record(inputs, folder, bars, storage, study)
+    stages: dict[str, Any] = {}
     try:
-        recipe, features, probe_stage = probe(inputs, folder, bars, device)
-        folds, supernet_stage = train_supernets(inputs, features, folder, bars, device)
+        recipe, features, stages["linear probe"] = probe(inputs, folder, bars, device)
+        if config.front_cost == "latency":
+            table, stages["latency"] = latency_stage(inputs, folder, bars, device)
+            inputs = replace(inputs, latency=table)
+        folds, stages["supernet"] = train_supernets(inputs, features, folder, bars, device)
     except InputError:
         folder.discard()
         raise
     scorer = LocalScorer(folds, inputs.preprocessing, config.precision)
-    candidates, search_stage = search_supernet(inputs, scorer, folder, bars, record)
-    stages = {"linear probe": probe_stage, "supernet": supernet_stage, "search": search_stage}
+    candidates, stages["search"] = search_supernet(inputs, scorer, folder, bars, record)
     ranked = [c for c in inputs.searcher().ranked(candidates) if inputs.fits(c.architecture)]
     if config.no_retrain:
         return finish_without_retraining(

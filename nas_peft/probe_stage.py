@@ -8,6 +8,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from nas_peft.peak_memory import PeakMemory
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.task_inputs import TaskInputs
@@ -28,7 +29,7 @@ def probe(
     choice costs seconds.
     """
     config, data = inputs.config, inputs.dataset
-    started = time.perf_counter()
+    started, memory = time.perf_counter(), PeakMemory(device)
     with bars.stage("linear probe (learning rates)") as advance:
         network = Supernet(
             inputs.backbone.model.to(device), Architecture.empty(inputs.backbone.depth), len(data.classes)
@@ -61,6 +62,7 @@ def probe(
                 "lr": rates[losses.index(min(losses))],
                 "seconds": time.perf_counter() - started,
                 "image_passes_forward": len(features),
+                "peak_memory": memory.bytes,
             }
             folder.write_stage("probe", stage)
         advance(len(stage["lrs"]), len(stage["lrs"]))

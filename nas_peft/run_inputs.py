@@ -16,6 +16,7 @@ from search_spaces import (
     Budget,
     BudgetSampler,
     InputError,
+    LatencyTable,
     SearchSpace,
     count_params,
     load_space,
@@ -31,7 +32,8 @@ class RunInputs(TaskInputs):
     """What the stages of a search share and none of them changes.
 
     ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
-    the front, which ends at ``front_limit`` parameters.
+    the front, which ends at ``front_limit`` parameters. ``latency`` is there once it has been measured, in
+    runs that need it.
     """
 
     config: SearchConfig
@@ -39,6 +41,7 @@ class RunInputs(TaskInputs):
     sampler: BudgetSampler
     front_sampler: Sampler
     front_limit: int
+    latency: LatencyTable | None = None
 
     @classmethod
     def load(cls, config: SearchConfig, bars: StageBars) -> RunInputs:

@@ -11,17 +11,22 @@ import torch
 from numpy.typing import NDArray
 
 from nas_peft.data import Part
+from nas_peft.peak_memory import PeakMemory
 from search_spaces import Architecture
 from supernet import Precision, Preprocessing, Supernet, score, shared_passes
 
 
 @dataclass(frozen=True)
 class Found:
-    """Of A architectures on n images: losses and hits ``(A, n)``, and the forward passes it took."""
+    """Of A architectures on n images: losses and hits ``(A, n)``, and the forward passes it took.
+
+    ``peak_memory`` is that of the process that computed it, in bytes, see `nas_peft.peak_memory`.
+    """
 
     losses: NDArray[np.float32]
     hits: NDArray[np.bool_]
     image_passes: float
+    peak_memory: int | None = None
 
 
 class Scorer(Protocol):
@@ -61,6 +66,7 @@ class LocalScorer:
     def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
         """See `Scorer.score`."""
         of = self.folds[fold]
+        memory = PeakMemory(of.supernet.head.weight.device.type)
         part = of.part.take(torch.from_numpy(indices))
         found = score(
             of.supernet,
@@ -74,4 +80,5 @@ class LocalScorer:
             np.stack([evaluation.losses.numpy() for evaluation in found]),
             np.stack([evaluation.hits.numpy() for evaluation in found]),
             shared_passes(architectures) * len(indices),
+            memory.bytes,
         )

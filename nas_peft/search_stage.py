@@ -9,6 +9,7 @@ from nas_peft.candidate import Candidate
 from nas_peft.front import pareto_front
 from nas_peft.generation_file import read_generation, write_generation
 from nas_peft.inherited import InheritedEvaluator
+from nas_peft.peak_memory import largest
 from nas_peft.progress import StageBars
 from nas_peft.racing import Losses
 from nas_peft.record import SearchRecord
@@ -42,9 +43,11 @@ def search_supernet(
         cost=inputs.cost,
         racing=config.racing,
         seed=config.seed,
+        latency=inputs.latency,
     )
     history: list[Candidate] = []
     losses: list[Losses] = []  # of each candidate of the history
+    peaks: list[int | None] = []  # of each generation
     total, seconds, passes = config.generations * config.population, 0.0, 0.0
     with bars.stage("search (candidates)") as advance:
         done = 0
@@ -76,6 +79,7 @@ def search_supernet(
             losses += list(scored.losses)
             passes += scored.image_passes
             seconds += scored.seconds
+            peaks.append(scored.peak_memory)
             done = len(history)
             advance(done, total)
         advance(len(history), len(history))
@@ -89,6 +93,7 @@ def search_supernet(
             "images": sum(c.images for c in history),
             "images_without_racing": len(history) * evaluator.images,
             "image_passes_forward": passes,
+            "peak_memory": largest(peaks),
             "head_params": inputs.head_params,
             "backbone_params": inputs.backbone.params,
         }

@@ -14,6 +14,7 @@ from torch import Tensor
 from nas_peft.data import Part
 from nas_peft.data.folds import others, stratified_folds
 from nas_peft.module_files import import_module_files
+from nas_peft.peak_memory import PeakMemory, largest
 from nas_peft.process_group import run_together
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
@@ -66,6 +67,7 @@ def train_supernets(
     stage = {
         "seconds": sum(record["seconds"] for record in records),
         "image_passes": sum(record["image_passes"] for record in records),
+        "peak_memory": largest(record.get("peak_memory") for record in records),
         "supernets": records,
     }
     return folds, stage
@@ -142,12 +144,17 @@ def _trained(
     if record is not None:
         return training.read(device), record
     if processes == 1:
-        supernet, curve = training.run(device, on_epoch)
+        supernet, curve, peak = training.run(device, on_epoch)
     else:
         training.backbone.model.cpu()
-        curve = run_together(training, processes, device, on_epoch)
+        curve, peak = run_together(training, processes, device, on_epoch)
         supernet = training.read(device)
-    record = {"seconds": curve.seconds, "image_passes": curve.image_passes, "losses": curve.losses}
+    record = {
+        "seconds": curve.seconds,
+        "image_passes": curve.image_passes,
+        "peak_memory": peak,
+        "losses": curve.losses,
+    }
     folder.write_stage(training.name, record)
     training.state.unlink(missing_ok=True)
     return supernet, record
@@ -178,13 +185,14 @@ class SupernetTraining:
     weights: Path
     state: Path
 
-    def __call__(self, device: str, on_step: Callable[[int], None]) -> Curve:
+    def __call__(self, device: str, on_step: Callable[[int], None]) -> tuple[Curve, int | None]:
         """This process's part of the training, among those of torch's process group."""
         import_module_files(self.module_files)
-        return self.run(device, on_step)[1]
+        return self.run(device, on_step)[1:]
 
-    def run(self, device: str, on_epoch: Callable[[int], None]) -> tuple[Supernet, Curve]:
-        """Train, and leave the weights in their file."""
+    def run(self, device: str, on_epoch: Callable[[int], None]) -> tuple[Supernet, Curve, int | None]:
+        """Train, and leave the weights in their file; also the peak memory of the largest process."""
+        memory = PeakMemory(device)
         supernet = self._initial(device)
         if self.head:
             probe_head(
@@ -211,7 +219,10 @@ class SupernetTraining:
         if Processes.current().rank == 0:
             tensors = {k: v.cpu().contiguous() for k, v in supernet.module_tensors(self.capacity).items()}
             write_atomically(self.weights, save(tensors))
-        return supernet, curve
+        unknown = -1
+        own = unknown if memory.bytes is None else memory.bytes
+        peak = int(Processes.current().largest(torch.tensor(own, device=device)))
+        return supernet, curve, None if peak == unknown else peak
 
     def read(self, device: str) -> Supernet:
         """The supernet with the weights in their file."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nas_peft.data import Part
 from nas_peft.methods import METHODS, Method
+from nas_peft.peak_memory import PeakMemory
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream_seed
 from supernet import (
@@ -91,6 +92,7 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     another training if ``training.keep`` is set; else no bytes. Raises `supernet.NonFiniteLoss`, and
     `InputError` for BitFit of a backbone without biases.
     """
+    memory = PeakMemory(device)
     model = inputs.backbone.model
     method = METHODS[training.method]
     if method.trains == "biases" and not biases(model):
@@ -143,6 +145,7 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
             precision=training.execution.precision,
         )
         record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
+    record["peak_memory"] = memory.bytes
     if training.on == "train" and not training.keep:
         return record, b""
     return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})

@@ -12,6 +12,7 @@ from search_spaces.choices import KindChoices
 from search_spaces.counting import count_bytes, count_flops, count_params, count_params_noah, head_params
 from search_spaces.errors import InputError, unknown_name
 from search_spaces.kinds import KINDS, Kind, register_kind
+from search_spaces.latency import LatencyTable
 from search_spaces.presets import load_space, preset_names
 from search_spaces.reachable import ReachableCounts
 from search_spaces.sampling import BudgetSampler, range_around, sampler_around, sampler_over_range
@@ -28,6 +29,7 @@ __all__ = [
     "InputError",
     "Kind",
     "KindChoices",
+    "LatencyTable",
     "ReachableCounts",
     "SearchSpace",
     "count_bytes",

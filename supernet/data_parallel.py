@@ -66,6 +66,12 @@ class Processes:
             dist.all_reduce(value)
         return value
 
+    def largest(self, value: Tensor) -> Tensor:
+        """The largest ``value`` of the processes; each gets it."""
+        if self.count > 1:
+            dist.all_reduce(value, dist.ReduceOp.MAX)
+        return value
+
     def require_equal_epochs(self, finished: int, device: torch.device) -> None:
         """Raise `InputError` in all processes unless all have as many epochs behind them; else they hang."""
         if self.count == 1:

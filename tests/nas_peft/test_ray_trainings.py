@@ -52,7 +52,8 @@ def run(
 
 def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
     curve = record["curve"]
-    return record | {"curve": curve and {k: v for k, v in curve.items() if k != "seconds"}}
+    kept = {k: v for k, v in record.items() if k != "peak_memory"}
+    return kept | {"curve": curve and {k: v for k, v in curve.items() if k != "seconds"}}
 
 
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:

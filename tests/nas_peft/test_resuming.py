@@ -104,7 +104,11 @@ def recorded(inputs: RunInputs, run: Path) -> list[Candidate]:
 def same_part(value: Any) -> Any:
     """Without what may differ between equal runs: seconds, the time of day, the folder."""
     if isinstance(value, dict):
-        return {k: same_part(v) for k, v in value.items() if k not in ("seconds", "opened_at", "run")}
+        return {
+            k: same_part(v)
+            for k, v in value.items()
+            if k not in ("seconds", "opened_at", "run", "peak_memory")
+        }
     return [same_part(v) for v in value] if isinstance(value, list) else value
 
 
