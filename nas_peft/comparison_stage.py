@@ -15,6 +15,7 @@ from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choos
 from nas_peft.environment import environment
 from nas_peft.export import export_subnet
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult
 from nas_peft.row_results import row_result
@@ -40,6 +41,7 @@ class Comparison:
     device: str
     probe: Recipe
     features: Tensor
+    ray_options: RayOptions
 
     def run(self, ranked: Sequence[Candidate], stages: dict[str, Any]) -> SearchResult:
         """Retrain the first of the candidates, choose by validation, train the final models, test, export."""
@@ -59,8 +61,14 @@ class Comparison:
             *baseline_rows(self.inputs.space.depth),
         ]
         seeds = [config.seed + i for i in range(config.seeds)]
-        files = config.module_files
-        with RayTrainings(self.folder, shared, device=self.device, module_files=files) as runner:
+        with RayTrainings(
+            self.folder,
+            shared,
+            device=self.device,
+            module_files=config.module_files,
+            ray_options=self.ray_options,
+            early_stopping=config.early_stopping,
+        ) as runner:
             compared, stages["retraining"] = self._train_rows(runner, rows, seeds, "train")
             scores = {row: Scores.of(records) for row, records in compared.items()}
             searched, chosen = best_searched(scores), choose(scores)

@@ -96,6 +96,12 @@ class SearchConfig(BaseModel):
     no_retrain: bool = Field(
         False, description="test and export the best subnet with the weights inherited from the supernet"
     )
+    early_stopping: bool = Field(
+        False,
+        description="end a separate training early that is behind others of the same row with other learning "
+        "rates (ASHA, on the validation loss); which are ended depends on which come first, so two runs may "
+        "differ",
+    )
     epochs: int = Field(6, ge=1, description="of each separate training")
     lr: float = Field(5e-3, gt=0, description="learning rate of subnets and single methods")
     head_epochs: int = Field(
@@ -142,6 +148,11 @@ class SearchConfig(BaseModel):
             raise ValueError(
                 "with no_retrain nothing is trained separately, and seeds or retrain is given, which say how "
                 "often; leave out one or the other"
+            )
+        if self.no_retrain and self.early_stopping:
+            raise ValueError(
+                "with no_retrain nothing is trained separately, and early_stopping ends such trainings; "
+                "leave out one or the other"
             )
         if (parts := self.micro_batches * self.data_parallel) > self.batch_size:
             raise ValueError(

@@ -11,14 +11,22 @@ from nas_peft.export import export_subnet, inherited_network
 from nas_peft.finished_search import FinishedSearch
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
-from nas_peft.ray_trainings import RayTrainings
+from nas_peft.ray_session import RayOptions
+from nas_peft.ray_trainings import RayTrainings, require_all
 from nas_peft.supernet_stage import read_supernets
 from nas_peft.trainings import TrainingInputs, trained_network
 from supernet import evaluate
 
 
 def export_candidate(
-    search: FinishedSearch, candidate: Candidate, file: Path, *, retrain: bool, device: str, bars: StageBars
+    search: FinishedSearch,
+    candidate: Candidate,
+    file: Path,
+    *,
+    retrain: bool,
+    device: str,
+    bars: StageBars,
+    ray_options: RayOptions | None = None,
 ) -> dict[str, Any]:
     """Write the checkpoint of a candidate of a finished search; what it holds.
 
@@ -27,7 +35,7 @@ def export_candidate(
     Otherwise it has the weights of the supernet. The test part stays sealed: which point of a front to use is
     a choice, and choices are made on the validation part.
 
-    Raises `InputError` if the data or the backbone are not those of the run.
+    Raises `InputError` if the data or the backbone are not those of the run, or a training fails.
     """
     inputs = search.inputs(bars)
     data, preprocessing, config = inputs.dataset, inputs.preprocessing, search.config
@@ -44,13 +52,16 @@ def export_candidate(
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
     (compared,) = row.trainings(config, recipe, [config.seed], "train")
     (final,) = row.trainings(config, recipe, [config.seed], "train_val")
-    files = config.module_files
     with (
         bars.stage("retraining (models)") as advance,
-        RayTrainings(search.folder, shared, device=device, module_files=files) as runner,
+        RayTrainings(
+            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
+        ) as runner,
     ):
         advance(0, 2)
-        record, _ = runner.run([compared, final], lambda: None)
+        records = runner.run([compared, final], lambda: None)
+        require_all(records)
+        record = records[0]
         advance(2, 2)
         network = trained_network(final, runner.tensors(final), shared, "cpu")
     metrics = {"val_accuracy": record["val"]["accuracy"], "val_loss": record["val"]["loss"]}

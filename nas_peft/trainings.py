@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -84,11 +86,23 @@ class TrainingInputs:
     features: Tensor
 
 
-def run_training(training: Training, inputs: TrainingInputs, device: str) -> tuple[dict[str, Any], bytes]:
+def run_training(
+    training: Training,
+    inputs: TrainingInputs,
+    device: str,
+    *,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    state_file: Path | None = None,
+    save_every: float = 15.0,
+) -> tuple[dict[str, Any], bytes]:
     """Train, and score on the validation part where that was not trained on.
 
+    ``on_epoch`` is given the record as it would be if the training ended there, after each epoch but the last
+    of one that is scored; scoring costs a pass over the validation part each time. ``state_file`` and
+    ``save_every`` are those of `supernet.train`; the caller removes the file when the record is kept.
+
     Returns the JSON-able record and, for a final model, its trained tensors as safetensors bytes.
-    Raises `supernet.NonFiniteLoss`.
+    Raises `supernet.NonFiniteLoss`, and what ``on_epoch`` raises.
     """
     model = inputs.backbone.model
     if training.method == "full" or device != "cpu":
@@ -98,43 +112,51 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     features = inputs.features[: len(part)]
 
-    def probed(recipe: Recipe) -> Curve:
-        return probe_head(
+    def scored(curve: Curve) -> dict[str, Any]:
+        record = training.to_dict() | {"error": None, "curve": curve.to_dict(), "val": None}
+        if training.on == "train":
+            result = evaluate(
+                network.eval(),
+                inputs.val.images,
+                inputs.val.labels,
+                preprocessing=inputs.preprocessing,
+                precision=training.execution.precision,
+            )
+            record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
+        return record
+
+    def report(curve: Curve) -> None:
+        if on_epoch is not None and training.on == "train" and len(curve.losses) < training.recipe.epochs:
+            on_epoch(scored(curve))
+            network.train()
+
+    if training.head and not (state_file and state_file.exists()):
+        probe_head(
             network,
             part.labels,
             features,
             inputs.preprocessing,
-            recipe,
+            training.head,
             training.seed,
             execution=training.execution,
         )
-
-    if training.head:
-        probed(training.head)
-    if training.method == "linear":
-        curve = probed(training.recipe)
-    else:
-        curve = train(
-            network,
-            part.images,
-            part.labels,
-            preprocessing=inputs.preprocessing,
-            chooser=Constant(training.architecture),
-            recipe=training.recipe,
-            seed=training.seed,
-            trainable=TRAINABLE[training.method],
-            execution=training.execution,
-        )
-    record = training.to_dict() | {"curve": curve.to_dict(), "val": None}
+    curve = train(
+        network,
+        features if training.method == "linear" else part.images,
+        part.labels,
+        preprocessing=inputs.preprocessing,
+        chooser=Constant(training.architecture),
+        recipe=training.recipe,
+        seed=training.seed,
+        trainable=TRAINABLE[training.method],
+        features=features if training.method == "linear" else None,
+        on_curve=report,
+        state_file=state_file,
+        save_every=save_every,
+        execution=training.execution,
+    )
+    record = scored(curve)
     if training.on == "train":
-        result = evaluate(
-            network,
-            inputs.val.images,
-            inputs.val.labels,
-            preprocessing=inputs.preprocessing,
-            precision=training.execution.precision,
-        )
-        record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
         return record, b""
     return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
 

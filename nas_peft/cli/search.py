@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from pydantic_core import PydanticUndefined
 
+from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.config import SearchConfig
 
@@ -30,6 +31,9 @@ def _run_search(
         str | None, typer.Option(help="Name of the study in --storage; by default the run folder's name.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ray_address: RayAddress = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -40,7 +44,10 @@ def _run_search(
     was stopped goes on with the same command.
     """
     with user_errors(debug):
+        from nas_peft.ray_session import RayOptions
+
         config = SearchConfig.of(**fields)
+        ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from rich.console import Console
 
@@ -50,7 +57,9 @@ def _run_search(
         from nas_peft.results_table import results_table
 
         with StageBars() as bars:
-            result = run(config, out, device=device, bars=bars, storage=storage, study=study)
+            result = run(
+                config, out, device=device, bars=bars, storage=storage, study=study, ray_options=ray_options
+            )
         console = Console()
         console.print(results_table(result))
         console.print(cost_table(result))

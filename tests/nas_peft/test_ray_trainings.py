@@ -1,5 +1,6 @@
 """Trainings on Ray: what they give, what is kept, and what a failing one leaves."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import Training, TrainingInputs, run_training
 from search_spaces import Architecture
-from supernet import NonFiniteLoss, Recipe, Supernet, pooled_features
+from supernet import Recipe, Supernet, pooled_features
 
 ROWS = [
     Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
@@ -128,11 +129,19 @@ def test_ray_computes_what_a_direct_call_does(
 
 
 @pytest.mark.usefixtures("running_ray")
-def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
+def test_a_training_that_fails_is_reported_and_the_others_go_on(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
     wild = tiny_config.model_copy(update={"lr": 1e30})
-    with pytest.raises(NonFiniteLoss, match=r"learning rate .*lower learning rate") as caught:
-        run(folder, shared, ROWS[0].trainings(wild, PROBE, [0, 1], "train"))
-    assert type(caught.value) is NonFiniteLoss
-    assert list((folder.path / "trainings").iterdir()) == []
+    failing = ROWS[0].trainings(wild, PROBE, [0, 1], "train")
+    good = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    ticks: list[int] = []
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        first, second, other = runner.run([*failing, *good], lambda: ticks.append(1))
+    for record, training in ((first, failing[0]), (second, failing[1])):
+        assert re.search(r"the loss is .*learning rate .*lower learning rate", record["error"])
+        assert record == training.to_dict() | {"error": record["error"], "curve": None, "val": None}
+    assert other["error"] is None
+    assert other["val"]["loss"] > 0
+    assert len(ticks) == 3
+    assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.seed0.json"]
