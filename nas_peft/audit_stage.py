@@ -18,6 +18,7 @@ from nas_peft.finished_search import FinishedSearch
 from nas_peft.inherited import InheritedEvaluator
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.row_runs import failure
 from nas_peft.run_folder import write_json
@@ -28,13 +29,22 @@ from nas_peft.trainings import Training, TrainingInputs
 from search_spaces import Architecture, InputError
 
 
-def audit(search: FinishedSearch, *, subnets: int, seeds: int, device: str, bars: StageBars) -> Audit:
+def audit(
+    search: FinishedSearch,
+    *,
+    subnets: int,
+    seeds: int,
+    device: str,
+    bars: StageBars,
+    ray_options: RayOptions | None = None,
+) -> Audit:
     """Retrain a sample and the search's choice, compare, and write ``audit.json`` into the run folder.
 
     A training is kept as it ends, under a name that belongs to its architecture: an audit that was stopped
     goes on, and one of more subnets or seeds repeats nothing. The test part stays sealed.
 
-    Raises `InputError` for too few subnets or no seeds, and for data or backbone that have changed.
+    Raises `InputError` for too few subnets or no seeds, for data or backbone that have changed, and naming
+    the first training that failed: without it the sample is another one.
     """
     if seeds < 1:
         raise InputError(f"seeds is {seeds}; give 1 or more (2 for the ceiling)")
@@ -44,7 +54,7 @@ def audit(search: FinishedSearch, *, subnets: int, seeds: int, device: str, bars
     architectures = [*(s.architecture for s in sample), choice.architecture]
     inherited = _inherited(search, inputs, architectures, device)
     numbers = [inputs.config.seed + i for i in range(seeds)]
-    retrained = _retrained(search, inputs, architectures, numbers, device, bars)
+    retrained = _retrained(search, inputs, architectures, numbers, device, bars, ray_options)
     audited = [
         AuditedSubnet(
             group=group,
@@ -107,6 +117,7 @@ def _retrained(
     seeds: Sequence[int],
     device: str,
     bars: StageBars,
+    ray_options: RayOptions | None,
 ) -> list[list[dict[str, Any]]]:
     """The records of each architecture's trainings, by seed, at the configuration's own learning rate.
 
@@ -124,7 +135,9 @@ def _retrained(
         trainings += row.trainings(config, recipe, seeds, "train")
     with (
         bars.stage("audit (trainings)") as advance,
-        RayTrainings(search.folder, shared, device=device, module_files=config.module_files) as runner,
+        RayTrainings(
+            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
+        ) as runner,
     ):
         done = 0
 

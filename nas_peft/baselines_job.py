@@ -11,6 +11,7 @@ from nas_peft.comparison_stage import Comparison
 from nas_peft.devices import resolve_device
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.task_inputs import TaskInputs
@@ -23,7 +24,12 @@ PROTOCOL = (
 
 
 def compare_baselines(
-    config: BaselinesConfig, out: Path | None = None, *, device: str = "auto", bars: StageBars | None = None
+    config: BaselinesConfig,
+    out: Path | None = None,
+    *,
+    device: str = "auto",
+    bars: StageBars | None = None,
+    ray_options: RayOptions | None = None,
 ) -> SearchResult:
     """Compare single methods and baselines on a data set, export the best single method, leave a run folder.
 
@@ -34,14 +40,18 @@ def compare_baselines(
         out: the run folder; by default one under ``runs/`` that belongs to the configuration.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
         bars: where progress is shown; nowhere by default.
+        ray_options: where separate trainings run, and what each takes.
 
     Raises:
-        InputError: a mistake in the configuration, or no single method could be trained.
+        InputError: a mistake in the configuration or the options, no single method that could be trained, or
+            a Ray that cannot be started or reached.
     """
     if bars is None:
         with StageBars(quiet=True) as quiet:
-            return compare_baselines(config, out, device=device, bars=quiet)
+            return compare_baselines(config, out, device=device, bars=quiet, ray_options=ray_options)
     device = resolve_device(device)
+    ray_options = ray_options or RayOptions()
+    ray_options.require_possible(device)
     inputs = TaskInputs.of_single_methods(config, bars)
     folder = RunFolder.open(out, config)
     inputs.require_recorded(folder)
@@ -54,4 +64,5 @@ def compare_baselines(
         raise
     rows = [*single_rows(inputs.single_methods()), *baseline_rows(config, inputs.backbone.depth)]
     stages: dict[str, Any] = {"linear probe": probe_stage}
-    return Comparison(inputs, folder, bars, device, recipe, features, PROTOCOL).run(rows, stages)
+    comparison = Comparison(inputs, folder, bars, device, recipe, features, PROTOCOL, ray_options)
+    return comparison.run(rows, stages)

@@ -17,6 +17,7 @@ from nas_peft.export import export_subnet
 from nas_peft.paired_comparison import compare_pair
 from nas_peft.peak_memory import PeakMemory
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult
 from nas_peft.row_results import row_result
@@ -38,6 +39,7 @@ class Comparison:
     probe: Recipe
     features: Tensor
     protocol: str
+    ray_options: RayOptions
     module_files: Sequence[Any] = ()
 
     def run(self, rows: Sequence[Row], stages: dict[str, Any]) -> SearchResult:
@@ -55,7 +57,14 @@ class Comparison:
             self.features,
         )
         seeds = [config.seed + i for i in range(config.seeds)]
-        with RayTrainings(self.folder, shared, device=self.device, module_files=self.module_files) as runner:
+        with RayTrainings(
+            self.folder,
+            shared,
+            device=self.device,
+            module_files=self.module_files,
+            ray_options=self.ray_options,
+            early_stopping=config.early_stopping,
+        ) as runner:
             trainings = ComparedTrainings(self.inputs, runner, self.bars, self.probe, seeds, stages)
             runs = trainings.compare(rows)
             choice = trainings.finish(runs)

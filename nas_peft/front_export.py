@@ -11,6 +11,7 @@ from nas_peft.export import export_subnet, inherited_network
 from nas_peft.finished_search import FinishedSearch
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.row_runs import best_rate, failure
 from nas_peft.supernet_stage import read_supernets
@@ -20,7 +21,14 @@ from supernet import evaluate
 
 
 def export_candidate(
-    search: FinishedSearch, candidate: Candidate, file: Path, *, retrain: bool, device: str, bars: StageBars
+    search: FinishedSearch,
+    candidate: Candidate,
+    file: Path,
+    *,
+    retrain: bool,
+    device: str,
+    bars: StageBars,
+    ray_options: RayOptions | None = None,
 ) -> dict[str, Any]:
     """Write the checkpoint of a candidate of a finished search; what it holds.
 
@@ -46,10 +54,11 @@ def export_candidate(
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
     rates = row.rates(config, recipe)
     tried = [t for lr in rates for t in row.trainings(config, recipe, [config.seed], "train", lr)]
-    files = config.module_files
     with (
         bars.stage("retraining (models)") as advance,
-        RayTrainings(search.folder, shared, device=device, module_files=files) as runner,
+        RayTrainings(
+            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
+        ) as runner,
     ):
         advance(0, len(tried) + 1)
         records = runner.run(tried, lambda: None)

@@ -17,6 +17,7 @@ from nas_peft.latency_stage import latency_stage
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
@@ -40,6 +41,7 @@ def search(
     bars: StageBars | None = None,
     storage: str | None = None,
     study: str | None = None,
+    ray_options: RayOptions | None = None,
 ) -> SearchResult:
     """Search the subnet for a data set, compare it with the baselines, and leave a run folder.
 
@@ -54,15 +56,31 @@ def search(
         bars: where progress is shown; nowhere by default.
         storage: where Optuna records the search: a URL, or a journal file; the run folder's by default.
         study: the study's name there; the run folder's by default.
+        ray_options: where separate trainings run, and what each takes.
 
     Raises:
-        InputError: a mistake in the configuration, a loss of the supernet that is not finite, or no subnet
-            that could be trained.
+        InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
+            no subnet that could be trained, or a Ray that cannot be started or reached.
     """
     if bars is None:
         with StageBars(quiet=True) as quiet:
-            return search(config, out, device=device, bars=quiet, storage=storage, study=study)
+            return search(
+                config,
+                out,
+                device=device,
+                bars=quiet,
+                storage=storage,
+                study=study,
+                ray_options=ray_options,
+            )
     device = resolve_device(device)
+    ray_options = ray_options or RayOptions()
+    if config.no_retrain and ray_options != RayOptions():
+        raise InputError(
+            "with no_retrain nothing is trained on Ray, and ray_address, cpus_per_trial or gpus_per_trial is "
+            "given; leave out one or the other"
+        )
+    ray_options.require_possible(device)
     require_devices(config.data_parallel, device)
     inputs = RunInputs.load(config, bars)
     folder = RunFolder.open(out, config)
@@ -88,7 +106,15 @@ def search(
             inputs, folder, bars, device, recipe, features, folds, ranked, stages
         )
     comparison = Comparison(
-        inputs, folder, bars, device, recipe, features, PROTOCOL, module_files=config.module_files
+        inputs,
+        folder,
+        bars,
+        device,
+        recipe,
+        features,
+        PROTOCOL,
+        ray_options,
+        module_files=config.module_files,
     )
     return comparison.run(compared_rows(inputs, ranked), stages)
 

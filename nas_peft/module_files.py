@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -54,6 +57,41 @@ def module_file_digest(file: Path) -> str:
     if file.suffix != ".py":
         raise InputError(f"the module file '{file}' does not end in .py; {_NEEDED}")
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class SentModuleFile:
+    """A module file on its way to another process, which may be on a machine that does not have the file."""
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def of(cls, file: Path) -> SentModuleFile:
+        """Read it, its path made absolute. Raises `InputError` if there is no such .py file."""
+        module_file_digest(file)
+        return cls(file.resolve(), file.read_bytes())
+
+
+def import_sent_module_files(files: Sequence[SentModuleFile]) -> None:
+    """`import_module_files` of files that were sent: from their own paths where they are the same there.
+
+    Elsewhere a copy is imported. It stays for as long as the process, for tracebacks to show its lines.
+    """
+    here = []
+    for file in files:
+        path = file.path
+        if not path.is_file() or path.read_bytes() != file.content:
+            path = Path(_copies().name) / hashlib.sha256(file.content).hexdigest()[:12] / path.name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(file.content)
+        here.append(path)
+    import_module_files(here)
+
+
+@functools.cache
+def _copies() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="nas-peft-modules-")
 
 
 def _is_loaded(path: Path) -> bool:

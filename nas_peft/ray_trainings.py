@@ -1,9 +1,7 @@
-"""Runs separate trainings as Ray tasks, several at once, and keeps what has finished."""
+"""Runs separate trainings as trials of Ray Tune, several at once, and keeps what has finished."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -12,30 +10,44 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
-from nas_peft.module_files import import_module_files
+from nas_peft.methods import METHODS
+from nas_peft.module_files import SentModuleFile
+from nas_peft.ray_session import RayOptions, RaySession
 from nas_peft.run_folder import RunFolder, read_json, write_json
-from nas_peft.trainings import Training, TrainingInputs, run_training
-from search_spaces import InputError
+from nas_peft.trainings import Training, TrainingInputs
 from supernet import write_atomically
 
 
 class RayTrainings:
     """Trains on Ray; a context manager that starts Ray when first needed and shuts it down at the end.
 
-    A Ray that the caller has started already (``ray.init(address=...)``) is used and left running. Each
-    training takes an equal share of the cores, or one GPU where there are any; workers are reused, and the
-    data and the backbone are put into the object store once. A training whose record lies in the run folder
-    is not repeated. Workers import ``module_files`` first, by their absolute paths.
+    A Ray that the caller has started already (``ray.init(address=...)``) is used and left running; see
+    `RayOptions` for others. Each training is a trial and takes an equal share of the cores, or a GPU. Workers
+    go on to other trainings; data and backbone are put into the object store once. A training whose record
+    lies in the run folder is not repeated, and one that was interrupted goes on from its last state there. A
+    training whose worker dies is tried again, twice. Workers import ``module_files`` first, which are sent
+    to them.
+
+    With ``early_stopping`` those of ``run``'s trainings that differ in their learning rate alone compete: one
+    that is behind ends early (`early_stopping.StopCompetitors`).
     """
 
     def __init__(
-        self, folder: RunFolder, inputs: TrainingInputs, *, device: str, module_files: Sequence[Path] = ()
+        self,
+        folder: RunFolder,
+        inputs: TrainingInputs,
+        *,
+        device: str,
+        module_files: Sequence[Path] = (),
+        ray_options: RayOptions | None = None,
+        early_stopping: bool = False,
     ) -> None:
         self._folder = folder
         self._inputs = inputs
         self._device = device
-        self._module_files = [file.resolve() for file in module_files]
-        self._started = False
+        self._module_files = [SentModuleFile.of(file) for file in module_files]
+        self._session = RaySession(ray_options or RayOptions())
+        self._early_stopping = early_stopping
         self._shared: Any = None
 
     def __enter__(self) -> RayTrainings:
@@ -44,18 +56,15 @@ class RayTrainings:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._started:
-            import ray
-
-            ray.shutdown()
-            self._started = False
         self._shared = None
+        self._session.__exit__(kind, error, trace)
 
     def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[dict[str, Any]]:
         """The record of each training, in order; ``on_done`` is called as each is there.
 
-        A training that raised `InputError` (`supernet.NonFiniteLoss`) has a record with the message as
-        ``error``, and neither curve nor score; it is not kept, so that a later run tries again.
+        A record has ``error``: ``None``, or why the training has failed for good. Then ``curve`` and ``val``
+        are ``None``, and nothing is kept of it. A training that was stopped early has ``stopped_at``, the
+        number of its epochs. Raises `InputError` if Ray cannot be started or reached.
         """
         records: dict[str, dict[str, Any]] = {}
         missing = []
@@ -65,6 +74,7 @@ class RayTrainings:
                 missing.append(training)
             else:
                 records[training.key] = record
+                self._remove_state(training)
                 on_done()
         if missing:
             self._run_missing(missing, len(trainings), records, on_done)
@@ -81,55 +91,48 @@ class RayTrainings:
         records: dict[str, dict[str, Any]],
         on_done: Callable[[], None],
     ) -> None:
-        ray = self._start()
-        # Sums depend on the number of threads in their last bits, so a resumed run must use as many.
-        cpus = max(1, int(ray.cluster_resources().get("CPU", 1)) // of)
-        gpus = 1 if self._device == "cuda" else 0
-        remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=2)(_train_in_worker)
-        pending = {remote.remote(t, self._shared, cpus, self._device, self._module_files): t for t in missing}
-        try:
-            while pending:
-                (done,), _ = ray.wait(list(pending), num_returns=1)
-                training = pending.pop(done)
-                try:
-                    record, tensors = ray.get(done)
-                except ray.exceptions.RayTaskError as error:
-                    if not isinstance(error.cause, InputError):
-                        raise error.cause from None
-                    failed = {"curve": None, "val": None, "error": str(error.cause)}
-                    records[training.key] = training.to_dict() | failed
-                    on_done()
-                    continue
-                if tensors:
-                    write_atomically(self._folder.path / "trainings" / f"{training.key}.safetensors", tensors)
-                write_json(self._record_file(training), record)
-                records[training.key] = record
-                on_done()
-        finally:
-            for task in pending:
-                ray.cancel(task, force=True)
+        ray = self._session.connect()
+        resources = self._session.resources(of, self._device)
+        from nas_peft import tune_run  # imports Ray Tune, which takes seconds
+        from nas_peft.early_stopping import competitors
+        from nas_peft.training_trial import SAVE_EVERY, StateFolder, Work
 
-    def _start(self) -> Any:
-        # Without these Ray prints a warning about GPUs, and sends usage statistics.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        import ray
-
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-            self._started = True
         if self._shared is None:
             self._inputs.backbone.model.cpu()
             self._shared = ray.put(self._inputs)
-        return ray
+        # The longest first: what ends last is then short, and no core waits for long.
+        missing = sorted(missing, key=_work, reverse=True)
+        places = competitors(missing) if self._early_stopping else {}
+        work = Work(
+            trainings=missing,
+            reporting=frozenset(places),
+            threads=int(resources["CPU"]),
+            device=self._device,
+            module_files=self._module_files,
+            states=StateFolder.of(self._folder.path),
+            save_every=SAVE_EVERY,
+        )
 
-    def _record_file(self, training: Training) -> Any:
+        def keep(training: Training, record: dict[str, Any], tensors: bytes) -> None:
+            if record["error"] is None:
+                if tensors:
+                    write_atomically(self._folder.path / "trainings" / f"{training.key}.safetensors", tensors)
+                write_json(self._record_file(training), record)
+            self._remove_state(training)
+            records[training.key] = record
+            on_done()
+
+        tune_run.run(work, self._shared, resources, places, keep)
+
+    def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"
 
+    def _remove_state(self, training: Training) -> None:
+        for file in self._record_file(training).parent.glob(f"{training.key}.state.pt*"):
+            file.unlink()
 
-def _train_in_worker(
-    training: Training, inputs: TrainingInputs, threads: int, device: str, module_files: list[Path]
-) -> tuple[dict[str, Any], bytes]:
-    import_module_files(module_files)
-    torch.set_num_threads(threads)
-    return run_training(training, inputs, device)
+
+def _work(training: Training) -> tuple[int, int]:
+    """Sorts by what a training costs: full fine-tuning most, a linear probe on cached features least."""
+    trains = METHODS[training.method].trains
+    return ("head", "biases", "modules", "all").index(trains), training.recipe.epochs

@@ -56,6 +56,12 @@ class TrainingConfig(BaseModel):
         description="factors on each method's learning rate, such as 0.3,1,3; each subnet, single method and "
         "baseline uses the one that is best on validation data",
     )
+    early_stopping: bool = Field(
+        False,
+        description="with several factors in --lr-grid: end a training early that is behind others of the same "
+        "row (ASHA, on the validation loss); which are ended depends on which come first, so two runs may "
+        "differ",
+    )
     baselines: str = Field(
         "linear,full",
         description="what to compare with: linear, full, lp-ft, l2-sp, bitfit, and at published sizes "
@@ -89,6 +95,11 @@ class TrainingConfig(BaseModel):
                     f"{name} is {getattr(self, name)}, which only {of} read, and the baselines are "
                     f"'{self.baselines}'; leave {name} out, or add one of them"
                 )
+        if self.early_stopping and "," not in self.lr_grid:
+            raise ValueError(
+                "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
+                "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
+            )
         if self.micro_batches > self.batch_size:
             raise ValueError(
                 f"a batch of {self.batch_size} images is too small for {self.micro_batches} parts "

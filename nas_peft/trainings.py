@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -85,12 +86,24 @@ class TrainingInputs:
     features: Tensor
 
 
-def run_training(training: Training, inputs: TrainingInputs, device: str) -> tuple[dict[str, Any], bytes]:
+def run_training(
+    training: Training,
+    inputs: TrainingInputs,
+    device: str,
+    *,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    state_file: Path | None = None,
+    save_every: float = 15.0,
+) -> tuple[dict[str, Any], bytes]:
     """Train, and score on the validation part where that was not trained on.
 
+    ``on_epoch`` is given the record as it would be if the training ended there, after each epoch but the last
+    of one that is scored; scoring costs a pass over the validation part each time. ``state_file`` and
+    ``save_every`` are those of `supernet.train`; the caller removes the file when the record is kept.
+
     Returns the JSON-able record and the trained tensors as safetensors bytes: those of a final model, and of
-    another training if ``training.keep`` is set; else no bytes. Raises `supernet.NonFiniteLoss`, and
-    `InputError` for BitFit of a backbone without biases.
+    another training if ``training.keep`` is set; else no bytes. Raises `supernet.NonFiniteLoss`, what
+    ``on_epoch`` raises, and `InputError` for BitFit of a backbone without biases.
     """
     memory = PeakMemory(device)
     model = inputs.backbone.model
@@ -107,45 +120,51 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     features = inputs.features[: len(part)]
 
-    def probed(recipe: Recipe) -> Curve:
-        return probe_head(
+    def scored(curve: Curve) -> dict[str, Any]:
+        record = training.to_dict() | {"error": None, "curve": curve.to_dict(), "val": None}
+        if training.on == "train":
+            result = evaluate(
+                network.eval(),
+                inputs.val.images,
+                inputs.val.labels,
+                preprocessing=inputs.preprocessing,
+                precision=training.execution.precision,
+            )
+            record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
+        return record
+
+    def report(curve: Curve) -> None:
+        if on_epoch is not None and training.on == "train" and len(curve.losses) < training.recipe.epochs:
+            on_epoch(scored(curve))
+            network.train()
+
+    if training.head and not (state_file and state_file.exists()):
+        probe_head(
             network,
             part.labels,
             features,
             inputs.preprocessing,
-            recipe,
+            training.head,
             training.seed,
             execution=training.execution,
         )
-
-    if training.head:
-        probed(training.head)
-    if training.method == "linear":
-        curve = probed(training.recipe)
-    else:
-        curve = train(
-            network,
-            part.images,
-            part.labels,
-            preprocessing=inputs.preprocessing,
-            chooser=Constant(training.architecture),
-            recipe=training.recipe,
-            seed=training.seed,
-            trainable=method.trains,
-            execution=training.execution,
-            penalty=Penalty(*method.penalty) if method.penalty else None,
-        )
-    record = training.to_dict() | {"curve": curve.to_dict(), "val": None, "error": None}
-    if training.on == "train":
-        result = evaluate(
-            network,
-            inputs.val.images,
-            inputs.val.labels,
-            preprocessing=inputs.preprocessing,
-            precision=training.execution.precision,
-        )
-        record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
-    record["peak_memory"] = memory.bytes
+    curve = train(
+        network,
+        features if training.method == "linear" else part.images,
+        part.labels,
+        preprocessing=inputs.preprocessing,
+        chooser=Constant(training.architecture),
+        recipe=training.recipe,
+        seed=training.seed,
+        trainable=method.trains,
+        features=features if training.method == "linear" else None,
+        on_curve=report,
+        state_file=state_file,
+        save_every=save_every,
+        execution=training.execution,
+        penalty=Penalty(*method.penalty) if method.penalty else None,
+    )
+    record = scored(curve) | {"peak_memory": memory.bytes}
     if training.on == "train" and not training.keep:
         return record, b""
     return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})

@@ -78,6 +78,7 @@ def train(
     seed: int,
     trainable: Trainable = "modules",
     on_epoch: Callable[[int], None] | None = None,
+    on_curve: Callable[[Curve], None] | None = None,
     features: Tensor | None = None,
     state_file: Path | None = None,
     save_every: float = 15.0,
@@ -89,7 +90,8 @@ def train(
     The order of images and the architectures of epoch e come from streams of ``(seed, e)``, so that a
     training that was killed and goes on from ``state_file`` (written at the end of an epoch when
     ``save_every`` seconds have passed, removed by the caller when the stage is done) ends with the same
-    weights, bit for bit. ``on_epoch`` is told the number of finished epochs.
+    weights, bit for bit. ``on_epoch`` is told the number of finished epochs; ``on_curve`` is given the curve
+    so far after each epoch that was trained here, and may raise to end the training.
 
     Where only the head is trained and `Constant` chooses, each image passes the backbone once, or not at all
     with ``features (N, d)`` from `pooled_features`.
@@ -160,6 +162,8 @@ def train(
                 saved = time.perf_counter()
             if on_epoch is not None:
                 on_epoch(epoch + 1)
+            if on_curve is not None:
+                on_curve(curve)
     supernet.eval()
     return curve
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -18,6 +19,9 @@ def audit(
         Path | None, typer.Option(help="Picture: svg, png or pdf; audit.svg in the run folder.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ray_address: RayAddress = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Retrain a random sample of subnets and say how well the search's scores rank them.
@@ -34,12 +38,17 @@ def audit(
         from nas_peft.finished_search import FinishedSearch
         from nas_peft.front_plot import require_format
         from nas_peft.progress import StageBars
+        from nas_peft.ray_session import RayOptions
 
         picture = plot or run / "audit.svg"
         require_format(picture)
         search, device = FinishedSearch.read(run), resolve_device(device)
+        ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
+        ray_options.require_possible(device)
         with StageBars() as bars:
-            found = run_audit(search, subnets=subnets, seeds=seeds, device=device, bars=bars)
+            found = run_audit(
+                search, subnets=subnets, seeds=seeds, device=device, bars=bars, ray_options=ray_options
+            )
         console = Console()
         console.print(audit_table(found))
         console.print(audit_summary(found), highlight=False, soft_wrap=True)

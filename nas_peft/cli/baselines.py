@@ -9,6 +9,7 @@ import typer
 
 from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.cli.config_options import with_fields
+from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
 
@@ -19,6 +20,9 @@ def _run_baselines(
         Path | None, typer.Option(help="Run folder; by default one under runs/ for this configuration.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ray_address: RayAddress = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -28,13 +32,16 @@ def _run_baselines(
     on validation data is exported. A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
+        from nas_peft.ray_session import RayOptions
+
         config = BaselinesConfig.of(**fields)
+        ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from nas_peft.baselines_job import compare_baselines
         from nas_peft.progress import StageBars
 
         with StageBars() as bars:
-            result = compare_baselines(config, out, device=device, bars=bars)
+            result = compare_baselines(config, out, device=device, bars=bars, ray_options=ray_options)
         print_result(result)
 
 

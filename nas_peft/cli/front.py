@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -25,6 +26,9 @@ def front(
     retrain: Annotated[bool, typer.Option("--retrain", help="Train it separately before --export.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each point.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ray_address: RayAddress = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """List and draw the front of loss against cost that a search found; pick a point and export it.
@@ -39,6 +43,7 @@ def front(
         from nas_peft.finished_search import FinishedSearch
         from nas_peft.front_plot import plot_front, require_format
         from nas_peft.front_table import front_table
+        from nas_peft.ray_session import RayOptions
         from search_spaces import InputError
 
         if budget and candidate is not None:
@@ -47,6 +52,11 @@ def front(
             raise InputError("retrain is for --export FILE; give both, or neither")
         if export and export.is_dir():
             raise InputError(f"'{export}' is a folder; give a file to --export")
+        ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
+        if ray_options != RayOptions() and not retrain:
+            raise InputError(
+                "ray_address, cpus_per_trial and gpus_per_trial are for --retrain; give it, or leave them out"
+            )
         search = FinishedSearch.read(run)
         picture = plot or run / "front.svg"
         require_format(picture)
@@ -74,9 +84,17 @@ def front(
             from nas_peft.front_export import export_candidate
             from nas_peft.progress import StageBars
 
+            device = resolve_device(device)
+            ray_options.require_possible(device)
             with StageBars() as bars:
                 found = export_candidate(
-                    search, pick, export, retrain=retrain, device=resolve_device(device), bars=bars
+                    search,
+                    pick,
+                    export,
+                    retrain=retrain,
+                    device=device,
+                    bars=bars,
+                    ray_options=ray_options,
                 )
             notes.print(
                 f"subnet: {export} ({found['params']:,} parameters, {found['bytes']:,} bytes; validation "

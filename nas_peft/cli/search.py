@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_peft.cli.config_options import with_fields
+from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.config import SearchConfig
@@ -29,6 +30,9 @@ def _run_search(
         str | None, typer.Option(help="Name of the study in --storage; by default the run folder's name.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ray_address: RayAddress = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -39,13 +43,18 @@ def _run_search(
     (torch/cifar100, hfds/..., wds/..., tfds/...). A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
+        from nas_peft.ray_session import RayOptions
+
         config = SearchConfig.of(**fields)
+        ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from nas_peft.main_job import search as run
         from nas_peft.progress import StageBars
 
         with StageBars() as bars:
-            result = run(config, out, device=device, bars=bars, storage=storage, study=study)
+            result = run(
+                config, out, device=device, bars=bars, storage=storage, study=study, ray_options=ray_options
+            )
         print_result(result)
 
 

@@ -131,14 +131,19 @@ def test_ray_computes_what_a_direct_call_does(
 
 
 @pytest.mark.usefixtures("running_ray")
-def test_a_training_that_fails_says_why_and_leaves_no_record_and_the_others_go_on(
+def test_a_training_that_fails_is_reported_and_the_others_go_on(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    (wild,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train", 1e30)
-    (fine,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train")
-    failed, found = run(folder, shared, [wild, fine])[0]
-    assert re.search("learning rate .*lower learning rate", failed["error"])
-    assert (failed["curve"], failed["val"]) == (None, None)
-    assert (failed["name"], failed["recipe"]["lr"]) == ("lora_rank-2", 1e30)
-    assert found["error"] is None
-    assert [p.stem for p in (folder.path / "trainings").iterdir()] == [fine.key]
+    wild = tiny_config.model_copy(update={"lr": 1e30})
+    failing = ROWS[0].trainings(wild, PROBE, [0, 1], "train")
+    good = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    ticks: list[int] = []
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        first, second, other = runner.run([*failing, *good], lambda: ticks.append(1))
+    for record, training in ((first, failing[0]), (second, failing[1])):
+        assert re.search(r"the loss is .*learning rate .*lower learning rate", record["error"])
+        assert record == training.to_dict() | {"error": record["error"], "curve": None, "val": None}
+    assert other["error"] is None
+    assert other["val"]["loss"] > 0
+    assert len(ticks) == 3
+    assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.seed0.json"]

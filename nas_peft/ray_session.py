@@ -1,0 +1,166 @@
+"""A Ray to train on: one of this machine's own, a cluster, or the one that the caller has started."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from search_spaces import InputError
+
+_STARTS = 2
+_PATIENCE = 10.0  # seconds for a head node to accept a connection
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """Where separate trainings run, and what each of them takes.
+
+    Args:
+        address: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT`` of a running Ray; without it that of the
+            environment variable ``RAY_ADDRESS``, else a Ray of this machine, which is shut down at the end.
+        cpus_per_trial: cores, which is the number of threads too; an equal share for each of a stage's
+            trainings if not given. Sums depend on the number of threads in their last bits.
+        gpus_per_trial: up to 1; several trainings share a GPU when it is less.
+
+    Raises `InputError` for values that are not possible.
+    """
+
+    address: str | None = None
+    cpus_per_trial: int | None = None
+    gpus_per_trial: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.cpus_per_trial is not None and self.cpus_per_trial < 1:
+            raise InputError(f"cpus_per_trial is {self.cpus_per_trial}; give a whole number from 1")
+        if self.gpus_per_trial is not None and not 0 < self.gpus_per_trial <= 1:
+            raise InputError(
+                f"gpus_per_trial is {self.gpus_per_trial:g}; give more than 0 and up to 1, such as 0.25"
+            )
+
+    def require_possible(self, device: str) -> None:
+        """Raise what can be known before anything is computed: `InputError` for these options on ``device``.
+
+        An address is tried; whether it is Ray that answers turns out when it is used.
+        """
+        if device == "cpu" and self.gpus_per_trial is not None:
+            raise InputError("gpus_per_trial is given, and the device is cpu; leave it out, or use a GPU")
+        if self.address is not None:
+            _require_answer(self.address)
+
+
+class RaySession:
+    """Connects to Ray when first needed, and lets go of what it started at the end; a context manager."""
+
+    def __init__(self, options: RayOptions) -> None:
+        self._options = options
+        self._ours = False
+        self._machines: list[dict[str, float]] | None = None
+
+    def __enter__(self) -> RaySession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ours:
+            import ray
+
+            ray.shutdown()
+            self._ours = False
+        self._machines = None
+
+    def connect(self) -> Any:
+        """The module ``ray``, initialised. Raises `InputError` if Ray cannot be started or reached."""
+        # Without these Ray prints a warning about GPUs, sends usage statistics, and changes the working
+        # directory of its workers, which relative paths in module files would notice.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+        import ray
+
+        if not ray.is_initialized():
+            address = self._options.address or os.environ.get("RAY_ADDRESS") or "local"
+            if address == "local":
+                _start(ray)
+            else:
+                _reach(ray, address)
+            self._ours = True
+        if self._machines is None:
+            # Once: a stage after the loss of a machine must divide the cores as it would have without.
+            self._machines = [n["Resources"] for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
+        return ray
+
+    def resources(self, trainings: int, device: str) -> dict[str, float]:
+        """What each of that many trainings takes, as Ray counts it: ``CPU``, and ``GPU`` on such a device.
+
+        Raises `InputError` if no machine has as much.
+        """
+        assert self._machines is not None
+        gpus = 0.0 if device == "cpu" else self._options.gpus_per_trial or 1.0
+        able = [m for m in self._machines if m.get("GPU", 0) >= gpus and m.get("CPU", 0) >= 1]
+        if not able:
+            raise InputError(
+                f"a training takes a core and {gpus:g} GPUs, and no machine of Ray has these; "
+                "give another --ray-address or --device"
+            )
+        most = int(max(machine["CPU"] for machine in able))
+        cpus = self._options.cpus_per_trial
+        if cpus is None:
+            cpus = min(most, max(1, int(sum(machine["CPU"] for machine in able)) // trainings))
+        elif cpus > most:
+            raise InputError(f"cpus_per_trial is {cpus}, and the largest machine of Ray has {most}; lower it")
+        return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
+
+
+def _start(ray: Any) -> None:
+    reason = ""
+    for _ in range(_STARTS):
+        try:
+            ray.init(
+                address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            reason = _first_line(error)
+    raise InputError(
+        f"Ray did not start on this machine in {_STARTS} attempts: {reason}; start the same command again "
+        "when the machine is less busy, or give the --ray-address of a running Ray"
+    )
+
+
+_REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it out to start one here"
+
+
+def _reach(ray: Any, address: str) -> None:
+    _require_answer(address)  # first, because Ray itself tries for minutes and then ends the process
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:
+        ray.shutdown()
+        raise InputError(
+            f"ray_address is '{address}', and Ray cannot be reached there: {_first_line(error)}; {_REMEDY}"
+        ) from error
+
+
+def _require_answer(address: str) -> None:
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and host and port.isdecimal()):
+        raise InputError(f"ray_address is '{address}'; {_REMEDY}")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"ray_address is '{address}', and nothing answers there ({_first_line(error)}); {_REMEDY}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
