@@ -58,9 +58,9 @@ class TrainingConfig(BaseModel):
     )
     early_stopping: bool = Field(
         False,
-        description="with several factors in --lr-grid: end a training early that is behind others of the same "
-        "row (ASHA, on the validation loss); which are ended depends on which come first, so two runs may "
-        "differ",
+        description="with several factors in --lr-grid: end a training early that is behind others of the "
+        "same row (ASHA, on the validation loss); which are ended depends on which come first, so two runs "
+        "may differ",
     )
     baselines: str = Field(
         "linear,full",
