@@ -5,8 +5,8 @@
     python benchmarks/public_tasks.py --root downloads/ --out data/ --download
 
 leaves the folders ``cifar100``, ``caltech101`` and ``dtd10`` in ``--out``, for `--dataset` and for the
-`--task` of the benchmarks. torchvision reads the data sets from ``--root``, and with ``--download`` fetches what is
-missing (https://www.cs.toronto.edu/~kriz/cifar.html, https://data.caltech.edu/records/mzrjq-6wc02,
+`--task` of the benchmarks. torchvision reads the data sets from ``--root``, and with ``--download`` fetches
+what is missing (https://www.cs.toronto.edu/~kriz/cifar.html, https://data.caltech.edu/records/mzrjq-6wc02,
 https://www.robots.ox.ac.uk/~vgg/data/dtd/). The parts are drawn with a seed of this script: numbers measured
 on them compare with each other, and not with those published for VTAB-1k.
 
