@@ -47,8 +47,9 @@ class Shape:
     def corners(self) -> Points:
         """Its outline in the picture, in pixels, shape (points, 2)."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
-        turned = _unit_outline(self.outline) @ np.array([[cos, sin], [-sin, cos]])
-        return turned * self.radius + (self.x, self.y)
+        turned: Points = _unit_outline(self.outline) @ np.array([[cos, sin], [-sin, cos]])
+        placed: Points = turned * self.radius + (self.x, self.y)
+        return placed
 
     def reach(self) -> float:
         """The distance of its farthest corner from its centre, in pixels."""
@@ -148,7 +149,8 @@ def _unit_outline(name: str) -> Points:
     cross = x * next_y - next_x * y
     area = cross.sum() / 2
     centre = np.array([((x + next_x) * cross).sum(), ((y + next_y) * cross).sum()]) / (6 * area)
-    return (corners - centre) * math.sqrt(math.pi / abs(area))
+    unit: Points = (corners - centre) * math.sqrt(math.pi / abs(area))
+    return unit
 
 
 @cache
@@ -157,7 +159,7 @@ def _unit_reach(name: str) -> float:
 
 
 def _around(steps: int) -> Points:
-    return np.arange(steps) * (2 * math.pi / steps)
+    return np.arange(steps, dtype=np.float64) * (2 * math.pi / steps)
 
 
 def _heart() -> Points:
