@@ -95,7 +95,7 @@ class RayTrainings:
         resources = self._session.resources(of, self._device)
         from nas_peft import tune_run  # imports Ray Tune, which takes seconds
         from nas_peft.early_stopping import competitors
-        from nas_peft.training_trial import SAVE_EVERY, StateFolder, Work
+        from nas_peft.training_worker import SAVE_EVERY, StateFolder, Work
 
         if self._shared is None:
             self._inputs.backbone.model.cpu()
@@ -104,6 +104,7 @@ class RayTrainings:
         missing = sorted(missing, key=_work, reverse=True)
         places = competitors(missing) if self._early_stopping else {}
         work = Work(
+            inputs=self._shared,
             trainings=missing,
             reporting=frozenset(places),
             threads=int(resources["CPU"]),
@@ -122,7 +123,7 @@ class RayTrainings:
             records[training.key] = record
             on_done()
 
-        tune_run.run(work, self._shared, resources, places, keep)
+        tune_run.run(work, resources, places, keep)
 
     def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"

@@ -18,7 +18,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from nas_peft.early_stopping import StopCompetitors
-from nas_peft.training_trial import TrainingTrial, Work, failed
+from nas_peft.training_trial import TrainingTrial
+from nas_peft.training_worker import Work, failed
 from nas_peft.trainings import Training
 
 MAX_FAILURES = 2
@@ -39,12 +40,11 @@ Keep = Callable[[Training, dict[str, Any], bytes], None]
 
 def run(
     work: Work,
-    inputs: Any,
     resources: Mapping[str, float],
     places: Mapping[int, tuple[str, int]],
     keep: Keep,
 ) -> None:
-    """Run all trainings of ``work``; ``inputs`` is a reference to their `TrainingInputs` in Ray.
+    """Run all trainings of ``work`` as trials.
 
     ``keep`` is called for each as it ends, here; what it raises ends the run. ``places`` are those that
     compete, by `early_stopping.competitors`.
@@ -53,10 +53,11 @@ def run(
     with _silence(), tempfile.TemporaryDirectory(prefix="nas-peft-tune-") as storage:
         try:
             tune.run(
-                tune.with_parameters(TrainingTrial, inputs=inputs, work=work),
+                tune.with_parameters(TrainingTrial, work=[ray.put(work)]),
                 name="trainings",
                 config={"number": tune.grid_search(list(range(len(work.trainings))))},
-                resources_per_trial=tune.PlacementGroupFactory([dict(resources)]),
+                # The trial itself waits; its worker computes.
+                resources_per_trial=tune.PlacementGroupFactory([{}, dict(resources)], "STRICT_PACK"),
                 storage_path=storage,
                 scheduler=StopCompetitors(work.trainings, places) if places else None,
                 callbacks=[outcome],

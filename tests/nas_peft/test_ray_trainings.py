@@ -1,7 +1,11 @@
-"""Trainings on Ray: what they give, what is kept, and what a failing one leaves."""
+"""Trainings on Ray: what they give, what is kept, and what is left of one that fails or is stopped."""
 
+import os
 import re
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +16,13 @@ import torch
 
 from nas_peft.comparison import Row, baseline_rows
 from nas_peft.config import SearchConfig
+from nas_peft.ray_session import RayOptions
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import Training, TrainingInputs, run_training
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError
 from supernet import Recipe, Supernet, pooled_features
 
 ROWS = [
@@ -147,3 +152,151 @@ def test_a_training_that_fails_is_reported_and_the_others_go_on(
     assert other["val"]["loss"] > 0
     assert len(ticks) == 3
     assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.seed0.json"]
+
+
+LOGGING_FILE = """
+import os
+from pathlib import Path
+from nas_peft.searchers import register_searcher
+from nas_peft.searchers.random_search import RandomSearch
+
+with Path({log!r}).open("a") as log:
+    log.write(f"{{os.getpid()}}\\n")
+
+register_searcher("logging_{name}", RandomSearch)
+{more}
+"""
+
+
+class Workers:
+    """A module file that writes down each process that imports it, whose source is gone by then."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self._log = folder / "processes"
+        self.file = folder / "logging_file.py"
+        self.file.write_text(LOGGING_FILE.format(log=str(self._log), name=folder.name, more=more))
+
+    def processes(self) -> list[int]:
+        return [int(line) for line in self._log.read_text().split()] if self._log.exists() else []
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_workers_go_on_to_other_trainings_and_stages(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
+):
+    workers = Workers(tmp_path)
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
+        workers.file.unlink()  # as on a machine that never had it
+        for on in ("train", "train_val"):
+            records = runner.run(all_trainings(tiny_config, on), lambda: None)
+            assert [record["error"] for record in records] == [None] * 6
+    processes = workers.processes()
+    assert len(set(processes)) == len(processes) <= 2  # 12 trainings
+    assert os.getpid() not in processes
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_killed_worker_changes_nothing_and_leaves_no_state(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("nas_peft.training_worker.SAVE_EVERY", 0.0)
+    config = tiny_config.model_copy(update={"epochs": 30, "full_lr": 5e-3})
+    trainings = ROWS[2].trainings(config, PROBE, [0], "train")
+    workers, killed = Workers(tmp_path), []
+
+    def kill() -> None:
+        state = folder.path / "trainings" / f"{trainings[0].key}.state.pt"
+        deadline = time.monotonic() + 120
+        while not state.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        killed.extend(workers.processes())
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
+        (disturbed,) = runner.run(trainings, lambda: None)
+    killer.join()
+    assert len(killed) == 1
+    assert len(workers.processes()) == 2
+    assert [file.name for file in (folder.path / "trainings").iterdir()] == [f"{trainings[0].key}.json"]
+    (folder.path / "trainings" / f"{trainings[0].key}.json").unlink()
+    ((undisturbed,), _) = run(folder, shared, trainings)
+    assert without_seconds(disturbed) == undisturbed
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_training_whose_workers_all_die_is_reported(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
+):
+    workers = Workers(tmp_path, "import signal; os.kill(os.getpid(), signal.SIGKILL)")
+    (training,) = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert len(set(workers.processes())) == 3
+    assert re.match(r"its worker died 3 times: .*worker died", record["error"])
+    assert record["curve"] is None
+    assert list((folder.path / "trainings").iterdir()) == []
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    import ray
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    config = tiny_config.model_copy(update={"epochs": 10_000})
+    long = ROWS[2].trainings(config, PROBE, [0], "train")
+    short = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    with RayTrainings(folder, shared, device="cpu") as runner, pytest.raises(Stopped):
+        runner.run([*long, *short], stop)
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_tune_says_nothing_and_leaves_nothing(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    environment, handlers = dict(os.environ), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGUSR1)]
+    run(folder, shared, ROWS[1].trainings(tiny_config, PROBE, [0], "train"))
+    assert capfd.readouterr() == ("", "")
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert {p.name for p in folder.path.iterdir()} == {"config.yaml", "stages", "trainings"}
+    assert dict(os.environ) == environment
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGUSR1)] == handlers
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_stage_of_one_training_may_be_given_its_cores(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    (training,) = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    for cpus, message in ((0, "cpus_per_trial is 0"), (999, "the largest machine of Ray has")):
+        with (
+            pytest.raises(InputError, match=message),
+            RayTrainings(folder, shared, device="cpu", ray_options=RayOptions(cpus_per_trial=cpus)) as runner,
+        ):
+            runner.run([training], lambda: None)
+    with RayTrainings(folder, shared, device="cpu", ray_options=RayOptions(cpus_per_trial=1)) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert record["error"] is None
