@@ -38,7 +38,9 @@ class Training:
     """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
 
     ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
-    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054).
+    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``seed`` decides the order of
+    the images and, unless ``init_seed`` does, the initial values; trainings of one name and ``init_seed``
+    start from the same network, so that their weights can be averaged.
     """
 
     name: str
@@ -49,11 +51,18 @@ class Training:
     seed: int
     on: Literal["train", "train_val"]
     execution: Execution = PLAIN
+    init_seed: int | None = None
 
     @property
     def key(self) -> str:
         """Its file name in the run folder."""
-        return f"{self.name}.{self.on}.seed{self.seed}"
+        start = "" if self.init_seed is None else f".init{self.init_seed}"
+        return f"{self.name}.{self.on}.seed{self.seed}{start}"
+
+    @property
+    def start_seed(self) -> int:
+        """What the initial values depend on."""
+        return self.seed if self.init_seed is None else self.init_seed
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -66,6 +75,7 @@ class Training:
             "seed": self.seed,
             "on": self.on,
             "execution": self.execution.to_dict(),
+            "init_seed": self.init_seed,
         }
 
 
@@ -90,29 +100,18 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
     Returns the JSON-able record and, for a final model, its trained tensors as safetensors bytes.
     Raises `supernet.NonFiniteLoss`.
     """
-    model = inputs.backbone.model
-    if training.method == "full" or device != "cpu":
-        model = copy.deepcopy(model).to(device)
-    seed = stream_seed(training.seed, "weights", training.name)
-    network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    network = starting_network(training, inputs, device)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
-    features = inputs.features[: len(part)]
-
-    def probed(recipe: Recipe) -> Curve:
-        return probe_head(
+    if training.method == "linear":
+        curve = probe_head(
             network,
             part.labels,
-            features,
+            inputs.features[: len(part)],
             inputs.preprocessing,
-            recipe,
+            training.recipe,
             training.seed,
             execution=training.execution,
         )
-
-    if training.head:
-        probed(training.head)
-    if training.method == "linear":
-        curve = probed(training.recipe)
     else:
         curve = train(
             network,
@@ -136,7 +135,30 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
         )
         record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
         return record, b""
-    return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
+    return record, save(trained_tensors(network, training))
+
+
+def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
+    """The network as its training begins: modules at their initial values, the head briefly trained."""
+    model = inputs.backbone.model
+    if training.method == "full" or device != "cpu":
+        model = copy.deepcopy(model).to(device)
+    seed = stream_seed(training.start_seed, "weights", training.name)
+    network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    if training.head:
+        labels = inputs.train.labels
+        if training.on == "train_val":
+            labels = torch.cat([labels, inputs.val.labels])
+        probe_head(
+            network,
+            labels,
+            inputs.features[: len(labels)],
+            inputs.preprocessing,
+            training.head,
+            training.start_seed,
+            execution=training.execution,
+        )
+    return network
 
 
 def probe_head(
@@ -181,6 +203,11 @@ def trained_network(
         for name, value in _trained(network, training).items():
             value.copy_(tensors[name])
     return network.eval()
+
+
+def trained_tensors(network: Supernet, training: Training) -> dict[str, Tensor]:
+    """What a training of this kind changes, by name, on the CPU; independent of the network."""
+    return {name: t.cpu().clone().contiguous() for name, t in _trained(network, training).items()}
 
 
 def _trained(network: Supernet, training: Training) -> dict[str, Tensor]:
