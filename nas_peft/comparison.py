@@ -8,7 +8,8 @@ from statistics import fmean
 from typing import Any, Literal
 
 from nas_peft.config import SearchConfig
-from nas_peft.trainings import Method, Training
+from nas_peft.methods import METHODS, Method
+from nas_peft.trainings import Training
 from search_spaces import KINDS, Architecture
 from supernet import Recipe
 
@@ -33,7 +34,7 @@ class Row:
             return "searched subnet"
         if self.group == "single":
             return " + ".join(KINDS[kind].label for kind in self.architecture.kinds) + " alone"
-        return {"linear": "linear probing", "full": "full fine-tuning", "subnet": "subnet"}[self.method]
+        return METHODS[self.method].label
 
     def recipe(self, config: SearchConfig, probe: Recipe) -> Recipe:
         """How it is trained."""

@@ -1,36 +1,34 @@
-"""Separate trainings: subnets from scratch, single methods, linear probing and full fine-tuning."""
+"""Separate trainings: subnets from scratch, single methods and baselines."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
 from nas_peft.data import Part
-from search_spaces import Architecture
+from nas_peft.methods import METHODS, Method
+from search_spaces import Architecture, InputError
 from search_spaces.streams import stream_seed
 from supernet import (
     Backbone,
     Constant,
     Curve,
     Execution,
+    Penalty,
     Preprocessing,
     Recipe,
     Supernet,
-    Trainable,
+    biases,
     evaluate,
     train,
 )
 from supernet.execution import PLAIN
-
-Method: TypeAlias = Literal["subnet", "linear", "full"]
-"""What is trained: modules and head; the head alone; everything."""
-
-TRAINABLE: dict[Method, Trainable] = {"subnet": "modules", "linear": "head", "full": "all"}
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,10 @@ class Training:
     """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
 
     ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
-    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``seed`` decides the order of
-    the images and, unless ``init_seed`` does, the initial values; trainings of one name and ``init_seed``
-    start from the same network, so that their weights can be averaged.
+    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` says that the trained
+    tensors are wanted for ``on="train"`` too; it changes nothing about the training. ``seed`` decides the
+    order of the images and, unless ``init_seed`` does, the initial values; trainings of one name and
+    ``init_seed`` start from the same network, so that their weights can be averaged.
     """
 
     name: str
@@ -51,13 +50,14 @@ class Training:
     seed: int
     on: Literal["train", "train_val"]
     execution: Execution = PLAIN
+    keep: bool = False
     init_seed: int | None = None
 
     @property
     def key(self) -> str:
-        """Its file name in the run folder."""
+        """Its file name in the run folder: ``full.train.lr0.0003.seed0``, and ``.init0`` if that is given."""
         start = "" if self.init_seed is None else f".init{self.init_seed}"
-        return f"{self.name}.{self.on}.seed{self.seed}{start}"
+        return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}{start}"
 
     @property
     def start_seed(self) -> int:
@@ -97,9 +97,16 @@ class TrainingInputs:
 def run_training(training: Training, inputs: TrainingInputs, device: str) -> tuple[dict[str, Any], bytes]:
     """Train, and score on the validation part where that was not trained on.
 
-    Returns the JSON-able record and, for a final model, its trained tensors as safetensors bytes.
-    Raises `supernet.NonFiniteLoss`.
+    Returns the JSON-able record and the trained tensors as safetensors bytes: those of a final model, and of
+    another training if ``training.keep`` is set; else no bytes. Raises `supernet.NonFiniteLoss`, and
+    `InputError` for BitFit of a backbone without biases.
     """
+    method = METHODS[training.method]
+    if method.trains == "biases" and not biases(inputs.backbone.model):
+        raise InputError(
+            f"the backbone '{inputs.backbone.name}' has no biases, which {method.label} trains; "
+            f"leave {method.name} out"
+        )
     network = starting_network(training, inputs, device)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     if training.method == "linear":
@@ -121,8 +128,9 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
             chooser=Constant(training.architecture),
             recipe=training.recipe,
             seed=training.seed,
-            trainable=TRAINABLE[training.method],
+            trainable=method.trains,
             execution=training.execution,
+            penalty=Penalty(*method.penalty) if method.penalty else None,
         )
     record = training.to_dict() | {"curve": curve.to_dict(), "val": None}
     if training.on == "train":
@@ -134,6 +142,7 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
             precision=training.execution.precision,
         )
         record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
+    if training.on == "train" and not training.keep:
         return record, b""
     return record, save(trained_tensors(network, training))
 
@@ -141,7 +150,7 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
 def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
     """The network as its training begins: modules at their initial values, the head briefly trained."""
     model = inputs.backbone.model
-    if training.method == "full" or device != "cpu":
+    if METHODS[training.method].changes_backbone or device != "cpu":
         model = copy.deepcopy(model).to(device)
     seed = stream_seed(training.start_seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
@@ -196,7 +205,7 @@ def trained_network(
 ) -> Supernet:
     """The network of a final model from its saved tensors."""
     model = inputs.backbone.model
-    if training.method == "full":
+    if METHODS[training.method].changes_backbone:
         model = copy.deepcopy(model)
     network = Supernet(model.to(device), training.architecture, inputs.classes)
     with torch.no_grad():
@@ -211,7 +220,10 @@ def trained_tensors(network: Supernet, training: Training) -> dict[str, Tensor]:
 
 
 def _trained(network: Supernet, training: Training) -> dict[str, Tensor]:
+    """What the training changed: modules and head, and the backbone or its biases."""
     tensors = network.module_tensors(training.architecture)
-    if training.method == "full":
-        tensors |= {f"backbone.{name}": value for name, value in network.backbone.state_dict().items()}
-    return tensors
+    of_backbone: Mapping[str, Tensor] = {
+        "biases": {name: value.data for name, value in biases(network.backbone).items()},
+        "all": network.backbone.state_dict(),
+    }.get(METHODS[training.method].trains, {})
+    return tensors | {f"backbone.{name}": value for name, value in of_backbone.items()}

@@ -8,10 +8,11 @@ from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, S
 from supernet.evaluation import Evaluation, evaluate
 from supernet.execution import Execution, Precision
 from supernet.modules import ElasticModule, register_elastic
+from supernet.penalty import Penalty
 from supernet.preprocessing import Preprocessing
 from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
-from supernet.supernet import Supernet, Trainable
+from supernet.supernet import Supernet, Trainable, biases
 from supernet.training import Curve, NonFiniteLoss, Recipe, pooled_features, train
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "NonFiniteLoss",
     "OnePath",
     "OnePerImage",
+    "Penalty",
     "Precision",
     "Preprocessing",
     "Recipe",
@@ -36,6 +38,7 @@ __all__ = [
     "Subnet",
     "Supernet",
     "Trainable",
+    "biases",
     "create_backbone",
     "evaluate",
     "load_subnet",

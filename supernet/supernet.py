@@ -17,8 +17,18 @@ from supernet.operations import Positions
 from supernet.shape import shape_of
 from supernet.trunk import Trunk
 
-Trainable: TypeAlias = Literal["head", "modules", "all"]
-"""What a training may change: the head; the modules and the head; these and the backbone."""
+Trainable: TypeAlias = Literal["head", "modules", "biases", "all"]
+"""What a training may change: the head; the modules and the head; these and the backbone's biases; these and
+the whole backbone."""
+
+
+def biases(backbone: nn.Module) -> dict[str, nn.Parameter]:
+    """The bias terms of a backbone by name, those of its normalisations among them.
+
+    Some timm models keep the biases of queries and values apart (``q_bias``); tables of relative positions
+    are no biases in this sense.
+    """
+    return {name: p for name, p in backbone.named_parameters() if name.endswith("bias")}
 
 
 class Supernet(nn.Module):
@@ -91,6 +101,9 @@ class Supernet(nn.Module):
         if what not in get_args(Trainable):
             raise ValueError(f"trainable is one of {get_args(Trainable)}, not {what!r}")
         self.backbone.requires_grad_(what == "all")
+        if what == "biases":
+            for bias in biases(self.backbone).values():
+                bias.requires_grad_(True)
         self.layers.requires_grad_(what != "head")
         self.head.requires_grad_(True)
 

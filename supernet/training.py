@@ -19,6 +19,7 @@ from supernet.atomic_file import write_atomically
 from supernet.choosers import Chooser, Constant
 from supernet.data_parallel import Processes
 from supernet.execution import PLAIN, Execution, Precision, autocast
+from supernet.penalty import Penalty, PenaltyGradient
 from supernet.preprocessing import Preprocessing
 from supernet.step_gradient import StepGradient
 from supernet.supernet import Supernet, Trainable
@@ -81,6 +82,7 @@ def train(
     state_file: Path | None = None,
     save_every: float = 15.0,
     execution: Execution = PLAIN,
+    penalty: Penalty | None = None,
 ) -> Curve:
     """Train ``supernet`` in place on uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``.
 
@@ -97,6 +99,8 @@ def train(
     batch, all end with the same weights, those of one process up to rounding, and get the same curve, which
     is of all images. The first one writes ``state_file``, and all must see it.
 
+    The losses of the curve are without the ``penalty``.
+
     Raises `NonFiniteLoss`, in all processes.
     """
     head_alone = trainable == "head" and isinstance(chooser, Constant)
@@ -110,6 +114,8 @@ def train(
     )
     device = supernet.head.weight.device
     processes = Processes.current()
+    # before a state is loaded: the penalty is about the weights that the training began with
+    pull = None if penalty is None else PenaltyGradient(penalty, parameters)
     curve = Curve()
     if state_file is not None and state_file.exists():
         curve = _load(state_file, parameters, optimizer)
@@ -143,7 +149,7 @@ def train(
         saved = time.perf_counter()
         for epoch in range(len(curve.losses), recipe.epochs):
             started = time.perf_counter()
-            loss, passes = _epoch(epoch, gradient, optimizer, chooser, recipe, seed)
+            loss, passes = _epoch(epoch, gradient, pull, optimizer, chooser, recipe, seed)
             curve.losses.append(loss)
             first_pass = epoch == 0 and features is None
             curve.image_passes += passes if pooled is None or first_pass else 0
@@ -161,6 +167,7 @@ def train(
 def _epoch(
     epoch: int,
     gradient: StepGradient,
+    pull: PenaltyGradient | None,
     optimizer: torch.optim.Optimizer,
     chooser: Chooser,
     recipe: Recipe,
@@ -187,6 +194,8 @@ def _epoch(
                 f"the loss is {loss.item()} at step {number + 1} of {of} (learning rate {lr:.2g}); "
                 "try a lower learning rate, or check the images for corrupt values"
             )
+        if pull is not None:
+            pull.add()
         optimizer.step()
         total += loss * len(batch)
         passes += len(batch) * len(step.passes)

@@ -1,5 +1,6 @@
 """Separate trainings: what each method changes, and that a final model comes back from its tensors."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from nas_peft import methods
 from nas_peft.data import Part
 from nas_peft.trainings import (
     Training,
@@ -16,7 +18,7 @@ from nas_peft.trainings import (
     trained_network,
     trained_tensors,
 )
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError
 from supernet import (
     Backbone,
     Execution,
@@ -35,7 +37,8 @@ MIXED = Architecture.of(
     {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "prompt_tokens": [0, 3] * 4, "adapter_dim": [0, 0, 4] + [0] * 5},
 )
 RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
-METHODS = {"subnet": MIXED, "linear": EMPTY, "full": EMPTY}
+METHODS = {name: MIXED if name == "subnet" else EMPTY for name in methods.METHODS}
+ALL_WEIGHTS = ["full", "lp-ft", "l2-sp"]
 
 
 def part(count: int, seed: int) -> Part:
@@ -97,15 +100,71 @@ def test_linear_probing_leaves_the_features_alone(inputs: TrainingInputs):
     assert record["curve"]["image_passes"] == 0  # the features are given
 
 
-def test_full_fine_tuning_changes_a_copy_of_the_backbone(inputs: TrainingInputs):
-    _, data = run_training(training("full"), inputs, "cpu")
+@pytest.mark.parametrize("method", ALL_WEIGHTS)
+def test_full_fine_tuning_changes_a_copy_of_the_backbone(inputs: TrainingInputs, method: str):
+    _, data = run_training(training(method), inputs, "cpu")
     tensors = load(data)
     own = {f"backbone.{name}": value for name, value in inputs.backbone.model.state_dict().items()}
     assert set(tensors) == {*own, "head.weight", "head.bias"}
     assert [name for name, value in own.items() if torch.equal(value, tensors[name])] == []
-    network = trained_network(training("full"), tensors, inputs, "cpu")
+    network = trained_network(training(method), tensors, inputs, "cpu")
     assert network.backbone is not inputs.backbone.model
     assert weights_digest(inputs.backbone.model) == inputs.backbone.digest
+
+
+def test_bitfit_changes_all_biases_and_nothing_else_of_a_copy_of_the_backbone(inputs: TrainingInputs):
+    _, data = run_training(training("bitfit"), inputs, "cpu")
+    own = inputs.backbone.model.state_dict()
+    tensors = load(data)
+    assert set(tensors) == {f"backbone.{n}" for n in own if n.endswith("bias")} | {"head.weight", "head.bias"}
+    network = trained_network(training("bitfit"), tensors, inputs, "cpu")
+    changed = {name for name, value in network.backbone.state_dict().items() if not value.equal(own[name])}
+    assert changed == {name for name in own if name.endswith("bias")}
+    assert "blocks.0.norm1.bias" in changed
+    assert network.backbone is not inputs.backbone.model
+
+
+def test_bitfit_of_a_backbone_without_biases_is_refused(inputs: TrainingInputs):
+    unbiased = copy.deepcopy(inputs.backbone.model)
+    for module in unbiased.modules():
+        if getattr(module, "bias", None) is not None:
+            module.register_parameter("bias", None)
+    without = replace(inputs, backbone=replace(inputs.backbone, model=unbiased))
+    with pytest.raises(InputError, match="has no biases, which BitFit trains; leave bitfit out"):
+        run_training(training("bitfit"), without, "cpu")
+
+
+def test_the_penalty_of_l2_sp_holds_the_weights_near_the_pretrained_ones(inputs: TrainingInputs):
+    def distance(method: str) -> float:
+        tensors = load(run_training(training(method), inputs, "cpu")[1])
+        own = inputs.backbone.model.state_dict()
+        return sum(float((tensors[f"backbone.{name}"] - own[name]).square().sum()) for name in own)
+
+    assert distance("l2-sp") < 0.9 * distance("full")
+
+
+def test_lp_ft_starts_where_linear_probing_ends(inputs: TrainingInputs):
+    """With a rate of nothing, all weights stay where the probe left them."""
+    probe = Recipe(epochs=7, lr=1e-2, batch_size=8)
+    still = Recipe(epochs=1, lr=1e-30, weight_decay=0.0, batch_size=8)
+    probed = load(run_training(training("linear", recipe=probe), inputs, "cpu")[1])
+    started = training("lp-ft", name="linear", head=probe, recipe=still)
+    tensors = load(run_training(started, inputs, "cpu")[1])
+    assert torch.equal(tensors["head.weight"], probed["head.weight"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_kept_training_leaves_the_tensors_that_were_scored(inputs: TrainingInputs, method: str):
+    kept = training(method, on="train", keep=True)
+    record, data = run_training(kept, inputs, "cpu")
+    network = trained_network(kept, load(data), inputs, "cpu")
+    val = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
+    assert record["val"] == {"accuracy": val.accuracy, "loss": val.loss}
+    assert record == without_seconds(record, run_training(training(method, on="train"), inputs, "cpu")[0])
+
+
+def without_seconds(like: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    return record | {"curve": record["curve"] | {"seconds": like["curve"]["seconds"]}}
 
 
 def test_a_subnet_has_the_modules_of_its_architecture_and_the_head(inputs: TrainingInputs):
@@ -223,11 +282,12 @@ def test_a_loss_that_is_not_finite_is_said(inputs: TrainingInputs):
 
 def test_the_key_tells_trainings_apart():
     keys = {
-        training("subnet", seed=seed, on=on, name=name).key
+        training("subnet", seed=seed, on=on, name=name, recipe=replace(RECIPE, lr=lr)).key
         for seed in (0, 1)
         for on in ("train", "train_val")
         for name in ("candidate-1", "candidate-11")
+        for lr in (3e-4, 1e-4)
     }
-    assert len(keys) == 8
-    assert training("subnet", name="lora_rank-2").key == "lora_rank-2.train_val.seed0"
-    assert training("subnet", init_seed=3).key == "subnet.train_val.seed0.init3"
+    assert len(keys) == 16
+    assert training("subnet", name="lora_rank-2").key == "lora_rank-2.train_val.lr0.005.seed0"
+    assert training("subnet", init_seed=3).key == "subnet.train_val.lr0.005.seed0.init3"

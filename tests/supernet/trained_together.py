@@ -21,6 +21,7 @@ from supernet import (
     Groups,
     OnePath,
     OnePerImage,
+    Penalty,
     Preprocessing,
     Recipe,
     Sandwich,
@@ -88,6 +89,10 @@ def cases():
     constant = CHOOSERS["constant"]
     yield "head", partial(trained, constant, trainable="head")
     yield "all", partial(trained, CHOOSERS["one path"], trainable="all")
+    for parts in (1, 2):
+        options = {"trainable": "biases", "penalty": Penalty(0.5, 0.2)}
+        execution = Execution(micro_batches=parts)
+        yield f"penalty, {parts}", partial(trained, constant, execution=execution, **options)
     yield "checkpointing", partial(trained, CHOOSERS["sandwich"], execution=Execution(checkpointing=True))
 
 

@@ -1,0 +1,124 @@
+"""The methods of separate trainings: what each trains, and what its paper does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
+    from supernet import Trainable
+
+Method: TypeAlias = Literal["subnet", "linear", "full", "lp-ft", "l2-sp", "bitfit"]
+
+WEIGHT_DECAY = 1e-4
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """One way to train from the pretrained weights.
+
+    All use what is ours: AdamW, batches of 64, 10% linear warm-up, cosine decay to zero, the last epoch, no
+    augmentation. So the methods differ in what is trained and not in how much care their recipe got.
+
+    Args:
+        name: its spelling in flags and files.
+        label: what the table calls it.
+        trains: what receives gradients.
+        lr: the peak learning rate by default; ``None`` where it is always chosen on validation data.
+        weight_decay: AdamW's by default; 0 where the ``penalty`` takes its place.
+        head: how the head is treated before: trained ``briefly`` alone (the recipe of the head), as a whole
+            linear ``probe`` (the recipe of linear probing), or ``not`` at all.
+        penalty: α and β of `supernet.Penalty`, if there is one.
+        paper: where the method comes from.
+        taken_over: what of the paper's recipe is kept, and what is ours beyond what all have in common.
+    """
+
+    name: Method
+    label: str
+    trains: Trainable
+    lr: float | None
+    head: Literal["briefly", "probe", "not"]
+    paper: str
+    taken_over: str
+    weight_decay: float = WEIGHT_DECAY
+    penalty: tuple[float, float] | None = None
+
+    @property
+    def changes_backbone(self) -> bool:
+        """Whether weights of the backbone are trained, so that it needs a copy of its own."""
+        return self.trains in ("biases", "all")
+
+
+METHODS: dict[Method, MethodInfo] = {
+    info.name: info
+    for info in (
+        MethodInfo(
+            "subnet",
+            "subnet",
+            trains="modules",
+            lr=5e-3,
+            head="briefly",
+            paper="NOAH, arXiv 2206.04673, and that of each kind of module (search_spaces/kinds.py)",
+            taken_over="As NOAH retrains: AdamW, weight decay 1e-4, batches of 64, cosine, no "
+            "augmentation. Its 100 epochs and learning rate of 1e-3 are options here. VPT, "
+            "LoRA, adapters and SSF alone are subnets of one kind and are trained the same; "
+            "VPT's own grids of rates (SGD, 0.05 to 50), SSF's augmentation and LoRA's dropout "
+            "are not taken over.",
+        ),
+        MethodInfo(
+            "linear",
+            "linear probing",
+            trains="head",
+            lr=None,
+            head="not",
+            paper="arXiv 1610.01644",
+            taken_over="The head on frozen features. The learning rate is always chosen on validation "
+            "data, since it costs seconds on features that are computed once.",
+        ),
+        MethodInfo(
+            "full",
+            "full fine-tuning",
+            trains="all",
+            lr=3e-4,
+            head="briefly",
+            paper="arXiv 2010.11929",
+            taken_over="All weights. The paper fine-tunes Vision Transformers by SGD at a rate from a grid "
+            "on validation data; the optimiser is ours, the grid an option.",
+        ),
+        MethodInfo(
+            "lp-ft",
+            "LP-FT",
+            trains="all",
+            lr=3e-4,
+            head="probe",
+            paper="Kumar et al. 2022, arXiv 2202.10054",
+            taken_over="The order: linear probing to its end at the rate chosen for it, then all weights "
+            "from there. The paper takes both rates from grids on validation data and trains by "
+            "SGD.",
+        ),
+        MethodInfo(
+            "l2-sp",
+            "L2-SP",
+            trains="all",
+            lr=3e-4,
+            head="briefly",
+            paper="Li, Grandvalet, Davoine 2018, arXiv 1802.01483",
+            taken_over="The penalty in place of weight decay, with β = 0.01 as in the paper; α, which it "
+            "chooses by cross-validation, is 0.1. The penalty's gradient goes through AdamW "
+            "with that of the loss; the paper trains by SGD with momentum, from a random head.",
+            weight_decay=0.0,
+            penalty=(0.1, 0.01),
+        ),
+        MethodInfo(
+            "bitfit",
+            "BitFit",
+            trains="biases",
+            lr=5e-3,
+            head="briefly",
+            paper="Ben Zaken, Ravfogel, Goldberg 2022, arXiv 2106.10199",
+            taken_over="All biases of the backbone, those of its normalisations among them, and the head. "
+            "The paper's rates are about ten times those of full fine-tuning, from a grid; so "
+            "is the default.",
+        ),
+    )
+}

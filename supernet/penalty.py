@@ -1,0 +1,53 @@
+"""A penalty that holds fine-tuned weights near the pretrained ones (L2-SP)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """L2-SP (Li, Grandvalet, Davoine 2018, arXiv 1802.01483), which is added to the loss of every step:
+
+        (α/2)·‖w − w⁰‖² + (β/2)·‖v‖²
+
+    with w the backbone's trained parameters, w⁰ their values before the training, and v the head's parameters
+    (weights and bias), which have no pretrained values. ``backbone`` is α and ``head`` is β.
+    """
+
+    backbone: float
+    head: float
+
+
+class PenaltyGradient:
+    """Adds the gradient of a `Penalty`, α·(w − w⁰) and β·v, to that of a step.
+
+    Once in a step, after all parts of the batch and all processes have added theirs: the penalty does not
+    depend on images, so that each process adds the same.
+
+    Args:
+        penalty: whose gradient it is.
+        parameters: what is trained, by the names that `Supernet.named_parameters` gives; their present values
+            are w⁰.
+    """
+
+    def __init__(self, penalty: Penalty, parameters: Mapping[str, nn.Parameter]) -> None:
+        self._penalty = penalty
+        self._backbone: list[tuple[nn.Parameter, Tensor]] = [
+            (p, p.detach().clone()) for name, p in parameters.items() if name.startswith("backbone.")
+        ]
+        self._head = [p for name, p in parameters.items() if name.startswith("head.")]
+
+    @torch.no_grad()
+    def add(self) -> None:
+        """To the parameters that have a gradient; of the others nothing used them, and they stay at w⁰."""
+        for parameter, start in self._backbone:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter - start, alpha=self._penalty.backbone)
+        for parameter in self._head:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter, alpha=self._penalty.head)
