@@ -19,6 +19,7 @@ from nas_peft.inherited import InheritedEvaluator
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
+from nas_peft.row_runs import failure
 from nas_peft.run_folder import write_json
 from nas_peft.run_inputs import RunInputs
 from nas_peft.scorer import LocalScorer
@@ -107,7 +108,10 @@ def _retrained(
     device: str,
     bars: StageBars,
 ) -> list[list[dict[str, Any]]]:
-    """The records of each architecture's trainings, by seed."""
+    """The records of each architecture's trainings, by seed, at the configuration's own learning rate.
+
+    Raises `InputError` if one failed: then the sample would no longer be random.
+    """
     config, data = inputs.config, inputs.dataset
     recipe, features, _ = probe(inputs, search.folder, bars, device)
     shared = TrainingInputs(
@@ -131,4 +135,6 @@ def _retrained(
 
         advance(0, len(trainings))
         records = runner.run(trainings, count)
+    if failed := next((reason for record in records if (reason := failure(record))), None):
+        raise InputError(f"a subnet of the audit could not be trained ({failed})")
     return [records[i : i + len(seeds)] for i in range(0, len(records), len(seeds))]

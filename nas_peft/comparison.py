@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from nas_peft.config import SearchConfig
+from nas_peft.baselines import BASELINES, parse_baselines
 from nas_peft.methods import METHODS, Method
+from nas_peft.training_config import TrainingConfig
 from nas_peft.trainings import Training
 from search_spaces import KINDS, Architecture
 from supernet import Recipe
@@ -19,7 +20,7 @@ class Row:
     """One line of the comparison.
 
     ``name`` is its name in files (``candidate-17``, ``lora_rank-2``, ``linear``); ``group`` says what it
-    is: a subnet that the search found, a single method within the budget, or a baseline outside the space.
+    is: a subnet that the search found, a single method within the budget, or a baseline without one.
     """
 
     name: str
@@ -34,18 +35,28 @@ class Row:
             return "searched subnet"
         if self.group == "single":
             return " + ".join(KINDS[kind].label for kind in self.architecture.kinds) + " alone"
-        return METHODS[self.method].label
+        return BASELINES[self.name].label
 
-    def recipe(self, config: SearchConfig, probe: Recipe) -> Recipe:
-        """How it is trained."""
-        return probe if self.method == "linear" else config.recipe(self.method)
+    def rates(self, config: TrainingConfig, probe: Recipe) -> tuple[float, ...]:
+        """The learning rates to try; a linear probe's was chosen when it was probed."""
+        return (probe.lr,) if self.method == "linear" else config.rates(self.method)
+
+    def recipe(self, config: TrainingConfig, probe: Recipe, lr: float | None = None) -> Recipe:
+        """How it is trained at ``lr``, by default at the method's own rate."""
+        recipe = probe if self.method == "linear" else config.recipe(self.method)
+        return recipe if lr is None else replace(recipe, lr=lr)
 
     def trainings(
-        self, config: SearchConfig, probe: Recipe, seeds: Sequence[int], on: Literal["train", "train_val"]
+        self,
+        config: TrainingConfig,
+        probe: Recipe,
+        seeds: Sequence[int],
+        on: Literal["train", "train_val"],
+        lr: float | None = None,
     ) -> list[Training]:
-        """One training for each seed; ``probe`` is the recipe of linear probes."""
-        recipe = self.recipe(config, probe)
-        head = config.head_recipe() if self.method != "linear" else None
+        """One training for each seed, at ``lr``; ``probe`` is the recipe of linear probes."""
+        recipe = self.recipe(config, probe, lr)
+        head = {"briefly": config.head_recipe(), "probe": probe, "not": None}[METHODS[self.method].head]
         execution = config.execution(self.method)
         return [
             Training(self.name, self.method, self.architecture, recipe, head, seed, on, execution)
@@ -74,22 +85,30 @@ class Scores:
         return (-fmean(self.val_accuracy), fmean(self.val_loss))
 
 
-def baseline_rows(depth: int) -> list[Row]:
-    """Linear probing and full fine-tuning."""
-    empty = Architecture.empty(depth)
-    return [Row("linear", "baseline", "linear", empty), Row("full", "baseline", "full", empty)]
+def baseline_rows(config: TrainingConfig, depth: int) -> list[Row]:
+    """Those that the configuration names."""
+    return [
+        Row(baseline.name, "baseline", baseline.method, baseline.architecture(depth))
+        for baseline in parse_baselines(config.baselines)
+    ]
 
 
-def best_searched(scores: Mapping[Row, Scores]) -> Row | None:
-    """The searched subnet that does best on validation data; ``None`` if the search found no mixed one."""
-    searched = (row for row in scores if row.group == "searched")
-    return min(searched, key=lambda row: scores[row].rank_key(), default=None)
+def single_rows(methods: Mapping[str, Architecture]) -> list[Row]:
+    """One for each single method of `TaskInputs.single_methods`."""
+    return [Row(name, "single", "subnet", architecture) for name, architecture in methods.items()]
 
 
-def choose(scores: Mapping[Row, Scores]) -> Row:
+def best_of(group: Literal["searched", "single"], scores: Mapping[Row, Scores]) -> Row | None:
+    """What of a group does best on validation data; ``None`` if there is nothing."""
+    members = (row for row in scores if row.group == group)
+    return min(members, key=lambda row: scores[row].rank_key(), default=None)
+
+
+def choose(scores: Mapping[Row, Scores]) -> Row | None:
     """What is exported: the best on validation data among the searched subnets and the single methods.
 
-    A search space contains the single methods, so a search that is beaten by one has lost; then the single
-    method is what the user should have.
+    A search that is beaten by a single method has lost; then that method is what the user should have.
+    ``None`` if there are only baselines.
     """
-    return min((row for row in scores if row.group != "baseline"), key=lambda row: scores[row].rank_key())
+    subnets = (row for row in scores if row.group != "baseline")
+    return min(subnets, key=lambda row: scores[row].rank_key(), default=None)

@@ -1,4 +1,4 @@
-"""The stage that retrains, chooses, trains the final models, reads the test part once, and exports."""
+"""The stage that trains what is compared, chooses, reads the test part once, and exports."""
 
 from __future__ import annotations
 
@@ -6,146 +6,137 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
-from nas_peft.candidate import Candidate
-from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
+from nas_peft.compared_trainings import Choice, ComparedTrainings
+from nas_peft.comparison import Row
 from nas_peft.environment import environment
 from nas_peft.export import export_subnet
+from nas_peft.paired_comparison import compare_pair
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult
 from nas_peft.row_results import row_result
+from nas_peft.row_runs import RowRuns
 from nas_peft.run_folder import RunFolder, write_json
-from nas_peft.run_inputs import RunInputs
-from nas_peft.trainings import TrainingInputs, trained_network
+from nas_peft.task_inputs import TaskInputs
+from nas_peft.trainings import Training, TrainingInputs, trained_network
 from supernet import Evaluation, Recipe, Supernet, evaluate
-
-PROTOCOL = (
-    "The supernet and the compared models are trained on the training part; every choice is made on the "
-    "validation part. The chosen searched subnet, the single methods and the baselines are then trained "
-    "again on both, to the last epoch, and the test part is read once, by all of them."
-)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The best candidates of a search beside the single methods and the baselines."""
+    """Subnets, single methods and baselines by one protocol, from the trainings to ``results.json``."""
 
-    inputs: RunInputs
+    inputs: TaskInputs
     folder: RunFolder
     bars: StageBars
     device: str
     probe: Recipe
     features: Tensor
+    protocol: str
+    module_files: Sequence[Any] = ()
 
-    def run(self, ranked: Sequence[Candidate], stages: dict[str, Any]) -> SearchResult:
-        """Retrain the first of the candidates, choose by validation, train the final models, test, export."""
+    def run(self, rows: Sequence[Row], stages: dict[str, Any]) -> SearchResult:
+        """Train the rows, choose by validation, train the final models, test, export.
+
+        Raises `InputError` if no subnet could be trained.
+        """
         data, config = self.inputs.dataset, self.inputs.config
-        backbone, preprocessing = self.inputs.backbone, self.inputs.preprocessing
         shared = TrainingInputs(
-            backbone, preprocessing, len(data.classes), data.train, data.val, self.features
+            self.inputs.backbone,
+            self.inputs.preprocessing,
+            len(data.classes),
+            data.train,
+            data.val,
+            self.features,
         )
-        singles = self.inputs.single_methods()
-        best = [c for c in ranked if c.architecture not in singles.values()]
-        rows = [
-            *(
-                Row(f"candidate-{c.number}", "searched", "subnet", c.architecture)
-                for c in best[: config.retrain]
-            ),
-            *(Row(name, "single", "subnet", a) for name, a in singles.items()),
-            *baseline_rows(self.inputs.space.depth),
-        ]
         seeds = [config.seed + i for i in range(config.seeds)]
-        files = config.module_files
-        with RayTrainings(self.folder, shared, device=self.device, module_files=files) as runner:
-            compared, stages["retraining"] = self._train_rows(runner, rows, seeds, "train")
-            scores = {row: Scores.of(records) for row, records in compared.items()}
-            searched, chosen = best_searched(scores), choose(scores)
-            finalists = [row for row in rows if row.group != "searched" or row is searched]
-            finals, stages["final training"] = self._train_rows(runner, finalists, seeds, "train_val")
-            decision = {
-                "config": config.to_dict(),
-                "exported": chosen.name,
-                "tested": {row.name: row.architecture.to_dict() for row in finalists},
-                "seeds": seeds,
+        with RayTrainings(self.folder, shared, device=self.device, module_files=self.module_files) as runner:
+            trainings = ComparedTrainings(self.inputs, runner, self.bars, self.probe, seeds, stages)
+            runs = trainings.compare(rows)
+            choice = trainings.finish(runs)
+            models = {
+                (found.row, training.seed): training
+                for found in runs
+                if found.error is None and found.finals
+                for training in trainings.final_models(found)
             }
-            final_models = {
-                (row, t.seed): t
-                for row in finalists
-                for t in row.trainings(config, self.probe, seeds, "train_val")
-            }
-            started = time.perf_counter()
-            opened = self.folder.freeze(decision)
-            test = data.test.open(json.dumps(decision))
-            tests: dict[tuple[Row, int], Evaluation] = {}
-            with self.bars.stage("test (models)") as advance:
-                for key, training in final_models.items():
-                    network = trained_network(training, runner.tensors(training), shared, self.device)
-                    tests[key] = evaluate(
-                        network,
-                        test.images,
-                        test.labels,
-                        preprocessing=preprocessing,
-                        precision=config.precision,
-                    )
-                    advance(len(tests), len(final_models))
-            stages["test"] = {
-                "seconds": time.perf_counter() - started,
-                "image_passes_forward": len(final_models) * len(test),
-            }
-            exported = final_models[chosen, seeds[0]]
+            opened, tests = self._test(choice, runs, models, seeds, runner, shared, stages)
+            exported = models[choice.exported, seeds[0]]
             network = trained_network(exported, runner.tensors(exported), shared, "cpu")
         results = [
-            row_result(
-                self.inputs, self.probe, row, compared[row], finals.get(row), tests, selected=row is chosen
-            )
-            for row in rows
+            row_result(self.inputs, self.probe, found, tests, selected=found.row is choice.exported)
+            for found in runs
         ]
+        pair = None
+        if choice.searched is not None and choice.single is not None:
+            pair = compare_pair(choice.searched, choice.single, seeds, tests)
         result = SearchResult(
             run=str(self.folder.path),
-            protocol=PROTOCOL,
+            protocol=self.protocol,
             config=config.to_dict(),
             dataset=data.record,
             backbone=self.inputs.backbone_record(),
             budget=asdict(self.inputs.budget),
             rows=results,
+            paired=pair,
             stages=stages,
             test_opened=opened,
-            subnet=self._export(network, chosen, results, seeds[0]),
+            subnet=self._export(network, exported, results),
             environment=environment(self.device),
         )
         write_json(self.folder.results, result.model_dump(mode="json"))
         return result
 
-    def _train_rows(
-        self, runner: RayTrainings, rows: list[Row], seeds: list[int], on: Literal["train", "train_val"]
-    ) -> tuple[dict[Row, list[dict[str, Any]]], dict[str, Any]]:
-        """The records of each row, by seed, and the stage's own record."""
-        trainings = {row: row.trainings(self.inputs.config, self.probe, seeds, on) for row in rows}
-        flat = [t for of_row in trainings.values() for t in of_row]
-        name = "retraining" if on == "train" else "final training"
-        started, done = time.perf_counter(), 0
-        with self.bars.stage(f"{name} (models)") as advance:
-            advance(0, len(flat))
+    def _test(
+        self,
+        choice: Choice,
+        runs: Sequence[RowRuns],
+        models: dict[tuple[Row, int], Training],
+        seeds: Sequence[int],
+        runner: RayTrainings,
+        shared: TrainingInputs,
+        stages: dict[str, Any],
+    ) -> tuple[dict[str, Any], dict[tuple[Row, int], Evaluation]]:
+        """Freeze the decision and open the test part: what was recorded, and what each final model scored."""
+        decision = {
+            "config": self.inputs.config.to_dict(),
+            "exported": choice.exported.name,
+            "paired": [row.name if row else None for row in (choice.searched, choice.single)],
+            "tested": {row.name: row.architecture.to_dict() for row, _ in models},
+            "learning_rates": {found.row.name: found.lr for found in runs if found.finals},
+            "seeds": list(seeds),
+        }
+        started = time.perf_counter()
+        opened = self.folder.freeze(decision)
+        test = self.inputs.dataset.test.open(json.dumps(decision))
+        tests: dict[tuple[Row, int], Evaluation] = {}
+        with self.bars.stage("test (models)") as advance:
+            for key, training in models.items():
+                network = trained_network(training, runner.tensors(training), shared, self.device)
+                tests[key] = evaluate(
+                    network,
+                    test.images,
+                    test.labels,
+                    preprocessing=self.inputs.preprocessing,
+                    precision=self.inputs.config.precision,
+                )
+                advance(len(tests), len(models))
+        stages["test"] = {
+            "seconds": time.perf_counter() - started,
+            "image_passes_forward": len(models) * len(test),
+        }
+        return opened, tests
 
-            def count() -> None:
-                nonlocal done
-                done += 1
-                advance(done, len(flat))
-
-            records = dict(zip((t.key for t in flat), runner.run(flat, count), strict=True))
-        passes = sum(r["curve"]["image_passes"] for r in records.values())
-        stage = {"seconds": time.perf_counter() - started, "trainings": len(flat), "image_passes": passes}
-        return {row: [records[t.key] for t in trainings[row]] for row in rows}, stage
-
-    def _export(self, network: Supernet, row: Row, results: list[RowResult], seed: int) -> dict[str, Any]:
+    def _export(self, network: Supernet, training: Training, results: list[RowResult]) -> dict[str, Any]:
         """Write the chosen subnet (the model of the first seed); what the result says of the file."""
-        of_row = next(r for r in results if r.name == row.name)
-        of_seed = next(s for s in of_row.seeds if s.seed == seed)
+        row = next(r for r in results if r.selected)
+        of_seed = next(s for s in row.seeds if s.seed == training.seed)
         metrics = {"val_accuracy": of_seed.val_accuracy, "test_accuracy": of_seed.test_accuracy}
-        training = row.trainings(self.inputs.config, self.probe, [seed], "train_val")[0].to_dict()
-        file = export_subnet(network, self.inputs, self.folder.subnet, metrics=metrics, training=training)
-        return file | {"seed": seed}
+        file = export_subnet(
+            network, self.inputs, self.folder.subnet, metrics=metrics, training=training.to_dict()
+        )
+        return file | {"seed": training.seed}

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from nas_peft.run_inputs import RunInputs
 from nas_peft.scorer import Fold
+from nas_peft.task_inputs import TaskInputs
 from nas_peft.version import __version__
 from search_spaces import Architecture
 from supernet import Subnet, Supernet, save_subnet
@@ -29,7 +29,7 @@ def inherited_network(folds: Sequence[Fold], architecture: Architecture) -> Supe
 
 
 def export_subnet(
-    network: Supernet, inputs: RunInputs, file: Path, *, metrics: dict[str, Any], training: dict[str, Any]
+    network: Supernet, inputs: TaskInputs, file: Path, *, metrics: dict[str, Any], training: dict[str, Any]
 ) -> dict[str, Any]:
     """Write a subnet's checkpoint; what the record says of the file.
 

@@ -12,8 +12,10 @@ from nas_peft.finished_search import FinishedSearch
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
+from nas_peft.row_runs import best_rate, failure
 from nas_peft.supernet_stage import read_supernets
 from nas_peft.trainings import TrainingInputs, trained_network
+from search_spaces import InputError
 from supernet import evaluate
 
 
@@ -27,7 +29,7 @@ def export_candidate(
     Otherwise it has the weights of the supernet. The test part stays sealed: which point of a front to use is
     a choice, and choices are made on the validation part.
 
-    Raises `InputError` if the data or the backbone are not those of the run.
+    Raises `InputError` if the data or the backbone are not those of the run, and if the training failed.
     """
     inputs = search.inputs(bars)
     data, preprocessing, config = inputs.dataset, inputs.preprocessing, search.config
@@ -42,16 +44,23 @@ def export_candidate(
     recipe, features, _ = probe(inputs, search.folder, bars, device)
     shared = TrainingInputs(inputs.backbone, preprocessing, len(data.classes), data.train, data.val, features)
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
-    (compared,) = row.trainings(config, recipe, [config.seed], "train")
-    (final,) = row.trainings(config, recipe, [config.seed], "train_val")
+    rates = row.rates(config, recipe)
+    tried = [t for lr in rates for t in row.trainings(config, recipe, [config.seed], "train", lr)]
     files = config.module_files
     with (
         bars.stage("retraining (models)") as advance,
         RayTrainings(search.folder, shared, device=device, module_files=files) as runner,
     ):
-        advance(0, 2)
-        record, _ = runner.run([compared, final], lambda: None)
-        advance(2, 2)
+        advance(0, len(tried) + 1)
+        records = runner.run(tried, lambda: None)
+        lr = best_rate(records)
+        record = records[rates.index(lr)]
+        advance(len(tried), len(tried) + 1)
+        (final,) = row.trainings(config, recipe, [config.seed], "train_val", lr)
+        (trained,) = runner.run([final], lambda: None)
+        if reason := failure(trained):
+            raise InputError(f"candidate {candidate.number} could not be trained ({reason})")
+        advance(len(tried) + 1, len(tried) + 1)
         network = trained_network(final, runner.tensors(final), shared, "cpu")
     metrics = {"val_accuracy": record["val"]["accuracy"], "val_loss": record["val"]["loss"]}
     training = final.to_dict() | {"weights": "retrained"}

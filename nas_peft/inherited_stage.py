@@ -18,7 +18,8 @@ from nas_peft.environment import environment
 from nas_peft.export import export_subnet, inherited_network
 from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
-from nas_peft.row_results import row_result
+from nas_peft.row_results import NOTHING, row_result
+from nas_peft.row_runs import RowRuns
 from nas_peft.run_folder import RunFolder, write_json
 from nas_peft.run_inputs import RunInputs
 from nas_peft.scorer import Fold
@@ -54,7 +55,8 @@ def finish_without_retraining(
     """
     data, config = inputs.dataset, inputs.config
     best = ranked[0]
-    single = best.architecture in inputs.single_methods().values()
+    alone = (*inputs.single_methods().values(), *inputs.largest_uniform().values())
+    single = best.architecture in alone
     name = f"candidate-{best.number}"
     chosen = Row(name, "single" if single else "searched", "subnet", best.architecture)
     linear = Row("linear", "baseline", "linear", Architecture.empty(inputs.space.depth))
@@ -73,11 +75,11 @@ def finish_without_retraining(
         )
 
     val = scored(network, data.val)
-    no_training = {"image_passes": 0, "seconds": 0.0, "losses": []}
     inherited = {
         "seed": config.seed,
+        "recipe": None,
         "val": {"accuracy": val.accuracy, "loss": val.loss},
-        "curve": no_training,
+        "curve": NOTHING,
     }
     (on_train,) = linear.trainings(config, probe, [config.seed], "train")
     (on_both,) = linear.trainings(config, probe, [config.seed], "train_val")
@@ -100,8 +102,8 @@ def finish_without_retraining(
         advance(2, 2)
     stages["test"] = {"seconds": time.perf_counter() - started, "image_passes_forward": 2 * len(test)}
     rows = [
-        row_result(inputs, probe, chosen, [inherited], None, tests, selected=True),
-        row_result(inputs, probe, linear, [compared], [final], tests, selected=False),
+        row_result(inputs, probe, RowRuns(chosen, chosen=[inherited]), tests, selected=True),
+        row_result(inputs, probe, RowRuns(linear, [compared], [compared], [final]), tests, selected=False),
     ]
     metrics = {"val_accuracy": val.accuracy, "test_accuracy": tests[chosen, config.seed].accuracy}
     training = {"weights": "inherited", "candidate": best.to_dict()}
@@ -114,6 +116,7 @@ def finish_without_retraining(
         backbone=inputs.backbone_record(),
         budget=asdict(inputs.budget),
         rows=rows,
+        paired=None,
         stages=stages,
         test_opened=opened,
         subnet=file | {"seed": config.seed},

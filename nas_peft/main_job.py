@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from nas_peft.candidate import Candidate
+from nas_peft.comparison import Row, baseline_rows, single_rows
 from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
 from nas_peft.devices import resolve_device
@@ -18,6 +21,12 @@ from nas_peft.scorer import LocalScorer
 from nas_peft.search_stage import open_record, search_supernet
 from nas_peft.supernet_stage import train_supernets
 from search_spaces import InputError
+
+PROTOCOL = (
+    "The supernet and the compared models are trained on the training part; every choice is made on the "
+    "validation part. The chosen searched subnet, the single methods and the baselines are then trained "
+    "again on both, to the last epoch, and the test part is read once, by all of them."
+)
 
 
 def search(
@@ -44,7 +53,8 @@ def search(
         study: the study's name there; the run folder's by default.
 
     Raises:
-        InputError: a mistake in the configuration, or a loss that is not finite.
+        InputError: a mistake in the configuration, a loss of the supernet that is not finite, or no subnet
+            that could be trained.
     """
     if bars is None:
         with StageBars(quiet=True) as quiet:
@@ -53,11 +63,7 @@ def search(
     require_devices(config.data_parallel, device)
     inputs = RunInputs.load(config, bars)
     folder = RunFolder.open(out, config)
-    recorded = folder.read_stage("inputs")
-    if recorded is None:
-        folder.write_stage("inputs", inputs.to_dict())
-    else:
-        inputs.require_unchanged(recorded)
+    inputs.require_recorded(folder)
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())
     record = open_record(inputs, folder, bars, storage, study)
@@ -75,4 +81,21 @@ def search(
         return finish_without_retraining(
             inputs, folder, bars, device, recipe, features, folds, ranked, stages
         )
-    return Comparison(inputs, folder, bars, device, recipe, features).run(ranked, stages)
+    comparison = Comparison(
+        inputs, folder, bars, device, recipe, features, PROTOCOL, module_files=config.module_files
+    )
+    return comparison.run(compared_rows(inputs, ranked), stages)
+
+
+def compared_rows(inputs: RunInputs, ranked: Sequence[Candidate]) -> list[Row]:
+    """The first of the candidates that are no single method of the run, the single methods, the baselines."""
+    singles = inputs.single_methods()
+    best = [c for c in ranked if c.architecture not in singles.values()]
+    return [
+        *(
+            Row(f"candidate-{c.number}", "searched", "subnet", c.architecture)
+            for c in best[: inputs.config.retrain]
+        ),
+        *single_rows(singles),
+        *baseline_rows(inputs.config, inputs.backbone.depth),
+    ]

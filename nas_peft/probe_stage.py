@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
-from nas_peft.run_inputs import RunInputs
+from nas_peft.task_inputs import TaskInputs
 from nas_peft.trainings import probe_head
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
@@ -19,7 +19,7 @@ LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 
 def probe(
-    inputs: RunInputs, folder: RunFolder, bars: StageBars, device: str
+    inputs: TaskInputs, folder: RunFolder, bars: StageBars, device: str
 ) -> tuple[Recipe, Tensor, dict[str, Any]]:
     """The recipe of linear probes on this data, the pretrained features (train, then val), the record.
 
@@ -31,7 +31,7 @@ def probe(
     started = time.perf_counter()
     with bars.stage("linear probe (learning rates)") as advance:
         network = Supernet(
-            inputs.backbone.model.to(device), Architecture.empty(inputs.space.depth), len(data.classes)
+            inputs.backbone.model.to(device), Architecture.empty(inputs.backbone.depth), len(data.classes)
         )
         both = data.train_val
         features = pooled_features(network, both.images, inputs.preprocessing, precision=config.precision)

@@ -15,6 +15,7 @@ from safetensors.torch import load
 from nas_peft.module_files import import_module_files
 from nas_peft.run_folder import RunFolder, read_json, write_json
 from nas_peft.trainings import Training, TrainingInputs, run_training
+from search_spaces import InputError
 from supernet import write_atomically
 
 
@@ -53,7 +54,8 @@ class RayTrainings:
     def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[dict[str, Any]]:
         """The record of each training, in order; ``on_done`` is called as each is there.
 
-        Raises what a training raised (`supernet.NonFiniteLoss`), after cancelling the others.
+        A training that raised `InputError` (`supernet.NonFiniteLoss`) has a record with the message as
+        ``error``, and neither curve nor score; it is not kept, so that a later run tries again.
         """
         records: dict[str, dict[str, Any]] = {}
         missing = []
@@ -92,7 +94,12 @@ class RayTrainings:
                 try:
                     record, tensors = ray.get(done)
                 except ray.exceptions.RayTaskError as error:
-                    raise error.cause from None
+                    if not isinstance(error.cause, InputError):
+                        raise error.cause from None
+                    failed = {"curve": None, "val": None, "error": str(error.cause)}
+                    records[training.key] = training.to_dict() | failed
+                    on_done()
+                    continue
                 if tensors:
                     write_atomically(self._folder.path / "trainings" / f"{training.key}.safetensors", tensors)
                 write_json(self._record_file(training), record)

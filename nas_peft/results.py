@@ -1,4 +1,4 @@
-"""The result of a search, as it stands in ``results.json``."""
+"""The result of a run, as it stands in ``results.json``."""
 
 from __future__ import annotations
 
@@ -8,17 +8,44 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 
+class RunResult(BaseModel):
+    """One training of one row, also at learning rates that were not chosen.
+
+    With ``on="train"`` it was scored on the validation part; with ``on="train_val"`` it is a final model,
+    which the test part was read by. ``image_passes`` are forward and backward, ``losses`` the mean training
+    loss by epoch. ``stopped_at`` is the epoch after which it was stopped early, ``error`` why it failed.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    on: Literal["train", "train_val"]
+    seed: int
+    lr: float
+    chosen: bool
+    params: int
+    val_accuracy: float | None
+    val_loss: float | None
+    test_accuracy: float | None
+    test_loss: float | None
+    image_passes: int
+    seconds: float
+    losses: list[float]
+    stopped_at: int | None
+    error: str | None
+
+
 class SeedResult(BaseModel):
     """One seed of one row. Accuracies are fractions; the test was taken by the final model of that seed.
 
-    ``val_*`` come from a training on the training part, ``test_*`` from one on training and validation part;
-    ``image_passes`` (forward and backward) and ``seconds`` are of both together, ``losses`` are the final
-    model's mean training loss by epoch.
+    ``val_*`` come from a training on the training part, ``test_*`` from one on training and validation part,
+    both at the learning rate ``lr`` (``None`` for inherited weights); ``image_passes`` (forward and backward)
+    and ``seconds`` are of both together, ``losses`` are the final model's mean training loss by epoch.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     seed: int
+    lr: float | None
     val_accuracy: float
     val_loss: float
     test_accuracy: float | None
@@ -31,10 +58,11 @@ class SeedResult(BaseModel):
 class RowResult(BaseModel):
     """One row of the table.
 
-    ``params`` is all that is trained: ``module_params`` (the backbone's for full fine-tuning) and the head.
+    ``params`` is all that is trained: ``module_params`` (with what is trained of the backbone) and the head.
     ``bytes`` are those of these tensors in float32, ``flops`` the floating point operations of a forward pass
-    on one image, see `search_spaces.count_flops`.
-    Rows without a test accuracy are searched subnets that lost to another one on validation data.
+    on one image, see `search_spaces.count_flops`. ``seeds`` are the trainings that count, ``runs`` all.
+    Rows without a test accuracy are searched subnets that lost to another one on validation data, and those
+    that failed, of which ``error`` says why; they have no seeds.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,6 +70,7 @@ class RowResult(BaseModel):
     name: str
     label: str
     group: Literal["searched", "single", "baseline"]
+    method: str
     architecture: dict[str, Any]
     description: str
     module_params: int
@@ -52,11 +81,13 @@ class RowResult(BaseModel):
     recipe: dict[str, Any]
     selected: bool
     seeds: list[SeedResult]
+    runs: list[RunResult]
+    error: str | None
 
     @property
     def tested(self) -> bool:
         """Whether it was among the final models."""
-        return all(s.test_accuracy is not None for s in self.seeds)
+        return bool(self.seeds) and all(s.test_accuracy is not None for s in self.seeds)
 
     def mean(self, metric: str) -> float:
         """Mean of a field of `SeedResult` over seeds."""
@@ -67,12 +98,34 @@ class RowResult(BaseModel):
         return stdev(getattr(s, metric) for s in self.seeds) if len(self.seeds) > 1 else None
 
 
-class SearchResult(BaseModel):
-    """Everything that a search measured, and how."""
+class PairedComparison(BaseModel):
+    """The best searched subnet minus the best single method on the test part; both chosen by validation.
+
+    ``differences`` of accuracy by seed, their mean ``difference`` and its ``standard_error`` (``None`` for
+    one seed). Of ``images`` of the first seed ``searched_only`` are right with the searched subnet only, and
+    ``single_only`` the other way; ``p_value`` is of McNemar's exact test.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    version: Literal[1] = 1
+    searched: str
+    single: str
+    seeds: list[int]
+    differences: list[float]
+    difference: float
+    standard_error: float | None
+    images: int
+    searched_only: int
+    single_only: int
+    p_value: float
+
+
+class SearchResult(BaseModel):
+    """Everything that a search, or a comparison without one, measured, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[2] = 2
     run: str
     protocol: str
     config: dict[str, Any]
@@ -80,6 +133,7 @@ class SearchResult(BaseModel):
     backbone: dict[str, Any]
     budget: dict[str, Any]
     rows: list[RowResult]
+    paired: PairedComparison | None
     stages: dict[str, dict[str, Any]]
     test_opened: dict[str, Any]
     subnet: dict[str, Any]

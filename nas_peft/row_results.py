@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from nas_peft.comparison import Row
-from nas_peft.results import RowResult, SeedResult
-from nas_peft.run_inputs import RunInputs
+from nas_peft.methods import METHODS
+from nas_peft.results import RowResult, RunResult, SeedResult
+from nas_peft.row_runs import Record, RowRuns
+from nas_peft.task_inputs import TaskInputs
 from search_spaces import count_bytes, count_flops, count_params
-from supernet import Evaluation, Recipe
+from supernet import Evaluation, Recipe, biases
+
+NOTHING: dict[str, Any] = {"image_passes": 0, "seconds": 0.0, "losses": []}
+"""The curve of what was not trained."""
+
+WHOLE = {"all": "all weights", "biases": "all biases"}
 
 
 def row_result(
-    inputs: RunInputs,
+    inputs: TaskInputs,
     probe: Recipe,
-    row: Row,
-    compared: Sequence[Mapping[str, Any]],
-    final: Sequence[Mapping[str, Any]] | None,
+    runs: RowRuns,
     tests: Mapping[tuple[Row, int], Evaluation],
     *,
     selected: bool,
@@ -27,44 +32,79 @@ def row_result(
     Args:
         inputs: of the run.
         probe: the recipe of linear probes.
-        row: what was compared.
-        compared: the records of its trainings on the training part, one for each seed.
-        final: those of its final models; ``None`` if there are none.
+        runs: what was trained for it.
         tests: of the final models, by row and seed.
         selected: whether it is exported.
     """
-    shape, classes = inputs.backbone.shape, len(inputs.dataset.classes)
+    row, shape, classes = runs.row, inputs.backbone.shape, len(inputs.dataset.classes)
     modules = count_params(row.architecture, shape)
-    trained = inputs.backbone.params if row.method == "full" else modules
-    size = count_bytes(row.architecture, shape, classes) + 4 * (trained - modules)
-    seeds = []
-    for i, record in enumerate(compared):
-        test = tests.get((row, record["seed"]))
-        curves = [record["curve"], *([final[i]["curve"]] if final else [])]
-        seeds.append(
-            SeedResult(
-                seed=record["seed"],
-                val_accuracy=record["val"]["accuracy"],
-                val_loss=record["val"]["loss"],
-                test_accuracy=test.accuracy if test else None,
-                test_loss=test.loss if test else None,
-                image_passes=sum(c["image_passes"] for c in curves),
-                seconds=sum(c["seconds"] for c in curves),
-                losses=curves[-1]["losses"],
-            )
-        )
+    trained = modules + backbone_params(inputs, row)
+    params = trained + inputs.head_params
+    failed = runs.error is not None
     return RowResult(
         name=row.name,
         label=row.label,
         group=row.group,
+        method=row.method,
         architecture=row.architecture.to_dict(),
-        description="all weights" if row.method == "full" else row.architecture.describe(),
+        description=WHOLE.get(METHODS[row.method].trains, row.architecture.describe()),
         module_params=trained,
         head_params=inputs.head_params,
-        params=trained + inputs.head_params,
-        bytes=size,
+        params=params,
+        bytes=count_bytes(row.architecture, shape, classes) + 4 * (trained - modules),
         flops=count_flops(row.architecture, shape, classes),
-        recipe=row.recipe(inputs.config, probe).to_dict(),
+        recipe=row.recipe(inputs.config, probe, runs.lr).to_dict(),
         selected=selected,
-        seeds=seeds,
+        seeds=[] if failed else [_seed(runs, i, tests) for i in range(len(runs.chosen))],
+        runs=[_run(record, runs, params, tests) for record in (*runs.tried, *runs.finals)],
+        error=runs.error,
+    )
+
+
+def backbone_params(inputs: TaskInputs, row: Row) -> int:
+    """How many elements of the backbone its method trains."""
+    trains = METHODS[row.method].trains
+    if trains == "biases":
+        return sum(bias.numel() for bias in biases(inputs.backbone.model).values())
+    return inputs.backbone.params if trains == "all" else 0
+
+
+def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation]) -> SeedResult:
+    record = runs.chosen[number]
+    test = tests.get((runs.row, record["seed"]))
+    curves = [record["curve"], *([runs.finals[number]["curve"]] if runs.finals else [])]
+    return SeedResult(
+        seed=record["seed"],
+        lr=runs.lr,
+        val_accuracy=record["val"]["accuracy"],
+        val_loss=record["val"]["loss"],
+        test_accuracy=test.accuracy if test else None,
+        test_loss=test.loss if test else None,
+        image_passes=sum(c["image_passes"] for c in curves),
+        seconds=sum(c["seconds"] for c in curves),
+        losses=curves[-1]["losses"],
+    )
+
+
+def _run(
+    record: Record, runs: RowRuns, params: int, tests: Mapping[tuple[Row, int], Evaluation]
+) -> RunResult:
+    final = record["on"] == "train_val"
+    val, curve = record["val"], record["curve"] or NOTHING
+    test = tests.get((runs.row, record["seed"])) if final else None
+    return RunResult(
+        on=record["on"],
+        seed=record["seed"],
+        lr=record["recipe"]["lr"],
+        chosen=final or any(record is used for used in runs.chosen),
+        params=params,
+        val_accuracy=val["accuracy"] if val else None,
+        val_loss=val["loss"] if val else None,
+        test_accuracy=test.accuracy if test else None,
+        test_loss=test.loss if test else None,
+        image_passes=curve["image_passes"],
+        seconds=curve["seconds"],
+        losses=curve["losses"],
+        stopped_at=record.get("stopped_at"),
+        error=record.get("error"),
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from nas_peft.config import SearchConfig
+from nas_peft.training_config import TrainingConfig
 from search_spaces import InputError
 from supernet import write_atomically
 
@@ -30,7 +30,7 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: Path | None, config: SearchConfig) -> RunFolder:
+    def open(cls, path: Path | None, config: TrainingConfig) -> RunFolder:
         """Create the folder, or take up the run of the same configuration in it.
 
         Without ``path`` it is ``runs/DATASET-BACKBONE-HASH``, the hash being of the configuration: the same

@@ -1,17 +1,16 @@
-"""What a run works on: data, backbone, space and budget, loaded from the configuration and checked."""
+"""What a search works on: data, backbone, space and budget, loaded from the configuration and checked."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
-from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.module_files import import_module_files, module_file_digest
 from nas_peft.progress import StageBars
 from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options, searches_front
+from nas_peft.task_inputs import ALWAYS_COMPARED, TaskInputs
 from search_spaces import (
     Architecture,
     BackboneShape,
@@ -20,31 +19,26 @@ from search_spaces import (
     InputError,
     SearchSpace,
     count_params,
-    head_params,
     load_space,
     range_around,
 )
 from search_spaces.mixture import MixtureSampler, Sampler
-from supernet import Backbone, Preprocessing, create_backbone
+from supernet import Backbone, create_backbone
 
 
 @dataclass(frozen=True)
-class RunInputs:
-    """Everything that the stages of a run share and none of them changes.
+class RunInputs(TaskInputs):
+    """What the stages of a search share and none of them changes.
 
     ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
     the front, which ends at ``front_limit`` parameters.
     """
 
     config: SearchConfig
-    backbone: Backbone
-    preprocessing: Preprocessing
     space: SearchSpace
-    budget: Budget
     sampler: BudgetSampler
     front_sampler: Sampler
     front_limit: int
-    dataset: ImageDataset
 
     @classmethod
     def load(cls, config: SearchConfig, bars: StageBars) -> RunInputs:
@@ -52,63 +46,63 @@ class RunInputs:
         import_module_files(config.module_files)
         options = searcher_options(config)
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
-        preprocessing = Preprocessing.of(backbone.model)
         space = load_space(config.space, backbone.depth)
-        budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
-        with bars.stage("data (images)") as advance:
-            dataset = load_dataset(
-                config.dataset,
-                to_tensor=preprocessing.to_tensor,
-                seed=config.seed,
-                shots=config.shots,
-                skip_bad_images=config.skip_bad_images,
-                root=config.data_root,
-                on_progress=advance,
-            )
-        head = head_params(backbone.width, len(dataset.classes))
-        budget.require_feasible(space, backbone.shape, head)
-        limit = budget.limit(head)
+        task = TaskInputs.of(config, backbone, bars)
+        task.budget.require_feasible(space, backbone.shape, task.head_params)
+        limit = task.budget.limit(task.head_params)
         sampler = sampler_around(space, backbone.shape, limit)
         front_limit = _front_limit(config, space, backbone, limit)
         whole = sampler_over_range(space, backbone.shape, front_limit)
-        mixture = MixtureSampler((sampler, whole))
-        inputs = cls(config, backbone, preprocessing, space, budget, sampler, mixture, front_limit, dataset)
+        inputs = cls(
+            config=config,
+            backbone=backbone,
+            preprocessing=task.preprocessing,
+            budget=task.budget,
+            dataset=task.dataset,
+            space=space,
+            sampler=sampler,
+            front_sampler=MixtureSampler((sampler, whole)),
+            front_limit=front_limit,
+        )
         build_searcher(config.searcher, inputs.search_task(), options)  # says what it cannot work with
         return inputs
 
-    @property
-    def head_params(self) -> int:
-        """Elements of the classifier."""
-        return head_params(self.backbone.width, len(self.dataset.classes))
-
-    def fits(self, architecture: Architecture) -> bool:
-        """Whether it is within the budget."""
-        return self.budget.allows(architecture, self.backbone.shape, self.head_params)
-
     def single_methods(self) -> dict[str, Architecture]:
-        """For each kind alone the largest uniform size within the budget, by a name: ``lora_rank-2``."""
+        """Those of every run, then of each other kind of the space the largest uniform member of the budget.
+
+        For those that every run has, sizes are not limited to the space's: a method alone should have what
+        the budget gives it.
+        """
+        found = super().single_methods()
+        for kind, architecture in self.largest_uniform().items():
+            if kind not in ALWAYS_COMPARED:
+                found[f"{kind}-{architecture[kind][0]}"] = architecture
+        return found
+
+    def largest_uniform(self) -> dict[str, Architecture]:
+        """For each kind of the space its largest size there that fits, in every layer and alone."""
         found = {}
         for kind, _ in self.space.kinds:
             fitting = [a for a in self.space.uniform_architectures(kind) if self.fits(a)]
             if fitting:
-                found[f"{kind}-{fitting[-1][kind][0]}"] = fitting[-1]
+                found[kind] = fitting[-1]
         return found
 
     def search_task(self) -> SearchTask:
-        """What is searched. The references are the single methods, and smaller ones of one kind.
+        """What is searched. The references are one kind alone: each at the largest size, then smaller ones.
 
         Of the latter there are as many as leave half of a generation to other architectures: in a space of
         many kinds they alone would be more than one.
         """
-        singles = list(self.single_methods().values())
+        largest = list(self.largest_uniform().values())
         uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
-        smaller = [a for a in uniform if self.fits(a) and a not in singles]
-        room = max(0, self.config.population // 2 - len(singles))
+        smaller = [a for a in uniform if self.fits(a) and a not in largest]
+        room = max(0, self.config.population // 2 - len(largest))
         task = SearchTask(
             space=self.space,
             fits=self.fits,
             sampler=self.sampler,
-            references=[*singles, *smaller[:room]],
+            references=[*largest, *smaller[:room]],
             population=self.config.population,
             generations=self.config.generations,
             seed=self.config.seed,
@@ -142,29 +136,10 @@ class RunInputs:
 
     def to_dict(self) -> dict[str, Any]:
         """What a resumed run must find unchanged; JSON-able."""
-        return {
-            "dataset": self.dataset.record,
-            "fingerprint": self.dataset.fingerprint,
-            "classes": list(self.dataset.classes),
-            "backbone": self.backbone_record(),
+        return super().to_dict() | {
             "space": self.space.to_dict(),
             "module_files": {str(f): module_file_digest(f) for f in self.config.module_files},
         }
-
-    def backbone_record(self) -> dict[str, Any]:
-        """Name, source, digest and size of the backbone."""
-        b = self.backbone
-        return {"name": b.name, "weights": b.weights, "digest": b.digest, "params": b.params}
-
-    def require_unchanged(self, recorded: dict[str, Any]) -> None:
-        """Raise `InputError` if a run was started with other data, another backbone or space."""
-        now = json.loads(json.dumps(self.to_dict()))
-        changed = [key for key in now if now[key] != recorded.get(key)]
-        if changed:
-            raise InputError(
-                f"the run was started with another {', '.join(changed)} (the files have changed since); "
-                "give another --out to start anew"
-            )
 
 
 def searcher_options(config: SearchConfig) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def run_training(training: Training, inputs: TrainingInputs, device: str) -> tup
             execution=training.execution,
             penalty=Penalty(*method.penalty) if method.penalty else None,
         )
-    record = training.to_dict() | {"curve": curve.to_dict(), "val": None}
+    record = training.to_dict() | {"curve": curve.to_dict(), "val": None, "error": None}
     if training.on == "train":
         result = evaluate(
             network,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from nas_peft.cli.audit import audit
+from nas_peft.cli.baselines import baselines
 from nas_peft.cli.compare import compare
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.command("search")(search)
 app.command("front")(front)
 app.command("audit")(audit)
+app.command("baselines")(baselines)
 app.command("compare")(compare)
 app.command("predict")(predict)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nas_peft.comparison import Row, Scores, baseline_rows, best_searched, choose
+from nas_peft.baselines import BASELINES
+from nas_peft.comparison import Row, Scores, baseline_rows, best_of, choose, single_rows
 from nas_peft.config import SearchConfig
 from search_spaces import Architecture
 from supernet import Recipe
@@ -16,7 +17,7 @@ MIXED = Architecture.of(DEPTH, {"lora_rank": [2, 0, 0, 0], "prompt_tokens": [0, 
 FIRST = Row("candidate-3", "searched", "subnet", MIXED)
 SECOND = Row("candidate-9", "searched", "subnet", Architecture.uniform(DEPTH, "adapter_dim", 1))
 SINGLE = Row("lora_rank-2", "single", "subnet", LORA)
-LINEAR, FULL = baseline_rows(DEPTH)
+LINEAR, FULL = baseline_rows(SearchConfig.of(dataset="digits"), DEPTH)
 PROBE = Recipe(epochs=7, lr=0.3)
 
 
@@ -74,7 +75,7 @@ def test_accuracy_decides_then_loss():
 
 def test_the_mean_over_seeds_decides():
     scores = {FIRST: Scores([0.9, 0.5], [1.0, 1.0]), SECOND: Scores([0.71, 0.71], [1.0, 1.0])}
-    assert choose(scores) is best_searched(scores) is SECOND
+    assert choose(scores) is best_of("searched", scores) is SECOND
 
 
 def test_a_single_method_that_is_better_is_chosen_and_a_baseline_never():
@@ -86,7 +87,8 @@ def test_a_single_method_that_is_better_is_chosen_and_a_baseline_never():
         FULL: Scores([1.0], [0.0]),
     }
     assert choose(scores) is SINGLE
-    assert best_searched(scores) is FIRST
+    assert best_of("searched", scores) is FIRST
+    assert best_of("single", scores) is SINGLE
 
 
 def test_ties_go_to_the_lower_loss_then_to_the_first_row():
@@ -97,7 +99,52 @@ def test_ties_go_to_the_lower_loss_then_to_the_first_row():
     assert choose(dict(reversed(tied.items()))) is SINGLE
 
 
+def test_baselines_alone_leave_nothing_to_export():
+    assert choose({LINEAR: Scores([0.9], [1.0]), FULL: Scores([0.9], [1.0])}) is None
+
+
+def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
+    rows = baseline_rows(SearchConfig.of(dataset="digits", baselines="all"), DEPTH)
+    assert [row.name for row in rows] == list(BASELINES)
+    assert len({row.label for row in rows}) == len(rows) == 10
+    assert {row.group for row in rows} == {"baseline"}
+    of = {row.name: row for row in rows}
+    assert of["lora"].architecture == Architecture.uniform(DEPTH, "lora_rank", 8)
+    assert of["vpt-shallow"].architecture["shallow_prompt_tokens"] == (50, 0, 0, 0)
+    assert of["bitfit"].architecture == Architecture.empty(DEPTH)
+    assert baseline_rows(SearchConfig.of(dataset="digits", baselines="none"), DEPTH) == []
+
+
+def test_single_methods_are_named_rows():
+    assert single_rows({"lora_rank-2": LORA}) == [SINGLE]
+
+
+def test_lp_ft_starts_from_the_whole_probe_and_l2_sp_has_no_weight_decay():
+    config = SearchConfig.of(dataset="digits", baselines="all", weight_decay=0.5, head_epochs=0)
+    rows = {row.name: row for row in baseline_rows(config, DEPTH)}
+    heads = {name: row.trainings(config, PROBE, [0], "train")[0].head for name, row in rows.items()}
+    assert {name for name, head in heads.items() if head is not None} == {"lp-ft"}
+    assert heads["lp-ft"] == PROBE
+    decays = {name: row.recipe(config, PROBE).weight_decay for name, row in rows.items() if name != "linear"}
+    assert {name for name, decay in decays.items() if decay != 0.5} == {"l2-sp"}
+    assert decays["l2-sp"] == 0.0
+
+
+def test_rates_are_factors_on_each_method_s_own_and_the_probe_s_is_the_probe_s():
+    config = SearchConfig.of(
+        dataset="digits", baselines="all", lr_grid="0.3,1,3", lr=0.01, full_lr=0.002, bitfit_lr=0.05
+    )
+    rows = {row.name: row.rates(config, PROBE) for row in baseline_rows(config, DEPTH)}
+    assert rows["linear"] == (0.3,)
+    assert rows["full"] == rows["lp-ft"] == rows["l2-sp"] == (0.0006, 0.002, 0.006)
+    assert rows["bitfit"] == (0.015, 0.05, 0.15)
+    assert rows["lora"] == rows["ssf"] == FIRST.rates(config, PROBE) == (0.003, 0.01, 0.03)
+    assert FULL.recipe(config, PROBE, 0.006).lr == 0.006
+    keys = {t.key for lr in rows["full"] for t in FULL.trainings(config, PROBE, [0], "train", lr)}
+    assert keys == {f"full.train.lr{lr}.seed0" for lr in ("0.0006", "0.002", "0.006")}
+
+
 def test_nothing_searched():
     scores = {SINGLE: Scores([0.8], [1.0]), LINEAR: Scores([0.9], [1.0])}
-    assert best_searched(scores) is None
+    assert best_of("searched", scores) is None
     assert choose(scores) is SINGLE

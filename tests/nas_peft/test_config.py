@@ -8,8 +8,11 @@ import pytest
 import typer
 import yaml
 
+from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.cli.app import app
 from nas_peft.config import SearchConfig
+from nas_peft.methods import METHODS
+from nas_peft.training_config import TrainingConfig
 from search_spaces import InputError
 from supernet import DEFAULT_BACKBONE, Execution
 
@@ -35,6 +38,15 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("precision", "fp16", "'fp32' or 'bf16'"),
         ("micro_batches", 0, "greater than or equal to 1"),
         ("data_parallel", 0, "greater than or equal to 1"),
+        ("bitfit_lr", 0, "greater than 0"),
+        ("lr_grid", "", "give factors above 0 with commas between them, such as 0.3,1,3"),
+        ("lr_grid", "1;3", "give factors above 0 with commas between them, such as 0.3,1,3"),
+        ("lr_grid", "0,1", "give factors above 0"),
+        ("lr_grid", "inf", "give factors above 0"),
+        ("lr_grid", "1,3,1.0", "give each factor once"),
+        ("baselines", "lienar", "unknown baseline 'lienar'; did you mean 'linear'?"),
+        ("baselines", "linear,none", "unknown baseline 'none'"),
+        ("baselines", "full,full", "the baseline 'full' is given twice; give each once"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, value: Any, allowed: str):
@@ -62,6 +74,21 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
             "a batch of 7 images is too small for 8 parts (micro_batches times data_parallel); "
             "give a larger batch_size or fewer parts",
         ),
+        (
+            {"batch_size": 7, "micro_batches": 8},
+            "a batch of 7 images is too small for 8 parts (micro_batches); "
+            "give a larger batch_size or fewer parts",
+        ),
+        (
+            {"baselines": "linear", "full_lr": 0.1},
+            "full_lr is 0.1, which only full, lp-ft and l2-sp read, and the baselines are 'linear'; "
+            "leave full_lr out, or add one of them",
+        ),
+        (
+            {"bitfit_lr": 0.1},
+            "bitfit_lr is 0.1, which only bitfit read, and the baselines are 'linear,full'; "
+            "leave bitfit_lr out, or add one of them",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], message: str):
@@ -76,6 +103,9 @@ def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], mes
         {"chooser": "groups", "groups": 4},
         {"chooser": "sandwich", "distil": True},
         {"batch_size": 8, "micro_batches": 4, "data_parallel": 2},
+        {"baselines": "bitfit", "bitfit_lr": 0.1},
+        {"baselines": "l2-sp", "full_lr": 0.1},
+        {"baselines": "all", "lr_grid": "0.3,1,3"},
     ],
 )
 def test_options_that_go_together_are_taken(values: dict[str, Any]):
@@ -135,6 +165,26 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
     assert (probe.epochs, probe.lr, probe.batch_size, probe.weight_decay) == (5, 0.3, 7, 0.5)
 
 
+def test_the_defaults_are_the_registry_s():
+    config = SearchConfig.of(dataset="digits")
+    for name, method in METHODS.items():
+        if method.lr is not None:
+            recipe = config.recipe(name)
+            assert (recipe.lr, recipe.weight_decay) == (method.lr, method.weight_decay)
+
+
+def test_one_grid_has_one_spelling():
+    texts = {SearchConfig.of(dataset="digits", lr_grid=text).lr_grid for text in (".3, 1,3.0", "0.3,1,3")}
+    assert texts == {"0.3,1,3"}
+    assert SearchConfig.of(dataset="digits", baselines="linear, full").baselines == "linear,full"
+
+
+def test_rates_are_rounded_products():
+    config = SearchConfig.of(dataset="digits", lr_grid="0.3,1,3")
+    assert config.rates("full") == (9e-5, 3e-4, 9e-4)
+    assert SearchConfig.of(dataset="digits", lr=0.123456789).rates("subnet") == (0.123456789,)
+
+
 def test_the_head_is_trained_first_unless_for_no_epochs():
     config = SearchConfig.of(dataset="digits", head_epochs=3, head_lr=0.2, batch_size=7, weight_decay=0.5)
     head = config.head_recipe()
@@ -164,15 +214,18 @@ def test_yaml_round_trip():
     assert list(read) == list(SearchConfig.model_fields)  # in the order of the fields, readable
 
 
-def options() -> dict[str, Any]:
-    command = typer.main.get_command(app)
-    return {param.name: param for param in command.commands["search"].params}  # type: ignore[attr-defined]
+CONFIGS: dict[str, type[TrainingConfig]] = {"search": SearchConfig, "baselines": BaselinesConfig}
 
 
-@pytest.mark.parametrize("field", SearchConfig.model_fields)
-def test_every_field_is_an_option_with_its_description_and_default(field: str):
-    option = options()[field]
-    declared = SearchConfig.model_fields[field]
+def options(command: str = "search") -> dict[str, Any]:
+    group = typer.main.get_command(app)
+    return {param.name: param for param in group.commands[command].params}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("command", "field"), [(c, f) for c in CONFIGS for f in CONFIGS[c].model_fields])
+def test_every_field_is_an_option_with_its_description_and_default(command: str, field: str):
+    option = options(command)[field]
+    declared = CONFIGS[command].model_fields[field]
     flag = f"--{field.replace('_', '-')}"
     assert (flag.removesuffix("s") if isinstance(declared.default, tuple) else flag) in option.opts
     assert declared.description
@@ -187,6 +240,7 @@ def test_every_field_is_an_option_with_its_description_and_default(field: str):
 
 def test_the_command_has_few_options_beyond_the_fields():
     assert set(options()) - set(SearchConfig.model_fields) == {"out", "storage", "study", "device", "debug"}
+    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == {"out", "device", "debug"}
 
 
 def test_every_description_is_one_line():

@@ -13,12 +13,12 @@ def test_passes_are_those_of_the_stages(finished_run: SearchResult):
     train, val = (finished_run.dataset["counts"][part] for part in ("train", "val"))
     supernet, retraining = costs["supernet"], costs["retraining"]
     assert supernet.forward == supernet.backward == 2 * train  # two epochs
-    assert retraining.backward == 5 * train  # one epoch of five networks; the probe reads cached features
+    assert retraining.backward == 6 * train  # one epoch of six networks; the probe reads cached features
     assert costs["linear probe"].forward == train + val
     assert costs["linear probe"].backward == costs["search"].backward == 0
     assert 0 < costs["search"].forward <= 12 * val
     test = finished_run.dataset["counts"]["test"]
-    assert costs["test"].forward == 6 * test
+    assert costs["test"].forward == 7 * test
 
 
 def test_one_retraining_is_the_unit(finished_run: SearchResult):

@@ -196,5 +196,5 @@ def test_several_files_can_be_given(write_kind: WriteKind, tiny_values: dict[str
     space.write_text("name: mine\nkinds: {shift: {sizes: [0, 1]}, other_shift: {sizes: [0, 1]}}\n")
     config = SearchConfig.of(**tiny_values | {"space": str(space), "module_files": files})
     inputs = RunInputs.load(config, StageBars(quiet=True))
-    assert list(inputs.single_methods()) == ["other_shift-1", "shift-1"]
+    assert list(inputs.single_methods())[-2:] == ["other_shift-1", "shift-1"]
     assert list(inputs.to_dict()["module_files"]) == [str(file) for file in files]

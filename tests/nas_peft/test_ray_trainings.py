@@ -1,5 +1,6 @@
 """Trainings on Ray: what they give, what is kept, and what a failing one leaves."""
 
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,11 +18,11 @@ from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import Training, TrainingInputs, run_training
 from search_spaces import Architecture
-from supernet import NonFiniteLoss, Recipe, Supernet, pooled_features
+from supernet import Recipe, Supernet, pooled_features
 
 ROWS = [
     Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
-    *baseline_rows(8),
+    *baseline_rows(SearchConfig.of(dataset="digits"), 8),
 ]
 PROBE = Recipe(epochs=2, lr=1e-2, batch_size=16)
 
@@ -50,7 +51,8 @@ def run(
 
 
 def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {"curve": {k: v for k, v in record["curve"].items() if k != "seconds"}}
+    curve = record["curve"]
+    return record | {"curve": curve and {k: v for k, v in curve.items() if k != "seconds"}}
 
 
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
@@ -78,7 +80,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
     tiny_config: SearchConfig,
     finished_run: SearchResult,
 ):
-    trainings = [t for row in baseline_rows(8) for t in row.trainings(tiny_config, PROBE, [0], "train_val")]
+    trainings = [t for row in ROWS[1:] for t in row.trainings(tiny_config, PROBE, [0], "train_val")]
     for file in (Path(finished_run.run) / "trainings").iterdir():
         shutil.copy(file, folder.path / "trainings")
     before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}
@@ -128,11 +130,14 @@ def test_ray_computes_what_a_direct_call_does(
 
 
 @pytest.mark.usefixtures("running_ray")
-def test_a_loss_that_is_not_finite_arrives_as_such_and_leaves_no_record(
+def test_a_training_that_fails_says_why_and_leaves_no_record_and_the_others_go_on(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    wild = tiny_config.model_copy(update={"lr": 1e30})
-    with pytest.raises(NonFiniteLoss, match=r"learning rate .*lower learning rate") as caught:
-        run(folder, shared, ROWS[0].trainings(wild, PROBE, [0, 1], "train"))
-    assert type(caught.value) is NonFiniteLoss
-    assert list((folder.path / "trainings").iterdir()) == []
+    (wild,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train", 1e30)
+    (fine,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train")
+    failed, found = run(folder, shared, [wild, fine])[0]
+    assert re.search("learning rate .*lower learning rate", failed["error"])
+    assert (failed["curve"], failed["val"]) == (None, None)
+    assert (failed["name"], failed["recipe"]["lr"]) == ("lora_rank-2", 1e30)
+    assert found["error"] is None
+    assert [p.stem for p in (folder.path / "trainings").iterdir()] == [fine.key]

@@ -14,6 +14,7 @@ from nas_peft.results import RowResult, SearchResult, SeedResult
 def seed_result(seed: int, val: float, test: float | None) -> SeedResult:
     return SeedResult(
         seed=seed,
+        lr=0.005,
         val_accuracy=val,
         val_loss=1 - val,
         test_accuracy=test,
@@ -29,6 +30,7 @@ def row_result(name: str, *seeds: SeedResult, selected: bool = False) -> RowResu
         name=name,
         label="searched subnet",
         group="searched",
+        method="subnet",
         architecture={"depth": 2, "lora_rank": [1, 0]},
         description="LoRA 1·0",
         module_params=512,
@@ -39,6 +41,8 @@ def row_result(name: str, *seeds: SeedResult, selected: bool = False) -> RowResu
         recipe={"epochs": 1},
         selected=selected,
         seeds=list(seeds),
+        runs=[],
+        error=None,
     )
 
 
@@ -62,6 +66,7 @@ def test_one_seed_has_no_spread():
 def test_a_row_is_tested_if_all_its_seeds_are():
     assert row_result("a", seed_result(0, 0.8, 0.7), seed_result(1, 0.8, 0.0)).tested
     assert not row_result("a", seed_result(0, 0.8, None), seed_result(1, 0.8, None)).tested
+    assert not row_result("a").tested  # a failed one has no seeds
 
 
 def test_the_selected_row(finished_run: SearchResult):
@@ -73,7 +78,7 @@ def test_an_unknown_field_is_refused(finished_run: SearchResult):
     with pytest.raises(ValidationError, match="test_sccuracy"):
         SeedResult.model_validate(seed_result(0, 1.0, 1.0).model_dump() | {"test_sccuracy": 1.0})
     with pytest.raises(ValidationError, match="version"):
-        SearchResult.model_validate(finished_run.model_dump() | {"version": 2})
+        SearchResult.model_validate(finished_run.model_dump() | {"version": 1})
 
 
 def test_the_environment_is_said():

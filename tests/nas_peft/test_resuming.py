@@ -127,15 +127,15 @@ def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: None) 
 
     killed_in("retraining", 2, tiny_config, out)
     assert (out / "stages" / "search.json").is_file()
-    assert 2 <= len(list((out / "trainings").glob("*.train.*.json"))) < 6
+    assert 2 <= len(list((out / "trainings").glob("*.train.*.json"))) < 7
 
     bars = stopped_in("final training", 3, tiny_config, out)
     assert bars.steps["supernet (epochs)"] == [2]  # read, not trained
     assert set(bars.steps["search (candidates)"]) == {0, 6, 12}  # generation by generation
-    assert 3 <= len(list((out / "trainings").glob("*.train_val.*.json"))) < 6
+    assert 3 <= len(list((out / "trainings").glob("*.train_val.*.json"))) < 7
 
     bars = stopped_in("test", 2, tiny_config, out)
-    assert bars.steps["final training (models)"][-1] == 6
+    assert bars.steps["final training (models)"][-1] == 7
     assert (out / "stages" / "test.json").is_file()
 
     if FULL.exists():

@@ -29,16 +29,22 @@ QUIET = StageBars(quiet=True)
 def test_the_single_methods_are_the_largest_uniform_ones_within_the_budget(tiny_inputs: RunInputs):
     # 0.75% of 1,637,000 parameters is about 12,300: 8 layers of 128 for a prompt, 512 for a rank.
     singles = tiny_inputs.single_methods()
-    assert singles == {
-        "adapter_dim-4": Architecture.uniform(8, "adapter_dim", 4),
-        "lora_rank-2": Architecture.uniform(8, "lora_rank", 2),
-        "prompt_tokens-8": Architecture.uniform(8, "prompt_tokens", 8),
-    }
+    sizes = {"prompt_tokens": 11, "lora_rank": 2, "adapter_dim": 5, "ssf": 4}  # the space has no SSF
+    assert singles == {f"{kind}-{n}": Architecture.uniform(8, kind, n) for kind, n in sizes.items()}
     assert all(tiny_inputs.fits(a) for a in singles.values())
-    assert not any(
-        tiny_inputs.fits(Architecture.uniform(8, kind, 2 * size))
-        for kind, size in (("adapter_dim", 4), ("lora_rank", 2), ("prompt_tokens", 8))
-    )
+    assert not any(tiny_inputs.fits(Architecture.uniform(8, kind, n + 1)) for kind, n in sizes.items())
+
+
+def test_the_largest_of_the_space_are_members(tiny_inputs: RunInputs):
+    largest = tiny_inputs.largest_uniform()
+    sizes = {"adapter_dim": 4, "lora_rank": 2, "prompt_tokens": 8}
+    assert largest == {kind: Architecture.uniform(8, kind, size) for kind, size in sizes.items()}
+    assert all(a in tiny_inputs.space for a in largest.values())
+
+
+def test_no_size_of_a_single_method_is_beyond_the_published_one(tiny_values: dict[str, Any]):
+    inputs = RunInputs.load(SearchConfig.of(**tiny_values | {"budget": "10%"}), QUIET)
+    assert "ssf-6" in inputs.single_methods()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +57,10 @@ def test_every_kind_of_a_wide_space_has_its_single_method(wide_inputs: RunInputs
     # 12,098 parameters: 1,512 for each layer
     singles = wide_inputs.single_methods()
     assert singles == {
-        "adapter_dim-4": Architecture.uniform(8, "adapter_dim", 4),
+        "prompt_tokens-11": Architecture.uniform(8, "prompt_tokens", 11),
+        "lora_rank-2": Architecture.uniform(8, "lora_rank", 2),
+        "adapter_dim-5": Architecture.uniform(8, "adapter_dim", 5),
+        "ssf-4": Architecture.uniform(8, "ssf", 4),  # the published six are beyond the budget
         "adapter_dim_parallel_scaled-4": Architecture.uniform(8, "adapter_dim_parallel_scaled", 4),
         "lora_rank_fc1-2": Architecture.uniform(8, "lora_rank_fc1", 2),
         "lora_rank_fc2-2": Architecture.uniform(8, "lora_rank_fc2", 2),
@@ -59,37 +68,36 @@ def test_every_kind_of_a_wide_space_has_its_single_method(wide_inputs: RunInputs
         "lora_rank_proj-4": Architecture.uniform(8, "lora_rank_proj", 4),
         "lora_rank_q-4": Architecture.uniform(8, "lora_rank_q", 4),
         "lora_rank_v-4": Architecture.uniform(8, "lora_rank_v", 4),
-        "prompt_tokens-8": Architecture.uniform(8, "prompt_tokens", 8),
         "shallow_prompt_tokens-32": Architecture.of(8, {"shallow_prompt_tokens": [32] + [0] * 7}),
-        "ssf-4": Architecture.uniform(8, "ssf", 4),  # the published six are beyond the budget
     }
-    assert all(a in wide_inputs.space and wide_inputs.fits(a) for a in singles.values())
+    assert all(wide_inputs.fits(a) for a in singles.values())
 
 
 def test_a_search_starts_from_the_single_methods_and_leaves_half_of_a_generation_to_others(
     wide_inputs: RunInputs, tiny_inputs: RunInputs
 ):
     task = wide_inputs.search_task()
-    assert list(task.references[:11]) == list(wide_inputs.single_methods().values())
+    assert list(task.references[:11]) == list(wide_inputs.largest_uniform().values())
     assert len(task.references) == 12
     proposed = wide_inputs.searcher().ask(0, [])
     assert [p.architecture for p in proposed[:12]] == list(task.references)
     assert all(len(p.architecture.kinds) >= 1 for p in proposed)
     assert sum(len(p.architecture.kinds) > 1 for p in proposed) >= 10
-    assert list(tiny_inputs.search_task().references) == list(tiny_inputs.single_methods().values())
+    assert list(tiny_inputs.search_task().references) == list(tiny_inputs.largest_uniform().values())
 
 
 def test_all_smaller_sizes_are_references_where_there_is_room(tiny_values: dict[str, Any]):
     inputs = RunInputs.load(SearchConfig.of(**tiny_values | {"population": 24}), QUIET)
-    singles = list(inputs.single_methods().values())
+    largest = list(inputs.largest_uniform().values())
     smaller = {"adapter_dim": (1, 2), "lora_rank": (1,), "prompt_tokens": (1, 2, 4)}
     others = [Architecture.uniform(8, kind, size) for kind, sizes in smaller.items() for size in sizes]
-    assert list(inputs.search_task().references) == singles + others
+    assert list(inputs.search_task().references) == largest + others
 
 
 def test_a_kind_that_does_not_fit_has_no_single_method(tiny_values: dict[str, Any]):
     inputs = RunInputs.load(SearchConfig.of(**tiny_values | {"budget": "1100"}), QUIET)
     assert list(inputs.single_methods()) == ["prompt_tokens-1"]
+    assert list(inputs.largest_uniform()) == ["prompt_tokens"]
 
 
 def test_the_head_counts_where_asked(tiny_values: dict[str, Any], tiny_inputs: RunInputs):

@@ -42,8 +42,9 @@ def test_results_json_is_what_was_returned(finished_run: SearchResult, folder: R
 def test_the_rows_are_the_search_s_subnet_the_single_methods_and_the_baselines(finished_run: SearchResult):
     names = [row.name for row in finished_run.rows]
     assert names[0].startswith("candidate-")
-    assert sorted(names[1:]) == sorted(["adapter_dim-4", "lora_rank-2", "prompt_tokens-8", "linear", "full"])
-    assert [row.group for row in finished_run.rows] == ["searched"] + ["single"] * 3 + ["baseline"] * 2
+    singles = ["prompt_tokens-11", "lora_rank-2", "adapter_dim-5", "ssf-4"]
+    assert names[1:] == [*singles, "linear", "full"]
+    assert [row.group for row in finished_run.rows] == ["searched"] + ["single"] * 4 + ["baseline"] * 2
 
 
 def test_every_row_has_validation_and_test_accuracy(finished_run: SearchResult):
@@ -98,7 +99,7 @@ def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
     trainings = names - files - stages - generations
     finals = [name for name in trainings if name.endswith(".safetensors")]
     assert all(name.startswith("trainings/") for name in trainings)
-    assert (len(trainings), len(finals)) == (18, 6)  # a record for each of 6 + 6, tensors of the final ones
+    assert (len(trainings), len(finals)) == (21, 7)  # a record for each of 7 + 7, tensors of the final ones
     assert all(json.loads(p.read_text()) for p in folder.path.rglob("*.json"))
 
 

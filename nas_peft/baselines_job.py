@@ -1,0 +1,57 @@
+"""A comparison without a search: single methods within the budget and baselines, by the search's protocol."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas_peft.baselines_config import BaselinesConfig
+from nas_peft.comparison import baseline_rows, single_rows
+from nas_peft.comparison_stage import Comparison
+from nas_peft.devices import resolve_device
+from nas_peft.probe_stage import probe
+from nas_peft.progress import StageBars
+from nas_peft.results import SearchResult
+from nas_peft.run_folder import RunFolder
+from nas_peft.task_inputs import TaskInputs
+from search_spaces import InputError
+
+PROTOCOL = (
+    "The compared models are trained on the training part; every choice is made on the validation part. All "
+    "are then trained again on both, to the last epoch, and the test part is read once, by all of them."
+)
+
+
+def compare_baselines(
+    config: BaselinesConfig, out: Path | None = None, *, device: str = "auto", bars: StageBars | None = None
+) -> SearchResult:
+    """Compare single methods and baselines on a data set, export the best single method, leave a run folder.
+
+    A run that was stopped goes on where it was; a finished one is read.
+
+    Args:
+        config: what to do.
+        out: the run folder; by default one under ``runs/`` that belongs to the configuration.
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+        bars: where progress is shown; nowhere by default.
+
+    Raises:
+        InputError: a mistake in the configuration, or no single method could be trained.
+    """
+    if bars is None:
+        with StageBars(quiet=True) as quiet:
+            return compare_baselines(config, out, device=device, bars=quiet)
+    device = resolve_device(device)
+    inputs = TaskInputs.of_single_methods(config, bars)
+    folder = RunFolder.open(out, config)
+    inputs.require_recorded(folder)
+    if folder.results.exists():
+        return SearchResult.model_validate_json(folder.results.read_text())
+    try:
+        recipe, features, probe_stage = probe(inputs, folder, bars, device)
+    except InputError:
+        folder.discard()
+        raise
+    rows = [*single_rows(inputs.single_methods()), *baseline_rows(config, inputs.backbone.depth)]
+    stages: dict[str, Any] = {"linear probe": probe_stage}
+    return Comparison(inputs, folder, bars, device, recipe, features, PROTOCOL).run(rows, stages)

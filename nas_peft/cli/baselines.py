@@ -1,0 +1,41 @@
+"""``nas-peft baselines``: its options are the fields of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas_peft.baselines_config import BaselinesConfig
+from nas_peft.cli.config_options import with_fields
+from nas_peft.cli.result_output import print_result
+from nas_peft.cli.user_errors import user_errors
+
+
+def _run_baselines(
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; by default one under runs/ for this configuration.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    **fields: Any,
+) -> None:
+    """Compare single methods within the budget and baselines on a data set, without a search.
+
+    By the protocol of nas-peft search, with a table and a run folder like its; the single method that is best
+    on validation data is exported. A run that was stopped goes on with the same command.
+    """
+    with user_errors(debug):
+        config = BaselinesConfig.of(**fields)
+
+        from nas_peft.baselines_job import compare_baselines
+        from nas_peft.progress import StageBars
+
+        with StageBars() as bars:
+            result = compare_baselines(config, out, device=device, bars=bars)
+        print_result(result)
+
+
+baselines = with_fields(BaselinesConfig, _run_baselines)

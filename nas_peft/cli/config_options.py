@@ -1,0 +1,39 @@
+"""Making the fields of a configuration the options of a command."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+from pydantic_core import PydanticUndefined
+
+from nas_peft.training_config import TrainingConfig
+
+
+def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> Callable[..., None]:
+    """Give ``function`` a keyword for each field of ``config``, so that typer makes it an option."""
+    given = inspect.signature(function, eval_str=True)
+    parameters = []
+    for name, field in config.model_fields.items():
+        kind: Any = field.annotation
+        option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
+        if kind is bool and name.startswith("no_"):
+            option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
+        elif kind is bool:
+            option = typer.Option(
+                f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}", help=field.description
+            )
+        elif get_origin(kind) is tuple:  # given once for each of its values
+            kind = list[get_args(kind)[0]]  # type: ignore[misc]
+            option = typer.Option(f"--{name.replace('_', '-').removesuffix('s')}", help=field.description)
+        default = inspect.Parameter.empty if field.default is PydanticUndefined else field.default
+        annotation: Any = Annotated.__class_getitem__((kind, option))  # type: ignore[attr-defined]
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        )
+    parameters += [p for p in given.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    return function

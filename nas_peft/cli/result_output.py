@@ -1,0 +1,28 @@
+"""What a command prints of a finished run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line imports this file to print its help
+    from nas_peft.results import SearchResult
+
+
+def print_result(result: SearchResult) -> None:
+    """The tables of results and costs, and where the files are."""
+    from rich.console import Console
+
+    from nas_peft.cost_ledger import cost_table
+    from nas_peft.results_table import remarks, results_table
+
+    console = Console()
+    console.print(results_table(result))
+    if text := remarks(result):
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    console.print(cost_table(result))
+    console.print(
+        f"run folder: {result.run}\nsubnet: {result.run}/{result.subnet['file']} "
+        f"({result.subnet['params']:,} parameters, {result.subnet['bytes']:,} bytes)",
+        highlight=False,
+        soft_wrap=True,
+    )

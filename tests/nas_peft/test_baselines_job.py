@@ -1,0 +1,230 @@
+"""Comparisons without a search: the grid of learning rates, all baselines, failures, the sealed test part."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import nas_peft
+from nas_peft.baselines import BASELINES
+from nas_peft.baselines_config import BaselinesConfig
+from nas_peft.baselines_job import compare_baselines
+from nas_peft.cli.app import app
+from nas_peft.compared_trainings import ComparedTrainings
+from nas_peft.comparison import single_rows
+from nas_peft.data import ProtocolError
+from nas_peft.progress import StageBars
+from nas_peft.ray_trainings import RayTrainings
+from nas_peft.results import RowResult, SearchResult
+from nas_peft.results_table import remarks
+from nas_peft.run_folder import RunFolder
+from nas_peft.task_inputs import TaskInputs
+from nas_peft.trainings import TrainingInputs
+from search_spaces import Architecture, InputError
+from supernet import Recipe, read_header
+
+pytestmark = pytest.mark.usefixtures("running_ray")
+
+FIELDS = ("dataset", "budget", "batch_size", "epochs", "head_epochs", "linear_epochs")
+
+
+@pytest.fixture(scope="module")
+def values(tiny_values: dict[str, Any]) -> dict[str, Any]:
+    return {name: tiny_values[name] for name in FIELDS} | {"budget": "2100"}
+
+
+@pytest.fixture(scope="module")
+def with_grid(values: dict[str, Any], tmp_path_factory) -> SearchResult:
+    """Two learning rates and two seeds; the second rate is far beyond what trains."""
+    config = BaselinesConfig.of(**values, baselines="linear,full", lr_grid="1,1e30", seeds=2)
+    return compare_baselines(config, tmp_path_factory.mktemp("runs") / "grid", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def with_all(values: dict[str, Any], tmp_path_factory) -> SearchResult:
+    """Every baseline; L2-SP and its kin fail, their learning rate being far beyond what trains."""
+    config = BaselinesConfig.of(**values | {"budget": "1100"}, full_lr=1e30)
+    return compare_baselines(config, tmp_path_factory.mktemp("runs") / "all", device="cpu")
+
+
+def row(result: SearchResult, name: str) -> RowResult:
+    return next(r for r in result.rows if r.name == name)
+
+
+def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_grid: SearchResult):
+    names = [r.name for r in with_grid.rows]
+    assert names == ["prompt_tokens-2", "ssf-1", "linear", "full"]
+    assert list(with_grid.stages) == [
+        "linear probe", "learning rates", "retraining", "final training", "test"
+    ]  # fmt: skip
+    assert with_grid.stages["learning rates"]["trainings"] == 7  # two for each but the probe
+    assert with_grid.stages["retraining"]["trainings"] == 4
+    assert with_grid.stages["final training"]["trainings"] == 8
+    assert with_grid.paired is None
+    files = {p.name for p in Path(with_grid.run).iterdir()}
+    assert files == {"config.yaml", "stages", "trainings", "results.json", "subnet.safetensors"}
+    assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
+
+
+def test_every_run_is_told_those_of_unused_rates_among_them(with_grid: SearchResult):
+    for found in with_grid.rows:
+        assert found.error is None
+        own = found.seeds[0].lr
+        train = [(r.seed, r.lr, r.chosen) for r in found.runs if r.on == "train"]
+        unused = [(0, pytest.approx(1e30 * (own or 0)), False)] if found.name != "linear" else []
+        assert train == [(0, own, True), *unused, (1, own, True)]
+        assert [(r.seed, r.lr, r.chosen) for r in found.runs if r.on == "train_val"] == [
+            (0, own, True),
+            (1, own, True),
+        ]
+        assert {s.lr for s in found.seeds} == {own} == {found.recipe["lr"]}
+        assert [s.seed for s in found.seeds] == [0, 1]
+        assert {r.params for r in found.runs} == {found.params}
+        for run in found.runs:
+            if run.lr != own:
+                assert run.error is not None
+                assert "learning rate" in run.error
+                assert (run.losses, run.val_accuracy) == ([], None)
+            else:
+                assert len(run.losses) == found.recipe["epochs"]
+                assert (
+                    (run.val_accuracy is None) == (run.on == "train_val") == (run.test_accuracy is not None)
+                )
+        seeds, finals = found.seeds, [r for r in found.runs if r.on == "train_val"]
+        assert [s.test_accuracy for s in seeds] == [r.test_accuracy for r in finals]
+
+
+def test_the_best_single_method_on_validation_data_is_exported(with_grid: SearchResult):
+    singles = [r for r in with_grid.rows if r.group == "single"]
+    best = min(singles, key=lambda r: (-r.mean("val_accuracy"), r.mean("val_loss")))
+    assert with_grid.selected == best
+    header = read_header(Path(with_grid.run) / "subnet.safetensors")
+    assert header["architecture"] == best.architecture
+    assert header["training"]["recipe"]["lr"] == best.seeds[0].lr
+    subnet = nas_peft.load_subnet(Path(with_grid.run) / "subnet.safetensors")
+    assert subnet.params == best.params
+
+
+def test_the_decision_names_the_rates_and_came_before_the_test(with_grid: SearchResult):
+    decision = with_grid.test_opened["decision"]
+    assert decision["learning_rates"] == {r.name: r.seeds[0].lr for r in with_grid.rows}
+    assert decision["exported"] == with_grid.selected.name
+
+
+def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
+    with_grid: SearchResult, values: dict[str, Any]
+):
+    out = Path(with_grid.run)
+    config = BaselinesConfig.of(**values, baselines="linear,full", lr_grid="1,1e30", seeds=2)
+    assert compare_baselines(config, out, device="cpu") == with_grid
+    (out / "results.json").unlink()
+    for file in list((out / "trainings").glob("full.*")):
+        file.unlink()
+    again = compare_baselines(config, out, device="cpu")
+
+    def numbers(result: SearchResult) -> Any:
+        return [
+            (r.name, [(s.val_loss, s.test_loss) for s in r.seeds], [u.losses for u in r.runs])
+            for r in result.rows
+        ]
+
+    assert numbers(again) == numbers(with_grid)
+    frozen = json.loads((out / "stages" / "test.json").read_text())
+    (out / "results.json").unlink()
+    frozen["decision"]["learning_rates"]["full"] = 1.0
+    (out / "stages" / "test.json").write_text(json.dumps(frozen))
+    with pytest.raises(RuntimeError, match=r"was opened at .* for another decision"):
+        compare_baselines(config, out, device="cpu")
+    (out / "results.json").write_text(with_grid.model_dump_json())
+
+
+def test_all_baselines_are_trained_whatever_the_budget(with_all: SearchResult):
+    assert [r.name for r in with_all.rows] == ["prompt_tokens-1", *BASELINES]
+    backbone = with_all.backbone["params"]
+    trained = {r.name: r.module_params for r in with_all.rows}
+    assert trained["full"] == trained["lp-ft"] == trained["l2-sp"] == backbone
+    assert trained["lora"] == 8 * 8 * 4 * 128
+    assert trained["vpt-shallow"] == 50 * 128
+    assert trained["linear"] == 0
+    model = nas_peft.load_subnet(Path(with_all.run) / "subnet.safetensors").network.backbone
+    assert trained["bitfit"] == sum(p.numel() for n, p in model.named_parameters() if n.endswith("bias"))
+    assert row(with_all, "bitfit").description == "all biases"
+    assert all(r.bytes == 4 * r.params for r in with_all.rows)
+
+
+def test_rows_that_fail_say_why_and_the_others_go_on(with_all: SearchResult):
+    failed = {r.name for r in with_all.rows if r.error is not None}
+    assert failed == {"full", "lp-ft", "l2-sp"}
+    for found in with_all.rows:
+        assert found.tested != (found.name in failed)
+        if found.name in failed:
+            assert found.seeds == []
+            assert "seed 0, learning rate 1e+30: the loss is" in str(found.error)
+    assert set(with_all.test_opened["decision"]["tested"]).isdisjoint(failed)
+    text = remarks(with_all)
+    assert "failed: full fine-tuning (full): seed 0, learning rate 1e+30" in text
+    assert len(text.splitlines()) == 3
+    assert not ({p.name.split(".")[0] for p in (Path(with_all.run) / "trainings").iterdir()} & failed)
+
+
+def test_where_no_subnet_can_be_trained_nothing_is_tested(values: dict[str, Any], tmp_path: Path):
+    config = BaselinesConfig.of(**values | {"budget": "1100"}, lr=1e30, baselines="none")
+    with pytest.raises(
+        InputError, match=r"no subnet could be trained: prompt_tokens-1: seed 0.* the loss is"
+    ):
+        compare_baselines(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "stages" / "test.json").exists()
+
+
+def test_a_budget_below_every_single_method_is_refused(values: dict[str, Any], tmp_path: Path):
+    config = BaselinesConfig.of(**values | {"budget": "1000"})
+    with pytest.raises(InputError, match="the smallest single method needs 1,024; raise it"):
+        compare_baselines(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def trainings(values: dict[str, Any], tmp_path: Path) -> Callable[[], tuple[ComparedTrainings, RayTrainings]]:
+    """The trainings of a comparison with linear probing only, on data of its own."""
+
+    def make() -> tuple[ComparedTrainings, RayTrainings]:
+        config = BaselinesConfig.of(**values, baselines="linear")
+        bars = StageBars(quiet=True)
+        inputs = TaskInputs.of_single_methods(config, bars)
+        data = inputs.dataset
+        features = torch.zeros(len(data.train) + len(data.val), 128)
+        shared = TrainingInputs(inputs.backbone, inputs.preprocessing, 3, data.train, data.val, features)
+        runner = RayTrainings(RunFolder.open(tmp_path / "run", config), shared, device="cpu")
+        return ComparedTrainings(inputs, runner, bars, Recipe(1, 0.1), [0], {}), runner
+
+    return make
+
+
+def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_not_opened_again(
+    trainings: Callable[[], tuple[ComparedTrainings, RayTrainings]], tmp_path: Path
+):
+    compared, runner = trainings()
+    with runner:
+        rows = single_rows({"prompt_tokens-1": Architecture.uniform(8, "prompt_tokens", 1)})
+        runs = compared.compare(rows)
+        assert runs[0].error is None
+        compared.inputs.dataset.test.open("everything is chosen")
+        for call in (lambda: compared.compare(rows), lambda: compared.finish(runs)):
+            with pytest.raises(ProtocolError, match="nothing can be trained or chosen any more"):
+                call()
+        assert runs[0].finals == []
+        with pytest.raises(ProtocolError, match="the test part is read once"):
+            compared.inputs.dataset.test.open("again")
+
+
+def test_the_command_prints_the_table(values: dict[str, Any], with_grid: SearchResult):
+    options = values | {"baselines": "linear,full", "lr-grid": "1,1e30", "seeds": 2}
+    words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", str(value))]
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["baselines", *words, "--out", with_grid.run])
+    assert done.exit_code == 0, done.output
+    for text in ("VPT alone", "SSF alone", "learning rate", "full fine-tuning", "subnet.safetensors"):
+        assert text in done.output
