@@ -7,11 +7,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.config import SearchConfig
 from search_spaces import InputError
 
 OF_THE_DATA = ("dataset", "data_root", "skip_bad_images", "seed", "seeds")
 """Options that may differ within a comparison: which data, and which repetitions."""
+OTHER_ROWS = ("baselines",)
+"""Options that add rows, which change nothing about the others."""
 CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing", "data_parallel")
 """Options that change results by rounding only, and the weights file, which is told by its digest."""
 
@@ -107,13 +110,10 @@ class ComparedRun(BaseModel):
 
         An option that an older version did not have counts as its default.
         """
-        defaults = {
-            name: field.get_default()
-            for name, field in SearchConfig.model_fields.items()
-            if not field.is_required()
-        }
-        options = SearchConfig.model_construct(**defaults).to_dict() | self.config
+        config = SearchConfig if "searcher" in self.config else BaselinesConfig
+        defaults = {n: f.get_default() for n, f in config.model_fields.items() if not f.is_required()}
+        options = config.model_construct(**defaults).to_dict() | self.config
         backbone = f"{self.backbone['name']} ({self.backbone['digest'][:12]})"
-        told_otherwise = (*OF_THE_DATA, *CARRYING_OUT, "backbone")
+        told_otherwise = (*OF_THE_DATA, *OTHER_ROWS, *CARRYING_OUT, "backbone")
         rest = {name: options[name] for name in sorted(options) if name not in told_otherwise}
         return {"backbone": backbone, "protocol": self.protocol, **rest}

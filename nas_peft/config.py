@@ -98,7 +98,7 @@ class SearchConfig(TrainingConfig):
                 "give --chooser sandwich, or leave distil out"
             )
         fields = SearchConfig.model_fields
-        separate = ("seeds", "retrain", "lr_grid", "baselines")
+        separate = ("seeds", "retrain", "lr_grid", "baselines", "soup")
         given = [name for name in separate if getattr(self, name) != fields[name].default]
         if self.no_retrain and given:
             raise ValueError(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.compare import CHOSEN, SEARCHED, Contest, compare_runs, contest, differing_settings
 from nas_peft.compared_runs import ComparedRun
 from nas_peft.config import SearchConfig
@@ -208,8 +209,9 @@ def test_other_configurations_are_refused_or_told_apart(changes: dict[str, Any],
     assert name in (*changes, "backbone")
 
 
-def test_how_a_computation_is_carried_out_does_not_matter():
-    runs = [run_of("a", {SEARCHED: [0.5]}), run_of("b", {SEARCHED: [0.6]}, micro_batches=2, seeds=3)]
+def test_how_a_computation_is_carried_out_and_beside_what_does_not_matter():
+    other = run_of("b", {SEARCHED: [0.6]}, micro_batches=2, seeds=3, baselines="all")
+    runs = [run_of("a", {SEARCHED: [0.5]}), other]
     assert len(compare_runs(runs, NO_GROUPS)) == 1
 
 
@@ -219,6 +221,16 @@ def test_an_option_that_an_older_version_did_not_have_counts_as_its_default():
     assert len(compare_runs([old, new], NO_GROUPS)) == 1
     with pytest.raises(InputError, match="head_epochs differ"):
         compare_runs([old, run_of("c", {SEARCHED: [0.5]}, head_epochs=3)], NO_GROUPS)
+
+
+def test_a_comparison_without_a_search_has_no_options_of_one():
+    run = run_of("a", {"LoRA alone": [0.5]}, selected="LoRA alone")
+    config = BaselinesConfig.of(dataset="a").to_dict()
+    (comparison,) = compare_runs([run.model_copy(update={"config": config})], NO_GROUPS)
+    assert "searcher" not in comparison.settings
+    assert comparison.settings["lr_grid"] == "1"
+    with pytest.raises(InputError, match=r"not comparable: their .*searcher"):
+        compare_runs([run, run.model_copy(update={"config": config | {"dataset": "b"}})], NO_GROUPS)
 
 
 def test_the_same_repetition_does_not_count_twice():
