@@ -60,7 +60,7 @@ class ComparedTrainings:
             for row in rows
         }
         runs = {row: RowRuns(row) for row in rows}
-        for row, records in self._train(tried, "learning rates" if several else "retraining").items():
+        for row, records in self.train(tried, "learning rates" if several else "retraining").items():
             runs[row].add_tried(records, first)
         if several and len(self.seeds) > 1:
             others = {
@@ -68,7 +68,7 @@ class ComparedTrainings:
                 for row, found in runs.items()
                 if found.error is None
             }
-            for row, records in self._train(others, "retraining").items():
+            for row, records in self.train(others, "retraining").items():
                 runs[row].add_tried(records, first)
         return list(runs.values())
 
@@ -91,7 +91,7 @@ class ComparedTrainings:
                 if found.error is None and (found.row.group != "searched" or found.row is choice.searched)
             ]
             models = {found.row: self.final_models(found) for found in finalists}
-            records = self._train(models, "final training")
+            records = self.train(models, "final training")
             for found in finalists:
                 found.set_finals(records[found.row])
             if all(found.error is None for found in finalists):
@@ -101,7 +101,8 @@ class ComparedTrainings:
         """The trainings of a row's final models, one for each seed."""
         return runs.row.trainings(self.inputs.config, self.probe, self.seeds, "train_val", runs.lr)
 
-    def _train(self, trainings: Mapping[Row, Sequence[Training]], stage: str) -> dict[Row, list[Record]]:
+    def train(self, trainings: Mapping[Row, Sequence[Training]], stage: str) -> dict[Row, list[Record]]:
+        """The records of each row's trainings, in order. Raises ``ProtocolError`` once the test is open."""
         if self.inputs.dataset.test.opened:
             raise ProtocolError("the test part has been opened: nothing can be trained or chosen any more")
         flat = [training for of_row in trainings.values() for training in of_row]

@@ -37,6 +37,11 @@ class Row:
             return " + ".join(KINDS[kind].label for kind in self.architecture.kinds) + " alone"
         return BASELINES[self.name].label
 
+    @property
+    def averaged(self) -> bool:
+        """Whether weights of its trainings are averaged, if the configuration asks for soups."""
+        return self.group == "searched" or self.name == "full"
+
     def rates(self, config: TrainingConfig, probe: Recipe) -> tuple[float, ...]:
         """The learning rates to try; a linear probe's was chosen when it was probed."""
         return (probe.lr,) if self.method == "linear" else config.rates(self.method)
@@ -57,9 +62,9 @@ class Row:
         """One training for each seed, at ``lr``; ``probe`` is the recipe of linear probes."""
         recipe = self.recipe(config, probe, lr)
         head = {"briefly": config.head_recipe(), "probe": probe, "not": None}[METHODS[self.method].head]
-        execution = config.execution(self.method)
+        execution, keep = config.execution(self.method), config.soup > 0 and self.averaged
         return [
-            Training(self.name, self.method, self.architecture, recipe, head, seed, on, execution)
+            Training(self.name, self.method, self.architecture, recipe, head, seed, on, execution, keep)
             for seed in seeds
         ]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
+from nas_peft.averaging_stage import Average, Averaging, choose_again
 from nas_peft.compared_trainings import Choice, ComparedTrainings
 from nas_peft.comparison import Row
 from nas_peft.environment import environment
 from nas_peft.export import export_subnet
+from nas_peft.final_models import FinalModel, TrainedModel
 from nas_peft.paired_comparison import compare_pair
 from nas_peft.peak_memory import PeakMemory
 from nas_peft.progress import StageBars
@@ -24,7 +26,7 @@ from nas_peft.row_results import row_result
 from nas_peft.row_runs import RowRuns
 from nas_peft.run_folder import RunFolder, write_json
 from nas_peft.task_inputs import TaskInputs
-from nas_peft.trainings import Training, TrainingInputs, trained_network
+from nas_peft.trainings import TrainingInputs
 from supernet import Evaluation, Recipe, Supernet, evaluate
 
 
@@ -68,19 +70,36 @@ class Comparison:
             trainings = ComparedTrainings(self.inputs, runner, self.bars, self.probe, seeds, stages)
             runs = trainings.compare(rows)
             choice = trainings.finish(runs)
-            models = {
-                (found.row, training.seed): training
+            models: dict[tuple[Row, int], FinalModel] = {
+                (found.row, training.seed): TrainedModel(training, runner, shared)
                 for found in runs
                 if found.error is None and found.finals
                 for training in trainings.final_models(found)
             }
-            opened, tests = self._test(choice, runs, models, seeds, runner, shared, stages)
+            averaging = Averaging(trainings, shared, self.device)
+            averages = averaging.run([found for found in runs if found.row.averaged and found.finals])
+            for average in averages:
+                models |= averaging.models(average)
+            choice = choose_again(choice, runs, averages)
+            opened, tests = self._test(choice, runs, averages, models, seeds, stages)
             exported = models[choice.exported, seeds[0]]
-            network = trained_network(exported, runner.tensors(exported), shared, "cpu")
-        results = [
-            row_result(self.inputs, self.probe, found, tests, selected=found.row is choice.exported)
-            for found in runs
-        ]
+            network = exported.network("cpu")
+        results = []
+        for found in runs:
+            selected = found.row is choice.exported
+            results.append(row_result(self.inputs, self.probe, found, tests, selected=selected))
+            results += [
+                row_result(
+                    self.inputs,
+                    self.probe,
+                    average.runs,
+                    tests,
+                    selected=average.row is choice.exported,
+                    averaging=average.result(),
+                )
+                for average in averages
+                if average.row.of is found.row
+            ]
         pair = None
         if choice.searched is not None and choice.single is not None:
             pair = compare_pair(choice.searched, choice.single, seeds, tests)
@@ -95,7 +114,7 @@ class Comparison:
             paired=pair,
             stages=stages,
             test_opened=opened,
-            subnet=self._export(network, exported, results),
+            subnet=self._export(network, exported, results, seeds[0]),
             environment=environment(self.device),
         )
         write_json(self.folder.results, result.model_dump(mode="json"))
@@ -105,10 +124,9 @@ class Comparison:
         self,
         choice: Choice,
         runs: Sequence[RowRuns],
-        models: dict[tuple[Row, int], Training],
+        averages: Sequence[Average],
+        models: Mapping[tuple[Row, int], FinalModel],
         seeds: Sequence[int],
-        runner: RayTrainings,
-        shared: TrainingInputs,
         stages: dict[str, Any],
     ) -> tuple[dict[str, Any], dict[tuple[Row, int], Evaluation]]:
         """Freeze the decision and open the test part: what was recorded, and what each final model scored."""
@@ -118,6 +136,7 @@ class Comparison:
             "paired": [row.name if row else None for row in (choice.searched, choice.single)],
             "tested": {row.name: row.architecture.to_dict() for row, _ in models},
             "learning_rates": {found.row.name: found.lr for found in runs if found.finals},
+            "averages": {a.row.name: a.result().model_dump(mode="json") for a in averages},
             "seeds": list(seeds),
         }
         started, memory = time.perf_counter(), PeakMemory(self.device)
@@ -125,10 +144,9 @@ class Comparison:
         test = self.inputs.dataset.test.open(json.dumps(decision))
         tests: dict[tuple[Row, int], Evaluation] = {}
         with self.bars.stage("test (models)") as advance:
-            for key, training in models.items():
-                network = trained_network(training, runner.tensors(training), shared, self.device)
+            for key, model in models.items():
                 tests[key] = evaluate(
-                    network,
+                    model.network(self.device),
                     test.images,
                     test.labels,
                     preprocessing=self.inputs.preprocessing,
@@ -142,12 +160,14 @@ class Comparison:
         }
         return opened, tests
 
-    def _export(self, network: Supernet, training: Training, results: list[RowResult]) -> dict[str, Any]:
+    def _export(
+        self, network: Supernet, model: FinalModel, results: list[RowResult], seed: int
+    ) -> dict[str, Any]:
         """Write the chosen subnet (the model of the first seed); what the result says of the file."""
         row = next(r for r in results if r.selected)
-        of_seed = next(s for s in row.seeds if s.seed == training.seed)
+        of_seed = next(s for s in row.seeds if s.seed == seed)
         metrics = {"val_accuracy": of_seed.val_accuracy, "test_accuracy": of_seed.test_accuracy}
         file = export_subnet(
-            network, self.inputs, self.folder.subnet, metrics=metrics, training=training.to_dict()
+            network, self.inputs, self.folder.subnet, metrics=metrics, training=model.to_dict()
         )
-        return file | {"seed": training.seed}
+        return file | {"seed": seed}

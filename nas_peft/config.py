@@ -112,7 +112,7 @@ class SearchConfig(TrainingConfig):
                 "--front-cost latency, or leave latency_batch_size out"
             )
         fields = SearchConfig.model_fields
-        separate = ("seeds", "retrain", "lr_grid", "baselines", "early_stopping")
+        separate = ("seeds", "retrain", "lr_grid", "baselines", "early_stopping", "soup")
         given = [name for name in separate if getattr(self, name) != fields[name].default]
         if self.no_retrain and given:
             raise ValueError(

@@ -55,6 +55,30 @@ class SeedResult(BaseModel):
     losses: list[float]
 
 
+class IngredientResult(BaseModel):
+    """A training whose weights are averaged: the seed of the order of its images, and its learning rate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    order_seed: int
+    lr: float
+
+
+class AveragingResult(BaseModel):
+    """What a row of averages is made of, chosen on validation data: trainings of the row ``of``.
+
+    ``ingredients`` are those of each seed's final model. Soups are their mean; WiSE-FT has one, and is the
+    point ``alpha`` of the line from the network before its training (0) to that after it (1).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    of: str
+    way: Literal["uniform-soup", "greedy-soup", "wise-ft"]
+    alpha: float | None
+    ingredients: dict[int, list[IngredientResult]]
+
+
 class RowResult(BaseModel):
     """One row of the table.
 
@@ -62,7 +86,8 @@ class RowResult(BaseModel):
     ``bytes`` are those of these tensors in float32, ``flops`` the floating point operations of a forward pass
     on one image, see `search_spaces.count_flops`. ``seeds`` are the trainings that count, ``runs`` all.
     Rows without a test accuracy are searched subnets that lost to another one on validation data, and those
-    that failed, of which ``error`` says why; they have no seeds.
+    that failed, of which ``error`` says why; they have no seeds. ``averaging`` is there for averages of other
+    trainings, whose costs they have too.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -80,6 +105,7 @@ class RowResult(BaseModel):
     flops: int
     recipe: dict[str, Any]
     selected: bool
+    averaging: AveragingResult | None
     seeds: list[SeedResult]
     runs: list[RunResult]
     error: str | None

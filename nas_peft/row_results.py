@@ -7,7 +7,7 @@ from typing import Any
 
 from nas_peft.comparison import Row
 from nas_peft.methods import METHODS
-from nas_peft.results import RowResult, RunResult, SeedResult
+from nas_peft.results import AveragingResult, RowResult, RunResult, SeedResult
 from nas_peft.row_runs import Record, RowRuns
 from nas_peft.task_inputs import TaskInputs
 from search_spaces import count_bytes, count_flops, count_params
@@ -26,6 +26,7 @@ def row_result(
     tests: Mapping[tuple[Row, int], Evaluation],
     *,
     selected: bool,
+    averaging: AveragingResult | None = None,
 ) -> RowResult:
     """One row of ``results.json``.
 
@@ -35,6 +36,7 @@ def row_result(
         runs: what was trained for it.
         tests: of the final models, by row and seed.
         selected: whether it is exported.
+        averaging: what it is made of, if it is an average.
     """
     row, shape, classes = runs.row, inputs.backbone.shape, len(inputs.dataset.classes)
     modules = count_params(row.architecture, shape)
@@ -47,7 +49,8 @@ def row_result(
         group=row.group,
         method=row.method,
         architecture=row.architecture.to_dict(),
-        description=WHOLE.get(METHODS[row.method].trains, row.architecture.describe()),
+        description=WHOLE.get(METHODS[row.method].trains, row.architecture.describe())
+        + (f", {_of_what(averaging)}" if averaging else ""),
         module_params=trained,
         head_params=inputs.head_params,
         params=params,
@@ -55,10 +58,18 @@ def row_result(
         flops=count_flops(row.architecture, shape, classes),
         recipe=row.recipe(inputs.config, probe, runs.lr).to_dict(),
         selected=selected,
+        averaging=averaging,
         seeds=[] if failed else [_seed(runs, i, tests) for i in range(len(runs.chosen))],
         runs=[_run(record, runs, params, tests) for record in (*runs.tried, *runs.finals)],
         error=runs.error,
     )
+
+
+def _of_what(averaging: AveragingResult) -> str:
+    if averaging.alpha is not None:
+        return f"α = {averaging.alpha:g}"
+    counts = [len(of) for of in averaging.ingredients.values()]
+    return f"mean of {'/'.join(map(str, counts))} trainings" if counts else "mean of none"
 
 
 def backbone_params(inputs: TaskInputs, row: Row) -> int:

@@ -67,6 +67,12 @@ class TrainingConfig(BaseModel):
         description="what to compare with: linear, full, lp-ft, l2-sp, bitfit, and at published sizes "
         "vpt-shallow, vpt-deep, lora, adapter, ssf; or all, or none",
     )
+    soup: int = Field(
+        0,
+        ge=0,
+        description="trainings from one initialisation whose weights are averaged, of the best searched "
+        "subnet and of full fine-tuning: uniform soup, greedy soup, WiSE-FT; 0 or at least 2",
+    )
     head_epochs: int = Field(
         20, ge=0, description="of the head alone before each training, on cached features; 0: a random head"
     )
@@ -112,6 +118,13 @@ class TrainingConfig(BaseModel):
     def _require_pixels(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[1-9][0-9]*(x[1-9][0-9]*)?", value):
             raise ValueError("give pixels, such as 48 or 32x48 (height first)")
+        return value
+
+    @field_validator("soup")
+    @classmethod
+    def _require_several(cls, value: int) -> int:
+        if value == 1:
+            raise ValueError("an average needs 2 trainings or more; give 0 for none")
         return value
 
     @field_validator("lr_grid")

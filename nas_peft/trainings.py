@@ -39,7 +39,9 @@ class Training:
 
     ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
     head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` says that the trained
-    tensors are wanted for ``on="train"`` too; it changes nothing about the training.
+    tensors are wanted for ``on="train"`` too; it changes nothing about the training. ``seed`` decides the
+    order of the images and, unless ``init_seed`` does, the initial values; trainings of one name and
+    ``init_seed`` start from the same network, so that their weights can be averaged.
     """
 
     name: str
@@ -51,11 +53,18 @@ class Training:
     on: Literal["train", "train_val"]
     execution: Execution = PLAIN
     keep: bool = False
+    init_seed: int | None = None
 
     @property
     def key(self) -> str:
-        """Its file name in the run folder: ``full.train.lr0.0003.seed0``."""
-        return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}"
+        """Its file name in the run folder: ``full.train.lr0.0003.seed0``, and ``.init0`` if that is given."""
+        start = "" if self.init_seed is None else f".init{self.init_seed}"
+        return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}{start}"
+
+    @property
+    def start_seed(self) -> int:
+        """What the initial values depend on."""
+        return self.seed if self.init_seed is None else self.init_seed
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -68,6 +77,7 @@ class Training:
             "seed": self.seed,
             "on": self.on,
             "execution": self.execution.to_dict(),
+            "init_seed": self.init_seed,
         }
 
 
@@ -106,17 +116,13 @@ def run_training(
     ``on_epoch`` raises, and `InputError` for BitFit of a backbone without biases.
     """
     memory = PeakMemory(device)
-    model = inputs.backbone.model
     method = METHODS[training.method]
-    if method.trains == "biases" and not biases(model):
+    if method.trains == "biases" and not biases(inputs.backbone.model):
         raise InputError(
             f"the backbone '{inputs.backbone.name}' has no biases, which {method.label} trains; "
             f"leave {method.name} out"
         )
-    if method.changes_backbone or device != "cpu":
-        model = copy.deepcopy(model).to(device)
-    seed = stream_seed(training.seed, "weights", training.name)
-    network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    network = starting_network(training, inputs, device)
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     features = inputs.features[: len(part)]
 
@@ -138,16 +144,6 @@ def run_training(
             on_epoch(scored(curve))
             network.train()
 
-    if training.head and not (state_file and state_file.exists()):
-        probe_head(
-            network,
-            part.labels,
-            features,
-            inputs.preprocessing,
-            training.head,
-            training.seed,
-            execution=training.execution,
-        )
     curve = train(
         network,
         features if training.method == "linear" else part.images,
@@ -167,7 +163,30 @@ def run_training(
     record = scored(curve) | {"peak_memory": memory.bytes}
     if training.on == "train" and not training.keep:
         return record, b""
-    return record, save({name: t.cpu().contiguous() for name, t in _trained(network, training).items()})
+    return record, save(trained_tensors(network, training))
+
+
+def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
+    """The network as its training begins: modules at their initial values, the head briefly trained."""
+    model = inputs.backbone.model
+    if METHODS[training.method].changes_backbone or device != "cpu":
+        model = copy.deepcopy(model).to(device)
+    seed = stream_seed(training.start_seed, "weights", training.name)
+    network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    if training.head:
+        labels = inputs.train.labels
+        if training.on == "train_val":
+            labels = torch.cat([labels, inputs.val.labels])
+        probe_head(
+            network,
+            labels,
+            inputs.features[: len(labels)],
+            inputs.preprocessing,
+            training.head,
+            training.start_seed,
+            execution=training.execution,
+        )
+    return network
 
 
 def probe_head(
@@ -212,6 +231,11 @@ def trained_network(
         for name, value in _trained(network, training).items():
             value.copy_(tensors[name])
     return network.eval()
+
+
+def trained_tensors(network: Supernet, training: Training) -> dict[str, Tensor]:
+    """What a training of this kind changes, by name, on the CPU; independent of the network."""
+    return {name: t.cpu().clone().contiguous() for name, t in _trained(network, training).items()}
 
 
 def _trained(network: Supernet, training: Training) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import typer
 
 from nas_peft.cli.audit import audit
 from nas_peft.cli.baselines import baselines
+from nas_peft.cli.compare import compare
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
@@ -20,6 +21,7 @@ app.command("search")(search)
 app.command("front")(front)
 app.command("audit")(audit)
 app.command("baselines")(baselines)
+app.command("compare")(compare)
 app.command("predict")(predict)
 
 

@@ -50,6 +50,13 @@ def test_one_training_for_each_seed_by_the_recipe_of_the_method(row: Row):
     assert len({t.key for t in [*trainings, *row.trainings(config, PROBE, [4, 5], "train")]}) == 4
 
 
+def test_what_may_be_averaged_is_kept():
+    rows = (FIRST, SINGLE, LINEAR, FULL)
+    for soup, kept in ((0, []), (2, [FIRST, FULL])):
+        config = SearchConfig.of(dataset="digits", soup=soup)
+        assert [row for row in rows if row.trainings(config, PROBE, [0], "train")[0].keep] == kept
+
+
 def test_all_but_linear_probing_start_from_a_trained_head_where_asked():
     rows = [FIRST, SINGLE, LINEAR, FULL]
     on, off = (SearchConfig.of(dataset="digits", head_epochs=value) for value in (3, 0))

@@ -44,6 +44,8 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("lr_grid", "0,1", "give factors above 0"),
         ("lr_grid", "inf", "give factors above 0"),
         ("lr_grid", "1,3,1.0", "give each factor once"),
+        ("soup", 1, "an average needs 2 trainings or more; give 0 for none"),
+        ("soup", -1, "greater than or equal to 0"),
         ("baselines", "lienar", "unknown baseline 'lienar'; did you mean 'linear'?"),
         ("baselines", "linear,none", "unknown baseline 'none'"),
         ("baselines", "full,full", "the baseline 'full' is given twice; give each once"),
@@ -89,12 +91,23 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
             "bitfit_lr is 0.1, which only bitfit read, and the baselines are 'linear,full'; "
             "leave bitfit_lr out, or add one of them",
         ),
+        (
+            {"no_retrain": True, "soup": 2},
+            "with no_retrain nothing is trained separately, and soup is given, which says how; "
+            "leave out one or the other",
+        ),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], message: str):
     with pytest.raises(InputError) as caught:
         SearchConfig.of(dataset="digits", **values)
     assert str(caught.value) == message
+
+
+def test_without_a_search_only_full_fine_tuning_is_averaged():
+    with pytest.raises(InputError, match=r"^soup is 3, .*'linear,bitfit'; add full to them, or"):
+        BaselinesConfig.of(dataset="digits", baselines="linear,bitfit", soup=3)
+    assert BaselinesConfig.of(dataset="digits", soup=3).soup == 3
 
 
 @pytest.mark.parametrize(
@@ -106,6 +119,7 @@ def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], mes
         {"baselines": "bitfit", "bitfit_lr": 0.1},
         {"baselines": "l2-sp", "full_lr": 0.1},
         {"baselines": "all", "lr_grid": "0.3,1,3"},
+        {"baselines": "none", "soup": 2},
     ],
 )
 def test_options_that_go_together_are_taken(values: dict[str, Any]):

@@ -10,7 +10,14 @@ from safetensors.torch import load
 
 from nas_peft import methods
 from nas_peft.data import Part
-from nas_peft.trainings import Training, TrainingInputs, run_training, trained_network
+from nas_peft.trainings import (
+    Training,
+    TrainingInputs,
+    run_training,
+    starting_network,
+    trained_network,
+    trained_tensors,
+)
 from search_spaces import Architecture, InputError
 from supernet import (
     Backbone,
@@ -216,6 +223,30 @@ def test_another_seed_or_name_starts_elsewhere(inputs: TrainingInputs, change: d
     assert first[1] != second[1]
 
 
+@pytest.mark.parametrize("method", ["subnet", "full"])
+def test_trainings_of_one_initialisation_start_alike_and_see_the_images_in_another_order(
+    inputs: TrainingInputs, method: str
+):
+    head = Recipe(epochs=2, lr=1e-2, batch_size=8)
+    seeds = [(0, None), (1, 0), (1, None)]
+    own, shared, other = (training(method, head=head, seed=seed, init_seed=init) for seed, init in seeds)
+    starts = [trained_tensors(starting_network(t, inputs, "cpu"), t) for t in (own, shared, other)]
+    assert all(torch.equal(starts[0][name], tensor) for name, tensor in starts[1].items())
+    assert not torch.equal(starts[0]["head.weight"], starts[2]["head.weight"])
+    trained = [load(run_training(t, inputs, "cpu")[1]) for t in (own, shared)]
+    assert not torch.equal(trained[0]["head.weight"], trained[1]["head.weight"])
+    assert weights_digest(inputs.backbone.model) == inputs.backbone.digest
+
+
+def test_a_subnet_starts_as_the_pretrained_function_where_it_has_no_prompts(inputs: TrainingInputs):
+    lora = Architecture.uniform(8, "lora_rank", 2)
+    network = starting_network(training("subnet", architecture=lora), inputs, "cpu")
+    with torch.inference_mode():
+        x = inputs.preprocessing.normalise(inputs.val.images)
+        plain = Supernet(inputs.backbone.model, EMPTY, 3).features(x)
+        assert torch.allclose(network.features(x, lora), plain, atol=1e-6)
+
+
 def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
     probe = Recipe(epochs=20, lr=1e-2, batch_size=8)
     without, _ = run_training(training("subnet"), inputs, "cpu")
@@ -259,3 +290,4 @@ def test_the_key_tells_trainings_apart():
     }
     assert len(keys) == 16
     assert training("subnet", name="lora_rank-2").key == "lora_rank-2.train_val.lr0.005.seed0"
+    assert training("subnet", init_seed=3).key == "subnet.train_val.lr0.005.seed0.init3"

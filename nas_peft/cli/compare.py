@@ -1,0 +1,56 @@
+"""``nas-peft compare``: methods over runs and data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_peft.cli.user_errors import user_errors
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of nas-peft search.")],
+    groups: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of groups of data sets, NAME: [DATASET, ...]; VTAB-1k's are known."),
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="NAME=DATASET,DATASET; can be given several times.")
+    ] = None,
+    apart: Annotated[
+        bool, typer.Option("--apart", help="One table for each configuration, where they differ.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Compare the methods of several runs: one table over data sets, seeds pooled.
+
+    Rows are methods, columns data sets, cells the mean and standard deviation of test accuracies over seeds.
+    Nothing is trained or tested. Runs of one data set with different seeds are pooled; other differences
+    between configurations are refused, or told apart with --apart.
+    """
+    with user_errors(debug):
+        import json
+
+        from rich.console import Console
+
+        from nas_peft.compare import compare_runs, differing_settings
+        from nas_peft.compare_table import accuracy_tables, contests_table, means_table
+        from nas_peft.compared_runs import ComparedRun
+        from nas_peft.dataset_groups import parse_groups
+
+        parsed = parse_groups(groups, group or [])
+        found = compare_runs([ComparedRun.read(run) for run in runs], parsed, apart=apart)
+        if as_json:
+            print(json.dumps([comparison.to_dict() for comparison in found], indent=1))
+            return
+        console = Console()
+        differing = differing_settings(found)
+        for comparison in found:
+            for name in differing:
+                console.print(f"{name}: {comparison.settings.get(name)}", highlight=False, soft_wrap=True)
+            tables = accuracy_tables(comparison, console.width)
+            for table in (*tables, means_table(comparison), contests_table(comparison)):
+                console.print(table)
