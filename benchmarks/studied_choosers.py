@@ -64,8 +64,12 @@ class Samplers:
         return BudgetSampler(self.space, self.shape, *self.ranges()["space"])
 
     def mixture(self) -> MixtureSampler:
-        """Half around the budget, half over the range of the front: what ``nas-peft search`` trains on."""
+        """Half around the budget, half over the range of the front."""
         return MixtureSampler((self.around_budget(), self.front()))
+
+    def both(self) -> MixtureSampler:
+        """Half around the budget, half uniform over the space: what ``nas-peft search`` trains on."""
+        return MixtureSampler((self.around_budget(), self.space))
 
 
 class RangeSandwich:
@@ -119,7 +123,9 @@ WAYS: Mapping[str, Way] = {
     "groups-of-8-budget": Way("budget", 1, lambda s: Groups(s.around_budget().sample, _kinds(s), 8)),
     "one-per-image-budget": Way("budget", 1, lambda s: OnePerImage(s.around_budget().sample, _kinds(s))),
     "groups-of-8-mixture": Way("space", 1, lambda s: Groups(s.mixture().sample, _kinds(s), 8)),
+    "groups-of-8-uniform": Way("space", 1, lambda s: Groups(s.space.sample, _kinds(s), 8)),
+    "groups-of-8-both": Way("space", 1, lambda s: Groups(s.both().sample, _kinds(s), 8)),
     "one-per-image-front": Way("space", 1, lambda s: OnePerImage(s.front().sample, _kinds(s))),
 }
-"""``one-path-uniform`` is NOAH's own (after SPOS); ``groups-of-8-mixture`` is the default of
+"""``one-path-uniform`` is NOAH's own (after SPOS); ``groups-of-8-both`` is the default of
 ``nas-peft search``."""
