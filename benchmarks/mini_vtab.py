@@ -13,16 +13,19 @@ of the backbone VPT-deep, LoRA, adapter and SSF, each at the largest uniform siz
 searched subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the three
 best searched subnets and the single methods.
 
-1. Learning rates: once for each method and task, on validation data of the first seed, from `FACTORS` times
-   the method's default. Linear probing has its own grid.
-2. Three seeds: each has a search of its own (supernet, evolution; the three best subnets retrained on the
-   training part, the best on validation data taken). NOAH's search, which costs most, is done once a task.
-3. Final models are trained on training and validation part together, to the last epoch.
+As in ``nas-peft search --lr-grid 0.3,1,3 --seeds 3``, but for one thing: everything is chosen with the first
+seed alone.
+
+1. One search for a task (supernet, evolution), and one of NOAH's.
+2. Learning rates: once for each method and task, on validation data, from `FACTORS` times the method's
+   default. Linear probing has its own grid. The searched subnet is the best on validation data of the three
+   best of the search, retrained on the training part.
+3. Final models are trained with three seeds on training and validation part, to the last epoch.
 4. The test part of a task is read once, after all of this.
 
 Every training is ``--epochs`` long from a head that was briefly trained alone, AdamW, cosine, no
-augmentation. What is reduced for two cores: 8 epochs where NOAH has 100; one search of NOAH's for a task (its
-supernet has five times the epochs of a retraining, as published); images of 32 pixels. A line per search and
+augmentation. What is reduced for two cores: 8 epochs where NOAH has 100 (its supernet has five times the
+epochs of a retraining, as published), half of NOAH's generations, images of 32 pixels. A line per search and
 training goes to ``--store`` as it ends; the same command does what is missing.
 """
 
@@ -84,14 +87,14 @@ class Setting:
 
     @property
     def noah(self) -> SearchPlan:
-        """NOAH as published: its space, one uniform path a step, 16 generations of 50, no racing."""
+        """NOAH's: its space, one uniform path a step, no racing, 50 candidates in half of its generations."""
         return SearchPlan(
             ways=("noah",),
             space="noah-vtab",
             chooser="one-path",
             trained="space",
             supernet_epochs=NOAH_EPOCHS * self.epochs,
-            generations=16,
+            generations=8,
             population=50,
         )
 
@@ -156,37 +159,41 @@ class MiniVtab:
 
     # -- searches ------------------------------------------------------------------------------------------
 
-    def search(self, task: str, seed: int) -> SearchJob:
+    def search(self, task: str) -> SearchJob:
         """The tool's own."""
-        return SearchJob(task, self.setting.plan, seed)
+        return SearchJob(task, self.setting.plan, 0)
 
     def noah_search(self, task: str) -> SearchJob:
         """NOAH's."""
         return SearchJob(task, self.setting.noah, 0)
 
-    def found(self, task: str, seed: int) -> list[Architecture]:
+    def found(self, task: str) -> list[Architecture]:
         """The best subnets of the search."""
-        return best_of(self.store[self.search(task, seed)]["found"]["evolution"])[:KEPT]
+        return best_of(self.store[self.search(task)]["found"]["evolution"])[:KEPT]
 
     def noah(self, task: str) -> Architecture:
         """The best subnet of NOAH's search."""
         return best_of(self.store[self.noah_search(task)]["found"]["noah"])[0]
 
-    def searched(self, task: str, seed: int) -> TrainingJob:
-        """The best of the retrained candidates, as trained on the training part."""
-        factor = self.chosen_factor(task, self.found(task, 0)[0])
-        jobs = [self.subnet(task, a, factor, seed, "train") for a in self.found(task, seed)]
-        return best_training(self.store, jobs)
+    def candidates(self, task: str) -> list[TrainingJob]:
+        """The best subnets of the search on the training part, at the rate that is best for the first."""
+        found = self.found(task)
+        factor = self.chosen_factor(task, found[0])
+        return [self.subnet(task, a, factor, 0, "train") for a in found]
 
     def single(self, task: str, name: str, seed: int, on: On) -> TrainingJob:
         """A method alone at its chosen rate."""
         a = self.alone[name]
         return self.subnet(task, a, self.chosen_factor(task, a), seed, on)
 
-    def selected(self, task: str, seed: int) -> tuple[str, TrainingJob]:
+    def searched(self, task: str) -> TrainingJob:
+        """The best of the candidates on validation data."""
+        return best_training(self.store, self.candidates(task))
+
+    def selected(self, task: str) -> tuple[str, TrainingJob]:
         """What the tool exports: the best on validation data, searched subnet or single method."""
-        rivals = {name: self.single(task, name, seed, "train") for name in self.singles}
-        rivals = {"searched": self.searched(task, seed), **rivals}
+        rivals = {name: self.single(task, name, 0, "train") for name in self.singles}
+        rivals = {"searched": self.searched(task), **rivals}
         best = best_training(self.store, list(rivals.values()))
         return next((name, job) for name, job in rivals.items() if job is best)
 
@@ -204,10 +211,10 @@ class MiniVtab:
         noah = self.noah(task)
         found["NOAH"] = self.subnet(task, noah, self.chosen_factor(task, noah), seed, "train_val")
         for name, job in (
-            ("searched", self.searched(task, seed)),
-            ("selected", self.selected(task, seed)[1]),
+            ("searched", self.searched(task)),
+            ("selected", self.selected(task)[1]),
         ):
-            found[name] = TrainingJob(task, replace(job.training, on="train_val"))
+            found[name] = TrainingJob(task, replace(job.training, seed=seed, on="train_val"))
         return found
 
     def test(self, task: str) -> TestJob:
@@ -226,8 +233,7 @@ class MiniVtab:
     def run(self) -> None:
         """Everything that is missing, in the order in which one thing decides the next."""
         tasks, seeds, run = self.tasks, range(self.setting.seeds), self.store.run
-        run([self.search(t, s) for s in seeds for t in tasks], "searches")
-        run([self.noah_search(t) for t in tasks], "NOAH's searches")
+        run([*(self.search(t) for t in tasks), *(self.noah_search(t) for t in tasks)], "searches")
         linear = [self.baseline(t, "linear", lr, 0, "train") for t in tasks for lr in LINEAR_RATES]
         run(linear, "linear probing")
         methods = [m for m in BASELINES.values() if m != "linear"]
@@ -235,18 +241,11 @@ class MiniVtab:
         subnets = [
             self.subnet(t, a, factor, 0, "train")
             for t in tasks
-            for a in (*self.alone.values(), self.noah(t), self.found(t, 0)[0])
+            for a in (*self.alone.values(), self.noah(t), self.found(t)[0])
             for factor in FACTORS
         ]
-        run([*subnets, *rates], "learning rates")
-        candidates = [
-            self.subnet(t, a, self.chosen_factor(t, self.found(t, 0)[0]), s, "train")
-            for s in seeds
-            for t in tasks
-            for a in self.found(t, s)
-        ]
-        rivals = [self.single(t, name, s, "train") for s in seeds for t in tasks for name in self.singles]
-        run([*candidates, *rivals], "retraining")
+        run([*rates, *subnets], "learning rates")
+        run([job for t in tasks for job in self.candidates(t)], "candidates")
         run([job for s in seeds for t in tasks for job in self.finals(t, s).values()], "final models")
         run([self.test(t) for t in tasks], "test parts")
 

@@ -53,20 +53,18 @@ def _task(study: MiniVtab, task: str) -> dict[str, Any]:
             "lrs": [job.training.recipe.lr for job in jobs],
             "modules": [job.training.architecture.describe() for job in jobs],
         }
-    singles = {
-        name: [store[study.single(task, name, s, "train")]["val"]["accuracy"] for s in seeds]
-        for name in study.singles
-    }
-    best_single = max(singles, key=lambda name: fmean(singles[name]))
+    singles = {name: study.single(task, name, 0, "train") for name in study.singles}
+    best_single = min(singles, key=lambda name: store.val_key(singles[name]))
     return {
         "test_images": tested["images"],
         "methods": methods,
         "best_single_on_validation": best_single,
         "searched_minus_best_single": _paired(methods["searched"], methods[best_single]),
         "selected_minus_best_single": _paired(methods["selected"], methods[best_single]),
-        "selected": [study.selected(task, s)[0] for s in seeds],
-        "validation": singles
-        | {"searched": [store[study.searched(task, s)]["val"]["accuracy"] for s in seeds]},
+        "selected": study.selected(task)[0],
+        "validation": {
+            name: store[job]["val"] for name, job in {**singles, "searched": study.searched(task)}.items()
+        },
     }
 
 

@@ -150,7 +150,11 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
         "adapter", "SSF", "NOAH", "searched", "selected",
     ]  # fmt: skip
     assert all(len(method["test_accuracies"]) == 2 for method in task["methods"].values())
-    assert set(task["selected"]) <= {"searched", "VPT-deep", "LoRA", "adapter", "SSF"}
+    val = task["validation"]
+    assert set(val) == {"searched", "VPT-deep", "LoRA", "adapter", "SSF"}
+    best = max((v["accuracy"], -v["loss"]) for v in val.values())
+    chosen = val[task["selected"]]
+    assert (chosen["accuracy"], -chosen["loss"]) == best
     pair = task["searched_minus_best_single"]
     assert pair["outcome"] in ("win", "tie", "loss")
     assert (pair["outcome"] == "tie") == (not abs(pair["mean"]) > 2 * pair["error"])
