@@ -45,6 +45,11 @@ class FinishedSearch:
             raise InputError(f"'{file}' is not the configuration of a run: it cannot be read") from error
         if not isinstance(values, dict):
             raise InputError(f"'{file}' is not the configuration of a run; give a folder of nas-peft search")
+        if "searcher" not in values:
+            raise InputError(
+                f"'{path}' is a run of nas-peft baselines, which searches nothing; "
+                "give a folder of nas-peft search"
+            )
         config, folder = SearchConfig.of(**values), RunFolder(path)
         stage = folder.read_stage("search")
         if stage is None:

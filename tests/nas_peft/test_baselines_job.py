@@ -17,6 +17,7 @@ from nas_peft.cli.app import app
 from nas_peft.compared_trainings import ComparedTrainings
 from nas_peft.comparison import single_rows
 from nas_peft.data import ProtocolError
+from nas_peft.finished_search import FinishedSearch
 from nas_peft.progress import StageBars
 from nas_peft.ray_trainings import RayTrainings
 from nas_peft.results import RowResult, SearchResult
@@ -180,6 +181,11 @@ def test_where_no_subnet_can_be_trained_nothing_is_tested(values: dict[str, Any]
     assert not (tmp_path / "run" / "stages" / "test.json").exists()
 
 
+def test_it_is_no_search_to_go_on_from(with_all: SearchResult):
+    with pytest.raises(InputError, match="is a run of nas-peft baselines, which searches nothing; give a"):
+        FinishedSearch.read(Path(with_all.run))
+
+
 def test_a_budget_below_every_single_method_is_refused(values: dict[str, Any], tmp_path: Path):
     config = BaselinesConfig.of(**values | {"budget": "1000"})
     with pytest.raises(InputError, match="the smallest single method needs 1,024; raise it"):
@@ -219,6 +225,25 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
         assert runs[0].finals == []
         with pytest.raises(ProtocolError, match="the test part is read once"):
             compared.inputs.dataset.test.open("again")
+
+
+def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path):
+    words = [
+        "baselines",
+        "--dataset",
+        "digits",
+        "--baselines",
+        "linear,lp_ft",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(
+        "error: baselines is 'linear,lp_ft': unknown baseline 'lp_ft'; did you mean 'lp-ft'?"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_prints_the_table(values: dict[str, Any], with_grid: SearchResult):

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from typer.testing import CliRunner, Result
 from nas_peft.candidate import Candidate
 from nas_peft.cli.app import app
 from nas_peft.finished_search import FinishedSearch
+from nas_peft.front_export import export_candidate
+from nas_peft.progress import StageBars
 from nas_peft.results import SearchResult
 from search_spaces import InputError
 from supernet import load_subnet
@@ -97,6 +100,18 @@ def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tm
     assert subnet.architecture == point.architecture
     assert subnet.training["weights"] == "retrained"
     assert subnet.training["on"] == "train_val"
+    for added in set((run / "trainings").iterdir()) - known:
+        added.unlink()  # the run is shared with other tests
+
+
+def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data(
+    run: Path, search: FinishedSearch, tmp_path, running_ray: None
+):
+    known = set((run / "trainings").iterdir())
+    with_grid = replace(search, config=search.config.model_copy(update={"lr_grid": "1e30,1"}))
+    file, bars = tmp_path / "point.safetensors", StageBars(quiet=True)
+    export_candidate(with_grid, search.front()[0], file, retrain=True, device="cpu", bars=bars)
+    assert load_subnet(file).training["recipe"]["lr"] == search.config.lr
     for added in set((run / "trainings").iterdir()) - known:
         added.unlink()  # the run is shared with other tests
 

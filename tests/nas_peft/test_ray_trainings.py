@@ -86,7 +86,8 @@ def test_what_is_in_the_folder_is_not_trained_again(
     tiny_config: SearchConfig,
     finished_run: SearchResult,
 ):
-    trainings = [t for row in ROWS[1:] for t in row.trainings(tiny_config, PROBE, [0], "train_val")]
+    probe = replace(PROBE, lr=next(r for r in finished_run.rows if r.name == "linear").recipe["lr"])
+    trainings = [t for row in ROWS[1:] for t in row.trainings(tiny_config, probe, [0], "train_val")]
     for file in (Path(finished_run.run) / "trainings").iterdir():
         shutil.copy(file, folder.path / "trainings")
     before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from nas_peft.results import RowResult, SearchResult, SeedResult
-from nas_peft.results_table import results_table
+from nas_peft.results_table import remarks, results_table
 
 
 def printed(result: SearchResult, width: int = 140) -> str:
@@ -55,6 +55,33 @@ def test_a_searched_subnet_that_lost_is_left_out(finished_run: SearchResult):
     assert first.group == "searched"
     lost = with_seeds(first, (0.1, None)).model_copy(update={"label": "loser", "selected": False})
     assert "loser" not in printed(finished_run.model_copy(update={"rows": [first, lost]}))
+
+
+def test_a_row_that_failed_is_a_line_and_the_reason_stands_below(finished_run: SearchResult):
+    *others, full = finished_run.rows
+    failed = full.model_copy(update={"seeds": [], "error": "seed 0, learning rate 1: the loss is nan"})
+    result = finished_run.model_copy(update={"rows": [*others, failed]})
+    line = line_of(printed(result), "full fine-tuning")
+    assert "failed" in line
+    assert f"{full.module_params:,}" in line
+    assert "failed: full fine-tuning (full): seed 0, learning rate 1: the loss is nan" in remarks(result)
+    assert "failed" not in printed(finished_run) + remarks(finished_run)
+
+
+def test_learning_rates_are_shown_where_there_was_a_choice(finished_run: SearchResult):
+    assert "learning rate" not in printed(finished_run)
+    *others, full = finished_run.rows
+    tried = full.runs[0].model_copy(update={"lr": 0.5, "chosen": False})
+    row = full.model_copy(update={"runs": [tried, *full.runs]})
+    result = finished_run.model_copy(update={"rows": [*others, row]})
+    assert "0.0003" in line_of(printed(result), "full fine-tuning")
+    assert "0.005" in line_of(printed(result), "LoRA alone")
+
+
+def test_the_pair_is_a_sentence_under_the_table(finished_run: SearchResult):
+    (sentence,) = remarks(finished_run).splitlines()
+    assert sentence.startswith("searched subnet against ")
+    assert "the best single method on validation data" in sentence
 
 
 def test_one_seed_shows_no_spread(finished_run: SearchResult):

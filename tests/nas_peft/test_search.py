@@ -70,8 +70,8 @@ def test_parameters_bytes_and_operations_are_counted(finished_run: SearchResult)
         assert row.params == row.module_params + row.head_params
         assert row.bytes == 4 * row.params
         # prompts add what attends to them, adapters and LoRA their products; nothing is for free but the rest
-        none = row.architecture.keys() == {"depth"}
-        assert (row.flops == cheapest) == none
+        free = row.architecture.keys() <= {"depth", "ssf"}
+        assert (row.flops == cheapest) == free
         if row.group != "baseline":
             assert row.module_params <= finished_run.budget["max_params"]
     assert finished_run.budget == {
@@ -86,6 +86,23 @@ def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchRes
     eligible = [row for row in finished_run.rows if row.group != "baseline"]
     best = min(eligible, key=lambda row: (-row.mean("val_accuracy"), row.mean("val_loss")))
     assert finished_run.selected == best
+
+
+def test_the_searched_subnet_is_compared_with_the_single_method_that_validation_prefers(
+    finished_run: SearchResult,
+):
+    pair = finished_run.paired
+    assert pair is not None
+    singles = [row for row in finished_run.rows if row.group == "single"]
+    best = min(singles, key=lambda row: (-row.mean("val_accuracy"), row.mean("val_loss")))
+    searched = finished_run.rows[0]
+    assert (pair.searched, pair.single) == (searched.name, best.name)
+    expected = searched.mean("test_accuracy") - best.mean("test_accuracy")
+    assert pair.difference == pytest.approx(expected)
+    assert pair.images == finished_run.dataset["counts"]["test"]
+    assert (pair.searched_only - pair.single_only) / pair.images == pytest.approx(expected, abs=1e-6)
+    assert 0 < pair.p_value <= 1
+    assert finished_run.test_opened["decision"]["paired"] == [searched.name, best.name]
 
 
 def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
