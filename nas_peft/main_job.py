@@ -14,10 +14,10 @@ from nas_peft.latency_stage import latency_stage
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
+from nas_peft.ray_scorer import require_workers, scoring
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from nas_peft.scorer import LocalScorer
 from nas_peft.search_stage import open_record, search_supernet
 from nas_peft.supernet_stage import train_supernets
 from search_spaces import InputError
@@ -31,6 +31,7 @@ def search(
     bars: StageBars | None = None,
     storage: str | None = None,
     study: str | None = None,
+    workers: int = 1,
 ) -> SearchResult:
     """Search the subnet for a data set, compare it with the baselines, and leave a run folder.
 
@@ -45,17 +46,36 @@ def search(
         bars: where progress is shown; nowhere by default.
         storage: where Optuna records the search: a URL, or a journal file; the run folder's by default.
         study: the study's name there; the run folder's by default.
+        workers: processes that score candidates, each with a GPU or a share of the cores; what they find
+            does not depend on how many there are.
 
     Raises:
         InputError: a mistake in the configuration, or a loss that is not finite.
     """
     if bars is None:
         with StageBars(quiet=True) as quiet:
-            return search(config, out, device=device, bars=quiet, storage=storage, study=study)
+            return search(
+                config, out, device=device, bars=quiet, storage=storage, study=study, workers=workers
+            )
     device = resolve_device(device)
     require_devices(config.data_parallel, device)
+    require_workers(workers, device)
     inputs = RunInputs.load(config, bars)
     folder = RunFolder.open(out, config)
+    with folder.held():
+        return _run(inputs, folder, bars, device, storage, study, workers)
+
+
+def _run(
+    inputs: RunInputs,
+    folder: RunFolder,
+    bars: StageBars,
+    device: str,
+    storage: str | None,
+    study: str | None,
+    workers: int,
+) -> SearchResult:
+    config = inputs.config
     recorded = folder.read_stage("inputs")
     if recorded is None:
         folder.write_stage("inputs", inputs.to_dict())
@@ -74,8 +94,8 @@ def search(
     except InputError:
         folder.discard()
         raise
-    scorer = LocalScorer(folds, inputs.preprocessing, config.precision)
-    candidates, stages["search"] = search_supernet(inputs, scorer, folder, bars, record)
+    with scoring(inputs, folds, workers=workers, device=device) as scorer:
+        candidates, stages["search"] = search_supernet(inputs, scorer, folder, bars, record)
     ranked = [c for c in inputs.searcher().ranked(candidates) if inputs.fits(c.architecture)]
     if config.no_retrain:
         return finish_without_retraining(

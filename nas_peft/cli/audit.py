@@ -38,7 +38,7 @@ def audit(
         picture = plot or run / "audit.svg"
         require_format(picture)
         search, device = FinishedSearch.read(run), resolve_device(device)
-        with StageBars() as bars:
+        with search.folder.held(), StageBars() as bars:
             found = run_audit(search, subnets=subnets, seeds=seeds, device=device, bars=bars)
         console = Console()
         console.print(audit_table(found))

@@ -74,7 +74,7 @@ def front(
             from nas_peft.front_export import export_candidate
             from nas_peft.progress import StageBars
 
-            with StageBars() as bars:
+            with search.folder.held(), StageBars() as bars:
                 found = export_candidate(
                     search, pick, export, retrain=retrain, device=resolve_device(device), bars=bars
                 )

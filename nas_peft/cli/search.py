@@ -30,6 +30,10 @@ def _run_search(
         str | None, typer.Option(help="Name of the study in --storage; by default the run folder's name.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes that score candidates, each with a GPU or a share of the cores."),
+    ] = 1,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -50,7 +54,7 @@ def _run_search(
         from nas_peft.results_table import results_table
 
         with StageBars() as bars:
-            result = run(config, out, device=device, bars=bars, storage=storage, study=study)
+            result = run(config, out, device=device, bars=bars, storage=storage, study=study, workers=workers)
         console = Console()
         console.print(results_table(result))
         console.print(cost_table(result))
