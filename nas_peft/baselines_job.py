@@ -54,6 +54,18 @@ def compare_baselines(
     ray_options.require_possible(device)
     inputs = TaskInputs.of_single_methods(config, bars)
     folder = RunFolder.open(out, config)
+    with folder.held():
+        return _run(config, inputs, folder, bars, device, ray_options)
+
+
+def _run(
+    config: BaselinesConfig,
+    inputs: TaskInputs,
+    folder: RunFolder,
+    bars: StageBars,
+    device: str,
+    ray_options: RayOptions,
+) -> SearchResult:
     inputs.require_recorded(folder)
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())

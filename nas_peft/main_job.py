@@ -17,11 +17,11 @@ from nas_peft.latency_stage import latency_stage
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
+from nas_peft.ray_scorer import require_workers, scoring
 from nas_peft.ray_session import RayOptions
 from nas_peft.results import SearchResult
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
-from nas_peft.scorer import LocalScorer
 from nas_peft.search_stage import open_record, search_supernet
 from nas_peft.supernet_stage import train_supernets
 from search_spaces import InputError
@@ -42,6 +42,7 @@ def search(
     storage: str | None = None,
     study: str | None = None,
     ray_options: RayOptions | None = None,
+    workers: int = 1,
 ) -> SearchResult:
     """Search the subnet for a data set, compare it with the baselines, and leave a run folder.
 
@@ -57,6 +58,8 @@ def search(
         storage: where Optuna records the search: a URL, or a journal file; the run folder's by default.
         study: the study's name there; the run folder's by default.
         ray_options: where separate trainings run, and what each takes.
+        workers: processes that score candidates, each with a GPU or a share of the cores; what they find
+            does not depend on how many there are.
 
     Raises:
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
@@ -72,18 +75,35 @@ def search(
                 storage=storage,
                 study=study,
                 ray_options=ray_options,
+                workers=workers,
             )
     device = resolve_device(device)
     ray_options = ray_options or RayOptions()
-    if config.no_retrain and ray_options != RayOptions():
+    if config.no_retrain and workers == 1 and ray_options != RayOptions():
         raise InputError(
-            "with no_retrain nothing is trained on Ray, and ray_address, cpus_per_trial or gpus_per_trial is "
-            "given; leave out one or the other"
+            "with no_retrain and one worker nothing is done on Ray, and ray_address, cpus_per_trial or "
+            "gpus_per_trial is given; leave out one or the other"
         )
     ray_options.require_possible(device)
     require_devices(config.data_parallel, device)
+    require_workers(workers, device, ray_options)
     inputs = RunInputs.load(config, bars)
     folder = RunFolder.open(out, config)
+    with folder.held():
+        return _run(inputs, folder, bars, device, storage, study, ray_options, workers)
+
+
+def _run(
+    inputs: RunInputs,
+    folder: RunFolder,
+    bars: StageBars,
+    device: str,
+    storage: str | None,
+    study: str | None,
+    ray_options: RayOptions,
+    workers: int,
+) -> SearchResult:
+    config = inputs.config
     inputs.require_recorded(folder)
     if folder.results.exists():
         return SearchResult.model_validate_json(folder.results.read_text())
@@ -98,8 +118,8 @@ def search(
     except InputError:
         folder.discard()
         raise
-    scorer = LocalScorer(folds, inputs.preprocessing, config.precision)
-    candidates, stages["search"] = search_supernet(inputs, scorer, folder, bars, record)
+    with scoring(inputs, folds, workers=workers, device=device, ray_options=ray_options) as scorer:
+        candidates, stages["search"] = search_supernet(inputs, scorer, folder, bars, record)
     ranked = [c for c in inputs.searcher().ranked(candidates) if inputs.fits(c.architecture)]
     if config.no_retrain:
         return finish_without_retraining(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -63,6 +66,29 @@ class RunFolder:
         for sub in ("stages", "trainings"):
             (path / sub).mkdir(exist_ok=True)
         return cls(path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from working in the folder; the system lets go of it when this one ends.
+
+        Two at once would both do what is missing, and write over each other. The lock is on ``config.yaml``,
+        so no file is left of it. Raises `InputError` if another process holds it, and where there are no
+        locks.
+        """
+        with (self.path / "config.yaml").open("r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"another process is working in the run folder '{self.path}'; wait for its end, or "
+                    "give another --out"
+                ) from error
+            except OSError as error:
+                raise InputError(
+                    f"the run folder '{self.path}' cannot be locked against other processes "
+                    f"({error.strerror}); give an --out on another file system"
+                ) from error
+            yield
 
     @property
     def journal(self) -> Path:

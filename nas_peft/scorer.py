@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +17,11 @@ from nas_peft.data import Part
 from nas_peft.peak_memory import PeakMemory
 from search_spaces import Architecture
 from supernet import Precision, Preprocessing, Supernet, score, shared_passes
+
+BATCH = 128
+"""Rows of a pass on a GPU: images, counting one for each architecture."""
+TOKENS = 256
+"""Of a pass on a CPU, at most (or one image): enough for the one core that computes it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class LocalScorer:
-    """Scores in this process, see `supernet.score`."""
+    """Scores in this process, see `supernet.score`.
+
+    On a CPU a pass holds few images and is computed by one core, and several passes go side by side: how many
+    cores there are then changes no bit of a loss, which it would if they shared the sums of one pass.
+    """
 
     folds: Sequence[Fold]
     preprocessing: Preprocessing
@@ -68,17 +80,45 @@ class LocalScorer:
         of = self.folds[fold]
         memory = PeakMemory(of.supernet.head.weight.device.type)
         part = of.part.take(torch.from_numpy(indices))
-        found = score(
+        batch_size = pass_size(of.supernet)
+        run = partial(
+            score,
             of.supernet,
-            part.images,
-            part.labels,
-            architectures,
+            architectures=architectures,
             preprocessing=self.preprocessing,
+            batch_size=batch_size,
             precision=self.precision,
         )
+        if of.supernet.head.weight.device.type != "cpu":
+            parts = [run(part.images, part.labels)]
+        else:
+            with _one_core_each() as cores, ThreadPoolExecutor(cores, initializer=_one_core) as pool:
+                parts = list(pool.map(run, part.images.split(batch_size), part.labels.split(batch_size)))
         return Found(
-            np.stack([evaluation.losses.numpy() for evaluation in found]),
-            np.stack([evaluation.hits.numpy() for evaluation in found]),
+            np.concatenate([np.stack([e.losses.numpy() for e in found]) for found in parts], axis=1),
+            np.concatenate([np.stack([e.hits.numpy() for e in found]) for found in parts], axis=1),
             shared_passes(architectures) * len(indices),
             memory.bytes,
         )
+
+
+def pass_size(supernet: Supernet) -> int:
+    """The batch size with which `supernet.score` is asked for losses."""
+    if supernet.head.weight.device.type != "cpu":
+        return BATCH
+    return max(1, TOKENS // supernet.shape.tokens)
+
+
+@contextmanager
+def _one_core_each() -> Iterator[int]:
+    """How many cores there are for passes, of which each is to use one."""
+    cores = torch.get_num_threads()
+    _one_core()
+    try:
+        yield cores
+    finally:
+        torch.set_num_threads(cores)
+
+
+def _one_core() -> None:
+    torch.set_num_threads(1)

@@ -68,9 +68,9 @@ def score(
         together = device.type != "cpu"
     losses = torch.empty(len(architectures), len(labels))
     hits = torch.empty(len(architectures), len(labels), dtype=torch.bool)
-    for group in _groups(architectures):
+    for group in groups(architectures):
         among = [architectures[i] for i in group]
-        step = max(1, batch_size // len(group)) if together else batch_size
+        step = images_of_pass(batch_size, len(group), together)
         for start in range(0, len(labels), step):
             columns = slice(start, start + step)
             x = preprocessing.normalise(images[columns].to(device))
@@ -88,7 +88,7 @@ def score(
 def shared_passes(architectures: Sequence[Architecture]) -> float:
     """The forward passes of an image that `score` takes: layers computed, over the layers of one subnet."""
     nodes = 0
-    for group in _groups(architectures):
+    for group in groups(architectures):
         among = [architectures[i] for i in group]
         nodes += sum(
             len({(_shallow(a), *prefix[: layer + 1]) for a in among for prefix in [_by_layer(a)]})
@@ -97,7 +97,12 @@ def shared_passes(architectures: Sequence[Architecture]) -> float:
     return nodes / architectures[0].depth if architectures else 0.0
 
 
-def _groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
+def images_of_pass(batch_size: int, members: int, together: bool) -> int:
+    """How many images `score` takes at once for a group of ``members`` architectures."""
+    return max(1, batch_size // members) if together else batch_size
+
+
+def groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
     """Indices of up to `AT_ONCE` architectures, such that those with much in common come together."""
     order = sorted(
         range(len(architectures)), key=lambda i: (_shallow(architectures[i]), _by_layer(architectures[i]))

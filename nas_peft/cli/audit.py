@@ -45,7 +45,7 @@ def audit(
         search, device = FinishedSearch.read(run), resolve_device(device)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         ray_options.require_possible(device)
-        with StageBars() as bars:
+        with search.folder.held(), StageBars() as bars:
             found = run_audit(
                 search, subnets=subnets, seeds=seeds, device=device, bars=bars, ray_options=ray_options
             )

@@ -86,7 +86,7 @@ def front(
 
             device = resolve_device(device)
             ray_options.require_possible(device)
-            with StageBars() as bars:
+            with search.folder.held(), StageBars() as bars:
                 found = export_candidate(
                     search,
                     pick,

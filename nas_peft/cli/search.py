@@ -33,6 +33,10 @@ def _run_search(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    workers: Annotated[
+        int,
+        typer.Option(help="Processes that score candidates, each with a GPU or a share of the cores."),
+    ] = 1,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -53,7 +57,14 @@ def _run_search(
 
         with StageBars() as bars:
             result = run(
-                config, out, device=device, bars=bars, storage=storage, study=study, ray_options=ray_options
+                config,
+                out,
+                device=device,
+                bars=bars,
+                storage=storage,
+                study=study,
+                ray_options=ray_options,
+                workers=workers,
             )
         print_result(result)
 

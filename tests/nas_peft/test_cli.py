@@ -305,6 +305,8 @@ def test_mistakes_of_predict(checkpoint: Path, image_folder: Path, tmp_path: Pat
     ]
     for file, given, message in mistakes:
         assert message in error_of(nas_peft("predict", file, given))
+    remedy = error_of(nas_peft("predict", checkpoint, tmp_path / "text.png"))
+    assert remedy.endswith("give image files")  # and not an option that only search has
 
 
 def test_weights_of_the_backbone_are_no_subnet(image_folder: Path, tmp_path: Path, backbone: Backbone):

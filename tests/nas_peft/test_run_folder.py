@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +193,31 @@ def test_a_disk_that_is_full_from_the_start_leaves_a_folder_that_can_be_taken_up
     assert list(Path("out").iterdir()) == []
     RunFolder.open(Path("out"), config())
     assert (Path("out") / "config.yaml").is_file()
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path):
+    folder = RunFolder.open(tmp_path / "run", config())
+    with folder.held():
+        with pytest.raises(InputError, match=f"another process .*{folder.path}"), folder.held():
+            pass
+        before = sorted(p.name for p in folder.path.iterdir())
+    with folder.held():  # let go of
+        assert sorted(p.name for p in folder.path.iterdir()) == before
+
+
+def test_a_killed_process_lets_go(tmp_path: Path):
+    folder = RunFolder.open(tmp_path / "run", config())
+    code = (
+        "import sys, time; from pathlib import Path; from nas_peft.run_folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="another process"), folder.held():
+            pass
+        other.kill()
+        other.wait()
+    with folder.held():
+        pass
