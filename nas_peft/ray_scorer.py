@@ -118,7 +118,7 @@ class RayScorer:
     def __enter__(self) -> RayScorer:
         self._ray: Any = self._session.connect()
         backbone, network = self._inputs.backbone, self._folds[0].supernet
-        self._held = ray.put(
+        self._held = self._ray.put(
             _Held(
                 replace(backbone, model=copy.deepcopy(backbone.model).cpu()),
                 network.capacity,

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from nas_peft.progress import StageBars
 from nas_peft.ray_scorer import DEATHS, RayScorer, require_workers, scoring
+from nas_peft.ray_session import RayOptions
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.scorer import TOKENS, Fold, LocalScorer, Scorer, pass_size
@@ -152,11 +153,11 @@ def candidates(folder: Path, inputs: RunInputs) -> list[dict]:
 
 
 def test_one_worker_is_this_process(tiny_inputs: RunInputs, folds: list[Fold]):
-    with scoring(tiny_inputs, folds, workers=1, device="cpu") as scorer:
+    with scoring(tiny_inputs, folds, workers=1, device="cpu", ray_options=RayOptions()) as scorer:
         assert isinstance(scorer, LocalScorer)
 
 
 @pytest.mark.parametrize(("workers", "words"), [(0, "give 1 or more"), (10**6, "cores; give at most")])
 def test_as_many_workers_as_there_are_cores(workers: int, words: str):
     with pytest.raises(InputError, match=words):
-        require_workers(workers, "cpu")
+        require_workers(workers, "cpu", RayOptions())
