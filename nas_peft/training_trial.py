@@ -37,6 +37,7 @@ class TrainingTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Wait for the next result of the training. Raises what has become of its worker if that died."""
         if self._results is None:
+            assert self.trial_resources is not None
             resources = self.trial_resources.bundles[-1]
             worker = _worker.options(
                 num_cpus=resources["CPU"],

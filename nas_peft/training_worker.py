@@ -187,7 +187,7 @@ class _Epochs:
         self._goes_on.put(False)
         self._thread.join()
 
-    def _run(self, train: Callable[[Callable[[dict[str, Any]], None]], dict[str, Any]], threads: int) -> None:
+    def _run(self, train: _ReportingTraining, threads: int) -> None:
         torch.set_num_threads(threads)  # OpenMP's number belongs to the thread
         try:
             self._wait()

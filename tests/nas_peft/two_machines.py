@@ -1,0 +1,74 @@
+"""Trains on a Ray of two nodes on this machine, of which one is killed meanwhile, and then on what is left.
+
+Prints the records of both as JSON, and which files are left. A program of its own: a process can be connected
+to one Ray only.
+"""
+
+import json
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from nas_peft import training_worker
+from nas_peft.comparison import Row, baseline_rows
+from nas_peft.config import SearchConfig
+from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
+from nas_peft.ray_trainings import RayTrainings
+from nas_peft.run_folder import RunFolder
+from nas_peft.run_inputs import RunInputs
+from nas_peft.trainings import TrainingInputs
+from search_spaces import Architecture
+from supernet import Recipe, Supernet, pooled_features
+
+training_worker.SAVE_EVERY = 0.0
+logging.disable(logging.WARNING)
+
+
+def main(config, out):
+    inputs = RunInputs.load(config, StageBars(quiet=True))
+    data = inputs.dataset
+    network = Supernet(inputs.backbone.model, Architecture.empty(8), 3)
+    features = pooled_features(network, data.train_val.images, inputs.preprocessing)
+    shared = TrainingInputs(inputs.backbone, inputs.preprocessing, 3, data.train, data.val, features)
+    rows = [
+        Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
+        *baseline_rows(8),
+    ]
+    probe = Recipe(epochs=2, lr=1e-2, batch_size=16)
+    trainings = [t for row in rows for t in row.trainings(config, probe, [0], "train")]
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    found = {}
+    for name in ("disturbed", "undisturbed"):
+        folder = RunFolder.open(out / name, config)
+        files = folder.path / "trainings"
+        killed = []
+
+        def kill(files=files, killed=killed):
+            while len(list(files.glob("*.state.pt"))) < 2:  # one on each node
+                time.sleep(0.01)
+            cluster.remove_node(second, allow_graceful=False)
+            killed.append(len(list(files.glob("*.json"))))
+
+        killer = threading.Thread(target=kill, daemon=True)
+        if name == "disturbed":
+            killer.start()
+        options = RayOptions(address=cluster.address)
+        with RayTrainings(folder, shared, device="cpu", ray_options=options) as runner:
+            records = runner.run(trainings, lambda: None)
+        for record in records:
+            record["curve"].pop("seconds")
+        left = sorted(file.name for file in files.iterdir())
+        found[name] = {"records": records, "finished_at_kill": killed, "left": left}
+    cluster.shutdown()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(SearchConfig(**json.loads(sys.argv[1])), Path(sys.argv[2]))
