@@ -13,7 +13,7 @@ of the backbone VPT-deep, LoRA, adapter and SSF, each at the largest uniform siz
 searched subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the three
 best searched subnets and the single methods.
 
-As in ``nas-peft search --lr-grid 0.3,1,3 --seeds 3``, but for one thing: everything is chosen with the first
+As in ``nas-peft search --lr-grid 0.4,1.6 --seeds 3``, but for one thing: everything is chosen with the first
 seed alone.
 
 1. One search for a task (supernet, evolution), and one of NOAH's.
@@ -50,7 +50,7 @@ from supernet import Recipe
 
 EMBEDDED = ("digits", "shapes-location", "shapes-orientation", "shapes-count")
 FOLDERS = ("cifar100", "caltech101", "dtd10")
-FACTORS = (0.3, 1.0, 3.0)
+FACTORS = (0.4, 1.6)
 LINEAR_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 LINEAR_EPOCHS = 100
 SINGLES = {"VPT-deep": "prompt_tokens", "LoRA": "lora_rank", "adapter": "adapter_dim", "SSF": "ssf"}
