@@ -74,7 +74,8 @@ def test_many_data_sets_are_cut_into_tables_that_fit(finished_run: SearchResult,
     assert all(f"data{i}" in shown.stdout for i in range(7))
     assert all(len(line) <= 100 for line in shown.stdout.splitlines())
     accuracy = f"{100 * finished_run.selected.mean('test_accuracy'):.1f}"
-    assert sum(line.count(accuracy) for line in shown.stdout.splitlines() if "searched subnet" in line) >= 7
+    chosen = [line for line in shown.stdout.splitlines() if "chosen by validation" in line]
+    assert sum(line.count(accuracy) for line in chosen) >= 7
 
 
 def test_json_has_every_cell(finished_run: SearchResult, other_run):

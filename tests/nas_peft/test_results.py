@@ -40,6 +40,7 @@ def row_result(name: str, *seeds: SeedResult, selected: bool = False) -> RowResu
         params=542,
         recipe={"epochs": 1},
         selected=selected,
+        averaging=None,
         seeds=list(seeds),
         runs=[],
         error=None,
