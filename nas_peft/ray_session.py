@@ -154,7 +154,7 @@ def _require_answer(address: str) -> None:
         return
     if address.startswith("ray://"):
         raise InputError(
-            f"ray_address is '{address}', of Ray's client, with which results would be written on the head node; "
+            f"ray_address is '{address}', of Ray's client, which would leave the results on the head node; "
             "run this command on a machine of the cluster, with auto or HOST:PORT"
         )
     host, colon, port = address.rpartition(":")
