@@ -32,8 +32,15 @@ from nas_peft.devices import resolve_device
 from nas_peft.environment import environment
 from nas_peft.latency_stage import blank_batch, measure_table
 from nas_peft.ranking import kendall_tau
-from nas_peft.run_inputs import sampler_over_range
-from search_spaces import Architecture, InputError, LatencyTable, SearchSpace, count_params, load_space
+from search_spaces import (
+    Architecture,
+    InputError,
+    LatencyTable,
+    SearchSpace,
+    count_params,
+    load_space,
+    sampler_over_range,
+)
 from search_spaces.streams import stream
 from supernet import DEFAULT_BACKBONE, Backbone, Supernet, random_backbone, write_atomically
 from supernet.latency import measure_latencies, typical_latencies

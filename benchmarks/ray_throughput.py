@@ -39,7 +39,8 @@ from nas_peft.comparison import Row
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
 from nas_peft.ray_session import RayOptions
-from nas_peft.ray_trainings import RayTrainings, require_all
+from nas_peft.ray_trainings import RayTrainings
+from nas_peft.row_runs import failure
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.trainings import Training, TrainingInputs, run_training
@@ -124,7 +125,8 @@ class Bench:
 
     def _losses(self, runner: RayTrainings, trainings: Sequence[Training]) -> list[float]:
         records = runner.run(trainings, lambda: None)
-        require_all(records)
+        if reason := next((found for record in records if (found := failure(record))), None):
+            raise InputError(f"a training failed ({reason})")
         return [record["val"]["loss"] for record in records]
 
 

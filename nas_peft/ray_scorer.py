@@ -57,7 +57,8 @@ def require_workers(workers: int, device: str, ray_options: RayOptions) -> None:
     import ray
 
     if ray.is_initialized():  # the caller's, which may be a cluster
-        found = int(ray.cluster_resources().get("GPU" if device == "cuda" else "CPU", 0))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        found = int(resources.get("GPU" if device == "cuda" else "CPU", 0))
     else:
         found = torch.cuda.device_count() if device == "cuda" else os.cpu_count() or 1
     if workers > found:

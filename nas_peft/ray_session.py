@@ -20,8 +20,10 @@ class RayOptions:
     """Where separate trainings run, and what each of them takes.
 
     Args:
-        address: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT`` of a running Ray; without it that of the
-            environment variable ``RAY_ADDRESS``, else a Ray of this machine, which is shut down at the end.
+        address: ``auto`` or ``HOST:PORT`` of a running Ray that this machine belongs to; without it that of
+            the environment variable ``RAY_ADDRESS``, else a Ray of this machine, which is shut down at the
+            end. Not ``ray://HOST:PORT``: with Ray's client, Tune runs on the head node and its results would
+            be written there.
         cpus_per_trial: cores, which is the number of threads too; an equal share for each of a stage's
             trainings if not given. Sums depend on the number of threads in their last bits.
         gpus_per_trial: up to 1; several trainings share a GPU when it is less.
@@ -133,7 +135,7 @@ def _start(ray: Any) -> None:
     )
 
 
-_REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it out to start one here"
+_REMEDY = "give auto or HOST:PORT of a running Ray, or leave it out to start one here"
 
 
 def _reach(ray: Any, address: str) -> None:
@@ -150,7 +152,12 @@ def _reach(ray: Any, address: str) -> None:
 def _require_answer(address: str) -> None:
     if address == "auto":
         return
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise InputError(
+            f"ray_address is '{address}', of Ray's client, which would leave the results on the head node; "
+            "run this command on a machine of the cluster, with auto or HOST:PORT"
+        )
+    host, colon, port = address.rpartition(":")
     if not (colon and host and port.isdecimal()):
         raise InputError(f"ray_address is '{address}'; {_REMEDY}")
     try:

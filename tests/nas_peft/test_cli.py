@@ -89,6 +89,10 @@ def out(tmp_path: Path) -> Path:
             "'evolution' has no option 'speed', it has: parents, mutation_prob",
         ),
         ("--searcher-options", "parents=3", "parents has an option of its own; give --parents 3"),
+        ("--ray-address", "somewhere", "ray_address is 'somewhere'; give auto or HOST:PORT"),
+        ("--ray-address", "127.0.0.1:1", "ray_address is '127.0.0.1:1', and nothing answers there"),
+        ("--cpus-per-trial", "0", "cpus_per_trial is 0; give a whole number from 1"),
+        ("--gpus-per-trial", "2", "gpus_per_trial is 2; give more than 0 and up to 1"),
         ("--micro-batches", "17", "a batch of 16 images is too small for 17 parts"),
         ("--data-parallel", "17", "a batch of 16 images is too small for 17 parts"),
     ],
@@ -104,6 +108,27 @@ def test_a_mistake_is_one_line_and_nothing_is_written(
 def test_options_that_do_not_go_together(tiny: Arguments, out: Path):
     result = nas_peft("search", *tiny, "--out", out, "--chooser", "one-path", "--groups", "3")
     assert "groups is 3, which only the chooser 'groups' reads, and the chooser is 'one-p" in error_of(result)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--early-stopping"], "with no_retrain nothing is trained separately, and early_stopping ends"),
+        (["--cpus-per-trial", "1"], "with no_retrain nothing is trained on Ray, and ray_address, cpus_per_t"),
+    ],
+)
+def test_options_of_separate_trainings_without_any(
+    tiny: Arguments, out: Path, options: Arguments, message: str
+):
+    without = [*tiny, "--out", str(out), "--no-retrain", "--retrain", "3"]
+    assert message in error_of(nas_peft("search", *without, *options))
+    assert not out.exists()
+
+
+def test_a_share_of_a_gpu_on_the_cpu(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--device", "cpu", "--gpus-per-trial", "0.5")
+    assert "gpus_per_trial is given, and the device is cpu; leave it out" in error_of(result)
     assert not out.exists()
 
 
