@@ -17,6 +17,7 @@ from nas_peft.comparison_stage import Comparison
 from nas_peft.config import SearchConfig
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
+from nas_peft.ray_session import RayOptions
 from nas_peft.results import RowResult, SearchResult
 from nas_peft.row_runs import RowRuns
 from nas_peft.run_folder import RunFolder
@@ -42,7 +43,7 @@ def compare(tiny_values: dict[str, Any]) -> Callable[..., SearchResult]:
         inputs = RunInputs.load(config, QUIET)
         opened = RunFolder.open(folder, config)
         recipe, features, stage = probe(inputs, opened, QUIET, "cpu")
-        comparison = Comparison(inputs, opened, QUIET, "cpu", recipe, features, "of a test")
+        comparison = Comparison(inputs, opened, QUIET, "cpu", recipe, features, "of a test", RayOptions())
         return comparison.run([SEARCHED, *baseline_rows(config, 8)], {"linear probe": stage})
 
     return run
