@@ -88,7 +88,7 @@ class Setting:
 
     @property
     def noah(self) -> SearchPlan:
-        """NOAH as published: its space, one uniform path a step, no racing, 15 generations after the first."""
+        """NOAH as published: its space, one uniform path a step, no racing, a generation more than 15."""
         return SearchPlan(
             ways=("noah",),
             space="noah-vtab",
