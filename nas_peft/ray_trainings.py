@@ -70,7 +70,8 @@ class RayTrainings:
         missing = []
         for training in trainings:
             record = read_json(self._record_file(training))
-            if record is None:
+            # tensors may be wanted of a training that was done when they were not
+            if record is None or (training.keep and not self._tensors_file(training).exists()):
                 missing.append(training)
             else:
                 records[training.key] = record
@@ -82,7 +83,7 @@ class RayTrainings:
 
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
         """The trained tensors of a final model that has run."""
-        return load((self._folder.path / "trainings" / f"{training.key}.safetensors").read_bytes())
+        return load(self._tensors_file(training).read_bytes())
 
     def _run_missing(
         self,
@@ -117,7 +118,7 @@ class RayTrainings:
         def keep(training: Training, record: dict[str, Any], tensors: bytes) -> None:
             if record["error"] is None:
                 if tensors:
-                    write_atomically(self._folder.path / "trainings" / f"{training.key}.safetensors", tensors)
+                    write_atomically(self._tensors_file(training), tensors)
                 write_json(self._record_file(training), record)
             self._remove_state(training)
             records[training.key] = record
@@ -127,6 +128,9 @@ class RayTrainings:
 
     def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"
+
+    def _tensors_file(self, training: Training) -> Path:
+        return self._folder.path / "trainings" / f"{training.key}.safetensors"
 
     def _remove_state(self, training: Training) -> None:
         for file in self._record_file(training).parent.glob(f"{training.key}.state.pt*"):
