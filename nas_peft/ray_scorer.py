@@ -50,7 +50,8 @@ def require_workers(workers: int, device: str) -> None:
     import ray
 
     if ray.is_initialized():  # the caller's, which may be a cluster
-        found = int(ray.cluster_resources().get("GPU" if device == "cuda" else "CPU", 0))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        found = int(resources.get("GPU" if device == "cuda" else "CPU", 0))
     else:
         found = torch.cuda.device_count() if device == "cuda" else os.cpu_count() or 1
     if workers > found:
@@ -105,6 +106,7 @@ class RayScorer:
         self._device = device
         self._module_files = [file.resolve() for file in module_files]
         self._workers: list[Any] = []
+        self._held: Any = None
         self._started = False
         self._deaths = 0
 

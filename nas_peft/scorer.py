@@ -93,7 +93,9 @@ class LocalScorer:
             parts = [run(part.images, part.labels)]
         else:
             with _one_core_each() as cores, ThreadPoolExecutor(cores, initializer=_one_core) as pool:
-                parts = list(pool.map(run, part.images.split(batch_size), part.labels.split(batch_size)))
+                parts = list(
+                    pool.map(run, torch.split(part.images, batch_size), torch.split(part.labels, batch_size))
+                )
         return Found(
             np.concatenate([np.stack([e.losses.numpy() for e in found]) for found in parts], axis=1),
             np.concatenate([np.stack([e.hits.numpy() for e in found]) for found in parts], axis=1),

@@ -186,7 +186,8 @@ def test_every_field_is_an_option_with_its_description_and_default(field: str):
 
 
 def test_the_command_has_few_options_beyond_the_fields():
-    assert set(options()) - set(SearchConfig.model_fields) == {"out", "storage", "study", "device", "debug"}
+    own = {"out", "storage", "study", "device", "workers", "debug"}
+    assert set(options()) - set(SearchConfig.model_fields) == own
 
 
 def test_every_description_is_one_line():
