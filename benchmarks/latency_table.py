@@ -116,24 +116,14 @@ def measure(
 def as_table(found: Sequence[dict[str, Any]]) -> Table:
     """One line for each measurement."""
     table = Table(title="latency of subnets: sums over modules against direct measurements")
-    for name in (
-        "backbone",
-        "space",
-        "batch",
-        "base ms",
-        "added ms",
-        "error %",
-        "of added %",
-        "drift %",
-        "τ",
-    ):
-        table.add_column(name, justify="left" if name in ("backbone", "space") else "right")
+    table.add_column("backbone, space")
+    for name in ("batch", "base ms", "added ms", "error %", "of added", "drift %", "τ"):
+        table.add_column(name, justify="right", no_wrap=True)
     for m in found:
-        base = LatencyTable.from_dict(m["table"]).base
+        base = LatencyTable.from_dict(m["table"]).base * (1 + m["drift"])  # measured beside the subnets
         added = [s["measured"] - base for s in m["subnets"]]
         table.add_row(
-            m["backbone"],
-            m["space"],
+            f"{m['backbone']}, {m['space']}",
             str(m["batch_size"]),
             f"{base:.2f}",
             f"{min(added):.2f} to {max(added):.2f}",

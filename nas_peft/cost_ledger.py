@@ -74,8 +74,7 @@ def cost_table(result: SearchResult) -> Table:
         caption="forward, backward: images through the backbone; retrainings: passes in those of one "
         "retraining on the training part, forward and backward alike; by work: the same where a backward "
         f"pass counts as {BACKWARD} forward pass, of full fine-tuning as {BACKWARD_FULL}; several trainings "
-        f"run at once, so seconds do not add up to work; memory: at its peak, of the largest process "
-        f"({memory})",
+        f"run at once, so seconds do not add up to work; peak MB: memory of the largest process ({memory})",
         title="cost",
         title_justify="left",
         caption_justify="left",
@@ -83,7 +82,7 @@ def cost_table(result: SearchResult) -> Table:
         pad_edge=False,
     )
     table.add_column("stage", no_wrap=True)
-    for name in ("forward", "backward", "seconds", "memory", "retrainings", "by work"):
+    for name in ("forward", "backward", "seconds", "peak MB", "retrainings", "by work"):
         table.add_column(name, justify="right", no_wrap=True)
     for cost in stage_costs(result):
         table.add_row(
@@ -91,7 +90,7 @@ def cost_table(result: SearchResult) -> Table:
             f"{cost.forward:,.0f}",
             f"{cost.backward:,.0f}",
             f"{cost.seconds:,.0f}",
-            "-" if cost.peak_memory is None else f"{cost.peak_memory / 1e6:,.0f} MB",
+            "-" if cost.peak_memory is None else f"{cost.peak_memory / 1e6:,.0f}",
             f"{cost.passes / reference.passes:.1f}",
             f"{cost.work / reference.work:.1f}",
         )

@@ -114,6 +114,7 @@ class RayScorer:
         self._module_files = [SentModuleFile.of(file) for file in module_files]
         self._session = RaySession(ray_options or RayOptions())
         self._workers: list[Any] = []
+        self._held: Any = None
         self._deaths = 0
 
     def __enter__(self) -> RayScorer:

@@ -114,8 +114,14 @@ def test_options_that_do_not_go_together(tiny: Arguments, out: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--early-stopping"], "with no_retrain nothing is trained separately, and early_stopping ends"),
-        (["--cpus-per-trial", "1"], "with no_retrain nothing is trained on Ray, and ray_address, cpus_per_t"),
+        (
+            ["--early-stopping", "--lr-grid", "1,3"],
+            "with no_retrain nothing is trained separately, and lr_grid is given",
+        ),
+        (
+            ["--cpus-per-trial", "1"],
+            "with no_retrain and one worker nothing is done on Ray, and ray_address, cpus_per_trial or",
+        ),
     ],
 )
 def test_options_of_separate_trainings_without_any(

@@ -253,8 +253,10 @@ def test_every_field_is_an_option_with_its_description_and_default(command: str,
 
 
 def test_the_command_has_few_options_beyond_the_fields():
-    assert set(options()) - set(SearchConfig.model_fields) == {"out", "storage", "study", "device", "debug"}
-    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == {"out", "device", "debug"}
+    ray = {"ray_address", "cpus_per_trial", "gpus_per_trial"}
+    own = {"out", "storage", "study", "device", "workers", "debug", *ray}
+    assert set(options()) - set(SearchConfig.model_fields) == own
+    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == {"out", "device", "debug", *ray}
 
 
 def test_every_description_is_one_line():

@@ -38,9 +38,9 @@ def test_one_retraining_is_the_unit(finished_run: SearchResult):
     assert unit.work == unit.passes == 2 * finished_run.dataset["counts"]["train"]  # one epoch
     costs = {cost.name: cost for cost in stage_costs(finished_run)}
     assert costs["supernet"].work / unit.work == costs["supernet"].passes / unit.passes == 2
-    retraining = costs["retraining"]  # four subnets and full fine-tuning
-    assert retraining.passes / unit.passes == 5
-    assert retraining.work / unit.work == 5.5
+    retraining = costs["retraining"]  # five subnets and full fine-tuning
+    assert retraining.passes / unit.passes == 6
+    assert retraining.work / unit.work == 6.5
 
 
 @pytest.mark.parametrize("kind", ["lora_rank", "adapter_dim"])
@@ -69,7 +69,7 @@ def test_the_table_has_a_line_for_each_stage(finished_run: SearchResult):
     lines = printed(finished_run)
     for stage, memory in ((c.name, c.peak_memory) for c in stage_costs(finished_run)):
         (line,) = [line for line in lines if line.startswith(stage)]
-        assert (f"{memory / 1e6:,.0f} MB" if memory else " - ") in line
+        assert (f" {memory / 1e6:,.0f} " if memory else " - ") in line
 
 
 def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
@@ -77,7 +77,7 @@ def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
     changed = {"stages": stages, "environment": {"peak memory": "not measured"}}
     lines = printed(finished_run.model_copy(update=changed))
     (line,) = [line for line in lines if line.startswith("search")]
-    assert "MB" not in line
+    assert line.split()[-3] == "-"
     assert "(not measured)" in " ".join(" ".join(lines).split())
 
 

@@ -152,7 +152,7 @@ def test_a_training_that_fails_is_reported_and_the_others_go_on(
     assert other["error"] is None
     assert other["val"]["loss"] > 0
     assert len(ticks) == 3
-    assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.seed0.json"]
+    assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.lr0.01.seed0.json"]
 
 
 LOGGING_FILE = """
