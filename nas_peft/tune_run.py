@@ -106,8 +106,8 @@ class _Outcome(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Report a training whose worker has died too often."""
-        reason = str(trial.get_error() or "").strip().partition("\n")[0]
-        message = f"its worker died {trial.num_failures} times: {reason}"
+        lines = Path(trial.error_file).read_text().strip().splitlines() if trial.error_file else []
+        message = f"its worker died {trial.num_failures} times; the last: {lines[-1] if lines else 'unknown'}"
         self._end(trials, trial, failed(self._training(trial), message), b"")
 
     def _training(self, trial: Trial) -> Training:

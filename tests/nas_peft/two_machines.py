@@ -14,7 +14,7 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 
 from nas_peft import training_worker
-from nas_peft.comparison import Row, baseline_rows
+from nas_peft.comparison import Row
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
 from nas_peft.ray_session import RayOptions
@@ -28,6 +28,22 @@ from supernet import Recipe, Supernet, pooled_features
 training_worker.SAVE_EVERY = 0.0
 logging.disable(logging.WARNING)
 
+TELLS_ITS_NODE = """
+from pathlib import Path
+import ray
+from nas_peft.searchers import register_searcher
+from nas_peft.searchers.random_search import RandomSearch
+
+with Path({seen!r}).open("a") as seen:
+    seen.write(ray.get_runtime_context().get_node_id())
+
+register_searcher("tells-its-node", RandomSearch)
+"""
+
+
+def begun(files):
+    return len([*files.glob("*.state.pt"), *files.glob("*.json")])
+
 
 def main(config, out):
     inputs = RunInputs.load(config, StageBars(quiet=True))
@@ -35,12 +51,12 @@ def main(config, out):
     network = Supernet(inputs.backbone.model, Architecture.empty(8), 3)
     features = pooled_features(network, data.train_val.images, inputs.preprocessing)
     shared = TrainingInputs(inputs.backbone, inputs.preprocessing, 3, data.train, data.val, features)
-    rows = [
-        Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
-        *baseline_rows(8),
-    ]
-    probe = Recipe(epochs=2, lr=1e-2, batch_size=16)
-    trainings = [t for row in rows for t in row.trainings(config, probe, [0], "train")]
+    row = Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2))
+    trainings = row.trainings(config, Recipe(epochs=2, lr=1e-2, batch_size=16), [0, 1, 2], "train")
+    seen = out / "nodes"
+    seen.touch()
+    module = out / "tells_its_node.py"
+    module.write_text(TELLS_ITS_NODE.format(seen=str(seen)))
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
@@ -51,7 +67,7 @@ def main(config, out):
         killed = []
 
         def kill(files=files, killed=killed):
-            while len(list(files.glob("*.state.pt"))) < 2:  # one on each node
+            while second.node_id not in seen.read_text() or begun(files) < 2:
                 time.sleep(0.01)
             cluster.remove_node(second, allow_graceful=False)
             killed.append(len(list(files.glob("*.json"))))
@@ -60,7 +76,7 @@ def main(config, out):
         if name == "disturbed":
             killer.start()
         options = RayOptions(address=cluster.address)
-        with RayTrainings(folder, shared, device="cpu", ray_options=options) as runner:
+        with RayTrainings(folder, shared, device="cpu", module_files=[module], ray_options=options) as runner:
             records = runner.run(trainings, lambda: None)
         for record in records:
             record["curve"].pop("seconds")
