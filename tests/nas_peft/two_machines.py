@@ -80,6 +80,7 @@ def main(config, out):
             records = runner.run(trainings, lambda: None)
         for record in records:
             record["curve"].pop("seconds")
+            record.pop("peak_memory")
         left = sorted(file.name for file in files.iterdir())
         found[name] = {"records": records, "finished_at_kill": killed, "left": left}
     cluster.shutdown()
