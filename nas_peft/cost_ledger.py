@@ -79,6 +79,7 @@ def cost_table(result: SearchResult) -> Table:
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        show_edge=False,
         pad_edge=False,
     )
     table.add_column("stage", no_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.table import Table
 
 from nas_peft.paired_comparison import paired_sentence
@@ -26,6 +27,9 @@ def results_table(result: SearchResult) -> Table:
         f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported",
         title_justify="left",
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
     )
     table.add_column("")
     table.add_column("method", no_wrap=True)

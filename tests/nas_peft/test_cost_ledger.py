@@ -82,7 +82,9 @@ def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
 
 
 def test_it_fits_a_terminal(finished_run: SearchResult):
-    assert max(map(len, printed(finished_run))) <= 80
+    lines = printed(finished_run)
+    assert max(map(len, lines)) <= 80
+    assert any(line.endswith("by work") for line in lines)  # no column is cut
 
 
 def printed(result: SearchResult) -> list[str]:
