@@ -117,7 +117,10 @@ class TrainingJob:
     @property
     def key(self) -> str:
         """See `Job`."""
-        return digest(["training", task_name(self.task), self.training.to_dict()])
+        described = self.training.to_dict()
+        if described["init_seed"] is None:  # the seed's own, as before there was such a field
+            del described["init_seed"]
+        return digest(["training", task_name(self.task), described])
 
     def run(self, bench: Bench) -> Line:
         """Train; a loss that overflows is a result too: the line says so and has no scores."""
