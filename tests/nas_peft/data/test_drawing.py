@@ -27,12 +27,12 @@ def coverage(shape: Shape) -> np.ndarray:
 
 @given(shapes)
 def test_a_shape_has_its_centre_and_its_area(shape):
-    """By the picture itself. Pillow's polygons include their border, up to a quarter of a pixel here."""
+    """By the picture itself. Pillow's polygons include their border: a quarter of a pixel, more at a tip."""
     shape = replace(shape, hollow=False)
     covered = coverage(shape)
     across = np.arange(SIDE) + 0.5
     x, y = (covered.sum(0) @ across, covered.sum(1) @ across) / covered.sum()
-    assert (x, y) == pytest.approx((shape.x, shape.y), abs=0.3)
+    assert (x, y) == pytest.approx((shape.x, shape.y), abs=0.5)
     around = np.linalg.norm(np.diff(shape.corners(), axis=0, append=shape.corners()[:1]), axis=1).sum()
     assert covered.sum() == pytest.approx(math.pi * shape.radius**2, abs=0.3 * around)
 
