@@ -168,7 +168,7 @@ def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, An
         if line["kind"] == "training" and line["training"]["on"] == "train":
             name = line["training"]["name"]
             tried.setdefault(name, set()).add(line["training"]["recipe"]["lr"])
-    for method, lr in (("full", 3e-4), ("lp-ft", 3e-4), ("l2-sp", 3e-4), ("bitfit", 5e-3)):
+    for method, lr in (("full", 3e-4), ("lp-ft", 3e-4), ("l2-sp", 3e-4), ("bitfit", 1e-2)):
         assert tried[method] == {factor * lr for factor in mini_vtab.FACTORS}
     assert tried["linear"] == set(mini_vtab.LINEAR_RATES)
     grids = [rates for name, rates in tried.items() if name.startswith("subnet-")]
