@@ -47,7 +47,7 @@ from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, b
 from nas_peft.methods import METHODS, Method
 from nas_peft.trainings import Training
 from search_spaces import Architecture, InputError, count_params
-from supernet import Recipe
+from supernet import Recipe, biases
 
 EMBEDDED = ("digits", "shapes-location", "shapes-orientation", "shapes-count")
 FOLDERS = ("cifar100", "caltech101", "dtd10")
@@ -118,6 +118,7 @@ class MiniVtab:
         self.tasks, self.setting, self.store = list(tasks), setting, store
         self.shape = bench.backbone.shape
         self.backbone_params = bench.backbone.params
+        self.bias_params = sum(bias.numel() for bias in biases(bench.backbone.model).values())
         depth = bench.backbone.depth
         self.empty = Architecture.empty(depth)
         where = Range.of(setting.plan, self.shape, self.backbone_params)
@@ -225,8 +226,11 @@ class MiniVtab:
 
     def params(self, job: TrainingJob) -> int:
         """What is trained without the head."""
-        if METHODS[job.training.method].trains == "all":
+        trains = METHODS[job.training.method].trains
+        if trains == "all":
             return self.backbone_params
+        if trains == "biases":
+            return self.bias_params
         return count_params(job.training.architecture, self.shape)
 
     # -- everything ----------------------------------------------------------------------------------------

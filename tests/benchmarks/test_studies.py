@@ -150,6 +150,11 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
         "adapter", "SSF", "NOAH", "searched", "selected",
     ]  # fmt: skip
     assert all(len(method["test_accuracies"]) == 2 for method in task["methods"].values())
+    params = {name: method["params"][0] for name, method in task["methods"].items()}
+    assert params["full fine-tuning"] == 1_613_184
+    assert params["BitFit"] == 11_520
+    assert params["LoRA"] == 8_192
+    assert params["linear probing"] == 0
     val = task["validation"]
     assert set(val) == {"searched", "VPT-deep", "LoRA", "adapter", "SSF"}
     best = max((v["accuracy"], -v["loss"]) for v in val.values())
