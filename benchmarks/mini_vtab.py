@@ -41,7 +41,7 @@ from typing import Literal
 
 from exit_status import exit_status
 from mini_vtab_report import print_report, report_on
-from plain_search import HEAD, KEPT, LR, Range, SearchJob, SearchPlan, best_of, subnet_training
+from plain_search import HEAD, SearchJob, SearchPlan, best_of, mixed_of, subnet_training
 from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, best_training, write_result
 
 from nas_peft.methods import METHODS, Method
@@ -51,12 +51,27 @@ from supernet import Recipe, biases
 
 EMBEDDED = ("digits", "shapes-location", "shapes-orientation", "shapes-count")
 FOLDERS = ("cifar100", "caltech101", "dtd10")
-FACTORS = (0.3, 1.0, 3.0)
+BUDGET = "71000"
+"""As many vectors of the backbone's width in each layer as NOAH's 0.64 million parameters: 69."""
+MODULE_RATES = (3e-3, 1e-2, 3e-2)
+RATES: dict[Method, tuple[float, ...]] = {
+    "full": (3e-4, 1e-3, 3e-3),
+    "lp-ft": (3e-4, 1e-3, 3e-3),
+    "l2-sp": (3e-4, 1e-3, 3e-3),
+    "bitfit": (5e-3, 1.5e-2, 5e-2),
+}
 LINEAR_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 LINEAR_EPOCHS = 100
-SINGLES = {"VPT-deep": "prompt_tokens", "LoRA": "lora_rank", "adapter": "adapter_dim", "SSF": "ssf"}
-SIZES = (1, 2, 4, 6, 8, 16, 32)
-SHALLOW_TOKENS = 8
+SINGLES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "VPT-deep": ("prompt_tokens", (64, 16)),
+    "LoRA": ("lora_rank", (16, 4)),
+    "adapter": ("adapter_dim", (32, 8)),
+    "SSF": ("ssf", (6, 2)),
+}
+"""Kind and sizes; validation data choose between the largest within the budget, and less."""
+PROJECTIONS = ("lora_rank", "lora_rank_proj", "lora_rank_fc1", "lora_rank_fc2")
+PROJECTIONS_RANK = 4
+SHALLOW_TOKENS = 50
 BASELINES: dict[str, Method] = {
     "full fine-tuning": "full",
     "linear probing": "linear",
@@ -76,15 +91,13 @@ class Setting:
     """What decides the whole comparison but the tasks."""
 
     epochs: int
-    supernet_epochs: int
+    supernet_epochs: tuple[int, ...]
     seeds: int
 
     @property
     def plan(self) -> SearchPlan:
-        """The search of the default; its random and unraced sisters come along in `search_study`."""
-        return SearchPlan(
-            ways=("evolution", "random", "evolution-whole"), supernet_epochs=self.supernet_epochs
-        )
+        """The tool's search, in a larger space and budget, with a choice of the supernet's epochs."""
+        return SearchPlan(space="large", budget=BUDGET, supernet_epochs=self.supernet_epochs)
 
     @property
     def noah(self) -> SearchPlan:
@@ -92,23 +105,13 @@ class Setting:
         return SearchPlan(
             ways=("noah",),
             space="noah-vtab",
+            budget=BUDGET,
             chooser="one-path",
             trained="space",
             supernet_epochs=NOAH_EPOCHS * self.epochs,
             generations=16,
             population=50,
         )
-
-
-def single_methods(where: Range) -> dict[str, Architecture]:
-    """Each kind alone in every layer, at the largest size within the budget."""
-    depth = where.space.depth
-    found = {}
-    for label, kind in SINGLES.items():
-        sizes = [s for s in SIZES if kind != "ssf" or s <= 6]
-        fitting = [a for s in sizes if where.fits(a := Architecture.uniform(depth, kind, s))]
-        found[label] = fitting[-1]
-    return found
 
 
 class MiniVtab:
@@ -121,16 +124,23 @@ class MiniVtab:
         self.bias_params = sum(bias.numel() for bias in biases(bench.backbone.model).values())
         depth = bench.backbone.depth
         self.empty = Architecture.empty(depth)
-        where = Range.of(setting.plan, self.shape, self.backbone_params)
-        self.singles = single_methods(where)
-        shallow = Architecture.of(depth, {"shallow_prompt_tokens": [SHALLOW_TOKENS] + [0] * (depth - 1)})
-        self.alone = {"VPT-shallow": shallow, **self.singles}
+        shallow = {"shallow_prompt_tokens": [SHALLOW_TOKENS] + [0] * (depth - 1)}
+        everywhere = {kind: [PROJECTIONS_RANK] * depth for kind in PROJECTIONS}
+        self.singles = {
+            name: [Architecture.uniform(depth, kind, size) for size in sizes]
+            for name, (kind, sizes) in SINGLES.items()
+        }
+        self.alone = {
+            "VPT-shallow": [Architecture.of(depth, shallow)],
+            **self.singles,
+            "LoRA on all projections": [Architecture.of(depth, everywhere)],
+        }
 
     # -- trainings -----------------------------------------------------------------------------------------
 
-    def subnet(self, task: str, a: Architecture, factor: float, seed: int, on: On) -> TrainingJob:
-        """A subnet at a factor of the default learning rate."""
-        return TrainingJob(task, subnet_training(a, Recipe(self.setting.epochs, factor * LR), seed, on))
+    def subnet(self, task: str, a: Architecture, lr: float, seed: int, on: On) -> TrainingJob:
+        """A subnet at a learning rate."""
+        return TrainingJob(task, subnet_training(a, Recipe(self.setting.epochs, lr), seed, on))
 
     def baseline(self, task: str, method: Method, rate: float, seed: int, on: On) -> TrainingJob:
         """A baseline at a learning rate."""
@@ -149,15 +159,20 @@ class MiniVtab:
         return self.baseline(task, "linear", best.training.recipe.lr, seed, on)
 
     def rates(self, task: str, method: Method) -> list[TrainingJob]:
-        """A baseline at each rate of the grid."""
-        lr = METHODS[method].lr
-        assert lr is not None
-        return [self.baseline(task, method, factor * lr, 0, "train") for factor in FACTORS]
+        """A baseline at each rate of its grid."""
+        return [self.baseline(task, method, lr, 0, "train") for lr in RATES[method]]
 
-    def chosen_factor(self, task: str, a: Architecture) -> float:
-        """Of the grid, what is best for a subnet on validation data of the first seed."""
-        jobs = [self.subnet(task, a, factor, 0, "train") for factor in FACTORS]
-        return FACTORS[jobs.index(best_training(self.store, jobs))]
+    def subnet_rates(self, task: str, a: Architecture) -> list[TrainingJob]:
+        """A subnet at each rate of the grid."""
+        return [self.subnet(task, a, lr, 0, "train") for lr in MODULE_RATES]
+
+    def sizes(self, task: str, name: str) -> list[TrainingJob]:
+        """A method alone at each of its sizes, at the middle rate."""
+        return [self.subnet_rates(task, a)[len(MODULE_RATES) // 2] for a in self.alone[name]]
+
+    def sized(self, task: str, name: str) -> Architecture:
+        """A method alone at the size that is best on validation data."""
+        return best_training(self.store, self.sizes(task, name)).training.architecture
 
     # -- searches ------------------------------------------------------------------------------------------
 
@@ -170,32 +185,26 @@ class MiniVtab:
         return SearchJob(task, self.setting.noah, 0)
 
     def found(self, task: str) -> list[Architecture]:
-        """The best subnets of the search."""
-        return best_of(self.store[self.search(task)]["found"]["evolution"])[:KEPT]
+        """The best subnets of the search that are no single methods."""
+        return mixed_of(self.store[self.search(task)]["found"]["evolution"])
 
     def noah(self, task: str) -> Architecture:
         """The best subnet of NOAH's search."""
         return best_of(self.store[self.noah_search(task)]["found"]["noah"])[0]
 
-    def candidates(self, task: str) -> list[TrainingJob]:
-        """The best subnets of the search on the training part, at the rate that is best for the first."""
-        found = self.found(task)
-        factor = self.chosen_factor(task, found[0])
-        return [self.subnet(task, a, factor, 0, "train") for a in found]
-
-    def single(self, task: str, name: str, seed: int, on: On) -> TrainingJob:
-        """A method alone at its chosen rate."""
-        a = self.alone[name]
-        return self.subnet(task, a, self.chosen_factor(task, a), seed, on)
+    def single(self, task: str, name: str) -> TrainingJob:
+        """A method alone at its best size and rate."""
+        return best_training(self.store, self.subnet_rates(task, self.sized(task, name)))
 
     def searched(self, task: str) -> TrainingJob:
-        """The best of the candidates on validation data."""
-        return best_training(self.store, self.candidates(task))
+        """The best on validation data of the search's best subnets, each at its best rate."""
+        jobs = [job for a in self.found(task) for job in self.subnet_rates(task, a)]
+        return best_training(self.store, jobs)
 
     def selected(self, task: str) -> tuple[str, TrainingJob]:
         """What the tool exports: the best on validation data, searched subnet or single method."""
-        rivals = {name: self.single(task, name, 0, "train") for name in self.singles}
-        rivals = {"searched": self.searched(task), **rivals}
+        rivals = {"searched": self.searched(task)}
+        rivals |= {name: self.single(task, name) for name in self.singles}
         best = best_training(self.store, list(rivals.values()))
         return next((name, job) for name, job in rivals.items() if job is best)
 
@@ -208,16 +217,14 @@ class MiniVtab:
             else:
                 rate = best_training(self.store, self.rates(task, method)).training.recipe.lr
                 found[label] = self.baseline(task, method, rate, seed, "train_val")
-        for name in self.alone:
-            found[name] = self.single(task, name, seed, "train_val")
-        noah = self.noah(task)
-        found["NOAH"] = self.subnet(task, noah, self.chosen_factor(task, noah), seed, "train_val")
-        for name, job in (
-            ("searched", self.searched(task)),
-            ("selected", self.selected(task)[1]),
-        ):
-            found[name] = TrainingJob(task, replace(job.training, seed=seed, on="train_val"))
-        return found
+        chosen = {name: self.single(task, name) for name in self.alone}
+        chosen["NOAH"] = best_training(self.store, self.subnet_rates(task, self.noah(task)))
+        chosen["searched"] = self.searched(task)
+        chosen["selected"] = self.selected(task)[1]
+        return found | {
+            name: TrainingJob(task, replace(job.training, seed=seed, on="train_val"))
+            for name, job in chosen.items()
+        }
 
     def test(self, task: str) -> TestJob:
         """All final models of a task."""
@@ -242,15 +249,15 @@ class MiniVtab:
         linear = [self.baseline(t, "linear", lr, 0, "train") for t in tasks for lr in LINEAR_RATES]
         run(linear, "linear probing")
         methods = [m for m in BASELINES.values() if m != "linear"]
+        run([job for t in tasks for name in self.alone for job in self.sizes(t, name)], "sizes")
         rates = [job for t in tasks for m in methods for job in self.rates(t, m)]
         subnets = [
-            self.subnet(t, a, factor, 0, "train")
+            job
             for t in tasks
-            for a in (*self.alone.values(), self.noah(t), self.found(t)[0])
-            for factor in FACTORS
+            for a in (*(self.sized(t, name) for name in self.alone), self.noah(t), *self.found(t))
+            for job in self.subnet_rates(t, a)
         ]
         run([*rates, *subnets], "learning rates")
-        run([job for t in tasks for job in self.candidates(t)], "candidates")
         run([job for s in seeds for t in tasks for job in self.finals(t, s).values()], "final models")
         run([self.test(t) for t in tasks], "test parts")
 
@@ -263,7 +270,13 @@ def run(argv: Sequence[str] | None) -> None:
     add("--data", type=Path, help=f"folder with the task folders {', '.join(FOLDERS)}")
     add("--seeds", type=int, default=3, help="how many (%(default)s)")
     add("--epochs", type=int, default=8, help="of each training (%(default)s)")
-    add("--supernet-epochs", type=int, default=4, help="(%(default)s)")
+    add(
+        "--supernet-epochs",
+        type=int,
+        nargs="+",
+        default=[4, 16],
+        help="of the supernet; of several validation data choose one (4 16)",
+    )
     add("--out", type=Path, default=OUT, help="JSON of the report (%(default)s)")
     args = parser.parse_args(argv)
     if args.task is None:
@@ -274,11 +287,12 @@ def run(argv: Sequence[str] | None) -> None:
             )
         args.task = [EMBEDDED[0], *(str(args.data / name) for name in FOLDERS), *EMBEDDED[1:]]
     for name in ("seeds", "epochs", "supernet_epochs", "workers"):
-        if getattr(args, name) < 1:
+        given = getattr(args, name)
+        if (min(given) if isinstance(given, list) else given) < 1:
             raise InputError(f"--{name.replace('_', '-')} is less than 1; give a whole number from 1")
     bench = Bench.load(args)
     store = Store(args, bench)
-    study = MiniVtab(args.task, Setting(args.epochs, args.supernet_epochs, args.seeds), store, bench)
+    study = MiniVtab(args.task, Setting(args.epochs, tuple(args.supernet_epochs), args.seeds), store, bench)
     study.run()
     report = report_on(study)
     write_result(args.out, {"setup": store.setup, **report}, lambda text: print(text, file=sys.stderr))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import t as student_t
 from study_store import mean_and_error, task_name
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _task(study: MiniVtab, task: str) -> dict[str, Any]:
             "lrs": [job.training.recipe.lr for job in jobs],
             "modules": [job.training.architecture.describe() for job in jobs],
         }
-    singles = {name: study.single(task, name, 0, "train") for name in study.singles}
+    singles = {name: study.single(task, name) for name in study.singles}
     best_single = min(singles, key=lambda name: store.val_key(singles[name]))
     return {
         "test_images": tested["images"],
@@ -69,10 +70,12 @@ def _task(study: MiniVtab, task: str) -> dict[str, Any]:
 
 
 def _paired(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    """Mean difference over seeds, its standard error, and whether it is beyond two of them."""
+    """Mean difference over seeds, its standard error, and the outcome of a paired t-test at 5%."""
     pairs = zip(ours["test_accuracies"], theirs["test_accuracies"], strict=True)
-    mean, error = mean_and_error([a - b for a, b in pairs])
-    outcome = "tie" if not abs(mean) > 2 * error else "win" if mean > 0 else "loss"
+    differences = [a - b for a, b in pairs]
+    mean, error = mean_and_error(differences)
+    critical = float(student_t.ppf(0.975, len(differences) - 1)) if len(differences) > 1 else float("nan")
+    outcome = "tie" if not abs(mean) > critical * error else "win" if mean > 0 else "loss"
     return {"mean": mean, "error": error, "outcome": outcome}
 
 

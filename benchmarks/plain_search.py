@@ -18,6 +18,7 @@ from nas_peft.inherited import InheritedEvaluator
 from nas_peft.racing import Losses
 from nas_peft.scorer import Fold, LocalScorer
 from nas_peft.searchers import Evolution, Noah, RandomSearch, Searcher, SearchTask
+from nas_peft.supernet_length import judge, judged_subnets
 from nas_peft.trainings import Training, probe_head
 from search_spaces import (
     Architecture,
@@ -32,12 +33,14 @@ from search_spaces import (
 )
 from search_spaces.mixture import MixtureSampler, Sampler
 from search_spaces.streams import stream_seed
-from supernet import Groups, OnePath, Recipe, Supernet, train
+from supernet import Curve, Groups, OnePath, Recipe, Supernet, train
 
 HEAD = Recipe(epochs=20, lr=3e-3)
 LR = 5e-3
 KEPT = 3
 """Subnets of each searcher that are kept with inherited weights, and retrained."""
+NEXT = 8
+"""Subnets that are listed after them: more than there are single methods among the best."""
 
 Way = Literal["evolution", "evolution-whole", "random", "noah"]
 """``evolution-whole`` scores every candidate on every image."""
@@ -45,21 +48,28 @@ Way = Literal["evolution", "evolution-whole", "random", "noah"]
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """Everything that decides a search but the data and the seed; the defaults are the tool's own."""
+    """Everything that decides a search but the data and the seed; the defaults are the tool's own.
+
+    Of several ``supernet_epochs`` validation data choose one, as in the tool.
+    """
 
     ways: tuple[Way, ...] = ("evolution",)
     space: str = "default"
     budget: str = "0.75%"
     chooser: Literal["groups", "one-path"] = "groups"
     trained: Literal["space and budget", "space"] = "space and budget"
-    supernet_epochs: int = 4
+    supernet_epochs: int | tuple[int, ...] = 4
     supernet_lr: float = LR
     generations: int = 6
     population: int = 12
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return asdict(self) | {"ways": list(self.ways)}
+        epochs = self.supernet_epochs
+        return asdict(self) | {
+            "ways": list(self.ways),
+            "supernet_epochs": epochs if isinstance(epochs, int) else list(epochs),
+        }
 
 
 @dataclass(frozen=True)
@@ -136,8 +146,8 @@ class SearchJob:
         """Train the supernet, search, score the architectures of the table where they are of the space."""
         data, inputs = bench.task(self.task)
         where = Range.of(self.plan, bench.backbone.shape, bench.backbone.params)
-        supernet, cost = self._supernet(bench, where)
-        scorer = LocalScorer([Fold(supernet, data.val)], bench.preprocessing)
+        scorer, cost = self._supernet(bench, where)
+        supernet = scorer.folds[0].supernet
         found: dict[str, Any] = {}
         for way in self.plan.ways:
             found[way] = self._searched(way, where, scorer, inputs.classes, found.get("evolution"))
@@ -160,7 +170,28 @@ class SearchJob:
             "scored_accuracies": scores.hits.mean(axis=1).tolist() if scores else [],
         }
 
-    def _supernet(self, bench: Bench, where: Range) -> tuple[Supernet, dict[str, Any]]:
+    def _supernet(self, bench: Bench, where: Range) -> tuple[LocalScorer, dict[str, Any]]:
+        """What scores with the supernet, or with the best one on validation data where there are several."""
+        epochs = self.plan.supernet_epochs
+        each = (epochs,) if isinstance(epochs, int) else epochs
+        trained = [self._trained(bench, where, of) for of in each]
+        cost = {
+            "image_passes": sum(curve.image_passes for _, curve in trained),
+            "seconds": round(sum(curve.seconds for _, curve in trained), 2),
+        }
+        if len(each) == 1:
+            return trained[0][0], cost
+        judged = judged_subnets(where.around.sample, self.seed)
+        found = [judge(scorer, judged) for scorer, _ in trained]
+        losses = [judgement.loss for judgement in found]
+        best = losses.index(min(losses))
+        return trained[best][0], cost | {
+            "image_passes_forward": sum(judgement.image_passes for judgement in found),
+            "epochs": each[best],
+            "judged_losses": dict(zip(map(str, each), losses, strict=True)),
+        }
+
+    def _trained(self, bench: Bench, where: Range, epochs: int) -> tuple[LocalScorer, Curve]:
         data, inputs = bench.task(self.task)
         seed = stream_seed(self.seed, "supernet")
         capacity = where.space.largest()
@@ -177,10 +208,10 @@ class SearchJob:
             labels,
             preprocessing=bench.preprocessing,
             chooser=chooser,
-            recipe=Recipe(self.plan.supernet_epochs, self.plan.supernet_lr),
+            recipe=Recipe(epochs, self.plan.supernet_lr),
             seed=seed,
         )
-        return network.eval(), {"image_passes": curve.image_passes, "seconds": round(curve.seconds, 2)}
+        return LocalScorer([Fold(network.eval(), data.val)], bench.preprocessing), curve
 
     def _searched(
         self, way: Way, where: Range, scorer: LocalScorer, classes: int, rival: dict[str, Any] | None
@@ -218,6 +249,7 @@ class SearchJob:
             "image_passes": passes,
             "seconds": round(time.perf_counter() - started, 2),
             "best": [c.to_dict() for c in within[:KEPT]],
+            "next": [c.to_dict() for c in within[KEPT : KEPT + NEXT]],
         }
 
 
@@ -234,4 +266,17 @@ def subnet_training(
 
 def best_of(found: dict[str, Any]) -> list[Architecture]:
     """The best subnets that a searcher found, the first the best."""
-    return [Architecture.from_dict(c["architecture"]) for c in found["best"]]
+    return _listed(found["best"])
+
+
+def mixed_of(found: dict[str, Any]) -> list[Architecture]:
+    """Those of `best_of`, and the next ones, that are of several kinds or of several sizes.
+
+    As in the tool, a single method is not a find of the search: it competes anyway.
+    """
+    subnets = _listed(found["best"] + found["next"])
+    return [a for a in subnets if len(a.kinds) > 1 or len(set(a[a.kinds[0]])) > 1][:KEPT]
+
+
+def _listed(candidates: list[dict[str, Any]]) -> list[Architecture]:
+    return [Architecture.from_dict(c["architecture"]) for c in candidates]

@@ -134,8 +134,9 @@ def _cost(study: Study, runs: Sequence[dict[str, Any]]) -> dict[str, float]:
     """In passes: a forward and a backward one count alike; a backward one as two where it says so."""
     supernet = float(np.mean([r["image_passes"]["supernet"] for r in runs]))
     scoring = float(np.mean([r["image_passes"]["evolution"] for r in runs]))
-    of_train = supernet / study.plans["default"].supernet_epochs
-    retraining = of_train * study.recipe.epochs
+    epochs = study.plans["default"].supernet_epochs
+    assert isinstance(epochs, int)
+    retraining = supernet / epochs * study.recipe.epochs
     return {
         "supernet_images": supernet,
         "scoring_passes": scoring,

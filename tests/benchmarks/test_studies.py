@@ -44,9 +44,8 @@ def small_searches() -> Any:
     patch.setattr(search_study, "DEFAULT", replace(search_study.DEFAULT, **TINY))
     patch.setattr(search_study, "NOAH", replace(search_study.NOAH, **TINY))
     patch.setattr(search_study, "LONG_EPOCHS", 2)
-    patch.setattr(
-        mini_vtab.Setting, "plan", property(lambda s: replace(search_study.DEFAULT, supernet_epochs=1))
-    )
+    plan = mini_vtab.Setting.plan.fget  # type: ignore[attr-defined]
+    patch.setattr(mini_vtab.Setting, "plan", property(lambda s: replace(plan(s), **TINY)))
     patch.setattr(
         mini_vtab.Setting, "noah", property(lambda s: replace(search_study.NOAH, supernet_epochs=2))
     )
@@ -62,14 +61,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(task: Path, store: Path, out: Path, *more: str) -> list[str]:
     return [f"--task={task}", f"--store={store}", f"--out={out}", "--device=cpu", "--epochs=1",
-            "--supernet-epochs=1", "--seeds=2", *more]  # fmt: skip
+            "--seeds=2", *more]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def searched(task: Path, store: Path, small_searches: None) -> dict[str, Any]:
     """The report of the study of the search."""
     out = store.with_name("search.json")
-    assert search_study.main([*options(task, store, out), f"--table={store / 'none'}"]) == 0
+    more = ["--supernet-epochs=1", f"--table={store / 'none'}"]
+    assert search_study.main(options(task, store, out, *more)) == 0
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 
@@ -78,7 +78,7 @@ def searched(task: Path, store: Path, small_searches: None) -> dict[str, Any]:
 def compared(task: Path, store: Path, searched: dict[str, Any]) -> dict[str, Any]:
     """The report of the small VTAB, in the same store."""
     out = store.with_name("vtab.json")
-    assert mini_vtab.main(options(task, store, out)) == 0
+    assert mini_vtab.main(options(task, store, out, "--supernet-epochs", "1", "2")) == 0
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 
@@ -131,7 +131,8 @@ def test_the_same_command_repeats_nothing_and_reports_the_same(
 ) -> None:
     before = (store / "lines.jsonl").read_text()
     out = store.with_name("again.json")
-    assert search_study.main([*options(task, store, out), f"--table={store / 'none'}"]) == 0
+    more = ["--supernet-epochs=1", f"--table={store / 'none'}"]
+    assert search_study.main(options(task, store, out, *more)) == 0
     assert json.loads(out.read_text()) == searched
     assert (store / "lines.jsonl").read_text() == before
 
@@ -147,13 +148,15 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
     task = compared["tasks"]["insects"]
     assert list(task["methods"]) == [
         "full fine-tuning", "linear probing", "LP-FT", "L2-SP", "BitFit", "VPT-shallow", "VPT-deep", "LoRA",
-        "adapter", "SSF", "NOAH", "searched", "selected",
+        "adapter", "SSF", "LoRA on all projections", "NOAH", "searched", "selected",
     ]  # fmt: skip
     assert all(len(method["test_accuracies"]) == 2 for method in task["methods"].values())
     params = {name: method["params"][0] for name, method in task["methods"].items()}
     assert params["full fine-tuning"] == 1_613_184
     assert params["BitFit"] == 11_520
-    assert params["LoRA"] == 8_192
+    assert params["LoRA"] in (65_536, 16_384)
+    assert params["LoRA on all projections"] == 65_536
+    assert max(params[name] for name in ("searched", "NOAH", *mini_vtab.SINGLES)) <= 71_000
     assert params["linear probing"] == 0
     val = task["validation"]
     assert set(val) == {"searched", "VPT-deep", "LoRA", "adapter", "SSF"}
@@ -162,7 +165,8 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
     assert (chosen["accuracy"], -chosen["loss"]) == best
     pair = task["searched_minus_best_single"]
     assert pair["outcome"] in ("win", "tie", "loss")
-    assert (pair["outcome"] == "tie") == (not abs(pair["mean"]) > 2 * pair["error"])
+    critical = 12.706  # of a paired t-test at 5% with two seeds
+    assert (pair["outcome"] == "tie") == (not abs(pair["mean"]) > critical * pair["error"])
     for name, against in compared["against"]["searched"].items():
         assert against["win"] + against["tie"] + against["loss"] == 1, name
 
@@ -173,11 +177,25 @@ def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, An
         if line["kind"] == "training" and line["training"]["on"] == "train":
             name = line["training"]["name"]
             tried.setdefault(name, set()).add(line["training"]["recipe"]["lr"])
-    for method, lr in (("full", 3e-4), ("lp-ft", 3e-4), ("l2-sp", 3e-4), ("bitfit", 1e-2)):
-        assert tried[method] == {factor * lr for factor in mini_vtab.FACTORS}
+    for method, rates in mini_vtab.RATES.items():
+        assert tried[method] == set(rates)
     assert tried["linear"] == set(mini_vtab.LINEAR_RATES)
     grids = [rates for name, rates in tried.items() if name.startswith("subnet-")]
-    assert sum(len(rates) == len(mini_vtab.FACTORS) for rates in grids) >= len(mini_vtab.SINGLES) + 1
+    of_the_grid = [rates for rates in grids if rates >= set(mini_vtab.MODULE_RATES)]
+    singles, shallow, everywhere, noah, found = len(mini_vtab.SINGLES), 1, 1, 1, 3
+    assert len(of_the_grid) == singles + shallow + everywhere + noah + found
+
+
+def test_the_supernet_has_the_epochs_that_validation_data_prefer(
+    compared: dict[str, Any], store: Path
+) -> None:
+    plan = compared["settings"]["search"]
+    assert plan["supernet_epochs"] == [1, 2]
+    found = next(line for line in lines_of(store) if line["kind"] == "search" and line["plan"] == plan)
+    judged = found["supernet"]["judged_losses"]
+    assert set(judged) == {"1", "2"}
+    assert found["supernet"]["epochs"] == int(min(judged, key=lambda epochs: judged[epochs]))
+    assert found["supernet"]["image_passes"] == 3 * 38  # epochs of both, training images
 
 
 def test_a_test_part_is_read_for_one_decision_only(task: Path, tmp_path: Path) -> None:

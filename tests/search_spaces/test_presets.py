@@ -11,7 +11,7 @@ THREE = ("adapter_dim", "lora_rank", "prompt_tokens")
 
 
 def test_the_presets():
-    assert preset_names() == ("default", "noah-fewshot", "noah-vtab", "wide")
+    assert preset_names() == ("default", "large", "noah-fewshot", "noah-vtab", "wide")
 
 
 @pytest.mark.parametrize("depth", [1, 4, 8, 12, 24])
