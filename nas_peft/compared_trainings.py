@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas_peft.comparison import Row, best_of, choose
+from nas_peft.comparison import Row, best_of, best_sizes, choose
 from nas_peft.data import ProtocolError
 from nas_peft.methods import METHODS
 from nas_peft.peak_memory import largest
@@ -73,7 +73,9 @@ class ComparedTrainings:
         return list(runs.values())
 
     def finish(self, runs: Sequence[RowRuns]) -> Choice:
-        """Choose by validation, and train the final models: all rows but searched subnets that lost.
+        """Choose by validation, and train the final models: all rows but those that lost to their like.
+
+        Searched subnets have one final model, and each single method one, at its best size.
 
         A row whose final model fails is out, and the choice is made again without it. Raises `InputError` if
         no subnet is left.
@@ -85,11 +87,9 @@ class ComparedTrainings:
                 reasons = "; ".join(f"{r.row.name}: {r.error}" for r in runs if r.row.group != "baseline")
                 raise InputError(f"no subnet could be trained: {reasons}")
             choice = Choice(exported, best_of("searched", scores), best_of("single", scores))
-            finalists = [
-                found
-                for found in runs
-                if found.error is None and (found.row.group != "searched" or found.row is choice.searched)
-            ]
+            baselines = [row for row in scores if row.group == "baseline"]
+            in_final = [choice.searched, *best_sizes(scores), *baselines]
+            finalists = [found for found in runs if found.row in in_final]
             models = {found.row: self.final_models(found) for found in finalists}
             records = self.train(models, "final training")
             for found in finalists:

@@ -109,6 +109,16 @@ def best_of(group: Literal["searched", "single"], scores: Mapping[Row, Scores]) 
     return min(members, key=lambda row: scores[row].rank_key(), default=None)
 
 
+def best_sizes(scores: Mapping[Row, Scores]) -> list[Row]:
+    """Of each single method the size that does best on validation data."""
+    best: dict[tuple[str, ...], Row] = {}
+    for row in scores:
+        if row.group == "single":
+            rival = best.setdefault(row.architecture.kinds, row)
+            best[row.architecture.kinds] = min(rival, row, key=lambda row: scores[row].rank_key())
+    return list(best.values())
+
+
 def choose(scores: Mapping[Row, Scores]) -> Row | None:
     """What is exported: the best on validation data among the searched subnets and the single methods.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nas_peft.training_config import TrainingConfig
 
@@ -37,11 +38,11 @@ class SearchConfig(TrainingConfig):
     front_budget: str | None = Field(
         None, description="parameters of the largest subnets of the front; the whole space if not given"
     )
-    supernet_epochs: int | None = Field(
+    supernet_epochs: str | None = Field(
         None,
-        ge=1,
         description="passes over the training images for the supernet; if not given half of --epochs, with "
-        "--no-retrain four times --epochs",
+        "--no-retrain four times --epochs; of several, such as 4,16, the supernet whose subnets do best on "
+        "unseen images is searched",
     )
     supernet_lr: float = Field(5e-3, gt=0, description="learning rate of the supernet")
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
@@ -94,6 +95,18 @@ class SearchConfig(TrainingConfig):
         1, ge=1, description="processes that train the supernet together, each with a GPU or some cores"
     )
 
+    @field_validator("supernet_epochs", mode="before")
+    @classmethod
+    def _require_epochs(cls, value: Any) -> str | None:
+        if value is None:
+            return None
+        texts = [text.strip() for text in str(value).split(",")]
+        if not all(re.fullmatch("[1-9][0-9]*", text) for text in texts):
+            raise ValueError("give a whole number from 1, or several with commas between them, such as 4,16")
+        if len(set(texts)) < len(texts):
+            raise ValueError("give each number of epochs once")
+        return ",".join(texts)
+
     @model_validator(mode="after")
     def _require_consistent(self) -> SearchConfig:
         if self.groups != DEFAULT_GROUPS and self.chooser != "groups":
@@ -112,7 +125,7 @@ class SearchConfig(TrainingConfig):
                 "--front-cost latency, or leave latency_batch_size out"
             )
         fields = SearchConfig.model_fields
-        separate = ("seeds", "retrain", "lr_grid", "baselines", "early_stopping", "soup")
+        separate = ("seeds", "retrain", "lr_grid", "baselines", "single_sizes", "early_stopping", "soup")
         given = [name for name in separate if getattr(self, name) != fields[name].default]
         if self.no_retrain and given:
             raise ValueError(
@@ -126,19 +139,16 @@ class SearchConfig(TrainingConfig):
             )
         return self
 
-    def recipe(self, method: str) -> Recipe:
-        """How the ``supernet`` or a method of `nas_peft.methods` is trained, at its own learning rate."""
+    def supernet_recipes(self) -> list[Recipe]:
+        """How the supernet is trained; of several, validation data choose."""
         from supernet import Recipe
 
-        if method != "supernet":
-            return super().recipe(method)
         by_default = 4 * self.epochs if self.no_retrain else max(1, self.epochs // 2)
-        return Recipe(
-            self.supernet_epochs or by_default,
-            self.supernet_lr,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-        )
+        given = self.supernet_epochs or str(by_default)
+        return [
+            Recipe(int(epochs), self.supernet_lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
+            for epochs in given.split(",")
+        ]
 
     def execution(self, method: str) -> Execution:
         """How trainings of the ``supernet`` or of a method are carried out."""

@@ -20,10 +20,9 @@ class RayOptions:
     """Where separate trainings run, and what each of them takes.
 
     Args:
-        address: ``auto`` or ``HOST:PORT`` of a running Ray that this machine belongs to; without it that of
-            the environment variable ``RAY_ADDRESS``, else a Ray of this machine, which is shut down at the
-            end. Not ``ray://HOST:PORT``: with Ray's client, Tune runs on the head node and its results would
-            be written there.
+        address: ``auto`` or ``HOST:PORT`` of a running Ray that this machine belongs to, or
+            ``ray://HOST:PORT`` of the client server of one that it does not belong to; without it that of the
+            environment variable ``RAY_ADDRESS``, else a Ray of this machine, which is shut down at the end.
         cpus_per_trial: cores, which is the number of threads too; an equal share for each of a stage's
             trainings if not given. Sums depend on the number of threads in their last bits.
         gpus_per_trial: up to 1; several trainings share a GPU when it is less.
@@ -135,7 +134,7 @@ def _start(ray: Any) -> None:
     )
 
 
-_REMEDY = "give auto or HOST:PORT of a running Ray, or leave it out to start one here"
+_REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it out to start one here"
 
 
 def _reach(ray: Any, address: str) -> None:
@@ -145,19 +144,15 @@ def _reach(ray: Any, address: str) -> None:
     except Exception as error:
         ray.shutdown()
         raise InputError(
-            f"ray_address is '{address}', and Ray cannot be reached there: {_first_line(error)}; {_REMEDY}"
+            f"ray_address is '{address}', and Ray cannot be reached there: {_first_line(error)}; {_REMEDY}; "
+            "a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
         ) from error
 
 
 def _require_answer(address: str) -> None:
     if address == "auto":
         return
-    if address.startswith("ray://"):
-        raise InputError(
-            f"ray_address is '{address}', of Ray's client, which would leave the results on the head node; "
-            "run this command on a machine of the cluster, with auto or HOST:PORT"
-        )
-    host, colon, port = address.rpartition(":")
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not (colon and host and port.isdecimal()):
         raise InputError(f"ray_address is '{address}'; {_REMEDY}")
     try:
@@ -170,4 +165,8 @@ def _require_answer(address: str) -> None:
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    if lines[0].endswith(":"):  # of Ray's client, before a traceback of the server
+        return f"{lines[0]} {lines[-1].rstrip('.')}"
+    return lines[0].rstrip(".")

@@ -94,7 +94,7 @@ class RayTrainings:
     ) -> None:
         ray = self._session.connect()
         resources = self._session.resources(of, self._device)
-        from nas_peft import tune_run  # imports Ray Tune, which takes seconds
+        from nas_peft import tune_client, tune_run  # imports Ray Tune, which takes seconds
         from nas_peft.early_stopping import competitors
         from nas_peft.training_worker import SAVE_EVERY, StateFolder, Work
 
@@ -124,7 +124,7 @@ class RayTrainings:
             records[training.key] = record
             on_done()
 
-        tune_run.run(work, resources, places, keep)
+        (tune_client if tune_client.connected() else tune_run).run(work, resources, places, keep)
 
     def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"

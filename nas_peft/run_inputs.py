@@ -10,7 +10,7 @@ from nas_peft.config import SearchConfig
 from nas_peft.module_files import import_module_files, module_file_digest
 from nas_peft.progress import StageBars
 from nas_peft.searchers import Searcher, SearchTask, build_searcher, parse_options
-from nas_peft.task_inputs import ALWAYS_COMPARED, TaskInputs
+from nas_peft.task_inputs import ALWAYS_COMPARED, TaskInputs, halvings
 from search_spaces import (
     Architecture,
     Budget,
@@ -74,22 +74,28 @@ class RunInputs(TaskInputs):
         """Those of every run, then of each other kind of the space the largest uniform member of the budget.
 
         For those that every run has, sizes are not limited to the space's: a method alone should have what
-        the budget gives it.
+        the budget gives it. Others at half of their size and so on have the next smaller one of the space.
         """
         found = super().single_methods()
-        for kind, architecture in self.largest_uniform().items():
-            if kind not in ALWAYS_COMPARED:
-                found[f"{kind}-{architecture[kind][0]}"] = architecture
+        for kind, fitting in self._fitting().items():
+            if kind in ALWAYS_COMPARED:
+                continue
+            by_size = {architecture[kind][0]: architecture for architecture in fitting}
+            for most in halvings(max(by_size), self.config.single_sizes):
+                size = max((size for size in by_size if size <= most), default=0)
+                if size:
+                    found[f"{kind}-{size}"] = by_size[size]
         return found
 
     def largest_uniform(self) -> dict[str, Architecture]:
         """For each kind of the space its largest size there that fits, in every layer and alone."""
-        found = {}
-        for kind, _ in self.space.kinds:
-            fitting = [a for a in self.space.uniform_architectures(kind) if self.fits(a)]
-            if fitting:
-                found[kind] = fitting[-1]
-        return found
+        return {kind: fitting[-1] for kind, fitting in self._fitting().items()}
+
+    def _fitting(self) -> dict[str, list[Architecture]]:
+        """For each kind of the space alone in every layer, at each size that fits; those that have one."""
+        of_kinds = {kind: self.space.uniform_architectures(kind) for kind, _ in self.space.kinds}
+        fitting = {kind: [a for a in alone if self.fits(a)] for kind, alone in of_kinds.items()}
+        return {kind: alone for kind, alone in fitting.items() if alone}
 
     def search_task(self) -> SearchTask:
         """What is searched. The references are one kind alone: each at the largest size, then smaller ones.

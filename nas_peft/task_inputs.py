@@ -73,7 +73,8 @@ class TaskInputs:
     def single_methods(self) -> dict[str, Architecture]:
         """VPT, LoRA, adapters and SSF alone, each at the largest uniform size within the budget.
 
-        By a name: ``lora_rank-2``. One whose smallest size is beyond the budget is left out.
+        With ``single_sizes`` each also at half of that size, a quarter and so on, as many as there are. By a
+        name: ``lora_rank-2``. One whose smallest size is beyond the budget is left out.
         """
         limit, found = self.budget.limit(self.head_params), {}
         for kind in ALWAYS_COMPARED:
@@ -82,7 +83,8 @@ class TaskInputs:
                 return count_params(_uniform(kind, size, self.backbone.depth), self.backbone.shape)
 
             most = KINDS[kind].max_size or max(0, limit)  # a unit of size has a parameter at least
-            if size := bisect_right(range(1, most + 1), limit, key=params):
+            largest = bisect_right(range(1, most + 1), limit, key=params)
+            for size in halvings(largest, self.config.single_sizes):
                 found[f"{kind}-{size}"] = _uniform(kind, size, self.backbone.depth)
         return found
 
@@ -121,3 +123,8 @@ class TaskInputs:
 
 def _uniform(kind: str, size: int, depth: int) -> Architecture:
     return Architecture.uniform(depth, kind, size)
+
+
+def halvings(size: int, count: int) -> list[int]:
+    """``size``, half of it (rounded down) and so on, as long as it is positive; at most ``count``."""
+    return [half for i in range(count) if (half := size >> i)]

@@ -67,6 +67,12 @@ class TrainingConfig(BaseModel):
         description="what to compare with: linear, full, lp-ft, l2-sp, bitfit, and at published sizes "
         "vpt-shallow, vpt-deep, lora, adapter, ssf; or all, or none",
     )
+    single_sizes: int = Field(
+        1,
+        ge=1,
+        description="sizes of each single method to try: the largest within the budget, half of it ...; "
+        "validation data choose one",
+    )
     soup: int = Field(
         0,
         ge=0,

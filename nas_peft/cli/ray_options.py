@@ -9,8 +9,8 @@ import typer
 RayAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Train on a running Ray that this machine belongs to: auto or HOST:PORT. By default one is "
-        "started here for as long as it is needed."
+        help="Train on a running Ray: auto or HOST:PORT where this machine belongs to it, ray://HOST:PORT of "
+        "its client server where not. By default one is started here for as long as it is needed."
     ),
 ]
 CpusPerTrial: TypeAlias = Annotated[

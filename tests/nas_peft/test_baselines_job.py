@@ -71,6 +71,19 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
 
 
+def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, Any], tmp_path: Path):
+    config = BaselinesConfig.of(**values, baselines="none", single_sizes=2)
+    result = compare_baselines(config, tmp_path / "run", device="cpu")
+    rows = {r.name: r for r in result.rows}
+    assert list(rows) == ["prompt_tokens-2", "prompt_tokens-1", "ssf-1"]  # half of ssf-1 would be nothing
+    prompts = [rows["prompt_tokens-2"], rows["prompt_tokens-1"]]
+    better = min(prompts, key=lambda r: (-r.mean("val_accuracy"), r.mean("val_loss")))
+    assert [r for r in prompts if r.tested] == [better]
+    assert rows["ssf-1"].tested
+    assert result.stages["final training"]["trainings"] == 2
+    assert set(result.test_opened["decision"]["tested"]) == {better.name, "ssf-1"}
+
+
 def test_every_run_is_told_those_of_unused_rates_among_them(with_grid: SearchResult):
     for found in with_grid.rows:
         assert found.error is None

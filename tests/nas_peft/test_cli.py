@@ -89,7 +89,7 @@ def out(tmp_path: Path) -> Path:
             "'evolution' has no option 'speed', it has: parents, mutation_prob",
         ),
         ("--searcher-options", "parents=3", "parents has an option of its own; give --parents 3"),
-        ("--ray-address", "somewhere", "ray_address is 'somewhere'; give auto or HOST:PORT"),
+        ("--ray-address", "somewhere", "ray_address is 'somewhere'; give auto, HOST:PORT or ray://HOST:PORT"),
         ("--ray-address", "127.0.0.1:1", "ray_address is '127.0.0.1:1', and nothing answers there"),
         ("--cpus-per-trial", "0", "cpus_per_trial is 0; give a whole number from 1"),
         ("--gpus-per-trial", "2", "gpus_per_trial is 2; give more than 0 and up to 1"),

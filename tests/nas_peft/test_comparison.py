@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from nas_peft.baselines import BASELINES
-from nas_peft.comparison import Row, Scores, baseline_rows, best_of, choose, single_rows
+from nas_peft.comparison import Row, Scores, baseline_rows, best_of, best_sizes, choose, single_rows
 from nas_peft.config import SearchConfig
 from search_spaces import Architecture
 from supernet import Recipe
@@ -120,6 +120,20 @@ def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
     assert of["vpt-shallow"].architecture["shallow_prompt_tokens"] == (50, 0, 0, 0)
     assert of["bitfit"].architecture == Architecture.empty(DEPTH)
     assert baseline_rows(SearchConfig.of(dataset="digits", baselines="none"), DEPTH) == []
+
+
+def test_the_size_of_a_single_method_is_the_best_on_validation_data():
+    smaller = Row("lora_rank-1", "single", "subnet", Architecture.uniform(DEPTH, "lora_rank", 1))
+    other = Row("ssf-1", "single", "subnet", Architecture.uniform(DEPTH, "ssf", 1))
+    scores = {
+        FIRST: Scores([0.99], [0.1]),
+        SINGLE: Scores([0.8], [1.0]),
+        smaller: Scores([0.8], [0.9]),
+        other: Scores([0.5], [2.0]),
+        LINEAR: Scores([0.9], [0.5]),
+    }
+    assert best_sizes(scores) == [smaller, other]
+    assert best_sizes({SINGLE: Scores([0.8], [0.9]), smaller: Scores([0.8], [0.9])}) == [SINGLE]
 
 
 def test_single_methods_are_named_rows():

@@ -172,7 +172,7 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
         batch_size=7,
         weight_decay=0.5,
     )
-    recipe = config.recipe(method)
+    recipe = config.supernet_recipes()[0] if method == "supernet" else config.recipe(method)
     assert (recipe.epochs, recipe.lr) == (epochs, lr)
     assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
     probe = config.linear_recipe(0.3)
@@ -271,7 +271,21 @@ def test_every_description_is_one_line():
         ({"epochs": 1}, 1),
         ({"no_retrain": True}, 32),
         ({"epochs": 100, "supernet_epochs": 7}, 7),
+        ({"supernet_epochs": "7"}, 7),
     ],
 )
 def test_the_supernet_has_half_of_the_epochs_unless_told_otherwise(values: dict[str, Any], epochs: int):
-    assert SearchConfig.of(dataset="digits", **values).recipe("supernet").epochs == epochs
+    (recipe,) = SearchConfig.of(dataset="digits", **values).supernet_recipes()
+    assert recipe.epochs == epochs
+
+
+def test_the_supernet_may_have_several_lengths_to_choose_from():
+    config = SearchConfig.of(dataset="digits", supernet_epochs=" 4, 16", supernet_lr=1e-3)
+    assert config.supernet_epochs == "4,16"
+    assert [(r.epochs, r.lr) for r in config.supernet_recipes()] == [(4, 1e-3), (16, 1e-3)]
+
+
+@pytest.mark.parametrize("epochs", [0, -1, "0", "4,0", "4,", "", "4;16", "four", 2.5, "4,4"])
+def test_impossible_numbers_of_epochs_are_named(epochs: Any):
+    with pytest.raises(InputError, match=r"supernet_epochs is .*(give a whole number from 1|each .* once)"):
+        SearchConfig.of(dataset="digits", supernet_epochs=epochs)

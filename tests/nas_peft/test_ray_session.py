@@ -19,24 +19,21 @@ def free_port() -> int:
     return port
 
 
-@pytest.mark.parametrize("form", ["127.0.0.1:{}", "localhost:{}"])
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "localhost:{}", "ray://127.0.0.1:{}"])
 def test_an_address_where_nothing_answers(free_port: int, form: str):
     address = form.format(free_port)
     with pytest.raises(InputError, match="nothing answers there") as caught:
         RayOptions(address).require_possible("cpu")
     assert address in str(caught.value)
-    assert "give auto or HOST:PORT of a running Ray" in str(caught.value)
+    assert "give auto, HOST:PORT or ray://HOST:PORT of a running Ray" in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["somewhere", "host:", ":6379", "host:port", "host:99999999"])
+@pytest.mark.parametrize(
+    "address", ["somewhere", "host:", ":6379", "host:port", "host:99999999", "ray://", "ray://host"]
+)
 def test_what_is_no_address(address: str):
     with pytest.raises(InputError, match=f"ray_address is '{address}'"):
         RayOptions(address).require_possible("cpu")
-
-
-def test_ray_s_client_is_refused():
-    with pytest.raises(InputError, match="on a machine of the cluster, with auto or HOST:PORT"):
-        RayOptions("ray://127.0.0.1:10001").require_possible("cpu")
 
 
 def test_auto_is_asked_of_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Any):

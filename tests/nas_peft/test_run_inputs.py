@@ -11,6 +11,7 @@ import pytest
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
 from nas_peft.run_inputs import RunInputs
+from nas_peft.task_inputs import halvings
 from search_spaces import (
     Architecture,
     BackboneShape,
@@ -34,6 +35,28 @@ def test_the_single_methods_are_the_largest_uniform_ones_within_the_budget(tiny_
     assert singles == {f"{kind}-{n}": Architecture.uniform(8, kind, n) for kind, n in sizes.items()}
     assert all(tiny_inputs.fits(a) for a in singles.values())
     assert not any(tiny_inputs.fits(Architecture.uniform(8, kind, n + 1)) for kind, n in sizes.items())
+
+
+def test_single_methods_compete_at_halves_of_their_size_if_asked(tiny_values: dict[str, Any]):
+    config = SearchConfig.of(**tiny_values | {"space": "wide", "population": 24, "single_sizes": 3})
+    singles = RunInputs.load(config, QUIET).single_methods()
+    by_kind: dict[str, list[int]] = {}
+    for name in singles:
+        kind, _, size = name.rpartition("-")
+        by_kind.setdefault(kind, []).append(int(size))
+    assert by_kind["prompt_tokens"] == [11, 5, 2]
+    assert by_kind["lora_rank"] == [2, 1]
+    assert by_kind["adapter_dim"] == [5, 2, 1]
+    assert by_kind["ssf"] == [4, 2, 1]
+    assert by_kind["lora_rank_q"] == [4, 2, 1]
+    assert by_kind["shallow_prompt_tokens"] == [32, 16, 8]
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "sizes"), [(11, 3, [11, 5, 2]), (11, 9, [11, 5, 2, 1]), (6, 1, [6]), (0, 3, [])]
+)
+def test_halvings_end_with_one(size: int, count: int, sizes: list[int]):
+    assert halvings(size, count) == sizes
 
 
 def test_the_largest_of_the_space_are_members(tiny_inputs: RunInputs):

@@ -14,6 +14,8 @@ from nas_peft.config import SearchConfig
 from nas_peft.progress import Advance, StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
+from nas_peft.scorer import LocalScorer
+from nas_peft.supernet_length import judge, judged_subnets
 from nas_peft.supernet_stage import read_supernets, train_supernets
 from search_spaces import Architecture, InputError
 from supernet import Supernet, pooled_features
@@ -103,6 +105,48 @@ def test_folds_share_out_the_training_part_and_the_image_passes(
     for first, second in zip(folds, again, strict=True):
         assert torch.equal(first.supernet.head.weight, second.supernet.head.weight)
         assert torch.equal(first.part.images, second.part.images)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_unseen_images_choose_among_supernets_of_several_lengths(
+    folds: int, tiny_inputs: RunInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+):
+    config = SearchConfig.of(**tiny_values | {"supernet_epochs": "1,4", "supernet_lr": 0.02, "folds": folds})
+    inputs = replace(tiny_inputs, config=config)
+    folder, bars = RunFolder.open(tmp_path / "run", config), CountingBars()
+    kept, stage = train_supernets(inputs, features, folder, bars, device="cpu")
+    subnets = judged_subnets(inputs.sampler.sample, config.seed)
+    losses = {}
+    for epochs in (1, 4):
+        alone = SearchConfig.of(**config.to_dict() | {"supernet_epochs": epochs})
+        only = RunFolder.open(tmp_path / f"alone{epochs}", alone)
+        found, _ = train_supernets(replace(inputs, config=alone), features, only, bars, device="cpu")
+        losses[str(epochs)] = judge(LocalScorer(found, inputs.preprocessing), subnets).loss
+        if epochs == stage["epochs"]:
+            for one, other in zip(kept, found, strict=True):
+                assert torch.equal(one.supernet.head.weight, other.supernet.head.weight)
+    assert stage["losses"] == losses
+    assert stage["epochs"] == int(min(losses, key=lambda epochs: losses[epochs]))
+    assert stage["image_passes"] == (1 + 4) * len(inputs.dataset.train)
+    assert stage["image_passes_forward"] > 0
+    assert bars.seen[-1][0] == bars.seen[-1][1]
+    files = sorted(file.name for file in folder.path.glob("supernet*.safetensors"))
+    assert len(files) == folds
+    assert all(f"-{stage['epochs']}-epochs" in name for name in files)
+    again, same = train_supernets(inputs, features, folder, bars, device="cpu")
+    assert same == stage
+    for one, other, read in zip(kept, again, read_supernets(inputs, folder, "cpu"), strict=True):
+        assert torch.equal(one.supernet.head.weight, other.supernet.head.weight)
+        assert torch.equal(one.supernet.head.weight, read.supernet.head.weight)
+
+
+def test_supernets_that_were_not_chosen_from_are_not_read(
+    tiny_inputs: RunInputs, tiny_values: dict[str, Any], tmp_path: Path
+):
+    config = SearchConfig.of(**tiny_values | {"supernet_epochs": "1,2"})
+    folder = RunFolder.open(tmp_path / "run", config)
+    with pytest.raises(InputError, match="has not finished training its supernet"):
+        read_supernets(replace(tiny_inputs, config=config), folder, "cpu")
 
 
 def test_an_unfinished_supernet_is_not_read(tiny_inputs: RunInputs, tmp_path: Path):
