@@ -67,7 +67,7 @@ NOAH_MANNER: dict[str, Any] = {
     "space": "noah-vtab",
     "budget": "0.64M",
     "seeds": 3,
-    "supernet_epochs": 100,
+    "supernet_epochs": "100",
     "supernet_lr": 5e-4,
     "epochs": 100,
     "lr": 1e-3,

@@ -9,6 +9,7 @@ from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.comparison import baseline_rows, single_rows
 from nas_peft.comparison_stage import Comparison
 from nas_peft.devices import resolve_device
+from nas_peft.noah_stage import noah_inputs, search_noah
 from nas_peft.probe_stage import probe
 from nas_peft.progress import StageBars
 from nas_peft.ray_session import RayOptions
@@ -53,6 +54,7 @@ def compare_baselines(
     ray_options = ray_options or RayOptions()
     ray_options.require_possible(device)
     inputs = TaskInputs.of_single_methods(config, bars)
+    noah_inputs(inputs)  # says what its search cannot work with
     folder = RunFolder.open(out, config)
     with folder.held():
         return _run(config, inputs, folder, bars, device, ray_options)
@@ -74,7 +76,9 @@ def _run(
     except InputError:
         folder.discard()
         raise
-    rows = [*single_rows(inputs.single_methods()), *baseline_rows(config, inputs.backbone.depth)]
     stages: dict[str, Any] = {"linear probe": probe_stage}
+    noah = noah_inputs(inputs)
+    found = search_noah(noah, features, folder, bars, device, stages) if noah else None
+    rows = [*single_rows(inputs.single_methods()), *baseline_rows(config, inputs.backbone.depth, found)]
     comparison = Comparison(inputs, folder, bars, device, recipe, features, PROTOCOL, ray_options)
     return comparison.run(rows, stages)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
-from nas_peft.baselines import BASELINES, parse_baselines
+from nas_peft.baselines import BASELINES, NOAH, parse_baselines
 from nas_peft.methods import METHODS, Method
 from nas_peft.training_config import TrainingConfig
 from nas_peft.trainings import Training
@@ -90,12 +90,15 @@ class Scores:
         return (-fmean(self.val_accuracy), fmean(self.val_loss))
 
 
-def baseline_rows(config: TrainingConfig, depth: int) -> list[Row]:
-    """Those that the configuration names."""
-    return [
-        Row(baseline.name, "baseline", baseline.method, baseline.architecture(depth))
-        for baseline in parse_baselines(config.baselines)
-    ]
+def baseline_rows(config: TrainingConfig, depth: int, noah: Architecture | None = None) -> list[Row]:
+    """Those that the configuration names; ``noah`` is what NOAH's search found, if it is among them."""
+    rows = []
+    for baseline in parse_baselines(config.baselines):
+        architecture = noah if baseline.name == NOAH else baseline.architecture(depth)
+        if architecture is None:
+            raise ValueError("NOAH is among the baselines, and its architecture is not given")
+        rows.append(Row(baseline.name, "baseline", baseline.method, architecture))
+    return rows
 
 
 def single_rows(methods: Mapping[str, Architecture]) -> list[Row]:

@@ -14,6 +14,7 @@ from nas_peft.config import SearchConfig
 from nas_peft.devices import resolve_device
 from nas_peft.inherited_stage import finish_without_retraining
 from nas_peft.latency_stage import latency_stage
+from nas_peft.noah_stage import noah_inputs, search_noah
 from nas_peft.probe_stage import probe
 from nas_peft.process_group import require_devices
 from nas_peft.progress import StageBars
@@ -24,7 +25,7 @@ from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
 from nas_peft.search_stage import open_record, search_supernet
 from nas_peft.supernet_stage import train_supernets
-from search_spaces import InputError
+from search_spaces import Architecture, InputError
 
 PROTOCOL = (
     "The supernet and the compared models are trained on the training part; every choice is made on the "
@@ -88,6 +89,7 @@ def search(
     require_devices(config.data_parallel, device)
     require_workers(workers, device, ray_options)
     inputs = RunInputs.load(config, bars)
+    noah_inputs(inputs)  # says what its search cannot work with
     folder = RunFolder.open(out, config)
     with folder.held():
         return _run(inputs, folder, bars, device, storage, study, ray_options, workers)
@@ -125,6 +127,8 @@ def _run(
         return finish_without_retraining(
             inputs, folder, bars, device, recipe, features, folds, ranked, stages
         )
+    noah = noah_inputs(inputs)
+    found = search_noah(noah, features, folder, bars, device, stages) if noah else None
     comparison = Comparison(
         inputs,
         folder,
@@ -136,11 +140,16 @@ def _run(
         ray_options,
         module_files=config.module_files,
     )
-    return comparison.run(compared_rows(inputs, ranked), stages)
+    return comparison.run(compared_rows(inputs, ranked, found), stages)
 
 
-def compared_rows(inputs: RunInputs, ranked: Sequence[Candidate]) -> list[Row]:
-    """The first of the candidates that are no single method of the run, the single methods, the baselines."""
+def compared_rows(
+    inputs: RunInputs, ranked: Sequence[Candidate], noah: Architecture | None = None
+) -> list[Row]:
+    """The first of the candidates that are no single method of the run, the single methods, the baselines.
+
+    ``noah`` is what NOAH's search found, if it is among the baselines.
+    """
     singles = inputs.single_methods()
     best = [c for c in ranked if c.architecture not in singles.values()]
     return [
@@ -149,5 +158,5 @@ def compared_rows(inputs: RunInputs, ranked: Sequence[Candidate]) -> list[Row]:
             for c in best[: inputs.config.retrain]
         ),
         *single_rows(singles),
-        *baseline_rows(inputs.config, inputs.backbone.depth),
+        *baseline_rows(inputs.config, inputs.backbone.depth, noah),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
@@ -26,6 +26,8 @@ from search_spaces import (
 from search_spaces.mixture import MixtureSampler, Sampler
 from supernet import Backbone, create_backbone
 
+_Inputs = TypeVar("_Inputs", bound="RunInputs")
+
 
 @dataclass(frozen=True)
 class RunInputs(TaskInputs):
@@ -47,10 +49,16 @@ class RunInputs(TaskInputs):
     def load(cls, config: SearchConfig, bars: StageBars) -> RunInputs:
         """Load and check everything. Raises `InputError` for whatever is wrong with the configuration."""
         import_module_files(config.module_files)
-        options = searcher_options(config)
+        searcher_options(config)  # says what is wrong with them before anything is loaded
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
+        load_space(config.space, backbone.depth)  # as well
+        return cls.of_task(config, TaskInputs.of(config, backbone, bars))
+
+    @classmethod
+    def of_task(cls: type[_Inputs], config: SearchConfig, task: TaskInputs) -> _Inputs:
+        """A search by ``config`` on what has been loaded. Raises `InputError` for what does not fit."""
+        backbone = task.backbone
         space = load_space(config.space, backbone.depth)
-        task = TaskInputs.of(config, backbone, bars)
         task.budget.require_feasible(space, backbone.shape, task.head_params)
         limit = task.budget.limit(task.head_params)
         sampler = sampler_around(space, backbone.shape, limit)
@@ -67,7 +75,8 @@ class RunInputs(TaskInputs):
             front_sampler=MixtureSampler((sampler, whole)),
             front_limit=front_limit,
         )
-        build_searcher(config.searcher, inputs.search_task(), options)  # says what it cannot work with
+        # says what it cannot work with
+        build_searcher(config.searcher, inputs.search_task(), searcher_options(config))
         return inputs
 
     def single_methods(self) -> dict[str, Architecture]:

@@ -65,7 +65,7 @@ class TrainingConfig(BaseModel):
     baselines: str = Field(
         "linear,full",
         description="what to compare with: linear, full, lp-ft, l2-sp, bitfit, and at published sizes "
-        "vpt-shallow, vpt-deep, lora, adapter, ssf; or all, or none",
+        "vpt-shallow, vpt-deep, lora, adapter, ssf; or all, or none; noah, after a search of its own",
     )
     single_sizes: int = Field(
         1,

@@ -112,7 +112,7 @@ def test_baselines_alone_leave_nothing_to_export():
 
 def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
     rows = baseline_rows(SearchConfig.of(dataset="digits", baselines="all"), DEPTH)
-    assert [row.name for row in rows] == list(BASELINES)
+    assert [row.name for row in rows] == [name for name in BASELINES if name != "noah"]
     assert len({row.label for row in rows}) == len(rows) == 10
     assert {row.group for row in rows} == {"baseline"}
     of = {row.name: row for row in rows}
@@ -120,6 +120,15 @@ def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
     assert of["vpt-shallow"].architecture["shallow_prompt_tokens"] == (50, 0, 0, 0)
     assert of["bitfit"].architecture == Architecture.empty(DEPTH)
     assert baseline_rows(SearchConfig.of(dataset="digits", baselines="none"), DEPTH) == []
+
+
+def test_noah_s_row_is_what_its_search_found():
+    config = SearchConfig.of(dataset="digits", baselines="all,noah")
+    rows = baseline_rows(config, DEPTH, LORA)
+    assert [row.name for row in rows] == list(BASELINES)
+    assert rows[-1] == Row("noah", "baseline", "subnet", LORA)
+    with pytest.raises(ValueError, match="NOAH is among the baselines"):
+        baseline_rows(config, DEPTH)
 
 
 def test_the_size_of_a_single_method_is_the_best_on_validation_data():
