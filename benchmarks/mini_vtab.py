@@ -8,20 +8,31 @@ Tasks: digits; cifar100, caltech101 and dtd10, task folders in ``--data`` (`publ
 the public data sets); and three structured ones that the package renders itself. 800 training and 200
 validation images each (dtd10 has fewer).
 
-Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; and within the budget of 0.75%
-of the backbone VPT-deep, LoRA, adapter and SSF, each at the largest uniform size; NOAH as published; the
-searched subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the three
-best searched subnets and the single methods.
+Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; within the budget VPT-deep,
+LoRA, adapter and SSF, each alone in every layer at its largest size or at a quarter of it (of prompts,
+ranks and widths; SSF at 6 operations or 2); LoRA on all four projections; NOAH as published; the searched
+subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the searched
+subnet and VPT, LoRA, adapter and SSF.
 
-As in ``nas-peft search --lr-grid 0.3,1,3 --seeds 3``, but for one thing: everything is chosen with the first
-seed alone.
+The budget is NOAH's for this backbone: 0.64 million parameters leave each of ViT-B/16's 12 layers 69
+vectors of its width, and 69 vectors for 8 layers of width 128 are 71,000 parameters (4.4%, where ViT-B/16
+has 0.75%). With 0.75% of so narrow a backbone there is no room for the published sizes, of LoRA 8 for
+instance.
 
-1. One search for a task (supernet, evolution), and one of NOAH's.
-2. Learning rates: once for each method and task, on validation data, from `FACTORS` times the method's
-   default. Linear probing has its own grid. The searched subnet is the best on validation data of the three
-   best of the search, retrained on the training part.
+As in ``nas-peft search --space large --budget 71000 --supernet-epochs 4,16 --lr-grid ... --seeds 3
+--baselines all,noah``, but for this: everything is chosen with the first seed alone, learning rates come
+from `MODULE_RATES` and `RATES`, and a single method's size is chosen at the middle rate.
+
+1. One search for a task (supernets of two lengths, of which validation data choose one; evolution), and one
+   of NOAH's.
+2. Sizes of single methods, then learning rates: once for each method and task, on validation data. Linear
+   probing has its own grid. The searched subnet is the best on validation data of the three best of the
+   search, each at its best rate, retrained on the training part.
 3. Final models are trained with three seeds on training and validation part, to the last epoch.
 4. The test part of a task is read once, after all of this.
+
+A method wins or loses against another on a task where a paired t-test over the seeds says so at 5%; with
+three seeds that takes 2.5 standard deviations of the difference, so differences are shown beside.
 
 Every training is ``--epochs`` long from a head that was briefly trained alone, AdamW, cosine, no
 augmentation. What is reduced for two cores: 8 epochs where NOAH has 100 (its supernet has five times the
