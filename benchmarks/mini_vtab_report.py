@@ -90,12 +90,19 @@ def _means(of_tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _against(tasks: Mapping[str, Any], ours: str, name: str) -> dict[str, Any]:
-    """Wins, ties and losses over tasks, and the mean difference over tasks and seeds."""
-    paired = [_paired(of["methods"][ours], of["methods"][name]) for of in tasks.values()]
+    """Wins, ties and losses over tasks; the mean difference, with its errors over tasks and over seeds."""
+    methods = [of["methods"] for of in tasks.values()]
+    paired = [_paired(of[ours], of[name]) for of in methods]
     outcomes = [p["outcome"] for p in paired]
     mean, error = mean_and_error([p["mean"] for p in paired])
+    by_seed = zip(
+        zip(*(of[ours]["test_accuracies"] for of in methods), strict=True),
+        zip(*(of[name]["test_accuracies"] for of in methods), strict=True),
+        strict=True,
+    )
+    over_seeds = mean_and_error([fmean(one) - fmean(other) for one, other in by_seed])
     counts = {outcome: outcomes.count(outcome) for outcome in ("win", "tie", "loss")}
-    return counts | {"mean": mean, "error_over_tasks": error}
+    return counts | {"mean": mean, "error_over_tasks": error, "error_over_seeds": over_seeds[1]}
 
 
 def print_report(report: Mapping[str, Any]) -> None:
@@ -111,7 +118,7 @@ def print_report(report: Mapping[str, Any]) -> None:
     for name, means in report["means"].items():
         cells = [_cell(report["tasks"][task]["methods"][name]["test_accuracies"]) for task in tasks]
         against = report["against"]["searched"].get(name)
-        difference = f"{against['mean']:+.2f}" if against else ""
+        difference = f"{against['mean']:+.2f} ± {against['error_over_seeds']:.2f}" if against else ""
         counts = f"{against['win']}/{against['tie']}/{against['loss']}" if against else ""
         table.add_row(name, *cells, f"{means['flat']:.2f}", f"{means['groups']:.2f}", difference, counts)
     console.print(table)

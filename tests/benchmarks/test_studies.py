@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import mini_vtab
+import mini_vtab_page
 import numpy as np
 import plain_search
 import pytest
@@ -169,6 +170,35 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
     assert (pair["outcome"] == "tie") == (not abs(pair["mean"]) > critical * pair["error"])
     for name, against in compared["against"]["searched"].items():
         assert against["win"] + against["tie"] + against["loss"] == 1, name
+
+
+def test_the_page_has_what_the_report_has(compared: dict[str, Any], store: Path, tmp_path: Path) -> None:
+    written = tmp_path / "page.md"
+    assert mini_vtab_page.main([str(store.with_name("vtab.json")), str(written)]) == 0
+    text = written.read_text()
+    for name, means in compared["means"].items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| {name} |") and " ± " in line]
+        assert f"| {means['flat']:.2f} | {means['groups']:.2f} |" in row
+        if name != "searched":
+            against = compared["against"]["searched"][name]
+            assert f"{against['mean']:+.2f} ± {against['error_over_seeds']:.2f}" in row
+    assert "| insects | 12 |" in text
+
+
+def test_the_error_over_seeds_is_of_the_means_over_tasks(compared: dict[str, Any]) -> None:
+    methods = compared["tasks"]["insects"]["methods"]
+    ours, theirs = methods["searched"]["test_accuracies"], methods["LoRA"]["test_accuracies"]
+    first, second = (a - b for a, b in zip(ours, theirs, strict=True))
+    found = compared["against"]["searched"]["LoRA"]
+    assert found["mean"] == pytest.approx((first + second) / 2)
+    assert found["error_over_seeds"] == pytest.approx(abs(first - second) / 2)
+
+
+def test_a_file_that_is_no_result_has_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "other.json").write_text('{"a": 1}')
+    assert mini_vtab_page.main([str(tmp_path / "other.json"), str(tmp_path / "page.md")]) == 2
+    assert "is not a result of mini_vtab.py" in capsys.readouterr().err
+    assert not (tmp_path / "page.md").exists()
 
 
 def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, Any], store: Path) -> None:

@@ -157,7 +157,8 @@ def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
 
 
 def test_all_baselines_are_trained_whatever_the_budget(with_all: SearchResult):
-    assert [r.name for r in with_all.rows] == ["prompt_tokens-1", *BASELINES]
+    names = [name for name in BASELINES if name != "noah"]
+    assert [r.name for r in with_all.rows] == ["prompt_tokens-1", *names]
     backbone = with_all.backbone["params"]
     trained = {r.name: r.module_params for r in with_all.rows}
     assert trained["full"] == trained["lp-ft"] == trained["l2-sp"] == backbone
