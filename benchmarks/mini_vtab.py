@@ -31,6 +31,8 @@ from `MODULE_RATES` and `RATES`, and a single method's size is chosen at the mid
 3. Final models are trained with three seeds on training and validation part, to the last epoch.
 4. The test part of a task is read once, after all of this.
 
+Best on validation data is the lowest loss, then the highest accuracy, as in the tool.
+
 A method wins or loses against another on a task where a paired t-test over the seeds says so at 5%; with
 three seeds that takes 2.5 standard deviations of the difference, so differences are shown beside.
 
@@ -53,7 +55,7 @@ from typing import Literal
 from exit_status import exit_status
 from mini_vtab_report import print_report, report_on
 from plain_search import HEAD, SearchJob, SearchPlan, best_of, mixed_of, subnet_training
-from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, best_training, write_result
+from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, lowest_loss, write_result
 
 from nas_peft.methods import METHODS, Method
 from nas_peft.trainings import Training
@@ -183,7 +185,7 @@ class MiniVtab:
 
     def sized(self, task: str, name: str) -> Architecture:
         """A method alone at the size that is best on validation data."""
-        return best_training(self.store, self.sizes(task, name)).training.architecture
+        return lowest_loss(self.store, self.sizes(task, name)).training.architecture
 
     # -- searches ------------------------------------------------------------------------------------------
 
@@ -205,18 +207,18 @@ class MiniVtab:
 
     def single(self, task: str, name: str) -> TrainingJob:
         """A method alone at its best size and rate."""
-        return best_training(self.store, self.subnet_rates(task, self.sized(task, name)))
+        return lowest_loss(self.store, self.subnet_rates(task, self.sized(task, name)))
 
     def searched(self, task: str) -> TrainingJob:
         """The best on validation data of the search's best subnets, each at its best rate."""
         jobs = [job for a in self.found(task) for job in self.subnet_rates(task, a)]
-        return best_training(self.store, jobs)
+        return lowest_loss(self.store, jobs)
 
     def selected(self, task: str) -> tuple[str, TrainingJob]:
         """What the tool exports: the best on validation data, searched subnet or single method."""
         rivals = {"searched": self.searched(task)}
         rivals |= {name: self.single(task, name) for name in self.singles}
-        best = best_training(self.store, list(rivals.values()))
+        best = lowest_loss(self.store, list(rivals.values()))
         return next((name, job) for name, job in rivals.items() if job is best)
 
     def finals(self, task: str, seed: int) -> dict[str, TrainingJob]:
@@ -226,10 +228,10 @@ class MiniVtab:
             if method == "linear":
                 found[label] = self.linear(task, seed, "train_val")
             else:
-                rate = best_training(self.store, self.rates(task, method)).training.recipe.lr
+                rate = lowest_loss(self.store, self.rates(task, method)).training.recipe.lr
                 found[label] = self.baseline(task, method, rate, seed, "train_val")
         chosen = {name: self.single(task, name) for name in self.alone}
-        chosen["NOAH"] = best_training(self.store, self.subnet_rates(task, self.noah(task)))
+        chosen["NOAH"] = lowest_loss(self.store, self.subnet_rates(task, self.noah(task)))
         chosen["searched"] = self.searched(task)
         chosen["selected"] = self.selected(task)[1]
         return found | {

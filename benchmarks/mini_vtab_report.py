@@ -55,7 +55,7 @@ def _task(study: MiniVtab, task: str) -> dict[str, Any]:
             "modules": [job.training.architecture.describe() for job in jobs],
         }
     singles = {name: study.single(task, name) for name in study.singles}
-    best_single = min(singles, key=lambda name: store.val_key(singles[name]))
+    best_single = min(singles, key=lambda name: store.loss_key(singles[name]))
     return {
         "test_images": tested["images"],
         "methods": methods,

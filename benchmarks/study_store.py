@@ -254,6 +254,11 @@ class Store:
         val: Mapping[str, float] | None = self[job]["val"]
         return (-val["accuracy"], val["loss"]) if val else (float("inf"), float("inf"))
 
+    def loss_key(self, job: TrainingJob) -> tuple[float, float]:
+        """Sorts better trainings first: lower validation loss, then higher accuracy; diverged ones last."""
+        val: Mapping[str, float] | None = self[job]["val"]
+        return (val["loss"], -val["accuracy"]) if val else (float("inf"), float("inf"))
+
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:
     """The options that all studies of a store have."""
@@ -266,8 +271,13 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
 
 
 def best_training(store: Store, jobs: Sequence[TrainingJob]) -> TrainingJob:
-    """The best on validation data of trainings that compete."""
+    """The highest validation accuracy, then the lowest loss."""
     return min(jobs, key=store.val_key)
+
+
+def lowest_loss(store: Store, jobs: Sequence[TrainingJob]) -> TrainingJob:
+    """As the tool chooses: the lowest validation loss, then the highest accuracy."""
+    return min(jobs, key=store.loss_key)
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
@@ -296,6 +306,7 @@ __all__ = [
     "add_store_options",
     "best_training",
     "digest",
+    "lowest_loss",
     "mean_and_error",
     "task_name",
     "write_result",

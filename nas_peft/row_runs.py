@@ -75,7 +75,7 @@ def failure(record: Record) -> str | None:
 
 
 def best_rate(records: Sequence[Record]) -> float:
-    """The learning rate of the training with the best validation accuracy, then loss, then the first.
+    """The learning rate with the lowest validation loss, then the best accuracy, then the first.
 
     Trainings that failed or were stopped early cannot be chosen. Raises `InputError` if none is left, with
     the reason of the first.

@@ -116,7 +116,7 @@ def test_what_validation_chose_is_not_worse_there_than_what_it_chose_from(result
 
 def test_the_best_subnet_on_validation_data_is_exported_and_full_fine_tuning_never(result: SearchResult):
     subnets = [r for r in result.rows if r.group != "baseline"]
-    best = min(subnets, key=lambda r: (-r.mean("val_accuracy"), r.mean("val_loss")))
+    best = min(subnets, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
     assert result.selected == best
     header = read_header(Path(result.run) / "subnet.safetensors")
     assert header["metrics"]["test_accuracy"] == best.seeds[0].test_accuracy

@@ -77,7 +77,7 @@ def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, An
     rows = {r.name: r for r in result.rows}
     assert list(rows) == ["prompt_tokens-2", "prompt_tokens-1", "ssf-1"]  # half of ssf-1 would be nothing
     prompts = [rows["prompt_tokens-2"], rows["prompt_tokens-1"]]
-    better = min(prompts, key=lambda r: (-r.mean("val_accuracy"), r.mean("val_loss")))
+    better = min(prompts, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
     assert [r for r in prompts if r.tested] == [better]
     assert rows["ssf-1"].tested
     assert result.stages["final training"]["trainings"] == 2
@@ -114,7 +114,7 @@ def test_every_run_is_told_those_of_unused_rates_among_them(with_grid: SearchRes
 
 def test_the_best_single_method_on_validation_data_is_exported(with_grid: SearchResult):
     singles = [r for r in with_grid.rows if r.group == "single"]
-    best = min(singles, key=lambda r: (-r.mean("val_accuracy"), r.mean("val_loss")))
+    best = min(singles, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
     assert with_grid.selected == best
     header = read_header(Path(with_grid.run) / "subnet.safetensors")
     assert header["architecture"] == best.architecture

@@ -74,10 +74,10 @@ def test_scores_have_no_test():
     assert scores == Scores([0.5, 0.75], [1.0, 0.5])
 
 
-def test_accuracy_decides_then_loss():
-    better = Scores([0.9, 0.7], [1.0, 1.0])
-    assert better.rank_key() < Scores([0.8, 0.79], [0.1, 0.1]).rank_key()
-    assert better.rank_key() > Scores([0.8, 0.8], [0.9, 1.0]).rank_key()
+def test_the_loss_decides_then_the_accuracy():
+    better = Scores([0.8, 0.8], [0.9, 0.7])
+    assert better.rank_key() < Scores([0.9, 0.9], [0.8, 0.81]).rank_key()
+    assert better.rank_key() > Scores([0.8, 0.81], [0.8, 0.8]).rank_key()
 
 
 def test_the_mean_over_seeds_decides():
@@ -87,9 +87,9 @@ def test_the_mean_over_seeds_decides():
 
 def test_a_single_method_that_is_better_is_chosen_and_a_baseline_never():
     scores = {
-        FIRST: Scores([0.8], [1.0]),
-        SECOND: Scores([0.7], [0.1]),
-        SINGLE: Scores([0.9], [1.0]),
+        FIRST: Scores([0.8], [0.5]),
+        SECOND: Scores([0.9], [0.6]),
+        SINGLE: Scores([0.7], [0.4]),
         LINEAR: Scores([0.95], [0.1]),
         FULL: Scores([1.0], [0.0]),
     }

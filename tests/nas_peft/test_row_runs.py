@@ -22,8 +22,8 @@ def failed(lr: float, seed: int = 0, on: str = "train") -> dict[str, Any]:
     return record(lr, 0.0, seed=seed, on=on) | {"val": None, "curve": None, "error": "the loss is nan"}
 
 
-def test_accuracy_decides_then_loss_then_the_first():
-    assert best_rate([record(0.1, 0.7), record(0.3, 0.8, 2.0), record(1.0, 0.8, 1.5)]) == 1.0
+def test_the_loss_decides_then_the_accuracy_then_the_first():
+    assert best_rate([record(0.1, 0.9, 1.6), record(0.3, 0.7, 1.5), record(1.0, 0.8, 1.5)]) == 1.0
     assert best_rate([record(0.3, 0.8), record(0.1, 0.8)]) == 0.3
 
 
@@ -57,9 +57,9 @@ def test_the_rate_that_is_used_is_as_good_as_any_usable(found: list[tuple[float,
     (best,) = (r for r in records if r["recipe"]["lr"] == best_rate(records))
     assert best in usable
     for other in usable:
-        assert (best["val"]["accuracy"], -best["val"]["loss"]) >= (
-            other["val"]["accuracy"],
-            -other["val"]["loss"],
+        assert (best["val"]["loss"], -best["val"]["accuracy"]) <= (
+            other["val"]["loss"],
+            -other["val"]["accuracy"],
         )
 
 

@@ -84,7 +84,7 @@ def test_parameters_bytes_and_operations_are_counted(finished_run: SearchResult)
 def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchResult):
     assert [row.selected for row in finished_run.rows].count(True) == 1
     eligible = [row for row in finished_run.rows if row.group != "baseline"]
-    best = min(eligible, key=lambda row: (-row.mean("val_accuracy"), row.mean("val_loss")))
+    best = min(eligible, key=lambda row: (row.mean("val_loss"), -row.mean("val_accuracy")))
     assert finished_run.selected == best
 
 
@@ -94,7 +94,7 @@ def test_the_searched_subnet_is_compared_with_the_single_method_that_validation_
     pair = finished_run.paired
     assert pair is not None
     singles = [row for row in finished_run.rows if row.group == "single"]
-    best = min(singles, key=lambda row: (-row.mean("val_accuracy"), row.mean("val_loss")))
+    best = min(singles, key=lambda row: (row.mean("val_loss"), -row.mean("val_accuracy")))
     searched = finished_run.rows[0]
     assert (pair.searched, pair.single) == (searched.name, best.name)
     expected = searched.mean("test_accuracy") - best.mean("test_accuracy")
