@@ -12,6 +12,7 @@ from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
 from nas_peft.front import pareto_front
 from nas_peft.generation_file import read_generation
+from nas_peft.module_files import import_module_files, module_file_digest
 from nas_peft.progress import StageBars
 from nas_peft.run_folder import RunFolder
 from nas_peft.run_inputs import RunInputs
@@ -32,7 +33,11 @@ class FinishedSearch:
     def read(cls, path: Path) -> FinishedSearch:
         """Read a run folder; needs neither the data nor the backbone.
 
-        Raises `InputError` for a folder that is none, and for a run whose search has not ended.
+        The run's module files are imported, without which its candidates' kinds mean nothing. Those that are
+        not what the run was started with are not executed.
+
+        Raises `InputError` for a folder that is none, for a run whose search has not ended, and for a module
+        file that is gone or has changed.
         """
         file = path / "config.yaml"
         if not file.is_file():
@@ -56,6 +61,15 @@ class FinishedSearch:
             raise InputError(
                 f"the search of '{path}' has not ended; start its nas-peft search command again to go on"
             )
+        inputs = folder.read_stage("inputs")
+        assert inputs is not None  # written before any other stage
+        for module_file in config.module_files:
+            if module_file_digest(module_file) != inputs["module_files"][str(module_file)]:
+                raise InputError(
+                    f"the module file '{module_file}' has changed since '{path}' was run; "
+                    "put the former one back, or search anew with another --out"
+                )
+        import_module_files(config.module_files)
         candidates: list[Candidate] = []
         for generation in range(config.generations):
             scored = read_generation(generation_file(folder, generation))

@@ -88,7 +88,9 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     rows = {row["name"]: row for row in results["rows"]}
     assert rows["shift-1"]["module_params"] == 8 * 128  # trained by a worker, as all rows are
     assert rows["shift-1"]["seeds"][0]["test_accuracy"] is not None
-    exported = folder / "subnet.safetensors"
+    done = run("front", "run", "--export", "mine.safetensors", cwd=tmp_path)  # whichever row was chosen
+    assert done.returncode == 0, done.stderr
+    exported = tmp_path / "mine.safetensors"
     assert set(read_header(exported)["architecture"]) == {"depth", "shift"}
 
     image = next(image_folder.rglob("*.png"))
@@ -101,8 +103,11 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     assert line.startswith(f"error: '{exported}': unknown module kind 'shift'")
     assert "once the file that registers it is imported (--module-file FILE.py)" in line
 
-    # the run is not gone on with when the file is another
+    # the run is not gone on with when the file is another, nor is the file executed
     write_kind(more="\n# another\n")
+    done = run("front", "run", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: the module file 'shift.py' has changed since 'run' was run; put the former" in done.stderr
     done = run("search", *options, "--module-file", "shift.py", "--out", "run", cwd=tmp_path)
     assert done.returncode == 2
     assert "the run was started with another module_files" in done.stderr

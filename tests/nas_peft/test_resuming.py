@@ -33,7 +33,7 @@ import functools, json, os, signal, sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-import nas_peft.supernet_stage
+import nas_peft.supernet_training
 from nas_peft.candidate import Candidate
 from nas_peft.config import SearchConfig
 from nas_peft.progress import StageBars
@@ -50,7 +50,7 @@ class KillingBars(StageBars):
         yield advance
 
 # Saves the state after every epoch rather than after 15 seconds, which this training does not take.
-nas_peft.supernet_stage.train = functools.partial(nas_peft.supernet_stage.train, save_every=0.0)
+nas_peft.supernet_training.train = functools.partial(nas_peft.supernet_training.train, save_every=0.0)
 search(SearchConfig(**json.loads(config)), Path(out), device="cpu", bars=KillingBars(quiet=True))
 print("not killed")
 """
