@@ -10,9 +10,9 @@ validation images each (dtd10 has fewer).
 
 Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; within the budget VPT-deep,
 LoRA, adapter and SSF, each alone in every layer at its largest size or at a quarter of it (of prompts,
-ranks and widths; SSF at 6 operations or 2); LoRA on all four projections; NOAH as published; the searched
-subnet; and ``selected``, what ``nas-peft search`` exports: the best on validation data of the searched
-subnet and VPT, LoRA, adapter and SSF.
+ranks and widths; SSF at 6 operations or 2); LoRA on all four projections, and there and on the position
+embedding; NOAH as published; the searched subnet; and ``selected``, what ``nas-peft search`` exports: the
+best on validation data of the searched subnet and VPT, LoRA, adapter and SSF.
 
 The budget is NOAH's for this backbone: 0.64 million parameters leave each of ViT-B/16's 12 layers 69
 vectors of its width, and 69 vectors for 8 layers of width 128 are 71,000 parameters (4.4%, where ViT-B/16
@@ -68,10 +68,10 @@ BUDGET = "71000"
 """As many vectors of the backbone's width in each layer as NOAH's 0.64 million parameters: 69."""
 MODULE_RATES = (3e-3, 1e-2, 3e-2)
 RATES: dict[Method, tuple[float, ...]] = {
-    "full": (3e-4, 1e-3, 3e-3),
-    "lp-ft": (3e-4, 1e-3, 3e-3),
-    "l2-sp": (3e-4, 1e-3, 3e-3),
-    "bitfit": (5e-3, 1.5e-2, 5e-2),
+    "full": (3e-4, 1e-3, 3e-3, 1e-2),
+    "lp-ft": (3e-4, 1e-3, 3e-3, 1e-2),
+    "l2-sp": (3e-4, 1e-3, 3e-3, 1e-2),
+    "bitfit": (5e-3, 1.5e-2, 5e-2, 1.5e-1),
 }
 LINEAR_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 LINEAR_EPOCHS = 100
@@ -84,6 +84,8 @@ SINGLES: dict[str, tuple[str, tuple[int, ...]]] = {
 """Kind and sizes; validation data choose between the largest within the budget, and less."""
 PROJECTIONS = ("lora_rank", "lora_rank_proj", "lora_rank_fc1", "lora_rank_fc2")
 PROJECTIONS_RANK = 4
+POSITIONS = "lora_rank_pos"
+POSITIONS_RANK = 16
 SHALLOW_TOKENS = 50
 BASELINES: dict[str, Method] = {
     "full fine-tuning": "full",
@@ -139,6 +141,7 @@ class MiniVtab:
         self.empty = Architecture.empty(depth)
         shallow = {"shallow_prompt_tokens": [SHALLOW_TOKENS] + [0] * (depth - 1)}
         everywhere = {kind: [PROJECTIONS_RANK] * depth for kind in PROJECTIONS}
+        positions = {POSITIONS: [POSITIONS_RANK] + [0] * (depth - 1)}
         self.singles = {
             name: [Architecture.uniform(depth, kind, size) for size in sizes]
             for name, (kind, sizes) in SINGLES.items()
@@ -147,6 +150,7 @@ class MiniVtab:
             "VPT-shallow": [Architecture.of(depth, shallow)],
             **self.singles,
             "LoRA on all projections": [Architecture.of(depth, everywhere)],
+            "LoRA there and on positions": [Architecture.of(depth, everywhere | positions)],
         }
 
     # -- trainings -----------------------------------------------------------------------------------------

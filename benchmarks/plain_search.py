@@ -41,6 +41,8 @@ KEPT = 3
 """Subnets of each searcher that are kept with inherited weights, and retrained."""
 NEXT = 8
 """Subnets that are listed after them: more than there are single methods among the best."""
+ANY_DEPTH = 12
+"""For telling one space from another; a study has one backbone."""
 
 Way = Literal["evolution", "evolution-whole", "random", "noah"]
 """``evolution-whole`` scores every candidate on every image."""
@@ -129,8 +131,9 @@ class SearchJob:
 
     @property
     def key(self) -> str:
-        """See `study_store.Job`."""
-        return digest(["search", task_name(self.task), self.plan.to_dict(), self.seed])
+        """See `study_store.Job`. What the space holds is part of it: a preset may change under its name."""
+        kinds = load_space(self.plan.space, ANY_DEPTH).to_dict()["kinds"]
+        return digest(["search", task_name(self.task), self.plan.to_dict(), kinds, self.seed])
 
     def inherited_key(self, architecture: Architecture) -> str:
         """The model of a subnet with inherited weights."""

@@ -110,6 +110,18 @@ _register_lora("lora_rank_fc1", "LoRA-fc1", lambda s: s.width + s.fc1_width, Fal
 _register_lora("lora_rank_fc2", "LoRA-fc2", lambda s: s.hidden_width + s.width, False)
 
 
+# On the position embedding: A is r×N and B is r×d for N tokens. Their product is made once for a batch.
+def _position_params(size: int, shape: BackboneShape) -> int:
+    return size * (shape.tokens + shape.width)
+
+
+def _position_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    return 2 * size * shape.tokens * shape.width
+
+
+register_kind(Kind("lora_rank_pos", "LoRA-pos", _position_params, _position_flops, first_layer_only=True))
+
+
 # Adapter (Houlsby et al. 2019, arXiv 1902.00751): a×d down with bias a, d×a up with bias d. An absent adapter
 # has no bias either, hence the jump from 0 to 1.
 def _adapter_params(size: int, shape: BackboneShape) -> int:

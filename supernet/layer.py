@@ -24,11 +24,7 @@ def layer_forward(
     They pass the same normalisation, projection and modules. For one architecture their ``(P, 3e)`` keys and
     values are computed once for the batch; the keys beyond an image's own number of prompts are masked.
     """
-    active: Active = [
-        (cast(ElasticModule, modules[kind]), size)
-        for kind, size in sorted(sizes.items(), key=lambda item: item[0])
-        if kind in modules and not (isinstance(size, int) and size == 0)
-    ]
+    active = present_modules(modules, sizes)
 
     def qkv_of(tokens: Tensor) -> Tensor:
         h = _applied("norm1", active, tokens, layer.norm1(tokens))
@@ -46,6 +42,15 @@ def layer_forward(
     hidden = layer.activate(_applied("fc1", active, h, layer.fc1(h)))
     y = layer.scale2(_applied("fc2", active, hidden, layer.fc2(hidden)))
     return x + _applied("mlp", active, h, y)
+
+
+def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active:
+    """The modules of a layer that ``sizes`` makes present, with their sizes, in the order of their kinds."""
+    return [
+        (cast(ElasticModule, modules[kind]), size)
+        for kind, size in sorted(sizes.items(), key=lambda item: item[0])
+        if kind in modules and not (isinstance(size, int) and size == 0)
+    ]
 
 
 def _applied(place: Place, active: Active, x: Tensor, y: Tensor) -> Tensor:

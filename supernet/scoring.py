@@ -12,7 +12,7 @@ from torch import Tensor
 from search_spaces import Architecture
 from supernet.evaluation import Evaluation
 from supernet.execution import Precision, autocast
-from supernet.modules import ShallowPrompts
+from supernet.modules import ELASTIC
 from supernet.operations import Positions
 from supernet.preprocessing import Preprocessing
 from supernet.supernet import Supernet
@@ -21,6 +21,9 @@ AT_ONCE = 32
 """Architectures that share their computation; more are scored in groups of as many."""
 
 Members: TypeAlias = list[int]
+
+Sizes: TypeAlias = tuple[tuple[str, int], ...]
+"""The modules of a layer: kinds with their positive sizes."""
 
 _Key = TypeVar("_Key", bound=Hashable)
 
@@ -91,7 +94,7 @@ def shared_passes(architectures: Sequence[Architecture]) -> float:
     for group in groups(architectures):
         among = [architectures[i] for i in group]
         nodes += sum(
-            len({(_shallow(a), *prefix[: layer + 1]) for a in among for prefix in [_by_layer(a)]})
+            len({(_before(a), *prefix[: layer + 1]) for a in among for prefix in [_by_layer(a)]})
             for layer in range(among[0].depth)
         )
     return nodes / architectures[0].depth if architectures else 0.0
@@ -105,22 +108,23 @@ def images_of_pass(batch_size: int, members: int, together: bool) -> int:
 def groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
     """Indices of up to `AT_ONCE` architectures, such that those with much in common come together."""
     order = sorted(
-        range(len(architectures)), key=lambda i: (_shallow(architectures[i]), _by_layer(architectures[i]))
+        range(len(architectures)), key=lambda i: (_before(architectures[i]), _by_layer(architectures[i]))
     )
     for start in range(0, len(order), AT_ONCE):
         yield order[start : start + AT_ONCE]
 
 
-def _by_layer(a: Architecture) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """For each layer its modules, without those that enter before the first one."""
-    kinds = [kind for kind in a.kinds if kind != ShallowPrompts.kind]
+def _by_layer(a: Architecture) -> tuple[Sizes, ...]:
+    """For each layer its modules, without those that act before the first one."""
+    kinds = [kind for kind in a.kinds if not ELASTIC[kind].before_layers]
     return tuple(
         tuple((kind, a[kind][layer]) for kind in kinds if a[kind][layer]) for layer in range(a.depth)
     )
 
 
-def _shallow(a: Architecture) -> int:
-    return a[ShallowPrompts.kind][0] if ShallowPrompts.kind in a.kinds else 0
+def _before(a: Architecture) -> Sizes:
+    """The modules that act before the first layer."""
+    return tuple((kind, a[kind][0]) for kind in a.kinds if ELASTIC[kind].before_layers and a[kind][0])
 
 
 def _depth_first(
@@ -141,8 +145,8 @@ def _depth_first(
             )
 
     everyone = list(range(len(architectures)))
-    for shallow, members in _split(everyone, [_shallow(a) for a in architectures]):
-        tokens, at, prompts = supernet.embed(x, shallow)
+    for before, members in _split(everyone, [_before(a) for a in architectures]):
+        tokens, at, prompts = supernet.embed(x, dict(before))
         yield from below(tokens, 0, members, at, prompts)
 
 
@@ -152,8 +156,8 @@ def _level_by_level(
     """The same, each layer in one pass for all its nodes."""
     layers = [_by_layer(a) for a in architectures]
     everyone = list(range(len(architectures)))
-    for shallow, below in _split(everyone, [_shallow(a) for a in architectures]):
-        tokens, at, prompts = supernet.embed(x, shallow)
+    for before, below in _split(everyone, [_before(a) for a in architectures]):
+        tokens, at, prompts = supernet.embed(x, dict(before))
         nodes, states = [below], tokens[None]  # (nodes, B, N, d)
         for index in range(supernet.capacity.depth):
             branches = [

@@ -11,8 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 from search_spaces import Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
-from supernet.layer import layer_forward
-from supernet.modules import ELASTIC, ElasticModule, ShallowPrompts, Size
+from supernet.layer import layer_forward, present_modules
+from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
 from supernet.shape import shape_of
 from supernet.trunk import Trunk
@@ -142,7 +142,7 @@ class Supernet(nn.Module):
         return pooled
 
     def _pass(self, images: Tensor, sizes: Sequence[Mapping[str, Size]]) -> Tensor:
-        x, at, prompts = self.embed(images, sizes[0].get(ShallowPrompts.kind, 0))
+        x, at, prompts = self.embed(images, sizes[0])
         for layer, modules, size, where in zip(self.trunk.layers, self.layers, sizes, at, strict=True):
             arguments = (layer, cast(nn.ModuleDict, modules), x, size, where)
             if self.checkpointing and torch.is_grad_enabled():
@@ -151,15 +151,21 @@ class Supernet(nn.Module):
                 x = layer_forward(*arguments)
         return self.pool(x, prompts)
 
-    def embed(self, images: Tensor, shallow: Size) -> tuple[Tensor, list[Positions], int]:
-        """Tokens ``(B, N, d)`` before the first layer, with ``shallow`` prompts (VPT-shallow) among them.
+    def embed(self, images: Tensor, sizes: Mapping[str, Size]) -> tuple[Tensor, list[Positions], int]:
+        """Tokens ``(B, N, d)`` before the first layer, with those modules of ``sizes`` that act there.
 
-        Also the tokens' positions for each layer, and how many prompts there are.
+        These are vectors added to them, and prompts of VPT-shallow among them. Also the tokens' positions for
+        each layer, and how many prompts there are.
         """
         x, at = self.trunk.embed(images)
-        if isinstance(shallow, int) and not shallow:
+        modules = cast(nn.ModuleDict, self.layers[0])
+        present = {module.kind: (module, size) for module, size in present_modules(modules, sizes)}
+        if LoRAPositions.kind in present:
+            positions, size = cast(tuple[LoRAPositions, Size], present[LoRAPositions.kind])
+            x = x + positions.added(self.trunk.resampled(positions.down, images), size)
+        if ShallowPrompts.kind not in present:
             return x, at, 0
-        module = cast(ShallowPrompts, cast(nn.ModuleDict, self.layers[0])[ShallowPrompts.kind])
+        module, shallow = cast(tuple[ShallowPrompts, Size], present[ShallowPrompts.kind])
         prompts = module.prompts(shallow)
         x, at = self.trunk.with_prompts(x, at, prompts, shallow if isinstance(shallow, Tensor) else None)
         return x, at, len(prompts)

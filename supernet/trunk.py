@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from timm.layers import resample_abs_pos_embed
 from timm.models.beit import Beit
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.eva import Eva
@@ -66,6 +67,18 @@ class Trunk:
             keys = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
             keys[:, first : first + p] = torch.arange(p, device=x.device) < sizes[:, None]
         return x, [Positions(a.rope, _widened(a.bias, first, p), keys) for a in at]
+
+    def resampled(self, table: Tensor, images: Tensor) -> Tensor:
+        """A ``table (c, N)`` of values for the tokens of an image of the model's own size, for ``images``.
+
+        Where a model takes images of any size and these are of another one, values are interpolated over the
+        patches as timm interpolates position embeddings.
+        """
+        patches, size = self.model.patch_embed, tuple(images.shape[-2:])
+        if not getattr(self.model, "dynamic_img_size", False) or size == patches.img_size:
+            return table
+        new, old = patches.dynamic_feat_size(size), patches.grid_size
+        return cast(Tensor, resample_abs_pos_embed(table.T[None], new, old, self.prefix_tokens)[0].T)
 
     def without_prompts(self, x: Tensor, prompts: int) -> Tensor:
         """The inverse of `with_prompts` for the tokens of the last layer."""

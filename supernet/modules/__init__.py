@@ -11,6 +11,7 @@ from supernet.modules.lora import (
     LoRASecond,
     LoRAValue,
 )
+from supernet.modules.positions import LoRAPositions
 from supernet.modules.prompts import Prompts, ShallowPrompts
 from supernet.modules.ssf import SSF
 
@@ -22,6 +23,7 @@ __all__ = [
     "LoRA",
     "LoRAFirst",
     "LoRAKey",
+    "LoRAPositions",
     "LoRAProjection",
     "LoRAQuery",
     "LoRASecond",

@@ -30,13 +30,14 @@ class ElasticModule(nn.Module):
     A kind is one subclass with ``places`` (the operations whose output it changes), ``reset`` and
     ``forward``; `register_elastic` names it and says what it costs. Modules at one place apply in the
     alphabetical order of their kinds. A kind that can become part of the backbone's weights says so by
-    ``mergeable`` and `merge`.
+    ``mergeable`` and `merge`, one that acts on the tokens before the first layer by ``before_layers``.
     """
 
     kind: ClassVar[str]
     places: ClassVar[tuple[Place, ...]] = ()
     unsized: ClassVar[frozenset[str]] = frozenset()
     mergeable: ClassVar[bool] = False
+    before_layers: ClassVar[bool] = False
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__()

@@ -45,3 +45,5 @@ class ShallowPrompts(PromptTokens):
     They stand behind the class tokens. Every layer and every image token attends to them, so they cost as
     much as image tokens.
     """
+
+    before_layers = True

@@ -34,6 +34,8 @@ def tensors(name, n, s):
     if name in ends(s):
         inputs, outputs = ends(s)[name]
         return [(n, inputs), (outputs, n)]
+    if name == "lora_rank_pos":
+        return [(n, s.tokens), (n, s.width)]
     if name.startswith("adapter_dim"):
         scale = [(1,)] if name.endswith("scaled") else []
         return [(n, s.width), (n,), (s.width, n), (s.width,), *scale]
@@ -55,7 +57,8 @@ def products(name, n, s):
 def test_every_kind_is_here():
     lora = set(ends(SHAPES["plain"]))
     adapters = {"adapter_dim", "adapter_dim_scaled", "adapter_dim_parallel", "adapter_dim_parallel_scaled"}
-    assert lora | adapters | {"prompt_tokens", "shallow_prompt_tokens", "ssf"} == set(KINDS)
+    others = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos", "ssf"}
+    assert lora | adapters | others == set(KINDS)
 
 
 @shapes
@@ -72,6 +75,8 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
     for n in range((KINDS[name].max_size or 9) + 1):
         for tokens in (1, 7):
             once = sum(2 * inputs * outputs for inputs, outputs in products(name, n, shape))
+            if name == "lora_rank_pos":  # of all tokens of an image, whatever is beside them
+                tokens, once = shape.tokens, 2 * n * shape.width
             assert KINDS[name].flops(n, shape, tokens) == tokens * once
 
 
@@ -85,6 +90,7 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
         ("lora_rank_proj", 2 * (10 + 10)),
         ("lora_rank_fc1", 2 * (10 + 40)),
         ("lora_rank_fc2", 2 * (40 + 10)),
+        ("lora_rank_pos", 2 * (197 + 10)),
         ("adapter_dim", 2 * 10 * 2 + 2 + 10),
         ("adapter_dim_parallel_scaled", 2 * 10 * 2 + 2 + 10 + 1),
         ("ssf", 2 * (10 + 10)),

@@ -37,6 +37,7 @@ def test_wide_has_every_family_and_leaves_every_layer_free():
         "lora_rank_fc1",
         "lora_rank_fc2",
         "lora_rank_k",
+        "lora_rank_pos",
         "lora_rank_proj",
         "lora_rank_q",
         "lora_rank_v",

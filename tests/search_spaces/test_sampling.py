@@ -160,7 +160,9 @@ def test_a_space_of_many_kinds_is_drawn_from_in_every_kind():
 
 def test_a_space_of_all_kinds_is_drawn_from():
     choices = {kind: KindChoices((1, 4)) if kind in THREE else KindChoices((0, 1, 4)) for kind in KINDS}
-    choices["shallow_prompt_tokens"] = KindChoices((1, 4), depths=(0, 1))
+    for kind in KINDS:
+        if KINDS[kind].first_layer_only:
+            choices[kind] = KindChoices((1, 4), depths=(0, 1))
     space, rng = SearchSpace("all", DEPTH, tuple(choices.items())), np.random.default_rng(0)
     sampler = BudgetSampler(space, SHAPE, 5000, 30_000)
     drawn = [sampler.sample(rng) for _ in range(200)]

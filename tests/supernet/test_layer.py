@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from search_spaces import Architecture, count_flops
+from search_spaces import KINDS, Architecture, count_flops
 from supernet import ArchitectureBatch, Supernet
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -31,7 +31,7 @@ ADAPTERS = ("adapter_dim", "adapter_dim_parallel", "adapter_dim_parallel_scaled"
 EVERYTHING = Architecture.of(
     4,
     dict.fromkeys((*LORA, *ADAPTERS, "prompt_tokens"), (2, 1, 3, 2))
-    | {"shallow_prompt_tokens": (3, 0, 0, 0), "ssf": (6, 6, 6, 6)},
+    | {"shallow_prompt_tokens": (3, 0, 0, 0), "lora_rank_pos": (2, 0, 0, 0), "ssf": (6, 6, 6, 6)},
 )
 
 
@@ -115,6 +115,20 @@ def unbiased(bias, first, extra):
     return wide
 
 
+def add_positions(vit, modules, height, width):
+    """Make timm's first block see tokens to which a vector of their position is added."""
+    if "lora_rank_pos" not in modules[0]:
+        return
+    t, first = modules[0]["lora_rank_pos"], vit.num_prefix_tokens
+    added = sum(a[:, None] * b for a, b in zip(t["down"], t["up"], strict=True))
+    if getattr(vit, "dynamic_img_size", False):  # patches of 8 pixels
+        old, new = vit.patch_embed.grid_size, (height // 8, width // 8)
+        grid = added[first:].T.reshape(1, -1, *old)
+        grid = F.interpolate(grid, new, mode="bicubic", antialias=True)
+        added = torch.cat([added[:first], grid.flatten(2)[0].T])
+    vit.blocks[0].register_forward_pre_hook(lambda _, args: (args[0] + added, *args[1:]))
+
+
 def concatenate_prompts(vit, modules):
     """Make timm's blocks see the prompts as tokens behind the class tokens: no rotation, no bias."""
     first = vit.num_prefix_tokens
@@ -153,6 +167,7 @@ def reference(net, x, a):
             modules[int(i)].setdefault(kind, {})[tensor] = value
     for block, its in zip(vit.blocks, modules, strict=True):
         change_operations(block, its, net.shape)
+    add_positions(vit, modules, *x.shape[-2:])
     concatenate_prompts(vit, modules)
     return net.head(vit.forward_head(vit.forward_features(x), pre_logits=True))
 
@@ -229,7 +244,7 @@ def test_every_module_of_every_layer_has_an_effect(vit, randomised, images):
     net = randomised(vit, EVERYTHING)
     plain = net(images, Architecture.empty(4))
     for kind in EVERYTHING.kinds:
-        for i in range(1 if kind == "shallow_prompt_tokens" else 4):
+        for i in range(1 if KINDS[kind].first_layer_only else 4):
             before = plain
             for size in range(1, 7 if kind == "ssf" else 2):
                 one = Architecture.of(4, {kind: [size * (j == i) for j in range(4)]})

@@ -39,7 +39,8 @@ def test_a_merged_subnet_is_the_same_function(net, space, images, seed):
     subnet = net.extract(a)
     digest = weights_digest(net.backbone), weights_digest(subnet.layers), weights_digest(subnet.head)
     result = merged(subnet)
-    kept = {"prompt_tokens", "shallow_prompt_tokens", "adapter_dim", "adapter_dim_parallel_scaled"}
+    kept = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos"}
+    kept |= {"adapter_dim", "adapter_dim_parallel_scaled"}
     assert set(result.capacity.kinds) == set(a.kinds) & kept
     close(result(images), subnet(images))
     assert digest == (

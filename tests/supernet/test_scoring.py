@@ -81,13 +81,17 @@ def test_layers_below_the_lowest_module_cost_one_pass():
 
 @laws
 @given(st.integers(0, 99), st.integers(1, 40))
-def test_sharing_never_costs_more_and_shallow_prompts_share_nothing_with_others(seed: int, number: int):
+def test_sharing_never_costs_more(seed: int, number: int):
     rng = np.random.default_rng(seed)
     space = load_space("wide", 4)
     architectures = [space.sample(rng) for _ in range(number)]
     assert 0 < shared_passes(architectures) <= number
-    plain, prompted = (Architecture.of(4, {"shallow_prompt_tokens": [n, 0, 0, 0]}) for n in (0, 2))
-    assert shared_passes([plain, prompted]) == 2
+
+
+@pytest.mark.parametrize("kind", ["shallow_prompt_tokens", "lora_rank_pos"])
+def test_what_acts_before_the_layers_leaves_nothing_to_share(kind: str):
+    plain, changed = (Architecture.of(4, {kind: [n, 0, 0, 0]}) for n in (0, 2))
+    assert shared_passes([plain, changed]) == 2
 
 
 def test_an_overflow_stays_with_its_subnet(small, toy, preprocessing):

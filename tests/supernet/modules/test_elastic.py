@@ -6,10 +6,9 @@ import torch
 from search_spaces import KINDS, BackboneShape, Kind
 from supernet import register_elastic
 from supernet.modules import ELASTIC, ElasticModule
-from supernet.modules.prompts import PromptTokens
 
-PROMPTS = {kind for kind, module in ELASTIC.items() if issubclass(module, PromptTokens)}
-IN_PLACES = sorted(set(ELASTIC) - PROMPTS)
+OUTSIDE = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos"}
+IN_PLACES = sorted(set(ELASTIC) - OUTSIDE)
 MERGEABLE = sorted(kind for kind, module in ELASTIC.items() if module.mergeable)
 every_kind = pytest.mark.parametrize("kind", sorted(ELASTIC))
 every_kind_in_places = pytest.mark.parametrize("kind", IN_PLACES)
@@ -23,7 +22,7 @@ def test_every_kind_that_can_be_counted_can_be_built():
     assert ELASTIC.keys() == KINDS.keys()
     assert all(ELASTIC[kind].kind == kind for kind in ELASTIC)
     assert all(ELASTIC[kind].places for kind in IN_PLACES)
-    assert not any(ELASTIC[kind].places for kind in PROMPTS)
+    assert not any(ELASTIC[kind].places for kind in OUTSIDE)
 
 
 @every_kind
@@ -110,7 +109,9 @@ def test_gradients_reach_every_unit_that_is_there_and_no_other(kind, shape, buil
             module(place, draw(2, 3, ends[place][0]), draw(2, 3, ends[place][1], seed=2), size)
             for place in module.places
         ]
-        if isinstance(module, PromptTokens):
+        if kind == "lora_rank_pos":
+            parts = [module.added(module.down, size)]
+        elif kind in OUTSIDE:
             parts = [module.prompts(size)]
         sum(part.square().sum() for part in parts).backward()
         inside = module.tensors_at(size)
@@ -156,8 +157,8 @@ def test_a_merged_operation_is_the_operation_and_its_module(kind, shape, build, 
 
 
 def test_what_is_mergeable():
-    assert [kind for kind in MERGEABLE if kind != "ssf"] == sorted(k for k in ELASTIC if k.startswith("lora"))
-    assert "ssf" in MERGEABLE
+    lora = {kind for kind in ELASTIC if kind.startswith("lora")}
+    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | {"ssf"}
 
 
 @every_kind
