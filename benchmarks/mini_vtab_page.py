@@ -32,7 +32,8 @@ def page(result: Mapping[str, Any]) -> str:
         "`searched − it`: mean over tasks of the searched subnet's lead, ± its standard error over seeds; "
         "won/tied/lost: on how many tasks, by a paired t-test over the seeds at 5%. How it was measured: "
         "`benchmarks/mini_vtab.py`, which also repeats it; this page is made of its result by "
-        "`benchmarks/mini_vtab_page.py`.",
+        "`benchmarks/mini_vtab_page.py`. [The log](log.md#the-small-vtab) says what was learned, and which "
+        "readings of the test parts came before this one.",
         "",
         f"| method | params | {' | '.join(tasks)} | flat mean | group mean | searched − it | won/tied/lost |",
         "|---|" + "---:|" * (len(tasks) + 5),
