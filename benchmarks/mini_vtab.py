@@ -19,9 +19,9 @@ vectors of its width, and 69 vectors for 8 layers of width 128 are 71,000 parame
 has 0.75%). With 0.75% of so narrow a backbone there is no room for the published sizes, of LoRA 8 for
 instance.
 
-As in ``nas-peft search --space large --budget 71000 --supernet-epochs 4,16 --lr-grid ... --seeds 3
---baselines all,noah``, but for this: everything is chosen with the first seed alone, learning rates come
-from `MODULE_RATES` and `RATES`, and a single method's size is chosen at the middle rate.
+As in ``nas-peft search --space large --budget 71000 --supernet-epochs 4,16 --generations 24 --population 24
+--lr-grid ... --seeds 3 --baselines all,noah``, but for this: everything is chosen with the first seed alone,
+learning rates come from `MODULE_RATES` and `RATES`, and a single method's size is chosen at the middle rate.
 
 1. One search for a task (supernets of two lengths, of which validation data choose one; evolution), and one
    of NOAH's.
@@ -111,8 +111,14 @@ class Setting:
 
     @property
     def plan(self) -> SearchPlan:
-        """The tool's search, in a larger space and budget, with a choice of the supernet's epochs."""
-        return SearchPlan(space="large", budget=BUDGET, supernet_epochs=self.supernet_epochs)
+        """The tool's search, in a larger space and budget: longer, with a choice of the supernet's epochs."""
+        return SearchPlan(
+            space="large",
+            budget=BUDGET,
+            supernet_epochs=self.supernet_epochs,
+            generations=24,
+            population=24,
+        )
 
     @property
     def noah(self) -> SearchPlan:

@@ -15,7 +15,7 @@ import pytest
 import search_study
 import study_store
 from PIL import Image
-from plain_search import Range, SearchPlan
+from plain_search import Range, SearchJob, SearchPlan
 from study_store import TestJob, TrainingJob, digest
 
 from nas_peft.trainings import Training
@@ -149,7 +149,8 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
     task = compared["tasks"]["insects"]
     assert list(task["methods"]) == [
         "full fine-tuning", "linear probing", "LP-FT", "L2-SP", "BitFit", "VPT-shallow", "VPT-deep", "LoRA",
-        "adapter", "SSF", "LoRA on all projections", "NOAH", "searched", "selected",
+        "adapter", "SSF", "LoRA on all projections", "LoRA there and on positions", "NOAH", "searched",
+        "selected",
     ]  # fmt: skip
     assert all(len(method["test_accuracies"]) == 2 for method in task["methods"].values())
     params = {name: method["params"][0] for name, method in task["methods"].items()}
@@ -201,6 +202,14 @@ def test_a_file_that_is_no_result_has_no_page(tmp_path: Path, capsys: pytest.Cap
     assert not (tmp_path / "page.md").exists()
 
 
+def test_a_space_that_has_changed_is_searched_anew(tmp_path: Path) -> None:
+    space, keys = tmp_path / "space.yaml", []
+    for sizes in ("[0, 1]", "[0, 1, 2]", "[0, 1]"):
+        space.write_text(f"name: mine\nkinds: {{lora_rank: {{sizes: {sizes}}}}}\n")
+        keys.append(SearchJob("digits", SearchPlan(space=str(space)), 0).key)
+    assert keys[0] == keys[2] != keys[1]
+
+
 def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, Any], store: Path) -> None:
     tried: dict[str, set[float]] = {}
     for line in lines_of(store):
@@ -212,7 +221,7 @@ def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, An
     assert tried["linear"] == set(mini_vtab.LINEAR_RATES)
     grids = [rates for name, rates in tried.items() if name.startswith("subnet-")]
     of_the_grid = [rates for rates in grids if rates >= set(mini_vtab.MODULE_RATES)]
-    singles, shallow, everywhere, noah, found = len(mini_vtab.SINGLES), 1, 1, 1, 3
+    singles, shallow, everywhere, noah, found = len(mini_vtab.SINGLES), 1, 2, 1, 3
     assert len(of_the_grid) == singles + shallow + everywhere + noah + found
 
 
