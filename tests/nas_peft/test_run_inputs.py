@@ -73,7 +73,7 @@ def test_no_size_of_a_single_method_is_beyond_the_published_one(tiny_values: dic
 
 @pytest.fixture(scope="module")
 def wide_inputs(tiny_values: dict[str, Any]) -> RunInputs:
-    """Of a space with eleven kinds."""
+    """Of a space with twelve kinds."""
     return RunInputs.load(SearchConfig.of(**tiny_values | {"space": "wide", "population": 24}), QUIET)
 
 
@@ -92,6 +92,7 @@ def test_every_kind_of_a_wide_space_has_its_single_method(wide_inputs: RunInputs
         "lora_rank_proj-4": Architecture.uniform(8, "lora_rank_proj", 4),
         "lora_rank_q-4": Architecture.uniform(8, "lora_rank_q", 4),
         "lora_rank_v-4": Architecture.uniform(8, "lora_rank_v", 4),
+        "lora_rank_pos-16": Architecture.of(8, {"lora_rank_pos": [16] + [0] * 7}),
         "shallow_prompt_tokens-32": Architecture.of(8, {"shallow_prompt_tokens": [32] + [0] * 7}),
     }
     assert all(wide_inputs.fits(a) for a in singles.values())
@@ -101,7 +102,7 @@ def test_a_search_starts_from_the_single_methods_and_leaves_half_of_a_generation
     wide_inputs: RunInputs, tiny_inputs: RunInputs
 ):
     task = wide_inputs.search_task()
-    assert list(task.references[:11]) == list(wide_inputs.largest_uniform().values())
+    assert list(task.references) == list(wide_inputs.largest_uniform().values())
     assert len(task.references) == 12
     proposed = wide_inputs.searcher().ask(0, [])
     assert [p.architecture for p in proposed[:12]] == list(task.references)
