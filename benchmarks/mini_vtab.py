@@ -12,7 +12,8 @@ Methods: full fine-tuning, linear probing, LP-FT, L2-SP, BitFit; VPT-shallow; wi
 LoRA, adapter and SSF, each alone in every layer at its largest size or at a quarter of it (of prompts,
 ranks and widths; SSF at 6 operations or 2); LoRA on all four projections, and there and on the position
 embedding; NOAH as published; the searched subnet; and ``selected``, what ``nas-peft search`` exports: the
-best on validation data of the searched subnet and VPT, LoRA, adapter and SSF.
+best on validation data of the searched subnet and VPT, LoRA, adapter and SSF. (The tool also tries the other
+kinds of the space alone.)
 
 The budget is NOAH's for this backbone: 0.64 million parameters leave each of ViT-B/16's 12 layers 69
 vectors of its width, and 69 vectors for 8 layers of width 128 are 71,000 parameters (4.4%, where ViT-B/16
@@ -39,7 +40,7 @@ three seeds that takes 2.5 standard deviations of the difference, so differences
 Every training is ``--epochs`` long from a head that was briefly trained alone, AdamW, cosine, no
 augmentation. What is reduced for two cores: 8 epochs where NOAH has 100 (its supernet has five times the
 epochs of a retraining, as published), and images of 32 pixels. A line per search and training goes to
-``--store`` as it ends; the same command does what is missing. A task takes about a quarter of an hour on two
+``--store`` as it ends; the same command does what is missing. A task takes about twenty minutes on two
 cores, and tasks are independent: ``--task`` does some of them first.
 """
 
