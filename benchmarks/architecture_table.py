@@ -40,7 +40,7 @@ from backbone_quality import machine
 from exit_status import exit_status
 
 from nas_peft.data import ImageDataset, Part, load_dataset
-from nas_peft.trainings import probe_head
+from nas_peft.training.trainings import probe_head
 from search_spaces import Architecture, BackboneShape, BudgetSampler, InputError, count_params, load_space
 from search_spaces.streams import stream, stream_seed
 from supernet import (

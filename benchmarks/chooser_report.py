@@ -28,7 +28,7 @@ from finished_table import FinishedTable
 from numpy.typing import NDArray
 from studied_choosers import WAYS
 
-from nas_peft.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
+from nas_peft.audit.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
 from search_spaces import InputError
 
 SEED, RESAMPLES = 0, 1000

@@ -57,7 +57,7 @@ from exit_status import exit_status
 from finished_table import SCORES, FinishedTable
 from studied_choosers import WAYS, Samplers
 
-from nas_peft.trainings import probe_head
+from nas_peft.training.trainings import probe_head
 from search_spaces import InputError, load_space, unknown_name
 from search_spaces.streams import stream_seed
 from supernet import (

@@ -28,10 +28,10 @@ from exit_status import exit_status
 from rich.console import Console
 from rich.table import Table
 
-from nas_peft.devices import resolve_device
-from nas_peft.environment import environment
-from nas_peft.latency_stage import blank_batch, measure_table
-from nas_peft.ranking import kendall_tau
+from nas_peft.audit.ranking import kendall_tau
+from nas_peft.machine.devices import resolve_device
+from nas_peft.machine.environment import environment
+from nas_peft.stages.latency import blank_batch, measure_table
 from search_spaces import (
     Architecture,
     InputError,

@@ -58,8 +58,8 @@ from mini_vtab_report import print_report, report_on
 from plain_search import HEAD, SearchJob, SearchPlan, best_of, mixed_of, subnet_training
 from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, lowest_loss, write_result
 
-from nas_peft.methods import METHODS, Method
-from nas_peft.trainings import Training
+from nas_peft.settings.methods import METHODS, Method
+from nas_peft.training.trainings import Training
 from search_spaces import Architecture, InputError, count_params
 from supernet import Recipe, biases
 

@@ -12,14 +12,14 @@ from architecture_table import architectures
 from safetensors.torch import save
 from study_store import Bench, Line, digest, task_name
 
-from nas_peft.candidate import Candidate
-from nas_peft.front import pareto_front
-from nas_peft.inherited import InheritedEvaluator
-from nas_peft.racing import Losses
-from nas_peft.scorer import Fold, LocalScorer
-from nas_peft.searchers import Evolution, Noah, RandomSearch, Searcher, SearchTask
-from nas_peft.supernet_length import judge, judged_subnets
-from nas_peft.trainings import Training, probe_head
+from nas_peft.scoring.inherited import InheritedEvaluator
+from nas_peft.scoring.scorer import Fold, LocalScorer
+from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.pareto import pareto_front
+from nas_peft.searching.racing import Losses
+from nas_peft.searching.searchers import Evolution, Noah, RandomSearch, Searcher, SearchTask
+from nas_peft.stages.supernet_length import judge, judged_subnets
+from nas_peft.training.trainings import Training, probe_head
 from search_spaces import (
     Architecture,
     BackboneShape,

@@ -35,15 +35,15 @@ from exit_status import exit_status
 from rich.console import Console
 from rich.table import Table
 
-from nas_peft.comparison import Row
-from nas_peft.config import SearchConfig
-from nas_peft.progress import StageBars
-from nas_peft.ray_session import RayOptions
-from nas_peft.ray_trainings import RayTrainings
-from nas_peft.row_runs import failure
-from nas_peft.run_folder import RunFolder
-from nas_peft.run_inputs import RunInputs
-from nas_peft.trainings import Training, TrainingInputs, run_training
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.row_runs import failure
+from nas_peft.protocol.rows import Row
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import Training, TrainingInputs, run_training
 from search_spaces import Architecture, InputError
 from supernet import Recipe, Supernet, pooled_features, write_atomically
 
@@ -66,7 +66,7 @@ class Bench:
         self.config = SearchConfig.of(
             dataset=args.task, backbone=args.backbone, epochs=args.epochs, seed=args.seed
         )
-        inputs = RunInputs.load(self.config, StageBars(quiet=True))
+        inputs = SearchInputs.load(self.config, StageBars(quiet=True))
         data, depth = inputs.dataset, inputs.space.depth
         network = Supernet(
             inputs.backbone.model.to(self.device), Architecture.empty(depth), len(data.classes)

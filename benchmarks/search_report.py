@@ -14,7 +14,7 @@ from finished_table import FinishedTable
 from numpy.typing import ArrayLike, NDArray
 from study_store import digest, mean_and_error, task_name
 
-from nas_peft.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
+from nas_peft.audit.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
 from search_spaces import Architecture, count_params
 
 if TYPE_CHECKING:

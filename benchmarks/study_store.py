@@ -22,7 +22,7 @@ from architecture_table import environment, read_lines, run_jobs
 from safetensors.torch import load
 
 from nas_peft.data import ImageDataset, load_dataset
-from nas_peft.trainings import Training, TrainingInputs, run_training, trained_network
+from nas_peft.training.trainings import Training, TrainingInputs, run_training, trained_network
 from search_spaces import Architecture, InputError
 from supernet import (
     Backbone,

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from nas_peft.data import load_dataset
-from nas_peft.inherited import InheritedEvaluator
-from nas_peft.scorer import Fold, LocalScorer
-from nas_peft.searchers import Evolution, SearchTask
+from nas_peft.scoring.inherited import InheritedEvaluator
+from nas_peft.scoring.scorer import Fold, LocalScorer
+from nas_peft.searching.searchers import Evolution, SearchTask
 from search_spaces import BackboneShape, BudgetSampler, Kind, SearchSpace, count_params
 from supernet import (
     ElasticModule,

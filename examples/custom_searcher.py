@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nas_peft
-from nas_peft.candidate import Candidate, Proposal
-from nas_peft.searchers import NewProposals, Searcher, SearchTask, register_searcher
+from nas_peft.searching.candidate import Candidate, Proposal
+from nas_peft.searching.searchers import NewProposals, Searcher, SearchTask, register_searcher
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from nas_peft.candidate import Candidate
 from nas_peft.data import load_dataset
-from nas_peft.inherited import InheritedEvaluator
-from nas_peft.scorer import Fold, LocalScorer
-from nas_peft.searchers import Evolution, SearchTask
+from nas_peft.scoring.inherited import InheritedEvaluator
+from nas_peft.scoring.scorer import Fold, LocalScorer
+from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.searchers import Evolution, SearchTask
 from search_spaces import BudgetSampler, count_params, load_space
 from supernet import (
     Constant,

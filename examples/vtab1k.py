@@ -26,8 +26,8 @@ from typing import Any
 
 import nas_peft
 from nas_peft.data.task_folder import is_task_folder
-from nas_peft.results import RowResult, SearchResult
-from nas_peft.run_folder import RunFolder
+from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.run.run_folder import RunFolder
 from search_spaces import InputError
 from search_spaces.errors import unknown_name
 from supernet import write_atomically

@@ -13,18 +13,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas_peft.config import SearchConfig as SearchConfig
     from nas_peft.data import load_dataset as load_dataset
     from nas_peft.main_job import search as search
-    from nas_peft.results import SearchResult as SearchResult
+    from nas_peft.run.results import SearchResult as SearchResult
+    from nas_peft.settings.search_config import SearchConfig as SearchConfig
     from supernet import Subnet as Subnet
     from supernet import load_subnet as load_subnet
 
 # Imported when asked for, so that the command line answers at once and `load_subnet` needs no Ray. No module
 # has a public name: once imported, it would take the name's place.
 _HOMES = {
-    "SearchConfig": "nas_peft.config",
-    "SearchResult": "nas_peft.results",
+    "SearchConfig": "nas_peft.settings.search_config",
+    "SearchResult": "nas_peft.run.results",
     "Subnet": "supernet",
     "load_dataset": "nas_peft.data",
     "load_subnet": "supernet",

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nas_peft.baselines_config import BaselinesConfig
-from nas_peft.comparison import baseline_rows, single_rows
-from nas_peft.comparison_stage import Comparison
-from nas_peft.devices import resolve_device
-from nas_peft.noah_stage import noah_inputs, search_noah
-from nas_peft.probe_stage import probe
-from nas_peft.progress import StageBars
-from nas_peft.ray_session import RayOptions
-from nas_peft.results import SearchResult
-from nas_peft.run_folder import RunFolder
-from nas_peft.task_inputs import TaskInputs
+from nas_peft.machine.devices import resolve_device
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.comparison_stage import Comparison
+from nas_peft.protocol.rows import baseline_rows, single_rows
+from nas_peft.run.progress import StageBars
+from nas_peft.run.results import SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.stages.noah import noah_inputs, search_noah
+from nas_peft.stages.probe import probe
 from search_spaces import InputError
 
 PROTOCOL = (

@@ -7,24 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nas_peft.candidate import Candidate
-from nas_peft.comparison import Row, baseline_rows, single_rows
-from nas_peft.comparison_stage import Comparison
-from nas_peft.config import SearchConfig
-from nas_peft.devices import resolve_device
-from nas_peft.inherited_stage import finish_without_retraining
-from nas_peft.latency_stage import latency_stage
-from nas_peft.noah_stage import noah_inputs, search_noah
-from nas_peft.probe_stage import probe
-from nas_peft.process_group import require_devices
-from nas_peft.progress import StageBars
-from nas_peft.ray_scorer import require_workers, scoring
-from nas_peft.ray_session import RayOptions
-from nas_peft.results import SearchResult
-from nas_peft.run_folder import RunFolder
-from nas_peft.run_inputs import RunInputs
-from nas_peft.search_stage import open_record, search_supernet
-from nas_peft.supernet_stage import train_supernets
+from nas_peft.machine.devices import resolve_device
+from nas_peft.machine.process_group import require_devices
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.comparison_stage import Comparison
+from nas_peft.protocol.rows import Row, baseline_rows, single_rows
+from nas_peft.run.progress import StageBars
+from nas_peft.run.results import SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.ray_scorer import require_workers, scoring
+from nas_peft.searching.candidate import Candidate
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages.inherited import finish_without_retraining
+from nas_peft.stages.latency import latency_stage
+from nas_peft.stages.noah import noah_inputs, search_noah
+from nas_peft.stages.probe import probe
+from nas_peft.stages.search import open_record, search_supernet
+from nas_peft.stages.supernet import train_supernets
 from search_spaces import Architecture, InputError
 
 PROTOCOL = (
@@ -88,7 +88,7 @@ def search(
     ray_options.require_possible(device)
     require_devices(config.data_parallel, device)
     require_workers(workers, device, ray_options)
-    inputs = RunInputs.load(config, bars)
+    inputs = SearchInputs.load(config, bars)
     noah_inputs(inputs)  # says what its search cannot work with
     folder = RunFolder.open(out, config)
     with folder.held():
@@ -96,7 +96,7 @@ def search(
 
 
 def _run(
-    inputs: RunInputs,
+    inputs: SearchInputs,
     folder: RunFolder,
     bars: StageBars,
     device: str,
@@ -144,7 +144,7 @@ def _run(
 
 
 def compared_rows(
-    inputs: RunInputs, ranked: Sequence[Candidate], noah: Architecture | None = None
+    inputs: SearchInputs, ranked: Sequence[Candidate], noah: Architecture | None = None
 ) -> list[Row]:
     """The first of the candidates that are no single method of the run, the single methods, the baselines.
 

@@ -14,6 +14,11 @@ MAY_IMPORT = {
     "search_spaces": {"numpy", "yaml", "search_spaces"},
     "supernet": {"numpy", "torch", "timm", "safetensors", "PIL", "search_spaces", "supernet"},
 }
+ORDER = (
+    *("machine", "searching", "data", "settings", "run", "training", "scoring", "protocol", "stages"),
+    *("front", "audit", "compare", "main_job", "baselines_job", "cli"),
+)
+"""The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
 OF_THE_TOOL = {"ray", "optuna", "rich", "typer", "pydantic", "pydantic_core"}
 NO_CONCEPT = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
@@ -32,6 +37,18 @@ def imported(path: Path) -> Iterator[str]:
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield package if node.level else str(node.module).partition(".")[0]
+
+
+def rooms_imported(path: Path) -> Iterator[str]:
+    """The rooms of ``nas_peft`` that a file imports from, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "nas_peft":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("nas_peft."):
+            yield str(node.module).split(".")[1]
+        elif isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            yield from (name[1] for name in names if name[0] == "nas_peft" and len(name) > 1)
 
 
 def loaded_after(code: str, *modules: str) -> list[str]:
@@ -55,6 +72,30 @@ def test_a_lower_layer_imports_only_what_it_may(package):
     allowed = MAY_IMPORT[package] | sys.stdlib_module_names
     strangers = {(path.name, name) for path in sources(package) for name in imported(path)}
     assert {(file, name) for file, name in strangers if name not in allowed} == set()
+
+
+def test_every_room_of_the_tool_has_its_floor():
+    rooms = {path.relative_to(ROOT / "nas_peft").parts[0].removesuffix(".py") for path in sources("nas_peft")}
+    assert rooms - {"__init__"} == set(ORDER)
+
+
+def test_no_room_of_the_tool_imports_one_above_it():
+    package = ROOT / "nas_peft"
+    backwards = [
+        (str(path.relative_to(package)), room)
+        for path in sources("nas_peft")
+        if path.parent != package or path.stem in ORDER
+        for room in rooms_imported(path)
+        if ORDER.index(room) > ORDER.index(path.relative_to(package).parts[0].removesuffix(".py"))
+    ]
+    assert backwards == []
+
+
+def test_the_walk_sees_rooms_however_they_are_imported(tmp_path):
+    file = tmp_path / "module.py"
+    lines = ("from nas_peft.a.b import c", "from nas_peft import d", "import nas_peft.e.f as g, nas_peft")
+    file.write_text("\n".join(lines))
+    assert sorted(rooms_imported(file)) == ["a", "d", "e"]
 
 
 def test_the_libraries_of_the_tool_are_imported_by_the_tool_alone():

@@ -31,14 +31,14 @@ def audit(
     with user_errors(debug):
         from rich.console import Console
 
-        from nas_peft.audit_plot import plot_audit
-        from nas_peft.audit_stage import audit as run_audit
-        from nas_peft.audit_table import audit_summary, audit_table
-        from nas_peft.devices import resolve_device
-        from nas_peft.finished_search import FinishedSearch
-        from nas_peft.front_plot import require_format
-        from nas_peft.progress import StageBars
-        from nas_peft.ray_session import RayOptions
+        from nas_peft.audit.plot import plot_audit
+        from nas_peft.audit.stage import audit as run_audit
+        from nas_peft.audit.table import audit_summary, audit_table
+        from nas_peft.front.plot import require_format
+        from nas_peft.machine.devices import resolve_device
+        from nas_peft.machine.ray_session import RayOptions
+        from nas_peft.run.finished_search import FinishedSearch
+        from nas_peft.run.progress import StageBars
 
         picture = plot or run / "audit.svg"
         require_format(picture)

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.cli.config_options import with_fields
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
+from nas_peft.settings.baselines_config import BaselinesConfig
 
 
 def _run_baselines(
@@ -32,13 +32,13 @@ def _run_baselines(
     on validation data is exported. A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
-        from nas_peft.ray_session import RayOptions
+        from nas_peft.machine.ray_session import RayOptions
 
         config = BaselinesConfig.of(**fields)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from nas_peft.baselines_job import compare_baselines
-        from nas_peft.progress import StageBars
+        from nas_peft.run.progress import StageBars
 
         with StageBars() as bars:
             result = compare_baselines(config, out, device=device, bars=bars, ray_options=ray_options)

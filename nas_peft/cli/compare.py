@@ -36,10 +36,10 @@ def compare(
 
         from rich.console import Console
 
-        from nas_peft.compare import compare_runs, differing_settings
-        from nas_peft.compare_table import accuracy_tables, contests_table, means_table
-        from nas_peft.compared_runs import ComparedRun
-        from nas_peft.dataset_groups import parse_groups
+        from nas_peft.compare.contests import compare_runs, differing_settings
+        from nas_peft.compare.dataset_groups import parse_groups
+        from nas_peft.compare.runs import ComparedRun
+        from nas_peft.compare.table import accuracy_tables, contests_table, means_table
 
         parsed = parse_groups(groups, group or [])
         found = compare_runs([ComparedRun.read(run) for run in runs], parsed, apart=apart)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from pydantic_core import PydanticUndefined
 
-from nas_peft.training_config import TrainingConfig
+from nas_peft.settings.training_config import TrainingConfig
 
 
 def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> Callable[..., None]:

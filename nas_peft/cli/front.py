@@ -40,10 +40,10 @@ def front(
 
         from rich.console import Console
 
-        from nas_peft.finished_search import FinishedSearch
-        from nas_peft.front_plot import plot_front, require_format
-        from nas_peft.front_table import front_table
-        from nas_peft.ray_session import RayOptions
+        from nas_peft.front.plot import plot_front, require_format
+        from nas_peft.front.table import front_table
+        from nas_peft.machine.ray_session import RayOptions
+        from nas_peft.run.finished_search import FinishedSearch
         from search_spaces import InputError
 
         if budget and candidate is not None:
@@ -80,9 +80,9 @@ def front(
         notes = Console(stderr=True)
         notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
         if export:
-            from nas_peft.devices import resolve_device
-            from nas_peft.front_export import export_candidate
-            from nas_peft.progress import StageBars
+            from nas_peft.front.export import export_candidate
+            from nas_peft.machine.devices import resolve_device
+            from nas_peft.run.progress import StageBars
 
             device = resolve_device(device)
             ray_options.require_possible(device)

@@ -28,7 +28,7 @@ def predict(
         import json
 
         from nas_peft.data.decoding import UnreadableImage, read_image
-        from nas_peft.module_files import import_module_files
+        from nas_peft.run.module_files import import_module_files
         from search_spaces import InputError
         from supernet import load_subnet
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line imports this file to print its help
-    from nas_peft.results import SearchResult
+    from nas_peft.run.results import SearchResult
 
 
 def print_result(result: SearchResult) -> None:
     """The tables of results and costs, and where the files are."""
     from rich.console import Console
 
-    from nas_peft.cost_ledger import cost_table
-    from nas_peft.results_table import remarks, results_table
+    from nas_peft.protocol.cost_ledger import cost_table
+    from nas_peft.protocol.results_table import remarks, results_table
 
     console = Console()
     console.print(results_table(result))

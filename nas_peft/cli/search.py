@@ -11,7 +11,7 @@ from nas_peft.cli.config_options import with_fields
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
-from nas_peft.config import SearchConfig
+from nas_peft.settings.search_config import SearchConfig
 
 
 def _run_search(
@@ -47,13 +47,13 @@ def _run_search(
     (torch/cifar100, hfds/..., wds/..., tfds/...). A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
-        from nas_peft.ray_session import RayOptions
+        from nas_peft.machine.ray_session import RayOptions
 
         config = SearchConfig.of(**fields)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from nas_peft.main_job import search as run
-        from nas_peft.progress import StageBars
+        from nas_peft.run.progress import StageBars
 
         with StageBars() as bars:
             result = run(

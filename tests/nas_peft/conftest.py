@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas_peft.config import SearchConfig
 from nas_peft.main_job import search
-from nas_peft.progress import StageBars
-from nas_peft.results import SearchResult
-from nas_peft.run_inputs import RunInputs
+from nas_peft.run.progress import StageBars
+from nas_peft.run.results import SearchResult
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.settings.search_config import SearchConfig
 from supernet import Backbone, create_backbone
 
 STRIPES = {"across": (0, 1), "down": (1, 0), "slanting": (1, 1)}
@@ -82,9 +82,9 @@ def backbone() -> Backbone:
 
 
 @pytest.fixture(scope="session")
-def tiny_inputs(tiny_config: SearchConfig) -> RunInputs:
+def tiny_inputs(tiny_config: SearchConfig) -> SearchInputs:
     """The loaded inputs of the tiny configuration, with the test part sealed."""
-    return RunInputs.load(tiny_config, StageBars(quiet=True))
+    return SearchInputs.load(tiny_config, StageBars(quiet=True))
 
 
 @pytest.fixture(scope="session")

@@ -10,21 +10,21 @@ import torch
 from typer.testing import CliRunner
 
 import nas_peft
-from nas_peft.baselines import BASELINES
-from nas_peft.baselines_config import BaselinesConfig
 from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
-from nas_peft.compared_trainings import ComparedTrainings
-from nas_peft.comparison import single_rows
 from nas_peft.data import ProtocolError
-from nas_peft.finished_search import FinishedSearch
-from nas_peft.progress import StageBars
-from nas_peft.ray_trainings import RayTrainings
-from nas_peft.results import RowResult, SearchResult
-from nas_peft.results_table import remarks
-from nas_peft.run_folder import RunFolder
-from nas_peft.task_inputs import TaskInputs
-from nas_peft.trainings import TrainingInputs
+from nas_peft.protocol.compared_trainings import ComparedTrainings
+from nas_peft.protocol.results_table import remarks
+from nas_peft.protocol.rows import single_rows
+from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.progress import StageBars
+from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.settings.baselines import BASELINES
+from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import TrainingInputs
 from search_spaces import Architecture, InputError
 from supernet import Recipe, read_header
 

@@ -15,14 +15,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nas_peft.candidate import Candidate
-from nas_peft.config import SearchConfig
 from nas_peft.main_job import search
-from nas_peft.progress import Advance, StageBars
-from nas_peft.results import SearchResult
-from nas_peft.run_folder import RunFolder
-from nas_peft.run_inputs import RunInputs
-from nas_peft.search_stage import open_record
+from nas_peft.run.progress import Advance, StageBars
+from nas_peft.run.results import SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.searching.candidate import Candidate
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages.search import open_record
 from search_spaces import InputError
 from supernet import read_header
 
@@ -33,10 +33,10 @@ import functools, json, os, signal, sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-import nas_peft.supernet_training
-from nas_peft.candidate import Candidate
-from nas_peft.config import SearchConfig
-from nas_peft.progress import StageBars
+import nas_peft.stages.supernet_training as stage
+from nas_peft.searching.candidate import Candidate
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.run.progress import StageBars
 from nas_peft.main_job import search
 
 config, out, stage_name, steps = sys.argv[1:]
@@ -50,7 +50,7 @@ class KillingBars(StageBars):
         yield advance
 
 # Saves the state after every epoch rather than after 15 seconds, which this training does not take.
-nas_peft.supernet_training.train = functools.partial(nas_peft.supernet_training.train, save_every=0.0)
+stage.train = functools.partial(stage.train, save_every=0.0)
 search(SearchConfig(**json.loads(config)), Path(out), device="cpu", bars=KillingBars(quiet=True))
 print("not killed")
 """
@@ -97,7 +97,7 @@ def stopped_in(stage: str, at: int, config: SearchConfig, out: Path) -> Stopping
     return bars
 
 
-def recorded(inputs: RunInputs, run: Path) -> list[Candidate]:
+def recorded(inputs: SearchInputs, run: Path) -> list[Candidate]:
     return open_record(inputs, RunFolder(run), StageBars(quiet=True), None, None).candidates()
 
 
@@ -157,7 +157,7 @@ def test_the_result_is_that_of_the_undisturbed_run(resumed_run: SearchResult, fi
 
 
 def test_the_candidates_are_those_of_the_undisturbed_run(
-    resumed_run: SearchResult, finished_run: SearchResult, tiny_inputs: RunInputs
+    resumed_run: SearchResult, finished_run: SearchResult, tiny_inputs: SearchInputs
 ):
     disturbed, undisturbed = (recorded(tiny_inputs, Path(run.run)) for run in (resumed_run, finished_run))
     assert disturbed == undisturbed
@@ -206,14 +206,14 @@ def test_the_test_part_is_not_opened_for_another_decision(
 
 
 def test_another_seed_searches_elsewhere(
-    finished_run: SearchResult, tiny_values: dict[str, Any], tiny_inputs: RunInputs, tmp_path
+    finished_run: SearchResult, tiny_values: dict[str, Any], tiny_inputs: SearchInputs, tmp_path
 ):
     config = SearchConfig.of(**tiny_values | {"seed": 1})
     stopped_in("retraining", 0, config, tmp_path / "run")
     undisturbed = Path(finished_run.run)
     supernets = [(run / "supernet.safetensors").read_bytes() for run in (undisturbed, tmp_path / "run")]
     assert supernets[0] != supernets[1]
-    other = RunInputs.load(config, StageBars(quiet=True))  # the seed splits the data, too
+    other = SearchInputs.load(config, StageBars(quiet=True))  # the seed splits the data, too
     first, second = recorded(tiny_inputs, undisturbed), recorded(other, tmp_path / "run")
     assert {c.loss for c in first}.isdisjoint({c.loss for c in second})
 

@@ -13,14 +13,14 @@ import yaml
 from PIL import Image
 
 import nas_peft
-from nas_peft.config import SearchConfig
 from nas_peft.data import ProtocolError
-from nas_peft.devices import resolve_device
-from nas_peft.progress import StageBars
-from nas_peft.results import SearchResult
-from nas_peft.run_folder import RunFolder
-from nas_peft.run_inputs import RunInputs
-from nas_peft.search_stage import open_record
+from nas_peft.machine.devices import resolve_device
+from nas_peft.run.progress import StageBars
+from nas_peft.run.results import SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages.search import open_record
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 from supernet import evaluate, read_header
 
@@ -136,7 +136,7 @@ def test_the_test_part_was_opened_for_a_frozen_decision(finished_run: SearchResu
     assert set(opened["decision"]["tested"]) == {row.name for row in finished_run.rows if row.tested}
 
 
-def test_the_search_s_candidates_are_in_the_journal(finished_run: SearchResult, tiny_inputs: RunInputs):
+def test_the_search_s_candidates_are_in_the_journal(finished_run: SearchResult, tiny_inputs: SearchInputs):
     record = open_record(tiny_inputs, RunFolder(Path(finished_run.run)), StageBars(quiet=True), None, None)
     candidates = record.candidates()
     assert len(candidates) == finished_run.stages["search"]["candidates"] == 12
@@ -160,7 +160,7 @@ def test_the_checkpoint_says_what_it_is(finished_run: SearchResult, folder: RunF
 def test_the_exported_subnet_has_the_test_accuracy_that_was_reported(
     finished_run: SearchResult, tiny_config: SearchConfig, subnet
 ):
-    data = RunInputs.load(tiny_config, StageBars(quiet=True)).dataset
+    data = SearchInputs.load(tiny_config, StageBars(quiet=True)).dataset
     test = data.test.open("a test of the tests")
     found = evaluate(subnet.network, test.images, test.labels, preprocessing=subnet.preprocessing)
     assert found.accuracy == finished_run.selected.seeds[0].test_accuracy

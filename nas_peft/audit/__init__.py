@@ -1,0 +1,1 @@
+"""What `nas-peft audit` retrains and finds."""

@@ -1,0 +1,68 @@
+"""An audit as a picture."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from nas_peft.audit.result import Audit, AuditedSubnet
+from nas_peft.front.plot import require_format
+from supernet import write_atomically
+
+
+def plot_audit(file: Path, audit: Audit) -> None:
+    """Draw inherited loss against retrained accuracy, coloured by parameters; `write_atomically`.
+
+    Bars are the range over seeds. A score that can be trusted falls from left to right, among the squares
+    (equal size) too.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    require_format(file)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+
+    def accuracies(rows: list[AuditedSubnet]) -> tuple[list[float], np.ndarray]:
+        means = [100 * row.retrained for row in rows]
+        spread = [
+            (mean - 100 * min(row.val_accuracy), 100 * max(row.val_accuracy) - mean)
+            for row, mean in zip(rows, means, strict=True)
+        ]
+        return means, np.array(spread).T
+
+    colours = [np.log10(row.params) for row in audit.sample]
+    for group, marker in (("all sizes", "o"), ("equal size", "s")):
+        rows = [row for row in audit.sample if row.group == group]
+        x, (y, spread) = [row.inherited_loss for row in rows], accuracies(rows)
+        axes.errorbar(x, y, yerr=spread, fmt="none", ecolor="#c9ced6", lw=1, zorder=1)
+        points = axes.scatter(
+            x,
+            y,
+            c=[np.log10(row.params) for row in rows],
+            vmin=min(colours),
+            vmax=max(colours),
+            cmap="viridis",
+            marker=marker,
+            s=36,
+            label=group,
+            zorder=2,
+        )
+    y, spread = accuracies([audit.choice])
+    x = [audit.choice.inherited_loss]
+    axes.errorbar(x, y, yerr=spread, fmt="none", ecolor="#c4532d", lw=1, zorder=3)
+    axes.scatter(x, y, marker="*", s=190, color="#c4532d", label="the search's choice", zorder=4)
+    bar = figure.colorbar(points, ax=axes)
+    bar.set_label("log10 of the parameters")
+    axes.set_xlabel("loss with inherited weights")
+    axes.set_ylabel(f"retrained validation accuracy, % ({len(audit.seeds)} seeds)")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    data = io.BytesIO()
+    kind = file.suffix.lower().removeprefix(".")
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+    figure.savefig(data, format=kind, dpi=150, metadata=metadata)
+    write_atomically(file, data.getvalue())

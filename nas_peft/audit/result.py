@@ -1,0 +1,135 @@
+"""Whether a search's scores can be trusted: what they say against what retraining finds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict
+
+from nas_peft.audit.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
+
+PROTOCOL = (
+    "A stratified random sample of subnets within the budget is trained on the training part, once for each "
+    "seed, and scored on the validation part{same}. The test part is not read. Tau is Kendall's tau-b of a "
+    "score with the mean retrained accuracy over seeds, its interval the middle 95% of bootstrap resamples "
+    "of the subnets; the ceiling is the mean tau between two seeds of retraining."
+)
+SAME = {
+    True: ", whose images the inherited scores are of as well",
+    False: "; the inherited scores are of training images that their supernet has not seen",
+}
+
+
+class AuditedSubnet(BaseModel):
+    """A subnet of the sample (or the search's choice): inherited score, and retraining by seed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    group: str
+    architecture: dict[str, Any]
+    description: str
+    params: int
+    flops: int
+    inherited_loss: float
+    inherited_accuracy: float
+    val_accuracy: list[float]
+    val_loss: list[float]
+
+    @property
+    def retrained(self) -> float:
+        """Mean validation accuracy over seeds."""
+        return float(np.mean(self.val_accuracy))
+
+
+class Tau(BaseModel):
+    """Kendall's tau-b of a score with its 95% interval; ``None`` where a score is constant."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tau: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, score: ArrayLike, retrained: ArrayLike, seed: int) -> Tau:
+        """Of a score where more is better."""
+        low, high = bootstrap_interval(bootstrap_taus(score, retrained, seed=seed))
+        found = (kendall_tau(score, retrained), low, high)
+        tau, least, most = (None if np.isnan(x) else float(x) for x in found)
+        return cls(tau=tau, low=least, high=most)
+
+
+class Ranking(BaseModel):
+    """How well scores rank one group of subnets."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subnets: int
+    inherited_loss: Tau
+    inherited_accuracy: Tau
+    params: Tau
+    ceiling: float | None
+
+
+class Audit(BaseModel):
+    """What an audit found, as it stands in ``audit.json``.
+
+    ``regret`` is in points of validation accuracy: the best mean of the sample minus that of the search's
+    choice. It is negative if the choice is better than all of the sample. The best of many noisy means is too
+    high, so a regret within its standard error ``regret_error`` (over seeds) is none.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    run: str
+    protocol: str
+    seeds: list[int]
+    sample: list[AuditedSubnet]
+    choice: AuditedSubnet
+    all_sizes: Ranking
+    equal_size: Ranking
+    regret: float
+    regret_error: float | None
+    inherited_minus_retrained: float
+    verdict: str
+    environment: dict[str, str]
+
+
+def ranking(subnets: Sequence[AuditedSubnet], seed: int) -> Ranking:
+    """Taus of the scores of ``subnets`` with their mean retrained accuracy."""
+    retrained = [s.retrained for s in subnets]
+    by_seed: NDArray[np.float64] = np.array([s.val_accuracy for s in subnets]).T
+    ceiling = seed_ceiling(by_seed)
+    return Ranking(
+        subnets=len(subnets),
+        inherited_loss=Tau.of([-s.inherited_loss for s in subnets], retrained, seed),
+        inherited_accuracy=Tau.of([s.inherited_accuracy for s in subnets], retrained, seed),
+        params=Tau.of([s.params for s in subnets], retrained, seed),
+        ceiling=None if np.isnan(ceiling) else ceiling,
+    )
+
+
+def regret(sample: Sequence[AuditedSubnet], choice: AuditedSubnet) -> tuple[float, float | None]:
+    """The regret in points and its standard error over seeds (``None`` for one seed), see `Audit`."""
+    best = max(sample, key=lambda s: s.retrained)
+    difference = 100 * (np.array(best.val_accuracy) - np.array(choice.val_accuracy))
+    n = len(difference)
+    return float(difference.mean()), float(difference.std(ddof=1) / n**0.5) if n > 1 else None
+
+
+def verdict(all_sizes: Ranking, equal_size: Ranking) -> str:
+    """In words what the intervals of the inherited loss say, by stated rules and no more."""
+    words = []
+    for name, found in (("of all sizes", all_sizes), ("of equal size", equal_size)):
+        tau = found.inherited_loss
+        if tau.low is not None and tau.low > 0:
+            words.append(f"subnets {name} are ranked better than by chance (the interval is above 0)")
+        else:
+            words.append(f"subnets {name} are not shown to be ranked better than by chance")
+    loss, params = all_sizes.inherited_loss.tau, all_sizes.params.tau
+    if loss is not None and params is not None and loss <= params:
+        words.append("over all sizes the number of parameters alone ranks them as well")
+    return "By the inherited loss " + "; ".join(words) + "."

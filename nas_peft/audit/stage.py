@@ -1,0 +1,153 @@
+"""Retraining a sample of subnets to see what a search's scores are worth."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nas_peft.audit.result import PROTOCOL, SAME, Audit, AuditedSubnet, ranking, regret, verdict
+from nas_peft.audit.sample import audit_sample
+from nas_peft.machine.environment import environment
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.row_runs import failure
+from nas_peft.protocol.rows import Row
+from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import write_json
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.inherited import InheritedEvaluator
+from nas_peft.scoring.scorer import LocalScorer
+from nas_peft.searching.candidate import Candidate, Proposal
+from nas_peft.stages.probe import probe
+from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import Training, TrainingInputs
+from search_spaces import Architecture, InputError
+
+
+def audit(
+    search: FinishedSearch,
+    *,
+    subnets: int,
+    seeds: int,
+    device: str,
+    bars: StageBars,
+    ray_options: RayOptions | None = None,
+) -> Audit:
+    """Retrain a sample and the search's choice, compare, and write ``audit.json`` into the run folder.
+
+    A training is kept as it ends, under a name that belongs to its architecture: an audit that was stopped
+    goes on, and one of more subnets or seeds repeats nothing. The test part stays sealed.
+
+    Raises `InputError` for too few subnets or no seeds, for data or backbone that have changed, and naming
+    the first training that failed: without it the sample is another one.
+    """
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}; give 1 or more (2 for the ceiling)")
+    inputs = search.inputs(bars)
+    sample = audit_sample(inputs, subnets)
+    choice = search.pick()
+    architectures = [*(s.architecture for s in sample), choice.architecture]
+    inherited = _inherited(search, inputs, architectures, device)
+    numbers = [inputs.config.seed + i for i in range(seeds)]
+    retrained = _retrained(search, inputs, architectures, numbers, device, bars, ray_options)
+    audited = [
+        AuditedSubnet(
+            group=group,
+            architecture=a.to_dict(),
+            description=a.describe(),
+            params=candidate.params,
+            flops=candidate.flops,
+            inherited_loss=candidate.loss,
+            inherited_accuracy=candidate.accuracy,
+            val_accuracy=[record["val"]["accuracy"] for record in records],
+            val_loss=[record["val"]["loss"] for record in records],
+        )
+        for a, group, candidate, records in zip(
+            architectures, [*(s.group for s in sample), "choice"], inherited, retrained, strict=True
+        )
+    ]
+    rows, chosen = audited[:-1], audited[-1]
+    over_all = ranking(rows, inputs.config.seed)
+    equal = ranking([row for row in rows if row.group == "equal size"], inputs.config.seed)
+    found, error = regret(rows, chosen)
+    difference = [row.inherited_accuracy - row.retrained for row in rows]
+    result = Audit(
+        run=str(search.folder.path),
+        protocol=PROTOCOL.format(same=SAME[inputs.config.folds == 1]),
+        seeds=numbers,
+        sample=rows,
+        choice=chosen,
+        all_sizes=over_all,
+        equal_size=equal,
+        regret=found,
+        regret_error=error,
+        inherited_minus_retrained=100 * float(np.mean(difference)),
+        verdict=verdict(over_all, equal),
+        environment=environment(device),
+    )
+    write_json(search.folder.path / "audit.json", result.model_dump(mode="json"))
+    return result
+
+
+def _inherited(
+    search: FinishedSearch, inputs: SearchInputs, architectures: Sequence[Architecture], device: str
+) -> list[Candidate]:
+    evaluator = InheritedEvaluator(
+        LocalScorer(
+            read_supernets(inputs, search.folder, device), inputs.preprocessing, inputs.config.precision
+        ),
+        inputs.backbone.shape,
+        len(inputs.dataset.classes),
+        racing=False,
+        seed=inputs.config.seed,
+    )
+    proposals = [Proposal(a, "audit") for a in architectures]
+    return evaluator.evaluate(proposals, generation=0, first_number=0).candidates
+
+
+def _retrained(
+    search: FinishedSearch,
+    inputs: SearchInputs,
+    architectures: Sequence[Architecture],
+    seeds: Sequence[int],
+    device: str,
+    bars: StageBars,
+    ray_options: RayOptions | None,
+) -> list[list[dict[str, Any]]]:
+    """The records of each architecture's trainings, by seed, at the configuration's own learning rate.
+
+    Raises `InputError` if one failed: then the sample would no longer be random.
+    """
+    config, data = inputs.config, inputs.dataset
+    recipe, features, _ = probe(inputs, search.folder, bars, device)
+    shared = TrainingInputs(
+        inputs.backbone, inputs.preprocessing, len(data.classes), data.train, data.val, features
+    )
+    trainings: list[Training] = []
+    for a in architectures:
+        digest = hashlib.sha256(json.dumps(a.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+        row = Row(f"audit-{digest}", "searched", "subnet", a)
+        trainings += row.trainings(config, recipe, seeds, "train")
+    with (
+        bars.stage("audit (trainings)") as advance,
+        RayTrainings(
+            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
+        ) as runner,
+    ):
+        done = 0
+
+        def count() -> None:
+            nonlocal done
+            done += 1
+            advance(done, len(trainings))
+
+        advance(0, len(trainings))
+        records = runner.run(trainings, count)
+    if failed := next((reason for record in records if (reason := failure(record))), None):
+        raise InputError(f"a subnet of the audit could not be trained ({failed})")
+    return [records[i : i + len(seeds)] for i in range(0, len(records), len(seeds))]

@@ -1,0 +1,1 @@
+"""What `nas-peft compare` reads and shows."""

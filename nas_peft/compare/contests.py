@@ -1,0 +1,280 @@
+"""Comparing methods over runs and data sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from typing import Any, TypeAlias
+
+from nas_peft.compare.dataset_groups import VTAB_GROUPS, group_of_each
+from nas_peft.compare.runs import ComparedRow, ComparedRun
+from search_spaces import InputError
+
+SEARCHED = "searched subnet"
+CHOSEN = "chosen by validation"
+"""A row of its own: whatever each run exported."""
+TIE_RULE = (
+    "a tie: with several seeds, the mean of the paired differences is within its standard error; with one, "
+    "the difference is within two standard errors of a difference of two accuracies on so many test images"
+)
+
+Repetition: TypeAlias = tuple[int, int]
+"""The seed of a run, which decides splits and search, and the seed of a training in it."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A data set: its runs pooled, how often each method was repeated, and its test images."""
+
+    dataset: str
+    group: str | None
+    runs: tuple[str, ...]
+    seeds: int
+    test_images: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method on a data set: test accuracies (fractions), one for each repetition, and whether it is best.
+
+    ``std`` is `None` for one repetition. The best has the highest mean of the column; equal ones all have.
+    """
+
+    accuracies: tuple[float, ...]
+    mean: float
+    std: float | None
+    best: bool
+
+
+@dataclass(frozen=True)
+class Contest:
+    """On how many data sets a method did better than another, as well, and worse."""
+
+    wins: int
+    ties: int
+    losses: int
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """A method: its cells by data set, and means over data sets if it was tested on all of them.
+
+    ``mean`` is over data sets, ``group_means`` over those of a group, ``group_mean`` over these. ``against``
+    says by reference (``searched subnet``, ``chosen by validation``) how that one did against this method.
+    """
+
+    label: str
+    cells: dict[str, Cell]
+    mean: float | None
+    group_means: dict[str, float | None]
+    group_mean: float | None
+    against: dict[str, Contest]
+
+
+@dataclass(frozen=True)
+class MethodComparison:
+    """Methods on data sets, in runs of equal ``settings``."""
+
+    settings: dict[str, Any]
+    columns: tuple[Column, ...]
+    rows: tuple[MethodRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"tie_rule": TIE_RULE, **asdict(self)}
+
+
+def compare_runs(
+    runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]], *, apart: bool = False
+) -> list[MethodComparison]:
+    """Compare methods over the data sets of ``runs``.
+
+    Runs of one data set are pooled: their repetitions stand for that method together.
+
+    Args:
+        runs: what to compare.
+        groups: data sets by group; those of VTAB-1k are known.
+        apart: make one comparison for each configuration, rather than refuse runs that differ.
+
+    Raises `InputError` for runs of different configurations without ``apart``, for two runs of one data set
+    with the same seed, and for a data set that is in no group.
+    """
+    if not runs:
+        raise InputError("nothing to compare; give run folders of nas-peft search")
+    alike: list[list[ComparedRun]] = []
+    for run in runs:
+        same = next((of for of in alike if of[0].settings() == run.settings()), None)
+        if same is None:
+            alike.append([run])
+        else:
+            same.append(run)
+    if len(alike) > 1 and not apart:
+        first, other = alike[0][0], alike[1][0]
+        raise InputError(
+            f"the runs '{first.run}' and '{other.run}' are not comparable: {_differences(first, other)}; "
+            "leave one out, or give --apart for a table of each configuration"
+        )
+    return [_compare_alike(of, groups) for of in alike]
+
+
+def differing_settings(comparisons: Sequence[MethodComparison]) -> list[str]:
+    """The names of the settings that are not the same in all."""
+    names = [name for comparison in comparisons for name in comparison.settings]
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if any(c.settings.get(name) != comparisons[0].settings.get(name) for c in comparisons)
+    ]
+
+
+def contest(
+    reference: Mapping[Repetition, float], other: Mapping[Repetition, float], test_images: int
+) -> int | None:
+    """1, 0 or -1: whether a method won, tied or lost against another on a data set, see `TIE_RULE`.
+
+    Both map repetitions to accuracies; only common ones count, as they have images and seeds in common.
+    ``None`` if there are none.
+    """
+    common = sorted(reference.keys() & other.keys())
+    if not common:
+        return None
+    differences = [reference[r] - other[r] for r in common]
+    difference = fmean(differences)
+    if len(common) > 1:
+        margin = stdev(differences) / math.sqrt(len(common))
+    else:
+        variances = [p * (1 - p) / test_images for p in (reference[common[0]], other[common[0]])]
+        margin = 2 * math.sqrt(sum(variances))
+    # the allowance is for rounding: means of equal accuracies may differ in their last bits
+    return 0 if abs(difference) <= margin + 1e-12 else int(math.copysign(1, difference))
+
+
+def _differences(first: ComparedRun, other: ComparedRun) -> str:
+    a, b = first.settings(), other.settings()
+    names = [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
+    return "their " + ", ".join(
+        f"{name} differ ({a.get(name)!r} and {b.get(name)!r})" if name != "protocol" else "protocols differ"
+        for name in names
+    )
+
+
+def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]]) -> MethodComparison:
+    by_dataset = _by_dataset(runs)
+    of_group = group_of_each(list(by_dataset), groups)
+    accuracies: dict[str, dict[str, dict[Repetition, float]]] = {}
+    for dataset, of_dataset in by_dataset.items():
+        for run in of_dataset:
+            for label, row in _labelled(run):
+                cell = accuracies.setdefault(label, {}).setdefault(dataset, {})
+                cell |= {(run.seed, seed): accuracy for seed, accuracy in row.tests.items()}
+    labels = sorted(accuracies, key=lambda label: (label != CHOSEN, label != SEARCHED))
+    columns = [
+        Column(
+            dataset=dataset,
+            group=of_group[dataset] if of_group else None,
+            runs=tuple(run.run for run in of_dataset),
+            seeds=max((len(of[dataset]) for of in accuracies.values() if dataset in of), default=0),
+            test_images=of_dataset[0].test_images,
+        )
+        for dataset, of_dataset in by_dataset.items()
+    ]
+    if of_group:
+        order = list(groups or VTAB_GROUPS)
+        columns.sort(key=lambda column: order.index(column.group or ""))
+    best = _best(accuracies, columns)
+    rows = tuple(_row(label, accuracies, columns, best) for label in labels)
+    return MethodComparison(runs[0].settings(), tuple(columns), rows)
+
+
+def _best(
+    accuracies: Mapping[str, Mapping[str, Mapping[Repetition, float]]], columns: Sequence[Column]
+) -> dict[str, float]:
+    """The highest mean of each column."""
+    return {
+        column.dataset: max(fmean(of[column.dataset].values()) for of in found)
+        for column in columns
+        if (found := [of for of in accuracies.values() if column.dataset in of])
+    }
+
+
+def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
+    """Runs by the name of their data set: the last part of it, or all of it where that names several."""
+    kinds: dict[str, set[Any]] = {}
+    for run in runs:
+        kinds.setdefault(run.short_name, set()).add(run.data)
+    found: dict[str, list[ComparedRun]] = {}
+    for run in runs:
+        name = run.short_name if len(kinds[run.short_name]) == 1 else run.spec
+        for known in found.setdefault(name, []):
+            if known.data != run.data:
+                raise InputError(
+                    f"the data set '{name}' has changed between the runs '{known.run}' and '{run.run}': its "
+                    "classes or numbers of images differ; leave one of them out"
+                )
+            if known.seed == run.seed:
+                raise InputError(
+                    f"the runs '{known.run}' and '{run.run}' are both of the data set '{name}' and of seed "
+                    f"{run.seed}; leave one out: the same repetition would count twice"
+                )
+        found[name].append(run)
+    return found
+
+
+def _labelled(run: ComparedRun) -> list[tuple[str, ComparedRow]]:
+    """The rows of a run by their labels, with what it chose as a row of its own."""
+    tested = [row for row in run.rows if row.tests]
+    chosen = [(CHOSEN, row) for row in tested if row.selected]
+    labels = [row.label for row in tested]
+    twice = {label for label in labels if labels.count(label) > 1}
+    return chosen + [
+        (f"{row.label} ({row.name})" if row.label in twice else row.label, row) for row in tested
+    ]
+
+
+def _row(
+    label: str,
+    accuracies: Mapping[str, Mapping[str, Mapping[Repetition, float]]],
+    columns: Sequence[Column],
+    best: Mapping[str, float],
+) -> MethodRow:
+    cells = {}
+    for column in columns:
+        if found := accuracies[label].get(column.dataset):
+            values = tuple(found[repetition] for repetition in sorted(found))
+            mean = fmean(values)
+            spread = stdev(values) if len(values) > 1 else None
+            cells[column.dataset] = Cell(values, mean, spread, best=mean >= best[column.dataset])
+    groups = [g for g in dict.fromkeys(column.group for column in columns) if g is not None]
+    group_means = {g: _mean(cells, [c for c in columns if c.group == g]) for g in groups}
+    known = [m for m in group_means.values() if m is not None]
+    return MethodRow(
+        label=label,
+        cells=cells,
+        mean=_mean(cells, columns),
+        group_means=group_means,
+        group_mean=fmean(known) if known and len(known) == len(groups) else None,
+        against={
+            reference: _contest_over(accuracies[reference], accuracies[label], columns)
+            for reference in (SEARCHED, CHOSEN)
+            if reference in accuracies and label not in (reference, CHOSEN)
+        },
+    )
+
+
+def _mean(cells: Mapping[str, Cell], columns: Sequence[Column]) -> float | None:
+    if any(column.dataset not in cells for column in columns):
+        return None
+    return fmean(cells[column.dataset].mean for column in columns)
+
+
+def _contest_over(
+    reference: Mapping[str, Mapping[Repetition, float]],
+    other: Mapping[str, Mapping[Repetition, float]],
+    columns: Sequence[Column],
+) -> Contest:
+    outcomes = [
+        contest(reference.get(c.dataset, {}), other.get(c.dataset, {}), c.test_images) for c in columns
+    ]
+    return Contest(wins=outcomes.count(1), ties=outcomes.count(0), losses=outcomes.count(-1))

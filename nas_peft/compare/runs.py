@@ -1,0 +1,119 @@
+"""What `nas-peft compare` reads of a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import InputError
+
+OF_THE_DATA = ("dataset", "data_root", "skip_bad_images", "seed", "seeds")
+"""Options that may differ within a comparison: which data, and which repetitions."""
+OTHER_ROWS = ("baselines",)
+"""Options that add rows, which change nothing about the others."""
+CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing", "data_parallel")
+"""Options that change results by rounding only, and the weights file, which is told by its digest."""
+
+
+class ComparedSeed(BaseModel):
+    """One seed of a row: the accuracy (a fraction) of its final model on the test part, if it was tested."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    seed: int
+    test_accuracy: float | None = None
+
+
+class ComparedRow(BaseModel):
+    """One row of a run's table; rows of one ``label`` are one method, whatever size the budget left it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    label: str
+    selected: bool
+    seeds: list[ComparedSeed]
+
+    @property
+    def tests(self) -> dict[int, float]:
+        """Test accuracies by seed, of those that were tested."""
+        return {s.seed: s.test_accuracy for s in self.seeds if s.test_accuracy is not None}
+
+
+class ComparedRun(BaseModel):
+    """The part of ``results.json`` that a comparison needs; what other versions add or lack is no matter."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    run: str
+    protocol: str
+    config: dict[str, Any]
+    dataset: dict[str, Any]
+    backbone: dict[str, Any]
+    rows: list[ComparedRow]
+
+    @classmethod
+    def read(cls, path: Path) -> ComparedRun:
+        """Read a run folder. Raises `InputError` for one that is none, or whose run has not ended."""
+        if not (path / "config.yaml").is_file():
+            raise InputError(
+                f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search"
+            )
+        file = path / "results.json"
+        if not file.is_file():
+            raise InputError(
+                f"the run '{path}' has not ended: it has no results.json; start its nas-peft search command "
+                "again to go on, or leave it out"
+            )
+        try:
+            run = cls.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise InputError(
+                f"'{file}' is not the result of a run: {field}: {first['msg'].lower()}; leave the run out, "
+                "or search anew with another --out"
+            ) from error
+        return run.model_copy(update={"run": str(path)})
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the data set's name: ``dtd`` of ``vtab/dtd/``."""
+        return Path(self.spec).name or self.spec
+
+    @property
+    def spec(self) -> str:
+        """The data set as it was named."""
+        return str(self.config["dataset"])
+
+    @property
+    def seed(self) -> int:
+        """The seed of its splits, its supernet and its search."""
+        return int(self.config["seed"])
+
+    @property
+    def test_images(self) -> int:
+        """How many images its accuracies are of."""
+        return int(self.dataset["counts"]["test"])
+
+    @property
+    def data(self) -> tuple[Any, ...]:
+        """What must be equal for two runs to be of the same data."""
+        return (self.dataset["classes"], *sorted(self.dataset["counts"].items()))
+
+    def settings(self) -> dict[str, Any]:
+        """What must be equal for two runs to be comparable: backbone, protocol, and options by name.
+
+        An option that an older version did not have counts as its default.
+        """
+        config = SearchConfig if "searcher" in self.config else BaselinesConfig
+        defaults = {n: f.get_default() for n, f in config.model_fields.items() if not f.is_required()}
+        options = config.model_construct(**defaults).to_dict() | self.config
+        backbone = f"{self.backbone['name']} ({self.backbone['digest'][:12]})"
+        told_otherwise = (*OF_THE_DATA, *OTHER_ROWS, *CARRYING_OUT, "backbone")
+        rest = {name: options[name] for name in sorted(options) if name not in told_otherwise}
+        return {"backbone": backbone, "protocol": self.protocol, **rest}

@@ -1,0 +1,1 @@
+"""What `nas-peft front` shows, draws and exports."""

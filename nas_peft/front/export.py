@@ -1,0 +1,77 @@
+"""Exporting a point of the front: with inherited weights, or trained separately."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.row_runs import best_rate, failure
+from nas_peft.protocol.rows import Row
+from nas_peft.run.export import export_subnet
+from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.progress import StageBars
+from nas_peft.scoring.inherited_network import inherited_network
+from nas_peft.searching.candidate import Candidate
+from nas_peft.stages.probe import probe
+from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import TrainingInputs, trained_network
+from search_spaces import InputError
+from supernet import evaluate
+
+
+def export_candidate(
+    search: FinishedSearch,
+    candidate: Candidate,
+    file: Path,
+    *,
+    retrain: bool,
+    device: str,
+    bars: StageBars,
+    ray_options: RayOptions | None = None,
+) -> dict[str, Any]:
+    """Write the checkpoint of a candidate of a finished search; what it holds.
+
+    With ``retrain`` it is trained as the run trains its best ones: on the training part, for its validation
+    accuracy, and again on both parts, for the checkpoint. Trainings that the run has done are not repeated.
+    Otherwise it has the weights of the supernet. The test part stays sealed: which point of a front to use is
+    a choice, and choices are made on the validation part.
+
+    Raises `InputError` if the data or the backbone are not those of the run, and if the training failed.
+    """
+    inputs = search.inputs(bars)
+    data, preprocessing, config = inputs.dataset, inputs.preprocessing, search.config
+    if not retrain:
+        network = inherited_network(read_supernets(inputs, search.folder, device), candidate.architecture)
+        found = evaluate(
+            network, data.val.images, data.val.labels, preprocessing=preprocessing, precision=config.precision
+        )
+        metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
+        training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}
+        return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
+    recipe, features, _ = probe(inputs, search.folder, bars, device)
+    shared = TrainingInputs(inputs.backbone, preprocessing, len(data.classes), data.train, data.val, features)
+    row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
+    rates = row.rates(config, recipe)
+    tried = [t for lr in rates for t in row.trainings(config, recipe, [config.seed], "train", lr)]
+    with (
+        bars.stage("retraining (models)") as advance,
+        RayTrainings(
+            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
+        ) as runner,
+    ):
+        advance(0, len(tried) + 1)
+        records = runner.run(tried, lambda: None)
+        lr = best_rate(records)
+        record = records[rates.index(lr)]
+        advance(len(tried), len(tried) + 1)
+        (final,) = row.trainings(config, recipe, [config.seed], "train_val", lr)
+        (trained,) = runner.run([final], lambda: None)
+        if reason := failure(trained):
+            raise InputError(f"candidate {candidate.number} could not be trained ({reason})")
+        advance(len(tried) + 1, len(tried) + 1)
+        network = trained_network(final, runner.tensors(final), shared, "cpu")
+    metrics = {"val_accuracy": record["val"]["accuracy"], "val_loss": record["val"]["loss"]}
+    training = final.to_dict() | {"weights": "retrained"}
+    return export_subnet(network, inputs, file, metrics=metrics, training=training) | metrics

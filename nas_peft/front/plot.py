@@ -1,0 +1,79 @@
+"""The front of a search as a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nas_peft.searching.candidate import Candidate
+from search_spaces import InputError
+from supernet import write_atomically
+
+FORMATS = (".svg", ".png", ".pdf")
+AXES = {
+    "params": "trainable parameters (head not counted)",
+    "flops": "FLOPs of a forward pass",
+    "latency": "latency of a batch, ms",
+}
+
+
+def require_format(file: Path) -> None:
+    """Raise `InputError` unless the file's ending is one of `FORMATS`."""
+    if file.suffix.lower() not in FORMATS:
+        raise InputError(f"'{file}' is no picture: its name must end in {', '.join(FORMATS)}")
+
+
+def plot_front(
+    file: Path,
+    candidates: Sequence[Candidate],
+    front: Sequence[Candidate],
+    pick: Candidate,
+    *,
+    cost: Callable[[Candidate], float],
+    cost_name: str,
+    title: str,
+) -> None:
+    """Draw all candidates, the front as a staircase, and the one that is picked; `write_atomically`.
+
+    The error bars are one standard error of a loss over images. Candidates on the front share images, so
+    their differences are surer than the bars suggest.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    require_format(file)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    groups = (
+        ("scored on all images", [c for c in candidates if not c.dropped], "#7a8ba3", 18.0),
+        ("dropped early (estimate)", [c for c in candidates if c.dropped], "#d3d9e2", 12.0),
+    )
+    for label, group, colour, size in groups:
+        finite = [c for c in group if c.loss != float("inf")]
+        if finite:
+            x, y = [cost(c) for c in finite], [c.loss for c in finite]
+            axes.scatter(x, y, s=size, color=colour, label=label, zorder=1)
+    x, y = [cost(c) for c in front], [c.loss for c in front]
+    axes.step([*x, max(map(cost, candidates))], [*y, y[-1]], where="post", color="#c4532d", lw=1.5, zorder=2)
+    errors = [c.loss_standard_error for c in front]
+    axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color="#c4532d", label="front", zorder=3)
+    label = f"picked: candidate {pick.number}"
+    axes.scatter([cost(pick)], [pick.loss], marker="*", s=190, color="#1b1b1b", label=label, zorder=4)
+    if cost_name != "latency":  # the backbone's own is most of it
+        axes.set_xscale("log")
+    axes.set_xlabel(AXES[cost_name])
+    axes.set_ylabel("loss with inherited weights")
+    shown = [c.loss for c in candidates if c.loss != float("inf") and not c.dropped]
+    low, high = min(shown), max(shown)
+    axes.set_ylim(low - 0.1 * (high - low) - max(errors), high + 0.1 * (high - low) + max(errors))
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    data = io.BytesIO()
+    kind = file.suffix.lower().removeprefix(".")
+    # without a date two drawings of one run are equal
+    metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+    figure.savefig(data, format=kind, dpi=150, metadata=metadata)
+    write_atomically(file, data.getvalue())

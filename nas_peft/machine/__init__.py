@@ -1,0 +1,1 @@
+"""What a process needs from the machine: devices, memory, process groups, a Ray."""

@@ -1,0 +1,34 @@
+"""Where a result was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+
+def environment(device: str) -> dict[str, str]:
+    """Processor or GPU, cores, and the versions of what computed."""
+    import torch
+
+    from nas_peft.machine.peak_memory import what_is_measured
+
+    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
+    packages = {p: version(p) for p in ("nas-peft", "torch", "timm", "optuna", "ray", "numpy")}
+    return {
+        "device": name,
+        "cores": str(os.cpu_count()),
+        "peak memory": what_is_measured(device),
+        "python": platform.python_version(),
+        **packages,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""The comparison of rows by one protocol: trainings, choice, test, results."""

@@ -1,0 +1,285 @@
+"""The stage that averages weights: soups and WiSE-FT of the best searched subnet and of full fine-tuning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Literal, TypeAlias
+
+from torch import Tensor
+
+from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
+from nas_peft.protocol.row_runs import Record, RowRuns, failure
+from nas_peft.protocol.rows import Row, choose
+from nas_peft.run.results import AveragingResult, IngredientResult
+from nas_peft.training.final_models import FinalModel, SoupModel, WiseFtModel
+from nas_peft.training.soups import greedy_soup, uniform_soup
+from nas_peft.training.trainings import (
+    Training,
+    TrainingInputs,
+    starting_network,
+    trained_network,
+    trained_tensors,
+)
+from nas_peft.training.val_score import ValScore
+from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate
+from supernet import evaluate
+
+FACTORS = (1.0, 0.5, 2.0)
+"""On the learning rate of the row, for one ingredient after the other."""
+
+Way: TypeAlias = Literal["uniform-soup", "greedy-soup", "wise-ft"]
+LABELS: dict[Way, str] = {
+    "uniform-soup": "uniform soup",
+    "greedy-soup": "greedy soup",
+    "wise-ft": "WiSE-FT",
+}
+
+
+@dataclass(frozen=True)
+class AveragedRow(Row):
+    """Averages of the trainings of another row, ``of``: a network of the same size."""
+
+    of: Row
+    way: Way
+
+    @property
+    def label(self) -> str:
+        """What the table calls it."""
+        return f"{self.of.label}, {LABELS[self.way]}"
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A training on the training part with its record, and the same on both parts."""
+
+    training: Training
+    final: Training
+    record: Record
+
+
+@dataclass(frozen=True)
+class Average:
+    """What validation data have chosen to average, for each seed.
+
+    ``runs`` has its row, its scores on validation data, and what its trainings cost: of soups all that they
+    were chosen from, so that the two soups of a row have them in common. ``members`` are the final models
+    that it is made of, by seed, and ``alpha`` its place on the line of WiSE-FT.
+    """
+
+    row: AveragedRow
+    runs: RowRuns
+    members: Mapping[int, Sequence[Training]]
+    alpha: float | None
+
+    def result(self) -> AveragingResult:
+        """What was chosen, for the record."""
+        ingredients = {
+            seed: [IngredientResult(order_seed=t.seed, lr=t.recipe.lr) for t in members]
+            for seed, members in self.members.items()
+        }
+        return AveragingResult(
+            of=self.row.of.name, way=self.row.way, alpha=self.alpha, ingredients=ingredients
+        )
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """Trains ingredients of a row, several from one initialisation for each seed, and averages them.
+
+    Ingredients differ in the order of the images (of S seeds of a run, the orders seed, seed + S, seed + 2·S,
+    ...) and in the learning rate (the row's, half of it, twice it, and so on). The first is the row's own
+    training. What to average is chosen by validation among trainings on the training part; the same trainings
+    on both parts then make the final model.
+    """
+
+    trainings: ComparedTrainings
+    shared: TrainingInputs
+    device: str
+
+    def run(self, rows: Sequence[RowRuns]) -> list[Average]:
+        """Uniform soup, greedy soup, and WiSE-FT of the first ingredient, of each row; none if not asked for.
+
+        An ingredient that failed is left out. The ``runs`` of an average that cannot be made, as there are no
+        ingredients or one of its final models failed, have an ``error``.
+        """
+        if not self.trainings.inputs.config.soup or not rows:
+            return []
+        train = {found.row: self._plan(found, "train") for found in rows}
+        final = {found.row: self._plan(found, "train_val") for found in rows}
+        records = self._records(train, {found.row: found.chosen for found in rows}, "soups")
+        started = time.perf_counter()
+        averages, usable = [], 0
+        for row in train:
+            ingredients = [
+                Ingredient(training, of_both, records[training.key])
+                for training, of_both in zip(train[row], final[row], strict=True)
+            ]
+            usable += sum(failure(i.record) is None for i in ingredients)
+            averages += self._averages(row, ingredients)
+        scored = usable + len(ALPHAS) * len(rows) * len(self.trainings.seeds)
+        self.trainings.stages["averaging"] = {
+            "seconds": time.perf_counter() - started,
+            "image_passes_forward": scored * len(self.shared.val),
+        }
+        members = {
+            row: list(
+                dict.fromkeys(t for a in averages if a.row.of is row for of in a.members.values() for t in of)
+            )
+            for row in train
+        }
+        finals = self._records(members, {found.row: found.finals for found in rows}, "final soups")
+        for average in averages:
+            if average.runs.error is None:
+                average.runs.set_finals(
+                    [
+                        _averaged_record(of[0], seed, None, [finals[t.key] for t in of])
+                        for seed, of in average.members.items()
+                    ]
+                )
+        return averages
+
+    def models(self, average: Average) -> dict[tuple[Row, int], FinalModel]:
+        """Its final models, by row and seed; none of one that cannot be made."""
+        runner, inputs = self.trainings.runner, self.shared
+        if average.runs.error is not None:
+            return {}
+        if average.alpha is None:
+            return {
+                (average.row, s): SoupModel(tuple(of), runner, inputs) for s, of in average.members.items()
+            }
+        return {
+            (average.row, s): WiseFtModel(of[0], average.alpha, runner, inputs)
+            for s, of in average.members.items()
+        }
+
+    def _plan(self, found: RowRuns, on: Literal["train", "train_val"]) -> list[Training]:
+        """The ingredients of all seeds, one seed after the other."""
+        given, lr = self.trainings, found.lr
+        assert lr is not None  # only rows that were trained are averaged
+        planned = []
+        for seed in given.seeds:
+            for number in range(given.inputs.config.soup):
+                # rounded as those of the grid of learning rates are
+                rate = float(f"{lr * FACTORS[number % len(FACTORS)]:.6g}") if number else lr
+                order = seed + number * len(given.seeds)
+                (training,) = found.row.trainings(given.inputs.config, given.probe, [order], on, rate)
+                planned.append(replace(training, init_seed=seed if number else None))
+        return planned
+
+    def _records(
+        self,
+        trainings: Mapping[Row, Sequence[Training]],
+        own: Mapping[Row, Sequence[Record]],
+        stage: str,
+    ) -> dict[str, Record]:
+        """The record of each training by its key; the row's own are there already."""
+        others = {row: [t for t in of if t.init_seed is not None] for row, of in trainings.items()}
+        trained = self.trainings.train(others, stage)
+        found = {
+            t.key: record for row, of in others.items() for t, record in zip(of, trained[row], strict=True)
+        }
+        for row, of in trainings.items():
+            by_seed = {record["seed"]: record for record in own[row]}
+            found |= {t.key: by_seed[t.seed] for t in of if t.init_seed is None}
+        return found
+
+    def _averages(self, row: Row, ingredients: Sequence[Ingredient]) -> list[Average]:
+        """What validation data choose of all ingredients of a row."""
+        by_seed: dict[int, list[Ingredient]] = {seed: [] for seed in self.trainings.seeds}
+        for ingredient in ingredients:
+            if failure(ingredient.record) is None:
+                by_seed[ingredient.training.start_seed].append(ingredient)
+        if not all(by_seed.values()):
+            reason = next(r for i in ingredients if (r := failure(i.record)) is not None)
+            return [_impossible(row, way, reason) for way in LABELS]
+        uniform, greedy, lines = {}, {}, {}
+        for seed, usable in by_seed.items():
+            tensors = [self.trainings.runner.tensors(i.training) for i in usable]
+            scores = [ValScore(i.record["val"]["accuracy"], i.record["val"]["loss"]) for i in usable]
+            own = usable[0].training
+
+            def measure(weights: Mapping[str, Tensor], own: Training = own) -> ValScore:
+                return self._score(own, weights)
+
+            uniform[seed] = (measure(uniform_soup(tensors)), usable)
+            best = greedy_soup(tensors, scores, measure)
+            greedy[seed] = (best.score, [usable[member] for member in best.members])
+            start = trained_tensors(starting_network(own, self.shared, "cpu"), own)
+            lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
+        alpha = choose_alpha({a: _mean([line[a] for line in lines.values()]) for a in ALPHAS})
+        on_line = {seed: (line[alpha], by_seed[seed][:1]) for seed, line in lines.items()}
+        first_alone = {seed: usable[:1] for seed, usable in by_seed.items()}
+        return [
+            _average(row, "uniform-soup", uniform, by_seed, None),
+            _average(row, "greedy-soup", greedy, by_seed, None),
+            _average(row, "wise-ft", on_line, first_alone, alpha),
+        ]
+
+    def _score(self, training: Training, weights: Mapping[str, Tensor]) -> ValScore:
+        network = trained_network(training, dict(weights), self.shared, self.device)
+        found = evaluate(
+            network,
+            self.shared.val.images,
+            self.shared.val.labels,
+            preprocessing=self.shared.preprocessing,
+            precision=training.execution.precision,
+        )
+        return ValScore(found.accuracy, found.loss)
+
+
+def choose_again(choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average]) -> Choice:
+    """The choice when averages of searched subnets may be exported too; of equals, the plain network."""
+    scores = {found.row: found.scores for found in runs if found.error is None}
+    scores |= {average.row: average.runs.scores for average in averages if average.runs.error is None}
+    exported = choose(scores)
+    return choice if exported is None else replace(choice, exported=exported)
+
+
+def _averaged_row(row: Row, way: Way) -> AveragedRow:
+    return AveragedRow(f"{row.name}-{way}", row.group, row.method, row.architecture, row, way)
+
+
+def _average(
+    row: Row,
+    way: Way,
+    chosen: Mapping[int, tuple[ValScore, Sequence[Ingredient]]],
+    tried: Mapping[int, Sequence[Ingredient]],
+    alpha: float | None,
+) -> Average:
+    averaged = _averaged_row(row, way)
+    records = [
+        _averaged_record(tried[seed][0].training, seed, score, [i.record for i in tried[seed]])
+        for seed, (score, _) in chosen.items()
+    ]
+    members = {seed: [i.final for i in of] for seed, (_, of) in chosen.items()}
+    return Average(averaged, RowRuns(averaged, tried=records, chosen=list(records)), members, alpha)
+
+
+def _impossible(row: Row, way: Way, reason: str) -> Average:
+    averaged = _averaged_row(row, way)
+    return Average(averaged, RowRuns(averaged, error=f"no ingredient: {reason}"), {}, None)
+
+
+def _averaged_record(
+    first: Training, seed: int, score: ValScore | None, ingredients: Sequence[Record]
+) -> Record:
+    """The record of an average as if of one training: the costs are the sums, there is no curve of losses."""
+    error = next((reason for record in ingredients if (reason := failure(record)) is not None), None)
+    curves = [record["curve"] for record in ingredients if record["curve"]]
+    return first.to_dict() | {
+        "seed": seed,
+        "val": score._asdict() if score else None,
+        "curve": {
+            "image_passes": sum(curve["image_passes"] for curve in curves),
+            "seconds": sum(curve["seconds"] for curve in curves),
+            "losses": [],
+        },
+        "error": error,
+    }
+
+
+def _mean(scores: Sequence[ValScore]) -> ValScore:
+    return ValScore(fmean(s.accuracy for s in scores), fmean(s.loss for s in scores))

@@ -1,0 +1,131 @@
+"""The trainings of a comparison, and its choice: learning rates, seeds, final models."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nas_peft.data import ProtocolError
+from nas_peft.machine.peak_memory import largest
+from nas_peft.protocol.row_runs import Record, RowRuns
+from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
+from nas_peft.run.progress import StageBars
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.settings.methods import METHODS
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import Training
+from search_spaces import InputError
+from supernet import Recipe
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What validation chose: the row to export, and the best searched subnet and single method."""
+
+    exported: Row
+    searched: Row | None
+    single: Row | None
+
+
+@dataclass(frozen=True)
+class ComparedTrainings:
+    """Trains the rows of a comparison. Nothing is trained once the test part has been opened.
+
+    ``stages`` gets the record of each stage.
+    """
+
+    inputs: TaskInputs
+    runner: RayTrainings
+    bars: StageBars
+    probe: Recipe
+    seeds: Sequence[int]
+    stages: dict[str, Any]
+
+    def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
+        """Train each row on the training part: the first seed at each learning rate, the others at the best.
+
+        Where there is one rate, all seeds are trained at once.
+        """
+        config, first = self.inputs.config, self.seeds[0]
+        several = any(len(row.rates(config, self.probe)) > 1 for row in rows)
+        seeds = [first] if several else self.seeds
+        tried = {
+            row: [
+                training
+                for lr in row.rates(config, self.probe)
+                for training in row.trainings(config, self.probe, seeds, "train", lr)
+            ]
+            for row in rows
+        }
+        runs = {row: RowRuns(row) for row in rows}
+        for row, records in self.train(tried, "learning rates" if several else "retraining").items():
+            runs[row].add_tried(records, first)
+        if several and len(self.seeds) > 1:
+            others = {
+                row: row.trainings(config, self.probe, self.seeds[1:], "train", found.lr)
+                for row, found in runs.items()
+                if found.error is None
+            }
+            for row, records in self.train(others, "retraining").items():
+                runs[row].add_tried(records, first)
+        return list(runs.values())
+
+    def finish(self, runs: Sequence[RowRuns]) -> Choice:
+        """Choose by validation, and train the final models: all rows but those that lost to their like.
+
+        Searched subnets have one final model, and each single method one, at its best size.
+
+        A row whose final model fails is out, and the choice is made again without it. Raises `InputError` if
+        no subnet is left.
+        """
+        while True:
+            scores = {found.row: found.scores for found in runs if found.error is None}
+            exported = choose(scores)
+            if exported is None:
+                reasons = "; ".join(f"{r.row.name}: {r.error}" for r in runs if r.row.group != "baseline")
+                raise InputError(f"no subnet could be trained: {reasons}")
+            choice = Choice(exported, best_of("searched", scores), best_of("single", scores))
+            baselines = [row for row in scores if row.group == "baseline"]
+            in_final = [choice.searched, *best_sizes(scores), *baselines]
+            finalists = [found for found in runs if found.row in in_final]
+            models = {found.row: self.final_models(found) for found in finalists}
+            records = self.train(models, "final training")
+            for found in finalists:
+                found.set_finals(records[found.row])
+            if all(found.error is None for found in finalists):
+                return choice
+
+    def final_models(self, runs: RowRuns) -> list[Training]:
+        """The trainings of a row's final models, one for each seed."""
+        return runs.row.trainings(self.inputs.config, self.probe, self.seeds, "train_val", runs.lr)
+
+    def train(self, trainings: Mapping[Row, Sequence[Training]], stage: str) -> dict[Row, list[Record]]:
+        """The records of each row's trainings, in order. Raises ``ProtocolError`` once the test is open."""
+        if self.inputs.dataset.test.opened:
+            raise ProtocolError("the test part has been opened: nothing can be trained or chosen any more")
+        flat = [training for of_row in trainings.values() for training in of_row]
+        started, done = time.perf_counter(), 0
+        with self.bars.stage(f"{stage} (models)") as advance:
+            advance(0, len(flat))
+
+            def count() -> None:
+                nonlocal done
+                done += 1
+                advance(done, len(flat))
+
+            records = dict(zip((t.key for t in flat), self.runner.run(flat, count), strict=True))
+        found: dict[Row, list[Record]] = {
+            row: [records[training.key] for training in of_row] for row, of_row in trainings.items()
+        }
+        ran = [r for r in records.values() if r["curve"]]
+        of_all_weights = [r for r in ran if METHODS[r["method"]].trains == "all"]
+        self.stages[stage] = {
+            "seconds": time.perf_counter() - started + self.stages.get(stage, {}).get("seconds", 0.0),
+            "trainings": len(flat),
+            "image_passes": sum(r["curve"]["image_passes"] for r in ran),
+            "image_passes_full": sum(r["curve"]["image_passes"] for r in of_all_weights),
+            "peak_memory": largest(r["peak_memory"] for r in ran),
+        }
+        return found

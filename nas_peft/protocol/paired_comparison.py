@@ -1,0 +1,51 @@
+"""The chosen searched subnet against the best single method, on the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+
+from nas_peft.protocol.rows import Row
+from nas_peft.run.results import PairedComparison
+from supernet import Evaluation
+
+
+def compare_pair(
+    searched: Row, single: Row, seeds: Sequence[int], tests: Mapping[tuple[Row, int], Evaluation]
+) -> PairedComparison:
+    """Their difference in accuracy, paired by seed, and McNemar's exact test on the images of the first seed.
+
+    Both were chosen on validation data. McNemar's test asks of the images that only one of the two gets right
+    whether they are as many on either side: two-sided, binomial with probability 1/2 (McNemar 1947).
+    """
+    from scipy.stats import binomtest
+
+    differences = [tests[searched, seed].accuracy - tests[single, seed].accuracy for seed in seeds]
+    ours, theirs = (tests[row, seeds[0]].hits for row in (searched, single))
+    ours_only, theirs_only = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
+    discordant = ours_only + theirs_only
+    return PairedComparison(
+        searched=searched.name,
+        single=single.name,
+        seeds=list(seeds),
+        differences=differences,
+        difference=fmean(differences),
+        standard_error=stdev(differences) / len(seeds) ** 0.5 if len(seeds) > 1 else None,
+        images=len(ours),
+        searched_only=ours_only,
+        single_only=theirs_only,
+        p_value=float(binomtest(ours_only, discordant).pvalue) if discordant else 1.0,
+    )
+
+
+def paired_sentence(pair: PairedComparison, labels: Mapping[str, str]) -> str:
+    """One line for the end of the table."""
+    points, error = 100 * pair.difference, pair.standard_error
+    spread = "" if error is None else f" ± {100 * error:.1f} (standard error)"
+    seeds = f"{len(pair.seeds)} seed{'s' if len(pair.seeds) > 1 else ''}"
+    return (
+        f"{labels[pair.searched]} against {labels[pair.single]}, the best single method on validation data: "
+        f"{points:+.1f}{spread} points of test accuracy, {seeds}; of {pair.images:,} images with seed "
+        f"{pair.seeds[0]}, {pair.searched_only} are right with the former only and {pair.single_only} with "
+        f"the latter only (McNemar's exact p = {pair.p_value:.2g})"
+    )

@@ -1,0 +1,70 @@
+"""The table that a search ends with."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+
+from nas_peft.protocol.paired_comparison import paired_sentence
+from nas_peft.run.results import RowResult, SearchResult
+
+
+def results_table(result: SearchResult) -> Table:
+    """The tested rows: parameters, and accuracies in per cent (mean ± standard deviation over seeds).
+
+    Also the rows that failed. Learning rates are shown where there were several to choose from.
+    """
+    budget = result.budget
+    head = "head counted" if budget["count_head"] else "head not counted"
+    seeds = max(len(row.seeds) for row in result.rows)
+    rates = any(len({run.lr for run in row.runs}) > 1 for row in result.rows)
+    table = Table(
+        title=f"{result.dataset['spec']} on {result.backbone['name']}, budget {budget['text']} = "
+        f"{budget['max_params']:,} parameters ({head})",
+        caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
+        f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
+        f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
+        f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("")
+    table.add_column("method", no_wrap=True)
+    table.add_column("modules by layer", overflow="fold", min_width=16)
+    if rates:
+        table.add_column("learning rate", justify="right")
+    table.add_column("params", justify="right", no_wrap=True)
+    table.add_column("MFLOPs", justify="right", no_wrap=True)
+    table.add_column("val %", justify="right", no_wrap=True)
+    table.add_column("test %", justify="right", no_wrap=True)
+    for row in result.rows:
+        if row.tested or row.error is not None:
+            lr = row.seeds[0].lr if row.seeds else None
+            table.add_row(
+                "►" if row.selected else "",
+                row.label,
+                row.description.replace(", ", "\n"),
+                *(["" if lr is None else f"{lr:g}"] if rates else []),
+                f"{row.module_params:,}",
+                f"{row.flops / 1e6:,.0f}",
+                _percent(row, "val_accuracy") if row.tested else "failed",
+                _percent(row, "test_accuracy") if row.tested else "",
+                style="bold" if row.selected else None,
+            )
+    return table
+
+
+def remarks(result: SearchResult) -> str:
+    """What stands under the table: the paired comparison, and why rows failed."""
+    lines = [f"failed: {row.label} ({row.name}): {row.error}" for row in result.rows if row.error is not None]
+    if result.paired is not None:
+        lines.append(paired_sentence(result.paired, {row.name: row.label for row in result.rows}))
+    return "\n".join(lines)
+
+
+def _percent(row: RowResult, metric: str) -> str:
+    spread = row.std(metric)
+    return f"{100 * row.mean(metric):.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")

@@ -1,0 +1,121 @@
+"""The rows of ``results.json`` from the records of trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nas_peft.protocol.row_runs import Record, RowRuns
+from nas_peft.protocol.rows import Row
+from nas_peft.run.results import AveragingResult, RowResult, RunResult, SeedResult
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.settings.methods import METHODS
+from search_spaces import count_bytes, count_flops, count_params
+from supernet import Evaluation, Recipe, biases
+
+NOTHING: dict[str, Any] = {"image_passes": 0, "seconds": 0.0, "losses": []}
+"""The curve of what was not trained."""
+
+WHOLE = {"all": "all weights", "biases": "all biases"}
+
+
+def row_result(
+    inputs: TaskInputs,
+    probe: Recipe,
+    runs: RowRuns,
+    tests: Mapping[tuple[Row, int], Evaluation],
+    *,
+    selected: bool,
+    averaging: AveragingResult | None = None,
+) -> RowResult:
+    """One row of ``results.json``.
+
+    Args:
+        inputs: of the run.
+        probe: the recipe of linear probes.
+        runs: what was trained for it.
+        tests: of the final models, by row and seed.
+        selected: whether it is exported.
+        averaging: what it is made of, if it is an average.
+    """
+    row, shape, classes = runs.row, inputs.backbone.shape, len(inputs.dataset.classes)
+    modules = count_params(row.architecture, shape)
+    trained = modules + backbone_params(inputs, row)
+    params = trained + inputs.head_params
+    failed = runs.error is not None
+    return RowResult(
+        name=row.name,
+        label=row.label,
+        group=row.group,
+        method=row.method,
+        architecture=row.architecture.to_dict(),
+        description=WHOLE.get(METHODS[row.method].trains, row.architecture.describe())
+        + (f", {_of_what(averaging)}" if averaging else ""),
+        module_params=trained,
+        head_params=inputs.head_params,
+        params=params,
+        bytes=count_bytes(row.architecture, shape, classes) + 4 * (trained - modules),
+        flops=count_flops(row.architecture, shape, classes),
+        recipe=row.recipe(inputs.config, probe, runs.lr).to_dict(),
+        selected=selected,
+        averaging=averaging,
+        seeds=[] if failed else [_seed(runs, i, tests) for i in range(len(runs.chosen))],
+        runs=[_run(record, runs, params, tests) for record in (*runs.tried, *runs.finals)],
+        error=runs.error,
+    )
+
+
+def _of_what(averaging: AveragingResult) -> str:
+    if averaging.alpha is not None:
+        return f"α = {averaging.alpha:g}"
+    counts = [len(of) for of in averaging.ingredients.values()]
+    return f"mean of {'/'.join(map(str, counts))} trainings" if counts else "mean of none"
+
+
+def backbone_params(inputs: TaskInputs, row: Row) -> int:
+    """How many elements of the backbone its method trains."""
+    trains = METHODS[row.method].trains
+    if trains == "biases":
+        return sum(bias.numel() for bias in biases(inputs.backbone.model).values())
+    return inputs.backbone.params if trains == "all" else 0
+
+
+def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation]) -> SeedResult:
+    record = runs.chosen[number]
+    test = tests.get((runs.row, record["seed"]))
+    curves = [record["curve"], *([runs.finals[number]["curve"]] if runs.finals else [])]
+    return SeedResult(
+        seed=record["seed"],
+        lr=runs.lr,
+        val_accuracy=record["val"]["accuracy"],
+        val_loss=record["val"]["loss"],
+        test_accuracy=test.accuracy if test else None,
+        test_loss=test.loss if test else None,
+        image_passes=sum(c["image_passes"] for c in curves),
+        seconds=sum(c["seconds"] for c in curves),
+        losses=curves[-1]["losses"],
+    )
+
+
+def _run(
+    record: Record, runs: RowRuns, params: int, tests: Mapping[tuple[Row, int], Evaluation]
+) -> RunResult:
+    final = record["on"] == "train_val"
+    val, curve = record["val"], record["curve"] or NOTHING
+    test = tests.get((runs.row, record["seed"])) if final else None
+    return RunResult(
+        on=record["on"],
+        seed=record["seed"],
+        lr=record["recipe"]["lr"],
+        chosen=final or any(record is used for used in runs.chosen),
+        params=params,
+        val_accuracy=val["accuracy"] if val else None,
+        val_loss=val["loss"] if val else None,
+        test_accuracy=test.accuracy if test else None,
+        test_loss=test.loss if test else None,
+        image_passes=curve["image_passes"],
+        seconds=curve["seconds"],
+        losses=curve["losses"],
+        stopped_at=record.get("stopped_at"),
+        error=record.get("error"),
+    )

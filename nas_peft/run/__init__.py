@@ -1,0 +1,1 @@
+"""One run: its folder, what it works on, its progress, and its results."""

@@ -1,0 +1,29 @@
+"""Writing a run's subnets as checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.run.version import __version__
+from supernet import Subnet, Supernet, save_subnet
+
+
+def export_subnet(
+    network: Supernet, inputs: TaskInputs, file: Path, *, metrics: dict[str, Any], training: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a subnet's checkpoint; what the record says of the file.
+
+    ``metrics`` and ``training`` say in it what was measured and how the weights came about.
+    """
+    subnet = Subnet(
+        network=network,
+        backbone=inputs.backbone,
+        classes=inputs.dataset.classes,
+        preprocessing=inputs.preprocessing,
+        metrics=metrics,
+        training=training | {"dataset": inputs.dataset.record, "nas_peft": __version__},
+    )
+    save_subnet(subnet, file)
+    return {"file": file.name, "bytes": file.stat().st_size, "params": subnet.params}

@@ -1,0 +1,124 @@
+"""A search that has ended, read from its run folder: what `front` and `audit` go on from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas_peft.run.module_files import import_module_files, module_file_digest
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.generation import read_generation
+from nas_peft.searching.pareto import pareto_front
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import Budget, InputError
+
+
+@dataclass(frozen=True)
+class FinishedSearch:
+    """Configuration, folder, candidates and the search stage's record of a run."""
+
+    config: SearchConfig
+    folder: RunFolder
+    candidates: tuple[Candidate, ...]
+    stage: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> FinishedSearch:
+        """Read a run folder; needs neither the data nor the backbone.
+
+        The run's module files are imported, without which its candidates' kinds mean nothing. Those that are
+        not what the run was started with are not executed.
+
+        Raises `InputError` for a folder that is none, for a run whose search has not ended, and for a module
+        file that is gone or has changed.
+        """
+        file = path / "config.yaml"
+        if not file.is_file():
+            raise InputError(
+                f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search"
+            )
+        try:
+            values = yaml.safe_load(file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError(f"'{file}' is not the configuration of a run: it cannot be read") from error
+        if not isinstance(values, dict):
+            raise InputError(f"'{file}' is not the configuration of a run; give a folder of nas-peft search")
+        if "searcher" not in values:
+            raise InputError(
+                f"'{path}' is a run of nas-peft baselines, which searches nothing; "
+                "give a folder of nas-peft search"
+            )
+        config, folder = SearchConfig.of(**values), RunFolder(path)
+        stage = folder.read_stage("search")
+        if stage is None:
+            raise InputError(
+                f"the search of '{path}' has not ended; start its nas-peft search command again to go on"
+            )
+        inputs = folder.read_stage("inputs")
+        assert inputs is not None  # written before any other stage
+        for module_file in config.module_files:
+            if module_file_digest(module_file) != inputs["module_files"][str(module_file)]:
+                raise InputError(
+                    f"the module file '{module_file}' has changed since '{path}' was run; "
+                    "put the former one back, or search anew with another --out"
+                )
+        import_module_files(config.module_files)
+        candidates: list[Candidate] = []
+        for generation in range(config.generations):
+            scored = read_generation(folder.generation(generation))
+            candidates += scored.candidates if scored else []
+        if len(candidates) != stage["candidates"]:
+            raise InputError(
+                f"the run '{path}' has {len(candidates)} of its {stage['candidates']} candidates: files are "
+                "missing under generations/; search anew with another --out"
+            )
+        return cls(config, folder, tuple(candidates), stage)
+
+    def inputs(self, bars: StageBars) -> SearchInputs:
+        """Data, backbone and space, loaded again. Raises `InputError` if they are not those of the run."""
+        inputs = SearchInputs.load(self.config, bars)
+        recorded = self.folder.read_stage("inputs")
+        assert recorded is not None  # written before any other stage
+        inputs.require_unchanged(recorded)
+        return inputs
+
+    def cost(self, candidate: Candidate) -> float:
+        """What the front sets against the loss."""
+        return float(getattr(candidate, self.config.front_cost))
+
+    def front(self) -> list[Candidate]:
+        """The Pareto front, the cheapest first."""
+        return pareto_front(self.candidates, self.cost)
+
+    def pick(self, budget: str | None = None) -> Candidate:
+        """The best within a budget, that of the run if none is given: lowest loss, then fewest parameters.
+
+        Raises `InputError` for a budget that cannot be read and one below all candidates.
+        """
+        text = budget or self.config.budget
+        limit = Budget.parse(
+            text, backbone_params=self.stage["backbone_params"], count_head=self.config.count_head
+        ).limit(self.stage["head_params"])
+        within = [c for c in self.candidates if c.params <= limit and not c.dropped]
+        if not within:
+            least = min(c.params for c in self.candidates)
+            raise InputError(
+                f"the budget {text!r} leaves {limit:,} parameters for modules, and the smallest candidate of "
+                f"'{self.folder.path}' has {least:,}; raise it"
+            )
+        return min(within, key=Candidate.rank_key)
+
+    def numbered(self, number: int) -> Candidate:
+        """The candidate of a number. Raises `InputError` if there is none."""
+        if not 0 <= number < len(self.candidates):
+            raise InputError(
+                f"candidate is {number}, and '{self.folder.path}' has the candidates 0 to "
+                f"{len(self.candidates) - 1}; nas-peft front lists those on the front"
+            )
+        return self.candidates[number]

@@ -1,0 +1,167 @@
+"""A run is a folder: configuration, record, stage results, subnet."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas_peft.settings.training_config import TrainingConfig
+from search_spaces import InputError
+from supernet import write_atomically
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps everything; each file appears whole or not at all.
+
+    ``config.yaml``; ``supernet.safetensors``; ``study.journal`` (Optuna); ``stages/*.json``, one for each
+    finished stage; ``trainings/*.json`` and ``*.safetensors``, one pair for each separate training;
+    ``results.json``; ``subnet.safetensors``, the winner.
+    """
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | None, config: TrainingConfig) -> RunFolder:
+        """Create the folder, or take up the run of the same configuration in it.
+
+        Without ``path`` it is ``runs/DATASET-BACKBONE-HASH``, the hash being of the configuration: the same
+        command finds its run again. Raises `InputError` saying what differs for a run of another
+        configuration, and for a path that is a file or a folder of something else.
+        """
+        if path is None:
+            name = re.sub(r"[^\w.-]+", "-", Path(config.dataset).name or config.dataset)
+            digest = hashlib.sha256(config.to_yaml().encode()).hexdigest()[:8]
+            path = Path("runs") / f"{name}-{config.backbone}-{digest}"
+        if path.exists() and not path.is_dir():
+            raise InputError(f"the run folder '{path}' is a file; give another --out")
+        file = path / "config.yaml"
+        if file.exists():
+            recorded, asked = _recorded(file), config.to_dict()
+            differing = [k for k in asked if recorded.get(k) != asked[k]] + [
+                k for k in recorded if k not in asked
+            ]
+            if differing:
+                what = ", ".join(f"{k} ({recorded.get(k)!r} there, {asked.get(k)!r} now)" for k in differing)
+                raise InputError(
+                    f"the run folder '{path}' holds a run of another configuration: {what}; "
+                    "give another --out, or the same options to go on"
+                )
+        elif path.exists() and any(p.name != f"{file.name}.partial" for p in path.iterdir()):
+            raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
+        path.mkdir(parents=True, exist_ok=True)
+        if not file.exists():  # first of all: a folder without it is not taken up again
+            write_atomically(file, config.to_yaml().encode())
+        for sub in ("stages", "trainings"):
+            (path / sub).mkdir(exist_ok=True)
+        return cls(path)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from working in the folder; the system lets go of it when this one ends.
+
+        Two at once would both do what is missing, and write over each other. The lock is on ``config.yaml``,
+        so no file is left of it. Raises `InputError` if another process holds it, and where there are no
+        locks.
+        """
+        with (self.path / "config.yaml").open("r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"another process is working in the run folder '{self.path}'; wait for its end, or "
+                    "give another --out"
+                ) from error
+            except OSError as error:
+                raise InputError(
+                    f"the run folder '{self.path}' cannot be locked against other processes "
+                    f"({error.strerror}); give an --out on another file system"
+                ) from error
+            yield
+
+    @property
+    def journal(self) -> Path:
+        """The Optuna journal."""
+        return self.path / "study.journal"
+
+    @property
+    def results(self) -> Path:
+        """Every number of the final table."""
+        return self.path / "results.json"
+
+    @property
+    def subnet(self) -> Path:
+        """The winner's checkpoint."""
+        return self.path / "subnet.safetensors"
+
+    def generation(self, number: int) -> Path:
+        """The candidates of a generation and their losses, image by image."""
+        return self.path / "generations" / f"{number:03d}.safetensors"
+
+    def read_stage(self, name: str) -> dict[str, Any] | None:
+        """What a finished stage wrote, or ``None`` if it has not finished."""
+        return read_json(self.path / "stages" / f"{name}.json")
+
+    def write_stage(self, name: str, content: dict[str, Any]) -> None:
+        """Mark a stage as finished."""
+        write_json(self.path / "stages" / f"{name}.json", content)
+
+    def discard(self) -> None:
+        """Remove a run that failed before its first result, so that mended options can use its folder."""
+        for name in ("stages", "trainings"):
+            shutil.rmtree(self.path / name)
+        for file in [self.path / "config.yaml", self.journal, *self.path.glob("supernet*.state.pt")]:
+            file.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+    def freeze(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """Record what is decided before the test part is read; what was recorded.
+
+        A run that was killed while reading reads again only if it decided the same. Raises ``RuntimeError``
+        otherwise: a second reading after another decision would be a choice by test accuracy.
+        """
+        recorded = self.read_stage("test")
+        if recorded is None:
+            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            recorded = {"opened_at": now, "decision": decision}
+            self.write_stage("test", recorded)
+        elif recorded["decision"] != json.loads(json.dumps(decision)):
+            raise RuntimeError(
+                f"the test part of '{self.path}' was opened at {recorded['opened_at']} for another decision"
+            )
+        return recorded
+
+
+def _recorded(file: Path) -> dict[str, Any]:
+    try:
+        recorded = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        recorded = None
+    if not isinstance(recorded, dict):
+        raise InputError(f"'{file}' is not the configuration of a run; give another --out")
+    return recorded
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write ``content`` atomically; NaN and infinity are refused."""
+    write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The content of a JSON file, or ``None`` if there is none."""
+    if not path.exists():
+        return None
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content

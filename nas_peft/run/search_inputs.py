@@ -1,0 +1,185 @@
+"""What a search works on: data, backbone, space and budget, loaded from the configuration and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from nas_peft.run.module_files import import_module_files, module_file_digest
+from nas_peft.run.progress import StageBars
+from nas_peft.run.task_inputs import ALWAYS_COMPARED, TaskInputs, halvings
+from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.searchers import Searcher, SearchTask, build_searcher, parse_options
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import (
+    Architecture,
+    Budget,
+    BudgetSampler,
+    InputError,
+    LatencyTable,
+    SearchSpace,
+    count_params,
+    load_space,
+    sampler_around,
+    sampler_over_range,
+)
+from search_spaces.mixture import MixtureSampler, Sampler
+from supernet import Backbone, create_backbone
+
+_Inputs = TypeVar("_Inputs", bound="SearchInputs")
+
+
+@dataclass(frozen=True)
+class SearchInputs(TaskInputs):
+    """What the stages of a search share and none of them changes.
+
+    ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
+    the front, which ends at ``front_limit`` parameters. ``latency`` is there once it has been measured, in
+    runs that need it.
+    """
+
+    config: SearchConfig
+    space: SearchSpace
+    sampler: BudgetSampler
+    front_sampler: Sampler
+    front_limit: int
+    latency: LatencyTable | None = None
+
+    @classmethod
+    def load(cls, config: SearchConfig, bars: StageBars) -> SearchInputs:
+        """Load and check everything. Raises `InputError` for whatever is wrong with the configuration."""
+        import_module_files(config.module_files)
+        searcher_options(config)  # says what is wrong with them before anything is loaded
+        backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
+        load_space(config.space, backbone.depth)  # as well
+        return cls.of_task(config, TaskInputs.of(config, backbone, bars))
+
+    @classmethod
+    def of_task(cls: type[_Inputs], config: SearchConfig, task: TaskInputs) -> _Inputs:
+        """A search by ``config`` on what has been loaded. Raises `InputError` for what does not fit."""
+        backbone = task.backbone
+        space = load_space(config.space, backbone.depth)
+        task.budget.require_feasible(space, backbone.shape, task.head_params)
+        limit = task.budget.limit(task.head_params)
+        sampler = sampler_around(space, backbone.shape, limit)
+        front_limit = _front_limit(config, space, backbone, limit)
+        whole = sampler_over_range(space, backbone.shape, front_limit)
+        inputs = cls(
+            config=config,
+            backbone=backbone,
+            preprocessing=task.preprocessing,
+            budget=task.budget,
+            dataset=task.dataset,
+            space=space,
+            sampler=sampler,
+            front_sampler=MixtureSampler((sampler, whole)),
+            front_limit=front_limit,
+        )
+        # says what it cannot work with
+        build_searcher(config.searcher, inputs.search_task(), searcher_options(config))
+        return inputs
+
+    def single_methods(self) -> dict[str, Architecture]:
+        """Those of every run, then of each other kind of the space the largest uniform member of the budget.
+
+        For those that every run has, sizes are not limited to the space's: a method alone should have what
+        the budget gives it. Others at half of their size and so on have the next smaller one of the space.
+        """
+        found = super().single_methods()
+        for kind, fitting in self._fitting().items():
+            if kind in ALWAYS_COMPARED:
+                continue
+            by_size = {architecture[kind][0]: architecture for architecture in fitting}
+            for most in halvings(max(by_size), self.config.single_sizes):
+                size = max((size for size in by_size if size <= most), default=0)
+                if size:
+                    found[f"{kind}-{size}"] = by_size[size]
+        return found
+
+    def largest_uniform(self) -> dict[str, Architecture]:
+        """For each kind of the space its largest size there that fits, in every layer and alone."""
+        return {kind: fitting[-1] for kind, fitting in self._fitting().items()}
+
+    def _fitting(self) -> dict[str, list[Architecture]]:
+        """For each kind of the space alone in every layer, at each size that fits; those that have one."""
+        of_kinds = {kind: self.space.uniform_architectures(kind) for kind, _ in self.space.kinds}
+        fitting = {kind: [a for a in alone if self.fits(a)] for kind, alone in of_kinds.items()}
+        return {kind: alone for kind, alone in fitting.items() if alone}
+
+    def search_task(self) -> SearchTask:
+        """What is searched. The references are one kind alone: each at the largest size, then smaller ones.
+
+        Of the latter there are as many as leave half of a generation to other architectures: in a space of
+        many kinds they alone would be more than one.
+        """
+        largest = list(self.largest_uniform().values())
+        uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
+        smaller = [a for a in uniform if self.fits(a) and a not in largest]
+        room = max(0, self.config.population // 2 - len(largest))
+        task = SearchTask(
+            space=self.space,
+            fits=self.fits,
+            sampler=self.sampler,
+            references=[*largest, *smaller[:room]],
+            population=self.config.population,
+            generations=self.config.generations,
+            seed=self.config.seed,
+            cost=self.cost,
+        )
+        return replace(task, front=replace(task, fits=self.in_range, sampler=self.front_sampler))
+
+    def in_range(self, architecture: Architecture) -> bool:
+        """Whether the front may hold it."""
+        return count_params(architecture, self.backbone.shape) <= self.front_limit
+
+    def cost(self, candidate: Candidate) -> float:
+        """What the front sets against the loss."""
+        return float(getattr(candidate, self.config.front_cost))
+
+    @property
+    def training_sampler(self) -> Sampler:
+        """What the supernet is trained on: half around the budget, half drawn uniformly from the space.
+
+        Most of the latter have many times the budget, so that every unit has a gradient in most steps: a
+        supernet of few epochs then ranks subnets, small ones too, where one that is trained on sparse draws
+        alone does not yet (docs/log.md). With a front that ends before the space does, half are sparse draws
+        over its range instead, as nothing beyond it is ever scored.
+        """
+        if self.front_limit < count_params(self.space.largest(), self.backbone.shape):
+            return self.front_sampler
+        return MixtureSampler((self.sampler, self.space))
+
+    @property
+    def training_limit(self) -> int:
+        """The most parameters of what `training_sampler` draws."""
+        return self.front_limit
+
+    def searcher(self) -> Searcher:
+        """What the configuration says is to search."""
+        return build_searcher(self.config.searcher, self.search_task(), searcher_options(self.config))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a resumed run must find unchanged; JSON-able."""
+        return super().to_dict() | {
+            "space": self.space.to_dict(),
+            "module_files": {str(f): module_file_digest(f) for f in self.config.module_files},
+        }
+
+
+def searcher_options(config: SearchConfig) -> dict[str, Any]:
+    """The options of the searcher that were given. Raises `InputError` for one that it does not have."""
+    flags = {"parents": config.parents, "mutation_probability": config.mutation_probability}
+    return parse_options(config.searcher, config.searcher_options, flags)
+
+
+def _front_limit(config: SearchConfig, space: SearchSpace, backbone: Backbone, within: int) -> int:
+    largest = count_params(space.largest(), backbone.shape)
+    if config.front_budget is None:
+        return largest
+    limit = Budget.parse(config.front_budget, backbone_params=backbone.params).max_params
+    if limit < within:
+        raise InputError(
+            f"front_budget {config.front_budget!r} is {limit:,} parameters, and the budget leaves {within:,} "
+            "for modules; give a front_budget of at least as many, or leave it out"
+        )
+    return min(limit, largest)

@@ -1,0 +1,130 @@
+"""What every run works on: data, backbone and budget, loaded from the configuration and checked."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from nas_peft.data import ImageDataset, load_dataset
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.settings.training_config import TrainingConfig
+from search_spaces import KINDS, Architecture, Budget, InputError, count_params, head_params
+from supernet import Backbone, Preprocessing, create_backbone
+
+ALWAYS_COMPARED = ("prompt_tokens", "lora_rank", "adapter_dim", "ssf")
+"""The kinds that compete alone in every run: VPT, LoRA, adapters, SSF."""
+
+
+@dataclass(frozen=True)
+class TaskInputs:
+    """What the stages of a run share and none of them changes."""
+
+    config: TrainingConfig
+    backbone: Backbone
+    preprocessing: Preprocessing
+    budget: Budget
+    dataset: ImageDataset
+
+    @classmethod
+    def of(cls, config: TrainingConfig, backbone: Backbone, bars: StageBars) -> TaskInputs:
+        """Load the data for a backbone. Raises `InputError` for whatever is wrong with the configuration."""
+        preprocessing = Preprocessing.of(backbone.model)
+        budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
+        with bars.stage("data (images)") as advance:
+            dataset = load_dataset(
+                config.dataset,
+                to_tensor=preprocessing.to_tensor,
+                seed=config.seed,
+                shots=config.shots,
+                skip_bad_images=config.skip_bad_images,
+                root=config.data_root,
+                on_progress=advance,
+            )
+        return TaskInputs(config, backbone, preprocessing, budget, dataset)
+
+    @classmethod
+    def of_single_methods(cls, config: TrainingConfig, bars: StageBars) -> TaskInputs:
+        """Backbone and data of a run without a search. Raises `InputError`, also if no method fits."""
+        backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
+        inputs = cls.of(config, backbone, bars)
+        if not inputs.single_methods():
+            least = min(
+                count_params(_uniform(kind, 1, backbone.depth), backbone.shape) for kind in ALWAYS_COMPARED
+            )
+            needed = least + (inputs.head_params if config.count_head else 0)
+            raise InputError(
+                f"the budget {config.budget!r} is {inputs.budget.max_params:,} parameters, and the smallest "
+                f"single method needs {needed:,}{' with the head' if config.count_head else ''}; raise it"
+            )
+        return inputs
+
+    @property
+    def head_params(self) -> int:
+        """Elements of the classifier."""
+        return head_params(self.backbone.width, len(self.dataset.classes))
+
+    def fits(self, architecture: Architecture) -> bool:
+        """Whether it is within the budget."""
+        return self.budget.allows(architecture, self.backbone.shape, self.head_params)
+
+    def single_methods(self) -> dict[str, Architecture]:
+        """VPT, LoRA, adapters and SSF alone, each at the largest uniform size within the budget.
+
+        With ``single_sizes`` each also at half of that size, a quarter and so on, as many as there are. By a
+        name: ``lora_rank-2``. One whose smallest size is beyond the budget is left out.
+        """
+        limit, found = self.budget.limit(self.head_params), {}
+        for kind in ALWAYS_COMPARED:
+
+            def params(size: int, kind: str = kind) -> int:
+                return count_params(_uniform(kind, size, self.backbone.depth), self.backbone.shape)
+
+            most = KINDS[kind].max_size or max(0, limit)  # a unit of size has a parameter at least
+            largest = bisect_right(range(1, most + 1), limit, key=params)
+            for size in halvings(largest, self.config.single_sizes):
+                found[f"{kind}-{size}"] = _uniform(kind, size, self.backbone.depth)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a resumed run must find unchanged; JSON-able."""
+        return {
+            "dataset": self.dataset.record,
+            "fingerprint": self.dataset.fingerprint,
+            "classes": list(self.dataset.classes),
+            "backbone": self.backbone_record(),
+        }
+
+    def backbone_record(self) -> dict[str, Any]:
+        """Name, source, digest and size of the backbone."""
+        b = self.backbone
+        return {"name": b.name, "weights": b.weights, "digest": b.digest, "params": b.params}
+
+    def require_recorded(self, folder: RunFolder) -> None:
+        """Record what the run works on in its folder. Raises what `require_unchanged` does if it is there."""
+        recorded = folder.read_stage("inputs")
+        if recorded is None:
+            folder.write_stage("inputs", self.to_dict())
+        else:
+            self.require_unchanged(recorded)
+
+    def require_unchanged(self, recorded: dict[str, Any]) -> None:
+        """Raise `InputError` if a run was started with other data, another backbone or space."""
+        now = json.loads(json.dumps(self.to_dict()))
+        changed = [key for key in now if now[key] != recorded.get(key)]
+        if changed:
+            raise InputError(
+                f"the run was started with another {', '.join(changed)} (the files have changed since); "
+                "give another --out to start anew"
+            )
+
+
+def _uniform(kind: str, size: int, depth: int) -> Architecture:
+    return Architecture.uniform(depth, kind, size)
+
+
+def halvings(size: int, count: int) -> list[int]:
+    """``size``, half of it (rounded down) and so on, as long as it is positive; at most ``count``."""
+    return [half for i in range(count) if (half := size >> i)]

@@ -1,0 +1,1 @@
+"""Scoring candidates with the weights that they inherit from a supernet."""

@@ -1,0 +1,24 @@
+"""The network of a candidate with the weights that it inherits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from nas_peft.scoring.scorer import Fold
+from search_spaces import Architecture
+from supernet import Supernet
+
+
+def inherited_network(folds: Sequence[Fold], architecture: Architecture) -> Supernet:
+    """The subnet with the weights that it inherits: the mean over the supernets, where there are several.
+
+    Supernets of folds start from the same weights and see most images in common, so their mean is a network
+    as in model soups (Wortsman et al. 2022, arXiv 2203.05482) and takes one forward pass.
+    """
+    networks = [fold.supernet.extract(architecture) for fold in folds]
+    tensors = [network.module_tensors(architecture) for network in networks]
+    mean = {name: torch.stack([t[name] for t in tensors]).mean(dim=0) for name in tensors[0]}
+    networks[0].load_module_tensors(mean)
+    return networks[0].eval()

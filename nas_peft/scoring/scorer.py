@@ -1,0 +1,125 @@
+"""Losses of architectures on images that their supernet has not been trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nas_peft.data import Part
+from nas_peft.machine.peak_memory import PeakMemory
+from search_spaces import Architecture
+from supernet import Precision, Preprocessing, Supernet, score, shared_passes
+
+BATCH = 128
+"""Rows of a pass on a GPU: images, counting one for each architecture."""
+TOKENS = 256
+"""Of a pass on a CPU, at most (or one image): enough for the one core that computes it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of A architectures on n images: losses and hits ``(A, n)``, and the forward passes it took.
+
+    ``peak_memory`` is that of the process that computed it, in bytes, see `nas_peft.machine.peak_memory`.
+    """
+
+    losses: NDArray[np.float32]
+    hits: NDArray[np.bool_]
+    image_passes: float
+    peak_memory: int | None = None
+
+
+class Scorer(Protocol):
+    """Scores architectures with inherited weights; the images are in folds of ``sizes`` images."""
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Images of each fold."""
+        ...
+
+    def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
+        """Score ``architectures`` on the images ``indices (n,)`` of a fold."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A supernet and images that it has not been trained on."""
+
+    supernet: Supernet
+    part: Part
+
+
+@dataclass(frozen=True)
+class LocalScorer:
+    """Scores in this process, see `supernet.score`.
+
+    On a CPU a pass holds few images and is computed by one core, and several passes go side by side: how many
+    cores there are then changes no bit of a loss, which it would if they shared the sums of one pass.
+    """
+
+    folds: Sequence[Fold]
+    preprocessing: Preprocessing
+    precision: Precision = "fp32"
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Images of each fold."""
+        return [len(fold.part) for fold in self.folds]
+
+    def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
+        """See `Scorer.score`."""
+        of = self.folds[fold]
+        memory = PeakMemory(of.supernet.head.weight.device.type)
+        part = of.part.take(torch.from_numpy(indices))
+        batch_size = pass_size(of.supernet)
+        run = partial(
+            score,
+            of.supernet,
+            architectures=architectures,
+            preprocessing=self.preprocessing,
+            batch_size=batch_size,
+            precision=self.precision,
+        )
+        if of.supernet.head.weight.device.type != "cpu":
+            parts = [run(part.images, part.labels)]
+        else:
+            with _one_core_each() as cores, ThreadPoolExecutor(cores, initializer=_one_core) as pool:
+                images, labels = torch.split(part.images, batch_size), torch.split(part.labels, batch_size)
+                parts = list(pool.map(run, images, labels))
+        return Found(
+            np.concatenate([np.stack([e.losses.numpy() for e in found]) for found in parts], axis=1),
+            np.concatenate([np.stack([e.hits.numpy() for e in found]) for found in parts], axis=1),
+            shared_passes(architectures) * len(indices),
+            memory.bytes,
+        )
+
+
+def pass_size(supernet: Supernet) -> int:
+    """The batch size with which `supernet.score` is asked for losses."""
+    if supernet.head.weight.device.type != "cpu":
+        return BATCH
+    return max(1, TOKENS // supernet.shape.tokens)
+
+
+@contextmanager
+def _one_core_each() -> Iterator[int]:
+    """How many cores there are for passes, of which each is to use one."""
+    cores = torch.get_num_threads()
+    _one_core()
+    try:
+        yield cores
+    finally:
+        torch.set_num_threads(cores)
+
+
+def _one_core() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,59 @@
+"""A generation's candidates with their losses, image by image, in one file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.racing import Losses
+from supernet import write_atomically
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A generation with the loss of each candidate on each image ``(A, N)``; NaN where it was not scored.
+
+    The images are in the order of the race. ``image_passes`` are the forward passes it took; what candidates
+    share counts once. ``peak_memory`` is that of the process that computed the losses, of the largest one if
+    there were several, in bytes; ``None`` where it cannot be measured.
+    """
+
+    candidates: list[Candidate]
+    losses: Losses
+    image_passes: float
+    seconds: float
+    peak_memory: int | None = None
+
+
+def write_generation(path: Path, scored: Scored) -> None:
+    """Write a generation, whole or not at all.
+
+    The losses are needed again: later candidates race against earlier ones image by image, and a search that
+    is resumed must race against the same numbers.
+    """
+    header = {
+        "candidates": json.dumps([c.to_dict() for c in scored.candidates]),
+        "image_passes": repr(scored.image_passes),
+        "seconds": repr(scored.seconds),
+        "peak_memory": json.dumps(scored.peak_memory),
+    }
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, save({"losses": scored.losses}, metadata=header))
+
+
+def read_generation(path: Path) -> Scored | None:
+    """What `write_generation` wrote, or ``None`` if there is no such file."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="numpy") as file:
+        header = file.metadata()
+        losses: np.ndarray = file.get_tensor("losses")
+    candidates = [Candidate.from_dict(c) for c in json.loads(header["candidates"])]
+    peak = json.loads(header.get("peak_memory", "null"))  # runs of earlier versions have none
+    return Scored(candidates, losses, float(header["image_passes"]), float(header["seconds"]), peak)

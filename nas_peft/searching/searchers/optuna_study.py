@@ -1,0 +1,156 @@
+"""A search's history as an Optuna study in memory, from which one of Optuna's samplers goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from nas_peft.searching.candidate import Candidate, Proposal
+from nas_peft.searching.searchers.new_proposals import NewProposals, Way
+from nas_peft.searching.searchers.task import SearchTask
+from search_spaces import Architecture, SearchSpace
+from search_spaces.repair import shrink
+
+_TRIES = 16  # a draw takes milliseconds, and one that repeats what is known is soon followed by others
+
+Distributions = dict[str, CategoricalDistribution]
+
+
+def ask_sampler(
+    name: str,
+    sampler: Callable[[int], BaseSampler],
+    objectives: Callable[[Candidate], Sequence[float]],
+    task: SearchTask,
+    history: Sequence[Candidate],
+    rng: np.random.Generator,
+) -> list[Proposal]:
+    """A generation of proposals of one of Optuna's samplers, seeded anew, after ``history``.
+
+    The study is built from the history at each ask and then forgotten, so a resumed search needs nothing but
+    its record. Parameters are one categorical for each kind and layer, and one for the depth of a kind that
+    has depths. A candidate whose loss is not finite is a failed trial.
+
+    What a sampler draws above the budget is repaired (`search_spaces.repair.shrink`) rather than evaluated or
+    told as infeasible: in a space whose members have several times the budget on average nearly every draw
+    of an ignorant sampler would be infeasible, a constraint says only that and not how to mend it, and
+    infeasible trials, which have no loss, would outnumber the others. The study holds the repaired
+    architecture once it has been evaluated. When what comes is known many times in a row, samples fill up.
+
+    Args:
+        name: the origin of the proposals.
+        sampler: creates the sampler from a seed below 2**32.
+        objectives: what is minimised.
+        task: what is searched.
+        history: the candidates so far.
+        rng: seeds the sampler and draws the repairs.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        directions=["minimize"] * len(objectives(history[0])), sampler=sampler(int(rng.integers(2**32)))
+    )
+    distributions = distributions_of(task.space)
+    in_order = sorted(history, key=lambda c: c.number)
+    study.add_trials([_trial(c, objectives(c), task.space, distributions) for c in in_order])
+
+    def draw() -> Proposal:
+        trial = study.ask({**distributions})
+        drawn = architecture_of(task.space, trial.params)
+        return Proposal(shrink(task.space, drawn, task.fits, rng), name)
+
+    new = NewProposals(task, history)
+    _fill(new, draw)
+    new.add_samples(rng)
+    return new.completed()
+
+
+def distributions_of(space: SearchSpace) -> Distributions:
+    """One categorical for the size of each kind in each layer, and for each depth that can be chosen."""
+    found: Distributions = {}
+    for kind, choices in space.kinds:
+        layers = space.depth if choices.depths is None else choices.depths[-1]
+        for layer in range(layers):
+            found[_size_name(kind, layer)] = CategoricalDistribution(choices.sizes)
+        if choices.depths is not None:
+            found[_depth_name(kind)] = CategoricalDistribution(choices.depths)
+    return found
+
+
+def params_of(space: SearchSpace, a: Architecture) -> dict[str, int]:
+    """The parameters that mean the member ``a``.
+
+    Layers beyond a kind's depth have a parameter without effect; it takes the size of the last active layer
+    (the smallest one if there is none), so that a sampler that makes the kind deeper continues it.
+    """
+    found: dict[str, int] = {}
+    for kind, choices in space.kinds:
+        sizes = a[kind]
+        if choices.depths is None:
+            found |= {_size_name(kind, layer): size for layer, size in enumerate(sizes)}
+            continue
+        active = sum(size > 0 for size in sizes)
+        rest = sizes[active - 1] if active else choices.sizes[0]
+        for layer in range(choices.depths[-1]):
+            found[_size_name(kind, layer)] = sizes[layer] if layer < active else rest
+        found[_depth_name(kind)] = active
+    return found
+
+
+def architecture_of(space: SearchSpace, params: dict[str, Any]) -> Architecture:
+    """The member that the parameters mean."""
+    sizes = []
+    for kind, choices in space.kinds:
+        active = space.depth if choices.depths is None else int(params[_depth_name(kind)])
+        drawn = tuple(int(params[_size_name(kind, layer)]) for layer in range(active))
+        sizes.append((kind, drawn + (0,) * (space.depth - active)))
+    return Architecture(space.depth, tuple(sizes))
+
+
+def finite(history: Sequence[Candidate]) -> int:
+    """How many candidates have a loss to learn from."""
+    return sum(math.isfinite(c.loss) for c in history)
+
+
+def first_population(
+    task: SearchTask, history: Sequence[Candidate], rng: np.random.Generator
+) -> list[Proposal]:
+    """What a sampler learns from first: the references and samples around the budget, as in `Evolution`.
+
+    Optuna's own first trials are uniform over sizes, several times the budget on average.
+    """
+    new = NewProposals(task, history)
+    new.add_references()
+    new.add_samples(rng)
+    return new.completed()
+
+
+def _fill(new: NewProposals, draw: Way) -> None:
+    while not new.full and new.add_one(draw, tries=_TRIES):
+        pass
+
+
+def _trial(
+    c: Candidate, values: Sequence[float], space: SearchSpace, distributions: Distributions
+) -> FrozenTrial:
+    known = math.isfinite(c.loss)
+    return create_trial(
+        state=TrialState.COMPLETE if known else TrialState.FAIL,
+        values=list(values) if known else None,
+        params=params_of(space, c.architecture),
+        distributions={**distributions},
+        user_attrs={"generation": c.generation},
+    )
+
+
+def _size_name(kind: str, layer: int) -> str:
+    return f"layer{layer:02d}.{kind}"
+
+
+def _depth_name(kind: str) -> str:
+    return f"depth.{kind}"

@@ -1,0 +1,102 @@
+"""The baselines by name: methods without a budget, and modules at the sizes of their papers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas_peft.settings.methods import METHODS, Method
+from search_spaces import KINDS, Architecture, InputError
+from search_spaces.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What searched subnets are compared with, whatever its number of parameters.
+
+    ``kind`` and ``size`` are its modules, the same in every layer that can have them; ``about`` says why that
+    size. Ranks, widths and numbers of tokens are those of ViT-B/16 for every backbone: what they cost grows
+    with the backbone's width by itself. NOAH's modules are known when its search has ended.
+    """
+
+    name: str
+    label: str
+    method: Method = "subnet"
+    kind: str | None = None
+    size: int = 0
+    about: str = ""
+
+    def architecture(self, depth: int) -> Architecture:
+        """Its modules in a backbone of that many layers."""
+        if self.kind is None:
+            return Architecture.empty(depth)
+        layers = 1 if KINDS[self.kind].first_layer_only else depth
+        return Architecture.of(depth, {self.kind: [self.size] * layers + [0] * (depth - layers)})
+
+
+NOAH = "noah"
+
+BASELINES: dict[str, Baseline] = {
+    baseline.name: baseline
+    for baseline in (
+        *(Baseline(n, METHODS[n].label, n) for n in ("linear", "full", "lp-ft", "l2-sp", "bitfit")),
+        Baseline(
+            "vpt-shallow",
+            "VPT-shallow, 50 tokens",
+            kind="shallow_prompt_tokens",
+            size=50,
+            about="among the paper's 1 to 200 (arXiv 2203.12119); they exist once, so they are cheap",
+        ),
+        Baseline(
+            "vpt-deep",
+            "VPT-deep, 10 tokens",
+            kind="prompt_tokens",
+            size=10,
+            about="among the paper's 1 to 200 (arXiv 2203.12119); in 12 layers as many as 120 shallow ones",
+        ),
+        Baseline(
+            "lora",
+            "LoRA, rank 8",
+            kind="lora_rank",
+            size=8,
+            about="NOAH's baseline (arXiv 2206.04673); LoRA's paper (arXiv 2106.09685) finds 4 to 8 enough",
+        ),
+        Baseline(
+            "adapter",
+            "adapters, width 8",
+            kind="adapter_dim",
+            size=8,
+            about="NOAH's baseline (arXiv 2206.04673), as for LoRA",
+        ),
+        Baseline(
+            "ssf",
+            "SSF, all operations",
+            kind="ssf",
+            size=6,
+            about="as published (arXiv 2210.08823): after every operation",
+        ),
+        Baseline(
+            NOAH,
+            "NOAH as published",
+            about="what its own supernet and search find within the budget (nas_peft/stages/noah.py)",
+        ),
+    )
+}
+
+
+def parse_baselines(text: str) -> list[Baseline]:
+    """Those that ``text`` names with commas between them; ``none``; or ``all``, which NOAH may follow.
+
+    NOAH is not among all: its search takes several times what the others take. Raises `InputError` for an
+    unknown name, with the nearest one, and for one that is given twice.
+    """
+    names = [name.strip() for name in text.split(",")]
+    if names == ["none"]:
+        return []
+    if names[0] == "all":
+        names = [*(name for name in BASELINES if name != NOAH), *names[1:]]
+    for name in names:
+        if name not in BASELINES:
+            raise unknown_name("baseline", name, BASELINES, "Or give all, or none, alone.")
+        if names.count(name) > 1:
+            raise InputError(f"the baseline '{name}' is given twice; give each once")
+    return [BASELINES[name] for name in names]

@@ -1,0 +1,1 @@
+"""The stages of a run before its comparison: probe, latency, supernet, search."""

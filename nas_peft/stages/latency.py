@@ -1,0 +1,141 @@
+"""The stage that measures what the modules of a space add to the latency of the backbone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas_peft.machine.environment import environment
+from nas_peft.machine.peak_memory import PeakMemory
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from search_spaces import Architecture, LatencyTable, SearchSpace
+from search_spaces.kinds import KINDS
+from search_spaces.streams import stream
+from supernet import Backbone, Supernet
+from supernet.latency import REPEATS, WARM_UP, measure_latencies, typical_latencies
+
+SIZES = 4
+"""At most as many sizes of a kind are measured; what lies between them is interpolated."""
+
+
+def latency_stage(
+    inputs: SearchInputs, folder: RunFolder, bars: StageBars, device: str
+) -> tuple[LatencyTable, dict[str, Any]]:
+    """The table, and the stage's record; read where the stage has finished.
+
+    It is measured once: a search that goes on after a stop weighs candidates as it did before, wherever and
+    however busy the machine may then be.
+    """
+    stage = folder.read_stage("latency")
+    with bars.stage("latency (rounds)") as advance:
+        if stage is None:
+            config = inputs.config
+            started, memory = time.perf_counter(), PeakMemory(device)
+            table, measured = measure_table(
+                inputs.backbone,
+                inputs.space,
+                len(inputs.dataset.classes),
+                batch_size=config.latency_batch_size,
+                device=device,
+                seed=config.seed,
+                on_round=lambda done: advance(done, done),
+            )
+            runs = (WARM_UP + REPEATS * measured["rounds"]) * len(measured["networks"])
+            stage = {
+                "seconds": time.perf_counter() - started,
+                "image_passes_forward": runs * config.latency_batch_size,
+                "peak_memory": memory.bytes,
+                "environment": environment(device),
+                **measured,
+                "table": table.to_dict(),
+            }
+            folder.write_stage("latency", stage)
+        advance(stage["rounds"], stage["rounds"])
+    return LatencyTable.from_dict(stage["table"]), stage
+
+
+def measure_table(
+    backbone: Backbone,
+    space: SearchSpace,
+    classes: int,
+    *,
+    batch_size: int,
+    device: str,
+    seed: int,
+    seconds: float = 30.0,
+    on_round: Callable[[int], None] = lambda done: None,
+) -> tuple[LatencyTable, dict[str, Any]]:
+    """The latency table of a space on a backbone, and how it was measured (JSON-able).
+
+    Measured are the backbone with its head, and with modules of one kind and size in all layers (in the first
+    one, for a kind that exists only there), of which each layer has its share. Subnets are at exact size, in
+    float32 and not merged, as an exported checkpoint runs. Weights do not matter, so none are trained yet.
+    """
+    probes = _probes(space)
+    networks = [
+        Supernet(backbone.model.to(device), a, classes).eval()
+        for a in (Architecture.empty(space.depth), *probes.values())
+    ]
+    images = blank_batch(backbone, batch_size, device)
+    times = measure_latencies(networks, images, stream(seed, "latency"), seconds=seconds, on_round=on_round)
+    usual = typical_latencies(times)
+    base = float(usual[0])
+    shares = {
+        (kind, size): float(usual[i] - base) / sum(n > 0 for n in a[kind])
+        for i, ((kind, size), a) in enumerate(probes.items(), 1)
+    }
+    table = LatencyTable(base, tuple((kind, rising(shares, kind)) for kind, _ in space.kinds))
+    return table, {
+        "unit": "milliseconds of a batch",
+        "batch_size": batch_size,
+        "image_size": list(images.shape[2:]),
+        "threads": torch.get_num_threads(),
+        "precision": "fp32",
+        "modules": "not merged",
+        "rounds": len(times),
+        "networks": {
+            "none": base,
+            **{f"{kind}-{size}": float(usual[i]) for i, (kind, size) in enumerate(probes, 1)},
+        },
+    }
+
+
+def blank_batch(backbone: Backbone, images: int, device: str) -> Tensor:
+    """``(images, 3, H, W)`` of the backbone's own size: what is in them does not matter for time."""
+    model: Any = backbone.model
+    height, width = model.patch_embed.img_size or model.pretrained_cfg["input_size"][1:]
+    return torch.zeros(images, 3, height, width, device=device)
+
+
+def rising(shares: Mapping[tuple[str, int], float], kind: str) -> tuple[tuple[int, float], ...]:
+    """The points of one kind, from (0, 0): the nearest ones to the measured that never fall.
+
+    A size that measures faster than a smaller one is noise, and a race or a budget must not act on it.
+    Isotonic regression (Barlow et al. 1972), at 0 or above.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    sizes = sorted(size for of, size in shares if of == kind)
+    times = [shares[kind, size] for size in sizes]
+    fitted: Sequence[float] = IsotonicRegression(y_min=0.0).fit_transform(np.asarray(sizes, float), times)
+    return ((0, 0.0), *((size, float(time)) for size, time in zip(sizes, fitted, strict=True)))
+
+
+def _probes(space: SearchSpace) -> dict[tuple[str, int], Architecture]:
+    """For each kind and some of its sizes, the architecture whose latency tells what these add."""
+    found = {}
+    for kind, choices in space.kinds:
+        sizes = choices.positive
+        at = np.linspace(0, len(sizes) - 1, min(SIZES, len(sizes))).round().astype(int)
+        layers = 1 if KINDS[kind].first_layer_only else space.depth
+        for i in at.tolist():
+            of_kind = [sizes[i]] * layers + [0] * (space.depth - layers)
+            found[kind, sizes[i]] = Architecture.of(space.depth, {kind: of_kind})
+    return found

@@ -1,0 +1,201 @@
+"""The stage that trains the supernet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas_peft.data import Part
+from nas_peft.data.folds import others, stratified_folds
+from nas_peft.machine.peak_memory import largest
+from nas_peft.machine.process_group import run_together
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.scorer import Fold, LocalScorer
+from nas_peft.stages.supernet_chooser import supernet_chooser
+from nas_peft.stages.supernet_length import JUDGED, judge, judged_subnets
+from nas_peft.stages.supernet_training import SupernetTraining
+from search_spaces import InputError
+from search_spaces.streams import stream
+from supernet import Recipe, Supernet
+
+LENGTH = "supernet-length"
+"""The stage that chooses among supernets of several lengths."""
+
+
+def train_supernets(
+    inputs: SearchInputs, features: Tensor, folder: RunFolder, bars: StageBars, device: str
+) -> tuple[list[Fold], dict[str, Any]]:
+    """The supernets, each with the images that it has not been trained on; and the stage's record.
+
+    One supernet is trained on the training part and scores the validation part. With ``folds`` there are that
+    many, each trained on all folds of the training part but one, which it scores; together they take the
+    image passes of one, as each has its share of the epochs (rounded). Finished ones are read from the
+    folder, an unfinished one goes on after the last epoch that was saved. With ``data_parallel`` processes
+    a supernet is trained by that many of them, and comes back by its file.
+
+    Where the configuration names several numbers of epochs, supernets of each are trained, and `judge`
+    chooses those that are returned; the files of the others are removed.
+    """
+    lengths = {
+        recipe.epochs: supernet_trainings(inputs, features, folder, recipe)
+        for recipe in inputs.config.supernet_recipes()
+    }
+    chosen = folder.read_stage(LENGTH)
+    found: dict[int, list[Fold]] = {}
+    records = []
+    total = sum(training.recipe.epochs for trainings in lengths.values() for training, _ in trainings)
+    with bars.stage("supernet (epochs)") as advance:
+        before = 0
+        for epochs, trainings in lengths.items():
+            found[epochs] = []
+            for training, unseen in trainings:
+
+                def on_epoch(done: int, before: int = before) -> None:
+                    advance(before + done, total)
+
+                if chosen is not None and epochs != chosen["epochs"]:
+                    record = folder.read_stage(training.name)  # it has lost, and its weights are gone
+                    assert record is not None
+                else:
+                    supernet, record = _trained(
+                        training, folder, device, inputs.config.data_parallel, on_epoch
+                    )
+                    found[epochs].append(Fold(supernet.eval(), unseen))
+                records.append(record)
+                before += training.recipe.epochs
+                advance(before, total)
+    stage = {
+        "seconds": sum(record["seconds"] for record in records),
+        "image_passes": sum(record["image_passes"] for record in records),
+        "peak_memory": largest(record.get("peak_memory") for record in records),
+        "supernets": records,
+    }
+    if len(lengths) == 1:
+        return next(iter(found.values())), stage
+    if chosen is None:
+        chosen = _choose_length(inputs, found)
+        folder.write_stage(LENGTH, chosen)
+    for epochs, trainings in lengths.items():
+        for training, _ in trainings:
+            if epochs != chosen["epochs"]:
+                training.weights.unlink(missing_ok=True)
+    bars.say(
+        f"The supernet of {chosen['epochs']} epochs is searched: median loss of {JUDGED} subnets on unseen "
+        "images after " + ", ".join(f"{e} epochs {loss:.3f}" for e, loss in chosen["losses"].items())
+    )
+    stage["seconds"] += chosen["seconds"]
+    stage |= {name: chosen[name] for name in ("epochs", "losses", "image_passes_forward")}
+    return found[chosen["epochs"]], stage
+
+
+def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> dict[str, Any]:
+    started = time.perf_counter()
+    subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
+    judged = {
+        epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.precision), subnets)
+        for epochs, folds in found.items()
+    }
+    return {
+        "epochs": min(judged, key=lambda epochs: judged[epochs].loss),
+        "losses": {str(epochs): judgement.loss for epochs, judgement in judged.items()},
+        "image_passes_forward": sum(judgement.image_passes for judgement in judged.values()),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list[Fold]:
+    """The supernets of a run that has trained them. Raises `InputError` if it has not."""
+    features = torch.empty(0)  # of no use without training
+    recipes = inputs.config.supernet_recipes()
+    if len(recipes) > 1:
+        chosen = folder.read_stage(LENGTH)
+        recipes = [recipe for recipe in recipes if chosen is not None and recipe.epochs == chosen["epochs"]]
+    trainings = [
+        training for recipe in recipes for training in supernet_trainings(inputs, features, folder, recipe)
+    ]
+    if not trainings or any(folder.read_stage(training.name) is None for training, _ in trainings):
+        raise InputError(
+            f"the run in '{folder.path}' has not finished training its supernet; go on with the same "
+            "nas-peft search command first"
+        )
+    return [Fold(training.read(device).eval(), unseen) for training, unseen in trainings]
+
+
+def supernet_trainings(
+    inputs: SearchInputs, features: Tensor, folder: RunFolder, recipe: Recipe
+) -> list[tuple[SupernetTraining, Part]]:
+    """Each supernet's training by a recipe, and the part that it is not trained on."""
+    config, train_part = inputs.config, inputs.dataset.train
+    stem = "supernet" if len(config.supernet_recipes()) == 1 else f"supernet-{recipe.epochs}-epochs"
+
+    def training(name: str, part: Part, features: Tensor, recipe: Recipe) -> SupernetTraining:
+        return SupernetTraining(
+            name=name,
+            backbone=inputs.backbone,
+            capacity=inputs.space.largest(),
+            classes=len(inputs.dataset.classes),
+            part=part,
+            features=features,
+            preprocessing=inputs.preprocessing,
+            chooser=supernet_chooser(inputs),
+            recipe=recipe,
+            head=config.head_recipe(),
+            execution=config.execution("supernet"),
+            seed=config.seed,
+            module_files=tuple(file.resolve() for file in config.module_files),
+            weights=folder.path / f"{name}.safetensors",
+            state=folder.path / f"{name}.state.pt",
+        )
+
+    of_train = features[: len(train_part)]
+    if config.folds == 1:
+        return [(training(stem, train_part, of_train, recipe), inputs.dataset.val)]
+    if len(train_part) < config.folds:
+        raise InputError(
+            f"folds is {config.folds}, and the training part has {len(train_part)} images; give fewer folds"
+        )
+    shared = replace(recipe, epochs=max(1, round(recipe.epochs / (config.folds - 1))))
+    folds = stratified_folds(train_part.labels, config.folds, stream(config.seed, "folds"))
+    found = []
+    for i, left_out in enumerate(folds):
+        seen = others(folds, i)
+        of_seen = of_train[seen] if len(of_train) else of_train
+        found.append(
+            (training(f"{stem}-fold{i}", train_part.take(seen), of_seen, shared), train_part.take(left_out))
+        )
+    return found
+
+
+def _trained(
+    training: SupernetTraining,
+    folder: RunFolder,
+    device: str,
+    processes: int,
+    on_epoch: Callable[[int], None],
+) -> tuple[Supernet, dict[str, Any]]:
+    """The trained supernet and its record, read where it had finished."""
+    record = folder.read_stage(training.name)
+    if record is not None:
+        return training.read(device), record
+    if processes == 1:
+        supernet, curve, peak = training.run(device, on_epoch)
+    else:
+        training.backbone.model.cpu()
+        curve, peak = run_together(training, processes, device, on_epoch)
+        supernet = training.read(device)
+    record = {
+        "seconds": curve.seconds,
+        "image_passes": curve.image_passes,
+        "peak_memory": peak,
+        "losses": curve.losses,
+    }
+    folder.write_stage(training.name, record)
+    training.state.unlink(missing_ok=True)
+    return supernet, record

@@ -1,0 +1,109 @@
+"""The training of one supernet: everything that it needs, and its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from nas_peft.data import Part
+from nas_peft.machine.peak_memory import PeakMemory
+from nas_peft.run.module_files import import_module_files
+from nas_peft.training.trainings import probe_head
+from search_spaces import Architecture
+from search_spaces.streams import stream_seed
+from supernet import (
+    Backbone,
+    Chooser,
+    Curve,
+    Execution,
+    Preprocessing,
+    Recipe,
+    Supernet,
+    train,
+    write_atomically,
+)
+from supernet.data_parallel import Processes
+
+
+@dataclass(frozen=True)
+class SupernetTraining:
+    """Everything that the training of a supernet needs; picklable, so that several processes can share it.
+
+    ``name`` is its files' and its stage's. ``features`` are the pretrained ones of ``part`` ``(N, d)``, for
+    training the head first by ``head``.
+    ``module_files`` register the user's kinds in each process.
+    """
+
+    name: str
+    backbone: Backbone
+    capacity: Architecture
+    classes: int
+    part: Part
+    features: Tensor
+    preprocessing: Preprocessing
+    chooser: Chooser
+    recipe: Recipe
+    head: Recipe | None
+    execution: Execution
+    seed: int
+    module_files: tuple[Path, ...]
+    weights: Path
+    state: Path
+
+    def __call__(self, device: str, on_step: Callable[[int], None]) -> tuple[Curve, int | None]:
+        """This process's part of the training, among those of torch's process group."""
+        import_module_files(self.module_files)
+        return self.run(device, on_step)[1:]
+
+    def run(self, device: str, on_epoch: Callable[[int], None]) -> tuple[Supernet, Curve, int | None]:
+        """Train, and leave the weights in their file; also the peak memory of the largest process."""
+        memory = PeakMemory(device)
+        supernet = self._initial(device)
+        if self.head:
+            probe_head(
+                supernet,
+                self.part.labels,
+                self.features,
+                self.preprocessing,
+                self.head,
+                self.seed,
+                execution=self.execution,
+            )
+        curve = train(
+            supernet,
+            self.part.images,
+            self.part.labels,
+            preprocessing=self.preprocessing,
+            chooser=self.chooser,
+            recipe=self.recipe,
+            seed=stream_seed(self.seed, "supernet"),
+            on_epoch=on_epoch,
+            state_file=self.state,
+            execution=self.execution,
+        )
+        if Processes.current().rank == 0:
+            tensors = {k: v.cpu().contiguous() for k, v in supernet.module_tensors(self.capacity).items()}
+            write_atomically(self.weights, save(tensors))
+        unknown = -1
+        own = unknown if memory.bytes is None else memory.bytes
+        peak = int(Processes.current().largest(torch.tensor(own, device=device)))
+        return supernet, curve, None if peak == unknown else peak
+
+    def read(self, device: str) -> Supernet:
+        """The supernet with the weights in their file."""
+        supernet = self._initial(device)
+        supernet.load_module_tensors(load(self.weights.read_bytes()))
+        return supernet
+
+    def _initial(self, device: str) -> Supernet:
+        return Supernet(
+            self.backbone.model.to(device),
+            self.capacity,
+            self.classes,
+            seed=stream_seed(self.seed, "supernet weights"),
+        )

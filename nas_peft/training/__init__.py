@@ -1,0 +1,1 @@
+"""Separate trainings: what each does, where it runs, and averages of several."""

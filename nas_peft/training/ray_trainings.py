@@ -1,0 +1,143 @@
+"""Runs separate trainings as trials of Ray Tune, several at once, and keeps what has finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from safetensors.torch import load
+
+from nas_peft.machine.ray_session import RayOptions, RaySession
+from nas_peft.run.module_files import SentModuleFile
+from nas_peft.run.run_folder import RunFolder, read_json, write_json
+from nas_peft.settings.methods import METHODS
+from nas_peft.training.trainings import Training, TrainingInputs
+from supernet import write_atomically
+
+
+class RayTrainings:
+    """Trains on Ray; a context manager that starts Ray when first needed and shuts it down at the end.
+
+    A Ray that the caller has started already (``ray.init(address=...)``) is used and left running; see
+    `RayOptions` for others. Each training is a trial and takes an equal share of the cores, or a GPU. Workers
+    go on to other trainings; data and backbone are put into the object store once. A training whose record
+    lies in the run folder is not repeated, and one that was interrupted goes on from its last state there. A
+    training whose worker dies is tried again, twice. Workers import ``module_files`` first, which are sent
+    to them.
+
+    With ``early_stopping`` those of ``run``'s trainings that differ in their learning rate alone compete: one
+    that is behind ends early (`early_stopping.StopCompetitors`).
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        inputs: TrainingInputs,
+        *,
+        device: str,
+        module_files: Sequence[Path] = (),
+        ray_options: RayOptions | None = None,
+        early_stopping: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._inputs = inputs
+        self._device = device
+        self._module_files = [SentModuleFile.of(file) for file in module_files]
+        self._session = RaySession(ray_options or RayOptions())
+        self._early_stopping = early_stopping
+        self._shared: Any = None
+
+    def __enter__(self) -> RayTrainings:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._shared = None
+        self._session.__exit__(kind, error, trace)
+
+    def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[dict[str, Any]]:
+        """The record of each training, in order; ``on_done`` is called as each is there.
+
+        A record has ``error``: ``None``, or why the training has failed for good. Then ``curve`` and ``val``
+        are ``None``, and nothing is kept of it. A training that was stopped early has ``stopped_at``, the
+        number of its epochs. Raises `InputError` if Ray cannot be started or reached.
+        """
+        records: dict[str, dict[str, Any]] = {}
+        missing = []
+        for training in trainings:
+            record = read_json(self._record_file(training))
+            # tensors may be wanted of a training that was done when they were not
+            if record is None or (training.keep and not self._tensors_file(training).exists()):
+                missing.append(training)
+            else:
+                records[training.key] = record
+                self._remove_state(training)
+                on_done()
+        if missing:
+            self._run_missing(missing, len(trainings), records, on_done)
+        return [records[training.key] for training in trainings]
+
+    def tensors(self, training: Training) -> dict[str, torch.Tensor]:
+        """The trained tensors of a final model that has run."""
+        return load(self._tensors_file(training).read_bytes())
+
+    def _run_missing(
+        self,
+        missing: list[Training],
+        of: int,
+        records: dict[str, dict[str, Any]],
+        on_done: Callable[[], None],
+    ) -> None:
+        ray = self._session.connect()
+        resources = self._session.resources(of, self._device)
+        from nas_peft.training import tune_client, tune_run  # imports Ray Tune, which takes seconds
+        from nas_peft.training.early_stopping import competitors
+        from nas_peft.training.training_worker import SAVE_EVERY, StateFolder, Work
+
+        if self._shared is None:
+            self._inputs.backbone.model.cpu()
+            self._shared = ray.put(self._inputs)
+        # The longest first: what ends last is then short, and no core waits for long.
+        missing = sorted(missing, key=_work, reverse=True)
+        places = competitors(missing) if self._early_stopping else {}
+        work = Work(
+            inputs=self._shared,
+            trainings=missing,
+            reporting=frozenset(places),
+            threads=int(resources["CPU"]),
+            device=self._device,
+            module_files=self._module_files,
+            states=StateFolder.of(self._folder.path),
+            save_every=SAVE_EVERY,
+        )
+
+        def keep(training: Training, record: dict[str, Any], tensors: bytes) -> None:
+            if record["error"] is None:
+                if tensors:
+                    write_atomically(self._tensors_file(training), tensors)
+                write_json(self._record_file(training), record)
+            self._remove_state(training)
+            records[training.key] = record
+            on_done()
+
+        (tune_client if tune_client.connected() else tune_run).run(work, resources, places, keep)
+
+    def _record_file(self, training: Training) -> Path:
+        return self._folder.path / "trainings" / f"{training.key}.json"
+
+    def _tensors_file(self, training: Training) -> Path:
+        return self._folder.path / "trainings" / f"{training.key}.safetensors"
+
+    def _remove_state(self, training: Training) -> None:
+        for file in self._record_file(training).parent.glob(f"{training.key}.state.pt*"):
+            file.unlink()
+
+
+def _work(training: Training) -> tuple[int, int]:
+    """Sorts by what a training costs: full fine-tuning most, a linear probe on cached features least."""
+    trains = METHODS[training.method].trains
+    return ("head", "biases", "modules", "all").index(trains), training.recipe.epochs

@@ -1,0 +1,205 @@
+"""What a worker process does: one separate training after another, on data that it has loaded once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import ray
+import torch
+
+from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
+from nas_peft.training.trainings import Training, TrainingInputs, run_training
+from search_spaces import InputError
+
+SAVE_EVERY = 15.0
+"""Seconds between two states of a training."""
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Where the states of unfinished trainings are: beside their records in the run folder.
+
+    A worker on a machine that does not see the run folder has none; it is told by the configuration there,
+    which has to be this run's.
+    """
+
+    run: Path
+    digest: str
+
+    @classmethod
+    def of(cls, run: Path) -> StateFolder:
+        """Of a run folder that is there."""
+        return cls(run.resolve(), _digest(run))
+
+    def file(self, training: Training) -> Path | None:
+        """The state of ``training``, if the run folder is seen from here."""
+        return state_file(self.run, training) if _digest(self.run) == self.digest else None
+
+
+def state_file(run: Path, training: Training) -> Path:
+    """The state of an unfinished training in a run folder."""
+    return run / "trainings" / f"{training.key}.state.pt"
+
+
+def _digest(run: Path) -> str:
+    file = run / "config.yaml"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the workers of a stage are told: all its trainings, and how to run them.
+
+    ``inputs`` is a reference to their `TrainingInputs`. Those whose numbers are ``reporting`` give their
+    scores after each epoch, and may be stopped then.
+    """
+
+    inputs: Any
+    trainings: Sequence[Training]
+    reporting: frozenset[int]
+    threads: int
+    device: str
+    module_files: Sequence[SentModuleFile]
+    states: StateFolder
+    save_every: float
+
+
+_loaded: dict[str, Any] = {}
+"""What this process has read from the object store: the inputs and the work of one stage."""
+
+
+def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
+    """Run the training of this number, in Ray's way: each result becomes an object as it is there.
+
+    A result is an epoch's (``record`` so far, ``epoch``, ``loss`` on validation data) or the last
+    (``finished``, ``record``), with ``tensors`` true if their bytes come after it. An error of the training
+    itself is a last result, because it would come again.
+    """
+    work: Work = _load("work", work_reference)
+    inputs: TrainingInputs = _load("inputs", work.inputs)
+    torch.set_num_threads(work.threads)
+    if number not in work.reporting:
+        last, tensors = _train(work, inputs, number, None)
+    else:
+        epochs = _Epochs(lambda report: _train(work, inputs, number, report), work.threads)
+        try:
+            while (result := epochs.next()) is not None:
+                yield result
+        finally:
+            epochs.stop()
+        last, tensors = epochs.last
+    yield last
+    if tensors:
+        yield tensors
+
+
+def _load(name: str, reference: Any) -> Any:
+    key, value = _loaded.get(name, ("", None))
+    if key != reference.hex():
+        _loaded.pop(name, None)  # before the next is there: data may be large
+        value = ray.get(reference)
+        _loaded[name] = (reference.hex(), value)
+    return value
+
+
+def _train(
+    work: Work, inputs: TrainingInputs, number: int, report: Callable[[dict[str, Any]], None] | None
+) -> tuple[dict[str, Any], bytes]:
+    training = work.trainings[number]
+
+    def on_epoch(record: dict[str, Any]) -> None:
+        assert report is not None
+        epoch = len(record["curve"]["losses"])
+        report({"record": record, "epoch": epoch, "loss": record["val"]["loss"]})
+
+    try:
+        import_sent_module_files(work.module_files)
+        record, tensors = run_training(
+            training,
+            inputs,
+            _own_gpu() if work.device == "cuda" else work.device,
+            on_epoch=on_epoch if report else None,
+            state_file=work.states.file(training),
+            save_every=work.save_every,
+        )
+    except Exception as error:
+        record, tensors = failed(training, _reason(error)), b""
+    if work.device == "cuda":
+        torch.cuda.empty_cache()  # for others on this GPU; the process stays
+    return {"finished": True, "record": record, "tensors": bool(tensors)}, tensors
+
+
+def _own_gpu() -> str:
+    """The GPU that Ray has assigned. All are visible, because a process that goes on may get another one."""
+    (assigned,) = ray.get_gpu_ids()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return f"cuda:{visible.split(',').index(str(assigned)) if visible else assigned}"
+
+
+def failed(training: Training, reason: str) -> dict[str, Any]:
+    """The record of a training that has failed for good."""
+    return training.to_dict() | {"error": reason, "curve": None, "val": None}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}: {error}"
+
+
+class _Stopped(BaseException):
+    """Ends a training at the end of an epoch; not an error of its own."""
+
+
+_ReportingTraining: TypeAlias = Callable[[Callable[[dict[str, Any]], None]], tuple[dict[str, Any], bytes]]
+
+
+class _Epochs:
+    """A training in a thread of its own that waits after each epoch until the next one is asked for.
+
+    The training loop calls, and a generator is called.
+    """
+
+    last: tuple[dict[str, Any], bytes]
+
+    def __init__(self, train: _ReportingTraining, threads: int) -> None:
+        self._results: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._goes_on: queue.Queue[bool] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, args=(train, threads), daemon=True)
+        self._thread.start()
+
+    def next(self) -> dict[str, Any] | None:
+        """The result of the next epoch; ``None`` at the end, when ``last`` is there."""
+        self._goes_on.put(True)
+        return self._results.get()
+
+    def stop(self) -> None:
+        """End the training where it is; nothing if it has ended."""
+        self._goes_on.put(False)
+        self._thread.join()
+
+    def _run(self, train: _ReportingTraining, threads: int) -> None:
+        torch.set_num_threads(threads)  # OpenMP's number belongs to the thread
+        try:
+            self._wait()
+            self.last = train(self._report)
+        except _Stopped:
+            return
+        self._results.put(None)
+
+    def _report(self, result: dict[str, Any]) -> None:
+        self._results.put(result)
+        self._wait()
+
+    def _wait(self) -> None:
+        if not self._goes_on.get():
+            raise _Stopped

@@ -1,0 +1,155 @@
+"""One run of Ray Tune over separate trainings: silent, and without files that nobody reads."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+
+from nas_peft.training.early_stopping import StopCompetitors
+from nas_peft.training.training_trial import TrainingTrial
+from nas_peft.training.training_worker import Work, failed
+from nas_peft.training.trainings import Training
+
+MAX_FAILURES = 2
+"""How often a training is tried again whose worker has died."""
+
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a table whatever it is told
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C would end the run as if it had finished
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a run goes on from the records in its folder
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # trials start in their order, and only as many as there is room for
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+}
+
+Keep = Callable[[Training, dict[str, Any], bytes], None]
+"""Told the record of each training and its tensors, which may be empty."""
+
+
+def run(
+    work: Work,
+    resources: Mapping[str, float],
+    places: Mapping[int, tuple[str, int]],
+    keep: Keep,
+) -> None:
+    """Run all trainings of ``work`` as trials.
+
+    ``keep`` is called for each as it ends, here; what it raises ends the run. ``places`` are those that
+    compete, by `early_stopping.competitors`.
+    """
+    outcome = _Outcome(work.trainings, keep)
+    with _silence(), tempfile.TemporaryDirectory(prefix="nas-peft-tune-") as storage:
+        try:
+            tune.run(
+                tune.with_parameters(TrainingTrial, work=[ray.put(work)]),
+                name="trainings",
+                config={"number": tune.grid_search(list(range(len(work.trainings))))},
+                # The trial itself waits; its worker computes.
+                resources_per_trial=tune.PlacementGroupFactory([{}, dict(resources)], "STRICT_PACK"),
+                storage_path=storage,
+                scheduler=StopCompetitors(work.trainings, places) if places else None,
+                callbacks=[outcome],
+                reuse_actors=True,
+                max_failures=MAX_FAILURES,
+                raise_on_failed_trial=False,
+                verbose=0,
+            )
+        except Exception:
+            if outcome.raised is not None:
+                raise outcome.raised from None
+            raise
+        finally:
+            outcome.remove_files()
+
+
+class _Outcome(tune.Callback):
+    """Takes the results of trials as they come, in the process of the caller."""
+
+    def __init__(self, trainings: Sequence[Training], keep: Keep) -> None:
+        self._trainings = trainings
+        self._keep = keep
+        self._files: set[Path] = set()
+        self.raised: Exception | None = None
+        """What ``keep`` raised; Tune passes on its text only."""
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Note where Tune has its files."""
+        self._files.add(Path(trial.local_experiment_path).parent)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Keep a training that has finished, or was stopped by the scheduler."""
+        record, tensors = result.pop("record"), result.pop("tensors", None)  # Tune would keep them
+        if not result["done"]:
+            return
+        if not result.get("finished"):
+            record["stopped_at"] = result["epoch"]
+        try:
+            data = b"" if tensors is None else ray.get(tensors)
+        except ray.exceptions.RayError as error:
+            data = b""
+            record = failed(self._training(trial), f"its tensors were lost with its worker: {error}")
+        self._end(trials, trial, record, data)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Report a training whose worker has died too often."""
+        lines = Path(trial.error_file).read_text().strip().splitlines() if trial.error_file else []
+        message = f"its worker died {trial.num_failures} times; the last: {lines[-1] if lines else 'unknown'}"
+        self._end(trials, trial, failed(self._training(trial), message), b"")
+
+    def _training(self, trial: Trial) -> Training:
+        number: int = trial.config["number"]
+        return self._trainings[number]
+
+    def _end(self, trials: list[Trial], trial: Trial, record: dict[str, Any], tensors: bytes) -> None:
+        try:
+            self._keep(self._training(trial), record, tensors)
+        except Exception as error:
+            self.raised = error
+            for other in trials:  # Tune would wait for their steps to end, which are whole trainings
+                if other.temporary_state.ray_actor is not None:
+                    ray.kill(other.temporary_state.ray_actor)
+            raise
+
+    def remove_files(self) -> None:
+        """Remove what Tune has written on this machine under Ray's own temporary folder."""
+        for folder in self._files:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Tune without its tables, loggers, log lines and signal handlers; all as before at the end."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.air", "ray.train")]
+    levels = [logger.level for logger in loggers]
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGUSR1) if in_main_thread and hasattr(signal, "SIGUSR1") else None
+    os.environ.update(_ENVIRONMENT)
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        if handler is not None:
+            signal.signal(signal.SIGUSR1, handler)

@@ -1,0 +1,360 @@
+"""The command line: each mistake is one line on standard error and exit status 2; predictions."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from nas_peft.cli.app import app
+from nas_peft.data import embedded_names, load_dataset
+from nas_peft.run.results import SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import Architecture
+from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, save_subnet
+
+FULL = Path("/dev/full")
+STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
+Arguments = list[str]
+
+
+def nas_peft(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def error_of(result: Result, *, after_stages: bool = False) -> str:
+    """The one line that says what is wrong; ``after_stages`` allows the lines of stages that had ended."""
+    assert result.exit_code == 2, (result.exit_code, result.stderr, result.exception)
+    *before, last = result.stderr.splitlines()
+    if not after_stages:
+        assert before == []
+    assert all(line.startswith(STAGES) for line in before), before
+    assert last.startswith("error: ")
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    return last.removeprefix("error: ")
+
+
+@pytest.fixture
+def tiny(tiny_values: dict[str, Any]) -> Arguments:
+    """The options of the tiny configuration."""
+    options = [(f"--{name.replace('_', '-')}", str(value)) for name, value in tiny_values.items()]
+    return [word for option in options for word in option]
+
+
+@pytest.fixture
+def images(tmp_path: Path, write_striped_images: Callable[[Path], Path]) -> Path:
+    """Class folders to damage."""
+    return write_striped_images(tmp_path / "stripes")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--dataset", "digit", "unknown data set 'digit'; did you mean 'digits'?"),
+        ("--dataset", "some/where", "no such folder 'some/where'; give a folder of class folders"),
+        (
+            "--backbone",
+            "vit_micro_patch8_23",
+            "unknown backbone 'vit_micro_patch8_23'; did you mean 'vit_micro_p",
+        ),
+        ("--backbone", "resnet18", "'resnet18' is a ResNet, which is not supported; supported: timm"),
+        ("--backbone-weights", "no.safetensors", "no backbone weights at 'no.safetensors'"),
+        (
+            "--space",
+            "noah-vtb",
+            "unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: default, large",
+        ),
+        ("--space", "no.yaml", "cannot read the space file 'no.yaml'"),
+        ("--budget", "plenty", "the budget is 'plenty'; give a number of parameters such as 12000, 500k"),
+        ("--epochs", "0", "epochs is 0: input should be greater than or equal to 1"),
+        ("--device", "tpu", "device is 'tpu'; give auto, cpu or cuda"),
+        ("--searcher", "tpee", "unknown searcher 'tpee'; did you mean 'tpe'? There are: evolution, "),
+        ("--searcher", "random", "'random' has no option 'parents', it has none; leave --parents out"),
+        (
+            "--searcher-options",
+            "speed=3",
+            "'evolution' has no option 'speed', it has: parents, mutation_prob",
+        ),
+        ("--searcher-options", "parents=3", "parents has an option of its own; give --parents 3"),
+        ("--ray-address", "somewhere", "ray_address is 'somewhere'; give auto, HOST:PORT or ray://HOST:PORT"),
+        ("--ray-address", "127.0.0.1:1", "ray_address is '127.0.0.1:1', and nothing answers there"),
+        ("--cpus-per-trial", "0", "cpus_per_trial is 0; give a whole number from 1"),
+        ("--gpus-per-trial", "2", "gpus_per_trial is 2; give more than 0 and up to 1"),
+        ("--micro-batches", "17", "a batch of 16 images is too small for 17 parts"),
+        ("--data-parallel", "17", "a batch of 16 images is too small for 17 parts"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(
+    tiny: Arguments, out: Path, option: str, value: str, message: str
+):
+    result = nas_peft("search", *tiny, "--out", out, option, value)
+    assert message in error_of(result)
+    assert not out.exists()
+
+
+def test_options_that_do_not_go_together(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--chooser", "one-path", "--groups", "3")
+    assert "groups is 3, which only the chooser 'groups' reads, and the chooser is 'one-p" in error_of(result)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--early-stopping", "--lr-grid", "1,3"],
+            "with no_retrain nothing is trained separately, and lr_grid is given",
+        ),
+        (
+            ["--cpus-per-trial", "1"],
+            "with no_retrain and one worker nothing is done on Ray, and ray_address, cpus_per_trial or",
+        ),
+    ],
+)
+def test_options_of_separate_trainings_without_any(
+    tiny: Arguments, out: Path, options: Arguments, message: str
+):
+    without = [*tiny, "--out", str(out), "--no-retrain", "--retrain", "3"]
+    assert message in error_of(nas_peft("search", *without, *options))
+    assert not out.exists()
+
+
+def test_a_share_of_a_gpu_on_the_cpu(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--device", "cpu", "--gpus-per-trial", "0.5")
+    assert "gpus_per_trial is given, and the device is cpu; leave it out" in error_of(result)
+    assert not out.exists()
+
+
+def test_a_name_that_is_no_choice_is_said_with_the_choices(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--chooser", "two-paths")
+    assert result.exit_code == 2
+    for choice in ("one-per-image", "one-path", "groups", "sandwich"):
+        assert choice in result.stderr
+    assert not out.exists()
+
+
+def test_a_budget_below_the_smallest_subnet(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--budget", "100")
+    message = error_of(result, after_stages=True)
+    assert "smallest subnet of the space 'default' has 128; raise it to at least 128" in message
+    assert not out.exists()
+
+
+def test_a_searcher_that_cannot_work_with_the_space(tiny: Arguments, out: Path):
+    result = nas_peft("search", *tiny, "--out", out, "--searcher", "noah")
+    message = error_of(result, after_stages=True)
+    assert "the searcher 'noah' mutates depths only" in message
+    assert "give --space noah-vtab or noah-fewshot" in message
+    assert not out.exists()
+
+
+def test_an_empty_class(tiny: Arguments, out: Path, images: Path):
+    (images / "empty").mkdir()
+    message = error_of(nas_peft("search", *tiny, "--out", out, "--dataset", images))
+    assert f"class '{images / 'empty'}' has 0 images" in message
+    assert "add images of it or leave the class out" in message
+    assert not out.exists()
+
+
+def test_a_class_with_one_image(tiny: Arguments, out: Path, images: Path):
+    (images / "single").mkdir()
+    (images / "down" / "00.png").rename(images / "single" / "00.png")
+    message = error_of(nas_peft("search", *tiny, "--out", out, "--dataset", images))
+    assert "single' has 1 image, 3 are needed (one each for" in message
+    assert not out.exists()
+
+
+def test_a_corrupt_image_is_named_and_can_be_skipped(
+    tiny: Arguments, out: Path, images: Path, backbone: Backbone
+):
+    corrupt = images / "down" / "07.png"
+    corrupt.write_bytes(corrupt.read_bytes()[:200])
+    message = error_of(nas_peft("search", *tiny, "--out", out, "--dataset", images))
+    assert f"image '{corrupt}' cannot be decoded" in message
+    assert "--skip-bad-images" in message
+    assert not out.exists()
+
+    to_tensor = Preprocessing.of(backbone.model).to_tensor
+    data = load_dataset(str(images), to_tensor=to_tensor, skip_bad_images=True)
+    assert data.record["skipped"] == [str(corrupt)]
+    assert sum(data.record["counts"].values()) == 3 * 24 - 1  # type: ignore[attr-defined]
+
+
+def test_an_invalid_space_file(tiny: Arguments, out: Path, tmp_path: Path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nkinds:\n  lora_rank: {sizes: [0, two]}\n")
+    message = error_of(nas_peft("search", *tiny, "--out", out, "--space", file))
+    assert "kinds.lora_rank.sizes[1] is 'two'; give a whole number from 0 up" in message
+
+
+def test_a_run_folder_of_another_configuration(tiny: Arguments, out: Path, tiny_values: dict[str, Any]):
+    RunFolder.open(out, SearchConfig.of(**tiny_values | {"seed": 3}))
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*")}
+    message = error_of(nas_peft("search", *tiny, "--out", out), after_stages=True)
+    assert "holds a run of another configuration: seed (3 there, 0 now)" in message
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
+
+
+def test_an_out_that_cannot_be_used(tiny: Arguments, tmp_path: Path, images: Path):
+    (tmp_path / "file").write_text("")
+    message = error_of(nas_peft("search", *tiny, "--out", tmp_path / "file"), after_stages=True)
+    assert "is a file; give another --out" in message
+    message = error_of(nas_peft("search", *tiny, "--out", tmp_path / "file" / "run"), after_stages=True)
+    assert "a part of the path is a file; give another place" in message
+    message = error_of(nas_peft("search", *tiny, "--out", images), after_stages=True)
+    assert "is not empty and holds no run; give another --out" in message
+    assert sorted(p.name for p in images.iterdir()) == ["across", "down", "slanting"]
+
+
+def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
+    message = error_of(nas_peft("search", *tiny, "--out", out, "--supernet-lr", "1e30"), after_stages=True)
+    for part in ("the loss is ", "at step ", "learning rate 1e+30", "try a lower learning rate"):
+        assert part in message
+    assert not out.exists()  # the same command with a lower rate can use it
+
+
+def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Path):
+    wild = ["--supernet-lr", "1e30", "--data-parallel", "2"]
+    message = error_of(nas_peft("search", *tiny, "--out", out, *wild), after_stages=True)
+    assert "learning rate 1e+30" in message
+    assert not out.exists()
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("file", ["config.yaml", "stages/inputs.json", "supernet.safetensors"])
+def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], file: str):
+    if file == "config.yaml":
+        out.mkdir()
+    else:
+        RunFolder.open(out, SearchConfig.of(**tiny_values))
+    (out / f"{file}.partial").symlink_to(FULL)
+    message = error_of(nas_peft("search", *tiny, "--out", out), after_stages=True)
+    assert "no space left on the disk; free some, and start the same command again to go on" in message
+    assert not (out / file).exists()
+    assert list(out.rglob("*.partial")) == []
+
+
+def test_debug_shows_the_traceback_and_no_debug_does_not():
+    wrong = ["search", "--dataset", "digits", "--epochs", "0"]
+    command = [sys.executable, "-c", "from nas_peft.cli.app import main; main()", *wrong]
+    plain, debug = (
+        subprocess.run([*command, *more], capture_output=True, text=True) for more in ([], ["--debug"])
+    )
+    assert (plain.returncode, plain.stdout) == (2, "")
+    message = "error: epochs is 0: input should be greater than or equal to 1"
+    assert plain.stderr.splitlines() == [message]
+    assert debug.returncode != 0
+    assert "Traceback (most recent call last)" in debug.stderr
+    assert "InputError: epochs is 0" in debug.stderr
+
+
+def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchResult, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    result = nas_peft("search", *tiny, "--out", finished_run.run)
+    assert result.exit_code == 0, result.stderr
+    for row in finished_run.rows:
+        assert row.label in result.stdout
+    assert f"run folder: {finished_run.run}" in result.stdout
+    assert f"subnet: {finished_run.run}/subnet.safetensors" in result.stdout
+    assert (
+        f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
+        in result.stdout
+    )
+    assert "retrainings" in result.stdout  # the cost of each stage, in these
+    assert all(stage in result.stdout for stage in finished_run.stages)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(backbone: Backbone, tmp_path_factory) -> Path:
+    """A subnet of three classes, untrained."""
+    network = Supernet(backbone.model, Architecture.uniform(8, "prompt_tokens", 2), 3, seed=5).eval()
+    with torch.no_grad():
+        network.head.weight.mul_(20)
+    classes = ("across", "down", "slanting")
+    file: Path = tmp_path_factory.mktemp("subnet") / "subnet.safetensors"
+    save_subnet(Subnet(network, backbone, classes, Preprocessing.of(backbone.model), {}, {}), file)
+    return file
+
+
+def test_predictions_are_the_subnet_s_probabilities(checkpoint: Path, image_folder: Path):
+    files = sorted(image_folder.rglob("*.png"))[::30]
+    subnet = load_subnet(checkpoint)
+    expected = subnet.probabilities([Image.open(file) for file in files])
+    result = nas_peft("predict", checkpoint, *files, "--json")
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["image"] for line in lines] == [str(file) for file in files]
+    for line, probabilities in zip(lines, expected, strict=True):
+        assert list(line["classes"].values()) == sorted(line["classes"].values(), reverse=True)
+        assert sum(line["classes"].values()) == pytest.approx(1)
+        named = [line["classes"][name] for name in subnet.classes]
+        assert named == pytest.approx(probabilities.tolist(), abs=1e-6)
+
+
+def test_predictions_for_people(checkpoint: Path, image_folder: Path):
+    file = sorted(image_folder.rglob("*.png"))[0]
+    subnet = load_subnet(checkpoint)
+    (probabilities,) = subnet.probabilities([Image.open(file)])
+    best = int(probabilities.argmax())
+    result = nas_peft("predict", checkpoint, file, "--top", "1")
+    assert result.stdout == f"{file}: {subnet.classes[best]} {float(probabilities[best]):.1%}\n"
+
+
+def test_the_number_of_classes_is_limited(checkpoint: Path, image_folder: Path):
+    file = sorted(image_folder.rglob("*.png"))[0]
+    for top, shown in ((1, 1), (2, 2), (9, 3)):
+        result = nas_peft("predict", checkpoint, file, "--top", str(top), "--json")
+        classes = json.loads(result.stdout)["classes"]
+        assert len(classes) == shown
+        assert sum(classes.values()) <= 1 + 1e-6
+
+
+def test_mistakes_of_predict(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    image = sorted(image_folder.rglob("*.png"))[0]
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "half.safetensors").write_bytes(checkpoint.read_bytes()[:1000])
+    mistakes = [
+        (checkpoint, tmp_path / "none.png", "no image at"),
+        (checkpoint, tmp_path, "no image at"),
+        (checkpoint, tmp_path / "text.png", "text.png' cannot be decoded: it is not an image file"),
+        (tmp_path / "none.safetensors", image, "no subnet checkpoint at"),
+        (image, image, "is not a whole safetensors file"),
+        (tmp_path / "half.safetensors", image, "is not a whole safetensors file"),
+    ]
+    for file, given, message in mistakes:
+        assert message in error_of(nas_peft("predict", file, given))
+    remedy = error_of(nas_peft("predict", checkpoint, tmp_path / "text.png"))
+    assert remedy.endswith("give image files")  # and not an option that only search has
+
+
+def test_weights_of_the_backbone_are_no_subnet(image_folder: Path, tmp_path: Path, backbone: Backbone):
+    from safetensors.torch import save_file
+
+    weights = tmp_path / "vit.safetensors"
+    save_file(backbone.model.state_dict(), weights)
+    image = sorted(image_folder.rglob("*.png"))[0]
+    assert "but no subnet checkpoint" in error_of(nas_peft("predict", weights, image))
+
+
+def test_all_images_are_read_before_anything_is_printed(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    image = sorted(image_folder.rglob("*.png"))[0]
+    result = nas_peft("predict", checkpoint, image, tmp_path / "none.png")
+    assert "none.png" in error_of(result)  # which checks that standard output is empty
+
+
+def test_help_names_every_embedded_data_set():
+    text = " ".join(nas_peft("search", "--help").output.split())
+    assert f"({', '.join(embedded_names())})" in text

@@ -1,0 +1,59 @@
+"""Several processes: what they are given, what comes back, and that none outlives the one that asked."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas_peft.machine.process_group import require_devices
+from search_spaces import InputError
+
+PROGRAM = Path(__file__).with_name("work_together.py")
+LIMIT = 300  # seconds; about 15 on two idle cores
+
+
+def run(*what: str) -> tuple[int, str, str]:
+    """Exit status and output. It ends when all processes have ended that can still write to the output."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), *what], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        output, errors = process.communicate(timeout=LIMIT)
+    finally:
+        process.kill()
+    return process.returncode, output, errors
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[str]:
+    """What came of three pieces of work, one after the other."""
+    status, output, errors = run("add_up", "one_user_error", "one_bug")
+    assert status == 0, errors
+    return output.splitlines()
+
+
+def test_each_does_its_part_and_the_first_one_is_heard(lines: list[str]):
+    assert lines[0] == "{'sum': 3.0, 'threads': 1, 'rank': 0} [0, 1, 2]"
+
+
+def test_a_user_s_error_of_one_process_is_raised_as_it_is(lines: list[str]):
+    assert lines[1] == "Strange False mend it"
+
+
+def test_another_error_of_one_process_is_shown(lines: list[str]):
+    assert lines[2] == "RuntimeError True False"
+
+
+def test_all_end_when_the_one_that_asked_is_killed():
+    status, output, _ = run("wait")
+    assert (status, output) == (-signal.SIGKILL, "")
+
+
+def test_each_process_needs_a_gpu_of_its_own():
+    require_devices(1000, "cpu")
+    with pytest.raises(
+        InputError, match=r"data_parallel is 1000, but torch finds \d+ CUDA GPUs; give at most"
+    ):
+        require_devices(1000, "cuda")

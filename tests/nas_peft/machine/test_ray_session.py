@@ -1,0 +1,117 @@
+"""Connecting to Ray: its options, and each mistake as one line."""
+
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nas_peft.machine import ray_session
+from nas_peft.machine.ray_session import RayOptions, RaySession
+from search_spaces import InputError
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "localhost:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nothing_answers(free_port: int, form: str):
+    address = form.format(free_port)
+    with pytest.raises(InputError, match="nothing answers there") as caught:
+        RayOptions(address).require_possible("cpu")
+    assert address in str(caught.value)
+    assert "give auto, HOST:PORT or ray://HOST:PORT of a running Ray" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["somewhere", "host:", ":6379", "host:port", "host:99999999", "ray://", "ray://host"]
+)
+def test_what_is_no_address(address: str):
+    with pytest.raises(InputError, match=f"ray_address is '{address}'"):
+        RayOptions(address).require_possible("cpu")
+
+
+def test_auto_is_asked_of_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Any):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with (
+        pytest.raises(
+            InputError, match="ray_address is 'auto', and Ray cannot be reached there: no Ray here;"
+        ),
+        RaySession(RayOptions("auto")) as session,
+    ):
+        session.connect()
+
+
+def refuse(**options: Any) -> None:
+    raise ConnectionError("no Ray here.\nMore of this.")
+
+
+def test_a_start_is_tried_again_once():
+    starts, stops = [], []
+
+    def slow(**options: Any) -> None:
+        starts.append(options["address"])
+        if len(starts) == 1:
+            raise TimeoutError("slow")
+
+    ray_session._start(SimpleNamespace(init=slow, shutdown=lambda: stops.append(1)))
+    assert starts == ["local", "local"]
+    assert len(stops) == 1
+
+
+def test_a_start_that_fails_twice_is_said():
+    stops: list[int] = []
+    with pytest.raises(InputError, match=r"did not start .* in 2 attempts: no Ray here; .*less busy"):
+        ray_session._start(SimpleNamespace(init=refuse, shutdown=lambda: stops.append(1)))
+    assert len(stops) == 2
+
+
+@pytest.mark.parametrize("gpus", [0.0, -1.0, 1.5])
+def test_gpus_per_trial_is_a_share(gpus: float):
+    with pytest.raises(InputError, match="more than 0 and up to 1"):
+        RayOptions(gpus_per_trial=gpus)
+
+
+def test_a_share_of_a_gpu_needs_gpus():
+    with pytest.raises(InputError, match="the device is cpu"):
+        RayOptions(gpus_per_trial=0.5).require_possible("cpu")
+    RayOptions(gpus_per_trial=0.5).require_possible("cuda")
+
+
+MACHINES = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 16.0}, {"memory": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("options", "trainings", "device", "share"),
+    [
+        (RayOptions(), 6, "cpu", {"CPU": 4}),
+        (RayOptions(), 100, "cpu", {"CPU": 1}),
+        (RayOptions(), 1, "cpu", {"CPU": 16}),  # no machine has all 24
+        (RayOptions(cpus_per_trial=3), 1, "cpu", {"CPU": 3}),
+        (RayOptions(), 4, "cuda", {"CPU": 2, "GPU": 1.0}),
+        (RayOptions(gpus_per_trial=0.25), 8, "cuda", {"CPU": 1, "GPU": 0.25}),
+    ],
+)
+def test_shares(options: RayOptions, trainings: int, device: str, share: dict[str, float]):
+    session = RaySession(options)
+    session._machines = MACHINES
+    assert session.resources(trainings, device) == share
+
+
+def test_more_than_any_machine_has():
+    session = RaySession(RayOptions(cpus_per_trial=17))
+    session._machines = MACHINES
+    with pytest.raises(InputError, match="cpus_per_trial is 17, and the largest machine of Ray has 16"):
+        session.resources(1, "cpu")
+    session._machines = MACHINES[1:]
+    with pytest.raises(InputError, match="a core and 1 GPUs, and no machine of Ray has these"):
+        session.resources(1, "cuda")

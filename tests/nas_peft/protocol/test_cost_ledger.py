@@ -1,0 +1,94 @@
+"""The cost of a run, stage by stage."""
+
+import pytest
+import torch.nn.functional as F
+from rich.console import Console
+from torch import zeros
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from nas_peft.protocol.cost_ledger import (
+    BACKWARD,
+    BACKWARD_FULL,
+    cost_table,
+    one_retraining,
+    stage_costs,
+)
+from nas_peft.run.results import SearchResult
+from search_spaces import Architecture
+from supernet import Supernet, random_backbone
+
+
+def test_passes_are_those_of_the_stages(finished_run: SearchResult):
+    costs = {cost.name: cost for cost in stage_costs(finished_run)}
+    assert list(costs) == list(finished_run.stages)
+    train, val = (finished_run.dataset["counts"][part] for part in ("train", "val"))
+    supernet, retraining = costs["supernet"], costs["retraining"]
+    assert supernet.forward == supernet.backward == 2 * train  # two epochs
+    assert retraining.backward == 6 * train  # one epoch of six networks; the probe reads cached features
+    assert costs["linear probe"].forward == train + val
+    assert costs["linear probe"].backward == costs["search"].backward == 0
+    assert 0 < costs["search"].forward <= 12 * val
+    test = finished_run.dataset["counts"]["test"]
+    assert costs["test"].forward == 7 * test
+
+
+def test_one_retraining_is_the_unit(finished_run: SearchResult):
+    unit = one_retraining(finished_run)
+    assert unit.work == unit.passes == 2 * finished_run.dataset["counts"]["train"]  # one epoch
+    costs = {cost.name: cost for cost in stage_costs(finished_run)}
+    assert costs["supernet"].work / unit.work == costs["supernet"].passes / unit.passes == 2
+    retraining = costs["retraining"]  # five subnets and full fine-tuning
+    assert retraining.passes / unit.passes == 6
+    assert retraining.work / unit.work == 6.5
+
+
+@pytest.mark.parametrize("kind", ["lora_rank", "adapter_dim"])
+@pytest.mark.parametrize("trained", ["modules", "all"])
+def test_a_backward_pass_costs_what_the_ledger_says(kind: str, trained: str):
+    backbone = random_backbone("vit_micro_patch8_32", 0)
+    network = Supernet(backbone.model, Architecture.of(backbone.depth, {kind: [4] * backbone.depth}), 10)
+    network.set_trainable(trained)  # type: ignore[arg-type]
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        loss = F.cross_entropy(network(zeros(2, 3, 32, 32)), zeros(2).long())
+        forward = counter.get_total_flops()
+        loss.backward()
+        backward = counter.get_total_flops() - forward
+    assert backward / forward == pytest.approx(BACKWARD if trained == "modules" else BACKWARD_FULL, rel=0.15)
+
+
+def test_every_stage_says_its_peak_memory(finished_run: SearchResult):
+    peaks = {cost.name: cost.peak_memory for cost in stage_costs(finished_run)}
+    if finished_run.environment["peak memory"] == "not measured":
+        assert set(peaks.values()) == {None}
+    else:  # torch alone takes more than a hundred megabytes
+        assert all(peak is not None and 10**8 < peak < 10**11 for peak in peaks.values())
+
+
+def test_the_table_has_a_line_for_each_stage(finished_run: SearchResult):
+    lines = printed(finished_run)
+    for stage, memory in ((c.name, c.peak_memory) for c in stage_costs(finished_run)):
+        (line,) = [line for line in lines if line.startswith(stage)]
+        assert (f" {memory / 1e6:,.0f} " if memory else " - ") in line
+
+
+def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
+    stages = {"search": finished_run.stages["search"] | {"peak_memory": None}}
+    changed = {"stages": stages, "environment": {"peak memory": "not measured"}}
+    lines = printed(finished_run.model_copy(update=changed))
+    (line,) = [line for line in lines if line.startswith("search")]
+    assert line.split()[-3] == "-"
+    assert "(not measured)" in " ".join(" ".join(lines).split())
+
+
+def test_it_fits_a_terminal(finished_run: SearchResult):
+    lines = printed(finished_run)
+    assert max(map(len, lines)) <= 80
+    assert any(line.endswith("by work") for line in lines)  # no column is cut
+
+
+def printed(result: SearchResult) -> list[str]:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(cost_table(result))
+    return [line.strip() for line in captured.get().splitlines()]

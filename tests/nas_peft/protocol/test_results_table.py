@@ -1,0 +1,120 @@
+"""The table that a search ends with, as it is printed."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas_peft.protocol.results_table import remarks, results_table
+from nas_peft.run.results import RowResult, SearchResult, SeedResult
+
+
+def printed(result: SearchResult, width: int = 140) -> str:
+    console = Console(record=True, width=width, file=io.StringIO())
+    console.print(results_table(result))
+    return console.export_text()
+
+
+def line_of(text: str, label: str) -> str:
+    (line,) = (line for line in text.splitlines() if label in line)
+    return line
+
+
+def with_seeds(row: RowResult, *val_and_test: tuple[float, float | None]) -> RowResult:
+    template = row.seeds[0]
+    changes: list[dict[str, Any]] = [
+        {"seed": i, "val_accuracy": val, "test_accuracy": test} for i, (val, test) in enumerate(val_and_test)
+    ]
+    seeds: list[SeedResult] = [template.model_copy(update=change) for change in changes]
+    return row.model_copy(update={"seeds": seeds})
+
+
+@pytest.fixture
+def two_seeds(finished_run: SearchResult) -> SearchResult:
+    rows = [with_seeds(row, (0.9, 0.7), (0.8, 0.75)) for row in finished_run.rows]
+    return finished_run.model_copy(update={"rows": rows})
+
+
+def test_every_tested_row_is_a_line_with_its_numbers(finished_run: SearchResult):
+    text = printed(finished_run)
+    for row in finished_run.rows:
+        line = line_of(text, row.label)
+        assert f"{row.module_params:,}" in line
+        assert f"{row.flops / 1e6:,.0f}" in line
+        assert f"{100 * row.mean('val_accuracy'):.1f}" in line
+        assert f"{100 * row.mean('test_accuracy'):.1f}" in line
+        assert ("►" in line) == row.selected
+    assert "all weights" in line_of(text, "full fine-tuning")
+    assert "none" in line_of(text, "linear probing")
+    assert f"without the head's {finished_run.rows[0].head_params:,}" in " ".join(text.split())
+
+
+def test_a_searched_subnet_that_lost_is_left_out(finished_run: SearchResult):
+    first = finished_run.rows[0]
+    assert first.group == "searched"
+    lost = with_seeds(first, (0.1, None)).model_copy(update={"label": "loser", "selected": False})
+    assert "loser" not in printed(finished_run.model_copy(update={"rows": [first, lost]}))
+
+
+def test_a_row_that_failed_is_a_line_and_the_reason_stands_below(finished_run: SearchResult):
+    *others, full = finished_run.rows
+    failed = full.model_copy(update={"seeds": [], "error": "seed 0, learning rate 1: the loss is nan"})
+    result = finished_run.model_copy(update={"rows": [*others, failed]})
+    line = line_of(printed(result), "full fine-tuning")
+    assert "failed" in line
+    assert f"{full.module_params:,}" in line
+    assert "failed: full fine-tuning (full): seed 0, learning rate 1: the loss is nan" in remarks(result)
+    assert "failed" not in printed(finished_run) + remarks(finished_run)
+
+
+def test_learning_rates_are_shown_where_there_was_a_choice(finished_run: SearchResult):
+    assert "learning rate" not in printed(finished_run)
+    *others, full = finished_run.rows
+    tried = full.runs[0].model_copy(update={"lr": 0.5, "chosen": False})
+    row = full.model_copy(update={"runs": [tried, *full.runs]})
+    result = finished_run.model_copy(update={"rows": [*others, row]})
+    assert "0.0003" in line_of(printed(result), "full fine-tuning")
+    assert "0.005" in line_of(printed(result), "LoRA alone")
+
+
+def test_the_pair_is_a_sentence_under_the_table(finished_run: SearchResult):
+    (sentence,) = remarks(finished_run).splitlines()
+    assert sentence.startswith("searched subnet against ")
+    assert "the best single method on validation data" in sentence
+
+
+def test_one_seed_shows_no_spread(finished_run: SearchResult):
+    text = printed(finished_run)
+    assert "±" not in text
+    assert "1 seed;" in " ".join(text.split())
+
+
+def test_several_seeds_show_mean_and_standard_deviation(two_seeds: SearchResult):
+    text = printed(two_seeds)
+    assert "2 seeds;" in " ".join(text.split())
+    line = line_of(text, "linear probing")
+    assert "85.0 ± 7.1" in line
+    assert "72.5 ± 3.5" in line
+
+
+@pytest.mark.parametrize(("counted", "words"), [(False, "(head not counted)"), (True, "(head counted)")])
+def test_the_budget_is_stated(finished_run: SearchResult, counted: bool, words: str):
+    budget = {"text": "0.4M", "max_params": 400_000, "count_head": counted}
+    text = " ".join(printed(finished_run.model_copy(update={"budget": budget})).split())
+    assert f"budget 0.4M = 400,000 parameters {words}" in text
+    assert "on vit_micro_patch8_32" in text
+
+
+def test_the_caption_says_what_was_trained_and_tested_on(finished_run: SearchResult):
+    counts = finished_run.dataset["counts"]
+    text = " ".join(printed(finished_run).split())
+    assert f"validation: trained on train ({counts['train']} images)" in text
+    assert f"test: trained on train+val, {counts['test']} images read once" in text
+    assert "chosen by validation" in text
+
+
+def test_a_narrow_terminal_still_shows_names_and_numbers(finished_run: SearchResult):
+    text = printed(finished_run, width=80)
+    for row in finished_run.rows:
+        assert f"{100 * row.mean('test_accuracy'):.1f}" in line_of(text, row.label)

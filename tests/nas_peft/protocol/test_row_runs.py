@@ -1,0 +1,96 @@
+"""The trainings of a row: which learning rate it uses, and what cannot be used."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_peft.protocol.row_runs import RowRuns, best_rate, failure
+from nas_peft.protocol.rows import Row
+from search_spaces import Architecture, InputError
+
+ROW = Row("lora_rank-2", "single", "subnet", Architecture.uniform(4, "lora_rank", 2))
+
+
+def record(lr: float, accuracy: float, loss: float = 1.0, seed: int = 0, **changes: Any) -> dict[str, Any]:
+    val = {"accuracy": accuracy, "loss": loss}
+    return {"on": "train", "recipe": {"lr": lr}, "seed": seed, "val": val, "error": None} | changes
+
+
+def failed(lr: float, seed: int = 0, on: str = "train") -> dict[str, Any]:
+    return record(lr, 0.0, seed=seed, on=on) | {"val": None, "curve": None, "error": "the loss is nan"}
+
+
+def test_the_loss_decides_then_the_accuracy_then_the_first():
+    assert best_rate([record(0.1, 0.9, 1.6), record(0.3, 0.7, 1.5), record(1.0, 0.8, 1.5)]) == 1.0
+    assert best_rate([record(0.3, 0.8), record(0.1, 0.8)]) == 0.3
+
+
+def test_what_failed_or_was_stopped_early_cannot_be_chosen():
+    records = [failed(0.1), record(0.3, 0.99, stopped_at=2), record(1.0, 0.5)]
+    assert best_rate(records) == 1.0
+    with pytest.raises(InputError, match=r"^seed 0, learning rate 0\.1: the loss is nan$"):
+        best_rate(records[:2])
+    assert failure(records[1]) == "seed 0, learning rate 0.3: stopped early, after epoch 2"
+    assert failure(records[2]) is None
+    assert failure(failed(0.1, on="train_val")) == "final model, seed 0, learning rate 0.1: the loss is nan"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.5, 0.75, 1.0]), st.floats(0, 2), st.sampled_from(["", "error", "stopped"])
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_the_rate_that_is_used_is_as_good_as_any_usable(found: list[tuple[float, float, str]]):
+    changes: dict[str, dict[str, Any]] = {"": {}, "error": {"error": "x"}, "stopped": {"stopped_at": 1}}
+    records = [record(10.0**-i, a, loss, **changes[c]) for i, (a, loss, c) in enumerate(found)]
+    usable = [r for r in records if failure(r) is None]
+    if not usable:
+        with pytest.raises(InputError):
+            best_rate(records)
+        return
+    (best,) = (r for r in records if r["recipe"]["lr"] == best_rate(records))
+    assert best in usable
+    for other in usable:
+        assert (best["val"]["loss"], -best["val"]["accuracy"]) <= (
+            other["val"]["loss"],
+            -other["val"]["accuracy"],
+        )
+
+
+def test_the_first_seed_chooses_the_rate_and_the_others_join():
+    runs = RowRuns(ROW)
+    first = [record(0.1, 0.7), record(0.3, 0.8)]
+    runs.add_tried(first, 0)
+    assert runs.lr == 0.3
+    others = [record(0.3, 0.1, seed=1), record(0.3, 0.2, seed=2)]
+    runs.add_tried(others, 0)
+    assert runs.tried == [*first, *others]
+    assert runs.chosen == [first[1], *others]
+    assert runs.scores.val_accuracy == [0.8, 0.1, 0.2]
+    assert runs.error is None
+
+
+def test_with_one_rate_all_seeds_come_at_once():
+    runs = RowRuns(ROW)
+    runs.add_tried([record(0.1, 0.7), record(0.1, 0.9, seed=1)], 0)
+    assert runs.scores.val_accuracy == [0.7, 0.9]
+
+
+def test_a_row_fails_with_any_training_that_counts():
+    at_all_rates, in_a_seed, in_the_end, elsewhere = (RowRuns(ROW) for _ in range(4))
+    at_all_rates.add_tried([failed(0.1), failed(0.3)], 0)
+    assert (at_all_rates.lr, at_all_rates.chosen) == (None, [])
+    assert at_all_rates.error == "seed 0, learning rate 0.1: the loss is nan"
+    in_a_seed.add_tried([record(0.1, 0.7), failed(0.1, seed=1)], 0)
+    assert in_a_seed.error == "seed 1, learning rate 0.1: the loss is nan"
+    in_the_end.add_tried([record(0.1, 0.7)], 0)
+    in_the_end.set_finals([failed(0.1, on="train_val")])
+    assert in_the_end.error == "final model, seed 0, learning rate 0.1: the loss is nan"
+    elsewhere.add_tried([record(0.1, 0.7), failed(0.3)], 0)
+    assert elsewhere.error is None

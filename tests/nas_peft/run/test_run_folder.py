@@ -1,0 +1,223 @@
+"""A run is a folder: its name, whose it is, and that nothing in it is half-written."""
+
+import errno
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nas_peft.run.run_folder import RunFolder, read_json, write_json
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import InputError
+
+FULL = Path("/dev/full")
+needs_a_full_disk = pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+
+
+def config(**values: Any) -> SearchConfig:
+    return SearchConfig.of(**({"dataset": "digits"} | values))
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_name_depends_on_the_configuration_alone(tmp_path, monkeypatch):
+    first = RunFolder.open(None, config()).path
+    assert first.parent == Path("runs")
+    assert first.name.startswith("digits-vit_micro_patch8_32-")
+    assert RunFolder.open(None, config()).path == first
+    assert RunFolder.open(None, config(seed=0)).path == first
+    monkeypatch.chdir(tmp_path / "runs")
+    assert RunFolder.open(None, config()).path == first
+
+
+@pytest.mark.parametrize("changed", [{"seed": 1}, {"budget": "1%"}, {"count_head": True}, {"lr": 1e-3}])
+def test_another_configuration_has_another_name(changed):
+    assert RunFolder.open(None, config(**changed)).path != RunFolder.open(None, config()).path
+
+
+def test_the_name_of_a_folder_or_a_timm_data_set_is_its_last_part():
+    assert RunFolder.open(None, config(dataset="torch/cifar100")).path.name.startswith("cifar100-vit")
+    assert RunFolder.open(None, config(dataset="some/My Flowers")).path.name.startswith("My-Flowers-vit")
+
+
+def test_the_configuration_is_left_in_the_folder():
+    folder = RunFolder.open(Path("out"), config(shots=3))
+    assert SearchConfig.of(**yaml.safe_load((folder.path / "config.yaml").read_text())) == config(shots=3)
+    assert sorted(p.name for p in folder.path.iterdir()) == ["config.yaml", "stages", "trainings"]
+
+
+def test_the_same_configuration_takes_the_folder_up_again():
+    folder = RunFolder.open(Path("out"), config())
+    folder.write_stage("supernet", {"seconds": 1.5})
+    written = (folder.path / "config.yaml").stat().st_mtime_ns
+    again = RunFolder.open(Path("out"), config())
+    assert again.read_stage("supernet") == {"seconds": 1.5}
+    assert again.read_stage("search") is None
+    assert (again.path / "config.yaml").stat().st_mtime_ns == written
+
+
+def test_another_configuration_is_refused_naming_every_difference():
+    RunFolder.open(Path("out"), config(seed=1, budget="1%", epochs=4))
+    with pytest.raises(InputError, match="run folder 'out' holds a run of another configuration") as caught:
+        RunFolder.open(Path("out"), config(seed=2, budget="2%", epochs=3))
+    message = str(caught.value)
+    for difference in (
+        "seed (1 there, 2 now)",
+        "budget ('1%' there, '2%' now)",
+        "epochs (4 there, 3 now)",
+    ):
+        assert difference in message
+    assert "generations" not in message
+    assert "give another --out" in message
+    assert "\n" not in message
+
+
+def test_a_field_of_another_version_is_a_difference():
+    folder = RunFolder.open(Path("out"), config())
+    file = folder.path / "config.yaml"
+    file.write_text(file.read_text() + "temperature: 0.5\n")
+    with pytest.raises(InputError, match=r"temperature \(0.5 there, None now\)"):
+        RunFolder.open(Path("out"), config())
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
+    Path("out").mkdir()
+    Path("out/letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="'out' is not empty and holds no run; give another --out"):
+        RunFolder.open(Path("out"), config())
+    assert [p.name for p in Path("out").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("content", ["- a list", "text: [", "just words", "", "\xff"])
+def test_a_configuration_of_something_else_is_refused(content):
+    Path("out").mkdir()
+    Path("out/config.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match="is not the configuration of a run; give another --out"):
+        RunFolder.open(Path("out"), config())
+
+
+def test_an_empty_folder_is_used():
+    Path("out").mkdir()
+    assert RunFolder.open(Path("out"), config()).path == Path("out")
+
+
+def test_a_file_is_no_run_folder():
+    Path("out").write_text("a file")
+    with pytest.raises(InputError, match="the run folder 'out' is a file; give another --out"):
+        RunFolder.open(Path("out"), config())
+
+
+def test_a_kill_while_the_folder_is_made_does_not_block_it():
+    Path("out").mkdir()
+    Path("out/config.yaml.partial").write_text("dataset: dig")
+    folder = RunFolder.open(Path("out"), config())
+    assert yaml.safe_load((folder.path / "config.yaml").read_text())["dataset"] == "digits"
+    assert not list(folder.path.glob("*.partial"))
+
+
+def test_a_discarded_run_leaves_the_folder_to_another_configuration():
+    folder = RunFolder.open(Path("out"), config())
+    folder.write_stage("inputs", {"a": 1})
+    folder.discard()
+    assert not Path("out").exists()
+    assert RunFolder.open(Path("out"), config(seed=5)).read_stage("inputs") is None
+
+
+def test_discarding_leaves_what_is_not_the_run_s():
+    folder = RunFolder.open(Path("out"), config())
+    Path("out/notes.txt").write_text("mine")
+    folder.discard()
+    assert [p.name for p in Path("out").iterdir()] == ["notes.txt"]
+
+
+def test_the_same_decision_may_be_frozen_again():
+    folder = RunFolder.open(Path("out"), config())
+    decision = {"exported": "candidate-3", "seeds": (0, 1), "tested": {"linear": {"depth": 8}}}
+    opened = folder.freeze(decision)
+    assert opened["decision"]["exported"] == "candidate-3"
+    assert RunFolder.open(Path("out"), config()).freeze(decision)["opened_at"] == opened["opened_at"]
+
+
+def test_another_decision_is_refused_after_the_test_part_was_opened():
+    folder = RunFolder.open(Path("out"), config())
+    folder.freeze({"exported": "candidate-3"})
+    with pytest.raises(RuntimeError, match=r"the test part of 'out' was opened at \d{4}-.* another decision"):
+        folder.freeze({"exported": "candidate-4"})
+    assert folder.freeze({"exported": "candidate-3"})["decision"] == {"exported": "candidate-3"}
+
+
+def test_json_round_trip():
+    content = {"loss": 0.1 + 0.2, "name": "größer", "list": [1, None, True]}
+    write_json(Path("a.json"), content)
+    assert read_json(Path("a.json")) == content
+    assert read_json(Path("b.json")) is None
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_numbers_that_json_lacks_are_refused_before_anything_is_written(number):
+    write_json(Path("a.json"), {"loss": 1.0})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(Path("a.json"), {"loss": number})
+    assert read_json(Path("a.json")) == {"loss": 1.0}
+
+
+@needs_a_full_disk
+@pytest.mark.parametrize("before", [None, {"version": 1}])
+def test_a_full_disk_leaves_the_old_results_or_none(before):
+    folder = RunFolder.open(Path("out"), config())
+    if before is not None:
+        write_json(folder.results, before)
+    Path("out/results.json.partial").symlink_to(FULL)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_json(folder.results, {"rows": list(range(10_000))})
+    assert caught.value.errno == errno.ENOSPC
+    assert read_json(folder.results) == before
+    assert not list(folder.path.glob("*.partial"))
+    write_json(folder.results, {"rows": []})
+    assert json.loads(folder.results.read_text()) == {"rows": []}
+
+
+@needs_a_full_disk
+def test_a_disk_that_is_full_from_the_start_leaves_a_folder_that_can_be_taken_up():
+    Path("out").mkdir()
+    Path("out/config.yaml.partial").symlink_to(FULL)
+    with pytest.raises(OSError, match="No space left"):
+        RunFolder.open(Path("out"), config())
+    assert list(Path("out").iterdir()) == []
+    RunFolder.open(Path("out"), config())
+    assert (Path("out") / "config.yaml").is_file()
+
+
+def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path):
+    folder = RunFolder.open(tmp_path / "run", config())
+    with folder.held():
+        with pytest.raises(InputError, match=f"another process .*{folder.path}"), folder.held():
+            pass
+        before = sorted(p.name for p in folder.path.iterdir())
+    with folder.held():  # let go of
+        assert sorted(p.name for p in folder.path.iterdir()) == before
+
+
+def test_a_killed_process_lets_go(tmp_path: Path):
+    folder = RunFolder.open(tmp_path / "run", config())
+    code = (
+        "import sys, time; from pathlib import Path; from nas_peft.run.run_folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="another process"), folder.held():
+            pass
+        other.kill()
+        other.wait()
+    with folder.held():
+        pass

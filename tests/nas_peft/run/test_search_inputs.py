@@ -1,0 +1,231 @@
+"""What a run works on: loaded, checked, and recognised when a run is resumed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas_peft.run.progress import StageBars
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.task_inputs import halvings
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import (
+    Architecture,
+    BackboneShape,
+    InputError,
+    KindChoices,
+    SearchSpace,
+    count_params,
+    load_space,
+    preset_names,
+    sampler_around,
+)
+from search_spaces.sampling import SMALLEST_SHARE
+
+QUIET = StageBars(quiet=True)
+
+
+def test_the_single_methods_are_the_largest_uniform_ones_within_the_budget(tiny_inputs: SearchInputs):
+    # 0.75% of 1,637,000 parameters is about 12,300: 8 layers of 128 for a prompt, 512 for a rank.
+    singles = tiny_inputs.single_methods()
+    sizes = {"prompt_tokens": 11, "lora_rank": 2, "adapter_dim": 5, "ssf": 4}  # the space has no SSF
+    assert singles == {f"{kind}-{n}": Architecture.uniform(8, kind, n) for kind, n in sizes.items()}
+    assert all(tiny_inputs.fits(a) for a in singles.values())
+    assert not any(tiny_inputs.fits(Architecture.uniform(8, kind, n + 1)) for kind, n in sizes.items())
+
+
+def test_single_methods_compete_at_halves_of_their_size_if_asked(tiny_values: dict[str, Any]):
+    config = SearchConfig.of(**tiny_values | {"space": "wide", "population": 24, "single_sizes": 3})
+    singles = SearchInputs.load(config, QUIET).single_methods()
+    by_kind: dict[str, list[int]] = {}
+    for name in singles:
+        kind, _, size = name.rpartition("-")
+        by_kind.setdefault(kind, []).append(int(size))
+    assert by_kind["prompt_tokens"] == [11, 5, 2]
+    assert by_kind["lora_rank"] == [2, 1]
+    assert by_kind["adapter_dim"] == [5, 2, 1]
+    assert by_kind["ssf"] == [4, 2, 1]
+    assert by_kind["lora_rank_q"] == [4, 2, 1]
+    assert by_kind["shallow_prompt_tokens"] == [32, 16, 8]
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "sizes"), [(11, 3, [11, 5, 2]), (11, 9, [11, 5, 2, 1]), (6, 1, [6]), (0, 3, [])]
+)
+def test_halvings_end_with_one(size: int, count: int, sizes: list[int]):
+    assert halvings(size, count) == sizes
+
+
+def test_the_largest_of_the_space_are_members(tiny_inputs: SearchInputs):
+    largest = tiny_inputs.largest_uniform()
+    sizes = {"adapter_dim": 4, "lora_rank": 2, "prompt_tokens": 8}
+    assert largest == {kind: Architecture.uniform(8, kind, size) for kind, size in sizes.items()}
+    assert all(a in tiny_inputs.space for a in largest.values())
+
+
+def test_no_size_of_a_single_method_is_beyond_the_published_one(tiny_values: dict[str, Any]):
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values | {"budget": "10%"}), QUIET)
+    assert "ssf-6" in inputs.single_methods()
+
+
+@pytest.fixture(scope="module")
+def wide_inputs(tiny_values: dict[str, Any]) -> SearchInputs:
+    """Of a space with twelve kinds."""
+    return SearchInputs.load(SearchConfig.of(**tiny_values | {"space": "wide", "population": 24}), QUIET)
+
+
+def test_every_kind_of_a_wide_space_has_its_single_method(wide_inputs: SearchInputs):
+    # 12,098 parameters: 1,512 for each layer
+    singles = wide_inputs.single_methods()
+    assert singles == {
+        "prompt_tokens-11": Architecture.uniform(8, "prompt_tokens", 11),
+        "lora_rank-2": Architecture.uniform(8, "lora_rank", 2),
+        "adapter_dim-5": Architecture.uniform(8, "adapter_dim", 5),
+        "ssf-4": Architecture.uniform(8, "ssf", 4),  # the published six are beyond the budget
+        "adapter_dim_parallel_scaled-4": Architecture.uniform(8, "adapter_dim_parallel_scaled", 4),
+        "lora_rank_fc1-2": Architecture.uniform(8, "lora_rank_fc1", 2),
+        "lora_rank_fc2-2": Architecture.uniform(8, "lora_rank_fc2", 2),
+        "lora_rank_k-4": Architecture.uniform(8, "lora_rank_k", 4),
+        "lora_rank_proj-4": Architecture.uniform(8, "lora_rank_proj", 4),
+        "lora_rank_q-4": Architecture.uniform(8, "lora_rank_q", 4),
+        "lora_rank_v-4": Architecture.uniform(8, "lora_rank_v", 4),
+        "lora_rank_pos-16": Architecture.of(8, {"lora_rank_pos": [16] + [0] * 7}),
+        "shallow_prompt_tokens-32": Architecture.of(8, {"shallow_prompt_tokens": [32] + [0] * 7}),
+    }
+    assert all(wide_inputs.fits(a) for a in singles.values())
+
+
+def test_a_search_starts_from_the_single_methods_and_leaves_half_of_a_generation_to_others(
+    wide_inputs: SearchInputs, tiny_inputs: SearchInputs
+):
+    task = wide_inputs.search_task()
+    assert list(task.references) == list(wide_inputs.largest_uniform().values())
+    assert len(task.references) == 12
+    proposed = wide_inputs.searcher().ask(0, [])
+    assert [p.architecture for p in proposed[:12]] == list(task.references)
+    assert all(len(p.architecture.kinds) >= 1 for p in proposed)
+    assert sum(len(p.architecture.kinds) > 1 for p in proposed) >= 10
+    assert list(tiny_inputs.search_task().references) == list(tiny_inputs.largest_uniform().values())
+
+
+def test_all_smaller_sizes_are_references_where_there_is_room(tiny_values: dict[str, Any]):
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values | {"population": 24}), QUIET)
+    largest = list(inputs.largest_uniform().values())
+    smaller = {"adapter_dim": (1, 2), "lora_rank": (1,), "prompt_tokens": (1, 2, 4)}
+    others = [Architecture.uniform(8, kind, size) for kind, sizes in smaller.items() for size in sizes]
+    assert list(inputs.search_task().references) == largest + others
+
+
+def test_a_kind_that_does_not_fit_has_no_single_method(tiny_values: dict[str, Any]):
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values | {"budget": "1100"}), QUIET)
+    assert list(inputs.single_methods()) == ["prompt_tokens-1"]
+    assert list(inputs.largest_uniform()) == ["prompt_tokens"]
+
+
+def test_the_head_counts_where_asked(tiny_values: dict[str, Any], tiny_inputs: SearchInputs):
+    counted = SearchInputs.load(SearchConfig.of(**tiny_values | {"budget": "2k", "count_head": True}), QUIET)
+    assert counted.head_params == 128 * 3 + 3
+    two_ranks = Architecture.of(8, {"lora_rank": [2, 1] + [0] * 6})  # 1,536
+    assert counted.fits(two_ranks)
+    assert not counted.fits(Architecture.of(8, {"lora_rank": [2, 1] + [0] * 6, "prompt_tokens": [1] * 8}))
+    assert tiny_inputs.fits(Architecture.uniform(8, "lora_rank", 2))
+
+
+def test_unchanged_inputs_are_recognised(tiny_inputs: SearchInputs, tiny_config: SearchConfig):
+    recorded = json.loads(json.dumps(tiny_inputs.to_dict(), allow_nan=False))
+    SearchInputs.load(tiny_config, QUIET).require_unchanged(recorded)
+
+
+def test_changed_images_are_recognised(
+    tiny_values: dict[str, Any], write_striped_images: Callable[[Path], Path], tmp_path
+):
+    folder = write_striped_images(tmp_path / "stripes")
+    config = SearchConfig.of(**tiny_values | {"dataset": str(folder)})
+    recorded = json.loads(json.dumps(SearchInputs.load(config, QUIET).to_dict()))
+    (folder / "down" / "03.png").write_bytes((folder / "down" / "04.png").read_bytes())
+    with pytest.raises(InputError, match=r"started with another fingerprint .*; give another --out"):
+        SearchInputs.load(config, QUIET).require_unchanged(recorded)
+
+
+def test_a_changed_space_file_is_recognised(tiny_values: dict[str, Any], tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nkinds: {lora_rank: {sizes: [0, 1, 2]}}\n")
+    config = SearchConfig.of(**tiny_values | {"space": str(file)})
+    recorded = json.loads(json.dumps(SearchInputs.load(config, QUIET).to_dict()))
+    file.write_text("name: mine\nkinds: {lora_rank: {sizes: [0, 1, 4]}}\n")
+    with pytest.raises(InputError, match="started with another space"):
+        SearchInputs.load(config, QUIET).require_unchanged(recorded)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"backbone": "vit_micro_patch8"}, "unknown backbone .* did you mean 'vit_micro_patch8_32'"),
+        ({"space": "defualt"}, "unknown space 'defualt'; did you mean 'default'"),
+        ({"budget": "lots"}, "the budget is 'lots'"),
+        ({"budget": "100"}, "the smallest subnet of the space 'default' has 128; raise it to at least 128"),
+        ({"budget": "500", "count_head": True}, "128 and the head 387, which counts; .* at least 515"),
+        ({"dataset": "digit"}, "unknown data set 'digit'; did you mean 'digits'"),
+    ],
+)
+def test_whatever_is_wrong_is_said(tiny_values: dict[str, Any], changed: dict[str, Any], message: str):
+    with pytest.raises(InputError, match=message):
+        SearchInputs.load(SearchConfig.of(**tiny_values | changed), QUIET)
+
+
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.parametrize("share", [0.05, 0.5, 1.0, 3.0])
+def test_draws_lie_between_a_share_of_the_budget_and_the_budget(name: str, share: float):
+    space, shape = load_space(name, 6), BackboneShape.vit(16, 6)
+    smallest = min(count_params(a, shape) for a in space.smallest_nonempty())
+    largest = count_params(space.largest(), shape)
+    limit = max(smallest, int(share * largest))
+    sampler, rng = sampler_around(space, shape, limit), np.random.default_rng(0)
+    counts = [count_params(sampler.sample(rng), shape) for _ in range(50)]
+    assert int(SMALLEST_SHARE * min(smallest, limit)) <= min(counts)
+    assert max(counts) <= limit
+    if limit > 10 * smallest:
+        assert SMALLEST_SHARE * min(limit, largest) * 0.9 <= min(counts)
+
+
+def test_a_budget_in_a_gap_between_sizes_is_served_from_below_it():
+    shape = BackboneShape.vit(8, 2)
+    space = SearchSpace("gap", 2, (("lora_rank", KindChoices((0, 1, 100))),))
+    sampler = sampler_around(space, shape, 2000)  # two layers of rank 1 have 64, one of rank 100 has 3,200
+    rng = np.random.default_rng(0)
+    assert {count_params(sampler.sample(rng), shape) for _ in range(300)} == {32, 64}
+
+
+def test_the_front_ends_where_it_is_told_to(tiny_values: dict[str, Any]):
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values, front_budget="20000"), StageBars(quiet=True))
+    assert inputs.front_limit == 20_000
+    rng = np.random.default_rng(0)
+    drawn = [inputs.front_sampler.sample(rng) for _ in range(200)]
+    params = [count_params(a, inputs.backbone.shape) for a in drawn]
+    assert max(params) <= 20_000
+    assert min(params) < 1_000  # sizes below those around the budget
+    assert 60 < sum(inputs.budget.max_params * 0.4 <= p <= inputs.budget.max_params for p in params) < 180
+
+
+def test_the_supernet_is_trained_around_the_budget_and_on_the_whole_space(tiny_inputs: SearchInputs):
+    rng, sampler = np.random.default_rng(0), tiny_inputs.training_sampler
+    budget = tiny_inputs.budget.max_params
+    params = [count_params(sampler.sample(rng), tiny_inputs.backbone.shape) for _ in range(200)]
+    assert 60 < sum(0.4 * budget <= p <= budget for p in params) < 140
+    assert 60 < sum(p > 2 * budget for p in params) < 140  # uniform draws are large
+
+
+def test_nothing_beyond_the_front_is_trained(tiny_values: dict[str, Any]):
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values, front_budget="20000"), StageBars(quiet=True))
+    rng = np.random.default_rng(0)
+    drawn = [inputs.training_sampler.sample(rng) for _ in range(100)]
+    assert max(count_params(a, inputs.backbone.shape) for a in drawn) <= 20_000 == inputs.training_limit
+
+
+def test_a_front_that_ends_below_the_budget_is_refused(tiny_values: dict[str, Any]):
+    config = SearchConfig.of(**tiny_values, front_budget="0.1%")
+    with pytest.raises(InputError, match=r"front_budget '0.1%' is 1,613 parameters, and the budget leaves"):
+        SearchInputs.load(config, StageBars(quiet=True))

@@ -1,0 +1,291 @@
+"""The configuration: what is wrong with it is said, and every field is an option of the command line."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from nas_peft.cli.app import app
+from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.methods import METHODS
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.settings.training_config import TrainingConfig
+from search_spaces import InputError
+from supernet import DEFAULT_BACKBONE, Execution
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("epochs", 0, "greater than or equal to 1"),
+        ("seed", -1, "greater than or equal to 0"),
+        ("shots", 0, "greater than or equal to 1"),
+        ("population", 1, "greater than or equal to 2"),
+        ("lr", 0.0, "greater than 0"),
+        ("weight_decay", -1e-4, "greater than or equal to 0"),
+        ("mutation_probability", 1.5, "less than or equal to 1"),
+        ("generations", "many", "valid integer"),
+        ("count_head", "perhaps", "valid boolean"),
+        ("supernet_lr", float("nan"), "greater than 0"),
+        ("epoch", 3, "extra inputs are not permitted"),
+        ("chooser", "one-per-batch", "'one-per-image', 'one-path', 'groups' or 'sandwich'"),
+        ("image_size", "32x", "give pixels, such as 48 or 32x48 (height first)"),
+        ("image_size", "0", "give pixels, such as 48 or 32x48 (height first)"),
+        ("groups", 0, "greater than or equal to 1"),
+        ("precision", "fp16", "'fp32' or 'bf16'"),
+        ("micro_batches", 0, "greater than or equal to 1"),
+        ("data_parallel", 0, "greater than or equal to 1"),
+        ("bitfit_lr", 0, "greater than 0"),
+        ("lr_grid", "", "give factors above 0 with commas between them, such as 0.3,1,3"),
+        ("lr_grid", "1;3", "give factors above 0 with commas between them, such as 0.3,1,3"),
+        ("lr_grid", "0,1", "give factors above 0"),
+        ("lr_grid", "inf", "give factors above 0"),
+        ("lr_grid", "1,3,1.0", "give each factor once"),
+        ("soup", 1, "an average needs 2 trainings or more; give 0 for none"),
+        ("soup", -1, "greater than or equal to 0"),
+        ("baselines", "lienar", "unknown baseline 'lienar'; did you mean 'linear'?"),
+        ("baselines", "linear,none", "unknown baseline 'none'"),
+        ("baselines", "full,full", "the baseline 'full' is given twice; give each once"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, value: Any, allowed: str):
+    pattern = f"^{field} is {re.escape(repr(value))}: .*{re.escape(allowed)}"
+    with pytest.raises(InputError, match=pattern) as caught:
+        SearchConfig.of(**{"dataset": "digits", field: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"groups": 4, "chooser": "one-per-image"},
+            "groups is 4, which only the chooser 'groups' reads, and the chooser is 'one-per-image'; "
+            "give --chooser groups, or leave groups out",
+        ),
+        (
+            {"distil": True, "chooser": "one-path"},
+            "distil is for the chooser 'sandwich', and the chooser is 'one-path'; "
+            "give --chooser sandwich, or leave distil out",
+        ),
+        (
+            {"batch_size": 7, "micro_batches": 4, "data_parallel": 2},
+            "a batch of 7 images is too small for 8 parts (micro_batches times data_parallel); "
+            "give a larger batch_size or fewer parts",
+        ),
+        (
+            {"batch_size": 7, "micro_batches": 8},
+            "a batch of 7 images is too small for 8 parts (micro_batches); "
+            "give a larger batch_size or fewer parts",
+        ),
+        (
+            {"baselines": "linear", "full_lr": 0.1},
+            "full_lr is 0.1, which only full, lp-ft and l2-sp read, and the baselines are 'linear'; "
+            "leave full_lr out, or add one of them",
+        ),
+        (
+            {"bitfit_lr": 0.1},
+            "bitfit_lr is 0.1, which only bitfit read, and the baselines are 'linear,full'; "
+            "leave bitfit_lr out, or add one of them",
+        ),
+        (
+            {"no_retrain": True, "soup": 2},
+            "with no_retrain nothing is trained separately, and soup is given, which says how; "
+            "leave out one or the other",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(values: dict[str, Any], message: str):
+    with pytest.raises(InputError) as caught:
+        SearchConfig.of(dataset="digits", **values)
+    assert str(caught.value) == message
+
+
+def test_without_a_search_only_full_fine_tuning_is_averaged():
+    with pytest.raises(InputError, match=r"^soup is 3, .*'linear,bitfit'; add full to them, or"):
+        BaselinesConfig.of(dataset="digits", baselines="linear,bitfit", soup=3)
+    assert BaselinesConfig.of(dataset="digits", soup=3).soup == 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"chooser": "groups", "groups": 4},
+        {"chooser": "sandwich", "distil": True},
+        {"batch_size": 8, "micro_batches": 4, "data_parallel": 2},
+        {"baselines": "bitfit", "bitfit_lr": 0.1},
+        {"baselines": "l2-sp", "full_lr": 0.1},
+        {"baselines": "all", "lr_grid": "0.3,1,3"},
+        {"baselines": "none", "soup": 2},
+    ],
+)
+def test_options_that_go_together_are_taken(values: dict[str, Any]):
+    config = SearchConfig.of(dataset="digits", **values)
+    assert SearchConfig.of(**config.to_dict()) == config
+
+
+@pytest.mark.parametrize(("text", "pixels"), [(None, None), ("48", (48, 48)), ("32x48", (32, 48))])
+def test_an_image_size_is_one_side_or_height_and_width(text: str | None, pixels: tuple[int, int] | None):
+    assert SearchConfig.of(dataset="digits", image_size=text).pixels() == pixels
+
+
+def test_only_the_supernet_is_compiled():
+    values = {"precision": "bf16", "compile": True, "micro_batches": 3, "checkpointing": True}
+    config = SearchConfig.of(dataset="digits", **values)
+    assert config.execution("supernet") == Execution("bf16", True, 3, True)
+    for method in ("subnet", "linear", "full"):
+        assert config.execution(method) == Execution("bf16", False, 3, True)
+    assert SearchConfig.of(dataset="digits").execution("supernet") == Execution()
+
+
+def test_the_data_set_has_no_default():
+    with pytest.raises(InputError, match=r"^dataset is .*: field required$"):
+        SearchConfig.of(seed=1)
+
+
+def test_a_configuration_is_frozen():
+    config = SearchConfig.of(dataset="digits")
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1
+
+
+def test_the_default_backbone_is_the_shipped_one():
+    assert SearchConfig.of(dataset="digits").backbone == DEFAULT_BACKBONE
+
+
+@pytest.mark.parametrize(
+    ("method", "epochs", "lr"),
+    [("supernet", 3, 0.1), ("subnet", 4, 0.2), ("full", 4, 0.4)],
+)
+def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
+    config = SearchConfig.of(
+        dataset="digits",
+        supernet_epochs=3,
+        supernet_lr=0.1,
+        epochs=4,
+        lr=0.2,
+        linear_epochs=5,
+        full_lr=0.4,
+        batch_size=7,
+        weight_decay=0.5,
+    )
+    recipe = config.supernet_recipes()[0] if method == "supernet" else config.recipe(method)
+    assert (recipe.epochs, recipe.lr) == (epochs, lr)
+    assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
+    probe = config.linear_recipe(0.3)
+    assert (probe.epochs, probe.lr, probe.batch_size, probe.weight_decay) == (5, 0.3, 7, 0.5)
+
+
+def test_the_defaults_are_the_registry_s():
+    config = SearchConfig.of(dataset="digits")
+    for name, method in METHODS.items():
+        if method.lr is not None:
+            recipe = config.recipe(name)
+            assert (recipe.lr, recipe.weight_decay) == (method.lr, method.weight_decay)
+
+
+def test_one_grid_has_one_spelling():
+    texts = {SearchConfig.of(dataset="digits", lr_grid=text).lr_grid for text in (".3, 1,3.0", "0.3,1,3")}
+    assert texts == {"0.3,1,3"}
+    assert SearchConfig.of(dataset="digits", baselines="linear, full").baselines == "linear,full"
+
+
+def test_rates_are_rounded_products():
+    config = SearchConfig.of(dataset="digits", lr_grid="0.3,1,3")
+    assert config.rates("full") == (9e-5, 3e-4, 9e-4)
+    assert SearchConfig.of(dataset="digits", lr=0.123456789).rates("subnet") == (0.123456789,)
+
+
+def test_the_head_is_trained_first_unless_for_no_epochs():
+    config = SearchConfig.of(dataset="digits", head_epochs=3, head_lr=0.2, batch_size=7, weight_decay=0.5)
+    head = config.head_recipe()
+    assert head is not None
+    assert (head.epochs, head.lr, head.batch_size, head.weight_decay) == (3, 0.2, 7, 0.5)
+    assert SearchConfig.of(dataset="digits", head_epochs=0).head_recipe() is None
+
+
+def test_an_unknown_method_has_none():
+    with pytest.raises(KeyError):
+        SearchConfig.of(dataset="digits").recipe("prompt")
+
+
+def test_yaml_round_trip():
+    config = SearchConfig.of(
+        dataset="torch/cifar100",
+        data_root=Path("some/where"),
+        shots=16,
+        backbone_weights=Path("vit.safetensors"),
+        budget="0.4M",
+        count_head=True,
+        lr=1e-3,
+    )
+    read = yaml.safe_load(config.to_yaml())
+    assert SearchConfig.of(**read) == config
+    assert read == config.to_dict()
+    assert list(read) == list(SearchConfig.model_fields)  # in the order of the fields, readable
+
+
+CONFIGS: dict[str, type[TrainingConfig]] = {"search": SearchConfig, "baselines": BaselinesConfig}
+
+
+def options(command: str = "search") -> dict[str, Any]:
+    group = typer.main.get_command(app)
+    return {param.name: param for param in group.commands[command].params}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("command", "field"), [(c, f) for c in CONFIGS for f in CONFIGS[c].model_fields])
+def test_every_field_is_an_option_with_its_description_and_default(command: str, field: str):
+    option = options(command)[field]
+    declared = CONFIGS[command].model_fields[field]
+    flag = f"--{field.replace('_', '-')}"
+    assert (flag.removesuffix("s") if isinstance(declared.default, tuple) else flag) in option.opts
+    assert declared.description
+    assert option.help == declared.description
+    assert option.required == declared.is_required()
+    if not option.required:
+        default = tuple(option.default or ()) if option.multiple else option.default
+        assert default == declared.default
+    if declared.annotation is bool and not field.startswith("no_"):
+        assert f"--no-{field.replace('_', '-')}" in option.secondary_opts
+
+
+def test_the_command_has_few_options_beyond_the_fields():
+    ray = {"ray_address", "cpus_per_trial", "gpus_per_trial"}
+    own = {"out", "storage", "study", "device", "workers", "debug", *ray}
+    assert set(options()) - set(SearchConfig.model_fields) == own
+    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == {"out", "device", "debug", *ray}
+
+
+def test_every_description_is_one_line():
+    assert all("\n" not in str(f.description) for f in SearchConfig.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "epochs"),
+    [
+        ({}, 4),
+        ({"epochs": 100}, 50),
+        ({"epochs": 1}, 1),
+        ({"no_retrain": True}, 32),
+        ({"epochs": 100, "supernet_epochs": 7}, 7),
+        ({"supernet_epochs": "7"}, 7),
+    ],
+)
+def test_the_supernet_has_half_of_the_epochs_unless_told_otherwise(values: dict[str, Any], epochs: int):
+    (recipe,) = SearchConfig.of(dataset="digits", **values).supernet_recipes()
+    assert recipe.epochs == epochs
+
+
+def test_the_supernet_may_have_several_lengths_to_choose_from():
+    config = SearchConfig.of(dataset="digits", supernet_epochs=" 4, 16", supernet_lr=1e-3)
+    assert config.supernet_epochs == "4,16"
+    assert [(r.epochs, r.lr) for r in config.supernet_recipes()] == [(4, 1e-3), (16, 1e-3)]
+
+
+@pytest.mark.parametrize("epochs", [0, -1, "0", "4,0", "4,", "", "4;16", "four", 2.5, "4,4"])
+def test_impossible_numbers_of_epochs_are_named(epochs: Any):
+    with pytest.raises(InputError, match=r"supernet_epochs is .*(give a whole number from 1|each .* once)"):
+        SearchConfig.of(dataset="digits", supernet_epochs=epochs)

@@ -1,0 +1,305 @@
+"""Trainings on Ray: what they give, what is kept, and what is left of one that fails or is stopped."""
+
+import os
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.rows import Row, baseline_rows
+from nas_peft.run.results import SearchResult
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import Training, TrainingInputs, run_training
+from search_spaces import Architecture, InputError
+from supernet import Recipe, Supernet, pooled_features
+
+ROWS = [
+    Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
+    *baseline_rows(SearchConfig.of(dataset="digits"), 8),
+]
+PROBE = Recipe(epochs=2, lr=1e-2, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def shared(tiny_inputs: SearchInputs) -> TrainingInputs:
+    data, backbone, preprocessing = tiny_inputs.dataset, tiny_inputs.backbone, tiny_inputs.preprocessing
+    network = Supernet(backbone.model, Architecture.empty(8), 3)
+    features = pooled_features(network, data.train_val.images, preprocessing)
+    return TrainingInputs(backbone, preprocessing, 3, data.train, data.val, features)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_config: SearchConfig) -> RunFolder:
+    return RunFolder.open(tmp_path / "run", tiny_config)
+
+
+def run(
+    folder: RunFolder, shared: TrainingInputs, trainings: Sequence[Training]
+) -> tuple[list[dict[str, Any]], int]:
+    """The records, and how often the caller was told of one."""
+    ticks: list[int] = []
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        records = runner.run(trainings, lambda: ticks.append(1))
+    return [without_seconds(r) for r in records], len(ticks)
+
+
+def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
+    curve = record["curve"]
+    kept = {k: v for k, v in record.items() if k != "peak_memory"}
+    return kept | {"curve": curve and {k: v for k, v in curve.items() if k != "seconds"}}
+
+
+def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
+    return [t for row in ROWS for t in row.trainings(config, PROBE, [0, 1], on)]
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_records_come_in_order_and_stay_in_the_folder(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    import ray
+
+    trainings = all_trainings(tiny_config)
+    records, ticks = run(folder, shared, trainings)
+    assert [(r["name"], r["seed"]) for r in records] == [(t.name, t.seed) for t in trainings]
+    assert ticks == 6
+    files = sorted(p.name for p in (folder.path / "trainings").iterdir())
+    assert files == sorted(f"{t.key}.json" for t in trainings)
+    assert ray.is_initialized()  # it was the caller's
+
+
+def test_what_is_in_the_folder_is_not_trained_again(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    finished_run: SearchResult,
+):
+    probe = replace(PROBE, lr=next(r for r in finished_run.rows if r.name == "linear").recipe["lr"])
+    trainings = [t for row in ROWS[1:] for t in row.trainings(tiny_config, probe, [0], "train_val")]
+    for file in (Path(finished_run.run) / "trainings").iterdir():
+        shutil.copy(file, folder.path / "trainings")
+    before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}
+    unusable = replace(shared, classes=-1)
+    records, ticks = run(folder, unusable, trainings)
+    assert [r["name"] for r in records] == ["linear", "full"]
+    assert ticks == 2
+    assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    longer = tiny_config.model_copy(update={"epochs": 3, "full_lr": 5e-3})
+    trainings = all_trainings(longer)
+    records, _ = run(folder, shared, trainings)
+    last = trainings[-1]  # full fine-tuning: with more threads its sums would differ in their last bits
+    (folder.path / "trainings" / f"{last.key}.json").unlink()
+    again, _ = run(folder, shared, trainings)
+    assert again == records
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_final_model_leaves_its_tensors(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    trainings = ROWS[0].trainings(tiny_config, PROBE, [0, 1], "train_val")
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        records = runner.run(trainings, lambda: None)
+        first, second = (runner.tensors(training) for training in trainings)
+    assert [record["val"] for record in records] == [None, None]
+    assert sum(t.numel() for t in first.values()) == 2 * 4 * 128 * 8 + 128 * 3 + 3
+    assert not any(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_ray_computes_what_a_direct_call_does(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    trainings = [row.trainings(tiny_config, PROBE, [0], "train")[0] for row in ROWS]
+    records, _ = run(folder, shared, trainings)
+    for training, record in zip(trainings, records, strict=True):
+        direct, _ = run_training(training, shared, "cpu")
+        assert record["val"]["loss"] == pytest.approx(direct["val"]["loss"], rel=1e-4)
+        assert record["curve"]["losses"] == pytest.approx(direct["curve"]["losses"], rel=1e-4)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_training_that_fails_is_reported_and_the_others_go_on(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    wild = tiny_config.model_copy(update={"lr": 1e30})
+    failing = ROWS[0].trainings(wild, PROBE, [0, 1], "train")
+    good = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    ticks: list[int] = []
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        first, second, other = runner.run([*failing, *good], lambda: ticks.append(1))
+    for record, training in ((first, failing[0]), (second, failing[1])):
+        assert re.search(r"the loss is .*learning rate .*lower learning rate", record["error"])
+        assert record == training.to_dict() | {"error": record["error"], "curve": None, "val": None}
+    assert other["error"] is None
+    assert other["val"]["loss"] > 0
+    assert len(ticks) == 3
+    assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.lr0.01.seed0.json"]
+
+
+LOGGING_FILE = """
+import os
+from pathlib import Path
+from nas_peft.searching.searchers import register_searcher
+from nas_peft.searching.searchers.random_search import RandomSearch
+
+with Path({log!r}).open("a") as log:
+    log.write(f"{{os.getpid()}}\\n")
+
+register_searcher("logging_{name}", RandomSearch)
+{more}
+"""
+
+
+class Workers:
+    """A module file that writes down each process that imports it, whose source is gone by then."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self._log = folder / "processes"
+        self.file = folder / "logging_file.py"
+        self.file.write_text(LOGGING_FILE.format(log=str(self._log), name=folder.name, more=more))
+
+    def processes(self) -> list[int]:
+        return [int(line) for line in self._log.read_text().split()] if self._log.exists() else []
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_workers_go_on_to_other_trainings_and_stages(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
+):
+    workers = Workers(tmp_path)
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
+        workers.file.unlink()  # as on a machine that never had it
+        for on in ("train", "train_val"):
+            records = runner.run(all_trainings(tiny_config, on), lambda: None)
+            assert [record["error"] for record in records] == [None] * 6
+    processes = workers.processes()
+    assert len(set(processes)) == len(processes) <= 2  # 12 trainings
+    assert os.getpid() not in processes
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_killed_worker_changes_nothing_and_leaves_no_state(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("nas_peft.training.training_worker.SAVE_EVERY", 0.0)
+    config = tiny_config.model_copy(update={"epochs": 12})
+    trainings = ROWS[0].trainings(config, PROBE, [0], "train")
+    workers, killed = Workers(tmp_path), []
+
+    def kill() -> None:
+        state = folder.path / "trainings" / f"{trainings[0].key}.state.pt"
+        deadline = time.monotonic() + 120
+        while not state.exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        killed.extend(workers.processes())
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    one = RayOptions(cpus_per_trial=1)
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file], ray_options=one) as runner:
+        (disturbed,) = runner.run(trainings, lambda: None)
+    killer.join()
+    assert len(killed) == 1
+    assert len(workers.processes()) == 2
+    assert [file.name for file in (folder.path / "trainings").iterdir()] == [f"{trainings[0].key}.json"]
+    (folder.path / "trainings" / f"{trainings[0].key}.json").unlink()
+    with RayTrainings(folder, shared, device="cpu", ray_options=one) as runner:
+        (undisturbed,) = runner.run(trainings, lambda: None)
+    assert without_seconds(disturbed) == without_seconds(undisturbed)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_training_whose_workers_all_die_is_reported(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
+):
+    workers = Workers(tmp_path, "import signal; os.kill(os.getpid(), signal.SIGKILL)")
+    (training,) = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert len(set(workers.processes())) == 3
+    assert re.match(r"its worker died 3 times; the last: .*The worker died unexpectedly", record["error"])
+    assert record["curve"] is None
+    assert list((folder.path / "trainings").iterdir()) == []
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    import ray
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    config = tiny_config.model_copy(update={"epochs": 10_000})
+    long = ROWS[0].trainings(config, PROBE, [0], "train")
+    short = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    with RayTrainings(folder, shared, device="cpu") as runner, pytest.raises(Stopped):
+        runner.run([*long, *short], stop)
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_tune_says_nothing_and_leaves_nothing(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    environment, handlers = dict(os.environ), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGUSR1)]
+    run(folder, shared, ROWS[1].trainings(tiny_config, PROBE, [0], "train"))
+    assert capfd.readouterr() == ("", "")
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert {p.name for p in folder.path.iterdir()} == {"config.yaml", "stages", "trainings"}
+    assert dict(os.environ) == environment
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGUSR1)] == handlers
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_stage_of_one_training_may_be_given_its_cores(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    (training,) = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    for cpus, message in ((0, "cpus_per_trial is 0"), (999, "the largest machine of Ray has")):
+        with (
+            pytest.raises(InputError, match=message),
+            RayTrainings(folder, shared, device="cpu", ray_options=RayOptions(cpus_per_trial=cpus)) as runner,
+        ):
+            runner.run([training], lambda: None)
+    with RayTrainings(folder, shared, device="cpu", ray_options=RayOptions(cpus_per_trial=1)) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert record["error"] is None

@@ -1,0 +1,91 @@
+"""Trains on a Ray of two nodes on this machine, of which one is killed meanwhile, and then on what is left.
+
+Prints the records of both as JSON, and which files are left. A program of its own: a process can be connected
+to one Ray only.
+"""
+
+import json
+import logging
+import sys
+import threading
+import time
+from pathlib import Path
+
+from ray.cluster_utils import Cluster
+
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.protocol.rows import Row
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training import training_worker
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import TrainingInputs
+from search_spaces import Architecture
+from supernet import Recipe, Supernet, pooled_features
+
+training_worker.SAVE_EVERY = 0.0
+logging.disable(logging.WARNING)
+
+TELLS_ITS_NODE = """
+from pathlib import Path
+import ray
+from nas_peft.searching.searchers import register_searcher
+from nas_peft.searching.searchers.random_search import RandomSearch
+
+with Path({seen!r}).open("a") as seen:
+    seen.write(ray.get_runtime_context().get_node_id())
+
+register_searcher("tells-its-node", RandomSearch)
+"""
+
+
+def begun(files):
+    return len([*files.glob("*.state.pt"), *files.glob("*.json")])
+
+
+def main(config, out):
+    inputs = SearchInputs.load(config, StageBars(quiet=True))
+    data = inputs.dataset
+    network = Supernet(inputs.backbone.model, Architecture.empty(8), 3)
+    features = pooled_features(network, data.train_val.images, inputs.preprocessing)
+    shared = TrainingInputs(inputs.backbone, inputs.preprocessing, 3, data.train, data.val, features)
+    row = Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2))
+    trainings = row.trainings(config, Recipe(epochs=2, lr=1e-2, batch_size=16), [0, 1, 2], "train")
+    seen = out / "nodes"
+    seen.touch()
+    module = out / "tells_its_node.py"
+    module.write_text(TELLS_ITS_NODE.format(seen=str(seen)))
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    second = cluster.add_node(num_cpus=1)
+    found = {}
+    for name in ("disturbed", "undisturbed"):
+        folder = RunFolder.open(out / name, config)
+        files = folder.path / "trainings"
+        killed = []
+
+        def kill(files=files, killed=killed):
+            while second.node_id not in seen.read_text() or begun(files) < 2:
+                time.sleep(0.01)
+            cluster.remove_node(second, allow_graceful=False)
+            killed.append(len(list(files.glob("*.json"))))
+
+        killer = threading.Thread(target=kill, daemon=True)
+        if name == "disturbed":
+            killer.start()
+        options = RayOptions(address=cluster.address)
+        with RayTrainings(folder, shared, device="cpu", module_files=[module], ray_options=options) as runner:
+            records = runner.run(trainings, lambda: None)
+        for record in records:
+            record["curve"].pop("seconds")
+            record.pop("peak_memory")
+        left = sorted(file.name for file in files.iterdir())
+        found[name] = {"records": records, "finished_at_kill": killed, "left": left}
+    cluster.shutdown()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(SearchConfig(**json.loads(sys.argv[1])), Path(sys.argv[2]))
