@@ -59,7 +59,7 @@ from plain_search import HEAD, SearchJob, SearchPlan, best_of, mixed_of, subnet_
 from study_store import Bench, Store, TestJob, TrainingJob, add_store_options, lowest_loss, write_result
 
 from nas_peft.settings.methods import METHODS, Method
-from nas_peft.training.trainings import Training
+from nas_peft.training.training import Training
 from search_spaces import Architecture, InputError, count_params
 from supernet import Recipe, biases
 

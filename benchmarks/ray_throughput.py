@@ -36,14 +36,14 @@ from rich.console import Console
 from rich.table import Table
 
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.protocol.row_runs import failure
 from nas_peft.protocol.rows import Row
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import Training, TrainingInputs, run_training
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import run_training
 from search_spaces import Architecture, InputError
 from supernet import Recipe, Supernet, pooled_features, write_atomically
 
@@ -73,9 +73,7 @@ class Bench:
         )
         features = pooled_features(network, data.train_val.images, inputs.preprocessing).cpu()
         inputs.backbone.model.cpu()
-        self.inputs = TrainingInputs(
-            inputs.backbone, inputs.preprocessing, len(data.classes), data.train, data.val, features
-        )
+        self.inputs = inputs.for_trainings(features)
         row = Row("lora_rank-2", "single", "subnet", Architecture.uniform(depth, "lora_rank", 2))
         probe = Recipe(epochs=1, lr=1e-3)
         seeds = [args.seed + i for i in range(args.trainings)]
@@ -88,7 +86,7 @@ class Bench:
         """One training after another, here; the validation loss of each."""
         started = time.perf_counter()
         records = [run_training(training, self.inputs, self.device)[0] for training in self.trainings]
-        return time.perf_counter() - started, [record["val"]["loss"] for record in records]
+        return time.perf_counter() - started, [record.val_score().loss for record in records]
 
     def runner(self) -> tuple[float, list[float]]:
         """Under a runner that has to start everything and ends it again."""
@@ -125,9 +123,9 @@ class Bench:
 
     def _losses(self, runner: RayTrainings, trainings: Sequence[Training]) -> list[float]:
         records = runner.run(trainings, lambda: None)
-        if reason := next((found for record in records if (found := failure(record))), None):
+        if reason := next((record.failure for record in records if record.failure), None):
             raise InputError(f"a training failed ({reason})")
-        return [record["val"]["loss"] for record in records]
+        return [record.val_score().loss for record in records]
 
 
 def measured(bench: Bench, workers: Sequence[int]) -> dict[str, Any]:

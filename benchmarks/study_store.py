@@ -22,7 +22,9 @@ from architecture_table import environment, read_lines, run_jobs
 from safetensors.torch import load
 
 from nas_peft.data import ImageDataset, load_dataset
-from nas_peft.training.trainings import Training, TrainingInputs, run_training, trained_network
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import run_training, trained_network
 from search_spaces import Architecture, InputError
 from supernet import (
     Backbone,
@@ -132,13 +134,13 @@ class TrainingJob:
             return line | {"diverged": str(error), "val": None, "image_passes": 0}
         if tensors:  # of a final model, or of one to keep
             bench.save_model(self.key, tensors)
-        curve = record["curve"]
+        assert record.curve is not None  # a training that raised nothing
         return line | {
             "diverged": None,
-            "val": record["val"],
-            "image_passes": curve["image_passes"],
-            "seconds": round(curve["seconds"], 2),
-            "last_loss": curve["losses"][-1],
+            "val": record.val._asdict() if record.val else None,
+            "image_passes": record.curve.image_passes,
+            "seconds": round(record.curve.seconds, 2),
+            "last_loss": record.curve.losses[-1],
         }
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from nas_peft.machine.devices import resolve_device
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.protocol.comparison_stage import Comparison
+from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import baseline_rows, single_rows
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines_config import BaselinesConfig
-from nas_peft.stages.noah import noah_inputs, search_noah
+from nas_peft.stages.noah import noah_architecture, noah_inputs
 from nas_peft.stages.probe import probe
 from search_spaces import InputError
 
@@ -47,38 +48,31 @@ def compare_baselines(
         InputError: a mistake in the configuration or the options, no single method that could be trained, or
             a Ray that cannot be started or reached.
     """
-    if bars is None:
-        with StageBars(quiet=True) as quiet:
-            return compare_baselines(config, out, device=device, bars=quiet, ray_options=ray_options)
     device = resolve_device(device)
     ray_options = ray_options or RayOptions()
     ray_options.require_possible(device)
-    inputs = TaskInputs.of_single_methods(config, bars)
-    noah_inputs(inputs)  # says what its search cannot work with
-    folder = RunFolder.open(out, config)
-    with folder.held():
-        return _run(config, inputs, folder, bars, device, ray_options)
+    with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
+        inputs = TaskInputs.of_single_methods(config, shown)
+        noah_inputs(inputs)  # says what its search cannot work with
+        folder = RunFolder.open(out, config)
+        with folder.held():
+            return _run(Run(inputs, folder, device, shown, ray_options))
 
 
-def _run(
-    config: BaselinesConfig,
-    inputs: TaskInputs,
-    folder: RunFolder,
-    bars: StageBars,
-    device: str,
-    ray_options: RayOptions,
-) -> SearchResult:
-    inputs.require_recorded(folder)
-    if folder.results.exists():
-        return SearchResult.model_validate_json(folder.results.read_text())
+def _run(run: Run[TaskInputs]) -> SearchResult:
+    inputs = run.inputs
+    inputs.require_recorded(run.folder)
+    if run.folder.results.exists():
+        return SearchResult.model_validate_json(run.folder.results.read_text())
     try:
-        recipe, features, probe_stage = probe(inputs, folder, bars, device)
+        probed = probe(run)
     except InputError:
-        folder.discard()
+        run.folder.discard()
         raise
-    stages: dict[str, Any] = {"linear probe": probe_stage}
-    noah = noah_inputs(inputs)
-    found = search_noah(noah, features, folder, bars, device, stages) if noah else None
-    rows = [*single_rows(inputs.single_methods()), *baseline_rows(config, inputs.backbone.depth, found)]
-    comparison = Comparison(inputs, folder, bars, device, recipe, features, PROTOCOL, ray_options)
-    return comparison.run(rows, stages)
+    run.costs.add("linear probe", probed.record)
+    noah = noah_architecture(run, probed.features)
+    rows = [
+        *single_rows(inputs.single_methods()),
+        *baseline_rows(inputs.config, inputs.backbone.depth, noah),
+    ]
+    return compare_rows(run, rows, probe=probed.recipe, features=probed.features, protocol=PROTOCOL)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nas_peft.machine.devices import resolve_device
 from nas_peft.machine.process_group import require_devices
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.protocol.comparison_stage import Comparison
+from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.ray_scorer import require_workers, scoring
@@ -21,7 +22,7 @@ from nas_peft.searching.candidate import Candidate
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.inherited import finish_without_retraining
 from nas_peft.stages.latency import latency_stage
-from nas_peft.stages.noah import noah_inputs, search_noah
+from nas_peft.stages.noah import noah_architecture, noah_inputs
 from nas_peft.stages.probe import probe
 from nas_peft.stages.search import open_record, search_supernet
 from nas_peft.stages.supernet import train_supernets
@@ -66,18 +67,6 @@ def search(
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
-    if bars is None:
-        with StageBars(quiet=True) as quiet:
-            return search(
-                config,
-                out,
-                device=device,
-                bars=quiet,
-                storage=storage,
-                study=study,
-                ray_options=ray_options,
-                workers=workers,
-            )
     device = resolve_device(device)
     ray_options = ray_options or RayOptions()
     if config.no_retrain and workers == 1 and ray_options != RayOptions():
@@ -88,59 +77,40 @@ def search(
     ray_options.require_possible(device)
     require_devices(config.data_parallel, device)
     require_workers(workers, device, ray_options)
-    inputs = SearchInputs.load(config, bars)
-    noah_inputs(inputs)  # says what its search cannot work with
-    folder = RunFolder.open(out, config)
-    with folder.held():
-        return _run(inputs, folder, bars, device, storage, study, ray_options, workers)
+    with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
+        inputs = SearchInputs.load(config, shown)
+        noah_inputs(inputs)  # says what its search cannot work with
+        folder = RunFolder.open(out, config)
+        with folder.held():
+            return _run(Run(inputs, folder, device, shown, ray_options, workers), storage, study)
 
 
-def _run(
-    inputs: SearchInputs,
-    folder: RunFolder,
-    bars: StageBars,
-    device: str,
-    storage: str | None,
-    study: str | None,
-    ray_options: RayOptions,
-    workers: int,
-) -> SearchResult:
-    config = inputs.config
-    inputs.require_recorded(folder)
-    if folder.results.exists():
-        return SearchResult.model_validate_json(folder.results.read_text())
-    record = open_record(inputs, folder, bars, storage, study)
-    stages: dict[str, Any] = {}
+def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> SearchResult:
+    run.inputs.require_recorded(run.folder)
+    if run.folder.results.exists():
+        return SearchResult.model_validate_json(run.folder.results.read_text())
+    record = open_record(run, storage, study)
     try:
-        recipe, features, stages["linear probe"] = probe(inputs, folder, bars, device)
-        if config.front_cost == "latency":
-            table, stages["latency"] = latency_stage(inputs, folder, bars, device)
-            inputs = replace(inputs, latency=table)
-        folds, stages["supernet"] = train_supernets(inputs, features, folder, bars, device)
+        probed = probe(run)
+        run.costs.add("linear probe", probed.record)
+        if run.inputs.config.front_cost == "latency":
+            latency = latency_stage(run)
+            run.costs.add("latency", latency)
+            run = replace(run, inputs=replace(run.inputs, latency=latency.latency_table()))
+        supernets = train_supernets(run, probed.features)
+        run.costs.add("supernet", supernets.record)
     except InputError:
-        folder.discard()
+        run.folder.discard()
         raise
-    with scoring(inputs, folds, workers=workers, device=device, ray_options=ray_options) as scorer:
-        candidates, stages["search"] = search_supernet(inputs, scorer, folder, bars, record)
-    ranked = [c for c in inputs.searcher().ranked(candidates) if inputs.fits(c.architecture)]
-    if config.no_retrain:
-        return finish_without_retraining(
-            inputs, folder, bars, device, recipe, features, folds, ranked, stages
-        )
-    noah = noah_inputs(inputs)
-    found = search_noah(noah, features, folder, bars, device, stages) if noah else None
-    comparison = Comparison(
-        inputs,
-        folder,
-        bars,
-        device,
-        recipe,
-        features,
-        PROTOCOL,
-        ray_options,
-        module_files=config.module_files,
-    )
-    return comparison.run(compared_rows(inputs, ranked, found), stages)
+    with scoring(run, supernets.folds) as scorer:
+        found = search_supernet(run, scorer, record)
+    run.costs.add("search", found.record)
+    inputs = run.inputs
+    ranked = [c for c in inputs.searcher().ranked(found.candidates) if inputs.fits(c.architecture)]
+    if inputs.config.no_retrain:
+        return finish_without_retraining(run, probed, supernets.folds, ranked)
+    rows = compared_rows(inputs, ranked, noah_architecture(run, probed.features))
+    return compare_rows(run, rows, probe=probed.recipe, features=probed.features, protocol=PROTOCOL)
 
 
 def compared_rows(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,10 @@ from nas_peft.audit.result import PROTOCOL, SAME, Audit, AuditedSubnet, ranking,
 from nas_peft.audit.sample import audit_sample
 from nas_peft.machine.environment import environment
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.protocol.row_runs import failure
 from nas_peft.protocol.rows import Row
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import write_json
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.inherited import InheritedEvaluator
@@ -25,7 +24,8 @@ from nas_peft.searching.candidate import Candidate, Proposal
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import Training, TrainingInputs
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
 from search_spaces import Architecture, InputError
 
 
@@ -52,9 +52,10 @@ def audit(
     sample = audit_sample(inputs, subnets)
     choice = search.pick()
     architectures = [*(s.architecture for s in sample), choice.architecture]
-    inherited = _inherited(search, inputs, architectures, device)
+    run = Run(inputs, search.folder, device, bars, ray_options or RayOptions())
+    inherited = _inherited(run, architectures)
     numbers = [inputs.config.seed + i for i in range(seeds)]
-    retrained = _retrained(search, inputs, architectures, numbers, device, bars, ray_options)
+    retrained = _retrained(run, architectures, numbers)
     audited = [
         AuditedSubnet(
             group=group,
@@ -64,8 +65,8 @@ def audit(
             flops=candidate.flops,
             inherited_loss=candidate.loss,
             inherited_accuracy=candidate.accuracy,
-            val_accuracy=[record["val"]["accuracy"] for record in records],
-            val_loss=[record["val"]["loss"] for record in records],
+            val_accuracy=[record.val_score().accuracy for record in records],
+            val_loss=[record.val_score().loss for record in records],
         )
         for a, group, candidate, records in zip(
             architectures, [*(s.group for s in sample), "choice"], inherited, retrained, strict=True
@@ -94,12 +95,11 @@ def audit(
     return result
 
 
-def _inherited(
-    search: FinishedSearch, inputs: SearchInputs, architectures: Sequence[Architecture], device: str
-) -> list[Candidate]:
+def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) -> list[Candidate]:
+    inputs = run.inputs
     evaluator = InheritedEvaluator(
         LocalScorer(
-            read_supernets(inputs, search.folder, device), inputs.preprocessing, inputs.config.precision
+            read_supernets(inputs, run.folder, run.device), inputs.preprocessing, inputs.config.precision
         ),
         inputs.backbone.shape,
         len(inputs.dataset.classes),
@@ -111,43 +111,23 @@ def _inherited(
 
 
 def _retrained(
-    search: FinishedSearch,
-    inputs: SearchInputs,
-    architectures: Sequence[Architecture],
-    seeds: Sequence[int],
-    device: str,
-    bars: StageBars,
-    ray_options: RayOptions | None,
-) -> list[list[dict[str, Any]]]:
+    run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int]
+) -> list[list[TrainingRecord]]:
     """The records of each architecture's trainings, by seed, at the configuration's own learning rate.
 
     Raises `InputError` if one failed: then the sample would no longer be random.
     """
-    config, data = inputs.config, inputs.dataset
-    recipe, features, _ = probe(inputs, search.folder, bars, device)
-    shared = TrainingInputs(
-        inputs.backbone, inputs.preprocessing, len(data.classes), data.train, data.val, features
-    )
+    config, probed = run.inputs.config, probe(run)
     trainings: list[Training] = []
     for a in architectures:
         digest = hashlib.sha256(json.dumps(a.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
         row = Row(f"audit-{digest}", "searched", "subnet", a)
-        trainings += row.trainings(config, recipe, seeds, "train")
+        trainings += row.trainings(config, probed.recipe, seeds, "train")
     with (
-        bars.stage("audit (trainings)") as advance,
-        RayTrainings(
-            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
-        ) as runner,
+        run.bars.counted("audit (trainings)", len(trainings)) as bar,
+        RayTrainings.of_run(run, run.inputs.for_trainings(probed.features)) as runner,
     ):
-        done = 0
-
-        def count() -> None:
-            nonlocal done
-            done += 1
-            advance(done, len(trainings))
-
-        advance(0, len(trainings))
-        records = runner.run(trainings, count)
-    if failed := next((reason for record in records if (reason := failure(record))), None):
+        records = runner.run(trainings, bar)
+    if failed := next((record.failure for record in records if record.failure), None):
         raise InputError(f"a subnet of the audit could not be trained ({failed})")
     return [records[i : i + len(seeds)] for i in range(0, len(records), len(seeds))]

@@ -7,9 +7,20 @@ from collections.abc import Callable
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from nas_peft.settings.lists import comma_separated
 from nas_peft.settings.training_config import TrainingConfig
+
+
+def default_of(field: FieldInfo) -> Any:
+    """What the option shows as its default; `inspect.Parameter.empty` where it must be given."""
+    if field.default is PydanticUndefined:
+        return inspect.Parameter.empty
+    if comma_separated(field.metadata) and field.default is not None:
+        return ",".join(f"{item:g}" if isinstance(item, float) else str(item) for item in field.default)
+    return field.default
 
 
 def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> Callable[..., None]:
@@ -25,10 +36,12 @@ def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> 
             option = typer.Option(
                 f"--{name.replace('_', '-')}/--no-{name.replace('_', '-')}", help=field.description
             )
+        elif comma_separated(field.metadata):
+            kind = str if default_of(field) is not None else str | None
         elif get_origin(kind) is tuple:  # given once for each of its values
             kind = list[get_args(kind)[0]]  # type: ignore[misc]
             option = typer.Option(f"--{name.replace('_', '-').removesuffix('s')}", help=field.description)
-        default = inspect.Parameter.empty if field.default is PydanticUndefined else field.default
+        default = default_of(field)
         annotation: Any = Annotated.__class_getitem__((kind, option))  # type: ignore[attr-defined]
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

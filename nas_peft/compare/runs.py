@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.lists import with_lists
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 
@@ -112,7 +113,7 @@ class ComparedRun(BaseModel):
         """
         config = SearchConfig if "searcher" in self.config else BaselinesConfig
         defaults = {n: f.get_default() for n, f in config.model_fields.items() if not f.is_required()}
-        options = config.model_construct(**defaults).to_dict() | self.config
+        options = config.model_construct(**defaults).to_dict() | with_lists(config, self.config)
         backbone = f"{self.backbone['name']} ({self.backbone['digest'][:12]})"
         told_otherwise = (*OF_THE_DATA, *OTHER_ROWS, *CARRYING_OUT, "backbone")
         rest = {name: options[name] for name in sorted(options) if name not in told_otherwise}

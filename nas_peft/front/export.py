@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.protocol.row_runs import best_rate, failure
+from nas_peft.protocol.row_runs import best_rate
 from nas_peft.protocol.rows import Row
 from nas_peft.run.export import export_subnet
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.scoring.inherited_network import inherited_network
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import TrainingInputs, trained_network
+from nas_peft.training.trainings import trained_network
 from search_spaces import InputError
 from supernet import evaluate
 
@@ -50,28 +51,25 @@ def export_candidate(
         metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
         training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}
         return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
-    recipe, features, _ = probe(inputs, search.folder, bars, device)
-    shared = TrainingInputs(inputs.backbone, preprocessing, len(data.classes), data.train, data.val, features)
+    run = Run(inputs, search.folder, device, bars, ray_options or RayOptions())
+    probed = probe(run)
+    shared, recipe = inputs.for_trainings(probed.features), probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
     rates = row.rates(config, recipe)
     tried = [t for lr in rates for t in row.trainings(config, recipe, [config.seed], "train", lr)]
     with (
-        bars.stage("retraining (models)") as advance,
-        RayTrainings(
-            search.folder, shared, device=device, module_files=config.module_files, ray_options=ray_options
-        ) as runner,
+        bars.counted("retraining (models)", len(tried) + 1) as bar,
+        RayTrainings.of_run(run, shared) as runner,
     ):
-        advance(0, len(tried) + 1)
-        records = runner.run(tried, lambda: None)
+        records = runner.run(tried, bar)
         lr = best_rate(records)
         record = records[rates.index(lr)]
-        advance(len(tried), len(tried) + 1)
         (final,) = row.trainings(config, recipe, [config.seed], "train_val", lr)
-        (trained,) = runner.run([final], lambda: None)
-        if reason := failure(trained):
+        (trained,) = runner.run([final], bar)
+        if reason := trained.failure:
             raise InputError(f"candidate {candidate.number} could not be trained ({reason})")
-        advance(len(tried) + 1, len(tried) + 1)
         network = trained_network(final, runner.tensors(final), shared, "cpu")
-    metrics = {"val_accuracy": record["val"]["accuracy"], "val_loss": record["val"]["loss"]}
+    val = record.val_score()
+    metrics = {"val_accuracy": val.accuracy, "val_loss": val.loss}
     training = final.to_dict() | {"weights": "retrained"}
     return export_subnet(network, inputs, file, metrics=metrics, training=training) | metrics

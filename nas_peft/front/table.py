@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.stage_records import LatencyRecord
 from nas_peft.searching.candidate import Candidate
 
 
 def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> Table:
     """One line for each point, the cheapest first; the picked one is marked, and added if it is not on it."""
-    latency = search.folder.read_stage("latency")
+    latency = search.folder.read_stage("latency", LatencyRecord)
     measured = ""
     if latency:
-        device = latency["environment"]["device"]
-        measured = f"ms: of a batch of {latency['batch_size']} on {device}, {latency['threads']} threads; "
+        device = latency.environment["device"]
+        measured = f"ms: of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
     on_front = pick.number in {c.number for c in points}
     table = Table(
         title=f"front of loss against {search.config.front_cost}: {len(points)} of "

@@ -11,21 +11,19 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 
 from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
-from nas_peft.protocol.row_runs import Record, RowRuns, failure
+from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, choose
 from nas_peft.run.results import AveragingResult, IngredientResult
+from nas_peft.run.stage_records import StageRecord
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.final_models import FinalModel, SoupModel, WiseFtModel
 from nas_peft.training.soups import greedy_soup, uniform_soup
-from nas_peft.training.trainings import (
-    Training,
-    TrainingInputs,
-    starting_network,
-    trained_network,
-    trained_tensors,
-)
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
 from nas_peft.training.val_score import ValScore
 from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate
-from supernet import evaluate
+from supernet import Curve, evaluate
 
 FACTORS = (1.0, 0.5, 2.0)
 """On the learning rate of the row, for one ingredient after the other."""
@@ -57,7 +55,7 @@ class Ingredient:
 
     training: Training
     final: Training
-    record: Record
+    record: TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Averaging:
         An ingredient that failed is left out. The ``runs`` of an average that cannot be made, as there are no
         ingredients or one of its final models failed, have an ``error``.
         """
-        if not self.trainings.inputs.config.soup or not rows:
+        if not self.trainings.run.inputs.config.soup or not rows:
             return []
         train = {found.row: self._plan(found, "train") for found in rows}
         final = {found.row: self._plan(found, "train_val") for found in rows}
@@ -117,19 +115,14 @@ class Averaging:
                 Ingredient(training, of_both, records[training.key])
                 for training, of_both in zip(train[row], final[row], strict=True)
             ]
-            usable += sum(failure(i.record) is None for i in ingredients)
+            usable += sum(i.record.failure is None for i in ingredients)
             averages += self._averages(row, ingredients)
         scored = usable + len(ALPHAS) * len(rows) * len(self.trainings.seeds)
-        self.trainings.stages["averaging"] = {
-            "seconds": time.perf_counter() - started,
-            "image_passes_forward": scored * len(self.shared.val),
-        }
-        members = {
-            row: list(
-                dict.fromkeys(t for a in averages if a.row.of is row for of in a.members.values() for t in of)
-            )
-            for row in train
-        }
+        cost = StageRecord(
+            seconds=time.perf_counter() - started, image_passes_forward=scored * len(self.shared.val)
+        )
+        self.trainings.run.costs.add("averaging", cost)
+        members = {row: _members([a for a in averages if a.row.of is row]) for row in train}
         finals = self._records(members, {found.row: found.finals for found in rows}, "final soups")
         for average in averages:
             if average.runs.error is None:
@@ -161,20 +154,20 @@ class Averaging:
         assert lr is not None  # only rows that were trained are averaged
         planned = []
         for seed in given.seeds:
-            for number in range(given.inputs.config.soup):
+            for number in range(given.run.inputs.config.soup):
                 # rounded as those of the grid of learning rates are
                 rate = float(f"{lr * FACTORS[number % len(FACTORS)]:.6g}") if number else lr
                 order = seed + number * len(given.seeds)
-                (training,) = found.row.trainings(given.inputs.config, given.probe, [order], on, rate)
+                (training,) = found.row.trainings(given.run.inputs.config, given.probe, [order], on, rate)
                 planned.append(replace(training, init_seed=seed if number else None))
         return planned
 
     def _records(
         self,
         trainings: Mapping[Row, Sequence[Training]],
-        own: Mapping[Row, Sequence[Record]],
+        own: Mapping[Row, Sequence[TrainingRecord]],
         stage: str,
-    ) -> dict[str, Record]:
+    ) -> dict[str, TrainingRecord]:
         """The record of each training by its key; the row's own are there already."""
         others = {row: [t for t in of if t.init_seed is not None] for row, of in trainings.items()}
         trained = self.trainings.train(others, stage)
@@ -182,7 +175,7 @@ class Averaging:
             t.key: record for row, of in others.items() for t, record in zip(of, trained[row], strict=True)
         }
         for row, of in trainings.items():
-            by_seed = {record["seed"]: record for record in own[row]}
+            by_seed = {record.seed: record for record in own[row]}
             found |= {t.key: by_seed[t.seed] for t in of if t.init_seed is None}
         return found
 
@@ -190,15 +183,15 @@ class Averaging:
         """What validation data choose of all ingredients of a row."""
         by_seed: dict[int, list[Ingredient]] = {seed: [] for seed in self.trainings.seeds}
         for ingredient in ingredients:
-            if failure(ingredient.record) is None:
+            if ingredient.record.failure is None:
                 by_seed[ingredient.training.start_seed].append(ingredient)
         if not all(by_seed.values()):
-            reason = next(r for i in ingredients if (r := failure(i.record)) is not None)
+            reason = next(i.record.failure for i in ingredients if i.record.failure is not None)
             return [_impossible(row, way, reason) for way in LABELS]
         uniform, greedy, lines = {}, {}, {}
         for seed, usable in by_seed.items():
             tensors = [self.trainings.runner.tensors(i.training) for i in usable]
-            scores = [ValScore(i.record["val"]["accuracy"], i.record["val"]["loss"]) for i in usable]
+            scores = [i.record.val_score() for i in usable]
             own = usable[0].training
 
             def measure(weights: Mapping[str, Tensor], own: Training = own) -> ValScore:
@@ -264,21 +257,25 @@ def _impossible(row: Row, way: Way, reason: str) -> Average:
 
 
 def _averaged_record(
-    first: Training, seed: int, score: ValScore | None, ingredients: Sequence[Record]
-) -> Record:
+    first: Training, seed: int, score: ValScore | None, ingredients: Sequence[TrainingRecord]
+) -> TrainingRecord:
     """The record of an average as if of one training: the costs are the sums, there is no curve of losses."""
-    error = next((reason for record in ingredients if (reason := failure(record)) is not None), None)
-    curves = [record["curve"] for record in ingredients if record["curve"]]
-    return first.to_dict() | {
-        "seed": seed,
-        "val": score._asdict() if score else None,
-        "curve": {
-            "image_passes": sum(curve["image_passes"] for curve in curves),
-            "seconds": sum(curve["seconds"] for curve in curves),
-            "losses": [],
-        },
-        "error": error,
-    }
+    curves = [record.curve for record in ingredients if record.curve]
+    return TrainingRecord(
+        replace(first, seed=seed),
+        Curve([], sum(c.image_passes for c in curves), sum(c.seconds for c in curves)),
+        score,
+        error=next((record.failure for record in ingredients if record.failure is not None), None),
+    )
+
+
+def _members(averages: Sequence[Average]) -> list[Training]:
+    """The trainings that the averages are made of, each once, in the order of their first use."""
+    found: dict[Training, None] = {}
+    for average in averages:
+        for members in average.members.values():
+            found |= dict.fromkeys(members)
+    return list(found)
 
 
 def _mean(scores: Sequence[ValScore]) -> ValScore:

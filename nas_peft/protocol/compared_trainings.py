@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
-from nas_peft.protocol.row_runs import Record, RowRuns
+from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
-from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
+from nas_peft.run.stage_records import TrainingsRecord
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.methods import METHODS
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import Training
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
 from supernet import Recipe
 
@@ -33,22 +34,25 @@ class Choice:
 class ComparedTrainings:
     """Trains the rows of a comparison. Nothing is trained once the test part has been opened.
 
-    ``stages`` gets the record of each stage.
+    The costs of each stage go to the run's. ``probe`` is the recipe of linear probes.
     """
 
-    inputs: TaskInputs
+    run: Run[TaskInputs]
     runner: RayTrainings
-    bars: StageBars
     probe: Recipe
-    seeds: Sequence[int]
-    stages: dict[str, Any]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of each row's trainings."""
+        config = self.run.inputs.config
+        return [config.seed + i for i in range(config.seeds)]
 
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
         """Train each row on the training part: the first seed at each learning rate, the others at the best.
 
         Where there is one rate, all seeds are trained at once.
         """
-        config, first = self.inputs.config, self.seeds[0]
+        config, first = self.run.inputs.config, self.seeds[0]
         several = any(len(row.rates(config, self.probe)) > 1 for row in rows)
         seeds = [first] if several else self.seeds
         tried = {
@@ -99,33 +103,28 @@ class ComparedTrainings:
 
     def final_models(self, runs: RowRuns) -> list[Training]:
         """The trainings of a row's final models, one for each seed."""
-        return runs.row.trainings(self.inputs.config, self.probe, self.seeds, "train_val", runs.lr)
+        return runs.row.trainings(self.run.inputs.config, self.probe, self.seeds, "train_val", runs.lr)
 
-    def train(self, trainings: Mapping[Row, Sequence[Training]], stage: str) -> dict[Row, list[Record]]:
+    def train(
+        self, trainings: Mapping[Row, Sequence[Training]], stage: str
+    ) -> dict[Row, list[TrainingRecord]]:
         """The records of each row's trainings, in order. Raises ``ProtocolError`` once the test is open."""
-        if self.inputs.dataset.test.opened:
+        if self.run.inputs.dataset.test.opened:
             raise ProtocolError("the test part has been opened: nothing can be trained or chosen any more")
         flat = [training for of_row in trainings.values() for training in of_row]
-        started, done = time.perf_counter(), 0
-        with self.bars.stage(f"{stage} (models)") as advance:
-            advance(0, len(flat))
-
-            def count() -> None:
-                nonlocal done
-                done += 1
-                advance(done, len(flat))
-
-            records = dict(zip((t.key for t in flat), self.runner.run(flat, count), strict=True))
-        found: dict[Row, list[Record]] = {
+        started = time.perf_counter()
+        with self.run.bars.counted(f"{stage} (models)", len(flat)) as bar:
+            records = dict(zip((t.key for t in flat), self.runner.run(flat, bar), strict=True))
+        found: dict[Row, list[TrainingRecord]] = {
             row: [records[training.key] for training in of_row] for row, of_row in trainings.items()
         }
-        ran = [r for r in records.values() if r["curve"]]
-        of_all_weights = [r for r in ran if METHODS[r["method"]].trains == "all"]
-        self.stages[stage] = {
-            "seconds": time.perf_counter() - started + self.stages.get(stage, {}).get("seconds", 0.0),
-            "trainings": len(flat),
-            "image_passes": sum(r["curve"]["image_passes"] for r in ran),
-            "image_passes_full": sum(r["curve"]["image_passes"] for r in of_all_weights),
-            "peak_memory": largest(r["peak_memory"] for r in ran),
-        }
+        curves = [(r.training.method, r.curve) for r in records.values() if r.curve]
+        record = TrainingsRecord(
+            seconds=time.perf_counter() - started,
+            trainings=len(flat),
+            image_passes=sum(curve.image_passes for _, curve in curves),
+            image_passes_full=sum(c.image_passes for method, c in curves if METHODS[method].trains == "all"),
+            peak_memory=largest(r.peak_memory for r in records.values() if r.curve),
+        )
+        self.run.costs.add(stage, record)
         return found

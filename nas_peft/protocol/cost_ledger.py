@@ -50,11 +50,11 @@ def stage_costs(result: SearchResult) -> list[StageCost]:
     return [
         StageCost(
             name,
-            stage.get("image_passes", 0) + stage.get("image_passes_forward", 0),
-            stage.get("image_passes", 0),
-            stage.get("image_passes_full", 0),
-            stage["seconds"],
-            stage.get("peak_memory"),
+            stage.image_passes + stage.image_passes_forward,
+            stage.image_passes,
+            stage.image_passes_full,
+            stage.seconds,
+            stage.peak_memory,
         )
         for name, stage in result.stages.items()
     ]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from nas_peft.protocol.row_runs import Record, RowRuns
+from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row
 from nas_peft.run.results import AveragingResult, RowResult, RunResult, SeedResult
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.methods import METHODS
+from nas_peft.training.training_record import TrainingRecord
 from search_spaces import count_bytes, count_flops, count_params
-from supernet import Evaluation, Recipe, biases
-
-NOTHING: dict[str, Any] = {"image_passes": 0, "seconds": 0.0, "losses": []}
-"""The curve of what was not trained."""
+from supernet import Curve, Evaluation, Recipe, biases
 
 WHOLE = {"all": "all weights", "biases": "all biases"}
 
@@ -82,40 +79,45 @@ def backbone_params(inputs: TaskInputs, row: Row) -> int:
 
 def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation]) -> SeedResult:
     record = runs.chosen[number]
-    test = tests.get((runs.row, record["seed"]))
-    curves = [record["curve"], *([runs.finals[number]["curve"]] if runs.finals else [])]
+    test, val = tests.get((runs.row, record.seed)), record.val_score()
+    curves = [curve_of(r) for r in (record, *runs.finals[number : number + 1])]
     return SeedResult(
-        seed=record["seed"],
+        seed=record.seed,
         lr=runs.lr,
-        val_accuracy=record["val"]["accuracy"],
-        val_loss=record["val"]["loss"],
+        val_accuracy=val.accuracy,
+        val_loss=val.loss,
         test_accuracy=test.accuracy if test else None,
         test_loss=test.loss if test else None,
-        image_passes=sum(c["image_passes"] for c in curves),
-        seconds=sum(c["seconds"] for c in curves),
-        losses=curves[-1]["losses"],
+        image_passes=sum(curve.image_passes for curve in curves),
+        seconds=sum(curve.seconds for curve in curves),
+        losses=curves[-1].losses,
     )
 
 
 def _run(
-    record: Record, runs: RowRuns, params: int, tests: Mapping[tuple[Row, int], Evaluation]
+    record: TrainingRecord, runs: RowRuns, params: int, tests: Mapping[tuple[Row, int], Evaluation]
 ) -> RunResult:
-    final = record["on"] == "train_val"
-    val, curve = record["val"], record["curve"] or NOTHING
-    test = tests.get((runs.row, record["seed"])) if final else None
+    final = record.training.on == "train_val"
+    val, curve = record.val, curve_of(record)
+    test = tests.get((runs.row, record.seed)) if final else None
     return RunResult(
-        on=record["on"],
-        seed=record["seed"],
-        lr=record["recipe"]["lr"],
+        on=record.training.on,
+        seed=record.seed,
+        lr=record.lr,
         chosen=final or any(record is used for used in runs.chosen),
         params=params,
-        val_accuracy=val["accuracy"] if val else None,
-        val_loss=val["loss"] if val else None,
+        val_accuracy=val.accuracy if val else None,
+        val_loss=val.loss if val else None,
         test_accuracy=test.accuracy if test else None,
         test_loss=test.loss if test else None,
-        image_passes=curve["image_passes"],
-        seconds=curve["seconds"],
-        losses=curve["losses"],
-        stopped_at=record.get("stopped_at"),
-        error=record.get("error"),
+        image_passes=curve.image_passes,
+        seconds=curve.seconds,
+        losses=curve.losses,
+        stopped_at=record.stopped_at,
+        error=record.error,
     )
+
+
+def curve_of(record: TrainingRecord) -> Curve:
+    """The curve of a training; an empty one of a training that failed."""
+    return record.curve or Curve()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
-from nas_peft.settings.baselines import BASELINES, NOAH, parse_baselines
+from nas_peft.settings.baselines import BASELINES, NOAH
 from nas_peft.settings.methods import METHODS, Method
 from nas_peft.settings.training_config import TrainingConfig
-from nas_peft.training.trainings import Training
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
 from search_spaces import KINDS, Architecture
 from supernet import Recipe
 
@@ -77,9 +78,10 @@ class Scores:
     val_loss: list[float] = field(default_factory=list)
 
     @classmethod
-    def of(cls, records: Sequence[Mapping[str, Any]]) -> Scores:
+    def of(cls, records: Sequence[TrainingRecord]) -> Scores:
         """From the records of trainings on the training part."""
-        return cls([r["val"]["accuracy"] for r in records], [r["val"]["loss"] for r in records])
+        scores = [record.val_score() for record in records]
+        return cls([score.accuracy for score in scores], [score.loss for score in scores])
 
     def rank_key(self) -> tuple[float, float]:
         """Sorts better rows first: lower mean validation loss, then higher mean accuracy.
@@ -94,7 +96,7 @@ class Scores:
 def baseline_rows(config: TrainingConfig, depth: int, noah: Architecture | None = None) -> list[Row]:
     """Those that the configuration names; ``noah`` is what NOAH's search found, if it is among them."""
     rows = []
-    for baseline in parse_baselines(config.baselines):
+    for baseline in (BASELINES[name] for name in config.baselines):
         architecture = noah if baseline.name == NOAH else baseline.architecture(depth)
         if architecture is None:
             raise ValueError("NOAH is among the baselines, and its architecture is not given")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -12,6 +11,7 @@ from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import InputsRecord, SearchStageRecord
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
@@ -26,7 +26,7 @@ class FinishedSearch:
     config: SearchConfig
     folder: RunFolder
     candidates: tuple[Candidate, ...]
-    stage: dict[str, Any]
+    stage: SearchStageRecord
 
     @classmethod
     def read(cls, path: Path) -> FinishedSearch:
@@ -55,15 +55,16 @@ class FinishedSearch:
                 "give a folder of nas-peft search"
             )
         config, folder = SearchConfig.of(**values), RunFolder(path)
-        stage = folder.read_stage("search")
+        stage = folder.read_stage("search", SearchStageRecord)
         if stage is None:
             raise InputError(
                 f"the search of '{path}' has not ended; start its nas-peft search command again to go on"
             )
-        inputs = folder.read_stage("inputs")
+        inputs = folder.read_stage("inputs", InputsRecord)
         assert inputs is not None  # written before any other stage
+        digests = inputs.module_files or {}
         for module_file in config.module_files:
-            if module_file_digest(module_file) != inputs["module_files"][str(module_file)]:
+            if module_file_digest(module_file) != digests.get(str(module_file)):
                 raise InputError(
                     f"the module file '{module_file}' has changed since '{path}' was run; "
                     "put the former one back, or search anew with another --out"
@@ -73,9 +74,9 @@ class FinishedSearch:
         for generation in range(config.generations):
             scored = read_generation(folder.generation(generation))
             candidates += scored.candidates if scored else []
-        if len(candidates) != stage["candidates"]:
+        if len(candidates) != stage.candidates:
             raise InputError(
-                f"the run '{path}' has {len(candidates)} of its {stage['candidates']} candidates: files are "
+                f"the run '{path}' has {len(candidates)} of its {stage.candidates} candidates: files are "
                 "missing under generations/; search anew with another --out"
             )
         return cls(config, folder, tuple(candidates), stage)
@@ -83,7 +84,7 @@ class FinishedSearch:
     def inputs(self, bars: StageBars) -> SearchInputs:
         """Data, backbone and space, loaded again. Raises `InputError` if they are not those of the run."""
         inputs = SearchInputs.load(self.config, bars)
-        recorded = self.folder.read_stage("inputs")
+        recorded = self.folder.read_stage("inputs", InputsRecord)
         assert recorded is not None  # written before any other stage
         inputs.require_unchanged(recorded)
         return inputs
@@ -103,8 +104,8 @@ class FinishedSearch:
         """
         text = budget or self.config.budget
         limit = Budget.parse(
-            text, backbone_params=self.stage["backbone_params"], count_head=self.config.count_head
-        ).limit(self.stage["head_params"])
+            text, backbone_params=self.stage.backbone_params, count_head=self.config.count_head
+        ).limit(self.stage.head_params)
         within = [c for c in self.candidates if c.params <= limit and not c.dropped]
         if not within:
             least = min(c.params for c in self.candidates)

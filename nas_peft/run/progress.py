@@ -13,6 +13,29 @@ Advance = Callable[[int, int], None]
 """Called with the steps done and the steps in all."""
 
 
+class CountedBar:
+    """A bar that is moved by one step at each call."""
+
+    def __init__(self, advance: Advance, total: int) -> None:
+        self._advance = advance
+        self._total = total
+        self._done = 0
+        self.move_to(0)
+
+    def __call__(self) -> None:
+        """One more step is done."""
+        self.move_to(self._done + 1)
+
+    def move_to(self, done: int) -> None:
+        """So many steps are done."""
+        self._done = done
+        self._advance(done, self._total)
+
+    def end(self) -> None:
+        """No more steps will follow: those that are done are all."""
+        self._advance(self._done, self._done)
+
+
 class StageBars:
     """Bars on standard error; where that is no terminal, one line at the end of each stage.
 
@@ -57,3 +80,9 @@ class StageBars:
         self._bars.update(task, completed=seen[1], total=seen[1])
         if not self.console.is_terminal:
             self.console.print(f"{name}: {seen[1]}/{seen[1]}", highlight=False)
+
+    @contextmanager
+    def counted(self, name: str, total: int) -> Iterator[CountedBar]:
+        """A bar named ``name`` of ``total`` steps that each call of what is yielded moves by one."""
+        with self.stage(name) as advance:
+            yield CountedBar(advance, total)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from nas_peft.run.stage_records import OpeningRecord, StageRecord
+
 
 class RunResult(BaseModel):
     """One training of one row, also at learning rates that were not chosen.
@@ -160,8 +162,8 @@ class SearchResult(BaseModel):
     budget: dict[str, Any]
     rows: list[RowResult]
     paired: PairedComparison | None
-    stages: dict[str, dict[str, Any]]
-    test_opened: dict[str, Any]
+    stages: dict[str, StageRecord]
+    test_opened: OpeningRecord
     subnet: dict[str, Any]
     environment: dict[str, str]
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
+from nas_peft.run.stage_records import OpeningRecord
+from nas_peft.settings.lists import with_lists
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError
 from supernet import write_atomically
+
+_Record = TypeVar("_Record", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -40,22 +46,14 @@ class RunFolder:
         command finds its run again. Raises `InputError` saying what differs for a run of another
         configuration, and for a path that is a file or a folder of something else.
         """
-        if path is None:
-            name = re.sub(r"[^\w.-]+", "-", Path(config.dataset).name or config.dataset)
-            digest = hashlib.sha256(config.to_yaml().encode()).hexdigest()[:8]
-            path = Path("runs") / f"{name}-{config.backbone}-{digest}"
+        path = path or _default_path(config)
         if path.exists() and not path.is_dir():
             raise InputError(f"the run folder '{path}' is a file; give another --out")
         file = path / "config.yaml"
         if file.exists():
-            recorded, asked = _recorded(file), config.to_dict()
-            differing = [k for k in asked if recorded.get(k) != asked[k]] + [
-                k for k in recorded if k not in asked
-            ]
-            if differing:
-                what = ", ".join(f"{k} ({recorded.get(k)!r} there, {asked.get(k)!r} now)" for k in differing)
+            if differing := _differing(_recorded(file, type(config)), config):
                 raise InputError(
-                    f"the run folder '{path}' holds a run of another configuration: {what}; "
+                    f"the run folder '{path}' holds a run of another configuration: {', '.join(differing)}; "
                     "give another --out, or the same options to go on"
                 )
         elif path.exists() and any(p.name != f"{file.name}.partial" for p in path.iterdir()):
@@ -109,13 +107,35 @@ class RunFolder:
         """The candidates of a generation and their losses, image by image."""
         return self.path / "generations" / f"{number:03d}.safetensors"
 
-    def read_stage(self, name: str) -> dict[str, Any] | None:
-        """What a finished stage wrote, or ``None`` if it has not finished."""
-        return read_json(self.path / "stages" / f"{name}.json")
+    def read_stage(self, name: str, kind: type[_Record]) -> _Record | None:
+        """The record of a finished stage, or ``None`` if it has not finished.
 
-    def write_stage(self, name: str, content: dict[str, Any]) -> None:
+        Raises `InputError` naming the file if its content is no record of that kind.
+        """
+        file = self._stage_file(name)
+        content = read_json(file)
+        if content is None:
+            return None
+        try:
+            return kind.model_validate(content)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower()
+            raise InputError(
+                f"'{file}' is not a record of this stage ({reason}); {self.written_by()}; remove the file to "
+                "do the stage again, or give another --out"
+            ) from error
+
+    def write_stage(self, name: str, record: BaseModel) -> None:
         """Mark a stage as finished."""
-        write_json(self.path / "stages" / f"{name}.json", content)
+        write_json(self._stage_file(name), record.model_dump(mode="json"))
+
+    def _stage_file(self, name: str) -> Path:
+        return self.path / "stages" / f"{name}.json"
+
+    def written_by(self) -> str:
+        """The version of nas-peft that started the run, as part of a sentence."""
+        recorded = read_json(self._stage_file("inputs")) or {}
+        return f"the run was started by nas-peft {recorded.get('nas_peft') or '0.1 or earlier'}"
 
     def discard(self) -> None:
         """Remove a run that failed before its first result, so that mended options can use its folder."""
@@ -126,32 +146,61 @@ class RunFolder:
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
-    def freeze(self, decision: dict[str, Any]) -> dict[str, Any]:
+    def freeze(self, decision: dict[str, Any]) -> OpeningRecord:
         """Record what is decided before the test part is read; what was recorded.
 
         A run that was killed while reading reads again only if it decided the same. Raises ``RuntimeError``
         otherwise: a second reading after another decision would be a choice by test accuracy.
         """
-        recorded = self.read_stage("test")
+        recorded = self.read_stage("test", OpeningRecord)
         if recorded is None:
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            recorded = {"opened_at": now, "decision": decision}
+            recorded = OpeningRecord(opened_at=now, decision=decision)
             self.write_stage("test", recorded)
-        elif recorded["decision"] != json.loads(json.dumps(decision)):
+        elif recorded.decision != json.loads(json.dumps(decision)):
             raise RuntimeError(
-                f"the test part of '{self.path}' was opened at {recorded['opened_at']} for another decision"
+                f"the test part of '{self.path}' was opened at {recorded.opened_at} for another decision"
             )
         return recorded
 
 
-def _recorded(file: Path) -> dict[str, Any]:
+def _default_path(config: TrainingConfig) -> Path:
+    """The folder of a configuration: that of its hash, or where an earlier version put the same run."""
+    name = re.sub(r"[^\w.-]+", "-", Path(config.dataset).name or config.dataset)
+    digest = hashlib.sha256(config.to_yaml().encode()).hexdigest()[:8]
+    stem = f"{name}-{config.backbone}-"
+    path = Path("runs") / f"{stem}{digest}"
+    if path.exists():
+        return path
+    for file in sorted(Path("runs").glob(f"{glob.escape(stem)}*/config.yaml")):
+        try:
+            if not _differing(_recorded(file, type(config)), config):
+                return file.parent
+        except InputError:
+            continue  # what cannot be read is no run of this configuration
+    return path
+
+
+def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
+    """A configuration as this version spells it, with defaults for options that it did not have then."""
     try:
         recorded = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
         recorded = None
     if not isinstance(recorded, dict):
         raise InputError(f"'{file}' is not the configuration of a run; give another --out")
-    return recorded
+    defaults = {name: f.get_default() for name, f in kind.model_fields.items() if not f.is_required()}
+    try:
+        return kind.model_construct(**defaults).to_dict() | with_lists(kind, recorded)
+    except ValueError:
+        return recorded
+
+
+def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]:
+    """What differs between a recorded configuration and ``config``, each as a few words."""
+    asked = config.to_dict()
+    names = [k for k in asked if recorded.get(k) != asked[k]] + [k for k in recorded if k not in asked]
+    return [f"{k} ({recorded.get(k)!r} there, {asked.get(k)!r} now)" for k in names]
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

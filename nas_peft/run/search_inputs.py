@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
+from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.task_inputs import ALWAYS_COMPARED, TaskInputs, halvings
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import Searcher, SearchTask, build_searcher, parse_options
@@ -158,12 +161,23 @@ class SearchInputs(TaskInputs):
         """What the configuration says is to search."""
         return build_searcher(self.config.searcher, self.search_task(), searcher_options(self.config))
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a resumed run must find unchanged; JSON-able."""
-        return super().to_dict() | {
-            "space": self.space.to_dict(),
-            "module_files": {str(f): module_file_digest(f) for f in self.config.module_files},
-        }
+    @property
+    def module_files(self) -> tuple[Path, ...]:
+        """Python files that register module kinds of the user's own."""
+        return self.config.module_files
+
+    def record(self) -> InputsRecord:
+        """Data, backbone, space and module files, which a resumed run must find unchanged."""
+        return (
+            super()
+            .record()
+            .model_copy(
+                update={
+                    "space": json.loads(json.dumps(self.space.to_dict())),
+                    "module_files": {str(f): module_file_digest(f) for f in self.config.module_files},
+                }
+            )
+        )
 
 
 def searcher_options(config: SearchConfig) -> dict[str, Any]:

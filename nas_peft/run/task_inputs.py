@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.stage_records import InputsRecord
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.run.version import __version__
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import KINDS, Architecture, Budget, InputError, count_params, head_params
 from supernet import Backbone, Preprocessing, create_backbone
@@ -88,14 +94,27 @@ class TaskInputs:
                 found[f"{kind}-{size}"] = _uniform(kind, size, self.backbone.depth)
         return found
 
-    def to_dict(self) -> dict[str, Any]:
-        """What a resumed run must find unchanged; JSON-able."""
-        return {
-            "dataset": self.dataset.record,
-            "fingerprint": self.dataset.fingerprint,
-            "classes": list(self.dataset.classes),
-            "backbone": self.backbone_record(),
-        }
+    @property
+    def module_files(self) -> tuple[Path, ...]:
+        """Python files that register module kinds: none without a search."""
+        return ()
+
+    def for_trainings(self, features: Tensor) -> TrainingInputs:
+        """Backbone and data of the run's separate trainings; ``features (N, d)`` of train, then val."""
+        data = self.dataset
+        return TrainingInputs(
+            self.backbone, self.preprocessing, len(data.classes), data.train, data.val, features
+        )
+
+    def record(self) -> InputsRecord:
+        """Data and backbone, which a resumed run must find unchanged."""
+        return InputsRecord(
+            dataset=json.loads(json.dumps(self.dataset.record)),
+            fingerprint=self.dataset.fingerprint,
+            classes=list(self.dataset.classes),
+            backbone=self.backbone_record(),
+            nas_peft=__version__,
+        )
 
     def backbone_record(self) -> dict[str, Any]:
         """Name, source, digest and size of the backbone."""
@@ -104,17 +123,15 @@ class TaskInputs:
 
     def require_recorded(self, folder: RunFolder) -> None:
         """Record what the run works on in its folder. Raises what `require_unchanged` does if it is there."""
-        recorded = folder.read_stage("inputs")
+        recorded = folder.read_stage("inputs", InputsRecord)
         if recorded is None:
-            folder.write_stage("inputs", self.to_dict())
+            folder.write_stage("inputs", self.record())
         else:
             self.require_unchanged(recorded)
 
-    def require_unchanged(self, recorded: dict[str, Any]) -> None:
+    def require_unchanged(self, recorded: InputsRecord) -> None:
         """Raise `InputError` if a run was started with other data, another backbone or space."""
-        now = json.loads(json.dumps(self.to_dict()))
-        changed = [key for key in now if now[key] != recorded.get(key)]
-        if changed:
+        if changed := recorded.changed(self.record()):
             raise InputError(
                 f"the run was started with another {', '.join(changed)} (the files have changed since); "
                 "give another --out to start anew"

@@ -20,6 +20,7 @@ from nas_peft.data import Part
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
+from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.scorer import Fold, Found, LocalScorer, Scorer, pass_size
 from search_spaces import Architecture, InputError
@@ -31,16 +32,19 @@ DEATHS = 5
 
 
 @contextmanager
-def scoring(
-    inputs: SearchInputs, folds: Sequence[Fold], *, workers: int, device: str, ray_options: RayOptions
-) -> Iterator[Scorer]:
-    """What scores a run's candidates: this process, or several workers. Ray starts only for the latter."""
-    if workers == 1:
+def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
+    """The scorer of a run's candidates: this process, or several workers. Ray starts only for the latter."""
+    inputs = run.inputs
+    if run.workers == 1:
         yield LocalScorer(folds, inputs.preprocessing, inputs.config.precision)
         return
-    files = inputs.config.module_files
     with RayScorer(
-        folds, inputs, workers=workers, device=device, module_files=files, ray_options=ray_options
+        folds,
+        inputs,
+        workers=run.workers,
+        device=run.device,
+        module_files=inputs.module_files,
+        ray_options=run.ray,
     ) as scorer:
         yield scorer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas_peft.settings.methods import METHODS, Method
@@ -83,20 +84,20 @@ BASELINES: dict[str, Baseline] = {
 }
 
 
-def parse_baselines(text: str) -> list[Baseline]:
-    """Those that ``text`` names with commas between them; ``none``; or ``all``, which NOAH may follow.
+def baseline_names(given: Sequence[str]) -> tuple[str, ...]:
+    """The names that ``given`` stands for: each once, ``none`` alone, or ``all``, which NOAH may follow.
 
     NOAH is not among all: its search takes several times what the others take. Raises `InputError` for an
     unknown name, with the nearest one, and for one that is given twice.
     """
-    names = [name.strip() for name in text.split(",")]
+    names = list(given)
     if names == ["none"]:
-        return []
-    if names[0] == "all":
+        return ()
+    if names[:1] == ["all"]:
         names = [*(name for name in BASELINES if name != NOAH), *names[1:]]
     for name in names:
         if name not in BASELINES:
             raise unknown_name("baseline", name, BASELINES, "Or give all, or none, alone.")
         if names.count(name) > 1:
             raise InputError(f"the baseline '{name}' is given twice; give each once")
-    return [BASELINES[name] for name in names]
+    return tuple(names)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from nas_peft.settings.lists import Epochs
 from nas_peft.settings.training_config import TrainingConfig
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
@@ -38,7 +38,7 @@ class SearchConfig(TrainingConfig):
     front_budget: str | None = Field(
         None, description="parameters of the largest subnets of the front; the whole space if not given"
     )
-    supernet_epochs: str | None = Field(
+    supernet_epochs: Epochs = Field(
         None,
         description="passes over the training images for the supernet; if not given half of --epochs, with "
         "--no-retrain four times --epochs; of several, such as 4,16, the supernet whose subnets do best on "
@@ -95,18 +95,6 @@ class SearchConfig(TrainingConfig):
         1, ge=1, description="processes that train the supernet together, each with a GPU or some cores"
     )
 
-    @field_validator("supernet_epochs", mode="before")
-    @classmethod
-    def _require_epochs(cls, value: Any) -> str | None:
-        if value is None:
-            return None
-        texts = [text.strip() for text in str(value).split(",")]
-        if not all(re.fullmatch("[1-9][0-9]*", text) for text in texts):
-            raise ValueError("give a whole number from 1, or several with commas between them, such as 4,16")
-        if len(set(texts)) < len(texts):
-            raise ValueError("give each number of epochs once")
-        return ",".join(texts)
-
     @model_validator(mode="after")
     def _require_consistent(self) -> SearchConfig:
         if self.groups != DEFAULT_GROUPS and self.chooser != "groups":
@@ -144,10 +132,9 @@ class SearchConfig(TrainingConfig):
         from supernet import Recipe
 
         by_default = 4 * self.epochs if self.no_retrain else max(1, self.epochs // 2)
-        given = self.supernet_epochs or str(by_default)
         return [
-            Recipe(int(epochs), self.supernet_lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
-            for epochs in given.split(",")
+            Recipe(epochs, self.supernet_lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
+            for epochs in self.supernet_epochs or (by_default,)
         ]
 
     def execution(self, method: str) -> Execution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from nas_peft.settings.baselines import parse_baselines
+from nas_peft.settings.baselines import BASELINES
+from nas_peft.settings.lists import BaselineNames, Factors
 from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
 from search_spaces import InputError
 
@@ -51,8 +51,8 @@ class TrainingConfig(BaseModel):
         RATES["full_lr"], gt=0, description="learning rate of full fine-tuning, LP-FT and L2-SP"
     )
     bitfit_lr: float = Field(RATES["bitfit_lr"], gt=0, description="learning rate of BitFit")
-    lr_grid: str = Field(
-        "1",
+    lr_grid: Factors = Field(
+        (1.0,),
         description="factors on each method's learning rate, such as 0.3,1,3; each subnet, single method and "
         "baseline uses the one that is best on validation data",
     )
@@ -62,8 +62,8 @@ class TrainingConfig(BaseModel):
         "same row (ASHA, on the validation loss); which are ended depends on which come first, so two runs "
         "may differ",
     )
-    baselines: str = Field(
-        "linear,full",
+    baselines: BaselineNames = Field(
+        ("linear", "full"),
         description="what to compare with: linear, full, lp-ft, l2-sp, bitfit, and at published sizes "
         "vpt-shallow, vpt-deep, lora, adapter, ssf; or all, or none; noah, after a search of its own",
     )
@@ -100,14 +100,14 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _require_used(self) -> TrainingConfig:
-        rates = {METHODS[b.method].rate for b in parse_baselines(self.baselines)}
+        rates = {METHODS[BASELINES[name].method].rate for name in self.baselines}
         for name, of in (("full_lr", "full, lp-ft and l2-sp"), ("bitfit_lr", "bitfit")):
             if getattr(self, name) != RATES[name] and name not in rates:
                 raise ValueError(
                     f"{name} is {getattr(self, name)}, which only {of} read, and the baselines are "
-                    f"'{self.baselines}'; leave {name} out, or add one of them"
+                    f"'{','.join(self.baselines)}'; leave {name} out, or add one of them"
                 )
-        if self.early_stopping and "," not in self.lr_grid:
+        if self.early_stopping and len(self.lr_grid) == 1:
             raise ValueError(
                 "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
                 "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
@@ -133,26 +133,6 @@ class TrainingConfig(BaseModel):
             raise ValueError("an average needs 2 trainings or more; give 0 for none")
         return value
 
-    @field_validator("lr_grid")
-    @classmethod
-    def _require_factors(cls, value: str) -> str:
-        try:
-            factors = [float(text) for text in value.split(",")]
-        except ValueError:
-            factors = []
-        if not factors or not all(math.isfinite(f) and f > 0 for f in factors):
-            raise ValueError("give factors above 0 with commas between them, such as 0.3,1,3")
-        texts = [f"{factor:g}" for factor in factors]
-        if len(set(texts)) < len(texts):
-            raise ValueError("give each factor once")
-        return ",".join(texts)  # one spelling for one grid
-
-    @field_validator("baselines")
-    @classmethod
-    def _require_baselines(cls, value: str) -> str:
-        parse_baselines(value)
-        return ",".join(name.strip() for name in value.split(","))
-
     def pixels(self) -> tuple[int, int] | None:
         """Height and width of images, where they are not the backbone's own."""
         if self.image_size is None:
@@ -173,9 +153,8 @@ class TrainingConfig(BaseModel):
     def rates(self, method: str) -> tuple[float, ...]:
         """The learning rates that a method is tried with, in the order of the grid."""
         own = self.recipe(method).lr
-        factors = [float(factor) for factor in self.lr_grid.split(",")]
         # rounded, so that 0.3 times 3e-4 is 9e-5; file names have as many digits
-        return tuple(own if factor == 1 else float(f"{own * factor:.6g}") for factor in factors)
+        return tuple(own if factor == 1 else float(f"{own * factor:.6g}") for factor in self.lr_grid)
 
     def execution(self, method: str) -> Execution:
         """How trainings of a method are carried out."""

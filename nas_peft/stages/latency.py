@@ -12,9 +12,9 @@ from torch import Tensor
 
 from nas_peft.machine.environment import environment
 from nas_peft.machine.peak_memory import PeakMemory
-from nas_peft.run.progress import StageBars
-from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import LatencyRecord
 from search_spaces import Architecture, LatencyTable, SearchSpace
 from search_spaces.kinds import KINDS
 from search_spaces.streams import stream
@@ -25,40 +25,38 @@ SIZES = 4
 """At most as many sizes of a kind are measured; what lies between them is interpolated."""
 
 
-def latency_stage(
-    inputs: SearchInputs, folder: RunFolder, bars: StageBars, device: str
-) -> tuple[LatencyTable, dict[str, Any]]:
-    """The table, and the stage's record; read where the stage has finished.
+def latency_stage(run: Run[SearchInputs]) -> LatencyRecord:
+    """The latency table with its cost; read where the stage has finished.
 
     It is measured once: a search that goes on after a stop weighs candidates as it did before, wherever and
     however busy the machine may then be.
     """
-    stage = folder.read_stage("latency")
-    with bars.stage("latency (rounds)") as advance:
-        if stage is None:
-            config = inputs.config
-            started, memory = time.perf_counter(), PeakMemory(device)
+    record = run.folder.read_stage("latency", LatencyRecord)
+    with run.bars.stage("latency (rounds)") as advance:
+        if record is None:
+            inputs, batch_size = run.inputs, run.inputs.config.latency_batch_size
+            started, memory = time.perf_counter(), PeakMemory(run.device)
             table, measured = measure_table(
                 inputs.backbone,
                 inputs.space,
                 len(inputs.dataset.classes),
-                batch_size=config.latency_batch_size,
-                device=device,
-                seed=config.seed,
+                batch_size=batch_size,
+                device=run.device,
+                seed=inputs.config.seed,
                 on_round=lambda done: advance(done, done),
             )
-            runs = (WARM_UP + REPEATS * measured["rounds"]) * len(measured["networks"])
-            stage = {
-                "seconds": time.perf_counter() - started,
-                "image_passes_forward": runs * config.latency_batch_size,
-                "peak_memory": memory.bytes,
-                "environment": environment(device),
+            passes = (WARM_UP + REPEATS * measured["rounds"]) * len(measured["networks"])
+            record = LatencyRecord(
+                seconds=time.perf_counter() - started,
+                image_passes_forward=passes * batch_size,
+                peak_memory=memory.bytes,
+                environment=environment(run.device),
+                table=table.to_dict(),
                 **measured,
-                "table": table.to_dict(),
-            }
-            folder.write_stage("latency", stage)
-        advance(stage["rounds"], stage["rounds"])
-    return LatencyTable.from_dict(stage["table"]), stage
+            )
+            run.folder.write_stage("latency", record)
+        advance(record.rounds, record.rounds)
+    return record
 
 
 def measure_table(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import SearchStageRecord, SupernetsRecord
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.scoring.scorer import LocalScorer
-from nas_peft.settings.baselines import NOAH, parse_baselines
+from nas_peft.settings.baselines import NOAH
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
 from nas_peft.stages.search import open_record, search_supernet
@@ -73,7 +73,7 @@ def noah_inputs(task: TaskInputs) -> NoahInputs | None:
 
     Raises `InputError` where no subnet of NOAH's space is within the budget.
     """
-    if NOAH not in [baseline.name for baseline in parse_baselines(task.config.baselines)]:
+    if NOAH not in task.config.baselines:
         return None
     try:
         return NoahInputs.of_task(noah_config(task.config), task)
@@ -84,21 +84,37 @@ def noah_inputs(task: TaskInputs) -> NoahInputs | None:
         ) from error
 
 
-def search_noah(
-    noah: NoahInputs,
-    features: Tensor,
-    folder: RunFolder,
-    bars: StageBars,
-    device: str,
-    stages: dict[str, Any],
-) -> Architecture:
-    """The subnet that NOAH's search finds, to be retrained as the others are.
+@dataclass(frozen=True)
+class NoahFound:
+    """The subnet that NOAH's search found, and what its supernet and its search cost."""
 
-    Its stages are resumed as those of a run are, and ``stages`` gets their records. ``folder`` is the run's.
+    architecture: Architecture
+    supernets: SupernetsRecord
+    search: SearchStageRecord
+
+
+def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> NoahFound:
+    """Train NOAH's supernet and search it, in a folder within the run's.
+
+    Its stages are resumed as those of a run are; ``features (N, d)`` are those of train, then val.
     """
-    own = RunFolder.open(folder.path / NOAH, noah.config)
-    record = open_record(noah, own, bars, None, None)
-    folds, stages["NOAH's supernet"] = train_supernets(noah, features, own, bars, device)
-    scorer = LocalScorer(folds, noah.preprocessing, noah.config.precision)
-    candidates, stages["NOAH's search"] = search_supernet(noah, scorer, own, bars, record)
-    return next(c.architecture for c in noah.searcher().ranked(candidates) if noah.fits(c.architecture))
+    folder = RunFolder.open(run.folder.path / NOAH, noah.config)
+    own = Run(noah, folder, run.device, run.bars, run.ray, run.workers)
+    record = open_record(own)
+    supernets = train_supernets(own, features)
+    scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.precision)
+    found = search_supernet(own, scorer, record)
+    ranked = noah.searcher().ranked(found.candidates)
+    best = next(c.architecture for c in ranked if noah.fits(c.architecture))
+    return NoahFound(best, supernets.record, found.record)
+
+
+def noah_architecture(run: Run[TaskInputs], features: Tensor) -> Architecture | None:
+    """What NOAH's search finds, with its costs noted, where the configuration names that baseline."""
+    noah = noah_inputs(run.inputs)
+    if noah is None:
+        return None
+    found = search_noah(run, noah, features)
+    run.costs.add("NOAH's supernet", found.supernets)
+    run.costs.add("NOAH's search", found.search)
+    return found.architecture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,9 +13,10 @@ from nas_peft.data import Part
 from nas_peft.data.folds import others, stratified_folds
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.process_group import run_together
-from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import LengthRecord, SupernetRecord, SupernetsRecord
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.stages.supernet_chooser import supernet_chooser
 from nas_peft.stages.supernet_length import JUDGED, judge, judged_subnets
@@ -29,10 +29,16 @@ LENGTH = "supernet-length"
 """The stage that chooses among supernets of several lengths."""
 
 
-def train_supernets(
-    inputs: SearchInputs, features: Tensor, folder: RunFolder, bars: StageBars, device: str
-) -> tuple[list[Fold], dict[str, Any]]:
-    """The supernets, each with the images that it has not been trained on; and the stage's record.
+@dataclass(frozen=True)
+class TrainedSupernets:
+    """The supernets, each with the images that it has not been trained on, and what they cost."""
+
+    folds: list[Fold]
+    record: SupernetsRecord
+
+
+def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernets:
+    """Train the supernets of a run; ``features (N, d)`` are the pretrained ones of train, then val.
 
     One supernet is trained on the training part and scores the validation part. With ``folds`` there are that
     many, each trained on all folds of the training part but one, which it scores; together they take the
@@ -43,71 +49,73 @@ def train_supernets(
     Where the configuration names several numbers of epochs, supernets of each are trained, and `judge`
     chooses those that are returned; the files of the others are removed.
     """
+    inputs, folder = run.inputs, run.folder
     lengths = {
         recipe.epochs: supernet_trainings(inputs, features, folder, recipe)
         for recipe in inputs.config.supernet_recipes()
     }
-    chosen = folder.read_stage(LENGTH)
-    found: dict[int, list[Fold]] = {}
-    records = []
+    chosen = folder.read_stage(LENGTH, LengthRecord)
+    found: dict[int, list[Fold]] = {epochs: [] for epochs in lengths}
+    records: list[SupernetRecord] = []
     total = sum(training.recipe.epochs for trainings in lengths.values() for training, _ in trainings)
-    with bars.stage("supernet (epochs)") as advance:
-        before = 0
+    before = 0
+    with run.bars.counted("supernet (epochs)", total) as bar:
         for epochs, trainings in lengths.items():
-            found[epochs] = []
             for training, unseen in trainings:
 
                 def on_epoch(done: int, before: int = before) -> None:
-                    advance(before + done, total)
+                    bar.move_to(before + done)
 
-                if chosen is not None and epochs != chosen["epochs"]:
-                    record = folder.read_stage(training.name)  # it has lost, and its weights are gone
-                    assert record is not None
+                if chosen is not None and epochs != chosen.epochs:
+                    record = folder.read_stage(training.name, SupernetRecord)
+                    assert record is not None  # it has lost, and its weights are gone
                 else:
-                    supernet, record = _trained(
-                        training, folder, device, inputs.config.data_parallel, on_epoch
-                    )
+                    supernet, record = _trained(run, training, on_epoch)
                     found[epochs].append(Fold(supernet.eval(), unseen))
                 records.append(record)
                 before += training.recipe.epochs
-                advance(before, total)
-    stage = {
-        "seconds": sum(record["seconds"] for record in records),
-        "image_passes": sum(record["image_passes"] for record in records),
-        "peak_memory": largest(record.get("peak_memory") for record in records),
-        "supernets": records,
-    }
+                bar.move_to(before)
+    cost = SupernetsRecord(
+        seconds=sum(record.seconds for record in records),
+        image_passes=sum(record.image_passes for record in records),
+        peak_memory=largest(record.peak_memory for record in records),
+        supernets=records,
+    )
     if len(lengths) == 1:
-        return next(iter(found.values())), stage
+        return TrainedSupernets(next(iter(found.values())), cost)
     if chosen is None:
         chosen = _choose_length(inputs, found)
         folder.write_stage(LENGTH, chosen)
     for epochs, trainings in lengths.items():
         for training, _ in trainings:
-            if epochs != chosen["epochs"]:
+            if epochs != chosen.epochs:
                 training.weights.unlink(missing_ok=True)
-    bars.say(
-        f"The supernet of {chosen['epochs']} epochs is searched: median loss of {JUDGED} subnets on unseen "
-        "images after " + ", ".join(f"{e} epochs {loss:.3f}" for e, loss in chosen["losses"].items())
+    run.bars.say(
+        f"The supernet of {chosen.epochs} epochs is searched: median loss of {JUDGED} subnets on unseen "
+        "images after " + ", ".join(f"{e} epochs {loss:.3f}" for e, loss in chosen.losses.items())
     )
-    stage["seconds"] += chosen["seconds"]
-    stage |= {name: chosen[name] for name in ("epochs", "losses", "image_passes_forward")}
-    return found[chosen["epochs"]], stage
+    of_choice = {
+        "seconds": cost.seconds + chosen.seconds,
+        "epochs": chosen.epochs,
+        "losses": chosen.losses,
+        "image_passes_forward": chosen.image_passes_forward,
+    }
+    return TrainedSupernets(found[chosen.epochs], cost.model_copy(update=of_choice))
 
 
-def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> dict[str, Any]:
+def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> LengthRecord:
     started = time.perf_counter()
     subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
     judged = {
         epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.precision), subnets)
         for epochs, folds in found.items()
     }
-    return {
-        "epochs": min(judged, key=lambda epochs: judged[epochs].loss),
-        "losses": {str(epochs): judgement.loss for epochs, judgement in judged.items()},
-        "image_passes_forward": sum(judgement.image_passes for judgement in judged.values()),
-        "seconds": time.perf_counter() - started,
-    }
+    return LengthRecord(
+        epochs=min(judged, key=lambda epochs: judged[epochs].loss),
+        losses={str(epochs): judgement.loss for epochs, judgement in judged.items()},
+        image_passes_forward=sum(judgement.image_passes for judgement in judged.values()),
+        seconds=time.perf_counter() - started,
+    )
 
 
 def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list[Fold]:
@@ -115,12 +123,13 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     features = torch.empty(0)  # of no use without training
     recipes = inputs.config.supernet_recipes()
     if len(recipes) > 1:
-        chosen = folder.read_stage(LENGTH)
-        recipes = [recipe for recipe in recipes if chosen is not None and recipe.epochs == chosen["epochs"]]
+        chosen = folder.read_stage(LENGTH, LengthRecord)
+        recipes = [recipe for recipe in recipes if chosen is not None and recipe.epochs == chosen.epochs]
     trainings = [
         training for recipe in recipes for training in supernet_trainings(inputs, features, folder, recipe)
     ]
-    if not trainings or any(folder.read_stage(training.name) is None for training, _ in trainings):
+    read = [folder.read_stage(training.name, SupernetRecord) for training, _ in trainings]
+    if not read or None in read:
         raise InputError(
             f"the run in '{folder.path}' has not finished training its supernet; go on with the same "
             "nas-peft search command first"
@@ -174,28 +183,22 @@ def supernet_trainings(
 
 
 def _trained(
-    training: SupernetTraining,
-    folder: RunFolder,
-    device: str,
-    processes: int,
-    on_epoch: Callable[[int], None],
-) -> tuple[Supernet, dict[str, Any]]:
+    run: Run[SearchInputs], training: SupernetTraining, on_epoch: Callable[[int], None]
+) -> tuple[Supernet, SupernetRecord]:
     """The trained supernet and its record, read where it had finished."""
-    record = folder.read_stage(training.name)
+    record = run.folder.read_stage(training.name, SupernetRecord)
     if record is not None:
-        return training.read(device), record
+        return training.read(run.device), record
+    processes = run.inputs.config.data_parallel
     if processes == 1:
-        supernet, curve, peak = training.run(device, on_epoch)
+        supernet, curve, peak = training.run(run.device, on_epoch)
     else:
         training.backbone.model.cpu()
-        curve, peak = run_together(training, processes, device, on_epoch)
-        supernet = training.read(device)
-    record = {
-        "seconds": curve.seconds,
-        "image_passes": curve.image_passes,
-        "peak_memory": peak,
-        "losses": curve.losses,
-    }
-    folder.write_stage(training.name, record)
+        curve, peak = run_together(training, processes, run.device, on_epoch)
+        supernet = training.read(run.device)
+    record = SupernetRecord(
+        seconds=curve.seconds, image_passes=curve.image_passes, peak_memory=peak, losses=curve.losses
+    )
+    run.folder.write_stage(training.name, record)
     training.state.unlink(missing_ok=True)
     return supernet, record

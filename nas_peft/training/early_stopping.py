@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-from nas_peft.training.trainings import Training
+from nas_peft.training.training import Training
 
 REDUCTION = 3
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.soups import uniform_soup
-from nas_peft.training.trainings import (
-    Training,
-    TrainingInputs,
-    starting_network,
-    trained_network,
-    trained_tensors,
-)
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
 from nas_peft.training.wise_ft import interpolate
 from supernet import Supernet
 
@@ -84,3 +81,22 @@ class WiseFtModel:
     def to_dict(self) -> dict[str, Any]:
         """See `FinalModel.to_dict`."""
         return {"alpha": self.alpha, "training": self.training.to_dict()}
+
+
+@dataclass(frozen=True)
+class InheritedModel:
+    """A network at hand, with weights that no training of its own has changed.
+
+    ``about`` says where they come from.
+    """
+
+    inherited: Supernet
+    about: Mapping[str, Any]
+
+    def network(self, device: str) -> Supernet:
+        """See `FinalModel.network`."""
+        return self.inherited.to(device)
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `FinalModel.to_dict`."""
+        return dict(self.about)

@@ -12,9 +12,13 @@ from safetensors.torch import load
 
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder, read_json, write_json
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
-from nas_peft.training.trainings import Training, TrainingInputs
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
 from supernet import write_atomically
 
 
@@ -50,6 +54,20 @@ class RayTrainings:
         self._early_stopping = early_stopping
         self._shared: Any = None
 
+    @classmethod
+    def of_run(
+        cls, run: Run[TaskInputs], inputs: TrainingInputs, *, early_stopping: bool = False
+    ) -> RayTrainings:
+        """The runner of a run's trainings."""
+        return cls(
+            run.folder,
+            inputs,
+            device=run.device,
+            module_files=run.inputs.module_files,
+            ray_options=run.ray,
+            early_stopping=early_stopping,
+        )
+
     def __enter__(self) -> RayTrainings:
         return self
 
@@ -59,17 +77,16 @@ class RayTrainings:
         self._shared = None
         self._session.__exit__(kind, error, trace)
 
-    def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[dict[str, Any]]:
+    def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[TrainingRecord]:
         """The record of each training, in order; ``on_done`` is called as each is there.
 
-        A record has ``error``: ``None``, or why the training has failed for good. Then ``curve`` and ``val``
-        are ``None``, and nothing is kept of it. A training that was stopped early has ``stopped_at``, the
-        number of its epochs. Raises `InputError` if Ray cannot be started or reached.
+        Nothing is kept of a training that has failed for good. Raises `InputError` if Ray cannot be started
+        or reached.
         """
-        records: dict[str, dict[str, Any]] = {}
+        records: dict[str, TrainingRecord] = {}
         missing = []
         for training in trainings:
-            record = read_json(self._record_file(training))
+            record = self._read(training)
             # tensors may be wanted of a training that was done when they were not
             if record is None or (training.keep and not self._tensors_file(training).exists()):
                 missing.append(training)
@@ -89,7 +106,7 @@ class RayTrainings:
         self,
         missing: list[Training],
         of: int,
-        records: dict[str, dict[str, Any]],
+        records: dict[str, TrainingRecord],
         on_done: Callable[[], None],
     ) -> None:
         ray = self._session.connect()
@@ -115,16 +132,20 @@ class RayTrainings:
             save_every=SAVE_EVERY,
         )
 
-        def keep(training: Training, record: dict[str, Any], tensors: bytes) -> None:
-            if record["error"] is None:
+        def keep(training: Training, record: TrainingRecord, tensors: bytes) -> None:
+            if record.error is None:
                 if tensors:
                     write_atomically(self._tensors_file(training), tensors)
-                write_json(self._record_file(training), record)
+                write_json(self._record_file(training), record.to_dict())
             self._remove_state(training)
             records[training.key] = record
             on_done()
 
         (tune_client if tune_client.connected() else tune_run).run(work, resources, places, keep)
+
+    def _read(self, training: Training) -> TrainingRecord | None:
+        content = read_json(self._record_file(training))
+        return None if content is None else TrainingRecord.from_dict(content)
 
     def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"

@@ -16,7 +16,10 @@ import ray
 import torch
 
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
-from nas_peft.training.trainings import Training, TrainingInputs, run_training
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.trainings import run_training
 from search_spaces import InputError
 
 SAVE_EVERY = 15.0
@@ -115,10 +118,10 @@ def _train(
 ) -> tuple[dict[str, Any], bytes]:
     training = work.trainings[number]
 
-    def on_epoch(record: dict[str, Any]) -> None:
+    def on_epoch(record: TrainingRecord) -> None:
         assert report is not None
-        epoch = len(record["curve"]["losses"])
-        report({"record": record, "epoch": epoch, "loss": record["val"]["loss"]})
+        assert record.curve is not None
+        report({"record": record, "epoch": len(record.curve.losses), "loss": record.val_score().loss})
 
     try:
         import_sent_module_files(work.module_files)
@@ -131,7 +134,7 @@ def _train(
             save_every=work.save_every,
         )
     except Exception as error:
-        record, tensors = failed(training, _reason(error)), b""
+        record, tensors = TrainingRecord.failed(training, _reason(error)), b""
     if work.device == "cuda":
         torch.cuda.empty_cache()  # for others on this GPU; the process stays
     return {"finished": True, "record": record, "tensors": bool(tensors)}, tensors
@@ -142,11 +145,6 @@ def _own_gpu() -> str:
     (assigned,) = ray.get_gpu_ids()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"cuda:{visible.split(',').index(str(assigned)) if visible else assigned}"
-
-
-def failed(training: Training, reason: str) -> dict[str, Any]:
-    """The record of a training that has failed for good."""
-    return training.to_dict() | {"error": reason, "curve": None, "val": None}
 
 
 def _reason(error: Exception) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from safetensors.torch import save
@@ -14,11 +12,14 @@ from torch import Tensor
 
 from nas_peft.data import Part
 from nas_peft.machine.peak_memory import PeakMemory
-from nas_peft.settings.methods import METHODS, Method
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.settings.methods import METHODS
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream_seed
 from supernet import (
-    Backbone,
     Constant,
     Curve,
     Execution,
@@ -33,85 +34,22 @@ from supernet import (
 from supernet.execution import PLAIN
 
 
-@dataclass(frozen=True)
-class Training:
-    """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
-
-    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
-    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` says that the trained
-    tensors are wanted for ``on="train"`` too; it changes nothing about the training. ``seed`` decides the
-    order of the images and, unless ``init_seed`` does, the initial values; trainings of one name and
-    ``init_seed`` start from the same network, so that their weights can be averaged.
-    """
-
-    name: str
-    method: Method
-    architecture: Architecture
-    recipe: Recipe
-    head: Recipe | None
-    seed: int
-    on: Literal["train", "train_val"]
-    execution: Execution = PLAIN
-    keep: bool = False
-    init_seed: int | None = None
-
-    @property
-    def key(self) -> str:
-        """Its file name in the run folder: ``full.train.lr0.0003.seed0``, and ``.init0`` if that is given."""
-        start = "" if self.init_seed is None else f".init{self.init_seed}"
-        return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}{start}"
-
-    @property
-    def start_seed(self) -> int:
-        """What the initial values depend on."""
-        return self.seed if self.init_seed is None else self.init_seed
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "name": self.name,
-            "method": self.method,
-            "architecture": self.architecture.to_dict(),
-            "recipe": self.recipe.to_dict(),
-            "head": self.head.to_dict() if self.head else None,
-            "seed": self.seed,
-            "on": self.on,
-            "execution": self.execution.to_dict(),
-            "init_seed": self.init_seed,
-        }
-
-
-@dataclass(frozen=True)
-class TrainingInputs:
-    """What all trainings of a run share; sent once to the workers.
-
-    ``features`` are the pretrained features of train, then val, ``(N, d)``: linear probes need nothing else.
-    """
-
-    backbone: Backbone
-    preprocessing: Preprocessing
-    classes: int
-    train: Part
-    val: Part
-    features: Tensor
-
-
 def run_training(
     training: Training,
     inputs: TrainingInputs,
     device: str,
     *,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: Callable[[TrainingRecord], None] | None = None,
     state_file: Path | None = None,
     save_every: float = 15.0,
-) -> tuple[dict[str, Any], bytes]:
+) -> tuple[TrainingRecord, bytes]:
     """Train, and score on the validation part where that was not trained on.
 
     ``on_epoch`` is given the record as it would be if the training ended there, after each epoch but the last
     of one that is scored; scoring costs a pass over the validation part each time. ``state_file`` and
     ``save_every`` are those of `supernet.train`; the caller removes the file when the record is kept.
 
-    Returns the JSON-able record and the trained tensors as safetensors bytes: those of a final model, and of
+    Returns the record and the trained tensors as safetensors bytes: those of a final model, and of
     another training if ``training.keep`` is set; else no bytes. Raises `supernet.NonFiniteLoss`, what
     ``on_epoch`` raises, and `InputError` for BitFit of a backbone without biases.
     """
@@ -126,18 +64,18 @@ def run_training(
     part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
     features = inputs.features[: len(part)]
 
-    def scored(curve: Curve) -> dict[str, Any]:
-        record = training.to_dict() | {"error": None, "curve": curve.to_dict(), "val": None}
-        if training.on == "train":
-            result = evaluate(
-                network.eval(),
-                inputs.val.images,
-                inputs.val.labels,
-                preprocessing=inputs.preprocessing,
-                precision=training.execution.precision,
-            )
-            record["val"] = {"accuracy": result.accuracy, "loss": result.loss}
-        return record
+    def scored(curve: Curve) -> TrainingRecord:
+        if training.on != "train":
+            return TrainingRecord(training, curve, None, peak_memory=memory.bytes)
+        result = evaluate(
+            network.eval(),
+            inputs.val.images,
+            inputs.val.labels,
+            preprocessing=inputs.preprocessing,
+            precision=training.execution.precision,
+        )
+        val = ValScore(result.accuracy, result.loss)
+        return TrainingRecord(training, curve, val, peak_memory=memory.bytes)
 
     def report(curve: Curve) -> None:
         if on_epoch is not None and training.on == "train" and len(curve.losses) < training.recipe.epochs:
@@ -160,7 +98,7 @@ def run_training(
         execution=training.execution,
         penalty=Penalty(*method.penalty) if method.penalty else None,
     )
-    record = scored(curve) | {"peak_memory": memory.bytes}
+    record = scored(curve)
     if training.on == "train" and not training.keep:
         return record, b""
     return record, save(trained_tensors(network, training))

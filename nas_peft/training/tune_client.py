@@ -9,6 +9,7 @@ import ray
 from ray.util.queue import Empty, Queue
 
 from nas_peft.training import tune_run
+from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.training_worker import Work
 from nas_peft.training.tune_run import Keep
 
@@ -50,7 +51,7 @@ def run(
 def _run_there(work: Work, resources: dict[str, float], places: dict[int, Any], queue: Queue) -> None:
     numbers = {training.key: number for number, training in enumerate(work.trainings)}
 
-    def keep(training: Any, record: dict[str, Any], tensors: bytes) -> None:
+    def keep(training: Any, record: TrainingRecord, tensors: bytes) -> None:
         queue.put((numbers[training.key], record, tensors))
 
     tune_run.run(work, resources, places, keep)

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from nas_peft.training.early_stopping import StopCompetitors
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.training_trial import TrainingTrial
-from nas_peft.training.training_worker import Work, failed
-from nas_peft.training.trainings import Training
+from nas_peft.training.training_worker import Work
 
 MAX_FAILURES = 2
 """How often a training is tried again whose worker has died."""
@@ -34,7 +36,7 @@ _ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 
-Keep = Callable[[Training, dict[str, Any], bytes], None]
+Keep = Callable[[Training, TrainingRecord, bytes], None]
 """Told the record of each training and its tensors, which may be empty."""
 
 
@@ -96,25 +98,26 @@ class _Outcome(tune.Callback):
         if not result["done"]:
             return
         if not result.get("finished"):
-            record["stopped_at"] = result["epoch"]
+            record = replace(record, stopped_at=result["epoch"])
         try:
             data = b"" if tensors is None else ray.get(tensors)
         except ray.exceptions.RayError as error:
             data = b""
-            record = failed(self._training(trial), f"its tensors were lost with its worker: {error}")
+            message = f"its tensors were lost with its worker: {error}"
+            record = TrainingRecord.failed(self._training(trial), message)
         self._end(trials, trial, record, data)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Report a training whose worker has died too often."""
         lines = Path(trial.error_file).read_text().strip().splitlines() if trial.error_file else []
         message = f"its worker died {trial.num_failures} times; the last: {lines[-1] if lines else 'unknown'}"
-        self._end(trials, trial, failed(self._training(trial), message), b"")
+        self._end(trials, trial, TrainingRecord.failed(self._training(trial), message), b"")
 
     def _training(self, trial: Trial) -> Training:
         number: int = trial.config["number"]
         return self._trainings[number]
 
-    def _end(self, trials: list[Trial], trial: Trial, record: dict[str, Any], tensors: bytes) -> None:
+    def _end(self, trials: list[Trial], trial: Trial, record: TrainingRecord, tensors: bytes) -> None:
         try:
             self._keep(self._training(trial), record, tensors)
         except Exception as error:

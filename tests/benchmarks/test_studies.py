@@ -18,7 +18,7 @@ from PIL import Image
 from plain_search import Range, SearchJob, SearchPlan
 from study_store import TestJob, TrainingJob, digest
 
-from nas_peft.training.trainings import Training
+from nas_peft.training.training import Training
 from search_spaces import Architecture, InputError, count_params
 from supernet import Recipe, create_backbone
 

@@ -19,12 +19,12 @@ from nas_peft.protocol.rows import single_rows
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import TrainingInputs
 from search_spaces import Architecture, InputError
 from supernet import Recipe, read_header
 
@@ -62,9 +62,9 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert list(with_grid.stages) == [
         "linear probe", "learning rates", "retraining", "final training", "test"
     ]  # fmt: skip
-    assert with_grid.stages["learning rates"]["trainings"] == 7  # two for each but the probe
-    assert with_grid.stages["retraining"]["trainings"] == 4
-    assert with_grid.stages["final training"]["trainings"] == 8
+    assert with_grid.stages["learning rates"].trainings == 7  # two for each but the probe
+    assert with_grid.stages["retraining"].trainings == 4
+    assert with_grid.stages["final training"].trainings == 8
     assert with_grid.paired is None
     files = {p.name for p in Path(with_grid.run).iterdir()}
     assert files == {"config.yaml", "stages", "trainings", "results.json", "subnet.safetensors"}
@@ -80,8 +80,8 @@ def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, An
     better = min(prompts, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
     assert [r for r in prompts if r.tested] == [better]
     assert rows["ssf-1"].tested
-    assert result.stages["final training"]["trainings"] == 2
-    assert set(result.test_opened["decision"]["tested"]) == {better.name, "ssf-1"}
+    assert result.stages["final training"].trainings == 2
+    assert set(result.test_opened.decision["tested"]) == {better.name, "ssf-1"}
 
 
 def test_every_run_is_told_those_of_unused_rates_among_them(with_grid: SearchResult):
@@ -124,7 +124,7 @@ def test_the_best_single_method_on_validation_data_is_exported(with_grid: Search
 
 
 def test_the_decision_names_the_rates_and_came_before_the_test(with_grid: SearchResult):
-    decision = with_grid.test_opened["decision"]
+    decision = with_grid.test_opened.decision
     assert decision["learning_rates"] == {r.name: r.seeds[0].lr for r in with_grid.rows}
     assert decision["exported"] == with_grid.selected.name
 
@@ -179,7 +179,7 @@ def test_rows_that_fail_say_why_and_the_others_go_on(with_all: SearchResult):
         if found.name in failed:
             assert found.seeds == []
             assert "seed 0, learning rate 1e+30: the loss is" in str(found.error)
-    assert set(with_all.test_opened["decision"]["tested"]).isdisjoint(failed)
+    assert set(with_all.test_opened.decision["tested"]).isdisjoint(failed)
     text = remarks(with_all)
     assert "failed: full fine-tuning (full): seed 0, learning rate 1e+30" in text
     assert len(text.splitlines()) == 3
@@ -215,11 +215,10 @@ def trainings(values: dict[str, Any], tmp_path: Path) -> Callable[[], tuple[Comp
         config = BaselinesConfig.of(**values, baselines="linear")
         bars = StageBars(quiet=True)
         inputs = TaskInputs.of_single_methods(config, bars)
-        data = inputs.dataset
-        features = torch.zeros(len(data.train) + len(data.val), 128)
-        shared = TrainingInputs(inputs.backbone, inputs.preprocessing, 3, data.train, data.val, features)
-        runner = RayTrainings(RunFolder.open(tmp_path / "run", config), shared, device="cpu")
-        return ComparedTrainings(inputs, runner, bars, Recipe(1, 0.1), [0], {}), runner
+        features = torch.zeros(len(inputs.dataset.train) + len(inputs.dataset.val), 128)
+        run = Run(inputs, RunFolder.open(tmp_path / "run", config), "cpu", bars)
+        runner = RayTrainings.of_run(run, inputs.for_trainings(features))
+        return ComparedTrainings(run, runner, Recipe(1, 0.1)), runner
 
     return make
 
@@ -232,13 +231,13 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
         rows = single_rows({"prompt_tokens-1": Architecture.uniform(8, "prompt_tokens", 1)})
         runs = compared.compare(rows)
         assert runs[0].error is None
-        compared.inputs.dataset.test.open("everything is chosen")
+        compared.run.inputs.dataset.test.open("everything is chosen")
         for call in (lambda: compared.compare(rows), lambda: compared.finish(runs)):
             with pytest.raises(ProtocolError, match="nothing can be trained or chosen any more"):
                 call()
         assert runs[0].finals == []
         with pytest.raises(ProtocolError, match="the test part is read once"):
-            compared.inputs.dataset.test.open("again")
+            compared.run.inputs.dataset.test.open("again")
 
 
 def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path):

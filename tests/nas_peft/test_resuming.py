@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from nas_peft.main_job import search
 from nas_peft.run.progress import Advance, StageBars
 from nas_peft.run.results import SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.searching.candidate import Candidate
@@ -98,7 +99,7 @@ def stopped_in(stage: str, at: int, config: SearchConfig, out: Path) -> Stopping
 
 
 def recorded(inputs: SearchInputs, run: Path) -> list[Candidate]:
-    return open_record(inputs, RunFolder(run), StageBars(quiet=True), None, None).candidates()
+    return open_record(Run(inputs, RunFolder(run), "cpu", StageBars(quiet=True))).candidates()
 
 
 def same_part(value: Any) -> Any:

@@ -17,8 +17,10 @@ from nas_peft.data import ProtocolError
 from nas_peft.machine.devices import resolve_device
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import OpeningRecord
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.search import open_record
 from search_spaces import Architecture, BackboneShape, InputError, count_params
@@ -102,7 +104,7 @@ def test_the_searched_subnet_is_compared_with_the_single_method_that_validation_
     assert pair.images == finished_run.dataset["counts"]["test"]
     assert (pair.searched_only - pair.single_only) / pair.images == pytest.approx(expected, abs=1e-6)
     assert 0 < pair.p_value <= 1
-    assert finished_run.test_opened["decision"]["paired"] == [searched.name, best.name]
+    assert finished_run.test_opened.decision["paired"] == [searched.name, best.name]
 
 
 def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
@@ -123,23 +125,23 @@ def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
 def test_stages_and_protocol_are_told(finished_run: SearchResult):
     stages = ["linear probe", "supernet", "search", "retraining", "final training", "test"]
     assert list(finished_run.stages) == stages
-    assert all(finished_run.stages[name]["seconds"] > 0 for name in stages)
+    assert all(finished_run.stages[name].seconds > 0 for name in stages)
     assert "every choice is made on the validation part" in finished_run.protocol
     assert "test part is read once" in finished_run.protocol
 
 
 def test_the_test_part_was_opened_for_a_frozen_decision(finished_run: SearchResult, folder: RunFolder):
     opened = finished_run.test_opened
-    assert folder.read_stage("test") == opened
-    assert opened["decision"]["exported"] == finished_run.selected.name
-    assert opened["decision"]["config"] == finished_run.config
-    assert set(opened["decision"]["tested"]) == {row.name for row in finished_run.rows if row.tested}
+    assert folder.read_stage("test", OpeningRecord) == opened
+    assert opened.decision["exported"] == finished_run.selected.name
+    assert opened.decision["config"] == finished_run.config
+    assert set(opened.decision["tested"]) == {row.name for row in finished_run.rows if row.tested}
 
 
 def test_the_search_s_candidates_are_in_the_journal(finished_run: SearchResult, tiny_inputs: SearchInputs):
-    record = open_record(tiny_inputs, RunFolder(Path(finished_run.run)), StageBars(quiet=True), None, None)
+    record = open_record(Run(tiny_inputs, RunFolder(Path(finished_run.run)), "cpu", StageBars(quiet=True)))
     candidates = record.candidates()
-    assert len(candidates) == finished_run.stages["search"]["candidates"] == 12
+    assert len(candidates) == finished_run.stages["search"].candidates == 12
     searched = finished_run.rows[0]
     number = int(searched.name.removeprefix("candidate-"))
     assert candidates[number].architecture.to_dict() == searched.architecture

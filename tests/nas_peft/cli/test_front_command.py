@@ -108,7 +108,7 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
     run: Path, search: FinishedSearch, tmp_path, running_ray: None
 ):
     known = set((run / "trainings").iterdir())
-    with_grid = replace(search, config=search.config.model_copy(update={"lr_grid": "1e30,1"}))
+    with_grid = replace(search, config=search.config.model_copy(update={"lr_grid": (1e30, 1.0)}))
     file, bars = tmp_path / "point.safetensors", StageBars(quiet=True)
     export_candidate(with_grid, search.front()[0], file, retrain=True, device="cpu", bars=bars)
     assert load_subnet(file).training["recipe"]["lr"] == search.config.lr

@@ -228,7 +228,7 @@ def test_a_comparison_without_a_search_has_no_options_of_one():
     config = BaselinesConfig.of(dataset="a").to_dict()
     (comparison,) = compare_runs([run.model_copy(update={"config": config})], NO_GROUPS)
     assert "searcher" not in comparison.settings
-    assert comparison.settings["lr_grid"] == "1"
+    assert comparison.settings["lr_grid"] == [1.0]
     with pytest.raises(InputError, match=r"not comparable: their .*searcher"):
         compare_runs([run, run.model_copy(update={"config": config | {"dataset": "b"}})], NO_GROUPS)
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol import averaging_stage
 from nas_peft.protocol.averaging_stage import Average, AveragedRow, Way, choose_again
 from nas_peft.protocol.compared_trainings import Choice
-from nas_peft.protocol.comparison_stage import Comparison
+from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, baseline_rows
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.search_config import SearchConfig
@@ -37,16 +37,18 @@ QUIET = StageBars(quiet=True)
 def compare(tiny_values: dict[str, Any]) -> Callable[..., SearchResult]:
     """A comparison of a subnet with full fine-tuning, as after a search."""
 
-    def run(folder: Path, **changes: Any) -> SearchResult:
+    def compared(folder: Path, **changes: Any) -> SearchResult:
         values = tiny_values | {"soup": 3, "baselines": "full", "linear_lr": 1e-2} | changes
         config = SearchConfig.of(**values)
         inputs = SearchInputs.load(config, QUIET)
         opened = RunFolder.open(folder, config)
-        recipe, features, stage = probe(inputs, opened, QUIET, "cpu")
-        comparison = Comparison(inputs, opened, QUIET, "cpu", recipe, features, "of a test", RayOptions())
-        return comparison.run([SEARCHED, *baseline_rows(config, 8)], {"linear probe": stage})
+        run = Run(inputs, opened, "cpu", QUIET)
+        found = probe(run)
+        run.costs.add("linear probe", found.record)
+        rows = [SEARCHED, *baseline_rows(config, 8)]
+        return compare_rows(run, rows, probe=found.recipe, features=found.features, protocol="of a test")
 
-    return run
+    return compared
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +138,7 @@ def test_the_exported_average_is_one_checkpoint_and_does_what_was_tested(
 
 
 def test_what_is_averaged_is_frozen_before_the_test_part_is_opened(result: SearchResult):
-    decision = result.test_opened["decision"]
+    decision = result.test_opened.decision
     assert decision["exported"] == result.selected.name
     averages = {r.name: r.averaging.model_dump(mode="json") for r in result.rows if r.averaging}
     assert decision["averages"] == averages
@@ -144,9 +146,9 @@ def test_what_is_averaged_is_frozen_before_the_test_part_is_opened(result: Searc
 
 
 def test_costs_are_told_and_the_rows_own_trainings_are_not_trained_again(result: SearchResult):
-    assert result.stages["retraining"]["trainings"] == 4
-    assert result.stages["soups"]["trainings"] == 8
-    assert result.stages["averaging"]["image_passes_forward"] > 0
+    assert result.stages["retraining"].trainings == 4
+    assert result.stages["soups"].trainings == 8
+    assert result.stages["averaging"].image_passes_forward > 0
     own, soup = (sum(s.image_passes for s in row(result, f"full{of}").seeds) for of in ("", "-uniform-soup"))
     assert soup == 3 * own
     assert sum(s.image_passes for s in row(result, "full-wise-ft").seeds) == own

@@ -73,7 +73,7 @@ def test_the_table_has_a_line_for_each_stage(finished_run: SearchResult):
 
 
 def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
-    stages = {"search": finished_run.stages["search"] | {"peak_memory": None}}
+    stages = {"search": finished_run.stages["search"].model_copy(update={"peak_memory": None})}
     changed = {"stages": stages, "environment": {"peak memory": "not measured"}}
     lines = printed(finished_run.model_copy(update=changed))
     (line,) = [line for line in lines if line.startswith("search")]

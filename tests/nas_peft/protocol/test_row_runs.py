@@ -6,20 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_peft.protocol.row_runs import RowRuns, best_rate, failure
+from nas_peft.protocol.row_runs import RowRuns, best_rate
 from nas_peft.protocol.rows import Row
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture, InputError
+from supernet import Curve, Recipe
 
 ROW = Row("lora_rank-2", "single", "subnet", Architecture.uniform(4, "lora_rank", 2))
 
 
-def record(lr: float, accuracy: float, loss: float = 1.0, seed: int = 0, **changes: Any) -> dict[str, Any]:
-    val = {"accuracy": accuracy, "loss": loss}
-    return {"on": "train", "recipe": {"lr": lr}, "seed": seed, "val": val, "error": None} | changes
+def training(lr: float, seed: int = 0, on: Any = "train") -> Training:
+    return Training(ROW.name, "subnet", ROW.architecture, Recipe(8, lr), None, seed, on)
 
 
-def failed(lr: float, seed: int = 0, on: str = "train") -> dict[str, Any]:
-    return record(lr, 0.0, seed=seed, on=on) | {"val": None, "curve": None, "error": "the loss is nan"}
+def record(lr: float, accuracy: float, loss: float = 1.0, seed: int = 0, **changes: Any) -> TrainingRecord:
+    return TrainingRecord(training(lr, seed), Curve(), ValScore(accuracy, loss), **changes)
+
+
+def failed(lr: float, seed: int = 0, on: Any = "train") -> TrainingRecord:
+    return TrainingRecord.failed(training(lr, seed, on), "the loss is nan")
 
 
 def test_the_loss_decides_then_the_accuracy_then_the_first():
@@ -32,9 +39,9 @@ def test_what_failed_or_was_stopped_early_cannot_be_chosen():
     assert best_rate(records) == 1.0
     with pytest.raises(InputError, match=r"^seed 0, learning rate 0\.1: the loss is nan$"):
         best_rate(records[:2])
-    assert failure(records[1]) == "seed 0, learning rate 0.3: stopped early, after epoch 2"
-    assert failure(records[2]) is None
-    assert failure(failed(0.1, on="train_val")) == "final model, seed 0, learning rate 0.1: the loss is nan"
+    assert records[1].failure == "seed 0, learning rate 0.3: stopped early, after epoch 2"
+    assert records[2].failure is None
+    assert failed(0.1, on="train_val").failure == "final model, seed 0, learning rate 0.1: the loss is nan"
 
 
 @given(
@@ -49,18 +56,15 @@ def test_what_failed_or_was_stopped_early_cannot_be_chosen():
 def test_the_rate_that_is_used_is_as_good_as_any_usable(found: list[tuple[float, float, str]]):
     changes: dict[str, dict[str, Any]] = {"": {}, "error": {"error": "x"}, "stopped": {"stopped_at": 1}}
     records = [record(10.0**-i, a, loss, **changes[c]) for i, (a, loss, c) in enumerate(found)]
-    usable = [r for r in records if failure(r) is None]
+    usable = [r for r in records if r.failure is None]
     if not usable:
         with pytest.raises(InputError):
             best_rate(records)
         return
-    (best,) = (r for r in records if r["recipe"]["lr"] == best_rate(records))
+    (best,) = (r for r in records if r.lr == best_rate(records))
     assert best in usable
     for other in usable:
-        assert (best["val"]["loss"], -best["val"]["accuracy"]) <= (
-            other["val"]["loss"],
-            -other["val"]["accuracy"],
-        )
+        assert (best.val.loss, -best.val.accuracy) <= (other.val.loss, -other.val.accuracy)
 
 
 def test_the_first_seed_chooses_the_rate_and_the_others_join():

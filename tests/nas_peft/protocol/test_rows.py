@@ -1,15 +1,16 @@
 """The comparison: rows, their trainings, and the choice, which validation alone decides."""
 
 from dataclasses import fields
-from typing import Any
 
 import pytest
 
 from nas_peft.protocol.rows import Row, Scores, baseline_rows, best_of, best_sizes, choose, single_rows
 from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture
-from supernet import Recipe
+from supernet import Curve, Recipe
 
 DEPTH = 4
 LORA = Architecture.uniform(DEPTH, "lora_rank", 2)
@@ -21,8 +22,9 @@ LINEAR, FULL = baseline_rows(SearchConfig.of(dataset="digits"), DEPTH)
 PROBE = Recipe(epochs=7, lr=0.3)
 
 
-def record(accuracy: float, loss: float) -> dict[str, Any]:
-    return {"seed": 0, "val": {"accuracy": accuracy, "loss": loss}, "test": {"accuracy": 1.0}}
+def record(accuracy: float, loss: float) -> TrainingRecord:
+    (training,) = SINGLE.trainings(SearchConfig.of(dataset="digits"), PROBE, [0], "train")
+    return TrainingRecord(training, Curve(), ValScore(accuracy, loss))
 
 
 def test_labels():

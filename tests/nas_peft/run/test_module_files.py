@@ -202,4 +202,4 @@ def test_several_files_can_be_given(write_kind: WriteKind, tiny_values: dict[str
     config = SearchConfig.of(**tiny_values | {"space": str(space), "module_files": files})
     inputs = SearchInputs.load(config, StageBars(quiet=True))
     assert list(inputs.single_methods())[-2:] == ["other_shift-1", "shift-1"]
-    assert list(inputs.to_dict()["module_files"]) == [str(file) for file in files]
+    assert list(inputs.record().module_files) == [str(file) for file in files]

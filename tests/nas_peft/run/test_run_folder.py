@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from nas_peft.run.run_folder import RunFolder, read_json, write_json
+from nas_peft.run.stage_records import StageRecord
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 
@@ -55,11 +56,12 @@ def test_the_configuration_is_left_in_the_folder():
 
 def test_the_same_configuration_takes_the_folder_up_again():
     folder = RunFolder.open(Path("out"), config())
-    folder.write_stage("supernet", {"seconds": 1.5})
+    record = StageRecord(seconds=1.5)
+    folder.write_stage("supernet", record)
     written = (folder.path / "config.yaml").stat().st_mtime_ns
     again = RunFolder.open(Path("out"), config())
-    assert again.read_stage("supernet") == {"seconds": 1.5}
-    assert again.read_stage("search") is None
+    assert again.read_stage("supernet", StageRecord) == record
+    assert again.read_stage("search", StageRecord) is None
     assert (again.path / "config.yaml").stat().st_mtime_ns == written
 
 
@@ -124,10 +126,10 @@ def test_a_kill_while_the_folder_is_made_does_not_block_it():
 
 def test_a_discarded_run_leaves_the_folder_to_another_configuration():
     folder = RunFolder.open(Path("out"), config())
-    folder.write_stage("inputs", {"a": 1})
+    folder.write_stage("probe", StageRecord(seconds=1.0))
     folder.discard()
     assert not Path("out").exists()
-    assert RunFolder.open(Path("out"), config(seed=5)).read_stage("inputs") is None
+    assert RunFolder.open(Path("out"), config(seed=5)).read_stage("probe", StageRecord) is None
 
 
 def test_discarding_leaves_what_is_not_the_run_s():
@@ -141,8 +143,8 @@ def test_the_same_decision_may_be_frozen_again():
     folder = RunFolder.open(Path("out"), config())
     decision = {"exported": "candidate-3", "seeds": (0, 1), "tested": {"linear": {"depth": 8}}}
     opened = folder.freeze(decision)
-    assert opened["decision"]["exported"] == "candidate-3"
-    assert RunFolder.open(Path("out"), config()).freeze(decision)["opened_at"] == opened["opened_at"]
+    assert opened.decision["exported"] == "candidate-3"
+    assert RunFolder.open(Path("out"), config()).freeze(decision).opened_at == opened.opened_at
 
 
 def test_another_decision_is_refused_after_the_test_part_was_opened():
@@ -150,7 +152,7 @@ def test_another_decision_is_refused_after_the_test_part_was_opened():
     folder.freeze({"exported": "candidate-3"})
     with pytest.raises(RuntimeError, match=r"the test part of 'out' was opened at \d{4}-.* another decision"):
         folder.freeze({"exported": "candidate-4"})
-    assert folder.freeze({"exported": "candidate-3"})["decision"] == {"exported": "candidate-3"}
+    assert folder.freeze({"exported": "candidate-3"}).decision == {"exported": "candidate-3"}
 
 
 def test_json_round_trip():

@@ -1,6 +1,5 @@
 """What a run works on: loaded, checked, and recognised when a run is resumed."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.task_inputs import halvings
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
@@ -134,8 +134,13 @@ def test_the_head_counts_where_asked(tiny_values: dict[str, Any], tiny_inputs: S
     assert tiny_inputs.fits(Architecture.uniform(8, "lora_rank", 2))
 
 
+def written(inputs: SearchInputs) -> InputsRecord:
+    """The record as it comes back from its file."""
+    return InputsRecord.model_validate_json(inputs.record().model_dump_json())
+
+
 def test_unchanged_inputs_are_recognised(tiny_inputs: SearchInputs, tiny_config: SearchConfig):
-    recorded = json.loads(json.dumps(tiny_inputs.to_dict(), allow_nan=False))
+    recorded = written(tiny_inputs)
     SearchInputs.load(tiny_config, QUIET).require_unchanged(recorded)
 
 
@@ -144,7 +149,7 @@ def test_changed_images_are_recognised(
 ):
     folder = write_striped_images(tmp_path / "stripes")
     config = SearchConfig.of(**tiny_values | {"dataset": str(folder)})
-    recorded = json.loads(json.dumps(SearchInputs.load(config, QUIET).to_dict()))
+    recorded = written(SearchInputs.load(config, QUIET))
     (folder / "down" / "03.png").write_bytes((folder / "down" / "04.png").read_bytes())
     with pytest.raises(InputError, match=r"started with another fingerprint .*; give another --out"):
         SearchInputs.load(config, QUIET).require_unchanged(recorded)
@@ -154,7 +159,7 @@ def test_a_changed_space_file_is_recognised(tiny_values: dict[str, Any], tmp_pat
     file = tmp_path / "mine.yaml"
     file.write_text("name: mine\nkinds: {lora_rank: {sizes: [0, 1, 2]}}\n")
     config = SearchConfig.of(**tiny_values | {"space": str(file)})
-    recorded = json.loads(json.dumps(SearchInputs.load(config, QUIET).to_dict()))
+    recorded = written(SearchInputs.load(config, QUIET))
     file.write_text("name: mine\nkinds: {lora_rank: {sizes: [0, 1, 4]}}\n")
     with pytest.raises(InputError, match="started with another space"):
         SearchInputs.load(config, QUIET).require_unchanged(recorded)

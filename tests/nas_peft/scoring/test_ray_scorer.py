@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.ray_scorer import DEATHS, RayScorer, require_workers, scoring
@@ -131,8 +132,8 @@ def test_a_search_of_two_workers_is_that_of_one_also_when_it_goes_on(
 ):
     def run(scorer: Scorer, name: str) -> Path:
         folder = RunFolder.open(tmp_path / name, tiny_inputs.config)
-        record = open_record(tiny_inputs, folder, QUIET, None, None)
-        search_supernet(tiny_inputs, scorer, folder, QUIET, record)
+        searched = Run(tiny_inputs, folder, "cpu", QUIET)
+        search_supernet(searched, scorer, open_record(searched))
         return folder.path / "generations"
 
     one, other = run(local, "one"), run(two, "two")
@@ -148,12 +149,12 @@ def test_a_search_of_two_workers_is_that_of_one_also_when_it_goes_on(
 
 
 def candidates(folder: Path, inputs: SearchInputs) -> list[dict]:
-    record = open_record(inputs, RunFolder(folder), QUIET, None, None)
+    record = open_record(Run(inputs, RunFolder(folder), "cpu", QUIET))
     return [c.to_dict() for c in record.candidates()]
 
 
-def test_one_worker_is_this_process(tiny_inputs: SearchInputs, folds: list[Fold]):
-    with scoring(tiny_inputs, folds, workers=1, device="cpu", ray_options=RayOptions()) as scorer:
+def test_one_worker_is_this_process(tiny_inputs: SearchInputs, folds: list[Fold], tmp_path: Path):
+    with scoring(Run(tiny_inputs, RunFolder(tmp_path), "cpu", QUIET), folds) as scorer:
         assert isinstance(scorer, LocalScorer)
 
 

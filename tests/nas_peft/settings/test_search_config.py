@@ -10,6 +10,7 @@ import yaml
 
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.lists import comma_separated
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
@@ -189,8 +190,8 @@ def test_the_defaults_are_the_registry_s():
 
 def test_one_grid_has_one_spelling():
     texts = {SearchConfig.of(dataset="digits", lr_grid=text).lr_grid for text in (".3, 1,3.0", "0.3,1,3")}
-    assert texts == {"0.3,1,3"}
-    assert SearchConfig.of(dataset="digits", baselines="linear, full").baselines == "linear,full"
+    assert texts == {(0.3, 1.0, 3.0)}
+    assert SearchConfig.of(dataset="digits", baselines="linear, full").baselines == ("linear", "full")
 
 
 def test_rates_are_rounded_products():
@@ -241,13 +242,15 @@ def test_every_field_is_an_option_with_its_description_and_default(command: str,
     option = options(command)[field]
     declared = CONFIGS[command].model_fields[field]
     flag = f"--{field.replace('_', '-')}"
-    assert (flag.removesuffix("s") if isinstance(declared.default, tuple) else flag) in option.opts
+    listed = comma_separated(declared.metadata)
+    repeated = isinstance(declared.default, tuple) and listed is None
+    assert (flag.removesuffix("s") if repeated else flag) in option.opts
     assert declared.description
     assert option.help == declared.description
     assert option.required == declared.is_required()
     if not option.required:
         default = tuple(option.default or ()) if option.multiple else option.default
-        assert default == declared.default
+        assert (listed.read(default) if listed else default) == declared.default
     if declared.annotation is bool and not field.startswith("no_"):
         assert f"--no-{field.replace('_', '-')}" in option.secondary_opts
 
@@ -281,7 +284,7 @@ def test_the_supernet_has_half_of_the_epochs_unless_told_otherwise(values: dict[
 
 def test_the_supernet_may_have_several_lengths_to_choose_from():
     config = SearchConfig.of(dataset="digits", supernet_epochs=" 4, 16", supernet_lr=1e-3)
-    assert config.supernet_epochs == "4,16"
+    assert config.supernet_epochs == (4, 16)
     assert [(r.epochs, r.lr) for r in config.supernet_recipes()] == [(4, 1e-3), (16, 1e-3)]
 
 

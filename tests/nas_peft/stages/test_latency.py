@@ -15,12 +15,14 @@ from nas_peft.front.table import front_table
 from nas_peft.main_job import search
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import LatencyRecord
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages import latency as stages
 from nas_peft.stages.latency import latency_stage, measure_table, rising
-from search_spaces import Architecture, InputError, KindChoices, LatencyTable, SearchSpace
+from search_spaces import Architecture, InputError, KindChoices, SearchSpace
 from supernet import Backbone
 
 QUIET = StageBars(quiet=True)
@@ -91,22 +93,24 @@ def test_noise_makes_no_larger_module_faster():
 def test_it_is_measured_once(tiny_inputs: SearchInputs, tmp_path: Path, monkeypatch):
     folder = RunFolder.open(tmp_path / "run", tiny_inputs.config)
     inputs = replace(tiny_inputs, space=SearchSpace("s", 8, (("lora_rank", KindChoices((0, 2))),)))
-    first, record = latency_stage(inputs, folder, QUIET, "cpu")
+    record = latency_stage(Run(inputs, folder, "cpu", QUIET))
     monkeypatch.setattr(stages, "measure_latencies", lambda *_, **__: pytest.fail("measured again"))
-    again, read = latency_stage(inputs, folder, QUIET, "cpu")
-    assert again == first
-    assert read == record == json.loads((folder.path / "stages" / "latency.json").read_text())
-    assert record["unit"] == "milliseconds of a batch"
-    assert record["batch_size"] == inputs.config.latency_batch_size
-    assert {"device", "torch"} <= record["environment"].keys()
-    assert record["threads"] >= 1
+    again = latency_stage(Run(inputs, folder, "cpu", QUIET))
+    assert again == record
+    assert again.latency_table() == record.latency_table()
+    content = json.loads((folder.path / "stages" / "latency.json").read_text())
+    assert record.model_dump(mode="json") == content
+    assert record.unit == "milliseconds of a batch"
+    assert record.batch_size == inputs.config.latency_batch_size
+    assert {"device", "torch"} <= record.environment.keys()
+    assert record.threads >= 1
 
 
 def test_a_search_weighs_loss_against_latency(finished: Path):
     found = FinishedSearch.read(finished)
-    stage = found.folder.read_stage("latency")
+    stage = found.folder.read_stage("latency", LatencyRecord)
     assert stage is not None
-    table = LatencyTable.from_dict(stage["table"])
+    table = stage.latency_table()
     assert [c.latency for c in found.candidates] == [table.latency(c.architecture) for c in found.candidates]
     front = found.front()
     costs = [found.cost(c) for c in front]

@@ -40,8 +40,8 @@ def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
     assert not row.selected
     stages = list(compared.stages)
     assert stages[:3] == ["linear probe", "NOAH's supernet", "NOAH's search"]
-    assert compared.stages["NOAH's supernet"]["image_passes"] == 5 * compared.dataset["counts"]["train"]
-    assert compared.test_opened["decision"]["tested"]["noah"] == row.architecture
+    assert compared.stages["NOAH's supernet"].image_passes == 5 * compared.dataset["counts"]["train"]
+    assert compared.test_opened.decision["tested"]["noah"] == row.architecture
     assert (Path(compared.run) / "noah" / "study.journal").is_file()
 
 

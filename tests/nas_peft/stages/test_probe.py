@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.search_config import SearchConfig
-from nas_peft.stages.probe import LEARNING_RATES, probe
+from nas_peft.stages.probe import LEARNING_RATES, Probe, probe
 from search_spaces import Architecture
 from supernet import Supernet
 
@@ -22,31 +23,34 @@ def configured(inputs: SearchInputs, **values: Any) -> SearchInputs:
     return replace(inputs, config=SearchConfig.of(**inputs.config.to_dict() | values))
 
 
-def run(inputs: SearchInputs, path: Path) -> Any:
-    return probe(inputs, RunFolder.open(path, inputs.config), QUIET, "cpu")
+def run(inputs: SearchInputs, path: Path) -> Probe:
+    return probe(Run(inputs, RunFolder.open(path, inputs.config), "cpu", QUIET))
 
 
 def test_the_learning_rate_with_the_lowest_validation_loss_is_taken(tiny_inputs: SearchInputs, tmp_path):
     inputs = configured(tiny_inputs, linear_epochs=20)
-    recipe, _, stage = run(inputs, tmp_path / "run")
-    assert stage["lrs"] == list(LEARNING_RATES)
-    assert len(set(stage["val_losses"])) == len(LEARNING_RATES)
-    assert stage["val_losses"][stage["lrs"].index(recipe.lr)] == min(stage["val_losses"])
-    assert recipe == inputs.config.linear_recipe(stage["lr"])
-    alone = [run(configured(inputs, linear_lr=lr), tmp_path / str(lr))[2] for lr in LEARNING_RATES[:2]]
-    assert [s["val_losses"][0] for s in alone] == stage["val_losses"][:2]
+    found = run(inputs, tmp_path / "run")
+    recipe, stage = found.recipe, found.record
+    assert stage.lrs == list(LEARNING_RATES)
+    assert len(set(stage.val_losses)) == len(LEARNING_RATES)
+    assert stage.val_losses[stage.lrs.index(recipe.lr)] == min(stage.val_losses)
+    assert recipe == inputs.config.linear_recipe(stage.lr)
+    alone = [run(configured(inputs, linear_lr=lr), tmp_path / str(lr)).record for lr in LEARNING_RATES[:2]]
+    assert [s.val_losses[0] for s in alone] == stage.val_losses[:2]
 
 
 def test_a_given_learning_rate_is_taken(tiny_inputs: SearchInputs, tmp_path):
-    recipe, _, stage = run(configured(tiny_inputs, linear_lr=0.123), tmp_path / "run")
-    assert recipe.lr == stage["lr"] == 0.123
-    assert stage["lrs"] == [0.123]
+    found = run(configured(tiny_inputs, linear_lr=0.123), tmp_path / "run")
+    recipe, stage = found.recipe, found.record
+    assert recipe.lr == stage.lr == 0.123
+    assert stage.lrs == [0.123]
 
 
 def test_the_features_are_those_of_the_backbone_train_then_val(tiny_inputs: SearchInputs, tmp_path):
-    _, features, stage = run(tiny_inputs, tmp_path / "run")
+    found = run(tiny_inputs, tmp_path / "run")
+    features, stage = found.features, found.record
     data = tiny_inputs.dataset
-    assert len(features) == len(data.train) + len(data.val) == stage["image_passes_forward"]
+    assert len(features) == len(data.train) + len(data.val) == stage.image_passes_forward
     network = Supernet(tiny_inputs.backbone.model, Architecture.empty(8), 3)
     with torch.inference_mode():
         last = network.features(tiny_inputs.preprocessing.normalise(data.val.images[-1:]))
@@ -57,14 +61,14 @@ def test_the_features_are_those_of_the_backbone_train_then_val(tiny_inputs: Sear
 def test_a_finished_probe_is_read(tiny_inputs: SearchInputs, tmp_path):
     first = run(tiny_inputs, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
-    folder.write_stage("probe", first[2] | {"lr": 0.5})
+    folder.write_stage("probe", first.record.model_copy(update={"lr": 0.5}))
     again = run(tiny_inputs, tmp_path / "run")
-    assert again[0].lr == 0.5
-    assert torch.equal(again[1], first[1])
+    assert again.recipe.lr == 0.5
+    assert torch.equal(again.features, first.features)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_same_seed_gives_the_same_losses(tiny_inputs: SearchInputs, tmp_path, seed: int):
     inputs = configured(tiny_inputs, seed=seed)
-    losses = [run(inputs, tmp_path / name)[2]["val_losses"] for name in ("a", "b")]
+    losses = [run(inputs, tmp_path / name).record.val_losses for name in ("a", "b")]
     assert losses[0] == losses[1]

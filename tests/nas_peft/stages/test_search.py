@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from nas_peft.run.progress import Advance, StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import SearchStageRecord
 from nas_peft.scoring.scorer import Fold, Found, LocalScorer
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.pareto import best_layers
@@ -70,12 +72,14 @@ def scorer(inputs: SearchInputs) -> LocalScorer:
 
 def run_search(
     inputs: SearchInputs, scorer: LocalScorer, folder: RunFolder, bars: StageBars
-) -> tuple[list[Candidate], dict[str, Any]]:
-    return search_supernet(inputs, scorer, folder, bars, open_record(inputs, folder, QUIET, None, None))
+) -> tuple[list[Candidate], SearchStageRecord]:
+    run = Run(inputs, folder, "cpu", bars)
+    found = search_supernet(run, scorer, open_record(Run(inputs, folder, "cpu", QUIET)))
+    return found.candidates, found.record
 
 
 def recorded(inputs: SearchInputs, folder: RunFolder) -> list[Candidate]:
-    return open_record(inputs, folder, QUIET, None, None).candidates()
+    return open_record(Run(inputs, folder, "cpu", QUIET)).candidates()
 
 
 def open_folder(path: Path, config: SearchConfig) -> RunFolder:
@@ -102,7 +106,7 @@ def test_the_last_generation_counts(inputs: SearchInputs, scorer: LocalScorer, t
     """Its candidates are like those before: a longer search begins with a shorter one and breeds from it."""
     shorter = replace(inputs, config=inputs.config.model_copy(update={"generations": 1}))
     first, stage = run_search(shorter, scorer, open_folder(tmp_path / "short", shorter.config), QUIET)
-    assert len(first) == stage["candidates"] == 6
+    assert len(first) == stage.candidates == 6
     longer, _ = run_search(inputs, scorer, open_folder(tmp_path / "long", inputs.config), QUIET)
     assert longer[:6] == first
     bred = {n for c in longer if c.generation == 1 for n in c.proposal.parents}
@@ -113,15 +117,15 @@ def test_the_last_generation_counts(inputs: SearchInputs, scorer: LocalScorer, t
 
 def test_the_stage_says_what_it_cost(undisturbed: tuple[list[Candidate], Path], inputs: SearchInputs):
     _, journal = undisturbed
-    stage = RunFolder(journal.parent).read_stage("search")
+    stage = RunFolder(journal.parent).read_stage("search", SearchStageRecord)
     assert stage is not None
-    assert stage["candidates"] == 18
+    assert stage.candidates == 18
     history, _ = undisturbed
-    assert stage["images_without_racing"] == 18 * len(inputs.dataset.val)
-    assert stage["images"] == sum(c.images for c in history)
-    assert stage["dropped"] == sum(c.dropped for c in history)
-    assert 0 < stage["image_passes_forward"] <= stage["images"] <= stage["images_without_racing"]
-    assert stage["seconds"] > 0
+    assert stage.images_without_racing == 18 * len(inputs.dataset.val)
+    assert stage.images == sum(c.images for c in history)
+    assert stage.dropped == sum(c.dropped for c in history)
+    assert 0 < stage.image_passes_forward <= stage.images <= stage.images_without_racing
+    assert stage.seconds > 0
 
 
 def test_a_generation_is_read_and_not_scored_again(
@@ -146,7 +150,7 @@ def test_stopped_and_resumed_is_not_stopped(
     folder = open_folder(tmp_path / "run", inputs.config)
     with pytest.raises(Stopped):
         run_search(inputs, scorer, folder, StoppingBars(at))
-    assert folder.read_stage("search") is None
+    assert folder.read_stage("search", SearchStageRecord) is None
     history, _ = run_search(inputs, scorer, folder, QUIET)
     assert history == undisturbed[0]
 
@@ -181,7 +185,7 @@ def test_every_searcher_goes_on_where_it_was_killed(
     undisturbed = open_folder(tmp_path / "undisturbed", config)
     history, stage = run_search(of_searcher, scorer, undisturbed, QUIET)
     assert len(history) == 18
-    assert stage["searcher"]["name"] == name
+    assert stage.searcher["name"] == name
     killed = open_folder(tmp_path / "killed", config)
     with pytest.raises(Stopped):
         run_search(of_searcher, scorer, killed, StoppingBars(14))
@@ -194,18 +198,18 @@ def test_the_record_says_which_searcher_with_which_options(
 ):
     _, journal = undisturbed
     used = {"name": "evolution", "parents": 3, "mutation_probability": 0.1}
-    record = open_record(inputs, RunFolder(journal.parent), QUIET, None, None)
+    record = open_record(Run(inputs, RunFolder(journal.parent), "cpu", QUIET))
     assert record.study.user_attrs["searcher"] == used
-    stage = RunFolder(journal.parent).read_stage("search")
+    stage = RunFolder(journal.parent).read_stage("search", SearchStageRecord)
     assert stage is not None
-    assert stage["searcher"] == used
+    assert stage.searcher == used
 
 
 def test_a_finished_search_is_read(
     inputs: SearchInputs, scorer: LocalScorer, undisturbed: tuple[list[Candidate], Path]
 ):
     history, journal = undisturbed
-    before = RunFolder(journal.parent).read_stage("search")
+    before = RunFolder(journal.parent).read_stage("search", SearchStageRecord)
     bars = CountingBars()
     again, stage = run_search(inputs, scorer, RunFolder(journal.parent), bars)
     assert again == history

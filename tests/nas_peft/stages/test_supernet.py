@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from nas_peft.run.progress import Advance, StageBars
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import SupernetRecord
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.supernet import read_supernets, train_supernets
@@ -49,14 +51,15 @@ def trained(tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: to
         folder = RunFolder.open(tmp_path / f"run{len(list(tmp_path.iterdir()))}", config)
         bars = CountingBars()
         inputs = replace(tiny_inputs, config=config)
-        (fold,), total = train_supernets(inputs, features, folder, bars, device="cpu")
-        supernet, (stage,) = fold.supernet, total["supernets"]
+        found = train_supernets(Run(inputs, folder, "cpu", bars), features)
+        (fold,), (stage,) = found.folds, found.record.supernets
+        supernet = fold.supernet
         assert fold.part is tiny_inputs.dataset.val
         saved = load_file(folder.path / "supernet.safetensors")
         own = supernet.module_tensors(supernet.capacity)
         assert saved.keys() == own.keys()
         assert all(torch.equal(saved[name], value) for name, value in own.items())
-        assert folder.read_stage("supernet") == stage
+        assert folder.read_stage("supernet", SupernetRecord) == stage
         assert list(folder.path.glob("*.state.pt")) == []
         return own, stage, bars.seen
 
@@ -71,9 +74,9 @@ def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: SearchInp
     slow = {"supernet_lr": 1e-4, "chooser": "sandwich", "distil": True}
     alone, stage, told = trained(**slow)
     together, same, told_together = trained(**slow, data_parallel=2, micro_batches=2)
-    assert same["losses"] == pytest.approx(stage["losses"], rel=1e-4)
-    assert same["image_passes"] == stage["image_passes"] == 2 * 3 * len(tiny_inputs.dataset.train)
-    assert told == told_together == [(1, 2), (2, 2), (2, 2)]
+    assert same.losses == pytest.approx(stage.losses, rel=1e-4)
+    assert same.image_passes == stage.image_passes == 2 * 3 * len(tiny_inputs.dataset.train)
+    assert told == told_together == [(0, 2), (1, 2), (2, 2), (2, 2)]
     # AdamW makes steps as long as the learning rate of gradients that are rounding errors
     mean = sum(float((value - together[name]).abs().sum()) for name, value in alone.items())
     assert mean / sum(value.numel() for value in alone.values()) < 1e-6
@@ -83,7 +86,7 @@ def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: SearchInp
 def test_execution_is_as_asked_for_and_changes_little(trained):
     plain, stage, _ = trained(supernet_lr=1e-3)
     changed, close, _ = trained(supernet_lr=1e-3, micro_batches=3, checkpointing=True)
-    assert close["losses"] == pytest.approx(stage["losses"], rel=1e-4)
+    assert close.losses == pytest.approx(stage.losses, rel=1e-4)
     assert difference(plain, changed) > 0  # sums of parts are rounded otherwise
 
 
@@ -93,11 +96,12 @@ def test_folds_share_out_the_training_part_and_the_image_passes(
     config = SearchConfig.of(**tiny_values | {"folds": 3, "supernet_epochs": 4})
     inputs, train_part = replace(tiny_inputs, config=config), tiny_inputs.dataset.train
     folder, bars = RunFolder.open(tmp_path / "run", config), CountingBars()
-    folds, stage = train_supernets(inputs, features, folder, bars, device="cpu")
+    found = train_supernets(Run(inputs, folder, "cpu", bars), features)
+    folds, stage = found.folds, found.record
     left_out = torch.cat([fold.part.images.flatten(1) for fold in folds])
     assert sorted(map(tuple, left_out.tolist())) == sorted(map(tuple, train_part.images.flatten(1).tolist()))
-    assert stage["image_passes"] == 4 * len(train_part)  # as one supernet of as many epochs
-    assert [len(record["losses"]) for record in stage["supernets"]] == [2, 2, 2]
+    assert stage.image_passes == 4 * len(train_part)  # as one supernet of as many epochs
+    assert [len(record.losses) for record in stage.supernets] == [2, 2, 2]
     assert bars.seen[-1] == (6, 6)
     weights = [fold.supernet.head.weight for fold in folds]
     assert not torch.equal(weights[0], weights[1])
@@ -114,26 +118,28 @@ def test_unseen_images_choose_among_supernets_of_several_lengths(
     config = SearchConfig.of(**tiny_values | {"supernet_epochs": "1,4", "supernet_lr": 0.02, "folds": folds})
     inputs = replace(tiny_inputs, config=config)
     folder, bars = RunFolder.open(tmp_path / "run", config), CountingBars()
-    kept, stage = train_supernets(inputs, features, folder, bars, device="cpu")
+    found = train_supernets(Run(inputs, folder, "cpu", bars), features)
+    kept, stage = found.folds, found.record
     subnets = judged_subnets(inputs.sampler.sample, config.seed)
     losses = {}
     for epochs in (1, 4):
         alone = SearchConfig.of(**config.to_dict() | {"supernet_epochs": epochs})
         only = RunFolder.open(tmp_path / f"alone{epochs}", alone)
-        found, _ = train_supernets(replace(inputs, config=alone), features, only, bars, device="cpu")
+        found = train_supernets(Run(replace(inputs, config=alone), only, "cpu", bars), features).folds
         losses[str(epochs)] = judge(LocalScorer(found, inputs.preprocessing), subnets).loss
-        if epochs == stage["epochs"]:
+        if epochs == stage.epochs:
             for one, other in zip(kept, found, strict=True):
                 assert torch.equal(one.supernet.head.weight, other.supernet.head.weight)
-    assert stage["losses"] == losses
-    assert stage["epochs"] == int(min(losses, key=lambda epochs: losses[epochs]))
-    assert stage["image_passes"] == (1 + 4) * len(inputs.dataset.train)
-    assert stage["image_passes_forward"] > 0
+    assert stage.losses == losses
+    assert stage.epochs == int(min(losses, key=lambda epochs: losses[epochs]))
+    assert stage.image_passes == (1 + 4) * len(inputs.dataset.train)
+    assert stage.image_passes_forward > 0
     assert bars.seen[-1][0] == bars.seen[-1][1]
     files = sorted(file.name for file in folder.path.glob("supernet*.safetensors"))
     assert len(files) == folds
-    assert all(f"-{stage['epochs']}-epochs" in name for name in files)
-    again, same = train_supernets(inputs, features, folder, bars, device="cpu")
+    assert all(f"-{stage.epochs}-epochs" in name for name in files)
+    found = train_supernets(Run(inputs, folder, "cpu", bars), features)
+    again, same = found.folds, found.record
     assert same == stage
     for one, other, read in zip(kept, again, read_supernets(inputs, folder, "cpu"), strict=True):
         assert torch.equal(one.supernet.head.weight, other.supernet.head.weight)
@@ -162,4 +168,4 @@ def test_more_folds_than_images_are_refused(
     inputs = replace(tiny_inputs, config=config)
     folder = RunFolder.open(tmp_path / "run", config)
     with pytest.raises(InputError, match=r"folds is 1000, and the training part has \d+ images; give fewer"):
-        train_supernets(inputs, features, folder, StageBars(quiet=True), device="cpu")
+        train_supernets(Run(inputs, folder, "cpu", StageBars(quiet=True)), features)

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.early_stopping import competitors
-from nas_peft.training.trainings import Training, TrainingInputs, run_training
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
@@ -53,18 +56,18 @@ def test_each_epoch_but_the_last_is_scored_and_scoring_changes_nothing(shared: T
     records: list[dict[str, Any]] = []
     scored, _ = run_training(BASE, shared, "cpu", on_epoch=records.append)
     plain, _ = run_training(BASE, shared, "cpu")
-    assert [len(record["curve"]["losses"]) for record in records] == [1, 2, 3]
+    assert [len(record.curve.losses) for record in records] == [1, 2, 3]
     for record in records:
-        losses = record["curve"]["losses"]
-        assert losses == plain["curve"]["losses"][: len(losses)]
-        assert record["val"]["loss"] != plain["val"]["loss"]
-    assert scored["val"] == plain["val"]
-    assert scored["curve"]["losses"] == plain["curve"]["losses"]
+        losses = record.curve.losses
+        assert losses == plain.curve.losses[: len(losses)]
+        assert record.val.loss != plain.val.loss
+    assert scored.val == plain.val
+    assert scored.curve.losses == plain.curve.losses
     (first, _), (second, _) = (
         run_training(replace(BASE, on="train_val"), shared, "cpu", on_epoch=on)
         for on in (None, records.append)
     )
-    assert first["curve"]["losses"] == second["curve"]["losses"]
+    assert first.curve.losses == second.curve.losses
     assert len(records) == 3
 
 
@@ -88,25 +91,25 @@ def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: Tr
         states=StateFolder.of(tmp_path),
         save_every=15.0,
     )
-    kept: dict[tuple[str, float], dict[str, Any]] = {}
+    kept: dict[tuple[str, float], TrainingRecord] = {}
 
-    def keep(training: Training, record: dict[str, Any], tensors: bytes) -> None:
+    def keep(training: Training, record: TrainingRecord, tensors: bytes) -> None:
         assert tensors == b""
         kept[training.name, training.recipe.lr] = record
 
     tune_run.run(work, {"CPU": 1}, places, keep)
     assert len(kept) == 6
-    stopped = {key: record["stopped_at"] for key, record in kept.items() if "stopped_at" in record}
+    stopped = {key: record.stopped_at for key, record in kept.items() if record.stopped_at is not None}
     assert len(stopped) >= 2
     assert set(stopped.values()) <= {1, 3}
     best, alone = kept["lora_rank-2", 1e-2], kept["alone", 1e-6]
     assert {("lora_rank-2", 1e-2), ("alone", 1e-6)}.isdisjoint(stopped)
     for (name, lr), epochs in stopped.items():
         record = kept[name, lr]
-        assert record["error"] is None
-        assert len(record["curve"]["losses"]) == epochs
-        assert record["val"]["loss"] > best["val"]["loss"]
+        assert record.error is None
+        assert len(record.curve.losses) == epochs
+        assert record.val.loss > best.val.loss
     for record, training in ((best, trainings[0]), (alone, trainings[-1])):
         direct, _ = run_training(training, shared, "cpu")
-        assert record["val"]["loss"] == pytest.approx(direct["val"]["loss"], rel=1e-4)
-        assert len(record["curve"]["losses"]) == 4
+        assert record.val.loss == pytest.approx(direct.val.loss, rel=1e-4)
+        assert len(record.curve.losses) == 4

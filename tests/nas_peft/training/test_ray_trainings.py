@@ -19,9 +19,12 @@ from nas_peft.protocol.rows import Row, baseline_rows
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import Training, TrainingInputs, run_training
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.trainings import run_training
 from search_spaces import Architecture, InputError
 from supernet import Recipe, Supernet, pooled_features
 
@@ -47,7 +50,7 @@ def folder(tmp_path: Path, tiny_config: SearchConfig) -> RunFolder:
 
 def run(
     folder: RunFolder, shared: TrainingInputs, trainings: Sequence[Training]
-) -> tuple[list[dict[str, Any]], int]:
+) -> tuple[list[TrainingRecord], int]:
     """The records, and how often the caller was told of one."""
     ticks: list[int] = []
     with RayTrainings(folder, shared, device="cpu") as runner:
@@ -55,10 +58,9 @@ def run(
     return [without_seconds(r) for r in records], len(ticks)
 
 
-def without_seconds(record: dict[str, Any]) -> dict[str, Any]:
-    curve = record["curve"]
-    kept = {k: v for k, v in record.items() if k != "peak_memory"}
-    return kept | {"curve": curve and {k: v for k, v in curve.items() if k != "seconds"}}
+def without_seconds(record: TrainingRecord) -> TrainingRecord:
+    curve = record.curve and replace(record.curve, seconds=0.0)
+    return replace(record, curve=curve, peak_memory=None)
 
 
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
@@ -73,7 +75,7 @@ def test_records_come_in_order_and_stay_in_the_folder(
 
     trainings = all_trainings(tiny_config)
     records, ticks = run(folder, shared, trainings)
-    assert [(r["name"], r["seed"]) for r in records] == [(t.name, t.seed) for t in trainings]
+    assert [(r.training.name, r.seed) for r in records] == [(t.name, t.seed) for t in trainings]
     assert ticks == 6
     files = sorted(p.name for p in (folder.path / "trainings").iterdir())
     assert files == sorted(f"{t.key}.json" for t in trainings)
@@ -119,7 +121,7 @@ def test_a_final_model_leaves_its_tensors(
     with RayTrainings(folder, shared, device="cpu") as runner:
         records = runner.run(trainings, lambda: None)
         first, second = (runner.tensors(training) for training in trainings)
-    assert [record["val"] for record in records] == [None, None]
+    assert [record.val for record in records] == [None, None]
     assert sum(t.numel() for t in first.values()) == 2 * 4 * 128 * 8 + 128 * 3 + 3
     assert not any(torch.equal(first[name], second[name]) for name in first)
 
@@ -132,8 +134,8 @@ def test_ray_computes_what_a_direct_call_does(
     records, _ = run(folder, shared, trainings)
     for training, record in zip(trainings, records, strict=True):
         direct, _ = run_training(training, shared, "cpu")
-        assert record["val"]["loss"] == pytest.approx(direct["val"]["loss"], rel=1e-4)
-        assert record["curve"]["losses"] == pytest.approx(direct["curve"]["losses"], rel=1e-4)
+        assert record.val.loss == pytest.approx(direct.val.loss, rel=1e-4)
+        assert record.curve.losses == pytest.approx(direct.curve.losses, rel=1e-4)
 
 
 @pytest.mark.usefixtures("running_ray")
@@ -147,10 +149,10 @@ def test_a_training_that_fails_is_reported_and_the_others_go_on(
     with RayTrainings(folder, shared, device="cpu") as runner:
         first, second, other = runner.run([*failing, *good], lambda: ticks.append(1))
     for record, training in ((first, failing[0]), (second, failing[1])):
-        assert re.search(r"the loss is .*learning rate .*lower learning rate", record["error"])
-        assert record == training.to_dict() | {"error": record["error"], "curve": None, "val": None}
-    assert other["error"] is None
-    assert other["val"]["loss"] > 0
+        assert re.search(r"the loss is .*learning rate .*lower learning rate", record.error)
+        assert record == TrainingRecord.failed(training, record.error)
+    assert other.error is None
+    assert other.val.loss > 0
     assert len(ticks) == 3
     assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.lr0.01.seed0.json"]
 
@@ -190,7 +192,7 @@ def test_workers_go_on_to_other_trainings_and_stages(
         workers.file.unlink()  # as on a machine that never had it
         for on in ("train", "train_val"):
             records = runner.run(all_trainings(tiny_config, on), lambda: None)
-            assert [record["error"] for record in records] == [None] * 6
+            assert [record.error for record in records] == [None] * 6
     processes = workers.processes()
     assert len(set(processes)) == len(processes) <= 2  # 12 trainings
     assert os.getpid() not in processes
@@ -241,8 +243,8 @@ def test_a_training_whose_workers_all_die_is_reported(
     with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
         (record,) = runner.run([training], lambda: None)
     assert len(set(workers.processes())) == 3
-    assert re.match(r"its worker died 3 times; the last: .*The worker died unexpectedly", record["error"])
-    assert record["curve"] is None
+    assert re.match(r"its worker died 3 times; the last: .*The worker died unexpectedly", record.error)
+    assert record.curve is None
     assert list((folder.path / "trainings").iterdir()) == []
 
 
@@ -302,4 +304,4 @@ def test_a_stage_of_one_training_may_be_given_its_cores(
             runner.run([training], lambda: None)
     with RayTrainings(folder, shared, device="cpu", ray_options=RayOptions(cpus_per_trial=1)) as runner:
         (record,) = runner.run([training], lambda: None)
-    assert record["error"] is None
+    assert record.error is None

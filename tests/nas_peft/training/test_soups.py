@@ -11,8 +11,10 @@ from safetensors.torch import load
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.soups import greedy_soup, uniform_soup
-from nas_peft.training.trainings import Training, TrainingInputs, run_training, trained_network
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import run_training, trained_network
 from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Recipe, Subnet, Supernet, evaluate, pooled_features, save_subnet

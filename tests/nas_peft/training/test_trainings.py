@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load
 
 from nas_peft.data import Part
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings import methods
+from nas_peft.training.training import Training
 from nas_peft.training.trainings import (
-    Training,
-    TrainingInputs,
     run_training,
     starting_network,
     trained_network,
@@ -96,8 +96,8 @@ def test_linear_probing_leaves_the_features_alone(inputs: TrainingInputs):
         x = inputs.preprocessing.normalise(inputs.val.images)
         assert torch.equal(network.features(x), Supernet(inputs.backbone.model, EMPTY, 3).features(x))
     assert not torch.equal(network.head.weight, Supernet(inputs.backbone.model, EMPTY, 3).head.weight)
-    assert len(record["curve"]["losses"]) == RECIPE.epochs
-    assert record["curve"]["image_passes"] == 0  # the features are given
+    assert len(record.curve.losses) == RECIPE.epochs
+    assert record.curve.image_passes == 0  # the features are given
 
 
 @pytest.mark.parametrize("method", ALL_WEIGHTS)
@@ -159,13 +159,10 @@ def test_a_kept_training_leaves_the_tensors_that_were_scored(inputs: TrainingInp
     record, data = run_training(kept, inputs, "cpu")
     network = trained_network(kept, load(data), inputs, "cpu")
     val = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
-    assert record["val"] == {"accuracy": val.accuracy, "loss": val.loss}
-    assert record == without_seconds(record, run_training(training(method, on="train"), inputs, "cpu")[0])
-
-
-def without_seconds(like: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    curve = record["curve"] | {"seconds": like["curve"]["seconds"]}
-    return record | {"curve": curve, "peak_memory": like["peak_memory"]}
+    assert record.val == (val.accuracy, val.loss)
+    other, _ = run_training(training(method, on="train"), inputs, "cpu")
+    assert (record.val, record.curve.losses) == (other.val, other.curve.losses)
+    assert record.curve.image_passes == other.curve.image_passes
 
 
 def test_a_subnet_has_the_modules_of_its_architecture_and_the_head(inputs: TrainingInputs):
@@ -180,21 +177,21 @@ def test_a_subnet_has_the_modules_of_its_architecture_and_the_head(inputs: Train
 def test_training_lowers_the_loss_and_is_scored_on_validation_data(inputs: TrainingInputs, method: str):
     longer = training(method, on="train", recipe=Recipe(epochs=5, lr=5e-3, batch_size=8))
     record, data = run_training(longer, inputs, "cpu")
-    losses = record["curve"]["losses"]
+    losses = record.curve.losses
     assert len(losses) == 5
     assert losses[-1] < losses[0]
     assert data == b""
-    assert 0 <= record["val"]["accuracy"] <= 1
-    assert record["val"]["loss"] < losses[0]
+    assert 0 <= record.val.accuracy <= 1
+    assert record.val.loss < losses[0]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_final_model_trains_on_validation_data_too_and_has_no_score(inputs: TrainingInputs, method: str):
     record, data = run_training(training(method), inputs, "cpu")
-    assert record["val"] is None
+    assert record.val is None
     assert data
     passes = 0 if method == "linear" else 2 * 27
-    assert record["curve"]["image_passes"] == passes
+    assert record.curve.image_passes == passes
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -205,7 +202,7 @@ def test_the_tensors_bring_the_trained_model_back(inputs: TrainingInputs, method
     _, data = run_training(training(method), inputs, "cpu")  # on the same images in the same order
     network = trained_network(training(method), load(data), inputs, "cpu")
     val = evaluate(network, inputs.val.images, inputs.val.labels, preprocessing=inputs.preprocessing)
-    assert (val.accuracy, val.loss) == (scored["val"]["accuracy"], scored["val"]["loss"])
+    assert (val.accuracy, val.loss) == (scored.val.accuracy, scored.val.loss)
     assert not network.training
     again = trained_network(training(method), load(data), inputs, "cpu")
     assert torch.equal(logits(network, inputs), logits(again, inputs))
@@ -215,7 +212,7 @@ def test_the_tensors_bring_the_trained_model_back(inputs: TrainingInputs, method
 def test_the_same_training_gives_the_same_bytes(inputs: TrainingInputs, method: str):
     first, second = (run_training(training(method), inputs, "cpu") for _ in range(2))
     assert first[1] == second[1]
-    assert first[0]["curve"]["losses"] == second[0]["curve"]["losses"]
+    assert first[0].curve.losses == second[0].curve.losses
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"name": "other"}])
@@ -252,7 +249,7 @@ def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
     probe = Recipe(epochs=20, lr=1e-2, batch_size=8)
     without, _ = run_training(training("subnet"), inputs, "cpu")
     started, _ = run_training(training("subnet", head=probe), inputs, "cpu")
-    assert started["curve"]["losses"][0] < without["curve"]["losses"][0]
+    assert started.curve.losses[0] < without.curve.losses[0]
     assert started["head"] == probe.to_dict()
 
 
@@ -270,10 +267,10 @@ def test_execution_changes_little(inputs: TrainingInputs, method: str, execution
     changed, _ = run_training(replace(gentle, execution=execution), inputs, "cpu")
     assert changed["execution"] == execution.to_dict()
     if execution.precision == "bf16":
-        assert changed["curve"]["losses"] != plain["curve"]["losses"]
-        assert changed["val"]["loss"] != plain["val"]["loss"]
-    assert changed["curve"]["losses"] == pytest.approx(plain["curve"]["losses"], rel=most)
-    assert changed["val"]["loss"] == pytest.approx(plain["val"]["loss"], rel=most)
+        assert changed.curve.losses != plain.curve.losses
+        assert changed.val.loss != plain.val.loss
+    assert changed.curve.losses == pytest.approx(plain.curve.losses, rel=most)
+    assert changed.val.loss == pytest.approx(plain.val.loss, rel=most)
 
 
 def test_a_loss_that_is_not_finite_is_said(inputs: TrainingInputs):

@@ -18,10 +18,10 @@ from nas_peft.protocol.rows import Row
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training import training_worker
 from nas_peft.training.ray_trainings import RayTrainings
-from nas_peft.training.trainings import TrainingInputs
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
@@ -78,11 +78,12 @@ def main(config, out):
         options = RayOptions(address=cluster.address)
         with RayTrainings(folder, shared, device="cpu", module_files=[module], ray_options=options) as runner:
             records = runner.run(trainings, lambda: None)
-        for record in records:
+        found_records = [record.to_dict() for record in records]
+        for record in found_records:
             record["curve"].pop("seconds")
             record.pop("peak_memory")
         left = sorted(file.name for file in files.iterdir())
-        found[name] = {"records": records, "finished_at_kill": killed, "left": left}
+        found[name] = {"records": found_records, "finished_at_kill": killed, "left": left}
     cluster.shutdown()
     print(json.dumps(found))
 

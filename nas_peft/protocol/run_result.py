@@ -1,0 +1,57 @@
+"""The end of a run: the exported subnet and ``results.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from nas_peft.machine.environment import environment
+from nas_peft.protocol.reading import Reading
+from nas_peft.run.export import export_subnet
+from nas_peft.run.results import PairedComparison, RowResult, SearchResult
+from nas_peft.run.run import Run
+from nas_peft.run.run_folder import write_json
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.training.final_models import FinalModel
+
+
+def write_result(
+    run: Run[TaskInputs],
+    *,
+    protocol: str,
+    rows: Sequence[RowResult],
+    paired: PairedComparison | None,
+    reading: Reading,
+    exported: FinalModel,
+) -> SearchResult:
+    """Write the checkpoint of the exported model, then ``results.json``, which marks the run as finished.
+
+    ``exported`` is the model of the selected row and the run's first seed; ``protocol`` says in words what
+    was trained and chosen on which data.
+    """
+    inputs, seed = run.inputs, run.inputs.config.seed
+    selected = next(row for row in rows if row.selected)
+    of_seed = next(s for s in selected.seeds if s.seed == seed)
+    file = export_subnet(
+        exported.network("cpu"),
+        inputs,
+        run.folder.subnet,
+        metrics={"val_accuracy": of_seed.val_accuracy, "test_accuracy": of_seed.test_accuracy},
+        training=exported.to_dict(),
+    )
+    result = SearchResult(
+        run=str(run.folder.path),
+        protocol=protocol,
+        config=inputs.config.to_dict(),
+        dataset=inputs.dataset.record,
+        backbone=inputs.backbone_record(),
+        budget=asdict(inputs.budget),
+        rows=list(rows),
+        paired=paired,
+        stages=run.costs.to_dict(),
+        test_opened=reading.opened,
+        subnet=file | {"seed": seed},
+        environment=environment(run.device),
+    )
+    write_json(run.folder.results, result.model_dump(mode="json"))
+    return result

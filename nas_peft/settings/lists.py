@@ -1,0 +1,87 @@
+"""Options that hold a list: one text with commas on the command line, a list in files and in code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator
+
+from nas_peft.settings.baselines import baseline_names
+
+
+@dataclass(frozen=True)
+class CommaSeparated:
+    """Marks a field whose command-line option is one text, its values with commas between them.
+
+    ``read`` turns whatever is given into the field's tuple. It raises ``ValueError`` saying what to give.
+    """
+
+    read: Callable[[Any], tuple[Any, ...] | None]
+
+
+def items(value: Any) -> list[Any]:
+    """The values of a list that is given as a text with commas, as one number, or as a list."""
+    if isinstance(value, str):
+        return [text.strip() for text in value.split(",")]
+    return list(value) if isinstance(value, Iterable) else [value]
+
+
+def _factors(value: Any) -> tuple[float, ...]:
+    try:
+        factors = tuple(float(item) for item in items(value))
+    except (TypeError, ValueError):
+        factors = ()
+    if not factors or not all(math.isfinite(f) and f > 0 for f in factors):
+        raise ValueError("give factors above 0 with commas between them, such as 0.3,1,3")
+    if len(set(factors)) < len(factors):
+        raise ValueError("give each factor once")
+    return factors
+
+
+def _epochs(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    texts = [str(item) for item in items(value)]
+    if not texts or not all(text.isascii() and text.isdecimal() and int(text) for text in texts):
+        raise ValueError("give a whole number from 1, or several with commas between them, such as 4,16")
+    numbers = tuple(int(text) for text in texts)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("give each number of epochs once")
+    return numbers
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return baseline_names([str(item) for item in items(value)])
+
+
+Factors: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_factors), CommaSeparated(_factors)]
+"""Different factors above 0."""
+
+Epochs: TypeAlias = Annotated[tuple[int, ...] | None, BeforeValidator(_epochs), CommaSeparated(_epochs)]
+"""Different numbers of epochs from 1 up, or ``None``."""
+
+BaselineNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names), CommaSeparated(_names)]
+"""Names of baselines; ``all`` and ``none`` stand for lists of names."""
+
+
+def comma_separated(metadata: Iterable[Any]) -> CommaSeparated | None:
+    """The mark among a field's metadata, if it has one."""
+    return next((mark for mark in metadata if isinstance(mark, CommaSeparated)), None)
+
+
+def with_lists(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` of a configuration with lists where version 0.1 wrote texts with commas.
+
+    Raises ``ValueError`` for a list that cannot be read.
+    """
+    marks = {name: comma_separated(field.metadata) for name, field in config.model_fields.items()}
+
+    def listed(name: str, value: Any) -> Any:
+        mark = marks.get(name)
+        found = value if mark is None else mark.read(value)
+        return list(found) if isinstance(found, tuple) else found
+
+    return {name: listed(name, value) for name, value in values.items()}

@@ -1,0 +1,76 @@
+"""One separate training: what is trained, from where, on which data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nas_peft.settings.methods import Method
+from search_spaces import Architecture
+from supernet import Execution, Recipe
+from supernet.execution import PLAIN
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
+
+    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
+    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` says that the trained
+    tensors are wanted for ``on="train"`` too; it changes nothing about the training. ``seed`` decides the
+    order of the images and, unless ``init_seed`` does, the initial values; trainings of one name and
+    ``init_seed`` start from the same network, so that their weights can be averaged.
+    """
+
+    name: str
+    method: Method
+    architecture: Architecture
+    recipe: Recipe
+    head: Recipe | None
+    seed: int
+    on: Literal["train", "train_val"]
+    execution: Execution = PLAIN
+    keep: bool = False
+    init_seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Its file name in the run folder: ``full.train.lr0.0003.seed0``, and ``.init0`` if that is given."""
+        start = "" if self.init_seed is None else f".init{self.init_seed}"
+        return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}{start}"
+
+    @property
+    def start_seed(self) -> int:
+        """What the initial values depend on."""
+        return self.seed if self.init_seed is None else self.init_seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "name": self.name,
+            "method": self.method,
+            "architecture": self.architecture.to_dict(),
+            "recipe": self.recipe.to_dict(),
+            "head": self.head.to_dict() if self.head else None,
+            "seed": self.seed,
+            "on": self.on,
+            "execution": self.execution.to_dict(),
+            "init_seed": self.init_seed,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Training:
+        """The inverse of `to_dict`, but for ``keep``; other keys are ignored."""
+        head = data["head"]
+        return cls(
+            name=data["name"],
+            method=data["method"],
+            architecture=Architecture.from_dict(data["architecture"]),
+            recipe=Recipe(**data["recipe"]),
+            head=Recipe(**head) if head else None,
+            seed=data["seed"],
+            on=data["on"],
+            execution=Execution(**data["execution"]),
+            init_seed=data.get("init_seed"),
+        )
