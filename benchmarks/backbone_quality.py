@@ -1,31 +1,26 @@
-"""What a backbone is worth: a linear probe on it, beside one on the same architecture with random weights.
+"""Measure a backbone by linear probing, beside the same architecture with random weights.
 
 ::
 
-    python benchmarks/backbone_quality.py --task digits --task FOLDER
+    python -m benchmarks.backbone_quality --task digits --task FOLDER
 
 The backbone is frozen, and a linear head on its pooled features is trained by `supernet.train`: AdamW,
 batches of 64, 100 epochs, weight decay 1e-4, cosine decay after 10% warm-up, no augmentation.
 
-For each task and backbone the learning rate is the one of four that does best on the validation part (ties:
-lower validation loss) after training on the training part with the first seed. Then the head is trained on
-both parts with every seed. The test part is opened once, when the learning rates of both backbones are
-decided. A seed of the pretrained backbone is another head and another order of images, a seed of the control
-other random weights too.
+For each task and backbone, heads are trained on the training part at each of six learning rates with the
+first seed; the rate with the highest validation accuracy is chosen (ties: lower validation loss). Then the
+head is trained on both parts with every seed. The test part is opened once, when the learning rates of both
+backbones are chosen. A seed of the pretrained backbone gives another head and another order of images; a
+seed of the control gives other random weights too.
 
-Prints a table and writes JSON (``--out``); progress is on standard error. The accuracy on held-out images of
-the pretraining is not measured here: it is read from the record that ``examples/pretrain_backbone.py`` leaves
-in the weights file. With the shipped backbone a task of 1,000 training images takes about a minute on two
-cores.
+Prints a table and writes JSON (``--out``); progress is on standard error. Accuracy on held-out images of the
+pretraining is not measured: it is read from the record that ``examples/pretrain_backbone.py`` leaves in the
+weights file. With the shipped backbone a task of 1,000 training images takes about a minute on two cores.
 """
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
 import json
-import os
-import platform
 import shlex
 import statistics
 import sys
@@ -33,15 +28,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import torch
-from exit_status import exit_status
 from rich.console import Console
 from rich.table import Table
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.machine import machine, versions
+from benchmarks.harness.results import RESULTS, write_result
 from nas_peft.data import ImageDataset, Part, load_dataset
 from search_spaces import Architecture, InputError
 from supernet import (
@@ -56,16 +52,15 @@ from supernet import (
     evaluate,
     random_backbone,
     train,
-    write_atomically,
 )
 
 LEARNING_RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 EPOCHS = 100
-RESULTS = Path(__file__).parent / "results" / "backbone_quality.json"
+OUT = RESULTS / "backbone_quality.json"
 
 
 def train_head(backbone: Backbone, part: Part, num_classes: int, recipe: Recipe, seed: int) -> Supernet:
-    """The backbone without modules and with a trained head."""
+    """Train a head on the backbone without modules, and return both."""
     architecture = Architecture.empty(backbone.depth)
     network = Supernet(backbone.model, architecture, num_classes, seed)
     train(
@@ -82,19 +77,19 @@ def train_head(backbone: Backbone, part: Part, num_classes: int, recipe: Recipe,
 
 
 def score(network: Supernet, part: Part) -> Evaluation:
-    """Losses and hits on the images of a part."""
+    """Losses and hits of a network on the images of a part."""
     return evaluate(network, part.images, part.labels, preprocessing=Preprocessing.of(network.backbone))
 
 
 def best_learning_rate(scores: Mapping[float, Evaluation]) -> float:
-    """The one with the highest accuracy; of equal ones that with the lowest loss."""
+    """Learning rate with the highest accuracy; of equal ones that with the lowest loss."""
     return max(scores, key=lambda lr: (scores[lr].accuracy, -scores[lr].loss))
 
 
 def measure(
     dataset: ImageDataset, contestants: Mapping[str, Sequence[Backbone]], recipe: Recipe
 ) -> dict[str, Any]:
-    """Probe the contestants, each with a backbone for every seed, on one task; opens its test part."""
+    """Probe the contestants, each with a backbone for every seed, on one task; opens the test part."""
     classes = len(dataset.classes)
     report: dict[str, Any] = {"task": dataset.name, "classes": classes, "fingerprint": dataset.fingerprint}
     report |= {key: dataset.record[key] for key in ("counts", "splits")}
@@ -131,7 +126,7 @@ def measure(
 
 
 def pretraining_record(weights: Path | None, model: nn.Module) -> dict[str, Any] | None:
-    """What the weights file says of the pretraining, or None for weights without such a record."""
+    """Record of the pretraining in the weights file, or None for weights without such a record."""
     file = weights or getattr(model, "pretrained_cfg", {}).get("file")
     if file is None or Path(file).suffix != ".safetensors":
         return None
@@ -151,30 +146,17 @@ def pretraining_record(weights: Path | None, model: nn.Module) -> dict[str, Any]
         return None
 
 
-def machine() -> dict[str, Any]:
-    """Processor, cores that this process may use, and threads that torch uses."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return {
-        "processor": names[0] if names else platform.processor(),
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
-
-
 def recorded_command(argv: Sequence[str]) -> str:
-    """The command line, less where on this machine data lie: of an absolute path only the last part."""
+    """Command line as reports record it; of an absolute path only the last part."""
     words = []
     for word in argv:
         option, equals, value = word.rpartition("=")
         words.append(option + equals + (Path(value).name if Path(value).is_absolute() else value))
-    return shlex.join(["python", "benchmarks/backbone_quality.py", *words])
+    return shlex.join(["python", "-m", "benchmarks.backbone_quality", *words])
 
 
 def as_table(report: Mapping[str, Any]) -> Table:
-    """Test accuracies in percent, mean and standard deviation over seeds."""
+    """Table of test accuracies in per cent, mean and standard deviation over seeds."""
 
     def percent(result: Mapping[str, Any]) -> str:
         std = "" if result["std"] is None else f" ± {100 * result['std']:.1f}"
@@ -201,28 +183,18 @@ def as_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; --help lists the options")
-
-
-def whole_number(text: str) -> int:
-    """A value of the command line."""
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
-    return int(text)
-
-
 def run(argv: Sequence[str]) -> None:
-    """Measure, print and write what the command line asks for. Raises `InputError`."""
-    parser = _Parser(description=(__doc__ or "").partition("\n")[0])
+    """Measure the backbone of the command line, print and write. Raises `InputError`."""
+    parser = StudyParser(
+        "backbone_quality", "Measure a backbone by linear probing, beside the same architecture untrained."
+    )
     add = parser.add_argument
     add("--task", action="append", help="data set: a folder or a name; repeat for more (digits)")
     add("--backbone", default=DEFAULT_BACKBONE, help="timm name (%(default)s)")
     add("--backbone-weights", type=Path, help="file to read instead of the name's own weights")
-    add("--seeds", type=whole_number, default=3, help="how many (%(default)s)")
-    add("--epochs", type=whole_number, default=EPOCHS, help="of each training of a head (%(default)s)")
-    add("--out", type=Path, default=RESULTS, help="JSON file to write (benchmarks/results/%(prog)s)")
+    add("--seeds", type=whole_number, default=3, help="seeds of the final heads (%(default)s)")
+    add("--epochs", type=whole_number, default=EPOCHS, help="epochs of each training of a head (%(default)s)")
+    add("--out", type=Path, default=OUT, help="JSON file to write (benchmarks/results/backbone_quality.json)")
     args = parser.parse_args(argv)
     if args.out.is_dir():
         raise InputError(f"--out '{args.out}' is a folder; give the name of a .json file")
@@ -237,8 +209,7 @@ def run(argv: Sequence[str]) -> None:
     report = {
         "command": recorded_command(argv),
         "machine": machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__}
-        | {name: importlib.metadata.version(name) for name in ("timm", "nas-peft")},
+        "versions": versions(),
         "backbone": {
             "name": pretrained.name,
             "weights": pretrained.weights,
@@ -254,13 +225,11 @@ def run(argv: Sequence[str]) -> None:
         ],
     }
     Console().print(as_table(report))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out, (json.dumps(report, indent=2) + "\n").encode())
-    print(f"written to {args.out}", file=sys.stderr)
+    write_result(args.out, report, indent=2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
     return exit_status(run, argv)
 
 

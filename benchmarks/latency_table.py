@@ -1,33 +1,32 @@
-"""How well sums over modules predict the latency of whole subnets.
+"""Measure how well sums over modules predict the latency of whole subnets.
 
 ::
 
-    python benchmarks/latency_table.py --backbone vit_micro_patch8_32 --batch-size 8
+    python -m benchmarks.latency_table --backbone vit_micro_patch8_32 --batch-size 8
 
-A search with ``--front-cost latency`` measures what a module of each kind and size adds in a layer, and takes
-a subnet's latency to be the sum. Here random subnets of the space, half drawn flat over log size and half
-uniformly, are measured as wholes and compared: the relative error of the whole latency, and since most of
-that is the backbone's, the error of what the modules add, and how well the sums rank the subnets (Kendall's
-tau). The backbone without modules is measured again among the subnets, for what differs between the two
-measurements themselves (``drift``); predictions are not corrected by it.
+A search with ``--front-cost latency`` measures the milliseconds that a module of each kind and size adds in a
+layer, and takes the latency of a subnet to be their sum. This benchmark measures random subnets of the space
+as wholes, half of them drawn flat over log size and half uniformly, and compares. It reports the relative
+error of the whole latency; the error of what the modules add, since most of the whole is the backbone's; and
+Kendall's tau between sums and measurements. The backbone without modules is measured again among the subnets:
+``drift`` is the difference of the two measurements, which predictions are not corrected for.
 
 Prints a table and writes JSON (``--out``).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
-from exit_status import exit_status
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness.command_line import StudyParser, exit_status
+from benchmarks.harness.results import RESULTS, write_result
 from nas_peft.audit.ranking import kendall_tau
 from nas_peft.machine.devices import resolve_device
 from nas_peft.machine.environment import environment
@@ -42,15 +41,15 @@ from search_spaces import (
     sampler_over_range,
 )
 from search_spaces.streams import stream
-from supernet import DEFAULT_BACKBONE, Backbone, Supernet, random_backbone, write_atomically
+from supernet import DEFAULT_BACKBONE, Backbone, Supernet, random_backbone
 from supernet.latency import measure_latencies, typical_latencies
 
 CLASSES = 10
-RESULTS = Path(__file__).parent / "results" / "latency_table.json"
+OUT = RESULTS / "latency_table.json"
 
 
 def random_subnets(space: SearchSpace, backbone: Backbone, count: int, seed: int) -> list[Architecture]:
-    """Half of them flat over log size, half uniform over sizes."""
+    """Draw subnets, half flat over log size and half uniform over sizes."""
     over_range = sampler_over_range(space, backbone.shape, count_params(space.largest(), backbone.shape))
     rng = stream(seed, "latency subnets")
     return [space.sample(rng) if i % 2 else over_range.sample(rng) for i in range(count)]
@@ -64,7 +63,7 @@ def direct_latencies(
     seed: int,
     seconds: float,
 ) -> np.ndarray:
-    """Milliseconds of each, measured side by side."""
+    """Latencies of subnets in milliseconds, shape ``(n,)``, measured side by side."""
     networks = [Supernet(backbone.model, a, CLASSES).eval().to(device) for a in subnets]
     images = blank_batch(backbone, batch_size, device)
     return typical_latencies(
@@ -73,7 +72,7 @@ def direct_latencies(
 
 
 def compared(predicted: np.ndarray, measured: np.ndarray, base: float) -> dict[str, float]:
-    """What the predictions are worth; both ``(n,)`` in milliseconds, ``base`` the backbone's."""
+    """Errors and ranking of predictions, ``(n,)`` in milliseconds; ``base`` is the backbone's latency."""
     error = np.abs(predicted - measured)
     added = np.abs(measured - base)
     return {
@@ -87,7 +86,7 @@ def compared(predicted: np.ndarray, measured: np.ndarray, base: float) -> dict[s
 def measure(
     name: str, space: str, subnets: int, batch_size: int, device: str, seed: int, seconds: float
 ) -> dict[str, Any]:
-    """The table of one backbone and space, and its predictions beside direct measurements."""
+    """Latency table of one backbone and space, and its predictions beside direct measurements."""
     backbone = random_backbone(name, seed)
     searched = load_space(space, backbone.depth)
     table, how = measure_table(
@@ -114,7 +113,7 @@ def measure(
 
 
 def as_table(found: Sequence[dict[str, Any]]) -> Table:
-    """One line for each measurement."""
+    """Table with a row for each measurement."""
     table = Table(title="latency of subnets: sums over modules against direct measurements")
     table.add_column("backbone, space")
     for name in ("batch", "base ms", "added ms", "error %", "of added", "drift %", "τ"):
@@ -135,23 +134,25 @@ def as_table(found: Sequence[dict[str, Any]]) -> Table:
     return table
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; --help lists the options")
-
-
 def run(argv: Sequence[str]) -> None:
-    """Measure, print and write what the command line asks for. Raises `InputError`."""
-    parser = _Parser(description=(__doc__ or "").partition("\n")[0])
+    """Measure the backbones of the command line, print and write. Raises `InputError`."""
+    parser = StudyParser(
+        "latency_table", "Measure how well sums over modules predict the latency of whole subnets."
+    )
     add = parser.add_argument
     add("--backbone", action="append", help=f"timm name; repeat for more ({DEFAULT_BACKBONE})")
-    add("--space", action="append", help="preset or file; repeat for more (default)")
+    add("--space", action="append", help="search space: a preset or a file; repeat for more (default)")
     add("--batch-size", action="append", type=int, help="images of a batch; repeat for more (8)")
-    add("--subnets", type=int, default=24, help="random ones, measured directly (%(default)s)")
-    add("--seed", type=int, default=0, help="of the subnets and of the order (%(default)s)")
-    add("--seconds", type=float, default=30.0, help="of each measurement, or 7 rounds (%(default)s)")
-    add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
-    add("--out", type=Path, default=RESULTS, help="JSON file to write")
+    add("--subnets", type=int, default=24, help="random subnets that are measured directly (%(default)s)")
+    add("--seed", type=int, default=0, help="seed of the subnets and of their order (%(default)s)")
+    add(
+        "--seconds",
+        type=float,
+        default=30.0,
+        help="time after which a measurement ends, once it has 7 rounds (%(default)s)",
+    )
+    add("--device", default="auto", help="device of all measurements: auto, cpu or cuda (%(default)s)")
+    add("--out", type=Path, default=OUT, help="JSON file to write (benchmarks/results/latency_table.json)")
     args = parser.parse_args(argv)
     if args.subnets < 2 or min(args.batch_size or [8]) < 1:
         raise InputError("give at least 2 --subnets, and a --batch-size of at least 1")
@@ -165,13 +166,11 @@ def run(argv: Sequence[str]) -> None:
         for batch_size in args.batch_size or [8]
     ]
     Console().print(as_table(found))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out, (json.dumps({"measurements": found}, indent=1) + "\n").encode())
-    print(f"written to {args.out}", file=sys.stderr)
+    write_result(args.out, {"measurements": found}, indent=1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
     return exit_status(run, argv)
 
 

@@ -1,25 +1,24 @@
-"""Tasks in the form of VTAB-1k from public data sets: CIFAR-100, Caltech-101 and ten textures of DTD.
+"""Write public data sets as tasks in the form of VTAB-1k: CIFAR-100, Caltech-101 and ten textures of DTD.
 
 ::
 
-    python benchmarks/public_tasks.py --root downloads/ --out data/ --download
+    python -m benchmarks.public_tasks --root downloads/ --out data/ --download
 
-leaves the folders ``cifar100``, ``caltech101`` and ``dtd10`` in ``--out``, for `--dataset` and for the
-`--task` of the benchmarks. torchvision reads the data sets from ``--root``, and with ``--download`` fetches
-what is missing (https://www.cs.toronto.edu/~kriz/cifar.html, https://data.caltech.edu/records/mzrjq-6wc02,
-https://www.robots.ox.ac.uk/~vgg/data/dtd/). The parts are drawn with a seed of this script: numbers measured
-on them compare with each other, and not with those published for VTAB-1k.
+writes the folders ``cifar100``, ``caltech101`` and ``dtd10`` to ``--out``, for ``--dataset`` of ``nas-peft``
+and ``--task`` of the benchmarks. torchvision reads the data sets from ``--root``, and with ``--download``
+fetches missing files (https://www.cs.toronto.edu/~kriz/cifar.html, https://data.caltech.edu/records/mzrjq-6wc02,
+https://www.robots.ox.ac.uk/~vgg/data/dtd/). Parts are drawn with a seed of this module: numbers measured on
+them compare with each other, but not with those published for VTAB-1k.
 
-- ``cifar100``: 10 training images of each class (800 + 200), 5,000 test images of the test part, PNG.
-- ``caltech101``: 10 of each class (808 + 202), 5,000 of the rest, JPEG, short side 64 pixels, without the
-  background class.
-- ``dtd10``: the first ten classes of DTD, 800 images (640 + 160) and the other 400, JPEG, short side 64
-  pixels.
+- ``cifar100``: 10 training images of each class (800 + 200), 5,000 images of the test set, PNG.
+- ``caltech101``: 10 images of each class (808 + 202), 5,000 of the others for testing, JPEG, short side 64
+  pixels, without the background class.
+- ``dtd10``: the first ten classes of DTD, 800 images (640 + 160) and the other 400 for testing, JPEG, short
+  side 64 pixels.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -28,10 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exit_status import exit_status
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.harness.command_line import StudyParser, exit_status
 from nas_peft.data.splits import draw_per_class
 from search_spaces import InputError
 from search_spaces.errors import unknown_name
@@ -47,15 +46,15 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Source:
-    """The images of a data set that a task is drawn from.
+    """Images of a data set that a task is drawn from.
 
     Attributes:
-        image: the image of an index, in any mode.
-        labels: of all images, shape (N,).
+        image: function from an index to the image, in any mode.
+        labels: labels of all images, shape ``(N,)``.
         classes: names in label order.
-        train: which images a task's training and validation parts may take.
-        test: which ones its test part may take; what was taken for training is left out.
-        original: keep the pixels, as PNG; else JPEG with a short side of 64 pixels.
+        train: indices that the training and validation parts may take.
+        test: indices that the test part may take; images taken for training are left out.
+        original: whether pixels are kept, as PNG; else images are JPEG with a short side of 64 pixels.
     """
 
     image: Callable[[int], Image.Image]
@@ -124,9 +123,9 @@ TASKS: dict[str, Callable[[Path, bool], Source]] = {
 
 
 def draw_parts(name: str, source: Source, seed: int) -> dict[str, Indices]:
-    """Which images are in the parts ``train``, ``val`` and ``test``, each in a random order.
+    """Indices of the parts ``train``, ``val`` and ``test``, each in a random order.
 
-    ``dtd10`` is drawn over all classes together, the others class by class.
+    ``dtd10`` is drawn over all classes together, the other tasks class by class.
     """
     rng = stream(seed, "public task", name)
     if name == "dtd10":
@@ -140,9 +139,9 @@ def draw_parts(name: str, source: Source, seed: int) -> dict[str, Indices]:
 
 
 def write_task(name: str, source: Source, out: Path, seed: int) -> None:
-    """Write the task folder ``out``; it appears whole or not at all.
+    """Write the task folder ``out``, which appears whole or not at all.
 
-    Raises `InputError` where it is there already.
+    Raises `InputError` if the folder exists.
     """
     if out.exists():
         raise InputError(f"'{out}' is there already; give another --out, or remove it")
@@ -181,15 +180,20 @@ def _save(image: Image.Image, path: Path, original: bool) -> None:
     image.resize((width, height), Image.Resampling.BICUBIC).save(path, quality=JPEG_QUALITY)
 
 
-def run(argv: Sequence[str] | None) -> None:
-    """Write the tasks that are asked for. Raises `InputError`."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def run(argv: Sequence[str]) -> None:
+    """Write the tasks of the command line. Raises `InputError`."""
+    parser = StudyParser("public_tasks", "Write public data sets as tasks in the form of VTAB-1k.")
     add = parser.add_argument
-    add("--root", type=Path, required=True, help="where torchvision's data sets lie or are downloaded to")
-    add("--out", type=Path, required=True, help="the task folders are made in it")
+    add(
+        "--root",
+        type=Path,
+        required=True,
+        help="folder of torchvision's data sets, read or downloaded",
+    )
+    add("--out", type=Path, required=True, help="folder that the task folders are written to")
     add("--task", action="append", help="cifar100, caltech101 or dtd10; repeat for more (all three)")
-    add("--download", action="store_true", help="download what is missing")
-    add("--seed", type=int, default=0, help="of the parts (%(default)s)")
+    add("--download", action="store_true", help="download missing data sets")
+    add("--seed", type=int, default=0, help="seed that parts are drawn with (%(default)s)")
     args = parser.parse_args(argv)
     names = args.task or list(TASKS)
     for name in names:
@@ -211,7 +215,7 @@ def run(argv: Sequence[str] | None) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
     return exit_status(run, argv)
 
 

@@ -1,24 +1,26 @@
-"""What the runner of separate trainings costs and how it scales, beside the same trainings without it.
+"""Measure the overhead and the scaling of running separate trainings under Ray.
 
 ::
 
-    python benchmarks/ray_throughput.py --trainings 8 --epochs 6
-    python benchmarks/ray_throughput.py --device cuda --epochs 30 --gpus 1 2 4 8
+    python -m benchmarks.ray_throughput --trainings 8 --epochs 6
+    python -m benchmarks.ray_throughput --device cuda --epochs 30 --gpus 1 2 4 8
 
-Trainings are what `nas-peft search` does with a subnet (the head alone, then LoRA of rank 2 in every layer),
-one for each seed. They run one after another in one process with all cores (or one GPU); under the runner,
-which starts Ray and its workers for them and uses the same cores; under the runner once more with workers
-that are there already; and with 1, 2, 4, ... workers of one core (or one GPU) each.
+The trainings are those of a subnet in ``nas-peft search`` (the head alone, then LoRA of rank 2 in every
+layer), one for each seed. They run
 
-The goals: the runner takes at most 1.15 of the time of one process, its start included, and k workers do at
-least 0.85 k times as much in a second as one. A machine that does anything else at the same time says
-nothing; its load before is in the file.
+- one after another in one process with all cores (or one GPU);
+- under the runner, which starts Ray and its workers for them and uses the same cores;
+- under a runner whose workers have already started;
+- with 1, 2, 4, ... workers of one core (or one GPU) each.
+
+There are two goals: the runner takes at most 1.15 times as long as one process, start included, and k workers
+have at least 0.85 k times the throughput of one. Anything else that runs on the machine spoils the
+measurement, so the file records the load before it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -30,11 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from architecture_table import environment
-from exit_status import exit_status
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.machine import environment
+from benchmarks.harness.results import RESULTS, write_result
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.rows import Row
 from nas_peft.run.progress import StageBars
@@ -45,21 +48,21 @@ from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture, InputError
-from supernet import Recipe, Supernet, pooled_features, write_atomically
+from supernet import Recipe, Supernet, pooled_features
 
 OVERHEAD_GOAL = 1.15
 SCALING_GOAL = 0.85
 AGREEMENT = 1e-3
-"""Largest relative difference of a validation loss: the number of threads changes its last digits."""
-OUT = Path(__file__).parent / "results" / "ray_throughput.json"
+"""Largest allowed relative difference of a validation loss; the number of threads changes the last digits."""
+OUT = RESULTS / "ray_throughput.json"
 
 
 class WrongContestant(Exception):
-    """The runner has trained something else."""
+    """Trainings under the runner have other losses than in one process."""
 
 
-class Bench:
-    """The trainings, and each way of running them, in seconds."""
+class Contestants:
+    """The trainings and the ways of running them; each way returns seconds and validation losses."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.device: str = args.device
@@ -83,20 +86,20 @@ class Bench:
         )
 
     def one_process(self) -> tuple[float, list[float]]:
-        """One training after another, here; the validation loss of each."""
+        """Run one training after another in this process."""
         started = time.perf_counter()
         records = [run_training(training, self.inputs, self.device)[0] for training in self.trainings]
         return time.perf_counter() - started, [record.val_score().loss for record in records]
 
     def runner(self) -> tuple[float, list[float]]:
-        """Under a runner that has to start everything and ends it again."""
+        """Run under a runner, with the time in which it starts and ends Ray and its workers."""
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as path, self._runner(Path(path), RayOptions()) as runner:
             losses = self._losses(runner, self.trainings)
         return time.perf_counter() - started, losses
 
     def started_runner(self, workers: int | None = None) -> tuple[float, list[float]]:
-        """Under a runner whose workers are there, as many as it likes or that many of one core or GPU."""
+        """Run under a runner that has started, with ``workers`` of one core or GPU each if given."""
         import ray
 
         options = RayOptions() if workers is None else RayOptions(cpus_per_trial=1)
@@ -128,25 +131,25 @@ class Bench:
         return [record.val_score().loss for record in records]
 
 
-def measured(bench: Bench, workers: Sequence[int]) -> dict[str, Any]:
-    """All contestants once, one after the other. Raises `WrongContestant`."""
-    alone, expected = bench.one_process()
-    cold, losses = bench.runner()
+def measured(contestants: Contestants, workers: Sequence[int]) -> dict[str, Any]:
+    """Time each way of running once. Raises `WrongContestant` if losses differ."""
+    alone, expected = contestants.one_process()
+    cold, losses = contestants.runner()
     worst = _difference(losses, expected)
-    warm, losses = bench.started_runner()
+    warm, losses = contestants.started_runner()
     worst = max(worst, _difference(losses, expected))
     scaling = {}
     for count in workers:
-        seconds, losses = bench.started_runner(count)
+        seconds, losses = contestants.started_runner(count)
         worst = max(worst, _difference(losses, expected))
         scaling[count] = seconds
-    return results_of(alone, cold, warm, scaling, len(bench.trainings)) | {"largest_difference": worst}
+    return results_of(alone, cold, warm, scaling, len(contestants.trainings)) | {"largest_difference": worst}
 
 
 def results_of(
     alone: float, cold: float, warm: float, scaling: Mapping[int, float], trainings: int
 ) -> dict[str, Any]:
-    """What the seconds say; JSON-able. Efficiency is of the smallest number of workers."""
+    """Overhead and scaling, JSON-able; linear scaling starts from the smallest number of workers."""
     least = min(scaling)
     return {
         "one_process_seconds": alone,
@@ -180,7 +183,7 @@ def _difference(losses: Sequence[float], expected: Sequence[float]) -> float:
 
 
 def overhead_table(entry: Mapping[str, Any]) -> Table:
-    """The runner beside one process."""
+    """Table of the runner beside one process."""
     table = Table(title=f"{entry['trainings']} trainings on {entry['task']}, {entry['cores']} cores")
     for column in ("", "seconds", "of one process", "goal"):
         table.add_column(column, justify="left" if not column else "right")
@@ -193,7 +196,7 @@ def overhead_table(entry: Mapping[str, Any]) -> Table:
 
 
 def scaling_table(entry: Mapping[str, Any]) -> Table:
-    """More workers beside fewer."""
+    """Table of throughput by number of workers."""
     met = "met" if entry["scaling_goal_met"] else "not met"
     table = Table(title=f"workers, goal ≥ {SCALING_GOAL} of linear: {met}")
     for column in ("workers", "seconds", "trainings a minute", "of linear"):
@@ -208,22 +211,32 @@ def _powers_of_two(most: int) -> list[int]:
     return [2**i for i in range(most.bit_length())]
 
 
-def run(argv: Sequence[str] | None) -> None:
-    """Measure, print and write. Raises `InputError`."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def run(argv: Sequence[str]) -> None:
+    """Measure the trainings of the command line, print and write. Raises `InputError`."""
+    parser = StudyParser("ray_throughput", "Measure overhead and scaling of separate trainings under Ray.")
     add = parser.add_argument
     add("--task", default="digits", help="data set: a folder or a name (%(default)s)")
     add("--backbone", default="vit_micro_patch8_32", help="timm name (%(default)s)")
-    add("--trainings", type=int, default=8, help="how many (%(default)s)")
-    add("--epochs", type=int, default=6, help="of each (%(default)s)")
-    add("--seed", type=int, default=0, help="of the first training (%(default)s)")
-    add("--workers", type=int, nargs="+", help="workers of one core each (1, 2, 4, ... up to all cores)")
-    add("--gpus", type=int, nargs="+", help="instead of --workers: workers of one GPU each")
-    add("--device", choices=["cpu", "cuda"], default="cpu", help="(%(default)s)")
-    add("--out", type=Path, default=OUT, help="(benchmarks/results/ray_throughput.json)")
+    add(
+        "--trainings",
+        type=whole_number,
+        default=8,
+        help="number of trainings, one for each seed (%(default)s)",
+    )
+    add("--epochs", type=whole_number, default=6, help="epochs of each training (%(default)s)")
+    add("--seed", type=int, default=0, help="seed of the first training (%(default)s)")
+    add(
+        "--workers",
+        type=whole_number,
+        nargs="+",
+        help="numbers of workers with one core each (1, 2, 4, ... up to all cores)",
+    )
+    add("--gpus", type=whole_number, nargs="+", help="numbers of workers with one GPU each (--device cuda)")
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="device of all trainings (%(default)s)")
+    add("--out", type=Path, default=OUT, help="JSON file to write (benchmarks/results/ray_throughput.json)")
     args = parser.parse_args(argv)
     _complete(args)
-    bench = Bench(args)
+    contestants = Contestants(args)
     load = os.getloadavg()[0]
     entry = {
         "task": args.task,
@@ -233,7 +246,7 @@ def run(argv: Sequence[str] | None) -> None:
         "seeds": [args.seed + i for i in range(args.trainings)],
         "cores": torch.get_num_threads(),
         "load_before": load,
-        **measured(bench, args.workers),
+        **measured(contestants, args.workers),
     }
     args.workers = max(args.workers)
     found = environment(args)
@@ -241,9 +254,7 @@ def run(argv: Sequence[str] | None) -> None:
     console = Console(width=100)
     console.print(overhead_table(entry))
     console.print(scaling_table(entry))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out, (json.dumps(found | entry, indent=2) + "\n").encode())
-    print(f"written to {args.out}", file=sys.stderr)
+    write_result(args.out, found | entry, indent=2)
 
 
 def _complete(args: argparse.Namespace) -> None:
@@ -253,10 +264,6 @@ def _complete(args: argparse.Namespace) -> None:
         raise InputError("--gpus is for --device cuda, and instead of --workers; leave out one or the other")
     devices = torch.cuda.device_count() if args.device == "cuda" else os.cpu_count() or 1
     args.workers = args.gpus or args.workers or _powers_of_two(devices)
-    for name in ("trainings", "epochs", "workers"):
-        value = getattr(args, name)
-        if min(value if isinstance(value, list) else [value]) < 1:
-            raise InputError(f"--{name} is less than 1; give a whole number from 1")
     if max(args.workers) > args.trainings:
         raise InputError(
             f"{max(args.workers)} workers are more than {args.trainings} trainings; give more --trainings"
@@ -264,7 +271,7 @@ def _complete(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
     return exit_status(run, argv)
 
 

@@ -1,37 +1,32 @@
-"""The table of architectures: what is in it, and that a killed run goes on."""
+"""Table of architectures: worker processes, and resuming."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import architecture_table
-import pytest
+from benchmarks.architecture_table import main
 
-from search_spaces import BackboneShape, InputError, count_params, load_space
-
-
-def test_architectures_are_different_members_of_the_space_in_two_groups() -> None:
-    shape = BackboneShape.vit(128, depth=8)
-    entries = architecture_table.architectures(shape)
-    assert [entry.group for entry in entries] == ["spread"] * 18 + ["equal"] * 18
-    assert len({entry.architecture for entry in entries}) == 36
-    space = load_space("default", 8)
-    assert all(entry.architecture in space for entry in entries)
-    low, high = architecture_table.EQUAL
-    assert all(low <= count_params(entry.architecture, shape) <= high for entry in entries[18:])
-    assert entries == architecture_table.architectures(shape)
+ROOT = Path(__file__).parents[2]
 
 
-def test_a_cut_line_is_left_out_and_another_setup_refused(tmp_path: Path) -> None:
+def lines_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_workers_train_what_one_process_resumes(insects: Path, tmp_path: Path) -> None:
     out = tmp_path / "table.jsonl"
-    setup: dict[str, Any] = {"results": {"lr": 1}, "machine": "here"}
-    assert architecture_table.lines_to_go_on_with(out, setup) == []
-    out.write_text('{"a": 1}\n{"a": 2}\n{"a"')
-    elsewhere = setup | {"machine": "there"}
-    assert architecture_table.lines_to_go_on_with(out, elsewhere) == [{"a": 1}, {"a": 2}]
-    assert out.read_text() == '{"a": 1}\n{"a": 2}\n'
-    assert json.loads(out.with_suffix(".json").read_text()) == setup
-    with pytest.raises(InputError, match="another setup"):
-        architecture_table.lines_to_go_on_with(out, {"results": {"lr": 2}})
+    options = [f"--task={insects}", "--limit=1", "--epochs=1", "--device=cpu", f"--out={out}"]
+    command = [sys.executable, "-m", "benchmarks.architecture_table", *options, "--seeds=1", "--workers=2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    first = lines_of(out)
+    assert [(line["task"], line["seed"]) for line in first] == [("insects", 0)] * 2
+    assert {line["group"] for line in first} == {"spread", "equal"}
+    assert main([*options, "--seeds=2"]) == 0
+    both = lines_of(out)
+    assert both[:2] == first
+    assert [line["seed"] for line in both[2:]] == [1, 1]

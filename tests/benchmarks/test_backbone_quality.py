@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
+import benchmarks.backbone_quality as script
 from nas_peft.data import Part, SealedPart
 from supernet import Evaluation, Preprocessing, Recipe, create_backbone, random_backbone
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "backbone_quality.py"
-
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("backbone_quality", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script: Any = load_script()
 
 
 @pytest.fixture(scope="module")
@@ -48,27 +31,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of 30 images."""
-    root = tmp_path_factory.mktemp("task") / "insects"
-    rng = np.random.default_rng(0)
-    for name in ("ant", "bee"):
-        (root / name).mkdir(parents=True)
-        for i in range(30):
-            pixels = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i:02}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def report(task: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def report(insects: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A short run."""
-    return measured(task, weights, tmp_path_factory.mktemp("report") / "new" / "report.json")
+    return measured(insects, weights, tmp_path_factory.mktemp("report") / "new" / "report.json")
 
 
-def measured(task: Path, weights: Path, out: Path) -> dict[str, Any]:
+def measured(insects: Path, weights: Path, out: Path) -> dict[str, Any]:
     options = ["--epochs=2", "--seeds=2", "--backbone-weights", str(weights), f"--out={out}"]
-    assert script.main([f"--task={task}", *options]) == 0
+    assert script.main([f"--task={insects}", *options]) == 0
     read: dict[str, Any] = json.loads(out.read_text())
     return read
 
@@ -111,15 +81,17 @@ def test_report_has_the_record_of_the_pretraining(report: dict[str, Any]) -> Non
     }  # fmt: skip
 
 
-def test_report_has_no_folders_of_the_machine(report: dict[str, Any], task: Path, weights: Path) -> None:
-    assert str(task.parent) not in json.dumps(report)
+def test_report_has_no_folders_of_the_machine(report: dict[str, Any], insects: Path, weights: Path) -> None:
+    assert str(insects.parent) not in json.dumps(report)
     assert str(weights.parent) not in json.dumps(report)
-    assert report["command"].startswith("python benchmarks/backbone_quality.py --task=insects")
+    assert report["command"].startswith("python -m benchmarks.backbone_quality --task=insects")
     assert "--backbone-weights some.safetensors --out=report.json" in report["command"]
 
 
-def test_same_command_same_numbers(report: dict[str, Any], task: Path, weights: Path, tmp_path: Path) -> None:
-    again = measured(task, weights, tmp_path / "report.json")
+def test_same_command_same_numbers(
+    report: dict[str, Any], insects: Path, weights: Path, tmp_path: Path
+) -> None:
+    again = measured(insects, weights, tmp_path / "report.json")
     for run in (report, again):
         for name in ("pretrained", "random"):
             assert run["tasks"][0][name].pop("training_seconds", 1.0) > 0
@@ -127,7 +99,7 @@ def test_same_command_same_numbers(report: dict[str, Any], task: Path, weights: 
 
 
 def test_test_part_is_opened_once_after_both_choices(
-    task: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    insects: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
     train_head, open_part = script.train_head, SealedPart.open
@@ -143,7 +115,7 @@ def test_test_part_is_opened_once_after_both_choices(
 
     monkeypatch.setattr(script, "train_head", train)
     monkeypatch.setattr(SealedPart, "open", opened)
-    measured(task, weights, tmp_path / "report.json")
+    measured(insects, weights, tmp_path / "report.json")
     one = ["train on 38"] * 6 + ["train on 48"] * 2
     assert events[:-1] == one + one
     assert events[-1].startswith("open: ")
@@ -152,7 +124,7 @@ def test_test_part_is_opened_once_after_both_choices(
 
 
 def test_control_has_other_weights_for_every_seed(
-    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, list[str]] = {}
 
@@ -163,7 +135,7 @@ def test_control_has_other_weights_for_every_seed(
         return {"task": "t", "classes": 2, "counts": counts, "pretrained": result, "random": result}
 
     monkeypatch.setattr(script, "measure", measure)
-    assert script.main([f"--task={task}", "--seeds=3", "--out", str(tmp_path / "report.json")]) == 0
+    assert script.main([f"--task={insects}", "--seeds=3", "--out", str(tmp_path / "report.json")]) == 0
     assert len(set(given["random"])) == 3
     assert len(set(given["pretrained"])) == 1
     assert set(given["random"]).isdisjoint(given["pretrained"])

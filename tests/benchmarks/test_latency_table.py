@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 
+import benchmarks.latency_table as script
 from search_spaces import LatencyTable, load_space
 from supernet import random_backbone
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "latency_table.py"
-
-
-def load_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("latency_table", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script: Any = load_script()
 
 
 def test_errors_are_relative_to_the_whole_and_to_what_modules_add():

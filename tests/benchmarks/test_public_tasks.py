@@ -5,11 +5,11 @@ import pickle  # noqa: TID251 - CIFAR's own format, written here
 from pathlib import Path
 
 import numpy as np
-import public_tasks
 import pytest
 from PIL import Image
 from torchvision.datasets import CIFAR100
 
+from benchmarks import public_tasks
 from nas_peft.data import load_dataset
 from nas_peft.data.listing import ToTensor
 from supernet import Preprocessing, create_backbone

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import ray_throughput
 import torch
 
-SCRIPT = Path(ray_throughput.__file__)
+from benchmarks import ray_throughput
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_sums_by_hand() -> None:
@@ -37,7 +38,8 @@ def test_other_losses_are_found() -> None:
 def test_a_run(tmp_path: Path) -> None:
     out = tmp_path / "new" / "throughput.json"
     small = ["--trainings=1", "--epochs=1", "--workers", "1", f"--out={out}"]
-    done = subprocess.run([sys.executable, str(SCRIPT), *small], capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.ray_throughput", *small]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     entry = json.loads(out.read_text())
     assert entry["seeds"] == [0]

@@ -1,0 +1,1 @@
+"""Parts that several benchmarks share: command line, machine, workers, jobs, store, the search, the table."""
