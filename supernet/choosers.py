@@ -84,7 +84,7 @@ class Groups:
     Between `OnePath` (one group) and `OnePerImage` (as many groups as images, or more): each architecture
     gets the gradient of several images, and a step still averages over several architectures. Groups of 8 in
     a batch of 64 gave better inherited accuracy than either after 10 and 30 epochs, drawn around the budget
-    (docs/log.md). The groups of
+    (docs/log/chooser_study.md). The groups of
     a batch differ by at most one image; image b of B is in group ⌊b·groups / B⌋.
 
     Raises `InputError` for fewer than one group.

@@ -88,7 +88,7 @@ class Scores:
 
         The accuracy on two hundred images has a standard error of three points, which is more than what
         separates most of those that compete, so that the highest is often a lucky one; the loss of each image
-        says more than whether it is right (docs/log.md).
+        says more than whether it is right (docs/log/accuracy_or_loss.md).
         """
         return (fmean(self.val_loss), -fmean(self.val_accuracy))
 

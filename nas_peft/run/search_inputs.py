@@ -145,8 +145,8 @@ class SearchInputs(TaskInputs):
 
         Most of the latter have many times the budget, so that every unit has a gradient in most steps: a
         supernet of few epochs then ranks subnets, small ones too, where one that is trained on sparse draws
-        alone does not yet (docs/log.md). With a front that ends before the space does, half are sparse draws
-        over its range instead, as nothing beyond it is ever scored.
+        alone does not yet (docs/log/few_epoch_supernet.md). With a front that ends before the space does,
+        half are sparse draws over its range instead, as nothing beyond it is ever scored.
         """
         if self.front_limit < count_params(self.space.largest(), self.backbone.shape):
             return self.front_sampler

@@ -18,7 +18,7 @@ Losses = NDArray[np.float32]
 SHARES = (0.0625, 0.125, 0.25, 0.4, 0.6, 0.8)
 """Of the images, after which candidates are compared; the survivors of the last comparison see them all."""
 LEVEL = 0.2
-"""A candidate is behind when the chance that it is not is less than this; see docs/log.md."""
+"""A candidate is behind when the chance that it is not is less than this; see docs/log/racing.md."""
 RESAMPLES = 1000
 
 

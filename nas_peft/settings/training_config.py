@@ -25,8 +25,8 @@ _C = TypeVar("_C", bound="TrainingConfig")
 class TrainingConfig(BaseModel):
     """Data, backbone, budget, and how single methods, baselines and searched subnets are trained alone.
 
-    The learning rates are peak values; see `supernet.Recipe` for the rest of the recipe, and docs/log.md for
-    how the defaults were chosen (on validation data).
+    The learning rates are peak values; see `supernet.Recipe` for the rest of the recipe, and
+    docs/log/learning_rates.md for how the defaults were chosen (on validation data).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

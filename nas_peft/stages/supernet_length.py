@@ -37,8 +37,8 @@ def judge(scorer: Scorer, architectures: Sequence[Architecture]) -> Judgement:
 
     How many epochs a supernet needs differs from one data set to another: where the backbone's features fit,
     many overfit the training images, and where they do not, few leave all subnets unfinished, which says
-    little of what they will be (docs/log.md). The loss on unseen images knows both. The median, because one
-    subnet that overflows says nothing of the others.
+    little of what they will be (docs/log/supernet_length.md). The loss on unseen images knows both. The
+    median, because one subnet that overflows says nothing of the others.
     """
     of_folds = [scorer.score(i, np.arange(n), architectures) for i, n in enumerate(scorer.sizes)]
     losses = np.concatenate([found.losses for found in of_folds], axis=1).mean(axis=1, dtype=np.float64)

@@ -141,7 +141,7 @@ def probe_head(
 
     Briefly before another training (after Kumar et al., arXiv 2202.10054), so that the modules do not have to
     make up for a random head. Not to the end: a head that fits its images perfectly leaves the modules
-    nothing to learn (docs/log.md).
+    nothing to learn (docs/log/head_start.md).
     """
     return train(
         network,

@@ -1,0 +1,158 @@
+"""What the documentation says is so: commands are understood, snippets import, links and paths resolve."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from nas_peft.cli.app import app
+from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.settings.training_config import TrainingConfig
+from search_spaces import KINDS, load_space
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "supernet/weights/README.md")
+}
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+CONFIGS: dict[str, type[TrainingConfig]] = {"search": SearchConfig, "baselines": BaselinesConfig}
+every_page = pytest.mark.parametrize("page", PAGES)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGES[page], flags=re.DOTALL)
+
+
+def shell_commands(page: str) -> list[list[str]]:
+    """Each command of the shell blocks, word by word, without comments."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    found = [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
+    return [command for command in found if command]
+
+
+def inline_commands(page: str) -> list[list[str]]:
+    """Each ``nas-peft ...`` in the text that is more than the name of a command."""
+    found = re.findall(r"`(nas-peft [^`\n]+)`", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL))
+    return [words for words in map(shlex.split, found) if len(words) > 2 and "--help" not in words]
+
+
+def parse(arguments: list[str]) -> None:
+    """Convert all options and check the configuration as the command does, and run nothing."""
+    name = arguments[0]
+    context = COMMANDS[name].make_context(name, arguments[1:])
+    if name in CONFIGS:
+        fields = CONFIGS[name].model_fields
+        CONFIGS[name].of(**{key: value for key, value in context.params.items() if key in fields})
+
+
+def anchors(page: str) -> set[str]:
+    """The headings of a page as GitHub links them."""
+    titles = re.findall(r"^#+ (.+)$", PAGES[page], flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@every_page
+def test_commands_of_the_tool_are_understood(page: str) -> None:
+    shell = [words for words in shell_commands(page) if Path(words[0]).name == "nas-peft"]
+    for words in shell + inline_commands(page):
+        parse(words[1:])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("search --dataset photos/ --epochs many", "valid integer"),
+        ("search --dataset photos/ --epoch 3", "epoch"),
+        ("search --dataset photos/ --distil", "sandwich"),
+        ("predict", "file"),
+    ],
+)
+def test_a_wrong_command_is_not_understood(wrong: str, message: str) -> None:
+    with pytest.raises(Exception, match=message):
+        parse(shlex.split(wrong))
+
+
+def test_shell_blocks_hold_commands_that_are_known() -> None:
+    known = {"nas-peft", "python3", "pip", "ruff", "mypy", "pytest", "optuna-dashboard"}
+    programs = {page: {Path(words[0]).name for words in shell_commands(page)} for page in PAGES}
+    assert {page: found - known for page, found in programs.items() if found - known} == {}
+    assert "nas-peft" in programs["README.md"]
+
+
+@every_page
+def test_benchmarks_named_are_there(page: str) -> None:
+    names = set(re.findall(r"python -m benchmarks\.(\w+)", PAGES[page]))
+    folder = ROOT / "benchmarks"
+    assert {n for n in names if not (folder / f"{n}.py").is_file() and not (folder / n).is_dir()} == set()
+
+
+@every_page
+def test_python_snippets_use_names_that_exist(page: str) -> None:
+    import nas_peft
+
+    for snippet in blocks(page, "python"):
+        for node in ast.walk(ast.parse(snippet)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(str(node.module))
+                assert [name.name for name in node.names if not hasattr(module, name.name)] == []
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                assert node.value.id != "nas_peft" or hasattr(nas_peft, node.attr), node.attr
+
+
+def test_spaces_shown_are_spaces(tmp_path: Path) -> None:
+    shown = blocks("docs/modules.md", "yaml")
+    assert shown
+    for number, text in enumerate(shown):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(text)
+        assert load_space(file, 8).largest().kinds
+
+
+def test_every_kind_has_its_row() -> None:
+    assert [kind for kind in KINDS if f"`{kind}`" not in PAGES["docs/modules.md"]] == []
+
+
+@every_page
+def test_links_resolve(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / file if file else ROOT / page
+        assert path.is_file(), target
+        if anchor:
+            assert anchor in anchors(str(path.resolve().relative_to(ROOT))), target
+
+
+@every_page
+def test_paths_named_are_there(page: str) -> None:
+    folders = "search_spaces|supernet|nas_peft|tests|examples|benchmarks|docs"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+)`", PAGES[page])
+    placeholders = {"KIND", "NAME", "SOURCE"}
+    paths = [name for name in named if not any(word in name for word in placeholders)]
+    assert [name for name in paths if not (ROOT / name).exists()] == []
+
+
+def test_the_log_has_an_index_and_verdicts() -> None:
+    index = PAGES["docs/log/README.md"]
+    for page in (page for page in PAGES if page.startswith("docs/log/") and not page.endswith("README.md")):
+        verdict = re.search(
+            r"^- \*\*Verdict:\*\* \*(adopted|negative|superseded)\*", PAGES[page], re.MULTILINE
+        )
+        assert verdict, page
+        row = next(
+            line for line in index.splitlines() if line.startswith("|") and f"]({Path(page).name})" in line
+        )
+        assert row.endswith(f"*{verdict[1]}* |"), page
+        heads = ("Date", "Question", "Command", "Answer", "Verdict")
+        assert [head for head in heads if f"- **{head}:** " not in PAGES[page]] == []
