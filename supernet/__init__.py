@@ -7,13 +7,15 @@ from supernet.checkpoint import load_subnet, read_header, save_subnet
 from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, Sandwich, Step
 from supernet.evaluation import Evaluation, evaluate
 from supernet.execution import Execution, Precision
+from supernet.learner import Curve, NonFiniteLoss
 from supernet.modules import ElasticModule, register_elastic
 from supernet.penalty import Penalty
 from supernet.preprocessing import Preprocessing
+from supernet.recipe import Recipe
 from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet, Trainable, biases
-from supernet.training import Curve, NonFiniteLoss, Recipe, pooled_features, train
+from supernet.training import pooled_features, train
 
 __all__ = [
     "DEFAULT_BACKBONE",

@@ -1,70 +1,25 @@
-"""The one training loop: supernets, retraining, linear probing and full fine-tuning."""
+"""Training of one network: supernets, retraining, linear probing and full fine-tuning."""
 
 from __future__ import annotations
 
-import io
-import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Architecture, InputError
-from search_spaces.streams import stream, stream_seed
-from supernet.atomic_file import write_atomically
+from search_spaces import Architecture
 from supernet.choosers import Chooser, Constant
 from supernet.data_parallel import Processes
 from supernet.execution import PLAIN, Execution, Precision, autocast
+from supernet.learner import Curve, Learner
 from supernet.penalty import Penalty, PenaltyGradient
 from supernet.preprocessing import Preprocessing
+from supernet.recipe import Recipe
 from supernet.step_gradient import StepGradient
 from supernet.supernet import Supernet, Trainable
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: AdamW, linear warm-up, cosine decay to zero, cross-entropy, no augmentation.
-
-    ``lr`` is the peak learning rate, ``warmup`` the fraction of all steps that it takes to get there.
-    """
-
-    epochs: int
-    lr: float
-    weight_decay: float = 1e-4
-    batch_size: int = 64
-    warmup: float = 0.1
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
-
-    def lr_at(self, step: int, total: int) -> float:
-        """The learning rate of ``step`` (from 0) of ``total``."""
-        rising = max(1, round(self.warmup * total))
-        if step < rising:
-            return self.lr * (step + 1) / rising
-        return self.lr * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
-
-
-@dataclass
-class Curve:
-    """What a training did: mean loss of each epoch, image passes through the backbone, seconds."""
-
-    losses: list[float] = field(default_factory=list)
-    image_passes: int = 0
-    seconds: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
-
-
-class NonFiniteLoss(InputError):
-    """The loss became infinite or NaN: says the step, the learning rate and what to try."""
+from supernet.training_loop import run_epochs
 
 
 def train(
@@ -111,19 +66,24 @@ def train(
     supernet.set_trainable(trainable)
     supernet.train()
     parameters = {n: p for n, p in supernet.named_parameters() if p.requires_grad}
-    optimizer = torch.optim.AdamW(
-        parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
-    )
     device = supernet.head.weight.device
     processes = Processes.current()
     # before a state is loaded: the penalty is about the weights that the training began with
     pull = None if penalty is None else PenaltyGradient(penalty, parameters)
-    curve = Curve()
-    if state_file is not None and state_file.exists():
-        curve = _load(state_file, parameters, optimizer)
+    learner = Learner(parameters, recipe, seed, state_file=state_file, pull=pull)
+    curve = learner.curve
+    if learner.load_state():
+        curve = learner.curve
         if on_epoch is not None:
-            on_epoch(len(curve.losses))
-    processes.require_equal_epochs(len(curve.losses), device)
+            on_epoch(learner.finished)
+    processes.require_equal_epochs(learner.finished, device)
+
+    def after_epoch(finished: int) -> None:
+        if on_epoch is not None:
+            on_epoch(finished)
+        if on_curve is not None:
+            on_curve(curve)
+
     with execution.switched_on(supernet):
         pooled = features
         if trainable == "head" and isinstance(chooser, Constant):
@@ -148,62 +108,46 @@ def train(
             processes=processes,
             kinds=supernet.capacity.kinds if per_image else None,
         )
-        saved = time.perf_counter()
-        for epoch in range(len(curve.losses), recipe.epochs):
-            started = time.perf_counter()
-            loss, passes = _epoch(epoch, gradient, pull, optimizer, chooser, recipe, seed)
-            curve.losses.append(loss)
-            first_pass = epoch == 0 and features is None
-            curve.image_passes += passes if pooled is None or first_pass else 0
-            curve.seconds += time.perf_counter() - started
-            late = time.perf_counter() - saved > save_every
-            if state_file is not None and late and processes.rank == 0:
-                _save(state_file, parameters, optimizer, curve)
-                saved = time.perf_counter()
-            if on_epoch is not None:
-                on_epoch(epoch + 1)
-            if on_curve is not None:
-                on_curve(curve)
+        run_epochs(
+            [learner],
+            len(labels),
+            _OneNetwork(gradient, learner, chooser, cached=pooled is not None, given=features is not None),
+            saves=processes.rank == 0,
+            save_every=save_every,
+            on_epoch=after_epoch,
+        )
     supernet.eval()
     return curve
 
 
-def _epoch(
-    epoch: int,
-    gradient: StepGradient,
-    pull: PenaltyGradient | None,
-    optimizer: torch.optim.Optimizer,
-    chooser: Chooser,
-    recipe: Recipe,
-    seed: int,
-) -> tuple[float, int]:
-    """One pass over all images: the mean loss, and how many image passes it took."""
-    images = len(gradient.labels)
-    steps = math.ceil(images / recipe.batch_size)
-    order_of = torch.Generator().manual_seed(stream_seed(seed, "order", epoch))
-    order = torch.randperm(images, generator=order_of)
-    rng = stream(seed, "architectures", epoch)
-    total, passes = torch.zeros((), device=gradient.device), 0
-    for i in range(steps):
-        batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
-        number, of = epoch * steps + i, recipe.epochs * steps
-        lr = recipe.lr_at(number, of)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        step = chooser(rng, len(batch))
-        optimizer.zero_grad()
-        loss = gradient.add(batch, step)
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss(
-                f"the loss is {loss.item()} at step {number + 1} of {of} (learning rate {lr:.2g}); "
-                "try a lower learning rate, or check the images for corrupt values"
-            )
-        if pull is not None:
-            pull.add()
-        optimizer.step()
-        total += loss * len(batch)
-        passes += len(batch) * len(step.passes)
-    return float(total) / images, passes
+class _OneNetwork:
+    """The steps of one network, of which ``chooser`` says what each trains.
+
+    ``cached`` says that the network reads features instead of images, and ``given`` that not even the first
+    epoch passed the images through the backbone.
+    """
+
+    def __init__(
+        self, gradient: StepGradient, learner: Learner, chooser: Chooser, *, cached: bool, given: bool
+    ) -> None:
+        self._gradient = gradient
+        self._learner = learner
+        self._chooser = chooser
+        self._cached = cached
+        self._given = given
+
+    def begin(self, learners: Sequence[Learner]) -> None:
+        """See `Gradient.begin`."""
+        self._rng = self._learner.architecture_stream()
+        self._passes = not self._cached or (self._learner.finished == 0 and not self._given)
+
+    def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """See `Gradient.__call__`."""
+        (batch,) = batches
+        step = self._chooser(self._rng, len(batch))
+        self._learner.optimizer.zero_grad()
+        loss = self._gradient.add(batch, step)
+        return loss[None], len(batch) * len(step.passes) if self._passes else 0
 
 
 @torch.no_grad()
@@ -237,26 +181,3 @@ class _HeadAlone(nn.Module):
     def forward(self, features: Tensor, architecture: Architecture) -> Tensor:
         logits: Tensor = self.head(features)
         return logits
-
-
-def _load(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Curve:
-    device = next(iter(parameters.values())).device
-    state = torch.load(path, map_location=device, weights_only=True)
-    with torch.no_grad():
-        for name, value in state["parameters"].items():
-            parameters[name].copy_(value)
-    optimizer.load_state_dict(state["optimizer"])
-    return Curve(**state["curve"])
-
-
-def _save(
-    path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer, curve: Curve
-) -> None:
-    buffer = io.BytesIO()
-    state = {
-        "parameters": {name: value.data for name, value in parameters.items()},
-        "optimizer": optimizer.state_dict(),
-        "curve": curve.to_dict(),
-    }
-    torch.save(state, buffer)
-    write_atomically(path, buffer.getvalue())

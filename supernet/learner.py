@@ -1,0 +1,124 @@
+"""A network in training: its optimizer, schedule, random streams, progress, and the file it resumes from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from search_spaces import InputError
+from search_spaces.streams import stream, stream_seed
+from supernet.atomic_file import write_atomically
+from supernet.penalty import PenaltyGradient
+from supernet.recipe import Recipe
+
+
+@dataclass
+class Curve:
+    """What a training did: mean loss of each epoch, image passes through the backbone, seconds."""
+
+    losses: list[float] = field(default_factory=list)
+    image_passes: int = 0
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+class NonFiniteLoss(InputError):
+    """The loss became infinite or NaN: says the step, the learning rate and what to try."""
+
+
+class Learner:
+    """One network in training. Several of them can share each step; nothing of one depends on the others.
+
+    Args:
+        parameters: the trained parameters by name.
+        recipe: the optimizer's settings and the learning rate of each step.
+        seed: the order of the images and the architectures of epoch e come from streams of ``(seed, e)``.
+        state_file: what an interrupted training resumes from, if anything.
+        pull: added to the gradient of each step, if given.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        recipe: Recipe,
+        seed: int,
+        *,
+        state_file: Path | None = None,
+        pull: PenaltyGradient | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self.recipe = recipe
+        self.seed = seed
+        self.state_file = state_file
+        self.pull = pull
+        self.optimizer = torch.optim.AdamW(
+            parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+        )
+        self.curve = Curve()
+
+    @property
+    def finished(self) -> int:
+        """Number of finished epochs."""
+        return len(self.curve.losses)
+
+    def order(self, images: int) -> Tensor:
+        """The order in which the next epoch sees ``images`` images: int64 indices ``(images,)``."""
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, "order", self.finished))
+        return torch.randperm(images, generator=generator)
+
+    def architecture_stream(self) -> np.random.Generator:
+        """The stream that the architectures of the next epoch are drawn from."""
+        return stream(self.seed, "architectures", self.finished)
+
+    def step(self, number: int, of: int) -> None:
+        """Update the parameters by their gradients, in step ``number`` (from 0) of ``of``."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.lr_at(number, of)
+        if self.pull is not None:
+            self.pull.add()
+        self.optimizer.step()
+
+    def non_finite(self, loss: float, number: int, of: int) -> NonFiniteLoss:
+        """The error of a ``loss`` that is infinite or NaN in step ``number`` (from 0) of ``of``."""
+        lr = self.recipe.lr_at(number, of)
+        return NonFiniteLoss(
+            f"the loss is {loss} at step {number + 1} of {of} (learning rate {lr:.2g}); "
+            "try a lower learning rate, or check the images for corrupt values"
+        )
+
+    def load_state(self) -> bool:
+        """Go on from the state file; false, and nothing is changed, if there is none."""
+        if self.state_file is None or not self.state_file.exists():
+            return False
+        device = next(iter(self.parameters.values())).device
+        state = torch.load(self.state_file, map_location=device, weights_only=True)
+        with torch.no_grad():
+            for name, value in state["parameters"].items():
+                self.parameters[name].copy_(value)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.curve = Curve(**state["curve"])
+        return True
+
+    def save_state(self) -> None:
+        """Write the state file, atomically; nothing without one."""
+        if self.state_file is None:
+            return
+        buffer = io.BytesIO()
+        state = {
+            # copies: a view would be saved with the whole of the storage that it is part of
+            "parameters": {name: value.data.clone() for name, value in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "curve": self.curve.to_dict(),
+        }
+        torch.save(state, buffer)
+        write_atomically(self.state_file, buffer.getvalue())

@@ -1,0 +1,119 @@
+"""The one training loop: epochs and steps of one network, or of several that share each step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from itertools import compress
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from supernet.learner import Learner, NonFiniteLoss
+
+
+class Gradient(Protocol):
+    """Adds the gradient of one step to the parameters of those that learn."""
+
+    def begin(self, learners: Sequence[Learner]) -> None:
+        """Get ready for an epoch, or for the rest of one, of ``learners``."""
+
+    def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """Set the gradients of a step of each learner on its images, indices ``(B,)``.
+
+        Returns:
+            The losses, one for each learner, and the image passes that each took.
+        """
+        ...
+
+
+def run_epochs(
+    learners: Sequence[Learner],
+    images: int,
+    gradient: Gradient,
+    *,
+    saves: bool,
+    save_every: float,
+    on_epoch: Callable[[int], None] | None = None,
+    on_failure: Callable[[Learner, NonFiniteLoss], None] | None = None,
+) -> None:
+    """Train all ``learners`` to the last epoch; their recipes have one number of epochs and one batch size.
+
+    A learner whose state is ahead of the others' waits until they have come as far. A loss that is infinite
+    or NaN ends the training of its learner alone: ``on_failure`` is told, or without it the error is raised.
+
+    Args:
+        learners: what is trained; their curves are added to.
+        images: number of images of an epoch.
+        gradient: of a step of all those at the same epoch.
+        saves: whether this process writes the state files, when ``save_every`` seconds have passed at the end
+            of an epoch.
+        save_every: see above.
+        on_epoch: told the number of finished epochs, after each.
+        on_failure: see above.
+
+    Raises `NonFiniteLoss` without ``on_failure``.
+    """
+    recipe = learners[0].recipe
+    saved = time.perf_counter()
+    remaining = list(learners)
+    for epoch in range(min(learner.finished for learner in learners), recipe.epochs):
+        started = time.perf_counter()
+        going = [learner for learner in remaining if learner.finished == epoch]
+        if not going:  # those behind have failed
+            continue
+        failed = _epoch(going, images, gradient, on_failure)
+        remaining = [learner for learner in remaining if learner not in failed]
+        share = (time.perf_counter() - started) / len(going)
+        for learner in going:
+            learner.curve.seconds += share
+        if not remaining:
+            return
+        if saves and time.perf_counter() - saved > save_every:
+            for learner in remaining:
+                learner.save_state()
+            saved = time.perf_counter()
+        if on_epoch is not None:
+            on_epoch(epoch + 1)
+
+
+def _epoch(
+    learners: Sequence[Learner],
+    images: int,
+    gradient: Gradient,
+    on_failure: Callable[[Learner, NonFiniteLoss], None] | None,
+) -> list[Learner]:
+    """Pass once over all images, add the mean loss to each curve, and return the learners that failed."""
+    recipe, epoch = learners[0].recipe, learners[0].finished
+    steps = math.ceil(images / recipe.batch_size)
+    going, orders = list(learners), [learner.order(images) for learner in learners]
+    totals = torch.zeros(())
+    failed: list[Learner] = []
+    gradient.begin(going)
+    for i in range(steps):
+        number, of = epoch * steps + i, recipe.epochs * steps
+        batches = [order[i * recipe.batch_size : (i + 1) * recipe.batch_size] for order in orders]
+        losses, passes = gradient(batches)
+        totals = totals.to(losses.device) + losses * len(batches[0])
+        finite: list[bool] = torch.isfinite(losses).tolist()
+        for learner, good, loss in zip(going, finite, losses, strict=True):
+            if good:
+                learner.step(number, of)
+                learner.curve.image_passes += passes
+                continue
+            error = learner.non_finite(float(loss), number, of)
+            if on_failure is None:
+                raise error
+            on_failure(learner, error)
+            failed.append(learner)
+        if not all(finite):
+            going, orders = list(compress(going, finite)), list(compress(orders, finite))
+            totals = totals[torch.tensor(finite, device=totals.device)]
+            if not going:
+                break
+            gradient.begin(going)
+    for learner, total in zip(going, totals.tolist(), strict=True):
+        learner.curve.losses.append(total / images)
+    return failed
