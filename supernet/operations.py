@@ -80,8 +80,9 @@ class Operations:
     def attend(self, qkv: Tensor, prompts: Tensor | None, sizes: Tensor | None, at: Positions) -> Tensor:
         """Attention of the tokens over themselves and the layer's prompts: ``(B, N, 3e)`` to ``(B, N, e)``.
 
-        ``prompts`` are the prompts' queries, keys and values, ``(P, 3e)`` or ``(B, P, 3e)``; their queries
-        are not used. Of image b only the first ``sizes[b]`` are there; all of them if ``sizes`` is ``None``.
+        ``prompts`` are the prompts' queries, keys and values, ``(P, 3e)``, ``(B, P, 3e)``, or ``(M, P, 3e)``
+        of M equal parts of the batch; their queries are not used. Of image b only the first ``sizes[b]`` are
+        there; all of them if ``sizes`` is ``None``.
         """
         a = self.attention
         batch, tokens, _ = qkv.shape
@@ -96,8 +97,8 @@ class Operations:
             pk = _normalised(a, "k_norm", pk)
             extra = pk.shape[2]
             q = q.contiguous()  # as a view it would keep the keys and values, copied below, in memory too
-            k = torch.cat([k, pk.expand(batch, -1, -1, -1)], dim=2)
-            v = torch.cat([v, pv.expand(batch, -1, -1, -1)], dim=2)
+            k = torch.cat([k, spread(pk, batch)], dim=2)
+            v = torch.cat([v, spread(pv, batch)], dim=2)
         mask = _mask(at, sizes, batch, tokens, extra, qkv)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out = out.transpose(1, 2).reshape(batch, tokens, self.attention_width)
@@ -147,6 +148,13 @@ class Operations:
             return cast(Tensor, getattr(self.block, module)(y))
         gamma = getattr(self.block, parameter, None)
         return y if gamma is None else gamma * y
+
+
+def spread(x: Tensor, batch: int) -> Tensor:
+    """``(M, ...)`` to ``(batch, ...)``: each row again for every image of one of M equal parts of a batch."""
+    if len(x) in (1, batch):
+        return x.expand(batch, *x.shape[1:])
+    return x[:, None].expand(-1, batch // len(x), *x.shape[1:]).flatten(0, 1)
 
 
 def _normalised(attention: nn.Module, name: str, x: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class StepGradient:
         """The mean loss of ``step`` on the images of indices ``batch (N,)``, over all processes."""
         rows = self.processes.rows(len(batch))
         # Without images a process still has to meet the others in the backward pass: with one of weight 0.
-        parts = _divided(rows, self.execution.micro_batches) or [range(1)]
+        parts = divided(rows, self.execution.micro_batches) or [range(1)]
         loss = torch.zeros((), device=self.device)
         for number, part in enumerate(parts, 1):
             weight = len(part) / (len(batch) * len(step.passes)) if rows else 0.0
@@ -79,7 +79,7 @@ class StepGradient:
         return ArchitectureBatch.of([architecture], self.kinds).take(same)
 
 
-def _divided(rows: range, parts: int) -> list[range]:
+def divided(rows: range, parts: int) -> list[range]:
     """``rows`` in that many contiguous parts of nearly equal size, or as many as there are rows."""
     parts = min(parts, len(rows))
     return [rows[i * len(rows) // parts : (i + 1) * len(rows) // parts] for i in range(parts)]

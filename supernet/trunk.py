@@ -13,7 +13,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from supernet.operations import Operations, Positions
+from supernet.operations import Operations, Positions, spread
 
 FAMILIES = (VisionTransformer, VisionTransformerDistilled, Eva, Beit)
 
@@ -58,10 +58,12 @@ class Trunk:
     ) -> tuple[Tensor, list[Positions]]:
         """Tokens with ``prompts (p, d)`` behind the class tokens: VPT-shallow.
 
-        Prompts have no position. Of image b the first ``sizes[b]`` are there; all if ``sizes`` is ``None``.
+        ``(M, p, d)`` are the prompts of M equal parts of the batch. Prompts have no position. Of image b the
+        first ``sizes[b]`` are there; all if ``sizes`` is ``None``.
         """
-        first, p = self.prefix_tokens, len(prompts)
-        x = torch.cat([x[:, :first], prompts.expand(len(x), -1, -1), x[:, first:]], dim=1)
+        first, p = self.prefix_tokens, prompts.shape[-2]
+        rows = spread(prompts if prompts.ndim == 3 else prompts[None], len(x))
+        x = torch.cat([x[:, :first], rows, x[:, first:]], dim=1)
         keys = None
         if sizes is not None:
             keys = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)

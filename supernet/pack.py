@@ -1,0 +1,146 @@
+"""Several networks around one frozen trunk, run as one.
+
+A small backbone keeps a GPU waiting: what a step costs is the number of its kernels, and M trainings one
+after another start M times as many. A pack folds the M batches into one, which passes the shared trunk once;
+only the modules, which are small, know that their weights differ by model.
+
+The networks themselves stay what they are. A pack moves the values of their parameters into common storage,
+of which the parameters become views at exact size, and so do their gradients. So there is nothing to take out
+of a pack: each network can be scored, saved or trained alone at any moment, each has an optimizer of its own,
+equal to that of training alone (padding is in no optimizer), and a model that fails leaves the others as they
+are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from supernet.layer import layer_forward
+from supernet.module_stack import (
+    HeadStack,
+    ModuleStack,
+    StackedModule,
+    StackedPositions,
+    StackedPrompts,
+    StackedTokens,
+)
+from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, Prompts, ShallowPrompts, Size
+from supernet.operations import Positions
+from supernet.supernet import Supernet
+
+
+class Pack:
+    """The networks of several trainings around one frozen backbone, each at its capacity.
+
+    Args:
+        networks: around the same backbone object, with the same number of classes; of any architectures.
+        together: run the modules of a kind in one layer as one, at the largest size under masks, so that the
+            number of operations does not depend on the number of models. Otherwise there is a group for each
+            size, at its exact size. By default together on a GPU and not on a CPU.
+
+    Raises ``ValueError`` for no network, and for networks around different backbones or with different
+    numbers of classes.
+    """
+
+    def __init__(self, networks: Sequence[Supernet], *, together: bool | None = None) -> None:
+        if not networks:
+            raise ValueError("a pack needs at least one network")
+        first = networks[0]
+        if any(network.backbone is not first.backbone for network in networks):
+            raise ValueError(
+                "the networks of a pack share one backbone; give networks around the same object"
+            )
+        if classes := {network.num_classes for network in networks} - {first.num_classes}:
+            raise ValueError(f"the networks of a pack have {first.num_classes} and {classes} classes")
+        self.networks = list(networks)
+        self.trunk = first.trunk
+        self.device = first.head.weight.device
+        self.checkpointing = False
+        together = self.device.type != "cpu" if together is None else together
+        self._stacks: list[ModuleStack] = []
+        self._layers = [self._layer(index, together) for index in range(first.capacity.depth)]
+        self._head = HeadStack([network.head for network in networks])
+
+    def __len__(self) -> int:
+        return len(self.networks)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits ``(M, B, classes)`` of normalised images ``(M·B, 3, H, W)``, B of each model."""
+        batch = len(images)
+        sizes = [self._sizes(modules, batch // len(self)) for modules in self._layers]
+        x, at, prompts = self._embed(images)
+        for layer, modules, size, where in zip(self.trunk.layers, self._layers, sizes, at, strict=True):
+            arguments = (layer, modules, x, size, where)
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer_forward, *arguments, use_reentrant=False)
+            else:
+                x = layer_forward(*arguments)
+        pooled = self.trunk.pool(self.trunk.without_prompts(x, prompts) if prompts else x)
+        return self._head(pooled.unflatten(0, (len(self), -1)))
+
+    def network(self, index: int) -> Supernet:
+        """The network of one model, with its weights as they are now."""
+        return self.networks[index]
+
+    def zero_gradients(self) -> None:
+        """Set all gradients to zero, in place; those that there are."""
+        if gradients := [g for stack in (*self._stacks, self._head) for g in stack.gradients()]:
+            torch._foreach_zero_(gradients)
+
+    def bind_gradients(self) -> None:
+        """Give the networks' parameters their gradients, after a backward pass."""
+        for stack in (*self._stacks, self._head):
+            stack.bind_gradients()
+
+    def dissolve(self) -> None:
+        """Give the networks parameters of their own again; the pack is then of no more use."""
+        for stack in (*self._stacks, self._head):
+            stack.dissolve()
+
+    def _layer(self, index: int, together: bool) -> nn.ModuleDict:
+        """The modules of all networks in one layer, stacked by kind."""
+        found = [cast(nn.ModuleDict, network.layers[index]) for network in self.networks]
+        stacked: dict[str, nn.Module] = {}
+        for kind in sorted({kind for modules in found for kind in modules}):
+            of_models = [cast(ElasticModule, m[kind]) if kind in m else None for m in found]
+            module: StackedModule
+            if issubclass(ELASTIC[kind], Prompts):
+                module = StackedPrompts(of_models)
+            elif kind == ShallowPrompts.kind:
+                module = StackedTokens(of_models)
+            elif kind == LoRAPositions.kind:
+                module = StackedPositions(of_models)
+            else:
+                module = StackedModule(of_models, together)
+            self._stacks += module.stacks
+            stacked[kind] = module
+        return nn.ModuleDict(stacked)
+
+    def _sizes(self, modules: nn.ModuleDict, images: int) -> dict[str, Size]:
+        """What `layer_forward` reads: stacks know their sizes; attention is told those of prompts."""
+        return {
+            kind: module.sizes(images) if isinstance(module, StackedTokens) else 1
+            for kind, module in modules.items()
+        }
+
+    def _embed(self, images: Tensor) -> tuple[Tensor, list[Positions], int]:
+        """As `Supernet.embed`."""
+        x, at = self.trunk.embed(images)
+        first = self._layers[0]
+        if LoRAPositions.kind in first:
+            positions = cast(StackedPositions, first[LoRAPositions.kind])
+            added = positions.added(lambda table: self.trunk.resampled(table, images))
+            x = (x.unflatten(0, (len(self), -1)) + added).flatten(0, 1)
+        if ShallowPrompts.kind not in first:
+            return x, at, 0
+        shallow = cast(StackedTokens, first[ShallowPrompts.kind])
+        sizes = shallow.sizes(len(images) // len(self))
+        x, at = self.trunk.with_prompts(
+            x, at, shallow.prompts(1), sizes if isinstance(sizes, Tensor) else None
+        )
+        return x, at, shallow.capacity

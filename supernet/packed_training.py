@@ -1,0 +1,157 @@
+"""Training of several networks in one process, each as if alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from search_spaces import InputError
+from supernet.data_parallel import Processes
+from supernet.execution import PLAIN, Execution, autocast
+from supernet.learner import Curve, Learner, NonFiniteLoss
+from supernet.pack import Pack
+from supernet.preprocessing import Preprocessing
+from supernet.recipe import Recipe
+from supernet.step_gradient import divided
+from supernet.supernet import Supernet
+from supernet.training_loop import run_epochs
+
+
+def train_pack(
+    networks: Sequence[Supernet],
+    images: Tensor,
+    labels: Tensor,
+    *,
+    preprocessing: Preprocessing,
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    state_files: Sequence[Path | None] | None = None,
+    save_every: float = 15.0,
+    execution: Execution = PLAIN,
+    on_epoch: Callable[[int], None] | None = None,
+    together: bool | None = None,
+) -> list[Curve | NonFiniteLoss]:
+    """Train the modules and heads of ``networks`` in place, as `train` with `Constant` would one by one.
+
+    Every network has its own recipe (of one number of epochs and one batch size), its own order of the images
+    by its own seed, and its own state file, which is the same as alone: what was interrupted here can be
+    finished alone, and the other way round. Weights are those of training alone up to the rounding of sums.
+
+    Args:
+        networks: around one backbone object; see `Pack`.
+        images: uint8 ``(N, 3, H, W)``, of all networks.
+        labels: int64 ``(N,)``.
+        preprocessing: normalises the images.
+        recipes: of each network.
+        seeds: of each network.
+        state_files: of each network, as `train` has one.
+        save_every: seconds between two states.
+        execution: how to compute; without ``compile``.
+        on_epoch: told the number of finished epochs, after each.
+        together: see `Pack`.
+
+    Returns:
+        Each network's curve, or the error by which its training ended; the others go on.
+
+    Raises ``ValueError`` for recipes of different lengths or batch sizes and for networks that do not fit one
+    another, and `InputError` with ``compile`` or several processes.
+    """
+    if execution.compile:
+        raise InputError("packed trainings cannot be compiled; train one after another, or without compile")
+    if Processes.current().count > 1:
+        raise InputError("packed trainings run in one process; train one after another on several")
+    if len({(recipe.epochs, recipe.batch_size) for recipe in recipes}) != 1:
+        raise ValueError("the recipes of a pack need one number of epochs and one batch size")
+    files = state_files if state_files is not None else [None] * len(networks)
+    learners = []
+    for network, recipe, seed, file in zip(networks, recipes, seeds, files, strict=True):
+        network.set_trainable("modules")
+        network.train()
+        parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        learner = Learner(parameters, recipe, seed, state_file=file)
+        learner.load_state()
+        learners.append(learner)
+    gradient = _PackGradient(
+        networks=dict(zip(learners, networks, strict=True)),
+        images=images,
+        labels=labels,
+        preprocessing=preprocessing,
+        execution=execution,
+        together=together,
+    )
+    failures: dict[Learner, NonFiniteLoss] = {}
+    run_epochs(
+        learners,
+        len(labels),
+        gradient,
+        saves=True,
+        save_every=save_every,
+        on_epoch=on_epoch,
+        on_failure=failures.__setitem__,
+    )
+    gradient.dissolve()
+    for network in networks:
+        network.eval()
+    return [failures.get(learner, learner.curve) for learner in learners]
+
+
+class _PackGradient:
+    """The gradient of a step of several networks, in one pass; see `Gradient`."""
+
+    def __init__(
+        self,
+        *,
+        networks: dict[Learner, Supernet],
+        images: Tensor,
+        labels: Tensor,
+        preprocessing: Preprocessing,
+        execution: Execution,
+        together: bool | None,
+    ) -> None:
+        self._networks = networks
+        self._images = images
+        self._labels = labels
+        self._preprocessing = preprocessing
+        self._execution = execution
+        self._together = together
+        self._learners: list[Learner] = []
+        self._pack: Pack | None = None
+
+    def begin(self, learners: Sequence[Learner]) -> None:
+        """See `Gradient.begin`."""
+        if self._pack is not None and self._learners == list(learners):
+            return
+        self.dissolve()
+        self._learners = list(learners)
+        self._pack = Pack([self._networks[learner] for learner in learners], together=self._together)
+        self._pack.checkpointing = self._execution.checkpointing
+
+    def dissolve(self) -> None:
+        """Give the networks that were trained last parameters of their own."""
+        if self._pack is not None:
+            self._pack.dissolve()
+            self._pack = None
+
+    def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:
+        """See `Gradient.__call__`."""
+        pack = self._pack
+        assert pack is not None
+        device, batch = pack.device, torch.stack(list(batches))  # (M, B)
+        pack.zero_gradients()
+        losses = torch.zeros(len(pack), device=device)
+        for part in divided(range(batch.shape[1]), self._execution.micro_batches):
+            indices = batch[:, part.start : part.stop].flatten()
+            x = self._preprocessing.normalise(self._images[indices].to(device))
+            targets = self._labels[indices].to(device)
+            with autocast(device, self._execution.precision):
+                logits = pack(x)
+            terms = F.cross_entropy(logits.float().flatten(0, 1), targets, reduction="none")
+            loss = terms.unflatten(0, (len(pack), -1)).sum(1) / batch.shape[1]
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            losses += loss.detach()
+        pack.bind_gradients()
+        return losses, batch.shape[1]
