@@ -9,6 +9,8 @@ from supernet.evaluation import Evaluation, evaluate
 from supernet.execution import Execution, Precision
 from supernet.learner import Curve, NonFiniteLoss
 from supernet.modules import ElasticModule, register_elastic
+from supernet.pack import Pack
+from supernet.packed_training import train_pack
 from supernet.penalty import Penalty
 from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
@@ -31,6 +33,7 @@ __all__ = [
     "NonFiniteLoss",
     "OnePath",
     "OnePerImage",
+    "Pack",
     "Penalty",
     "Precision",
     "Preprocessing",
@@ -52,5 +55,6 @@ __all__ = [
     "score",
     "shared_passes",
     "train",
+    "train_pack",
     "write_atomically",
 ]
