@@ -13,6 +13,11 @@ from torch.func import functional_call
 from supernet.modules import ElasticModule, Place, Prompts, Size
 
 
+def divided(x: Tensor, models: int) -> Tensor:
+    """Rows of all models, ``(M·B, ...)`` to ``(M, B, ...)``."""
+    return x.reshape(models, -1, *x.shape[1:])
+
+
 class ParameterStack:
     """The parameters of G modules in one storage ``(G, ...)``, of which they become views.
 
@@ -40,6 +45,9 @@ class ParameterStack:
     def exact(self, stacked: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
         """Each module's views of ``stacked``, tensors ``(G, ...)`` by name, at the module's own size."""
         return [{name: value[g] for name, value in stacked.items()} for g in range(len(self._owners))]
+
+    def __len__(self) -> int:
+        return len(self._owners)
 
     def gradients(self) -> list[Tensor]:
         """The stacked gradients that there are."""
@@ -175,7 +183,7 @@ class StackedModule(ElasticModule):
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Any) -> Tensor:
         """See `ElasticModule.forward`; ``size`` is not read."""
-        xs, ys = x.unflatten(0, (self.models, -1)), y.unflatten(0, (self.models, -1))
+        xs, ys = divided(x, self.models), divided(y, self.models)
         images = ys.shape[1]
         parts = [
             stack.run("forward", (rows.of(xs), rows.of(ys)), images=images, place=place)
@@ -226,7 +234,7 @@ class StackedPositions(StackedModule):
     def added(self, resampled: Callable[[Tensor], Tensor]) -> Tensor:
         """What is added to a model's tokens, ``(M, 1, N', d)``; ``resampled`` is applied to ``(c, N)``."""
         (stack,) = self.stacks
-        table = resampled(stack.values["down"].flatten(0, 1)).unflatten(0, (-1, stack.capacity))
+        table = divided(resampled(stack.values["down"].flatten(0, 1)), len(stack))
         added = stack.run("added", (table,), images=1)
         added = added.reshape(len(added), 1, *added.shape[-2:])
         if self._absent is None:

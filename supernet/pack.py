@@ -28,6 +28,7 @@ from supernet.module_stack import (
     StackedPositions,
     StackedPrompts,
     StackedTokens,
+    divided,
 )
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, Prompts, ShallowPrompts, Size
 from supernet.operations import Positions
@@ -81,7 +82,7 @@ class Pack:
             else:
                 x = layer_forward(*arguments)
         pooled = self.trunk.pool(self.trunk.without_prompts(x, prompts) if prompts else x)
-        return self._head(pooled.unflatten(0, (len(self), -1)))
+        return self._head(divided(pooled, len(self)))
 
     def network(self, index: int) -> Supernet:
         """The network of one model, with its weights as they are now."""
@@ -135,7 +136,7 @@ class Pack:
         if LoRAPositions.kind in first:
             positions = cast(StackedPositions, first[LoRAPositions.kind])
             added = positions.added(lambda table: self.trunk.resampled(table, images))
-            x = (x.unflatten(0, (len(self), -1)) + added).flatten(0, 1)
+            x = (divided(x, len(self)) + added).flatten(0, 1)
         if ShallowPrompts.kind not in first:
             return x, at, 0
         shallow = cast(StackedTokens, first[ShallowPrompts.kind])

@@ -150,8 +150,8 @@ class _PackGradient:
             with autocast(device, self._execution.precision):
                 logits = pack(x)
             terms = F.cross_entropy(logits.float().flatten(0, 1), targets, reduction="none")
-            loss = terms.unflatten(0, (len(pack), -1)).sum(1) / batch.shape[1]
-            loss.sum().backward()  # type: ignore[no-untyped-call]
+            loss = terms.reshape(len(pack), -1).sum(1) / batch.shape[1]
+            loss.sum().backward()
             losses += loss.detach()
         pack.bind_gradients()
         return losses, batch.shape[1]

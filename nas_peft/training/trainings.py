@@ -20,6 +20,7 @@ from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream_seed
 from supernet import (
+    Backbone,
     Constant,
     Curve,
     Execution,
@@ -61,21 +62,11 @@ def run_training(
             f"leave {method.name} out"
         )
     network = starting_network(training, inputs, device)
-    part = inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
+    part = trained_on(training, inputs)
     features = inputs.features[: len(part)]
 
     def scored(curve: Curve) -> TrainingRecord:
-        if training.on != "train":
-            return TrainingRecord(training, curve, None, peak_memory=memory.bytes)
-        result = evaluate(
-            network.eval(),
-            inputs.val.images,
-            inputs.val.labels,
-            preprocessing=inputs.preprocessing,
-            precision=training.execution.precision,
-        )
-        val = ValScore(result.accuracy, result.loss)
-        return TrainingRecord(training, curve, val, peak_memory=memory.bytes)
+        return score_network(network, training, curve, inputs, memory)
 
     def report(curve: Curve) -> None:
         if on_epoch is not None and training.on == "train" and len(curve.losses) < training.recipe.epochs:
@@ -98,16 +89,47 @@ def run_training(
         execution=training.execution,
         penalty=Penalty(*method.penalty) if method.penalty else None,
     )
-    record = scored(curve)
+    return scored(curve), tensors_to_keep(network, training)
+
+
+def trained_on(training: Training, inputs: TrainingInputs) -> Part:
+    """The images of a training."""
+    return inputs.train if training.on == "train" else Part.join([inputs.train, inputs.val])
+
+
+def score_network(
+    network: Supernet, training: Training, curve: Curve, inputs: TrainingInputs, memory: PeakMemory
+) -> TrainingRecord:
+    """The record of a training that left ``network``, scored on the validation part unless it saw that."""
+    if training.on != "train":
+        return TrainingRecord(training, curve, None, peak_memory=memory.bytes)
+    result = evaluate(
+        network.eval(),
+        inputs.val.images,
+        inputs.val.labels,
+        preprocessing=inputs.preprocessing,
+        precision=training.execution.precision,
+    )
+    val = ValScore(result.accuracy, result.loss)
+    return TrainingRecord(training, curve, val, peak_memory=memory.bytes)
+
+
+def tensors_to_keep(network: Supernet, training: Training) -> bytes:
+    """The trained tensors as safetensors bytes: of a final model, or where they are wanted; else none."""
     if training.on == "train" and not training.keep:
-        return record, b""
-    return record, save(trained_tensors(network, training))
+        return b""
+    return save(trained_tensors(network, training))
+
+
+def on_device(backbone: Backbone, device: str) -> bool:
+    """Whether the backbone's weights are on ``device``."""
+    return next(backbone.model.parameters()).device == torch.device(device)
 
 
 def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
     """The network as its training begins: modules at their initial values, the head briefly trained."""
     model = inputs.backbone.model
-    if METHODS[training.method].changes_backbone or device != "cpu":
+    if METHODS[training.method].changes_backbone or not on_device(inputs.backbone, device):
         model = copy.deepcopy(model).to(device)
     seed = stream_seed(training.start_seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)

@@ -1,0 +1,139 @@
+"""Packs of separate trainings: which share one, and that each ends as alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from nas_peft.data import Part
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training.packed_trainings import run_pack
+from nas_peft.training.packs import ON_A_GPU, pack_size, plan_packs
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import run_training
+from search_spaces import Architecture
+from supernet import Backbone, Execution, NonFiniteLoss, Preprocessing, Recipe, Supernet, pooled_features
+
+EMPTY = Architecture.empty(8)
+MIXED = Architecture.of(
+    8,
+    {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "prompt_tokens": [0, 3] * 4, "adapter_dim": [0, 0, 4] + [0] * 5},
+)
+LORA = Architecture.of(8, {"lora_rank": [2] * 8})
+SHALLOW = Architecture.of(8, {"shallow_prompt_tokens": [2] + [0] * 7})
+RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
+HEAD = Recipe(epochs=2, lr=3e-3, batch_size=8)
+
+
+def part(count: int, seed: int) -> Part:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    images = torch.randint(0, 80, (count, 3, 32, 32), generator=generator) + 80 * labels[:, None, None, None]
+    return Part(images.to(torch.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def inputs(backbone: Backbone) -> TrainingInputs:
+    train, val, preprocessing = part(18, 0), part(9, 1), Preprocessing.of(backbone.model)
+    network = Supernet(backbone.model, EMPTY, 3)
+    features = pooled_features(network, Part.join([train, val]).images, preprocessing)
+    return TrainingInputs(backbone, preprocessing, 3, train, val, features)
+
+
+def training(name: str, architecture: Architecture = MIXED, **changes: Any) -> Training:
+    values: dict[str, Any] = {"method": "subnet", "recipe": RECIPE, "head": HEAD, "seed": 0, "on": "train"}
+    return Training(name=name, architecture=architecture, **(values | changes))
+
+
+def test_only_what_fits_shares_a_pack():
+    long = replace(RECIPE, epochs=3)
+    trainings = [
+        training("a"),
+        training("full", EMPTY, method="full"),
+        training("b", LORA, seed=1, recipe=replace(RECIPE, lr=1e-3)),
+        training("linear", EMPTY, method="linear"),
+        training("c", recipe=long),
+        training("d", on="train_val"),
+        training("e", head=None),
+        training("f", execution=Execution(precision="bf16")),
+        training("g", SHALLOW),
+        training("h", on="train_val", seed=3),
+        training("i", EMPTY),
+        training("j", recipe=replace(RECIPE, batch_size=9)),
+    ]
+    plan = plan_packs(trainings, 8)
+    assert plan == [(0, 2, 10), (1,), (3,), (4,), (5, 9), (6,), (7,), (8,), (11,)]
+    assert plan_packs(trainings, 1) == [(i,) for i in range(len(trainings))]
+    assert plan_packs([], 4) == []
+
+
+def test_packs_of_a_group_are_even():
+    nine = [training(f"t{i}", seed=i) for i in range(9)]
+    assert [len(pack) for pack in plan_packs(nine, 8)] == [4, 5]
+    assert [len(pack) for pack in plan_packs(nine, 4)] == [3, 3, 3]
+    assert sorted(i for pack in plan_packs(nine, 2) for i in pack) == list(range(9))
+
+
+def test_a_pack_is_as_large_as_the_settings_or_the_device_say():
+    assert [pack_size(None, "cpu"), pack_size(None, "cuda"), pack_size(3, "cuda")] == [1, ON_A_GPU, 3]
+
+
+def require_equal(found, expected):
+    (record, tensors), (other, others) = found, expected
+    assert (record.training, record.error) == (other.training, other.error)
+    assert record.curve.losses == pytest.approx(other.curve.losses, abs=1e-5)
+    assert record.curve.image_passes == other.curve.image_passes
+    if other.val is None:
+        assert record.val is None
+    else:
+        assert record.val.accuracy == other.val.accuracy
+        assert record.val.loss == pytest.approx(other.val.loss, abs=1e-5)
+    assert bool(tensors) == bool(others)
+    if others:
+        left, right = load(tensors), load(others)
+        assert left.keys() == right.keys()
+        for name, value in right.items():
+            torch.testing.assert_close(left[name], value, atol=1e-5, rtol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("on", ["train", "train_val"])
+def test_records_and_tensors_are_those_of_training_alone(inputs, on):
+    trainings = [
+        training("a", on=on),
+        training("b", LORA, on=on, seed=1, recipe=replace(RECIPE, lr=1e-3), keep=True),
+        training("c", EMPTY, on=on, seed=2, init_seed=0),
+    ]
+    found = run_pack(trainings, inputs, "cpu", state_files=[None] * 3)
+    for single, result in zip(trainings, found, strict=True):
+        require_equal(result, run_training(single, inputs, "cpu"))
+
+
+def test_what_diverges_fails_alone(inputs):
+    trainings = [
+        training("a"),
+        training("b", recipe=replace(RECIPE, lr=1e30)),
+        training("c", head=replace(HEAD, lr=1e30, epochs=40)),
+    ]
+    found = run_pack(trainings, inputs, "cpu", state_files=[None] * 3)
+    require_equal(found[0], run_training(trainings[0], inputs, "cpu"))
+    for single, result in zip(trainings[1:], found[1:], strict=True):
+        with pytest.raises(NonFiniteLoss) as alone:
+            run_training(single, inputs, "cpu")
+        assert isinstance(result, NonFiniteLoss)
+        assert str(result) == str(alone.value)
+    assert all(
+        isinstance(r, NonFiniteLoss) for r in run_pack(trainings[2:], inputs, "cpu", state_files=[None])
+    )
+
+
+def test_a_state_of_a_pack_is_finished_alone(inputs, tmp_path):
+    trainings = [training("a"), training("b", LORA, seed=1)]
+    files = [tmp_path / "a.state.pt", tmp_path / "b.state.pt"]
+    expected = [run_training(single, inputs, "cpu") for single in trainings]
+    run_pack(trainings, inputs, "cpu", state_files=files, save_every=0)
+    assert all(file.exists() for file in files)
+    require_equal(run_training(trainings[1], inputs, "cpu", state_file=files[1]), expected[1])
+    for result, single in zip(run_pack(trainings, inputs, "cpu", state_files=files), expected, strict=True):
+        require_equal(result, single)
