@@ -123,14 +123,16 @@ class ModuleStack(ParameterStack):
         if len(self._sizes) == 1:
             values = {name: value[0] for name, value in self.values.items()}
             arguments = (*before, *(t[0] for t in tensors), self.capacity)
-            return cast(Tensor, self._called(values, method, arguments))[None]
+            alone: Tensor = self._called(values, method, arguments)
+            return alone[None]
         uniform = len(set(self._sizes)) == 1
 
         def one(values: dict[str, Tensor], size: Tensor, *rows: Tensor) -> Tensor:
             given = self.capacity if uniform else size.expand(images)
             return cast(Tensor, self._called(values, method, (*before, *rows, given)))
 
-        return cast(Tensor, torch.vmap(one)(dict(self.values), self._size_tensor, *tensors))
+        result: Tensor = torch.vmap(one)(dict(self.values), self._size_tensor, *tensors)
+        return result
 
     def _called(self, values: Mapping[str, Tensor], method: str, arguments: tuple[Any, ...]) -> Any:
         named = {f"module.{name}": value for name, value in values.items()}

@@ -151,7 +151,7 @@ class _PackGradient:
                 logits = pack(x)
             terms = F.cross_entropy(logits.float().flatten(0, 1), targets, reduction="none")
             loss = terms.reshape(len(pack), -1).sum(1) / batch.shape[1]
-            loss.sum().backward()
+            loss.sum().backward()  # type: ignore[no-untyped-call]
             losses += loss.detach()
         pack.bind_gradients()
         return losses, batch.shape[1]

@@ -113,7 +113,16 @@ class SearchConfig(TrainingConfig):
                 "--front-cost latency, or leave latency_batch_size out"
             )
         fields = SearchConfig.model_fields
-        separate = ("seeds", "retrain", "lr_grid", "baselines", "single_sizes", "early_stopping", "soup")
+        separate = (
+            "seeds",
+            "retrain",
+            "lr_grid",
+            "baselines",
+            "single_sizes",
+            "early_stopping",
+            "soup",
+            "pack",
+        )
         given = [name for name in separate if getattr(self, name) != fields[name].default]
         if self.no_retrain and given:
             raise ValueError(

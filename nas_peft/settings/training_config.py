@@ -98,6 +98,14 @@ class TrainingConfig(BaseModel):
         False, description="recompute activations in the backward pass: less memory, in all trainings"
     )
 
+    pack: int | None = Field(
+        None,
+        ge=1,
+        description="trainings of subnets and single methods that share one process and one frozen backbone; "
+        "by default 1 on a CPU, and 8 on a GPU, which small backbones keep waiting; results are the same up "
+        "to rounding",
+    )
+
     @model_validator(mode="after")
     def _require_used(self) -> TrainingConfig:
         rates = {METHODS[BASELINES[name].method].rate for name in self.baselines}
@@ -111,6 +119,10 @@ class TrainingConfig(BaseModel):
             raise ValueError(
                 "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
                 "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
+            )
+        if self.early_stopping and self.pack not in (None, 1):
+            raise ValueError(
+                f"early_stopping ends single trainings, and pack is {self.pack}; leave one of them out"
             )
         if self.micro_batches > self.batch_size:
             raise ValueError(

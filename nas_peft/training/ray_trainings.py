@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from nas_peft.run.run_folder import RunFolder, read_json, write_json
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
+from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from supernet import write_atomically
@@ -34,6 +36,9 @@ class RayTrainings:
 
     With ``early_stopping`` those of ``run``'s trainings that differ in their learning rate alone compete: one
     that is behind ends early (`early_stopping.StopCompetitors`).
+
+    Up to ``pack`` trainings share a process and one frozen backbone (see `packs`), and are then one trial; by
+    default as many as `packs.pack_size` says, and one with ``early_stopping``, which ends single trainings.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class RayTrainings:
         module_files: Sequence[Path] = (),
         ray_options: RayOptions | None = None,
         early_stopping: bool = False,
+        pack: int | None = None,
     ) -> None:
         self._folder = folder
         self._inputs = inputs
@@ -52,6 +58,7 @@ class RayTrainings:
         self._module_files = [SentModuleFile.of(file) for file in module_files]
         self._session = RaySession(ray_options or RayOptions())
         self._early_stopping = early_stopping
+        self._pack = 1 if early_stopping else pack_size(pack, device)
         self._shared: Any = None
 
     @classmethod
@@ -66,6 +73,7 @@ class RayTrainings:
             module_files=run.inputs.module_files,
             ray_options=run.ray,
             early_stopping=early_stopping,
+            pack=run.inputs.config.pack,
         )
 
     def __enter__(self) -> RayTrainings:
@@ -95,7 +103,7 @@ class RayTrainings:
                 self._remove_state(training)
                 on_done()
         if missing:
-            self._run_missing(missing, len(trainings), records, on_done)
+            self._run_missing(missing, trainings, records, on_done)
         return [records[training.key] for training in trainings]
 
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
@@ -105,12 +113,15 @@ class RayTrainings:
     def _run_missing(
         self,
         missing: list[Training],
-        of: int,
+        trainings: Sequence[Training],
         records: dict[str, TrainingRecord],
         on_done: Callable[[], None],
     ) -> None:
         ray = self._session.connect()
-        resources = self._session.resources(of, self._device)
+        # The longest first: what ends last is then short, and no core waits for long.
+        planned = sorted(trainings, key=_work, reverse=True)
+        packs = plan_packs(planned, self._pack)
+        resources = self._session.resources(len(packs), self._device)
         from nas_peft.training import tune_client, tune_run  # imports Ray Tune, which takes seconds
         from nas_peft.training.early_stopping import competitors
         from nas_peft.training.training_worker import SAVE_EVERY, StateFolder, Work
@@ -118,12 +129,18 @@ class RayTrainings:
         if self._shared is None:
             self._inputs.backbone.model.cpu()
             self._shared = ray.put(self._inputs)
-        # The longest first: what ends last is then short, and no core waits for long.
-        missing = sorted(missing, key=_work, reverse=True)
+        # packs are planned from all trainings, whichever have finished
+        left = {training.key for training in missing}
+        of_packs = [[planned[n] for n in pack if planned[n].key in left] for pack in packs]
+        missing = [training for pack in of_packs for training in pack]
+        ends = list(accumulate(len(pack) for pack in of_packs))
         places = competitors(missing) if self._early_stopping else {}
         work = Work(
             inputs=self._shared,
             trainings=missing,
+            packs=[
+                tuple(range(end - len(pack), end)) for pack, end in zip(of_packs, ends, strict=True) if pack
+            ],
             reporting=frozenset(places),
             threads=int(resources["CPU"]),
             device=self._device,

@@ -17,10 +17,12 @@ import torch
 
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
 from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training.packed_trainings import run_pack
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import run_training
 from search_spaces import InputError
+from supernet import NonFiniteLoss
 
 SAVE_EVERY = 15.0
 """Seconds between two states of a training."""
@@ -61,12 +63,14 @@ def _digest(run: Path) -> str:
 class Work:
     """What the workers of a stage are told: all its trainings, and how to run them.
 
-    ``inputs`` is a reference to their `TrainingInputs`. Those whose numbers are ``reporting`` give their
-    scores after each epoch, and may be stopped then.
+    ``inputs`` is a reference to their `TrainingInputs`. A worker is given one of the ``packs`` at a time, by
+    its index: the indices of trainings that share a process. Those whose numbers are ``reporting`` give their
+    scores after each epoch, and may be stopped then; every training is then a pack of its own.
     """
 
     inputs: Any
     trainings: Sequence[Training]
+    packs: Sequence[tuple[int, ...]]
     reporting: frozenset[int]
     threads: int
     device: str
@@ -80,27 +84,31 @@ _loaded: dict[str, Any] = {}
 
 
 def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
-    """Run the training of this number, in Ray's way: each result becomes an object as it is there.
+    """Run the pack of this number, in Ray's way: each result becomes an object as it is there.
 
     A result is an epoch's (``record`` so far, ``epoch``, ``loss`` on validation data) or the last
-    (``finished``, ``record``), with ``tensors`` true if their bytes come after it. An error of the training
-    itself is a last result, because it would come again.
+    (``finished``, ``records`` of the pack's trainings), with ``tensors`` true if a list of their bytes comes
+    after it. An error of a training itself is in its record, because it would come again.
     """
     work: Work = _load("work", work_reference)
     inputs: TrainingInputs = _load("inputs", work.inputs)
     torch.set_num_threads(work.threads)
-    if number not in work.reporting:
-        last, tensors = _train(work, inputs, number, None)
+    pack = work.packs[number]
+    if len(pack) > 1:
+        results = _train_pack(work, inputs, pack)
+    elif pack[0] not in work.reporting:
+        results = [_train(work, inputs, pack[0], None)]
     else:
-        epochs = _Epochs(lambda report: _train(work, inputs, number, report), work.threads)
+        epochs = _Epochs(lambda report: _train(work, inputs, pack[0], report), work.threads)
         try:
             while (result := epochs.next()) is not None:
                 yield result
         finally:
             epochs.stop()
-        last, tensors = epochs.last
-    yield last
-    if tensors:
+        results = [epochs.last]
+    tensors = [data for _, data in results]
+    yield {"finished": True, "records": [record for record, _ in results], "tensors": any(tensors)}
+    if any(tensors):
         yield tensors
 
 
@@ -115,7 +123,7 @@ def _load(name: str, reference: Any) -> Any:
 
 def _train(
     work: Work, inputs: TrainingInputs, number: int, report: Callable[[dict[str, Any]], None] | None
-) -> tuple[dict[str, Any], bytes]:
+) -> tuple[TrainingRecord, bytes]:
     training = work.trainings[number]
 
     def on_epoch(record: TrainingRecord) -> None:
@@ -125,19 +133,52 @@ def _train(
 
     try:
         import_sent_module_files(work.module_files)
-        record, tensors = run_training(
+        return run_training(
             training,
             inputs,
-            _own_gpu() if work.device == "cuda" else work.device,
+            _device(work),
             on_epoch=on_epoch if report else None,
             state_file=work.states.file(training),
             save_every=work.save_every,
         )
     except Exception as error:
-        record, tensors = TrainingRecord.failed(training, _reason(error)), b""
+        return TrainingRecord.failed(training, _reason(error)), b""
+    finally:
+        _free_memory(work)
+
+
+def _train_pack(
+    work: Work, inputs: TrainingInputs, pack: tuple[int, ...]
+) -> list[tuple[TrainingRecord, bytes]]:
+    trainings = [work.trainings[number] for number in pack]
+    try:
+        import_sent_module_files(work.module_files)
+        outcomes = run_pack(
+            trainings,
+            inputs,
+            _device(work),
+            state_files=[work.states.file(training) for training in trainings],
+            save_every=work.save_every,
+        )
+    except Exception as error:
+        return [(TrainingRecord.failed(training, _reason(error)), b"") for training in trainings]
+    finally:
+        _free_memory(work)
+    return [
+        (TrainingRecord.failed(training, str(outcome)), b"")
+        if isinstance(outcome, NonFiniteLoss)
+        else outcome
+        for training, outcome in zip(trainings, outcomes, strict=True)
+    ]
+
+
+def _device(work: Work) -> str:
+    return _own_gpu() if work.device == "cuda" else work.device
+
+
+def _free_memory(work: Work) -> None:
     if work.device == "cuda":
         torch.cuda.empty_cache()  # for others on this GPU; the process stays
-    return {"finished": True, "record": record, "tensors": bool(tensors)}, tensors
 
 
 def _own_gpu() -> str:
@@ -158,7 +199,7 @@ class _Stopped(BaseException):
     """Ends a training at the end of an epoch; not an error of its own."""
 
 
-_ReportingTraining: TypeAlias = Callable[[Callable[[dict[str, Any]], None]], tuple[dict[str, Any], bytes]]
+_ReportingTraining: TypeAlias = Callable[[Callable[[dict[str, Any]], None]], tuple[TrainingRecord, bytes]]
 
 
 class _Epochs:
@@ -167,7 +208,7 @@ class _Epochs:
     The training loop calls, and a generator is called.
     """
 
-    last: tuple[dict[str, Any], bytes]
+    last: tuple[TrainingRecord, bytes]
 
     def __init__(self, train: _ReportingTraining, threads: int) -> None:
         self._results: queue.Queue[dict[str, Any] | None] = queue.Queue()

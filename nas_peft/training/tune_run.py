@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -46,18 +46,18 @@ def run(
     places: Mapping[int, tuple[str, int]],
     keep: Keep,
 ) -> None:
-    """Run all trainings of ``work`` as trials.
+    """Run the packs of ``work`` as trials, each training of them or several.
 
     ``keep`` is called for each as it ends, here; what it raises ends the run. ``places`` are those that
     compete, by `early_stopping.competitors`.
     """
-    outcome = _Outcome(work.trainings, keep)
+    outcome = _Outcome(work, keep)
     with _silence(), tempfile.TemporaryDirectory(prefix="nas-peft-tune-") as storage:
         try:
             tune.run(
                 tune.with_parameters(TrainingTrial, work=[ray.put(work)]),
                 name="trainings",
-                config={"number": tune.grid_search(list(range(len(work.trainings))))},
+                config={"number": tune.grid_search(list(range(len(work.packs))))},
                 # The trial itself waits; its worker computes.
                 resources_per_trial=tune.PlacementGroupFactory([{}, dict(resources)], "STRICT_PACK"),
                 storage_path=storage,
@@ -79,8 +79,8 @@ def run(
 class _Outcome(tune.Callback):
     """Takes the results of trials as they come, in the process of the caller."""
 
-    def __init__(self, trainings: Sequence[Training], keep: Keep) -> None:
-        self._trainings = trainings
+    def __init__(self, work: Work, keep: Keep) -> None:
+        self._work = work
         self._keep = keep
         self._files: set[Path] = set()
         self.raised: Exception | None = None
@@ -93,33 +93,42 @@ class _Outcome(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Keep a training that has finished, or was stopped by the scheduler."""
-        record, tensors = result.pop("record"), result.pop("tensors", None)  # Tune would keep them
+        """Keep trainings that have finished, or one that was stopped by the scheduler."""
+        records, tensors = result.pop("records", None), result.pop("tensors", None)  # Tune would keep them
+        record = result.pop("record", None)
         if not result["done"]:
             return
         if not result.get("finished"):
-            record = replace(record, stopped_at=result["epoch"])
+            records = [replace(record, stopped_at=result["epoch"])]
         try:
-            data = b"" if tensors is None else ray.get(tensors)
+            data = [b""] * len(records) if tensors is None else ray.get(tensors)
         except ray.exceptions.RayError as error:
-            data = b""
             message = f"its tensors were lost with its worker: {error}"
-            record = TrainingRecord.failed(self._training(trial), message)
-        self._end(trials, trial, record, data)
+            self._fail(trials, trial, message)
+            return
+        self._end(trials, trial, records, data)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Report a training whose worker has died too often."""
+        """Report trainings whose worker has died too often."""
         lines = Path(trial.error_file).read_text().strip().splitlines() if trial.error_file else []
         message = f"its worker died {trial.num_failures} times; the last: {lines[-1] if lines else 'unknown'}"
-        self._end(trials, trial, TrainingRecord.failed(self._training(trial), message), b"")
+        self._fail(trials, trial, message)
 
-    def _training(self, trial: Trial) -> Training:
-        number: int = trial.config["number"]
-        return self._trainings[number]
+    def _of(self, trial: Trial) -> list[Training]:
+        """The trainings of a trial."""
+        return [self._work.trainings[number] for number in self._work.packs[trial.config["number"]]]
 
-    def _end(self, trials: list[Trial], trial: Trial, record: TrainingRecord, tensors: bytes) -> None:
+    def _fail(self, trials: list[Trial], trial: Trial, message: str) -> None:
+        trainings = self._of(trial)
+        records = [TrainingRecord.failed(training, message) for training in trainings]
+        self._end(trials, trial, records, [b""] * len(trainings))
+
+    def _end(
+        self, trials: list[Trial], trial: Trial, records: list[TrainingRecord], tensors: list[bytes]
+    ) -> None:
         try:
-            self._keep(self._training(trial), record, tensors)
+            for training, record, data in zip(self._of(trial), records, tensors, strict=True):
+                self._keep(training, record, data)
         except Exception as error:
             self.raised = error
             for other in trials:  # Tune would wait for their steps to end, which are whole trainings

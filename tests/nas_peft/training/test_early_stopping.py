@@ -84,6 +84,7 @@ def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: Tr
     work = Work(
         inputs=ray.put(shared),
         trainings=trainings,
+        packs=[(i,) for i in range(len(trainings))],
         reporting=frozenset(places),
         threads=1,
         device="cpu",
