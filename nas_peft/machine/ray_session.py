@@ -95,6 +95,12 @@ class RaySession:
             self._machines = [n["Resources"] for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
         return ray
 
+    def gpu_places(self) -> int:
+        """The number of trainings that the GPUs have room for at a time; 0 without GPUs."""
+        assert self._machines is not None
+        share = self._options.gpus_per_trial or 1.0
+        return sum(int(machine.get("GPU", 0) / share) for machine in self._machines)
+
     def resources(self, trainings: int, device: str) -> dict[str, float]:
         """What each of that many trainings takes, as Ray counts it: ``CPU``, and ``GPU`` on such a device.
 

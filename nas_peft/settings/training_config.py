@@ -101,9 +101,9 @@ class TrainingConfig(BaseModel):
     pack: int | None = Field(
         None,
         ge=1,
-        description="trainings of subnets and single methods that share one process and one frozen backbone; "
-        "by default 1 on a CPU, and 8 on a GPU, which small backbones keep waiting; results are the same up "
-        "to rounding",
+        description="trainings of subnets and single methods at most that share one process and one frozen "
+        "backbone, with the results of training alone up to rounding; by default 1 on a CPU, and on GPUs up "
+        "to 8, as many as leave no GPU idle",
     )
 
     @model_validator(mode="after")

@@ -11,14 +11,16 @@ from nas_peft.training.training import Training
 from supernet.modules import ShallowPrompts
 
 ON_A_GPU = 8
-"""Trainings of a pack where the settings do not say: a small backbone then keeps a GPU busy."""
+"""Trainings of a pack at most where the settings do not say: a small backbone then keeps a GPU busy."""
 
 
-def pack_size(pack: int | None, device: str) -> int:
-    """The trainings of a pack at most: ``pack`` if given, else 1 on a CPU and `ON_A_GPU` on a GPU."""
-    if pack is not None:
-        return pack
-    return 1 if device == "cpu" else ON_A_GPU
+def pack_size(trainings: int, gpu_places: int) -> int:
+    """The trainings of a pack at most, unless the settings say.
+
+    On GPUs as many as leave none of them idle, and `ON_A_GPU` at most; 1 without GPUs, where ``gpu_places``,
+    the number of trainings that the GPUs have room for at a time, is 0.
+    """
+    return min(ON_A_GPU, math.ceil(trainings / gpu_places)) if gpu_places else 1
 
 
 def plan_packs(trainings: Sequence[Training], most: int) -> list[tuple[int, ...]]:

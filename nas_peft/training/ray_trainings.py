@@ -38,7 +38,7 @@ class RayTrainings:
     that is behind ends early (`early_stopping.StopCompetitors`).
 
     Up to ``pack`` trainings share a process and one frozen backbone (see `packs`), and are then one trial; by
-    default as many as `packs.pack_size` says, and one with ``early_stopping``, which ends single trainings.
+    default as many as `packs.pack_size` says, but one with ``early_stopping``, which ends single trainings.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RayTrainings:
         self._module_files = [SentModuleFile.of(file) for file in module_files]
         self._session = RaySession(ray_options or RayOptions())
         self._early_stopping = early_stopping
-        self._pack = 1 if early_stopping else pack_size(pack, device)
+        self._pack = 1 if early_stopping else pack
         self._shared: Any = None
 
     @classmethod
@@ -120,7 +120,8 @@ class RayTrainings:
         ray = self._session.connect()
         # The longest first: what ends last is then short, and no core waits for long.
         planned = sorted(trainings, key=_work, reverse=True)
-        packs = plan_packs(planned, self._pack)
+        places = 0 if self._device == "cpu" else self._session.gpu_places()
+        packs = plan_packs(planned, self._pack or pack_size(len(planned), places))
         resources = self._session.resources(len(packs), self._device)
         from nas_peft.training import tune_client, tune_run  # imports Ray Tune, which takes seconds
         from nas_peft.training.early_stopping import competitors
@@ -134,14 +135,14 @@ class RayTrainings:
         of_packs = [[planned[n] for n in pack if planned[n].key in left] for pack in packs]
         missing = [training for pack in of_packs for training in pack]
         ends = list(accumulate(len(pack) for pack in of_packs))
-        places = competitors(missing) if self._early_stopping else {}
+        rivals = competitors(missing) if self._early_stopping else {}
         work = Work(
             inputs=self._shared,
             trainings=missing,
             packs=[
                 tuple(range(end - len(pack), end)) for pack, end in zip(of_packs, ends, strict=True) if pack
             ],
-            reporting=frozenset(places),
+            reporting=frozenset(rivals),
             threads=int(resources["CPU"]),
             device=self._device,
             module_files=self._module_files,
@@ -158,7 +159,7 @@ class RayTrainings:
             records[training.key] = record
             on_done()
 
-        (tune_client if tune_client.connected() else tune_run).run(work, resources, places, keep)
+        (tune_client if tune_client.connected() else tune_run).run(work, resources, rivals, keep)
 
     def _read(self, training: Training) -> TrainingRecord | None:
         content = read_json(self._record_file(training))

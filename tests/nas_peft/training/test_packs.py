@@ -10,7 +10,7 @@ from safetensors.torch import load
 from nas_peft.data import Part
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.packed_trainings import run_pack
-from nas_peft.training.packs import ON_A_GPU, pack_size, plan_packs
+from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
@@ -76,8 +76,9 @@ def test_packs_of_a_group_are_even():
     assert sorted(i for pack in plan_packs(nine, 2) for i in pack) == list(range(9))
 
 
-def test_a_pack_is_as_large_as_the_settings_or_the_device_say():
-    assert [pack_size(None, "cpu"), pack_size(None, "cuda"), pack_size(3, "cuda")] == [1, ON_A_GPU, 3]
+@pytest.mark.parametrize(("trainings", "places", "most"), [(20, 0, 1), (20, 1, 8), (20, 4, 5), (3, 8, 1)])
+def test_no_gpu_is_idle_while_another_has_a_pack(trainings, places, most):
+    assert pack_size(trainings, places) == most
 
 
 def require_equal(found, expected):

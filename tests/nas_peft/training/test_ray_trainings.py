@@ -305,3 +305,46 @@ def test_a_stage_of_one_training_may_be_given_its_cores(
     with RayTrainings(folder, shared, device="cpu", ray_options=RayOptions(cpus_per_trial=1)) as runner:
         (record,) = runner.run([training], lambda: None)
     assert record.error is None
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("nas_peft.training.training_worker.SAVE_EVERY", 0.0)
+    config = tiny_config.model_copy(update={"epochs": 12})
+    small = Row("lora_rank-1", "single", "subnet", Architecture.uniform(8, "lora_rank", 1))
+    trainings = [t for row in (small, ROWS[0]) for t in row.trainings(config, PROBE, [0, 1], "train")]
+    trainings += ROWS[1].trainings(config, PROBE, [0], "train")
+    files = [folder.path / "trainings" / f"{training.key}.json" for training in trainings]
+    workers = Workers(tmp_path)
+    killer = threading.Thread(target=kill_one, args=(workers, folder.path / "trainings"))
+    killer.start()
+    one = RayOptions(cpus_per_trial=1)
+    modules = [workers.file]
+    with RayTrainings(folder, shared, device="cpu", module_files=modules, ray_options=one, pack=4) as runner:
+        packed = runner.run(trainings, lambda: None)
+    killer.join()
+    assert sorted((folder.path / "trainings").iterdir()) == sorted(files)
+    for file in files:
+        file.unlink()
+    with RayTrainings(folder, shared, device="cpu", ray_options=one, pack=1) as runner:
+        alone = runner.run(trainings, lambda: None)
+    for record, expected in zip(packed, alone, strict=True):
+        assert record.training == expected.training
+        assert record.curve is not None
+        assert expected.curve is not None
+        assert record.curve.losses == pytest.approx(expected.curve.losses, abs=1e-4)
+        assert record.val_score().loss == pytest.approx(expected.val_score().loss, abs=1e-4)
+
+
+def kill_one(workers: Workers, folder: Path) -> None:
+    """Kill a worker when all four trainings of the pack have a state."""
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*lora*.state.pt"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(workers.processes()[0], signal.SIGKILL)
