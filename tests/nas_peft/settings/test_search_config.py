@@ -93,6 +93,10 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
             "leave bitfit_lr out, or add one of them",
         ),
         (
+            {"early_stopping": True, "lr_grid": "1,3", "pack": 4},
+            "early_stopping ends single trainings, and pack is 4; leave one of them out",
+        ),
+        (
             {"no_retrain": True, "soup": 2},
             "with no_retrain nothing is trained separately, and soup is given, which says how; "
             "leave out one or the other",
