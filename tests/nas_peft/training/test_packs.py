@@ -9,6 +9,7 @@ from safetensors.torch import load
 
 from nas_peft.data import Part
 from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training import training_worker
 from nas_peft.training.packed_trainings import run_pack
 from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
@@ -138,3 +139,38 @@ def test_a_state_of_a_pack_is_finished_alone(inputs, tmp_path):
     require_equal(run_training(trainings[1], inputs, "cpu", state_file=files[1]), expected[1])
     for result, single in zip(run_pack(trainings, inputs, "cpu", state_files=files), expected, strict=True):
         require_equal(result, single)
+
+
+class Reference(str):
+    """Stands for a reference to an object that this process has loaded."""
+
+    def hex(self):
+        return str(self)
+
+
+def test_a_worker_gives_the_records_of_its_pack(inputs, tmp_path, monkeypatch):
+    trainings = [
+        training("a"),
+        training("b", recipe=replace(RECIPE, lr=1e30)),
+        training("c", LORA, keep=True),
+    ]
+    work = training_worker.Work(
+        inputs=Reference("inputs"),
+        trainings=trainings,
+        packs=[(0, 1, 2)],
+        reporting=frozenset(),
+        threads=1,
+        device="cpu",
+        module_files=[],
+        states=training_worker.StateFolder.of(tmp_path),
+        save_every=15.0,
+    )
+    loaded = {"inputs": ("inputs", inputs), "work": ("work", work)}
+    monkeypatch.setattr(training_worker, "_loaded", loaded)
+    last, tensors = training_worker.train_in_worker(Reference("work"), 0)
+    assert (last["finished"], last["tensors"]) == (True, True)
+    assert [record.error is None for record in last["records"]] == [True, False, True]
+    assert [bool(data) for data in tensors] == [False, False, True]
+    for number in (0, 2):
+        expected = run_training(trainings[number], inputs, "cpu")
+        require_equal((last["records"][number], tensors[number]), expected)
