@@ -12,11 +12,13 @@ from supernet.penalty import Penalty
 from supernet.preprocessing import Preprocessing
 from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
-from supernet.supernet import Supernet, Trainable, biases
+from supernet.supernet import Supernet
+from supernet.trainable import TRAINABLE_SETS, Trainable, TrainableSet, biases
 from supernet.training import Curve, NonFiniteLoss, Recipe, pooled_features, train
 
 __all__ = [
     "DEFAULT_BACKBONE",
+    "TRAINABLE_SETS",
     "ArchitectureBatch",
     "Backbone",
     "Chooser",
@@ -38,6 +40,7 @@ __all__ = [
     "Subnet",
     "Supernet",
     "Trainable",
+    "TrainableSet",
     "biases",
     "create_backbone",
     "evaluate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,20 +15,8 @@ from supernet.layer import layer_forward, present_modules
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
 from supernet.shape import shape_of
+from supernet.trainable import Trainable, trainable_set
 from supernet.trunk import Trunk
-
-Trainable: TypeAlias = Literal["head", "modules", "biases", "all"]
-"""What a training may change: the head; the modules and the head; these and the backbone's biases; these and
-the whole backbone."""
-
-
-def biases(backbone: nn.Module) -> dict[str, nn.Parameter]:
-    """The bias terms of a backbone by name, those of its normalisations among them.
-
-    Some timm models keep the biases of queries and values apart (``q_bias``); tables of relative positions
-    are no biases in this sense.
-    """
-    return {name: p for name, p in backbone.named_parameters() if name.endswith("bias")}
 
 
 class Supernet(nn.Module):
@@ -97,15 +85,8 @@ class Supernet(nn.Module):
         return [cast(ElasticModule, m) for layer in self.layers for m in cast(nn.ModuleDict, layer).values()]
 
     def set_trainable(self, what: Trainable) -> None:
-        """Say which parameters receive gradients."""
-        if what not in get_args(Trainable):
-            raise ValueError(f"trainable is one of {get_args(Trainable)}, not {what!r}")
-        self.backbone.requires_grad_(what == "all")
-        if what == "biases":
-            for bias in biases(self.backbone).values():
-                bias.requires_grad_(True)
-        self.layers.requires_grad_(what != "head")
-        self.head.requires_grad_(True)
+        """Say which parameters receive gradients. Raises ``ValueError`` for an unknown set."""
+        trainable_set(what).mark(self)
 
     def train(self, mode: bool = True) -> Supernet:
         """As in torch, but the backbone stays in evaluation mode."""

@@ -22,7 +22,8 @@ from supernet.execution import PLAIN, Execution, Precision, autocast
 from supernet.penalty import Penalty, PenaltyGradient
 from supernet.preprocessing import Preprocessing
 from supernet.step_gradient import StepGradient
-from supernet.supernet import Supernet, Trainable
+from supernet.supernet import Supernet
+from supernet.trainable import Trainable
 
 
 @dataclass(frozen=True)

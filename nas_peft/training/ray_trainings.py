@@ -19,7 +19,7 @@ from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from supernet import write_atomically
+from supernet import TRAINABLE_SETS, write_atomically
 
 
 class RayTrainings:
@@ -160,5 +160,4 @@ class RayTrainings:
 
 def _work(training: Training) -> tuple[int, int]:
     """Sorts by what a training costs: full fine-tuning most, a linear probe on cached features least."""
-    trains = METHODS[training.method].trains
-    return ("head", "biases", "modules", "all").index(trains), training.recipe.epochs
+    return TRAINABLE_SETS[METHODS[training.method].trains].cost_rank, training.recipe.epochs
