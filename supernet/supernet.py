@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from search_spaces import Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
+from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
@@ -73,12 +74,16 @@ class Supernet(nn.Module):
         self.to(next(backbone.parameters()).device)
 
     def reset(self, seed: int) -> None:
-        """Draw new modules and a new head: subnets without prompts then compute the pretrained features."""
+        """Draw new modules and a new head: subnets without prompts then compute the pretrained features.
+
+        The values are drawn on the CPU, and are the same on every device.
+        """
         generator = torch.Generator().manual_seed(seed)
         for module in self.elastic_modules():
             module.reset(generator)
-        nn.init.trunc_normal_(self.head.weight, std=0.02, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        with parameters_on(self.head, generator.device):
+            nn.init.trunc_normal_(self.head.weight, std=0.02, generator=generator)
+            nn.init.zeros_(self.head.bias)
 
     def elastic_modules(self) -> list[ElasticModule]:
         """All modules, from the first layer to the last."""
