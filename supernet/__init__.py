@@ -5,16 +5,18 @@ from supernet.atomic_file import write_atomically
 from supernet.backbones import DEFAULT_BACKBONE, Backbone, create_backbone, random_backbone
 from supernet.checkpoint import load_subnet, read_header, save_subnet
 from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, Sandwich, Step
+from supernet.epoch_losses import NonFiniteLoss
 from supernet.evaluation import Evaluation, evaluate
-from supernet.execution import Execution, Precision
+from supernet.execution import Execution
 from supernet.modules import ElasticModule, register_elastic
 from supernet.penalty import Penalty
+from supernet.precision import Precision, default_precision
 from supernet.preprocessing import Preprocessing
 from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet
 from supernet.trainable import TRAINABLE_SETS, Trainable, TrainableSet, biases
-from supernet.training import Curve, NonFiniteLoss, Recipe, pooled_features, train
+from supernet.training import Curve, Recipe, pooled_features, train
 
 __all__ = [
     "DEFAULT_BACKBONE",
@@ -43,6 +45,7 @@ __all__ = [
     "TrainableSet",
     "biases",
     "create_backbone",
+    "default_precision",
     "evaluate",
     "load_subnet",
     "pooled_features",

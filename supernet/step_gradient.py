@@ -13,7 +13,9 @@ from search_spaces import Architecture
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.choosers import Step
 from supernet.data_parallel import Processes
-from supernet.execution import Execution, autocast
+from supernet.execution import Execution
+from supernet.precision import autocast
+from supernet.transfers import to_device
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class StepGradient:
     Args:
         network: from `Processes.parallel`; called with what ``inputs`` gives and an architecture.
         inputs: the network's input for the images of the given indices, on ``device``.
-        labels: int64 ``(N,)`` of all images.
+        labels: int64 ``(N,)`` of all images, where the indices are.
         device: of the network.
         kinds: if given, every pass is run with one architecture per image of these kinds.
     """
@@ -53,7 +55,7 @@ class StepGradient:
             weight = len(part) / (len(batch) * len(step.passes)) if rows else 0.0
             images = batch[part.start : part.stop]
             x = self.inputs(images)
-            targets = self.labels[images].to(self.device)
+            targets = to_device(self.labels[images], self.device)
             for which, architecture in enumerate(step.passes):
                 last = number == len(parts) and which == len(step.passes) - 1
                 with self.processes.exchange(self.network, now=last):

@@ -110,7 +110,15 @@ class Supernet(nn.Module):
         at capacity and are masked), or ``None`` for the capacity itself. Raises ``ValueError`` for an
         architecture beyond the capacity and for a number of architectures that is not the batch's.
         """
-        logits: Tensor = self.head(self.features(images, architecture))
+        return self.classify(self.features(images, architecture))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits ``(B, classes)`` of pooled features ``(B, d)``, in float32 under autocast too.
+
+        In bfloat16 a logit would have three significant digits.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.head(features.to(self.head.weight.dtype))
         return logits
 
     def features(
@@ -185,6 +193,7 @@ class Supernet(nn.Module):
             architecture = ArchitectureBatch.of(architecture, self.capacity.kinds)
         if len(architecture) != batch:
             raise ValueError(f"{len(architecture)} architectures for {batch} images; one for each is needed")
+        # where the sizes are: on a CPU, unless the caller has put them elsewhere
         self._require_covered(architecture)
         per_image = architecture.to(self.head.weight.device)
         return [per_image.layer(i) for i in range(self.capacity.depth)]

@@ -13,17 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Architecture, InputError
+from search_spaces import Architecture
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
 from supernet.choosers import Chooser, Constant
 from supernet.data_parallel import Processes
-from supernet.execution import PLAIN, Execution, Precision, autocast
+from supernet.epoch_losses import EpochLosses
+from supernet.execution import PLAIN, Execution
+from supernet.frozen_weights import cast_once
 from supernet.penalty import Penalty, PenaltyGradient
+from supernet.precision import Precision, computing_in
 from supernet.preprocessing import Preprocessing
 from supernet.step_gradient import StepGradient
 from supernet.supernet import Supernet
 from supernet.trainable import Trainable
+from supernet.transfers import resident, to_device
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,6 @@ class Curve:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return asdict(self)
-
-
-class NonFiniteLoss(InputError):
-    """The loss became infinite or NaN: says the step, the learning rate and what to try."""
 
 
 def train(
@@ -134,16 +134,20 @@ def train(
                 pooled = pooled_features(supernet, images, preprocessing, architecture=a, precision=precision)
             pooled = pooled.to(device)
             curve.seconds += time.perf_counter() - started
+        # what batches are taken from: pixels, on the device if they fit, or features
+        rows = resident(images, device) if pooled is None else pooled
+        trunk: Precision = execution.precision if pooled is None else "fp32"
+        normalise = preprocessing.on(device)
 
         def inputs(batch: Tensor) -> Tensor:
-            return preprocessing.normalise(images[batch].to(device)) if pooled is None else pooled[batch]
+            return normalise(to_device(rows[batch], device)) if pooled is None else rows[batch]
 
         # torch.compile would compile again for each architecture of a batch, but not for each of an image
         per_image = execution.compile and not isinstance(chooser, Constant)
         gradient = StepGradient(
-            network=processes.parallel(_HeadAlone(supernet.head) if head_alone else supernet),
+            network=processes.parallel(_HeadAlone(supernet) if head_alone else supernet),
             inputs=inputs,
-            labels=labels,
+            labels=to_device(labels, rows.device),
             device=device,
             execution=execution,
             processes=processes,
@@ -152,7 +156,8 @@ def train(
         saved = time.perf_counter()
         for epoch in range(len(curve.losses), recipe.epochs):
             started = time.perf_counter()
-            loss, passes = _epoch(epoch, gradient, pull, optimizer, chooser, recipe, seed)
+            with cast_once(supernet.backbone, trunk):
+                loss, passes = _epoch(epoch, gradient, pull, optimizer, chooser, recipe, seed)
             curve.losses.append(loss)
             first_pass = epoch == 0 and features is None
             curve.image_passes += passes if pooled is None or first_pass else 0
@@ -182,29 +187,23 @@ def _epoch(
     images = len(gradient.labels)
     steps = math.ceil(images / recipe.batch_size)
     order_of = torch.Generator().manual_seed(stream_seed(seed, "order", epoch))
-    order = torch.randperm(images, generator=order_of)
+    order = to_device(torch.randperm(images, generator=order_of), gradient.labels.device)
     rng = stream(seed, "architectures", epoch)
-    total, passes = torch.zeros((), device=gradient.device), 0
+    first, of, passes = epoch * steps, recipe.epochs * steps, 0
+    losses = EpochLosses(steps, first, of, gradient.device)
     for i in range(steps):
         batch = order[i * recipe.batch_size : (i + 1) * recipe.batch_size]
-        number, of = epoch * steps + i, recipe.epochs * steps
-        lr = recipe.lr_at(number, of)
+        lr = recipe.lr_at(first + i, of)
         for group in optimizer.param_groups:
             group["lr"] = lr
         step = chooser(rng, len(batch))
         optimizer.zero_grad()
-        loss = gradient.add(batch, step)
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss(
-                f"the loss is {loss.item()} at step {number + 1} of {of} (learning rate {lr:.2g}); "
-                "try a lower learning rate, or check the images for corrupt values"
-            )
+        losses.add(gradient.add(batch, step), lr, len(batch))
         if pull is not None:
             pull.add()
         optimizer.step()
-        total += loss * len(batch)
         passes += len(batch) * len(step.passes)
-    return float(total) / images, passes
+    return losses.mean(), passes
 
 
 @torch.no_grad()
@@ -222,22 +221,22 @@ def pooled_features(
     Constant while neither modules nor backbone change. The architecture is the capacity if not given.
     """
     device = supernet.head.weight.device
-    starts = range(0, len(images), batch_size)
-    batches = (preprocessing.normalise(images[i : i + batch_size].to(device)) for i in starts)
-    with autocast(device, precision):
+    starts, normalise = range(0, len(images), batch_size), preprocessing.on(device)
+    batches = (normalise(to_device(images[i : i + batch_size], device)) for i in starts)
+    with computing_in(device, precision), cast_once(supernet.backbone, precision):
         return torch.cat([supernet.features(x, architecture).float() for x in batches])
 
 
 class _HeadAlone(nn.Module):
     """A head that reads features, called as the whole network is."""
 
-    def __init__(self, head: nn.Linear) -> None:
+    def __init__(self, supernet: Supernet) -> None:
         super().__init__()
-        self.head = head
+        self.head = supernet.head
+        self._classify = supernet.classify
 
     def forward(self, features: Tensor, architecture: Architecture) -> Tensor:
-        logits: Tensor = self.head(features)
-        return logits
+        return self._classify(features)
 
 
 def _load(path: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> Curve:

@@ -25,7 +25,8 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.scorer import Fold, Found, LocalScorer, Scorer, pass_size
 from search_spaces import Architecture, InputError
 from supernet import Backbone, Precision, Preprocessing, Supernet, shared_passes
-from supernet.scoring import groups, images_of_pass
+from supernet.scoring import images_of_pass
+from supernet.scoring_tree import groups
 
 DEATHS = 5
 """Workers that may die in a search; more are no accident."""
