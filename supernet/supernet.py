@@ -17,6 +17,7 @@ from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPromp
 from supernet.operations import Positions
 from supernet.shape import shape_of
 from supernet.trainable import Trainable, trainable_set
+from supernet.transfers import any_of
 from supernet.trunk import Trunk
 
 
@@ -202,7 +203,7 @@ class Supernet(nn.Module):
         layers, kinds = self.capacity.depth, batch.kinds
         limits = [[self.capacity[kind][i] for kind in kinds] for i in range(layers)]
         fits = batch.sizes.shape[1:] == (layers, len(kinds))
-        if not fits or bool((batch.sizes > torch.tensor(limits, device=batch.sizes.device)).any()):
+        if not fits or any_of(batch.sizes > torch.tensor(limits, device=batch.sizes.device)):
             raise ValueError(f"the batch goes beyond the capacity {self.capacity.describe()}")
 
     def module_tensors(self, architecture: Architecture) -> dict[str, Tensor]:

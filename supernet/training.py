@@ -117,6 +117,7 @@ def train(
     )
     device = supernet.head.weight.device
     processes = Processes.current()
+    processes.share_weights(supernet)
     # before a state is loaded: the penalty is about the weights that the training began with
     pull = None if penalty is None else PenaltyGradient(penalty, parameters)
     curve = Curve()
@@ -145,7 +146,7 @@ def train(
         # torch.compile would compile again for each architecture of a batch, but not for each of an image
         per_image = execution.compile and not isinstance(chooser, Constant)
         gradient = StepGradient(
-            network=processes.parallel(_HeadAlone(supernet) if head_alone else supernet),
+            network=_HeadAlone(supernet) if head_alone else supernet,
             inputs=inputs,
             labels=to_device(labels, rows.device),
             device=device,

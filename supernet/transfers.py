@@ -33,8 +33,13 @@ def free_memory(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
+def any_of(values: Tensor) -> bool:
+    """Whether an element is true. The host waits for the device."""
+    return bool(values.any())
+
+
 def numbers(values: Tensor) -> list[float]:
-    """The elements of ``values (n,)``: the host waits for the device, here and where a `Tensor` is read."""
+    """The elements of ``values (n,)``. The host waits for the device."""
     found: list[float] = values.tolist()
     return found
 

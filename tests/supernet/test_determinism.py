@@ -29,8 +29,10 @@ def test_everything_is_set_back(monkeypatch, workspace, warn_only):
         torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         before = state()
-        with pytest.raises(RuntimeError, match="no"), deterministic_algorithms(torch.device("cuda")):
+        with deterministic_algorithms(torch.device("cuda")):
             assert state() == (True, False, (False, True, True), workspace or ":4096:8")
+        assert state() == before
+        with pytest.raises(RuntimeError, match="no"), deterministic_algorithms(torch.device("cuda")):
             raise RuntimeError("no")
         assert state() == before
     finally:
