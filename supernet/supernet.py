@@ -69,7 +69,9 @@ class Supernet(nn.Module):
             for i in range(capacity.depth)
         )
         # on meta nothing is drawn from torch's global stream
-        self.head = nn.Linear(self.shape.width, num_classes, device="meta").to_empty(device="cpu")
+        self.head = nn.Linear(self.shape.width, num_classes, device="meta")
+        self.head.weight = nn.Parameter(torch.empty(num_classes, self.shape.width))
+        self.head.bias = nn.Parameter(torch.empty(num_classes))
         self.reset(seed)
         self.set_trainable("modules")
         self.to(next(backbone.parameters()).device)
