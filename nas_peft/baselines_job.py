@@ -49,6 +49,7 @@ def compare_baselines(
             a Ray that cannot be started or reached.
     """
     device = resolve_device(device)
+    config = config.on(device)
     ray_options = ray_options or RayOptions()
     ray_options.require_possible(device)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:

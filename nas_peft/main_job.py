@@ -68,6 +68,7 @@ def search(
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
     device = resolve_device(device)
+    config = config.on(device)
     ray_options = ray_options or RayOptions()
     if config.no_retrain and workers == 1 and ray_options != RayOptions():
         raise InputError(

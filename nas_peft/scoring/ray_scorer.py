@@ -37,7 +37,7 @@ def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
     """The scorer of a run's candidates: this process, or several workers. Ray starts only for the latter."""
     inputs = run.inputs
     if run.workers == 1:
-        yield LocalScorer(folds, inputs.preprocessing, inputs.config.precision)
+        yield LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision)
         return
     with RayScorer(
         folds,
@@ -135,7 +135,7 @@ class RayScorer:
                     for f in self._folds
                 ],
                 self._inputs.preprocessing,
-                self._inputs.config.precision,
+                self._inputs.config.chosen_precision,
             )
         )
         self._workers = [self._new_worker() for _ in range(self._count)]

@@ -107,7 +107,7 @@ def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> Len
     started = time.perf_counter()
     subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
     judged = {
-        epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.precision), subnets)
+        epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision), subnets)
         for epochs, folds in found.items()
     }
     return LengthRecord(
