@@ -1,6 +1,73 @@
-"""Laws are tried on the same examples every time."""
+"""One thread and one Ray for a process, laws on the same examples every time, and the groups of the tests."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the networks are tiny
+os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+TESTS = Path(__file__).parent
+ON_RAY = {"ray_address", "finished_run"}
+"""Fixtures that use Ray, or were made on it."""
+TRAINS = {"examples", "benchmarks"}
+"""Folders whose tests run whole programs."""
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray of two cores, which this process is connected to, as a user with a cluster is."""
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    import ray
+
+    started = ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    yield started.address_info["address"]
+    ray.shutdown()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses Ray or trains, tell pytest-xdist what belongs together, and begin with the longest."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & ON_RAY:
+            item.add_marker("ray")
+        if TRAINS & set(item.path.relative_to(TESTS).parts):
+            item.add_marker("training")
+        item.add_marker(pytest.mark.xdist_group(_group(item, names)))
+    items.sort(key=_turn)
+
+
+def _group(item: pytest.Item, fixtures: set[str]) -> str:
+    """Tests of a group run in one process and share fixtures: the finished run, a model family, a file."""
+    if "finished_run" in fixtures:
+        return "the finished run"
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if "vit" in parameters:
+        return f"supernet of {parameters['vit']}"
+    return str(item.path.relative_to(TESTS))
+
+
+def _turn(item: pytest.Item) -> int:
+    """The finished run is made before there is a Ray; then what waits for other processes."""
+    if "finished_run" in getattr(item, "fixturenames", ()):
+        return 0
+    if item.get_closest_marker("ray"):
+        return 1
+    return 2 if item.get_closest_marker("training") else 3

@@ -99,9 +99,7 @@ def test_main_job_and_predict_run(tmp_path: Path) -> None:
     assert "full fine-tuning" in done.stdout
     image = tmp_path / "digit.png"
     Image.new("L", (8, 8), 128).save(image)
-    done = subprocess.run(
-        [tool, "predict", out / "subnet.safetensors", image], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "digit.png:" in done.stdout
-    assert "%" in done.stdout
+    shown = CliRunner().invoke(app, ["predict", str(out / "subnet.safetensors"), str(image)])
+    assert shown.exit_code == 0, shown.stderr
+    assert "digit.png:" in shown.stdout
+    assert "%" in shown.stdout

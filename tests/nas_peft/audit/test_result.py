@@ -101,7 +101,7 @@ def test_the_regret_is_the_distance_to_the_best_of_the_sample(accuracies: list[l
 
 
 def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
-    finished_run: SearchResult, running_ray: None, tmp_path
+    finished_run: SearchResult, running_ray: str, tmp_path
 ):
     run = Path(finished_run.run)
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
