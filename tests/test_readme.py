@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
@@ -53,8 +54,23 @@ def test_ci_runs_the_test_command() -> None:
     assert "README.md" in script
     assert "eval" in script
     command = README.split("<!-- test command -->")[1].split("```")[1].removeprefix("sh\n").strip()
-    assert "/pytest" in command.split("&&")[-1]
     assert "'.[test]'" in command
+    for part in ("ruff check", "ruff format --check", "mypy", "pytest"):
+        assert f" .venv/bin/{part} " in command
+
+
+@pytest.mark.parametrize("failing", [None, "pip", "ruff", "mypy", "pytest"])
+def test_the_test_command_fails_when_a_part_fails(tmp_path: Path, failing: str | None) -> None:
+    """With parts that do nothing, one of which fails."""
+    command = README.split("<!-- test command -->")[1].split("```")[1].removeprefix("sh\n").strip()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for part in ("pip", "ruff", "mypy", "pytest", "python3"):
+        program = tmp_path / (".venv/bin" if part != "python3" else "") / part
+        program.write_text(f"#!/bin/sh\nexit {int(part == failing)}\n")
+        program.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env=os.environ | path)
+    assert (done.returncode == 0) == (failing is None)
 
 
 def test_ci_leaves_the_checkout_alone_and_fails_with_the_command(tmp_path: Path) -> None:
