@@ -23,6 +23,8 @@ from supernet import (
 )
 from supernet.execution import PLAIN, autocast
 
+pytestmark = pytest.mark.training
+
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
 MIXED = Architecture.of(

@@ -72,6 +72,7 @@ def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
+@pytest.mark.ray
 def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     write_kind: WriteKind,
     tiny_values: dict[str, Any],

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from nas_peft.cli.app import app
 
+pytestmark = pytest.mark.ray
+
 LIMIT = 400  # seconds; about 30 on two idle cores
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
 """As clusters ask for; both sides have to be told."""
