@@ -18,7 +18,7 @@ settings.load_profile("repeatable")
 TESTS = Path(__file__).parent
 ON_RAY = {"ray_address", "finished_run"}
 """Fixtures that use Ray, or were made on it."""
-TRAINS = {"examples", "benchmarks"}
+PROGRAMS = {"examples", "benchmarks"}
 """Folders whose tests run whole programs."""
 
 
@@ -43,13 +43,13 @@ def ray_address() -> Iterator[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses Ray or trains, tell pytest-xdist what belongs together, and begin with the longest."""
+    """Mark what uses Ray or is slow, tell pytest-xdist what belongs together, and begin with the longest."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & ON_RAY:
             item.add_marker("ray")
-        if TRAINS & set(item.path.relative_to(TESTS).parts):
-            item.add_marker("training")
+        if PROGRAMS & set(item.path.relative_to(TESTS).parts) or _family(item) not in (None, "plain"):
+            item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group(_group(item, names)))
     items.sort(key=_turn)
 
@@ -58,10 +58,14 @@ def _group(item: pytest.Item, fixtures: set[str]) -> str:
     """Tests of a group run in one process and share fixtures: the finished run, a model family, a file."""
     if "finished_run" in fixtures:
         return "the finished run"
-    parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    if "vit" in parameters:
-        return f"supernet of {parameters['vit']}"
+    if family := _family(item):
+        return f"supernet of {family}"
     return str(item.path.relative_to(TESTS))
+
+
+def _family(item: pytest.Item) -> str | None:
+    """The model family that a test of supernets is repeated on."""
+    return item.callspec.params.get("vit") if hasattr(item, "callspec") else None
 
 
 def _turn(item: pytest.Item) -> int:
@@ -70,4 +74,4 @@ def _turn(item: pytest.Item) -> int:
         return 0
     if item.get_closest_marker("ray"):
         return 1
-    return 2 if item.get_closest_marker("training") else 3
+    return 2 if item.get_closest_marker("slow") else 3

@@ -10,7 +10,7 @@ from torch import nn
 
 from supernet.data_parallel import Processes
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("trained_together.py")
 LIMIT = 300  # seconds; about 20 on two idle cores

@@ -23,7 +23,7 @@ from supernet import (
 )
 from supernet.execution import PLAIN, autocast
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})

@@ -9,7 +9,7 @@ from supernet import ArchitectureBatch, Execution, Step
 from supernet.data_parallel import Processes
 from supernet.step_gradient import StepGradient
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 SMALL = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})

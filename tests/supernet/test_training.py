@@ -25,7 +25,7 @@ from supernet import (
 )
 from supernet.backbones import weights_digest
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 RECIPE = Recipe(epochs=4, lr=2e-3, batch_size=16)
 EMPTY = Architecture.empty(4)

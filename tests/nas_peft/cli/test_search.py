@@ -213,7 +213,7 @@ def test_an_out_that_cannot_be_used(tiny: Arguments, tmp_path: Path, images: Pat
     assert sorted(p.name for p in images.iterdir()) == ["across", "down", "slanting"]
 
 
-@pytest.mark.training
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
     message = error_of(nas_peft("search", *tiny, "--out", out, "--supernet-lr", "1e30"), after_stages=True)
     for part in ("the loss is ", "at step ", "learning rate 1e+30", "try a lower learning rate"):
@@ -221,7 +221,7 @@ def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
     assert not out.exists()  # the same command with a lower rate can use it
 
 
-@pytest.mark.training
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Path):
     wild = ["--supernet-lr", "1e30", "--data-parallel", "2"]
     message = error_of(nas_peft("search", *tiny, "--out", out, *wild), after_stages=True)
@@ -229,7 +229,7 @@ def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Pa
     assert not out.exists()
 
 
-@pytest.mark.training
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("file", ["config.yaml", "stages/inputs.json", "supernet.safetensors"])
 def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], file: str):

@@ -17,7 +17,7 @@ from nas_peft.stages.supernet import read_supernets
 from search_spaces import InputError
 from supernet import load_subnet
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from nas_peft.stages.latency import latency_stage, measure_table, rising
 from search_spaces import Architecture, InputError, KindChoices, SearchSpace
 from supernet import Backbone
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 QUIET = StageBars(quiet=True)
 

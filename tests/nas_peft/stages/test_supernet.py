@@ -23,7 +23,7 @@ from search_spaces import Architecture, InputError
 from supernet import Supernet, pooled_features
 from supernet.backbones import weights_digest
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 
 class CountingBars(StageBars):

@@ -15,7 +15,7 @@ from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 BASE = Training(
     name="lora_rank-2",

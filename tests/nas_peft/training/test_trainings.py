@@ -31,7 +31,7 @@ from supernet import (
 )
 from supernet.backbones import weights_digest
 
-pytestmark = pytest.mark.training
+pytestmark = pytest.mark.slow
 
 EMPTY = Architecture.empty(8)
 MIXED = Architecture.of(
