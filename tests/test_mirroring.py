@@ -35,12 +35,26 @@ TESTED_ELSEWHERE = {
         "nas_peft/test_baselines_job.py",
         "a job without a search is this stage",
     ),
+    "nas_peft/protocol/reading.py": (
+        "nas_peft/test_baselines_job.py",
+        "opens the test set of a whole comparison, once",
+    ),
     "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
     "nas_peft/run/task_inputs.py": (
         "nas_peft/run/test_search_inputs.py",
         "the part that all jobs have",
+    ),
+    "nas_peft/protocol/run_result.py": (
+        "nas_peft/test_main_job.py",
+        "the file that a finished run has written",
+    ),
+    "nas_peft/run/run.py": ("nas_peft/test_main_job.py", "what all stages of a run share"),
+    "nas_peft/run/stage_records.py": ("nas_peft/test_resuming.py", "records that a resumed run reads"),
+    "nas_peft/run/training_inputs.py": (
+        "nas_peft/training/test_trainings.py",
+        "fields that every training reads",
     ),
     "nas_peft/scoring/inherited_network.py": ("nas_peft/stages/test_inherited.py", "compared with its folds"),
     "nas_peft/scoring/scorer.py": ("nas_peft/scoring/test_ray_scorer.py", "to the last bit like the workers"),
@@ -72,6 +86,7 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "fields and mistakes of both configurations",
     ),
+    "nas_peft/settings/lists.py": ("nas_peft/settings/test_search_config.py", "the fields that hold lists"),
     "nas_peft/settings/training_config.py": (
         "nas_peft/settings/test_search_config.py",
         "fields and mistakes of both configurations",
@@ -80,6 +95,14 @@ TESTED_ELSEWHERE = {
     "nas_peft/training/final_models.py": (
         "nas_peft/protocol/test_averaging_stage.py",
         "tested and exported models of a whole comparison",
+    ),
+    "nas_peft/training/training.py": (
+        "nas_peft/training/test_trainings.py",
+        "fields and the key of a training",
+    ),
+    "nas_peft/training/training_record.py": (
+        "nas_peft/training/test_ray_trainings.py",
+        "records that are kept, and read instead of trained again",
     ),
     "nas_peft/training/training_trial.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
     "nas_peft/training/training_worker.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
