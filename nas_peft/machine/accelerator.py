@@ -37,9 +37,9 @@ def limit_memory(device: str, share: float) -> None:
 def with_less_memory(
     run: Callable[[Execution], _T], execution: Execution, batch_size: int, device: str
 ) -> _T:
-    """Run, and where memory does not suffice run again with twice as many micro-batches, up to one image each.
+    """Run, and where memory does not suffice run again with twice as many micro-batches.
 
-    The result of a training does not depend on the number of its micro-batches, but for the rounding of sums.
+    At most there is one for each image. The result of a training does not depend on the number of its micro-batches, but for the rounding of sums.
     Raises ``torch.OutOfMemoryError`` where one image at a time is too much.
     """
     while True:

@@ -10,6 +10,8 @@ from torch import nn
 
 from supernet.data_parallel import Processes
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("trained_together.py")
 LIMIT = 300  # seconds; about 20 on two idle cores
 CHOOSERS = ("constant", "one path", "one per image", "groups", "sandwich")

@@ -24,6 +24,8 @@ from supernet import (
 from supernet.execution import PLAIN
 from supernet.precision import autocast
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
 MIXED = Architecture.of(

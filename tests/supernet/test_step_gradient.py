@@ -9,6 +9,8 @@ from supernet import ArchitectureBatch, Execution, Step
 from supernet.data_parallel import Processes
 from supernet.step_gradient import StepGradient
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 SMALL = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
 MIXED = Architecture.of(4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1]})

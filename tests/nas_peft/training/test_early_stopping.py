@@ -15,6 +15,8 @@ from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
+pytestmark = pytest.mark.slow
+
 BASE = Training(
     name="lora_rank-2",
     method="subnet",
