@@ -40,7 +40,8 @@ def with_less_memory(
     """Run, and where memory does not suffice run again with twice as many micro-batches.
 
     At most there is one for each image. The result of a training does not depend on the number of its
-    micro-batches, but for the rounding of sums. Raises ``torch.OutOfMemoryError`` where one image at a time is too much.
+    micro-batches, but for the rounding of sums. Raises ``torch.OutOfMemoryError`` where one image at a time
+    is too much.
     """
     while True:
         try:

@@ -62,7 +62,7 @@ class RayTrainings:
         return cls(
             run.folder,
             inputs,
-            device=run.device,
+            device=run.devices.workers,
             module_files=run.inputs.module_files,
             ray_options=run.ray,
             early_stopping=early_stopping,
@@ -113,7 +113,8 @@ class RayTrainings:
         resources = self._session.resources(of, self._device)
         from nas_peft.training import tune_client, tune_run  # imports Ray Tune, which takes seconds
         from nas_peft.training.early_stopping import competitors
-        from nas_peft.training.training_worker import SAVE_EVERY, StateFolder, Work
+        from nas_peft.training.state_folder import StateFolder
+        from nas_peft.training.training_worker import SAVE_EVERY, Work
 
         if self._shared is None:
             self._inputs.backbone.model.cpu()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import queue
 import threading
@@ -17,6 +16,7 @@ import torch
 
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
 from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training.state_folder import StateFolder
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import run_training
@@ -24,37 +24,6 @@ from search_spaces import InputError
 
 SAVE_EVERY = 15.0
 """Seconds between two states of a training."""
-
-
-@dataclass(frozen=True)
-class StateFolder:
-    """Where the states of unfinished trainings are: beside their records in the run folder.
-
-    A worker on a machine that does not see the run folder has none; it is told by the configuration there,
-    which has to be this run's.
-    """
-
-    run: Path
-    digest: str
-
-    @classmethod
-    def of(cls, run: Path) -> StateFolder:
-        """Of a run folder that is there."""
-        return cls(run.resolve(), _digest(run))
-
-    def file(self, training: Training) -> Path | None:
-        """The state of ``training``, if the run folder is seen from here."""
-        return state_file(self.run, training) if _digest(self.run) == self.digest else None
-
-
-def state_file(run: Path, training: Training) -> Path:
-    """The state of an unfinished training in a run folder."""
-    return run / "trainings" / f"{training.key}.state.pt"
-
-
-def _digest(run: Path) -> str:
-    file = run / "config.yaml"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 @dataclass(frozen=True)
