@@ -48,7 +48,7 @@ class ElasticModule(nn.Module):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "reset" in vars(cls):
-            cls.reset = drawn_where_the_generator_is(cls.reset)  # type: ignore[method-assign]
+            cls.reset = drawn_where_the_generator_is(cls.reset)  # type: ignore[method-assign, assignment]
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw the initial weights so that nothing is changed at step 0 (prompts excepted).

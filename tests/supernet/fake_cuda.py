@@ -83,16 +83,17 @@ def network(model: tuple[str, dict]) -> Supernet:
     with unset_fake_temporarily():
         backbone = timm.create_model(name, pretrained=False, num_classes=0, **changes).eval()
         supernet = Supernet(backbone, CAPACITY, CLASSES)
-    _to_fake_cuda(supernet)
+    place(supernet, CUDA)
     return supernet
 
 
-def _to_fake_cuda(module: nn.Module) -> None:
+def place(module: nn.Module, device: torch.device) -> None:
+    """Give it fake parameters and buffers on ``device``."""
     for owner in module.modules():
         for table in (owner._parameters, owner._buffers):
             for name, value in table.items():
                 if value is not None:
-                    fake = torch.empty(value.shape, dtype=value.dtype, device=CUDA)
+                    fake = torch.empty(value.shape, dtype=value.dtype, device=device)
                     table[name] = nn.Parameter(fake) if isinstance(value, nn.Parameter) else fake
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from fake_cuda import CUDA, DEPTH, data, fake_cuda, network, preprocessing
+from fake_cuda import CUDA, DEPTH, data, fake_cuda, network, place, preprocessing
 
 from search_spaces import Architecture
 from supernet import (
@@ -140,7 +140,7 @@ def test_a_module_left_on_the_cpu_is_noticed(monkeypatch, stage, planted):
     with fake_cuda(monkeypatch):
         net = network(MODELS["ViT"])
         left = net.layers[0]["ssf"] if planted == "module" else net.backbone.norm
-        left.cpu()
+        place(left, torch.device("cpu"))
         with pytest.raises(RuntimeError, match=r"device|cpu"):
             STAGES[stage](net)
 
@@ -169,6 +169,7 @@ def test_a_generator_that_draws_on_another_device_is_noticed(monkeypatch):
 def test_every_kind_can_be_reset_on_a_gpu(monkeypatch, kind):
     with fake_cuda(monkeypatch):
         net = network(MODELS["ViT"])
-        module = ELASTIC[kind](net.shape, 2).to(CUDA)
+        module = ELASTIC[kind](net.shape, 2)
+        place(module, CUDA)
         module.reset(torch.Generator())
         assert {p.device for p in module.parameters()} == {CUDA}
