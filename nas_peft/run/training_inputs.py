@@ -33,4 +33,4 @@ class TrainingInputs:
 
 
 def _from_values(*values: Any) -> TrainingInputs:
-    return TrainingInputs(*values[:-1], features=read_only_tensor(values[-1]))
+    return TrainingInputs(*values[:-1], read_only_tensor(values[-1]))
