@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_peft.data import Part
@@ -28,9 +29,12 @@ class TrainingInputs:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the features as a numpy array, which processes share as they share a `Part`."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        return _from_values, (*values[:-1], self.features.numpy())
+        kept = (self.backbone, self.preprocessing, self.classes, self.train, self.val)
+        return _with_array, (kept, self.features.numpy())
 
 
-def _from_values(*values: Any) -> TrainingInputs:
-    return TrainingInputs(*values[:-1], read_only_tensor(values[-1]))
+def _with_array(
+    kept: tuple[Backbone, Preprocessing, int, Part, Part], features: NDArray[Any]
+) -> TrainingInputs:
+    backbone, preprocessing, classes, train, val = kept
+    return TrainingInputs(backbone, preprocessing, classes, train, val, read_only_tensor(features))
