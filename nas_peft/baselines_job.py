@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from nas_peft.machine.devices import resolve_device
+from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import baseline_rows, single_rows
@@ -48,15 +48,16 @@ def compare_baselines(
         InputError: a mistake in the configuration or the options, no single method that could be trained, or
             a Ray that cannot be started or reached.
     """
-    device = resolve_device(device)
     ray_options = ray_options or RayOptions()
-    ray_options.require_possible(device)
+    devices = resolve_devices(device, ray_options)
+    config = config.on(devices.workers)
+    ray_options.require_possible(devices.workers)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = TaskInputs.of_single_methods(config, shown)
         noah_inputs(inputs)  # says what its search cannot work with
         folder = RunFolder.open(out, config)
         with folder.held():
-            return _run(Run(inputs, folder, device, shown, ray_options))
+            return _run(Run(inputs, folder, devices.here, shown, ray_options, worker_device=devices.workers))
 
 
 def _run(run: Run[TaskInputs]) -> SearchResult:

@@ -7,7 +7,8 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from nas_peft.machine.devices import resolve_device
+from nas_peft.machine.accelerator import release_memory
+from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.process_group import require_devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.comparison_stage import compare_rows
@@ -67,22 +68,27 @@ def search(
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
-    device = resolve_device(device)
     ray_options = ray_options or RayOptions()
+    devices = resolve_devices(device, ray_options)
+    config = config.on(devices.workers)
     if config.no_retrain and workers == 1 and ray_options != RayOptions():
         raise InputError(
             "with no_retrain and one worker nothing is done on Ray, and ray_address, cpus_per_trial or "
             "gpus_per_trial is given; leave out one or the other"
         )
-    ray_options.require_possible(device)
-    require_devices(config.data_parallel, device)
-    require_workers(workers, device, ray_options)
+    ray_options.require_possible(devices.workers)
+    require_devices(config.data_parallel, devices.here)
+    require_workers(workers, devices.workers, ray_options)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config, shown)
         noah_inputs(inputs)  # says what its search cannot work with
         folder = RunFolder.open(out, config)
         with folder.held():
-            return _run(Run(inputs, folder, device, shown, ray_options, workers), storage, study)
+            return _run(
+                Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers),
+                storage,
+                study,
+            )
 
 
 def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> SearchResult:
@@ -109,6 +115,8 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     ranked = [c for c in inputs.searcher().ranked(found.candidates) if inputs.fits(c.architecture)]
     if inputs.config.no_retrain:
         return finish_without_retraining(run, probed, supernets.folds, ranked)
+    del supernets, scorer  # the trainings need the memory of a GPU
+    release_memory(run.device)
     rows = compared_rows(inputs, ranked, noah_architecture(run, probed.features))
     return compare_rows(run, rows, probe=probed.recipe, features=probed.features, protocol=PROTOCOL)
 

@@ -5,22 +5,26 @@ from supernet.atomic_file import write_atomically
 from supernet.backbones import DEFAULT_BACKBONE, Backbone, create_backbone, random_backbone
 from supernet.checkpoint import load_subnet, read_header, save_subnet
 from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, Sandwich, Step
+from supernet.epoch_losses import NonFiniteLoss
 from supernet.evaluation import Evaluation, evaluate
-from supernet.execution import Execution, Precision
-from supernet.learner import Curve, NonFiniteLoss
+from supernet.execution import Execution
+from supernet.learner import Curve
 from supernet.modules import ElasticModule, register_elastic
 from supernet.pack import Pack
 from supernet.packed_training import train_pack
 from supernet.penalty import Penalty
+from supernet.precision import Precision, default_precision
 from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
 from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
-from supernet.supernet import Supernet, Trainable, biases
+from supernet.supernet import Supernet
+from supernet.trainable import TRAINABLE_SETS, Trainable, TrainableSet, biases
 from supernet.training import pooled_features, train
 
 __all__ = [
     "DEFAULT_BACKBONE",
+    "TRAINABLE_SETS",
     "ArchitectureBatch",
     "Backbone",
     "Chooser",
@@ -43,8 +47,10 @@ __all__ = [
     "Subnet",
     "Supernet",
     "Trainable",
+    "TrainableSet",
     "biases",
     "create_backbone",
+    "default_precision",
     "evaluate",
     "load_subnet",
     "pooled_features",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import Architecture
+from supernet.transfers import to_device
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class ArchitectureBatch:
         return len(self.sizes)
 
     def to(self, device: torch.device) -> ArchitectureBatch:
-        """The same on ``device``."""
-        return ArchitectureBatch(self.kinds, self.sizes.to(device))
+        """The same on ``device``, without a wait where that is a GPU."""
+        return ArchitectureBatch(self.kinds, to_device(self.sizes, device))
 
     def take(self, indices: Tensor) -> ArchitectureBatch:
         """The rows of ``indices`` ``(B',)``."""

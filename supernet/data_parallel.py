@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from search_spaces import InputError
+from supernet.transfers import numbers, to_device
 
 
 @dataclass(frozen=True)
@@ -39,32 +36,36 @@ class Processes:
         """This process's contiguous share of ``batch`` rows; shares differ by one row at most."""
         return range(self.rank * batch // self.count, (self.rank + 1) * batch // self.count)
 
-    def parallel(self, network: nn.Module) -> nn.Module:
-        """The network with gradients that are averaged over the processes, and the weights of the first.
+    def share_weights(self, network: nn.Module) -> None:
+        """Give ``network`` the parameters and buffers of the first process: all then start alike."""
+        if self.count == 1:
+            return
+        with torch.no_grad():
+            for value in (*network.parameters(), *network.buffers()):
+                own = value.detach()
+                sent = own.contiguous()
+                dist.broadcast(sent, 0)
+                if sent is not own:
+                    own.copy_(sent)
 
-        Parameters that no process used have no gradient, as in one process, so that the optimizer leaves
-        them alone.
+    @torch.no_grad()
+    def add_up(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
+        """Replace the gradients of a step by their sums over the processes; return the sum of ``loss ()``.
+
+        Parameters that no process used keep no gradient, as in one process, so that the optimizer leaves them
+        alone. One exchange carries all: for each parameter its gradient or zeros, and 1 or 0 for whether
+        there is one, then the loss.
         """
         if self.count == 1:
-            return network
-        return DistributedDataParallel(_WithOneUnused(network), find_unused_parameters=True)
-
-    def exchange(self, network: nn.Module, now: bool) -> AbstractContextManager[None]:
-        """The context of one forward and backward pass of `parallel`'s network in a step of several.
-
-        Gradients add up in each process, and with ``now``, in the last one, their sums are averaged.
-        """
-        if self.count == 1:
-            return nullcontext()
-        if now:
-            return _strides_ignored()
-        return cast(DistributedDataParallel, network).no_sync()
-
-    def total(self, value: Tensor) -> Tensor:
-        """The sum of ``value`` over the processes; each gets it."""
-        if self.count > 1:
-            dist.all_reduce(value)
-        return value
+            return loss
+        gradients = [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in parameters]
+        present = torch.tensor([float(p.grad is not None) for p in parameters])
+        flat = torch.cat([*gradients, to_device(present, loss.device), loss.reshape(1)])
+        dist.all_reduce(flat)
+        *sums, users, total = torch.split(flat, [*(len(g) for g in gradients), len(parameters), 1])
+        for parameter, summed, used in zip(parameters, sums, numbers(users), strict=True):
+            parameter.grad = summed.view_as(parameter) if used else None
+        return total[0]
 
     def largest(self, value: Tensor) -> Tensor:
         """The largest ``value`` of the processes; each gets it."""
@@ -84,26 +85,3 @@ class Processes:
                 f"one process goes on after {least} epochs and another after {most}; "
                 "give a state file that all processes see"
             )
-
-
-class _WithOneUnused(nn.Module):
-    """A network beside a parameter that nothing uses.
-
-    torch warns once where its search for unused parameters finds none; whether there are any depends on what
-    a step draws.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.unused = nn.Parameter(next(network.parameters()).new_zeros(()))
-
-    def forward(self, *inputs: object) -> Tensor:
-        return cast(Tensor, self.network(*inputs))
-
-
-@contextmanager
-def _strides_ignored() -> Iterator[None]:
-    with warnings.catch_warnings():  # those of an axis of length 1 mean nothing, but differ for class tokens
-        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
-        yield

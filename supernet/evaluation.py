@@ -9,9 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces import Architecture
-from supernet.execution import Precision, autocast
+from supernet.frozen_weights import cast_once
+from supernet.precision import Precision, computing_in
 from supernet.preprocessing import Preprocessing
 from supernet.supernet import Supernet
+from supernet.transfers import to_device
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,15 @@ def evaluate(
 ) -> Evaluation:
     """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU.
 
-    With ``precision="bf16"`` under autocast; the losses are computed in float32 all the same.
+    Head and losses are float32 in every precision. A GPU is waited for once, at the end.
     """
     device = supernet.head.weight.device
+    normalise, of = preprocessing.on(device), to_device(labels, device)
     losses, hits = [], []
-    for start in range(0, len(labels), batch_size):
-        x = images[start : start + batch_size].to(device)
-        y = labels[start : start + batch_size].to(device)
-        with autocast(device, precision):
-            logits = supernet(preprocessing.normalise(x), architecture)
-        logits = logits.float()
-        losses.append(F.cross_entropy(logits, y, reduction="none").cpu())
-        hits.append((logits.argmax(-1) == y).cpu())
-    return Evaluation(torch.cat(losses), torch.cat(hits))
+    with computing_in(device, precision), cast_once(supernet.backbone, precision):
+        for start in range(0, len(labels), batch_size):
+            x, y = to_device(images[start : start + batch_size], device), of[start : start + batch_size]
+            logits = supernet(normalise(x), architecture).float()
+            losses.append(F.cross_entropy(logits, y, reduction="none"))
+            hits.append(logits.argmax(-1) == y)
+    return Evaluation(torch.cat(losses).cpu(), torch.cat(hits).cpu())

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import torch
 
 from search_spaces import InputError
+from supernet.determinism import deterministic_algorithms
+from supernet.precision import Precision, float32_products, require_precision
 from supernet.supernet import Supernet
-
-Precision: TypeAlias = Literal["fp32", "bf16"]
-"""``bf16`` computes forward passes under ``torch.autocast`` in bfloat16; weights and losses stay float32."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Execution:
     """How to train, as `Recipe` says what; the default is float32, eager, whole batches.
 
     Args:
-        precision: of the forward and backward passes; weights, losses and the optimizer are float32.
+        precision: of the forward and backward passes; weights, head, losses and the optimizer are float32.
         compile: run the network through ``torch.compile``. Steps then use one architecture per image,
             whatever the chooser (`Constant` excepted), because those have one shape for all architectures:
             one compilation for each number of images. Modules that a step draws nowhere then have a gradient
@@ -30,6 +29,8 @@ class Execution:
             memory is of one part, and the result of the whole. At most one for each image.
         checkpointing: keep only each layer's input for the backward pass and compute the rest again: less
             memory for half as much time again, or more.
+        deterministic: repeat a training on a GPU bit for bit, more slowly (`deterministic_algorithms`). A
+            CPU always does.
 
     Raises `InputError` for an unknown precision and fewer than one micro-batch.
     """
@@ -38,39 +39,39 @@ class Execution:
     compile: bool = False
     micro_batches: int = 1
     checkpointing: bool = False
+    deterministic: bool = False
 
     def __post_init__(self) -> None:
-        _require_precision(self.precision)
+        require_precision(self.precision)
         if self.micro_batches < 1:
             raise InputError(f"micro_batches is {self.micro_batches}; give at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
+        """JSON-able; ``deterministic`` only where it is chosen, so that older records stay equal."""
+        values = asdict(self)
+        if not self.deterministic:
+            del values["deterministic"]
+        return values
+
+    @contextmanager
+    def flags(self, device: torch.device) -> Iterator[None]:
+        """Set torch's flags for forward and backward passes on ``device``, and restore them."""
+        with ExitStack() as flags:
+            flags.enter_context(float32_products(device, self.precision))
+            if self.deterministic:
+                flags.enter_context(deterministic_algorithms(device))
+            yield
 
     @contextmanager
     def switched_on(self, supernet: Supernet) -> Iterator[None]:
-        """Set the supernet's own switches, and set them back at the end, whatever happens."""
+        """Set the supernet's own switches and torch's flags, and restore them, whatever happens."""
         before = supernet.compiled, supernet.checkpointing
-        supernet.compiled, supernet.checkpointing = self.compile, self.checkpointing
-        try:
-            yield
-        finally:
-            supernet.compiled, supernet.checkpointing = before
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The context for a forward pass: bfloat16, or float32 whatever the caller's own context is.
-
-    Raises `InputError` for an unknown precision.
-    """
-    _require_precision(precision)
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def _require_precision(precision: str) -> None:
-    if precision not in get_args(Precision):
-        raise InputError(f"precision is '{precision}'; give {' or '.join(get_args(Precision))}")
+        with self.flags(supernet.head.weight.device):
+            supernet.compiled, supernet.checkpointing = self.compile, self.checkpointing
+            try:
+                yield
+            finally:
+                supernet.compiled, supernet.checkpointing = before
 
 
 PLAIN = Execution()

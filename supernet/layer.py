@@ -54,7 +54,9 @@ def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active
 
 
 def _applied(place: Place, active: Active, x: Tensor, y: Tensor) -> Tensor:
+    dtype = y.dtype
     for module, size in active:
         if place in module.places:
-            y = module(place, x, y, size)
+            # a float32 parameter beside bfloat16 tokens would widen all that comes after
+            y = module(place, x, y, size).to(dtype)
     return y

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from search_spaces import InputError
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
 from supernet.penalty import PenaltyGradient
@@ -30,10 +29,6 @@ class Curve:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return asdict(self)
-
-
-class NonFiniteLoss(InputError):
-    """The loss became infinite or NaN: says the step, the learning rate and what to try."""
 
 
 class Learner:
@@ -71,6 +66,11 @@ class Learner:
         """Number of finished epochs."""
         return len(self.curve.losses)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(iter(self.parameters.values())).device
+
     def order(self, images: int) -> Tensor:
         """The order in which the next epoch sees ``images`` images: int64 indices ``(images,)``."""
         generator = torch.Generator().manual_seed(stream_seed(self.seed, "order", self.finished))
@@ -88,20 +88,11 @@ class Learner:
             self.pull.add()
         self.optimizer.step()
 
-    def non_finite(self, loss: float, number: int, of: int) -> NonFiniteLoss:
-        """The error of a ``loss`` that is infinite or NaN in step ``number`` (from 0) of ``of``."""
-        lr = self.recipe.lr_at(number, of)
-        return NonFiniteLoss(
-            f"the loss is {loss} at step {number + 1} of {of} (learning rate {lr:.2g}); "
-            "try a lower learning rate, or check the images for corrupt values"
-        )
-
     def load_state(self) -> bool:
         """Go on from the state file; false, and nothing is changed, if there is none."""
         if self.state_file is None or not self.state_file.exists():
             return False
-        device = next(iter(self.parameters.values())).device
-        state = torch.load(self.state_file, map_location=device, weights_only=True)
+        state = torch.load(self.state_file, map_location=self.device, weights_only=True)
         with torch.no_grad():
             for name, value in state["parameters"].items():
                 self.parameters[name].copy_(value)

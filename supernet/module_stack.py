@@ -81,8 +81,10 @@ class HeadStack(ParameterStack):
         super().__init__(heads, heads[0])
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Features ``(M, B, d)`` to logits ``(M, B, classes)``."""
-        return torch.baddbmm(self.values["bias"][:, None], features, self.values["weight"].transpose(1, 2))
+        """Features ``(M, B, d)`` to logits ``(M, B, classes)``, in float32 as `Supernet.classify`."""
+        weight, bias = self.values["weight"], self.values["bias"]
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.baddbmm(bias[:, None], features.to(weight.dtype), weight.transpose(1, 2))
 
 
 class ModuleStack(ParameterStack):

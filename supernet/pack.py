@@ -60,9 +60,9 @@ class Pack:
             raise ValueError(f"the networks of a pack have {first.num_classes} and {classes} classes")
         self.networks = list(networks)
         self.trunk = first.trunk
-        self.device = first.head.weight.device
         self.checkpointing = False
-        together = self.device.type != "cpu" if together is None else together
+        if together is None:
+            together = first.head.weight.device.type != "cpu"
         self._stacks: list[ModuleStack] = []
         self._layers = [self._layer(index, together) for index in range(first.capacity.depth)]
         self._head = HeadStack([network.head for network in networks])

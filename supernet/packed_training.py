@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -11,14 +12,18 @@ from torch import Tensor
 
 from search_spaces import InputError
 from supernet.data_parallel import Processes
-from supernet.execution import PLAIN, Execution, autocast
-from supernet.learner import Curve, Learner, NonFiniteLoss
+from supernet.epoch_losses import NonFiniteLoss
+from supernet.execution import PLAIN, Execution
+from supernet.frozen_weights import cast_once
+from supernet.learner import Curve, Learner
 from supernet.pack import Pack
+from supernet.precision import autocast
 from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
 from supernet.step_gradient import divided
 from supernet.supernet import Supernet
 from supernet.training_loop import run_epochs
+from supernet.transfers import resident, to_device
 
 
 def train_pack(
@@ -84,15 +89,16 @@ def train_pack(
         together=together,
     )
     failures: dict[Learner, NonFiniteLoss] = {}
-    run_epochs(
-        learners,
-        len(labels),
-        gradient,
-        saves=True,
-        save_every=save_every,
-        on_epoch=on_epoch,
-        on_failure=failures.__setitem__,
-    )
+    with execution.flags(networks[0].head.weight.device):
+        run_epochs(
+            learners,
+            len(labels),
+            gradient,
+            saves=True,
+            save_every=save_every,
+            on_epoch=on_epoch,
+            on_failure=failures.__setitem__,
+        )
     gradient.dissolve()
     for network in networks:
         network.eval()
@@ -112,14 +118,21 @@ class _PackGradient:
         execution: Execution,
         together: bool | None,
     ) -> None:
+        first = next(iter(networks.values()))
+        self._backbone, self._device = first.backbone, first.head.weight.device
         self._networks = networks
-        self._images = images
-        self._labels = labels
-        self._preprocessing = preprocessing
+        self._images = resident(images, self._device)
+        self.indices_on = self._images.device
+        self._labels = to_device(labels, self.indices_on)
+        self._normalise = preprocessing.on(self._device)
         self._execution = execution
         self._together = together
         self._learners: list[Learner] = []
         self._pack: Pack | None = None
+
+    def during_epoch(self) -> AbstractContextManager[None]:
+        """See `Gradient.during_epoch`."""
+        return cast_once(self._backbone, self._execution.precision)
 
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
@@ -140,13 +153,13 @@ class _PackGradient:
         """See `Gradient.__call__`."""
         pack = self._pack
         assert pack is not None
-        device, batch = pack.device, torch.stack(list(batches))  # (M, B)
+        device, batch = self._device, torch.stack(list(batches))  # (M, B)
         pack.zero_gradients()
         losses = torch.zeros(len(pack), device=device)
         for part in divided(range(batch.shape[1]), self._execution.micro_batches):
             indices = batch[:, part.start : part.stop].flatten()
-            x = self._preprocessing.normalise(self._images[indices].to(device))
-            targets = self._labels[indices].to(device)
+            x = self._normalise(to_device(self._images[indices], device))
+            targets = to_device(self._labels[indices], device)
             with autocast(device, self._execution.precision):
                 logits = pack(x)
             terms = F.cross_entropy(logits.float().flatten(0, 1), targets, reduction="none")

@@ -12,6 +12,8 @@ from PIL.Image import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
+from supernet.transfers import to_device
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -64,9 +66,13 @@ class Preprocessing:
 
     def normalise(self, images: Tensor) -> Tensor:
         """uint8 ``(B, 3, H, W)`` to float32 on the same device."""
-        mean = torch.tensor(self.mean, device=images.device)[:, None, None] * 255
-        std = torch.tensor(self.std, device=images.device)[:, None, None] * 255
-        return (images.float() - mean) / std
+        return self.on(images.device)(images)
+
+    def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """`normalise` for images on ``device``, with its constants there: they are copied only once."""
+        mean = to_device(torch.tensor(self.mean)[:, None, None] * 255, device)
+        std = to_device(torch.tensor(self.std)[:, None, None] * 255, device)
+        return lambda images: (images.float() - mean) / std
 
 
 @cache

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from typing import TypeAlias, TypeVar
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -11,21 +10,15 @@ from torch import Tensor
 
 from search_spaces import Architecture
 from supernet.evaluation import Evaluation
-from supernet.execution import Precision, autocast
-from supernet.modules import ELASTIC
-from supernet.operations import Positions
+from supernet.frozen_weights import cast_once
+from supernet.precision import Precision, computing_in
 from supernet.preprocessing import Preprocessing
+from supernet.scoring_tree import DepthFirst, LevelByLevel, Members, Outcome, before, by_layer, groups
 from supernet.supernet import Supernet
+from supernet.transfers import RESIDENT_SHARE, free_memory, resident, to_device
 
-AT_ONCE = 32
-"""Architectures that share their computation; more are scored in groups of as many."""
-
-Members: TypeAlias = list[int]
-
-Sizes: TypeAlias = tuple[tuple[str, int], ...]
-"""The modules of a layer: kinds with their positive sizes."""
-
-_Key = TypeVar("_Key", bound=Hashable)
+FEWEST, MOST = 128, 2048
+"""Limits of `rows_of_pass`."""
 
 
 @torch.inference_mode()
@@ -36,7 +29,7 @@ def score(
     architectures: Sequence[Architecture],
     *,
     preprocessing: Preprocessing,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     precision: Precision = "fp32",
     together: bool | None = None,
 ) -> list[Evaluation]:
@@ -57,8 +50,9 @@ def score(
         labels: their classes.
         architectures: any number within the supernet's capacity; equal ones cost nothing more.
         preprocessing: normalises the images.
-        batch_size: images of a pass, counting one for each architecture where they run together.
-        precision: with ``bf16`` under autocast; losses are float32 all the same.
+        batch_size: images of a pass, counting one for each architecture where they run together;
+            `rows_of_pass` if not given.
+        precision: of the trunk; head and losses are float32 all the same.
         together: see above.
 
     Raises ``ValueError`` for an architecture beyond the capacity.
@@ -69,23 +63,72 @@ def score(
     device = supernet.head.weight.device
     if together is None:
         together = device.type != "cpu"
+    rows = batch_size or rows_of_pass(supernet)
+    pixels, of, normalise = resident(images, device), to_device(labels, device), preprocessing.on(device)
+    done: list[_Found] = []
+    with computing_in(device, precision), cast_once(supernet.backbone, precision):
+        for group in groups(architectures):
+            among = [architectures[i] for i in group]
+            run = LevelByLevel(supernet, among) if together else DepthFirst(supernet, among)
+            found = _Found(group)
+            step = images_of_pass(rows, len(group), together)
+            for start in range(0, len(labels), step):
+                x = normalise(to_device(pixels[start : start + step], device))
+                found.add(list(run(x)), of[start : start + step])
+            done.append(found)
     losses = torch.empty(len(architectures), len(labels))
     hits = torch.empty(len(architectures), len(labels), dtype=torch.bool)
-    for group in groups(architectures):
-        among = [architectures[i] for i in group]
-        step = images_of_pass(batch_size, len(group), together)
-        for start in range(0, len(labels), step):
-            columns = slice(start, start + step)
-            x = preprocessing.normalise(images[columns].to(device))
-            y = labels[columns].to(device)
-            with autocast(device, precision):
-                run = _level_by_level if together else _depth_first
-                for members, logits in run(supernet, x, among):
-                    found = F.cross_entropy(logits.float(), y, reduction="none").cpu()
-                    right = (logits.argmax(-1) == y).cpu()
-                    for i in members:
-                        losses[group[i], columns], hits[group[i], columns] = found, right
+    for found in done:
+        found.copy_into(losses, hits)
     return [Evaluation(*row) for row in zip(losses, hits, strict=True)]
+
+
+class _Found:
+    """Losses and hits of a group of architectures, on the device until `copy_into`."""
+
+    def __init__(self, group: Members) -> None:
+        self._group = group
+        self._nodes: list[Members] = []
+        self._losses: list[Tensor] = []
+        self._hits: list[Tensor] = []
+
+    def add(self, outcomes: Sequence[Outcome], labels: Tensor) -> None:
+        """The logits of one pass, on the next images."""
+        self._nodes = [members for nodes, _ in outcomes for members in nodes]
+        losses, hits = [], []
+        for nodes, logits in outcomes:
+            flat, targets = logits.flatten(0, 1).float(), labels.repeat(len(nodes))
+            losses.append(F.cross_entropy(flat, targets, reduction="none").view(len(nodes), -1))
+            hits.append((flat.argmax(-1) == targets).view(len(nodes), -1))
+        self._losses.append(torch.cat(losses))
+        self._hits.append(torch.cat(hits))
+
+    def copy_into(self, losses: Tensor, hits: Tensor) -> None:
+        """The rows of the group's architectures in tables ``(architectures, N)`` on the CPU."""
+        if not self._nodes:
+            return
+        own_losses, own_hits = torch.cat(self._losses, dim=1).cpu(), torch.cat(self._hits, dim=1).cpu()
+        for row, members in enumerate(self._nodes):
+            for i in members:
+                losses[self._group[i]], hits[self._group[i]] = own_losses[row], own_hits[row]
+
+
+def rows_of_pass(supernet: Supernet) -> int:
+    """How many rows of tokens, one for an image and a node, a pass has by default.
+
+    128 on a CPU. On a GPU as many as take a share of its free memory (`RESIDENT_SHARE`), from 128 to 2,048:
+    more would be no faster.
+    """
+    device = supernet.head.weight.device
+    if device.type != "cuda":
+        return FEWEST
+    shape = supernet.shape
+    prompts = sum(max(supernet.capacity[kind]) for kind in supernet.capacity.kinds if "prompt" in kind)
+    # float32: the residual stream before and after, queries, keys and values twice, the MLP's hidden layer
+    # before and after its activation
+    width = 4 * shape.width + 6 * shape.attention_width + 2 * shape.fc1_width
+    row = 4 * width * (shape.tokens + prompts)
+    return int(min(max(RESIDENT_SHARE * free_memory(device) // row, FEWEST), MOST))
 
 
 def shared_passes(architectures: Sequence[Architecture]) -> float:
@@ -94,7 +137,7 @@ def shared_passes(architectures: Sequence[Architecture]) -> float:
     for group in groups(architectures):
         among = [architectures[i] for i in group]
         nodes += sum(
-            len({(_before(a), *prefix[: layer + 1]) for a in among for prefix in [_by_layer(a)]})
+            len({(before(a), *prefix[: layer + 1]) for a in among for prefix in [by_layer(a)]})
             for layer in range(among[0].depth)
         )
     return nodes / architectures[0].depth if architectures else 0.0
@@ -103,88 +146,3 @@ def shared_passes(architectures: Sequence[Architecture]) -> float:
 def images_of_pass(batch_size: int, members: int, together: bool) -> int:
     """How many images `score` takes at once for a group of ``members`` architectures."""
     return max(1, batch_size // members) if together else batch_size
-
-
-def groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
-    """Indices of up to `AT_ONCE` architectures, such that those with much in common come together."""
-    order = sorted(
-        range(len(architectures)), key=lambda i: (_before(architectures[i]), _by_layer(architectures[i]))
-    )
-    for start in range(0, len(order), AT_ONCE):
-        yield order[start : start + AT_ONCE]
-
-
-def _by_layer(a: Architecture) -> tuple[Sizes, ...]:
-    """For each layer its modules, without those that act before the first one."""
-    kinds = [kind for kind in a.kinds if not ELASTIC[kind].before_layers]
-    return tuple(
-        tuple((kind, a[kind][layer]) for kind in kinds if a[kind][layer]) for layer in range(a.depth)
-    )
-
-
-def _before(a: Architecture) -> Sizes:
-    """The modules that act before the first layer."""
-    return tuple((kind, a[kind][0]) for kind in a.kinds if ELASTIC[kind].before_layers and a[kind][0])
-
-
-def _depth_first(
-    supernet: Supernet, x: Tensor, architectures: Sequence[Architecture]
-) -> Iterator[tuple[Members, Tensor]]:
-    """Logits ``(B, classes)`` with the architectures that have them, keeping one path of the tree."""
-    layers = [_by_layer(a) for a in architectures]
-
-    def below(
-        tokens: Tensor, index: int, members: Members, at: list[Positions], prompts: int
-    ) -> Iterator[tuple[Members, Tensor]]:
-        if index == supernet.capacity.depth:
-            yield members, supernet.head(supernet.pool(tokens, prompts))
-            return
-        for sizes, group in _split(members, [layers[i][index] for i in members]):
-            yield from below(
-                supernet.run_layer(index, tokens, dict(sizes), at), index + 1, group, at, prompts
-            )
-
-    everyone = list(range(len(architectures)))
-    for before, members in _split(everyone, [_before(a) for a in architectures]):
-        tokens, at, prompts = supernet.embed(x, dict(before))
-        yield from below(tokens, 0, members, at, prompts)
-
-
-def _level_by_level(
-    supernet: Supernet, x: Tensor, architectures: Sequence[Architecture]
-) -> Iterator[tuple[Members, Tensor]]:
-    """The same, each layer in one pass for all its nodes."""
-    layers = [_by_layer(a) for a in architectures]
-    everyone = list(range(len(architectures)))
-    for before, below in _split(everyone, [_before(a) for a in architectures]):
-        tokens, at, prompts = supernet.embed(x, dict(before))
-        nodes, states = [below], tokens[None]  # (nodes, B, N, d)
-        for index in range(supernet.capacity.depth):
-            branches = [
-                (parent, dict(sizes), members)
-                for parent, node in enumerate(nodes)
-                for sizes, members in _split(node, [layers[i][index] for i in node])
-            ]
-            parents = torch.tensor([parent for parent, _, _ in branches], device=x.device)
-            kinds = sorted({kind for _, sizes, _ in branches for kind in sizes})
-            per_image = {
-                kind: torch.tensor(
-                    [sizes.get(kind, 0) for _, sizes, _ in branches], device=x.device
-                ).repeat_interleave(len(x))
-                for kind in kinds
-            }
-            out = supernet.run_layer(index, states[parents].flatten(0, 1), per_image, at)
-            nodes, states = (
-                [members for _, _, members in branches],
-                out.reshape(len(branches), len(x), *out.shape[1:]),
-            )
-        logits = supernet.head(supernet.pool(states.flatten(0, 1), prompts))
-        yield from zip(nodes, logits.reshape(len(nodes), len(x), -1), strict=True)
-
-
-def _split(members: Members, keys: Sequence[_Key]) -> Iterator[tuple[_Key, Members]]:
-    """The members of each key, in the order in which keys occur."""
-    groups: dict[_Key, Members] = {}
-    for member, key in zip(members, keys, strict=True):
-        groups.setdefault(key, []).append(member)
-    yield from groups.items()

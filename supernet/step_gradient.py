@@ -13,7 +13,9 @@ from search_spaces import Architecture
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.choosers import Step
 from supernet.data_parallel import Processes
-from supernet.execution import Execution, autocast
+from supernet.execution import Execution
+from supernet.precision import autocast
+from supernet.transfers import to_device
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,9 @@ class StepGradient:
     part; the terms add up to the same gradient as the whole.
 
     Args:
-        network: from `Processes.parallel`; called with what ``inputs`` gives and an architecture.
+        network: called with what ``inputs`` gives and an architecture; the same in all processes.
         inputs: the network's input for the images of the given indices, on ``device``.
-        labels: int64 ``(N,)`` of all images.
+        labels: int64 ``(N,)`` of all images, where the indices are.
         device: of the network.
         kinds: if given, every pass is run with one architecture per image of these kinds.
     """
@@ -43,30 +45,31 @@ class StepGradient:
     processes: Processes
     kinds: tuple[str, ...] | None = None
 
+    @property
+    def _trained(self) -> list[nn.Parameter]:
+        return [p for p in self.network.parameters() if p.requires_grad]
+
     def add(self, batch: Tensor, step: Step) -> Tensor:
         """The mean loss of ``step`` on the images of indices ``batch (N,)``, over all processes."""
         rows = self.processes.rows(len(batch))
-        # Without images a process still has to meet the others in the backward pass: with one of weight 0.
+        # a process without images takes one of weight 0: what it uses has a gradient as elsewhere
         parts = divided(rows, self.execution.micro_batches) or [range(1)]
         loss = torch.zeros((), device=self.device)
-        for number, part in enumerate(parts, 1):
+        for part in parts:
             weight = len(part) / (len(batch) * len(step.passes)) if rows else 0.0
             images = batch[part.start : part.stop]
             x = self.inputs(images)
-            targets = self.labels[images].to(self.device)
+            targets = to_device(self.labels[images], self.device)
             for which, architecture in enumerate(step.passes):
-                last = number == len(parts) and which == len(step.passes) - 1
-                with self.processes.exchange(self.network, now=last):
-                    with autocast(self.device, self.execution.precision):
-                        logits = self.network(x, self._of_part(architecture, part))
-                    logits = logits.float()
-                    term = F.cross_entropy(logits, targets) * weight
-                    # the processes' gradients are averaged, and have to be added
-                    (term * self.processes.count).backward()  # type: ignore[no-untyped-call]
+                with autocast(self.device, self.execution.precision):
+                    logits = self.network(x, self._of_part(architecture, part))
+                logits = logits.float()
+                term = F.cross_entropy(logits, targets) * weight
+                term.backward()  # type: ignore[no-untyped-call]
                 loss += term.detach()
                 if step.distil and which == 0:
                     targets = logits.detach().softmax(-1)
-        return self.processes.total(loss)
+        return self.processes.add_up(self._trained, loss)
 
     def _of_part(
         self, architecture: Architecture | ArchitectureBatch, part: range

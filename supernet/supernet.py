@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,24 +11,14 @@ from torch.utils.checkpoint import checkpoint
 
 from search_spaces import Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
+from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
 from supernet.shape import shape_of
+from supernet.trainable import Trainable, trainable_set
+from supernet.transfers import any_of
 from supernet.trunk import Trunk
-
-Trainable: TypeAlias = Literal["head", "modules", "biases", "all"]
-"""What a training may change: the head; the modules and the head; these and the backbone's biases; these and
-the whole backbone."""
-
-
-def biases(backbone: nn.Module) -> dict[str, nn.Parameter]:
-    """The bias terms of a backbone by name, those of its normalisations among them.
-
-    Some timm models keep the biases of queries and values apart (``q_bias``); tables of relative positions
-    are no biases in this sense.
-    """
-    return {name: p for name, p in backbone.named_parameters() if name.endswith("bias")}
 
 
 class Supernet(nn.Module):
@@ -79,33 +69,32 @@ class Supernet(nn.Module):
             for i in range(capacity.depth)
         )
         # on meta nothing is drawn from torch's global stream
-        self.head = nn.Linear(self.shape.width, num_classes, device="meta").to_empty(device="cpu")
+        self.head = nn.Linear(self.shape.width, num_classes, device="meta")
+        self.head.weight = nn.Parameter(torch.empty(num_classes, self.shape.width))
+        self.head.bias = nn.Parameter(torch.empty(num_classes))
         self.reset(seed)
         self.set_trainable("modules")
         self.to(next(backbone.parameters()).device)
 
     def reset(self, seed: int) -> None:
-        """Draw new modules and a new head: subnets without prompts then compute the pretrained features."""
+        """Draw new modules and a new head: subnets without prompts then compute the pretrained features.
+
+        The values are drawn on the CPU, and are the same on every device.
+        """
         generator = torch.Generator().manual_seed(seed)
         for module in self.elastic_modules():
             module.reset(generator)
-        nn.init.trunc_normal_(self.head.weight, std=0.02, generator=generator)
-        nn.init.zeros_(self.head.bias)
+        with parameters_on(self.head, generator.device):
+            nn.init.trunc_normal_(self.head.weight, std=0.02, generator=generator)
+            nn.init.zeros_(self.head.bias)
 
     def elastic_modules(self) -> list[ElasticModule]:
         """All modules, from the first layer to the last."""
         return [cast(ElasticModule, m) for layer in self.layers for m in cast(nn.ModuleDict, layer).values()]
 
     def set_trainable(self, what: Trainable) -> None:
-        """Say which parameters receive gradients."""
-        if what not in get_args(Trainable):
-            raise ValueError(f"trainable is one of {get_args(Trainable)}, not {what!r}")
-        self.backbone.requires_grad_(what == "all")
-        if what == "biases":
-            for bias in biases(self.backbone).values():
-                bias.requires_grad_(True)
-        self.layers.requires_grad_(what != "head")
-        self.head.requires_grad_(True)
+        """Say which parameters receive gradients. Raises ``ValueError`` for an unknown set."""
+        trainable_set(what).mark(self)
 
     def train(self, mode: bool = True) -> Supernet:
         """As in torch, but the backbone stays in evaluation mode."""
@@ -124,7 +113,15 @@ class Supernet(nn.Module):
         at capacity and are masked), or ``None`` for the capacity itself. Raises ``ValueError`` for an
         architecture beyond the capacity and for a number of architectures that is not the batch's.
         """
-        logits: Tensor = self.head(self.features(images, architecture))
+        return self.classify(self.features(images, architecture))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Logits ``(B, classes)`` of pooled features ``(B, d)``, in float32 under autocast too.
+
+        In bfloat16 a logit would have three significant digits.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.head(features.to(self.head.weight.dtype))
         return logits
 
     def features(
@@ -199,6 +196,7 @@ class Supernet(nn.Module):
             architecture = ArchitectureBatch.of(architecture, self.capacity.kinds)
         if len(architecture) != batch:
             raise ValueError(f"{len(architecture)} architectures for {batch} images; one for each is needed")
+        # where the sizes are: on a CPU, unless the caller has put them elsewhere
         self._require_covered(architecture)
         per_image = architecture.to(self.head.weight.device)
         return [per_image.layer(i) for i in range(self.capacity.depth)]
@@ -207,7 +205,7 @@ class Supernet(nn.Module):
         layers, kinds = self.capacity.depth, batch.kinds
         limits = [[self.capacity[kind][i] for kind in kinds] for i in range(layers)]
         fits = batch.sizes.shape[1:] == (layers, len(kinds))
-        if not fits or bool((batch.sizes > torch.tensor(limits, device=batch.sizes.device)).any()):
+        if not fits or any_of(batch.sizes > torch.tensor(limits, device=batch.sizes.device)):
             raise ValueError(f"the batch goes beyond the capacity {self.capacity.describe()}")
 
     def module_tensors(self, architecture: Architecture) -> dict[str, Tensor]:

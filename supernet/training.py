@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -12,14 +13,18 @@ from torch import Tensor, nn
 from search_spaces import Architecture
 from supernet.choosers import Chooser, Constant
 from supernet.data_parallel import Processes
-from supernet.execution import PLAIN, Execution, Precision, autocast
+from supernet.execution import PLAIN, Execution
+from supernet.frozen_weights import cast_once
 from supernet.learner import Curve, Learner
 from supernet.penalty import Penalty, PenaltyGradient
+from supernet.precision import Precision, computing_in
 from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
 from supernet.step_gradient import StepGradient
-from supernet.supernet import Supernet, Trainable
+from supernet.supernet import Supernet
+from supernet.trainable import Trainable
 from supernet.training_loop import run_epochs
+from supernet.transfers import resident, to_device
 
 
 def train(
@@ -68,6 +73,7 @@ def train(
     parameters = {n: p for n, p in supernet.named_parameters() if p.requires_grad}
     device = supernet.head.weight.device
     processes = Processes.current()
+    processes.share_weights(supernet)
     # before a state is loaded: the penalty is about the weights that the training began with
     pull = None if penalty is None else PenaltyGradient(penalty, parameters)
     learner = Learner(parameters, recipe, seed, state_file=state_file, pull=pull)
@@ -93,16 +99,20 @@ def train(
                 pooled = pooled_features(supernet, images, preprocessing, architecture=a, precision=precision)
             pooled = pooled.to(device)
             curve.seconds += time.perf_counter() - started
+        # what batches are taken from: pixels, on the device if they fit, or features
+        rows = resident(images, device) if pooled is None else pooled
+        trunk: Precision = execution.precision if pooled is None else "fp32"
+        normalise = preprocessing.on(device)
 
         def inputs(batch: Tensor) -> Tensor:
-            return preprocessing.normalise(images[batch].to(device)) if pooled is None else pooled[batch]
+            return normalise(to_device(rows[batch], device)) if pooled is None else rows[batch]
 
         # torch.compile would compile again for each architecture of a batch, but not for each of an image
         per_image = execution.compile and not isinstance(chooser, Constant)
         gradient = StepGradient(
-            network=processes.parallel(_HeadAlone(supernet.head) if head_alone else supernet),
+            network=_HeadAlone(supernet) if head_alone else supernet,
             inputs=inputs,
-            labels=labels,
+            labels=to_device(labels, rows.device),
             device=device,
             execution=execution,
             processes=processes,
@@ -111,7 +121,14 @@ def train(
         run_epochs(
             [learner],
             len(labels),
-            _OneNetwork(gradient, learner, chooser, cached=pooled is not None, given=features is not None),
+            _OneNetwork(
+                gradient,
+                learner,
+                chooser,
+                cached=pooled is not None,
+                given=features is not None,
+                during_epoch=lambda: cast_once(supernet.backbone, trunk),
+            ),
             saves=processes.rank == 0,
             save_every=save_every,
             on_epoch=after_epoch,
@@ -128,8 +145,17 @@ class _OneNetwork:
     """
 
     def __init__(
-        self, gradient: StepGradient, learner: Learner, chooser: Chooser, *, cached: bool, given: bool
+        self,
+        gradient: StepGradient,
+        learner: Learner,
+        chooser: Chooser,
+        *,
+        cached: bool,
+        given: bool,
+        during_epoch: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        self.indices_on = gradient.labels.device
+        self.during_epoch = during_epoch
         self._gradient = gradient
         self._learner = learner
         self._chooser = chooser
@@ -165,19 +191,19 @@ def pooled_features(
     Constant while neither modules nor backbone change. The architecture is the capacity if not given.
     """
     device = supernet.head.weight.device
-    starts = range(0, len(images), batch_size)
-    batches = (preprocessing.normalise(images[i : i + batch_size].to(device)) for i in starts)
-    with autocast(device, precision):
+    starts, normalise = range(0, len(images), batch_size), preprocessing.on(device)
+    batches = (normalise(to_device(images[i : i + batch_size], device)) for i in starts)
+    with computing_in(device, precision), cast_once(supernet.backbone, precision):
         return torch.cat([supernet.features(x, architecture).float() for x in batches])
 
 
 class _HeadAlone(nn.Module):
     """A head that reads features, called as the whole network is."""
 
-    def __init__(self, head: nn.Linear) -> None:
+    def __init__(self, supernet: Supernet) -> None:
         super().__init__()
-        self.head = head
+        self.head = supernet.head
+        self._classify = supernet.classify
 
     def forward(self, features: Tensor, architecture: Architecture) -> Tensor:
-        logits: Tensor = self.head(features)
-        return logits
+        return self._classify(features)

@@ -5,17 +5,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from itertools import compress
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from supernet.learner import Learner, NonFiniteLoss
+from supernet.epoch_losses import EpochLosses, NonFiniteLoss
+from supernet.learner import Learner
+from supernet.transfers import to_device
 
 
 class Gradient(Protocol):
-    """Adds the gradient of one step to the parameters of those that learn."""
+    """Adds the gradient of one step to the parameters of those that learn.
+
+    ``indices_on`` is the device where it wants the indices of images.
+    """
+
+    indices_on: torch.device
+
+    def during_epoch(self) -> AbstractContextManager[None]:
+        """Return the context of an epoch's steps."""
 
     def begin(self, learners: Sequence[Learner]) -> None:
         """Get ready for an epoch, or for the rest of one, of ``learners``."""
@@ -43,6 +53,7 @@ def run_epochs(
 
     A learner whose state is ahead of the others' waits until they have come as far. A loss that is infinite
     or NaN ends the training of its learner alone: ``on_failure`` is told, or without it the error is raised.
+    That is at its step on a CPU, and at the end of the epoch on a GPU (`EpochLosses`).
 
     Args:
         learners: what is trained; their curves are added to.
@@ -64,7 +75,8 @@ def run_epochs(
         going = [learner for learner in remaining if learner.finished == epoch]
         if not going:  # those behind have failed
             continue
-        failed = _epoch(going, images, gradient, on_failure)
+        with gradient.during_epoch():
+            failed = _epoch(going, images, gradient, on_failure)
         remaining = [learner for learner in remaining if learner not in failed]
         share = (time.perf_counter() - started) / len(going)
         for learner in going:
@@ -88,32 +100,37 @@ def _epoch(
     """Pass once over all images, add the mean loss to each curve, and return the learners that failed."""
     recipe, epoch = learners[0].recipe, learners[0].finished
     steps = math.ceil(images / recipe.batch_size)
-    going, orders = list(learners), [learner.order(images) for learner in learners]
-    totals = torch.zeros(())
-    failed: list[Learner] = []
+    first, of = epoch * steps, recipe.epochs * steps
+    orders = {learner: to_device(learner.order(images), gradient.indices_on) for learner in learners}
+    losses = {learner: EpochLosses(steps, first, of, learner.device) for learner in learners}
+    going = list(learners)
+
+    def fails(learner: Learner, error: NonFiniteLoss) -> None:
+        if on_failure is None:
+            raise error
+        on_failure(learner, error)
+        going.remove(learner)
+
     gradient.begin(going)
     for i in range(steps):
-        number, of = epoch * steps + i, recipe.epochs * steps
-        batches = [order[i * recipe.batch_size : (i + 1) * recipe.batch_size] for order in orders]
-        losses, passes = gradient(batches)
-        totals = totals.to(losses.device) + losses * len(batches[0])
-        finite: list[bool] = torch.isfinite(losses).tolist()
-        for learner, good, loss in zip(going, finite, losses, strict=True):
-            if good:
-                learner.step(number, of)
-                learner.curve.image_passes += passes
+        before = len(going)
+        batches = [orders[learner][i * recipe.batch_size : (i + 1) * recipe.batch_size] for learner in going]
+        of_step, passes = gradient(batches)
+        for learner, loss in zip(list(going), of_step, strict=True):
+            try:
+                losses[learner].add(loss, learner.recipe.lr_at(first + i, of), len(batches[0]))
+            except NonFiniteLoss as error:
+                fails(learner, error)
                 continue
-            error = learner.non_finite(float(loss), number, of)
-            if on_failure is None:
-                raise error
-            on_failure(learner, error)
-            failed.append(learner)
-        if not all(finite):
-            going, orders = list(compress(going, finite)), list(compress(orders, finite))
-            totals = totals[torch.tensor(finite, device=totals.device)]
-            if not going:
-                break
+            learner.step(first + i, of)
+            learner.curve.image_passes += passes
+        if not going:
+            break
+        if len(going) < before:
             gradient.begin(going)
-    for learner, total in zip(going, totals.tolist(), strict=True):
-        learner.curve.losses.append(total / images)
-    return failed
+    for learner in list(going):
+        try:
+            learner.curve.losses.append(losses[learner].mean())
+        except NonFiniteLoss as error:
+            fails(learner, error)
+    return [learner for learner in learners if learner not in going]

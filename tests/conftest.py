@@ -1,6 +1,77 @@
-"""Laws are tried on the same examples every time."""
+"""One thread and one Ray for a process, laws on the same examples every time, and the groups of the tests."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the networks are tiny
+os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("repeatable")
+
+TESTS = Path(__file__).parent
+ON_RAY = {"ray_address", "finished_run"}
+"""Fixtures that use Ray, or were made on it."""
+PROGRAMS = {"examples", "benchmarks"}
+"""Folders whose tests run whole programs."""
+
+
+@pytest.fixture(scope="session")
+def ray_address() -> Iterator[str]:
+    """The address of a Ray of two cores, which this process is connected to, as a user with a cluster is."""
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+    import ray
+
+    started = ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    yield started.address_info["address"]
+    ray.shutdown()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses Ray or is slow, tell pytest-xdist what belongs together, and begin with the longest."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & ON_RAY:
+            item.add_marker("ray")
+        if PROGRAMS & set(item.path.relative_to(TESTS).parts) or _family(item) not in (None, "plain"):
+            item.add_marker("slow")
+        item.add_marker(pytest.mark.xdist_group(_group(item, names)))
+    items.sort(key=_turn)
+
+
+def _group(item: pytest.Item, fixtures: set[str]) -> str:
+    """Tests of a group run in one process and share fixtures: the finished run, a model family, a file."""
+    if "finished_run" in fixtures:
+        return "the finished run"
+    if family := _family(item):
+        return f"supernet of {family}"
+    return str(item.path.relative_to(TESTS))
+
+
+def _family(item: pytest.Item) -> str | None:
+    """The model family that a test of supernets is repeated on."""
+    return item.callspec.params.get("vit") if hasattr(item, "callspec") else None
+
+
+def _turn(item: pytest.Item) -> int:
+    """The finished run is made before there is a Ray; then what waits for other processes."""
+    if "finished_run" in getattr(item, "fixturenames", ()):
+        return 0
+    if item.get_closest_marker("ray"):
+        return 1
+    return 2 if item.get_closest_marker("slow") else 3

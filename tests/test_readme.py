@@ -10,7 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from PIL import Image
+from typer.testing import CliRunner
+
+from nas_peft.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -53,8 +57,23 @@ def test_ci_runs_the_test_command() -> None:
     assert "README.md" in script
     assert "eval" in script
     command = README.split("<!-- test command -->")[1].split("```")[1].removeprefix("sh\n").strip()
-    assert "/pytest" in command.split("&&")[-1]
     assert "'.[test]'" in command
+    for part in ("ruff check", "ruff format --check", "mypy", "pytest"):
+        assert f" .venv/bin/{part} " in command
+
+
+@pytest.mark.parametrize("failing", [None, "pip", "ruff", "mypy", "pytest"])
+def test_the_test_command_fails_when_a_part_fails(tmp_path: Path, failing: str | None) -> None:
+    """With parts that do nothing, one of which fails."""
+    command = README.split("<!-- test command -->")[1].split("```")[1].removeprefix("sh\n").strip()
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    for part in ("pip", "ruff", "mypy", "pytest", "python3"):
+        program = tmp_path / (".venv/bin" if part != "python3" else "") / part
+        program.write_text(f"#!/bin/sh\nexit {int(part == failing)}\n")
+        program.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env=os.environ | path)
+    assert (done.returncode == 0) == (failing is None)
 
 
 def test_ci_leaves_the_checkout_alone_and_fails_with_the_command(tmp_path: Path) -> None:
@@ -89,6 +108,7 @@ def test_the_quick_command_is_that_of_pytest() -> None:
     assert command.startswith(".venv/bin/pytest ")
 
 
+@pytest.mark.ray
 def test_main_job_and_predict_run(tmp_path: Path) -> None:
     line = next(line for line in shell_lines() if "nas-peft search --dataset digits" in line)
     command = shlex.split(line.split("&&")[-1])
@@ -99,9 +119,7 @@ def test_main_job_and_predict_run(tmp_path: Path) -> None:
     assert "full fine-tuning" in done.stdout
     image = tmp_path / "digit.png"
     Image.new("L", (8, 8), 128).save(image)
-    done = subprocess.run(
-        [tool, "predict", out / "subnet.safetensors", image], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "digit.png:" in done.stdout
-    assert "%" in done.stdout
+    shown = CliRunner().invoke(app, ["predict", str(out / "subnet.safetensors"), str(image)])
+    assert shown.exit_code == 0, shown.stderr
+    assert "digit.png:" in shown.stdout
+    assert "%" in shown.stdout

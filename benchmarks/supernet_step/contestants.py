@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream
 from supernet import ArchitectureBatch, Supernet
-from supernet.execution import Precision, autocast
+from supernet.precision import Precision, autocast, float32_products
 
 CLASSES = 100
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
@@ -108,6 +108,10 @@ class Contestant:
 
     def step(self, images: Tensor, labels: Tensor, precision: Precision) -> None:
         """Do a training step, or a forward pass in inference mode if the contestant only evaluates."""
+        with float32_products(images.device, precision):
+            self._step(images, labels, precision)
+
+    def _step(self, images: Tensor, labels: Tensor, precision: Precision) -> None:
         if self.optimizer is None:
             with torch.inference_mode(), autocast(images.device, precision):
                 self.forward(images)

@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.supernet_step.contestants import SEED, Contestant, Plan
 from benchmarks.supernet_step.live_memory import LiveMemory
 from search_spaces.streams import stream
-from supernet.execution import Precision
+from supernet.precision import Precision
 
 WARM_UP = 2
 """Steps of each contestant before a measurement."""

@@ -27,7 +27,7 @@ from benchmarks.supernet_step.measurement import peak_memory, profile, results_o
 from benchmarks.supernet_step.tables import goals_met, goals_table, speed_table
 from search_spaces import InputError, unknown_name
 from supernet import random_backbone
-from supernet.execution import Precision
+from supernet.precision import Precision
 
 BACKBONE = "vit_base_patch16_224"
 SIZES = (10, 100)

@@ -99,7 +99,9 @@ def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) ->
     inputs = run.inputs
     evaluator = InheritedEvaluator(
         LocalScorer(
-            read_supernets(inputs, run.folder, run.device), inputs.preprocessing, inputs.config.precision
+            read_supernets(inputs, run.folder, run.device),
+            inputs.preprocessing,
+            inputs.config.chosen_precision,
         ),
         inputs.backbone.shape,
         len(inputs.dataset.classes),

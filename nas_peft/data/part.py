@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -40,6 +44,14 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as numpy arrays, of which Ray keeps one copy on each machine for all its processes.
+
+        It pickles torch tensors in band: twice the data while writing, twice while reading, and a copy for
+        each worker.
+        """
+        return _from_arrays, (self.images.numpy(), self.labels.numpy())
+
     def take(self, indices: Tensor) -> Part:
         """The images at ``indices`` (integers, shape (M,)), in that order."""
         return Part(self.images[indices], self.labels[indices])
@@ -58,3 +70,22 @@ class Part:
             torch.cat([part.images for part in parts]),
             torch.cat([part.labels for part in parts]),
         )
+
+
+def read_only_tensor(array: NDArray[Any]) -> Tensor:
+    """A tensor that shares the memory of ``array``; an array from Ray's store must not be written to."""
+    with warnings.catch_warnings():  # torch warns that it could be written to
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+def _from_arrays(images: NDArray[Any], labels: NDArray[Any]) -> Part:
+    return Part(read_only_tensor(images), read_only_tensor(labels))
+
+
+def _with_tensors(part: Part) -> tuple[Any, ...]:
+    return Part, (part.images, part.labels)
+
+
+# Processes that torch starts on this machine get the tensors themselves, in shared memory.
+ForkingPickler.register(Part, _with_tensors)

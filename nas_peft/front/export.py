@@ -46,7 +46,11 @@ def export_candidate(
     if not retrain:
         network = inherited_network(read_supernets(inputs, search.folder, device), candidate.architecture)
         found = evaluate(
-            network, data.val.images, data.val.labels, preprocessing=preprocessing, precision=config.precision
+            network,
+            data.val.images,
+            data.val.labels,
+            preprocessing=preprocessing,
+            precision=config.chosen_precision,
         )
         metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
         training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}

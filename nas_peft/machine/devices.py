@@ -1,10 +1,30 @@
-"""The device that a command runs on."""
+"""The devices of a run: of the process that was started, and of the workers of its Ray."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
+
 import torch
 
+from nas_peft.machine.ray_session import RayOptions, RaySession
 from search_spaces import InputError
+
+
+@dataclass(frozen=True)
+class Devices:
+    """``here`` is the device of the process that was started, ``workers`` that of its Ray's; cpu or cuda.
+
+    They differ where a machine without a GPU starts a run on a cluster that has some.
+    """
+
+    here: str
+    workers: str
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the GPUs are only where the workers are."""
+        return self.here != self.workers
 
 
 def resolve_device(device: str) -> str:
@@ -14,3 +34,24 @@ def resolve_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is 'cuda', but torch finds no CUDA GPU; give --device cpu")
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def resolve_devices(device: str, ray_options: RayOptions) -> Devices:
+    """The devices that ``device`` stands for, on this machine and on the Ray that the options name.
+
+    A Ray at an address is asked for GPUs, unless ``device`` is cpu. With ``auto`` the workers use them where
+    there are any. Raises `InputError` for another name, and for ``cuda`` where neither this machine nor
+    the Ray has a GPU.
+    """
+    address = ray_options.address or os.environ.get("RAY_ADDRESS")
+    if device not in ("auto", "cuda") or address in (None, "local"):
+        here = resolve_device(device)
+        return Devices(here, here)
+    with RaySession(ray_options) as session:
+        gpus = session.connect().cluster_resources().get("GPU", 0)
+    if device == "cuda" and not gpus:
+        raise InputError(
+            f"device is 'cuda', but the Ray at '{address}' has no GPU; give --device cpu, or another "
+            "--ray-address"
+        )
+    return Devices(resolve_device("auto") if gpus else "cpu", "cuda" if gpus else "cpu")

@@ -15,17 +15,18 @@ _RESET = Path("/proc/self/clear_refs")
 class PeakMemory:
     """From its creation on: ``bytes`` is the peak so far, of this process.
 
-    On a GPU it is what torch allocated there (`torch.cuda.max_memory_allocated`). On a CPU it is the resident
-    set of the whole process, as Linux counts it (``VmHWM``, which writing 5 to ``/proc/self/clear_refs``
-    sets back), with everything that was there before. Each counts since the last one that was made, so two
+    On a GPU, the one that ``device`` names, it is what torch allocated there
+    (`torch.cuda.max_memory_allocated`). On a CPU it is the resident set of the whole process, as Linux counts
+    it (``VmHWM``, which writing 5 to ``/proc/self/clear_refs`` sets back), with everything that was there
+    before. Each counts since the last one that was made, so two
     must not overlap.
     """
 
     def __init__(self, device: str) -> None:
-        self._gpu = device.startswith("cuda")
+        self._gpu = torch.device(device) if device.startswith("cuda") else None
         self._measured = True
-        if self._gpu:
-            torch.cuda.reset_peak_memory_stats()
+        if self._gpu is not None:
+            torch.cuda.reset_peak_memory_stats(self._gpu)
             return
         try:
             _RESET.write_text("5")
@@ -38,7 +39,7 @@ class PeakMemory:
         """``None`` where it cannot be measured."""
         if not self._measured:
             return None
-        return int(torch.cuda.max_memory_allocated()) if self._gpu else _resident_peak()
+        return _resident_peak() if self._gpu is None else int(torch.cuda.max_memory_allocated(self._gpu))
 
 
 def largest(peaks: Iterable[int | None]) -> int | None:

@@ -13,12 +13,12 @@ from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
 from nas_peft.run.run import Run
 from nas_peft.run.stage_records import TrainingsRecord
 from nas_peft.run.task_inputs import TaskInputs
-from nas_peft.settings.methods import METHODS
+from nas_peft.settings.methods import METHODS, Method
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
-from supernet import Recipe
+from supernet import TRAINABLE_SETS, Recipe
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,12 @@ class ComparedTrainings:
             seconds=time.perf_counter() - started,
             trainings=len(flat),
             image_passes=sum(curve.image_passes for _, curve in curves),
-            image_passes_full=sum(c.image_passes for method, c in curves if METHODS[method].trains == "all"),
+            image_passes_full=sum(c.image_passes for method, c in curves if _passes_twice(method)),
             peak_memory=largest(r.peak_memory for r in records.values() if r.curve),
         )
         self.run.costs.add(stage, record)
         return found
+
+
+def _passes_twice(method: Method) -> bool:
+    return TRAINABLE_SETS[METHODS[method].trains].backward_passes == 2

@@ -8,15 +8,16 @@ from rich import box
 from rich.table import Table
 
 from nas_peft.run.results import SearchResult
+from supernet import TRAINABLE_SETS
 
-BACKWARD = 1
+BACKWARD = TRAINABLE_SETS["modules"].backward_passes
 """A backward pass of a subnet in forward passes, where the trunk is frozen.
 
 The gradients of activations take as many operations as the activations did, and those of weights are not
 needed: 0.85 to 1.1 times the operations of the forward pass by torch's counter, 1.0 to 1.3 times its seconds
 on a CPU, for LoRA or adapters in all or some layers of ViTs of two sizes.
 """
-BACKWARD_FULL = 2
+BACKWARD_FULL = TRAINABLE_SETS["all"].backward_passes
 """The same for full fine-tuning, which needs both (1.98 times the operations)."""
 
 

@@ -50,7 +50,7 @@ def read_test_set(
                 test.images,
                 test.labels,
                 preprocessing=run.inputs.preprocessing,
-                precision=run.inputs.config.precision,
+                precision=run.inputs.config.chosen_precision,
             )
             bar()
     cost = StageRecord(

@@ -11,9 +11,7 @@ from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.methods import METHODS
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import count_bytes, count_flops, count_params
-from supernet import Curve, Evaluation, Recipe, biases
-
-WHOLE = {"all": "all weights", "biases": "all biases"}
+from supernet import TRAINABLE_SETS, Curve, Evaluation, Recipe
 
 
 def row_result(
@@ -37,6 +35,7 @@ def row_result(
     """
     row, shape, classes = runs.row, inputs.backbone.shape, len(inputs.dataset.classes)
     modules = count_params(row.architecture, shape)
+    trains = TRAINABLE_SETS[METHODS[row.method].trains]
     trained = modules + backbone_params(inputs, row)
     params = trained + inputs.head_params
     failed = runs.error is not None
@@ -46,7 +45,7 @@ def row_result(
         group=row.group,
         method=row.method,
         architecture=row.architecture.to_dict(),
-        description=WHOLE.get(METHODS[row.method].trains, row.architecture.describe())
+        description=(trains.label if trains.changes_backbone else row.architecture.describe())
         + (f", {_of_what(averaging)}" if averaging else ""),
         module_params=trained,
         head_params=inputs.head_params,
@@ -70,11 +69,8 @@ def _of_what(averaging: AveragingResult) -> str:
 
 
 def backbone_params(inputs: TaskInputs, row: Row) -> int:
-    """How many elements of the backbone its method trains."""
-    trains = METHODS[row.method].trains
-    if trains == "biases":
-        return sum(bias.numel() for bias in biases(inputs.backbone.model).values())
-    return inputs.backbone.params if trains == "all" else 0
+    """The number of backbone elements that the row's method trains."""
+    return TRAINABLE_SETS[METHODS[row.method].trains].backbone_params(inputs.backbone.model)
 
 
 def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation]) -> SeedResult:

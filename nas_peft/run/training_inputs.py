@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.data.part import read_only_tensor
 from supernet import Backbone, Preprocessing
 
 
@@ -23,3 +26,15 @@ class TrainingInputs:
     train: Part
     val: Part
     features: Tensor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the features as a numpy array, which processes share as they share a `Part`."""
+        kept = (self.backbone, self.preprocessing, self.classes, self.train, self.val)
+        return _with_array, (kept, self.features.numpy())
+
+
+def _with_array(
+    kept: tuple[Backbone, Preprocessing, int, Part, Part], features: NDArray[Any]
+) -> TrainingInputs:
+    backbone, preprocessing, classes, train, val = kept
+    return TrainingInputs(backbone, preprocessing, classes, train, val, read_only_tensor(features))

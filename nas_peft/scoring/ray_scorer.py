@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
@@ -25,7 +26,8 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.scorer import Fold, Found, LocalScorer, Scorer, pass_size
 from search_spaces import Architecture, InputError
 from supernet import Backbone, Precision, Preprocessing, Supernet, shared_passes
-from supernet.scoring import groups, images_of_pass
+from supernet.scoring import images_of_pass
+from supernet.scoring_tree import groups
 
 DEATHS = 5
 """Workers that may die in a search; more are no accident."""
@@ -35,14 +37,14 @@ DEATHS = 5
 def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
     """The scorer of a run's candidates: this process, or several workers. Ray starts only for the latter."""
     inputs = run.inputs
-    if run.workers == 1:
-        yield LocalScorer(folds, inputs.preprocessing, inputs.config.precision)
+    if run.workers == 1 and not run.devices.elsewhere:
+        yield LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision)
         return
     with RayScorer(
         folds,
         inputs,
         workers=run.workers,
-        device=run.device,
+        device=run.devices.workers,
         module_files=inputs.module_files,
         ray_options=run.ray,
     ) as scorer:
@@ -134,9 +136,13 @@ class RayScorer:
                     for f in self._folds
                 ],
                 self._inputs.preprocessing,
-                self._inputs.config.precision,
+                self._inputs.config.chosen_precision,
             )
         )
+        if self._device != "cpu":  # the workers need the GPUs, this process no longer does
+            for fold in self._folds:
+                fold.supernet.cpu()
+            release_memory(self._device)
         self._workers = [self._new_worker() for _ in range(self._count)]
         return self
 
@@ -233,5 +239,5 @@ class _Worker:
 
     def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
         """See `Scorer.score`."""
-        # what comes out of Ray's store cannot be written to, which torch warns of
+        # what comes out of Ray's store cannot be written to, of which torch warns
         return self._scorer.score(fold, indices.copy(), architectures)

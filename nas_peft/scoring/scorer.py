@@ -17,9 +17,8 @@ from nas_peft.data import Part
 from nas_peft.machine.peak_memory import PeakMemory
 from search_spaces import Architecture
 from supernet import Precision, Preprocessing, Supernet, score, shared_passes
+from supernet.scoring import rows_of_pass
 
-BATCH = 128
-"""Rows of a pass on a GPU: images, counting one for each architecture."""
 TOKENS = 256
 """Of a pass on a CPU, at most (or one image): enough for the one core that computes it."""
 
@@ -106,7 +105,7 @@ class LocalScorer:
 def pass_size(supernet: Supernet) -> int:
     """The batch size with which `supernet.score` is asked for losses."""
     if supernet.head.weight.device.type != "cpu":
-        return BATCH
+        return rows_of_pass(supernet)
     return max(1, TOKENS // supernet.shape.tokens)
 
 

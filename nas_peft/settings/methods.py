@@ -26,7 +26,7 @@ class MethodInfo:
     Args:
         name: its spelling in flags and files.
         label: what the table calls it.
-        trains: what receives gradients.
+        trains: the name of the `supernet.TrainableSet` that receives gradients.
         rate: the option with its learning rate; ``None`` where that is always chosen on validation data.
         weight_decay: AdamW's by default; 0 where the ``penalty`` takes its place.
         head: how the head is treated before: trained ``briefly`` alone (the recipe of the head), as a whole
@@ -50,11 +50,6 @@ class MethodInfo:
     def lr(self) -> float | None:
         """The peak learning rate by default."""
         return RATES[self.rate] if self.rate else None
-
-    @property
-    def changes_backbone(self) -> bool:
-        """Whether weights of the backbone are trained, so that it needs a copy of its own."""
-        return self.trains in ("biases", "all")
 
 
 METHODS: dict[Method, MethodInfo] = {

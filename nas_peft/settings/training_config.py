@@ -15,7 +15,7 @@ from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
 from search_spaces import InputError
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
-    from supernet import Execution, Recipe
+    from supernet import Execution, Precision, Recipe
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
 
@@ -88,8 +88,10 @@ class TrainingConfig(BaseModel):
         None, gt=0, description="learning rate of linear probing; chosen by validation loss if not given"
     )
     weight_decay: float = Field(WEIGHT_DECAY, ge=0, description="AdamW's")
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="of forward and backward passes, in all trainings and evaluations"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+        "auto",
+        description="number format of forward and backward passes, in all trainings and evaluations; auto: "
+        "bf16 on a GPU, fp32 on a CPU; the head and the losses are float32 in each",
     )
     micro_batches: int = Field(
         1, ge=1, description="parts of a batch, one after the other: less memory, in all trainings"
@@ -145,6 +147,19 @@ class TrainingConfig(BaseModel):
             raise ValueError("an average needs 2 trainings or more; give 0 for none")
         return value
 
+    def on(self: _C, device: str) -> _C:
+        """The same with the device's own precision where ``auto`` stands: what a run records."""
+        from supernet import default_precision
+
+        if self.precision != "auto":
+            return self
+        return self.model_copy(update={"precision": default_precision(device)})
+
+    @property
+    def chosen_precision(self) -> Precision:
+        """The precision of all computations; ``auto`` counts as fp32 until `on` has replaced it."""
+        return "fp32" if self.precision == "auto" else self.precision
+
     def pixels(self) -> tuple[int, int] | None:
         """Height and width of images, where they are not the backbone's own."""
         if self.image_size is None:
@@ -173,7 +188,9 @@ class TrainingConfig(BaseModel):
         from supernet import Execution
 
         return Execution(
-            precision=self.precision, micro_batches=self.micro_batches, checkpointing=self.checkpointing
+            precision=self.chosen_precision,
+            micro_batches=self.micro_batches,
+            checkpointing=self.checkpointing,
         )
 
     def head_recipe(self) -> Recipe | None:

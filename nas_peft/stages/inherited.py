@@ -54,7 +54,7 @@ def finish_without_retraining(
         data.val.images,
         data.val.labels,
         preprocessing=inputs.preprocessing,
-        precision=config.precision,
+        precision=config.chosen_precision,
     )
     (on_train,) = linear.trainings(config, probe.recipe, [config.seed], "train")
     (on_both,) = linear.trainings(config, probe.recipe, [config.seed], "train_val")

@@ -102,7 +102,7 @@ def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> Noa
     own = Run(noah, folder, run.device, run.bars, run.ray, run.workers)
     record = open_record(own)
     supernets = train_supernets(own, features)
-    scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.precision)
+    scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.chosen_precision)
     found = search_supernet(own, scorer, record)
     ranked = noah.searcher().ranked(found.candidates)
     best = next(c.architecture for c in ranked if noah.fits(c.architecture))

@@ -46,7 +46,9 @@ def probe(run: Run[TaskInputs]) -> Probe:
             inputs.backbone.model.to(run.device), Architecture.empty(inputs.backbone.depth), len(data.classes)
         )
         both = data.train_val
-        features = pooled_features(network, both.images, inputs.preprocessing, precision=config.precision)
+        features = pooled_features(
+            network, both.images, inputs.preprocessing, precision=config.chosen_precision
+        )
         of_train, of_val = features[: len(data.train)], features[len(data.train) :]
         record = run.folder.read_stage("probe", ProbeRecord)
         if record is None:

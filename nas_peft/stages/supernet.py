@@ -20,6 +20,7 @@ from nas_peft.run.stage_records import LengthRecord, SupernetRecord, SupernetsRe
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.stages.supernet_chooser import supernet_chooser
 from nas_peft.stages.supernet_length import JUDGED, judge, judged_subnets
+from nas_peft.stages.supernet_on_ray import train_on_ray
 from nas_peft.stages.supernet_training import SupernetTraining
 from search_spaces import InputError
 from search_spaces.streams import stream
@@ -107,7 +108,7 @@ def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> Len
     started = time.perf_counter()
     subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
     judged = {
-        epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.precision), subnets)
+        epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision), subnets)
         for epochs, folds in found.items()
     }
     return LengthRecord(
@@ -190,7 +191,16 @@ def _trained(
     if record is not None:
         return training.read(run.device), record
     processes = run.inputs.config.data_parallel
-    if processes == 1:
+    if run.devices.elsewhere:
+        curve, peak = train_on_ray(
+            training,
+            run.folder.path,
+            device=run.devices.workers,
+            ray_options=run.ray,
+            on_epoch=on_epoch,
+        )
+        supernet = training.read(run.device)
+    elif processes == 1:
         supernet, curve, peak = training.run(run.device, on_epoch)
     else:
         training.backbone.model.cpu()

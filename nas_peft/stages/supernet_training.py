@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.machine.accelerator import with_less_memory
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.run.module_files import import_module_files
 from nas_peft.training.trainings import probe_head
@@ -62,6 +63,31 @@ class SupernetTraining:
 
     def run(self, device: str, on_epoch: Callable[[int], None]) -> tuple[Supernet, Curve, int | None]:
         """Train, and leave the weights in their file; also the peak memory of the largest process."""
+        processes = Processes.current()
+        if (
+            processes.count > 1
+        ):  # another number of micro-batches in one of them would leave the others waiting
+            supernet, curve, memory = self.train(self.execution, device, on_epoch, self.state)
+        else:
+            supernet, curve, memory = with_less_memory(
+                lambda execution: self.train(execution, device, on_epoch, self.state),
+                self.execution,
+                self.recipe.batch_size,
+                device,
+            )
+        if processes.rank == 0:
+            self.write(self.tensors(supernet))
+        unknown = -1
+        peak = int(processes.largest(torch.tensor(unknown if memory is None else memory, device=device)))
+        return supernet, curve, None if peak == unknown else peak
+
+    def train(
+        self, execution: Execution, device: str, on_epoch: Callable[[int], None], state: Path | None
+    ) -> tuple[Supernet, Curve, int | None]:
+        """The trained supernet, its curve, and the peak memory of this process.
+
+        It goes on from the file ``state``, if there is one, and saves to it.
+        """
         memory = PeakMemory(device)
         supernet = self._initial(device)
         if self.head:
@@ -72,7 +98,7 @@ class SupernetTraining:
                 self.preprocessing,
                 self.head,
                 self.seed,
-                execution=self.execution,
+                execution=execution,
             )
         curve = train(
             supernet,
@@ -83,16 +109,18 @@ class SupernetTraining:
             recipe=self.recipe,
             seed=stream_seed(self.seed, "supernet"),
             on_epoch=on_epoch,
-            state_file=self.state,
-            execution=self.execution,
+            state_file=state,
+            execution=execution,
         )
-        if Processes.current().rank == 0:
-            tensors = {k: v.cpu().contiguous() for k, v in supernet.module_tensors(self.capacity).items()}
-            write_atomically(self.weights, save(tensors))
-        unknown = -1
-        own = unknown if memory.bytes is None else memory.bytes
-        peak = int(Processes.current().largest(torch.tensor(own, device=device)))
-        return supernet, curve, None if peak == unknown else peak
+        return supernet, curve, memory.bytes
+
+    def tensors(self, supernet: Supernet) -> dict[str, Tensor]:
+        """The trained tensors on the CPU, by name."""
+        return {k: v.cpu().contiguous() for k, v in supernet.module_tensors(self.capacity).items()}
+
+    def write(self, tensors: dict[str, Tensor]) -> None:
+        """Leave the weights in their file."""
+        write_atomically(self.weights, save(tensors))
 
     def read(self, device: str) -> Supernet:
         """The supernet with the weights in their file."""

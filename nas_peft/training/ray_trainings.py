@@ -21,7 +21,7 @@ from nas_peft.settings.methods import METHODS
 from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from supernet import write_atomically
+from supernet import TRAINABLE_SETS, write_atomically
 
 
 class RayTrainings:
@@ -69,7 +69,7 @@ class RayTrainings:
         return cls(
             run.folder,
             inputs,
-            device=run.device,
+            device=run.devices.workers,
             module_files=run.inputs.module_files,
             ray_options=run.ray,
             early_stopping=early_stopping,
@@ -125,7 +125,8 @@ class RayTrainings:
         resources = self._session.resources(len(packs), self._device)
         from nas_peft.training import tune_client, tune_run  # imports Ray Tune, which takes seconds
         from nas_peft.training.early_stopping import competitors
-        from nas_peft.training.training_worker import SAVE_EVERY, StateFolder, Work
+        from nas_peft.training.state_folder import StateFolder
+        from nas_peft.training.training_worker import SAVE_EVERY, Work
 
         if self._shared is None:
             self._inputs.backbone.model.cpu()
@@ -145,6 +146,7 @@ class RayTrainings:
             reporting=frozenset(rivals),
             threads=int(resources["CPU"]),
             device=self._device,
+            gpu_share=resources.get("GPU", 0.0),
             module_files=self._module_files,
             states=StateFolder.of(self._folder.path),
             save_every=SAVE_EVERY,
@@ -178,5 +180,4 @@ class RayTrainings:
 
 def _work(training: Training) -> tuple[int, int]:
     """Sorts by what a training costs: full fine-tuning most, a linear probe on cached features least."""
-    trains = METHODS[training.method].trains
-    return ("head", "biases", "modules", "all").index(trains), training.recipe.epochs
+    return TRAINABLE_SETS[METHODS[training.method].trains].cost_rank, training.recipe.epochs

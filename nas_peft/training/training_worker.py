@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import queue
 import threading
@@ -15,48 +14,17 @@ from typing import Any, TypeAlias
 import ray
 import torch
 
+from nas_peft.machine.accelerator import end_if_broken, limit_memory, release_memory
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
 from nas_peft.run.training_inputs import TrainingInputs
-from nas_peft.training.packed_trainings import run_pack
+from nas_peft.training.state_folder import StateFolder
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from nas_peft.training.trainings import run_training
+from nas_peft.training.within_memory import pack_within_memory, training_within_memory
 from search_spaces import InputError
-from supernet import NonFiniteLoss
 
 SAVE_EVERY = 15.0
 """Seconds between two states of a training."""
-
-
-@dataclass(frozen=True)
-class StateFolder:
-    """Where the states of unfinished trainings are: beside their records in the run folder.
-
-    A worker on a machine that does not see the run folder has none; it is told by the configuration there,
-    which has to be this run's.
-    """
-
-    run: Path
-    digest: str
-
-    @classmethod
-    def of(cls, run: Path) -> StateFolder:
-        """Of a run folder that is there."""
-        return cls(run.resolve(), _digest(run))
-
-    def file(self, training: Training) -> Path | None:
-        """The state of ``training``, if the run folder is seen from here."""
-        return state_file(self.run, training) if _digest(self.run) == self.digest else None
-
-
-def state_file(run: Path, training: Training) -> Path:
-    """The state of an unfinished training in a run folder."""
-    return run / "trainings" / f"{training.key}.state.pt"
-
-
-def _digest(run: Path) -> str:
-    file = run / "config.yaml"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +33,8 @@ class Work:
 
     ``inputs`` is a reference to their `TrainingInputs`. A worker is given one of the ``packs`` at a time, by
     its index: the indices of trainings that share a process. Those whose numbers are ``reporting`` give their
-    scores after each epoch, and may be stopped then; every training is then a pack of its own.
+    scores after each epoch, and may be stopped then; every training is then a pack of its own. ``gpu_share``
+    is what a pack has of a GPU, and may allocate of its memory; 0 on a CPU.
     """
 
     inputs: Any
@@ -74,6 +43,7 @@ class Work:
     reporting: frozenset[int]
     threads: int
     device: str
+    gpu_share: float
     module_files: Sequence[SentModuleFile]
     states: StateFolder
     save_every: float
@@ -133,7 +103,7 @@ def _train(
 
     try:
         import_sent_module_files(work.module_files)
-        return run_training(
+        return training_within_memory(
             training,
             inputs,
             _device(work),
@@ -142,9 +112,10 @@ def _train(
             save_every=work.save_every,
         )
     except Exception as error:
+        end_if_broken(error)
         return TrainingRecord.failed(training, _reason(error)), b""
     finally:
-        _free_memory(work)
+        release_memory(work.device)  # for others on this GPU; the process stays
 
 
 def _train_pack(
@@ -153,7 +124,7 @@ def _train_pack(
     trainings = [work.trainings[number] for number in pack]
     try:
         import_sent_module_files(work.module_files)
-        outcomes = run_pack(
+        outcomes = pack_within_memory(
             trainings,
             inputs,
             _device(work),
@@ -161,24 +132,23 @@ def _train_pack(
             save_every=work.save_every,
         )
     except Exception as error:
+        end_if_broken(error)
         return [(TrainingRecord.failed(training, _reason(error)), b"") for training in trainings]
     finally:
-        _free_memory(work)
+        release_memory(work.device)
     return [
-        (TrainingRecord.failed(training, str(outcome)), b"")
-        if isinstance(outcome, NonFiniteLoss)
+        (TrainingRecord.failed(training, _reason(outcome)), b"")
+        if isinstance(outcome, Exception)
         else outcome
         for training, outcome in zip(trainings, outcomes, strict=True)
     ]
 
 
 def _device(work: Work) -> str:
-    return _own_gpu() if work.device == "cuda" else work.device
-
-
-def _free_memory(work: Work) -> None:
-    if work.device == "cuda":
-        torch.cuda.empty_cache()  # for others on this GPU; the process stays
+    """The device of a pack, with this process's share of its memory."""
+    device = _own_gpu() if work.device == "cuda" else work.device
+    limit_memory(device, min(1.0, work.gpu_share))
+    return device
 
 
 def _own_gpu() -> str:
@@ -191,7 +161,9 @@ def _own_gpu() -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    if not (frames := traceback.extract_tb(error.__traceback__)):
+        return f"{type(error).__name__}: {error}"
+    last = frames[-1]
     return f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}: {error}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture, InputError
 from search_spaces.streams import stream_seed
 from supernet import (
+    TRAINABLE_SETS,
     Backbone,
     Constant,
     Curve,
@@ -28,11 +29,14 @@ from supernet import (
     Preprocessing,
     Recipe,
     Supernet,
-    biases,
+    TrainableSet,
     evaluate,
     train,
 )
 from supernet.execution import PLAIN
+
+EVALUATED = 256
+"""Images that are evaluated at a time, in as many parts as the batches of the training."""
 
 
 def run_training(
@@ -56,7 +60,8 @@ def run_training(
     """
     memory = PeakMemory(device)
     method = METHODS[training.method]
-    if method.trains == "biases" and not biases(inputs.backbone.model):
+    trained = TRAINABLE_SETS[method.trains]
+    if trained.changes_backbone and not trained.backbone_parameters(inputs.backbone.model):
         raise InputError(
             f"the backbone '{inputs.backbone.name}' has no biases, which {method.label} trains; "
             f"leave {method.name} out"
@@ -108,6 +113,7 @@ def score_network(
         inputs.val.images,
         inputs.val.labels,
         preprocessing=inputs.preprocessing,
+        batch_size=max(1, EVALUATED // training.execution.micro_batches),
         precision=training.execution.precision,
     )
     val = ValScore(result.accuracy, result.loss)
@@ -129,7 +135,7 @@ def on_device(backbone: Backbone, device: str) -> bool:
 def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
     """The network as its training begins: modules at their initial values, the head briefly trained."""
     model = inputs.backbone.model
-    if METHODS[training.method].changes_backbone or not on_device(inputs.backbone, device):
+    if _trained_set(training).changes_backbone or not on_device(inputs.backbone, device):
         model = copy.deepcopy(model).to(device)
     seed = stream_seed(training.start_seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
@@ -184,7 +190,7 @@ def trained_network(
 ) -> Supernet:
     """The network of a final model from its saved tensors."""
     model = inputs.backbone.model
-    if METHODS[training.method].changes_backbone:
+    if _trained_set(training).changes_backbone:
         model = copy.deepcopy(model)
     network = Supernet(model.to(device), training.architecture, inputs.classes)
     with torch.no_grad():
@@ -201,8 +207,9 @@ def trained_tensors(network: Supernet, training: Training) -> dict[str, Tensor]:
 def _trained(network: Supernet, training: Training) -> dict[str, Tensor]:
     """What the training changed: modules and head, and the backbone or its biases."""
     tensors = network.module_tensors(training.architecture)
-    of_backbone: Mapping[str, Tensor] = {
-        "biases": {name: value.data for name, value in biases(network.backbone).items()},
-        "all": network.backbone.state_dict(),
-    }.get(METHODS[training.method].trains, {})
+    of_backbone = _trained_set(training).backbone_tensors(network.backbone)
     return tensors | {f"backbone.{name}": value for name, value in of_backbone.items()}
+
+
+def _trained_set(training: Training) -> TrainableSet:
+    return TRAINABLE_SETS[METHODS[training.method].trains]

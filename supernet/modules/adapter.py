@@ -54,10 +54,11 @@ class Bottleneck(ElasticModule):
             delta = F.linear(hidden * torch.sigmoid(1.702 * hidden), self.up[:size].T, self.up_bias)
         else:
             hidden = F.linear(z, self.down, self.down_bias)
-            hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, z.dtype)
-            present = (size > 0).to(z.dtype)[:, None, None]
-            delta = hidden @ self.up + present * self.up_bias
-        return y + (self.scale * delta if self.learned_scale else delta)
+            hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, hidden.dtype)
+            delta = hidden @ self.up
+            present = (size > 0).to(delta.dtype)[:, None, None]
+            delta = delta + present * self.up_bias.to(delta.dtype)
+        return y + (self.scale.to(delta.dtype) * delta if self.learned_scale else delta)
 
 
 @register_elastic("adapter_dim")

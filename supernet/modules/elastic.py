@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces import KINDS, BackboneShape, Kind, register_kind
+from supernet.initial_values import drawn_where_the_generator_is
 
 Size: TypeAlias = int | Tensor
 """One size for the whole batch, or an int64 tensor ``(B,)`` with one size for each image."""
@@ -44,8 +45,17 @@ class ElasticModule(nn.Module):
         self.shape = shape
         self.capacity = capacity
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "reset" in vars(cls):
+            cls.reset = drawn_where_the_generator_is(cls.reset)  # type: ignore[method-assign, assignment]
+
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the initial weights so that nothing is changed at step 0 (prompts excepted)."""
+        """Draw the initial weights so that nothing is changed at step 0 (prompts excepted).
+
+        Parameters are on the generator's device meanwhile, whatever device the module is on, so that initial
+        values are the same on every device.
+        """
         raise NotImplementedError
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:

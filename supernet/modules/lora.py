@@ -53,7 +53,8 @@ class LowRank(ElasticModule):
         if isinstance(size, int):
             delta = (x @ self.down[:size].T) @ self.up[:size]
         else:
-            delta = ((x @ self.down.T) * self.unit_mask(size, x.dtype)) @ self.up
+            inner = x @ self.down.T
+            delta = (inner * self.unit_mask(size, inner.dtype)) @ self.up
         if self.parts > 1:
             width = delta.shape[-1]
             delta = nn.functional.pad(delta, (self.part * width, (self.parts - 1 - self.part) * width))

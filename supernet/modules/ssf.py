@@ -45,7 +45,7 @@ class SSF(ElasticModule):
         number = ORDER.index(place)
         if number >= (size if isinstance(size, int) else self.capacity):
             return y
-        scale, shift = self._of(number)
+        scale, shift = (v.to(y.dtype) for v in self._of(number))  # autocast would widen y instead
         if isinstance(size, int):
             return torch.addcmul(shift, y, scale)
         present = (size > number)[:, None, None]

@@ -61,7 +61,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory, vtab1k: ModuleType, data: Path) -> Path:
+def out(tmp_path_factory: pytest.TempPathFactory, vtab1k: ModuleType, data: Path, ray_address: str) -> Path:
+    """Both tasks, on one Ray."""
     out = tmp_path_factory.mktemp("runs") / "vtab1k"
     assert vtab1k.main(["--data", str(data), "--out", str(out), *TINY.split()]) == 0
     return out

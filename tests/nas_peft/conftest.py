@@ -1,8 +1,6 @@
 """A small real data set and one whole run on it, which several tests read."""
 
-import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +97,6 @@ def finished_run(tiny_config: SearchConfig, tmp_path_factory) -> SearchResult:
 
 
 @pytest.fixture(scope="session")
-def running_ray(finished_run: SearchResult) -> Iterator[None]:
-    """A Ray that the caller has started, as a user with a cluster has."""
-    import ray
-
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    yield
-    ray.shutdown()
+def running_ray(finished_run: SearchResult, ray_address: str) -> str:
+    """The address of a Ray that the caller has started; the finished run had one of its own."""
+    return ray_address

@@ -240,25 +240,6 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
             compared.run.inputs.dataset.test.open("again")
 
 
-def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path):
-    words = [
-        "baselines",
-        "--dataset",
-        "digits",
-        "--baselines",
-        "linear,lp_ft",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    done = CliRunner().invoke(app, words)
-    assert (done.exit_code, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(
-        "error: baselines is 'linear,lp_ft': unknown baseline 'lp_ft'; did you mean 'lp-ft'?"
-    )
-    assert not (tmp_path / "run").exists()
-
-
 def test_the_command_prints_the_table(values: dict[str, Any], with_grid: SearchResult):
     options = values | {"baselines": "linear,full", "lr-grid": "1,1e30", "seeds": 2}
     words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", str(value))]

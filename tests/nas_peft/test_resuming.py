@@ -82,12 +82,13 @@ class StoppingBars(StageBars):
         yield advance
 
 
-def killed_in(stage: str, steps: int, config: SearchConfig, out: Path) -> None:
-    """Run in a process of its own that ends by SIGKILL."""
+def killed_in(stage: str, steps: int, config: SearchConfig, out: Path, ray_address: str) -> None:
+    """Run in a process of its own that ends by SIGKILL, and trains on the Ray at that address."""
     arguments = [json.dumps(config.to_dict()), str(out), stage, str(steps)]
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it in their last bits
+    # sums depend on the number of threads in their last bits
+    variables = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "RAY_ADDRESS": ray_address}
     command = [sys.executable, "-c", KILLED, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
     assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
@@ -114,15 +115,15 @@ def same_part(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: None) -> SearchResult:
+def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: str) -> SearchResult:
     """The tiny run, stopped in each of its stages; the assertions say how far it was each time."""
     out = tmp_path_factory.mktemp("runs") / "disturbed"
 
-    killed_in("supernet", 1, tiny_config, out)
+    killed_in("supernet", 1, tiny_config, out, running_ray)
     assert (out / "supernet.state.pt").is_file()
     assert not (out / "supernet.safetensors").exists()
 
-    killed_in("search", 8, tiny_config, out)
+    killed_in("search", 8, tiny_config, out, running_ray)
     assert (out / "supernet.safetensors").is_file()
     assert not (out / "supernet.state.pt").exists()
     journal = out / "study.journal"
@@ -130,7 +131,7 @@ def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: None) 
     assert sum(b'"user_attrs"' in entry for entry in entries) == 6  # the first generation
     journal.write_bytes(b"".join(entries[:-3]) + entries[-3][:99])  # killed while it was written
 
-    killed_in("retraining", 2, tiny_config, out)
+    killed_in("retraining", 2, tiny_config, out, running_ray)
     assert (out / "stages" / "search.json").is_file()
     assert 2 <= len(list((out / "trainings").glob("*.train.*.json"))) < 7
 

@@ -156,6 +156,7 @@ def test_a_name_without_pretrained_weights_asks_for_a_file(offline):
     assert "--backbone-weights" in message
 
 
+@pytest.mark.slow
 def test_without_a_network_it_asks_for_a_file_and_does_not_hang(tmp_path):
     code = """
 import sys, time, supernet

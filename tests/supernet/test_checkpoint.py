@@ -107,6 +107,7 @@ def test_the_header_can_be_read_alone(saved, subnet, micro):
     assert header["metrics"] == subnet.metrics
 
 
+@pytest.mark.slow
 def test_it_loads_in_a_process_with_torch_timm_and_safetensors_alone(saved, subnet):
     code = f"""
 import json, sys

@@ -10,6 +10,8 @@ from torch import nn
 
 from supernet.data_parallel import Processes
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("trained_together.py")
 LIMIT = 300  # seconds; about 20 on two idle cores
 CHOOSERS = ("constant", "one path", "one per image", "groups", "sandwich")
@@ -108,8 +110,9 @@ def test_without_a_process_group_there_is_one_process_and_nothing_to_do():
     alone = Processes.current()
     assert alone == Processes(0, 1)
     network, value = nn.Linear(2, 2), torch.ones(3)
-    assert alone.parallel(network) is network
-    assert alone.total(value) is value
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    alone.share_weights(network)
+    assert alone.add_up(list(network.parameters()), value) is value
+    assert all(p.grad is None for p in network.parameters())
+    assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
     alone.require_equal_epochs(3, torch.device("cpu"))
-    with alone.exchange(network, now=False), alone.exchange(network, now=True):
-        pass

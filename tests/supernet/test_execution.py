@@ -21,7 +21,10 @@ from supernet import (
     pooled_features,
     train,
 )
-from supernet.execution import PLAIN, autocast
+from supernet.execution import PLAIN
+from supernet.precision import autocast
+
+pytestmark = pytest.mark.slow
 
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
@@ -228,7 +231,7 @@ def test_a_loss_that_is_not_finite_is_said_of_the_step_and_not_of_a_part(fit, ch
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"precision": "fp16"}, "precision is 'fp16'; give fp32 or bf16"),
+        ({"precision": "fp16"}, "precision is 'fp16'; give fp32, tf32 or bf16"),
         ({"micro_batches": 0}, "micro_batches is 0; give at least 1"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from search_spaces import Architecture, load_space
 from supernet import Supernet, evaluate, score, shared_passes
-from supernet.scoring import AT_ONCE
+from supernet.scoring_tree import AT_ONCE
 
 laws = settings(derandomize=True, deadline=None, database=None, max_examples=15)
 

@@ -25,6 +25,8 @@ from supernet import (
 )
 from supernet.backbones import weights_digest
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(epochs=4, lr=2e-3, batch_size=16)
 EMPTY = Architecture.empty(4)
 MIXED = Architecture.of(

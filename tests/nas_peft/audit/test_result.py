@@ -1,22 +1,13 @@
 """An audit: a fair sample, honest statistics, resumable, and the test part stays sealed."""
 
-import json
-import xml.etree.ElementTree as ElementTree
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from nas_peft.audit.result import Audit, AuditedSubnet, ranking, regret, verdict
+from nas_peft.audit.result import AuditedSubnet, ranking, regret, verdict
 from nas_peft.audit.sample import EQUAL, audit_sample
-from nas_peft.audit.stage import audit
-from nas_peft.cli.app import app
-from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
-from nas_peft.run.results import SearchResult
 from nas_peft.run.search_inputs import SearchInputs
 from search_spaces import InputError, count_params
 
@@ -98,56 +89,3 @@ def test_the_regret_is_the_distance_to_the_best_of_the_sample(accuracies: list[l
         assert error >= 0
     better = subnet(1, 0.5, [2.0, 2.0])
     assert regret(sample, better)[0] < 0
-
-
-def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
-    finished_run: SearchResult, running_ray: None, tmp_path
-):
-    run = Path(finished_run.run)
-    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
-    search = FinishedSearch.read(run)
-    found = audit(search, subnets=8, seeds=2, device="cpu", bars=QUIET)
-    assert Audit.model_validate_json((run / "audit.json").read_text()) == found
-    assert [len(row.val_accuracy) for row in found.sample] == [2] * 8
-    assert found.choice.description == search.pick().architecture.describe()
-    assert found.choice.inherited_loss == pytest.approx(search.pick().loss, rel=1e-4)
-    assert found.equal_size.subnets == 4
-    added = {p for p in run.rglob("*") if p.is_file()} - set(before)
-    trainings = sorted(p for p in added if p.name.startswith("audit-"))
-    assert len(trainings) == 9 * 2
-    for file in trainings[::3]:
-        file.unlink()  # as if stopped before them
-    (run / "audit.json").unlink()
-    again = audit(search, subnets=8, seeds=2, device="cpu", bars=QUIET)
-    assert again == found
-    assert all(p.read_bytes() == content for p, content in before.items())
-
-    shown = CliRunner().invoke(
-        app,
-        ["audit", str(run), "--subnets", "8", "--seeds", "1", "--plot", str(tmp_path / "audit.svg")],
-        env={"COLUMNS": "160"},
-    )
-    assert shown.exit_code == 0, shown.output
-    assert "all sizes (8)" in shown.stdout
-    assert "–" in shown.stdout  # one seed has no ceiling
-    assert "regret of the search's choice" in shown.stdout
-    ElementTree.parse(tmp_path / "audit.svg")
-    assert json.loads((run / "audit.json").read_text())["seeds"] == [0]
-    for path in {p for p in run.rglob("*") if p.is_file()} - set(before):
-        path.unlink()  # the run is shared with other tests
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--subnets", "3"), "subnets is 3; give 8 or more"),
-        (("--seeds", "0"), "seeds is 0; give 1 or more"),
-        (("--plot", "x.bmp"), "is no picture"),
-        (("--device", "tpu"), "device is 'tpu'"),
-    ],
-)
-def test_mistakes_are_said_in_one_line(finished_run: SearchResult, arguments, said):
-    shown = CliRunner().invoke(app, ["audit", str(Path(finished_run.run).resolve()), *arguments])
-    assert shown.exit_code == 2
-    assert said in " ".join(shown.stderr.split())
-    assert not (Path(finished_run.run) / "audit.json").exists()

@@ -131,6 +131,7 @@ def test_embedded_digits_keep_their_split_whatever_the_seed(to_tensor):
     assert (zero.name, len(zero.classes)) == ("digits", 10)
 
 
+@pytest.mark.slow
 def test_a_structured_task_says_that_it_is_synthetic(to_tensor):
     data = load_dataset("shapes-count", to_tensor=to_tensor, seed=1)
     assert data.record["counts"] == {"train": 800, "val": 200, "test": 1000}

@@ -1,3 +1,7 @@
+import io
+import pickle  # noqa: TID251 - what is pickled here is read here
+from multiprocessing.reduction import ForkingPickler
+
 import pytest
 import torch
 
@@ -44,3 +48,28 @@ def test_images_of_another_type_or_shape_are_refused(images):
 def test_labels_of_another_type_or_number_are_refused(labels):
     with pytest.raises(ValueError, match=r"int64 of shape \(2,\)"):
         Part(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), labels)
+
+
+def test_pickled_out_of_band_the_images_are_not_copied():
+    """As Ray pickles: numpy arrays leave the stream, and what is read shares their memory."""
+    before, buffers = part(5), []
+    data = pickle.dumps(before, protocol=5, buffer_callback=buffers.append)
+    assert len(data) < 1000
+    after = pickle.loads(data, buffers=buffers)
+    assert torch.equal(after.images, before.images)
+    assert torch.equal(after.labels, before.labels)
+    assert after.images.data_ptr() == before.images.data_ptr()
+
+
+def test_a_part_from_read_only_memory_is_taken_without_a_warning():
+    before, buffers = part(5), []
+    data = pickle.dumps(before, protocol=5, buffer_callback=buffers.append)
+    frozen = [bytes(buffer) for buffer in buffers]
+    after = pickle.loads(data, buffers=frozen)
+    assert torch.equal(after.take(torch.tensor([3])).images, before.images[3:4])
+
+
+def test_processes_of_this_machine_get_the_tensors_themselves():
+    rebuild, values = ForkingPickler(io.BytesIO()).dispatch_table[Part](part(2))
+    assert rebuild is Part
+    assert all(isinstance(value, torch.Tensor) for value in values)

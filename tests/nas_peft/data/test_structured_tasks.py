@@ -50,6 +50,7 @@ def test_the_scenes_are_these(name, digest):
     assert hashlib.sha256(rounded.encode()).hexdigest()[:16] == digest
 
 
+@pytest.mark.slow
 @every_task
 def test_an_image_is_its_scene_and_no_two_are_equal(name):
     listing = list_structured(name, np.asarray)

@@ -10,6 +10,8 @@ import pytest
 from nas_peft.machine.process_group import require_devices
 from search_spaces import InputError
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("work_together.py")
 LIMIT = 300  # seconds; about 15 on two idle cores
 

@@ -72,8 +72,13 @@ def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
+@pytest.mark.ray
 def test_a_run_searches_trains_on_ray_and_predicts_with_it(
-    write_kind: WriteKind, tiny_values: dict[str, Any], image_folder: Path, tmp_path: Path
+    write_kind: WriteKind,
+    tiny_values: dict[str, Any],
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
     write_kind()
     (tmp_path / "space.yaml").write_text("name: mine\nkinds: {shift: {sizes: [0, 1]}}\n")
@@ -97,20 +102,22 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     done = run("predict", exported, image, "--module-file", "shift.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "%" in done.stdout
-    done = run("predict", exported, image, cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+    monkeypatch.chdir(tmp_path)  # this process does not know the kind either, and starts sooner
+    refused = CliRunner().invoke(app, ["predict", str(exported), str(image)])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    (line,) = refused.stderr.splitlines()
     assert line.startswith(f"error: '{exported}': unknown module kind 'shift'")
     assert "once the file that registers it is imported (--module-file FILE.py)" in line
 
     # the run is not gone on with when the file is another, nor is the file executed
     write_kind(more="\n# another\n")
-    done = run("front", "run", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "error: the module file 'shift.py' has changed since 'run' was run; put the former" in done.stderr
-    done = run("search", *options, "--module-file", "shift.py", "--out", "run", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "the run was started with another module_files" in done.stderr
+    refused = CliRunner().invoke(app, ["front", "run"])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "the module file 'shift.py' has changed since 'run' was run; put the former" in refused.stderr
+    assert "shift" not in KINDS
+    refused = CliRunner().invoke(app, ["search", *options, "--module-file", "shift.py", "--out", "run"])
+    assert refused.exit_code == 2
+    assert "the run was started with another module_files" in refused.stderr
 
 
 @pytest.mark.parametrize(

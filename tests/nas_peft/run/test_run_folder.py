@@ -207,6 +207,7 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path):
         assert sorted(p.name for p in folder.path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_killed_process_lets_go(tmp_path: Path):
     folder = RunFolder.open(tmp_path / "run", config())
     code = (

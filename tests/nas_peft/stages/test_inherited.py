@@ -17,6 +17,8 @@ from nas_peft.stages.supernet import read_supernets
 from search_spaces import InputError
 from supernet import load_subnet
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def values(tiny_values: dict[str, Any]) -> dict[str, Any]:

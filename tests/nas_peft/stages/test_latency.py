@@ -25,6 +25,8 @@ from nas_peft.stages.latency import latency_stage, measure_table, rising
 from search_spaces import Architecture, InputError, KindChoices, SearchSpace
 from supernet import Backbone
 
+pytestmark = pytest.mark.slow
+
 QUIET = StageBars(quiet=True)
 
 

@@ -23,6 +23,8 @@ from search_spaces import Architecture, InputError
 from supernet import Supernet, pooled_features
 from supernet.backbones import weights_digest
 
+pytestmark = pytest.mark.slow
+
 
 class CountingBars(StageBars):
     """Keeps what it was told."""

@@ -15,6 +15,8 @@ from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
+pytestmark = pytest.mark.slow
+
 BASE = Training(
     name="lora_rank-2",
     method="subnet",
@@ -76,7 +78,8 @@ def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: Tr
     import ray
 
     from nas_peft.training import tune_run
-    from nas_peft.training.training_worker import StateFolder, Work
+    from nas_peft.training.state_folder import StateFolder
+    from nas_peft.training.training_worker import Work
 
     (tmp_path / "trainings").mkdir()
     trainings = [at(1e-2), *(at(lr) for lr in (1e-6, 2e-6, 3e-6, 4e-6)), at(1e-6, name="alone")]

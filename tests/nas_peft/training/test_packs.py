@@ -12,6 +12,7 @@ from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training import training_worker
 from nas_peft.training.packed_trainings import run_pack
 from nas_peft.training.packs import pack_size, plan_packs
+from nas_peft.training.state_folder import StateFolder
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
@@ -161,8 +162,9 @@ def test_a_worker_gives_the_records_of_its_pack(inputs, tmp_path, monkeypatch):
         reporting=frozenset(),
         threads=1,
         device="cpu",
+        gpu_share=0.0,
         module_files=[],
-        states=training_worker.StateFolder.of(tmp_path),
+        states=StateFolder.of(tmp_path),
         save_every=15.0,
     )
     loaded = {"inputs": ("inputs", inputs), "work": ("work", work)}

@@ -15,6 +15,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from nas_peft.cli.app import app
+
+pytestmark = pytest.mark.ray
 
 LIMIT = 400  # seconds; about 30 on two idle cores
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
@@ -66,6 +71,7 @@ def address() -> Iterator[str]:
 
 
 def nas_peft(*arguments: Any) -> None:
+    """Run the tool in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *map(str, arguments), "--device", "cpu"],
         env=os.environ | TOKEN,
@@ -108,7 +114,8 @@ def test_workers_on_a_cluster_score_as_this_process_does(
     command = ["search", "--dataset", tiny_values["dataset"], "--batch-size", 16, "--no-retrain", *options]
     there, here = tmp_path / "there", tmp_path / "here"
     nas_peft(*command, "--out", there, "--workers", 2, "--ray-address", address)
-    nas_peft(*command, "--out", here)
+    done = CliRunner().invoke(app, [*map(str, command), "--out", str(here), "--device", "cpu"])
+    assert done.exit_code == 0, done.output
     assert numbers(there) == numbers(here)
     first, second = (load_file(run / "generations" / "000.safetensors") for run in (there, here))
     assert first.keys() == second.keys()

@@ -19,6 +19,8 @@ from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Recipe, Subnet, Supernet, evaluate, pooled_features, save_subnet
 
+pytestmark = pytest.mark.slow
+
 repeatable = settings(derandomize=True, deadline=None, database=None)
 MIXED = Architecture.of(8, {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "prompt_tokens": [0, 3] * 4})
 values = st.floats(-(2.0**60), 2.0**60, width=32)

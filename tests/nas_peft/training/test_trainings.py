@@ -31,6 +31,8 @@ from supernet import (
 )
 from supernet.backbones import weights_digest
 
+pytestmark = pytest.mark.slow
+
 EMPTY = Architecture.empty(8)
 MIXED = Architecture.of(
     8,

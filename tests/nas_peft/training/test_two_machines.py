@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from nas_peft.settings.search_config import SearchConfig
+
+pytestmark = pytest.mark.ray
 
 PROGRAM = Path(__file__).with_name("two_machines.py")
 LIMIT = 400  # seconds; about 20 on two idle cores

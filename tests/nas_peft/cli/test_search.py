@@ -1,15 +1,10 @@
-"""The command line: each mistake is one line on standard error and exit status 2; predictions."""
+"""``nas-peft search``: each mistake is one line on standard error and exit status 2; the table of a run."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from PIL import Image
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
@@ -17,8 +12,7 @@ from nas_peft.data import embedded_names, load_dataset
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.settings.search_config import SearchConfig
-from search_spaces import Architecture
-from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, save_subnet
+from supernet import Backbone, Preprocessing
 
 FULL = Path("/dev/full")
 STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
@@ -219,6 +213,7 @@ def test_an_out_that_cannot_be_used(tiny: Arguments, tmp_path: Path, images: Pat
     assert sorted(p.name for p in images.iterdir()) == ["across", "down", "slanting"]
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
     message = error_of(nas_peft("search", *tiny, "--out", out, "--supernet-lr", "1e30"), after_stages=True)
     for part in ("the loss is ", "at step ", "learning rate 1e+30", "try a lower learning rate"):
@@ -226,6 +221,7 @@ def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
     assert not out.exists()  # the same command with a lower rate can use it
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Path):
     wild = ["--supernet-lr", "1e30", "--data-parallel", "2"]
     message = error_of(nas_peft("search", *tiny, "--out", out, *wild), after_stages=True)
@@ -233,6 +229,7 @@ def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Pa
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("file", ["config.yaml", "stages/inputs.json", "supernet.safetensors"])
 def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], file: str):
@@ -245,20 +242,6 @@ def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], fi
     assert "no space left on the disk; free some, and start the same command again to go on" in message
     assert not (out / file).exists()
     assert list(out.rglob("*.partial")) == []
-
-
-def test_debug_shows_the_traceback_and_no_debug_does_not():
-    wrong = ["search", "--dataset", "digits", "--epochs", "0"]
-    command = [sys.executable, "-c", "from nas_peft.cli.app import main; main()", *wrong]
-    plain, debug = (
-        subprocess.run([*command, *more], capture_output=True, text=True) for more in ([], ["--debug"])
-    )
-    assert (plain.returncode, plain.stdout) == (2, "")
-    message = "error: epochs is 0: input should be greater than or equal to 1"
-    assert plain.stderr.splitlines() == [message]
-    assert debug.returncode != 0
-    assert "Traceback (most recent call last)" in debug.stderr
-    assert "InputError: epochs is 0" in debug.stderr
 
 
 def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchResult, monkeypatch):
@@ -275,84 +258,6 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
     )
     assert "retrainings" in result.stdout  # the cost of each stage, in these
     assert all(stage in result.stdout for stage in finished_run.stages)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(backbone: Backbone, tmp_path_factory) -> Path:
-    """A subnet of three classes, untrained."""
-    network = Supernet(backbone.model, Architecture.uniform(8, "prompt_tokens", 2), 3, seed=5).eval()
-    with torch.no_grad():
-        network.head.weight.mul_(20)
-    classes = ("across", "down", "slanting")
-    file: Path = tmp_path_factory.mktemp("subnet") / "subnet.safetensors"
-    save_subnet(Subnet(network, backbone, classes, Preprocessing.of(backbone.model), {}, {}), file)
-    return file
-
-
-def test_predictions_are_the_subnet_s_probabilities(checkpoint: Path, image_folder: Path):
-    files = sorted(image_folder.rglob("*.png"))[::30]
-    subnet = load_subnet(checkpoint)
-    expected = subnet.probabilities([Image.open(file) for file in files])
-    result = nas_peft("predict", checkpoint, *files, "--json")
-    assert result.exit_code == 0, result.output
-    lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [line["image"] for line in lines] == [str(file) for file in files]
-    for line, probabilities in zip(lines, expected, strict=True):
-        assert list(line["classes"].values()) == sorted(line["classes"].values(), reverse=True)
-        assert sum(line["classes"].values()) == pytest.approx(1)
-        named = [line["classes"][name] for name in subnet.classes]
-        assert named == pytest.approx(probabilities.tolist(), abs=1e-6)
-
-
-def test_predictions_for_people(checkpoint: Path, image_folder: Path):
-    file = sorted(image_folder.rglob("*.png"))[0]
-    subnet = load_subnet(checkpoint)
-    (probabilities,) = subnet.probabilities([Image.open(file)])
-    best = int(probabilities.argmax())
-    result = nas_peft("predict", checkpoint, file, "--top", "1")
-    assert result.stdout == f"{file}: {subnet.classes[best]} {float(probabilities[best]):.1%}\n"
-
-
-def test_the_number_of_classes_is_limited(checkpoint: Path, image_folder: Path):
-    file = sorted(image_folder.rglob("*.png"))[0]
-    for top, shown in ((1, 1), (2, 2), (9, 3)):
-        result = nas_peft("predict", checkpoint, file, "--top", str(top), "--json")
-        classes = json.loads(result.stdout)["classes"]
-        assert len(classes) == shown
-        assert sum(classes.values()) <= 1 + 1e-6
-
-
-def test_mistakes_of_predict(checkpoint: Path, image_folder: Path, tmp_path: Path):
-    image = sorted(image_folder.rglob("*.png"))[0]
-    (tmp_path / "text.png").write_text("not an image")
-    (tmp_path / "half.safetensors").write_bytes(checkpoint.read_bytes()[:1000])
-    mistakes = [
-        (checkpoint, tmp_path / "none.png", "no image at"),
-        (checkpoint, tmp_path, "no image at"),
-        (checkpoint, tmp_path / "text.png", "text.png' cannot be decoded: it is not an image file"),
-        (tmp_path / "none.safetensors", image, "no subnet checkpoint at"),
-        (image, image, "is not a whole safetensors file"),
-        (tmp_path / "half.safetensors", image, "is not a whole safetensors file"),
-    ]
-    for file, given, message in mistakes:
-        assert message in error_of(nas_peft("predict", file, given))
-    remedy = error_of(nas_peft("predict", checkpoint, tmp_path / "text.png"))
-    assert remedy.endswith("give image files")  # and not an option that only search has
-
-
-def test_weights_of_the_backbone_are_no_subnet(image_folder: Path, tmp_path: Path, backbone: Backbone):
-    from safetensors.torch import save_file
-
-    weights = tmp_path / "vit.safetensors"
-    save_file(backbone.model.state_dict(), weights)
-    image = sorted(image_folder.rglob("*.png"))[0]
-    assert "but no subnet checkpoint" in error_of(nas_peft("predict", weights, image))
-
-
-def test_all_images_are_read_before_anything_is_printed(checkpoint: Path, image_folder: Path, tmp_path: Path):
-    image = sorted(image_folder.rglob("*.png"))[0]
-    result = nas_peft("predict", checkpoint, image, tmp_path / "none.png")
-    assert "none.png" in error_of(result)  # which checks that standard output is empty
 
 
 def test_help_names_every_embedded_data_set():

@@ -14,7 +14,6 @@ from PIL import Image
 
 import nas_peft
 from nas_peft.data import ProtocolError
-from nas_peft.machine.devices import resolve_device
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -23,7 +22,7 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import OpeningRecord
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.search import open_record
-from search_spaces import Architecture, BackboneShape, InputError, count_params
+from search_spaces import Architecture, BackboneShape, count_params
 from supernet import evaluate, read_header
 
 
@@ -242,18 +241,3 @@ def test_only_what_may_be_exported_is_public():
         assert all(getattr(nas_peft, name).__name__ == name for name in nas_peft.__all__)
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         _ = nas_peft.serch
-
-
-@pytest.mark.parametrize(
-    ("device", "used"), [("cpu", "cpu"), ("auto", "cuda" if torch.cuda.is_available() else "cpu")]
-)
-def test_devices(device: str, used: str):
-    assert resolve_device(device) == used
-
-
-def test_a_device_that_is_not_there_is_said():
-    with pytest.raises(InputError, match="device is 'gpu'; give auto, cpu or cuda"):
-        resolve_device("gpu")
-    if not torch.cuda.is_available():
-        with pytest.raises(InputError, match="torch finds no CUDA GPU; give --device cpu"):
-            resolve_device("cuda")

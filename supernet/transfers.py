@@ -1,0 +1,48 @@
+"""Values between the host and a GPU, with few waits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+RESIDENT_SHARE = 0.4
+"""The share of a GPU's free memory that the images of a training may take."""
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy ``values`` without letting the host wait: to a GPU from page-locked memory."""
+    if device.type != "cuda" or values.device.type != "cpu":
+        return values.to(device)
+    return _page_locked(values).to(device, non_blocking=True)
+
+
+def resident(values: Tensor, device: torch.device) -> Tensor:
+    """Copy ``values`` to a GPU where they take at most `RESIDENT_SHARE` of its free memory.
+
+    Otherwise, and on other devices, they stay where they are.
+    """
+    if device.type != "cuda" or values.device.type != "cpu":
+        return values
+    fits = values.nbytes <= RESIDENT_SHARE * free_memory(device)
+    return to_device(values, device) if fits else values
+
+
+def free_memory(device: torch.device) -> int:
+    """The free bytes of a GPU, those that torch keeps for itself included."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def any_of(values: Tensor) -> bool:
+    """Whether an element is true. The host waits for the device."""
+    return bool(values.any())
+
+
+def numbers(values: Tensor) -> list[float]:
+    """The elements of ``values (n,)``. The host waits for the device."""
+    found: list[float] = values.tolist()
+    return found
+
+
+def _page_locked(values: Tensor) -> Tensor:
+    return values.pin_memory()

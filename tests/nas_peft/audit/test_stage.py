@@ -1,0 +1,54 @@
+"""A whole audit of a real run: resumed, shown as a table and drawn."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nas_peft.audit.result import Audit
+from nas_peft.audit.stage import audit
+from nas_peft.cli.app import app
+from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.progress import StageBars
+from nas_peft.run.results import SearchResult
+
+QUIET = StageBars(quiet=True)
+
+
+def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
+    finished_run: SearchResult, running_ray: str, tmp_path
+):
+    run = Path(finished_run.run)
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    search = FinishedSearch.read(run)
+    found = audit(search, subnets=8, seeds=2, device="cpu", bars=QUIET)
+    assert Audit.model_validate_json((run / "audit.json").read_text()) == found
+    assert [len(row.val_accuracy) for row in found.sample] == [2] * 8
+    assert found.choice.description == search.pick().architecture.describe()
+    assert found.choice.inherited_loss == pytest.approx(search.pick().loss, rel=1e-4)
+    assert found.equal_size.subnets == 4
+    added = {p for p in run.rglob("*") if p.is_file()} - set(before)
+    trainings = sorted(p for p in added if p.name.startswith("audit-"))
+    assert len(trainings) == 9 * 2
+    for file in trainings[::3]:
+        file.unlink()  # as if stopped before them
+    (run / "audit.json").unlink()
+    again = audit(search, subnets=8, seeds=2, device="cpu", bars=QUIET)
+    assert again == found
+    assert all(p.read_bytes() == content for p, content in before.items())
+
+    shown = CliRunner().invoke(
+        app,
+        ["audit", str(run), "--subnets", "8", "--seeds", "1", "--plot", str(tmp_path / "audit.svg")],
+        env={"COLUMNS": "160"},
+    )
+    assert shown.exit_code == 0, shown.output
+    assert "all sizes (8)" in shown.stdout
+    assert "–" in shown.stdout  # one seed has no ceiling
+    assert "regret of the search's choice" in shown.stdout
+    ElementTree.parse(tmp_path / "audit.svg")
+    assert json.loads((run / "audit.json").read_text())["seeds"] == [0]
+    for path in {p for p in run.rglob("*") if p.is_file()} - set(before):
+        path.unlink()  # the run is shared with other tests

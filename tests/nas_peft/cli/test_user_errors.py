@@ -1,0 +1,43 @@
+"""Mistakes as one line and exit status 2; everything else keeps its traceback."""
+
+import errno
+
+import pytest
+import typer
+
+from nas_peft.cli.user_errors import user_errors
+from search_spaces import InputError
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("size is 0;\n  give 1 or more"), "error: size is 0; give 1 or more\n"),
+        (
+            OSError(errno.ENOSPC, "No space left", "run/x"),
+            "error: 'run/x': no space left on the disk; "
+            "free some, and start the same command again to go on\n",
+        ),
+        (OSError(errno.EROFS, "Read-only"), "error: the file system is read-only; give another place\n"),
+    ],
+)
+def test_a_mistake_is_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(typer.Exit) as caught, user_errors(debug=False):
+        raise error
+    assert caught.value.exit_code == 2
+    assert capsys.readouterr() == ("", line)
+    with pytest.raises(type(error)), user_errors(debug=True):
+        raise error
+
+
+def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(typer.Exit) as caught, user_errors(debug=False):
+        raise KeyboardInterrupt
+    assert caught.value.exit_code == 130
+    assert capsys.readouterr().err == "stopped; start the same command again to go on\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), OSError(errno.EIO, "a broken disk")])
+def test_what_is_no_mistake_of_the_user_is_let_through(error: Exception):
+    with pytest.raises(type(error)), user_errors(debug=False):
+        raise error

@@ -1,0 +1,108 @@
+"""Tensors that say they are on a GPU and hold nothing: on any machine, an operation on two devices fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
+from torch.overrides import TorchFunctionMode
+
+from search_spaces import Architecture
+from supernet import Preprocessing, Supernet
+
+CUDA = torch.device("cuda", 0)
+DEPTH, CLASSES = 2, 5
+CAPACITY = Architecture.of(
+    DEPTH,
+    {
+        "adapter_dim": [2] * DEPTH,
+        "adapter_dim_parallel_scaled": [2] * DEPTH,
+        "lora_rank": [2] * DEPTH,
+        "lora_rank_pos": [2, 0],
+        "prompt_tokens": [2] * DEPTH,
+        "shallow_prompt_tokens": [2, 0],
+        "ssf": [6] * DEPTH,
+    },
+)
+
+
+class AsOnAGPU(TorchFunctionMode):
+    """Raises ``RuntimeError`` where a generator draws into a tensor on another device, as a GPU does.
+
+    A backward pass, which needs a driver, only gives the parameters that a loss depends on a gradient; and
+    what is decided by values that fake tensors do not have is decided one way.
+    """
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.backward:
+            return _give_gradients(args[0].grad_fn)
+        if func in (torch.Tensor.any, torch.equal):
+            return False
+        found = func(*args, **(kwargs or {}))
+        generator = (kwargs or {}).get("generator")
+        if generator is not None and generator.device.type != found.device.type:
+            raise RuntimeError(f"a generator on {generator.device} draws into a tensor on {found.device}")
+        return found
+
+
+def _give_gradients(root: torch.autograd.graph.Node) -> None:
+    found, waiting = {root}, [root]
+    while waiting:
+        node = waiting.pop()
+        if hasattr(node, "variable"):
+            node.variable.grad = torch.zeros_like(node.variable)
+        following = {after for after, _ in node.next_functions if after is not None} - found
+        found |= following
+        waiting += following
+
+
+@contextmanager
+def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fake tensors within it; what is read of a device is zero, and memory is plenty."""
+    transfers = ("supernet.transfers", "supernet.epoch_losses", "supernet.supernet", "supernet.scoring")
+    stand_ins = {
+        "numbers": lambda values: [0.0] * len(values),
+        "any_of": lambda values: False,
+        "free_memory": lambda device: 10**9,
+        "_page_locked": lambda values: values,
+    }
+    for module in transfers:
+        for name, stand_in in stand_ins.items():
+            monkeypatch.setattr(f"{module}.{name}", stand_in, raising=False)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: None)
+    with FakeTensorMode(), AsOnAGPU():
+        yield
+
+
+def network(model: tuple[str, dict]) -> Supernet:
+    """A supernet of every sort of module on the fake GPU."""
+    name, changes = model
+    with unset_fake_temporarily():
+        backbone = timm.create_model(name, pretrained=False, num_classes=0, **changes).eval()
+        supernet = Supernet(backbone, CAPACITY, CLASSES)
+    place(supernet, CUDA)
+    return supernet
+
+
+def place(module: nn.Module, device: torch.device) -> None:
+    """Give it fake parameters and buffers on ``device``."""
+    for owner in module.modules():
+        for table in (owner._parameters, owner._buffers):
+            for name, value in table.items():
+                if value is not None:
+                    fake = torch.empty(value.shape, dtype=value.dtype, device=device)
+                    table[name] = nn.Parameter(fake) if isinstance(value, nn.Parameter) else fake
+
+
+def preprocessing(supernet: Supernet) -> Preprocessing:
+    """That of its backbone."""
+    return Preprocessing.of(supernet.backbone)
+
+
+def data(supernet: Supernet, number: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and labels on the CPU."""
+    shape = preprocessing(supernet).input_size
+    return torch.zeros(number, *shape, dtype=torch.uint8), torch.arange(number) % CLASSES

@@ -1,0 +1,90 @@
+"""Formats of a computation: which flags a context sets, that it restores them, and what stays float32."""
+
+import pytest
+import torch
+
+from search_spaces import Architecture, InputError
+from supernet import ArchitectureBatch, default_precision
+from supernet.precision import autocast, computing_in, float32_products
+
+CUDA, CPU = torch.device("cuda"), torch.device("cpu")
+
+
+def flags():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+@pytest.fixture(params=[(False, True), (True, False)])
+def surroundings(request):
+    before = flags()
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = request.param
+    yield request.param
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@pytest.mark.parametrize(("precision", "rounded"), [("fp32", False), ("tf32", True), ("bf16", False)])
+def test_tf32_is_used_with_tf32_only_in_products_and_convolutions_alike(surroundings, precision, rounded):
+    with float32_products(CUDA, precision):
+        assert flags() == (rounded, rounded)
+    assert flags() == surroundings
+    with pytest.raises(RuntimeError, match="no"), float32_products(CUDA, precision):
+        raise RuntimeError("no")
+    assert flags() == surroundings
+    with float32_products(CPU, precision):
+        assert flags() == surroundings
+
+
+def test_a_context_says_the_formats_whatever_surrounds_it():
+    x = torch.ones(2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        for precision in ("fp32", "tf32"):
+            with computing_in(CPU, precision):
+                assert (x @ x).dtype == torch.float32
+        with computing_in(CPU, "bf16"):
+            assert (x @ x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("context", [autocast, computing_in, float32_products])
+def test_an_unknown_precision_is_said(context):
+    with (
+        pytest.raises(InputError, match="precision is 'half'; give fp32, tf32 or bf16"),
+        context(CPU, "half"),
+    ):
+        pass
+
+
+def test_the_default_of_a_device():
+    assert default_precision("cuda:1") == default_precision(CUDA) == "bf16"
+    assert default_precision("cpu") == "fp32"
+
+
+@torch.no_grad()
+def test_the_head_reads_float32_and_gives_float32_under_autocast(plain, pixels, default_space, randomised):
+    network = randomised(plain(), default_space.largest())
+    with autocast(CPU, "bf16"):
+        features = network.features(pixels)
+        logits = network(pixels)
+    assert logits.dtype == torch.float32
+    assert torch.equal(logits, network.head(features.float()))
+    assert not torch.equal(logits, logits.bfloat16().float())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["ssf", "adapter_dim_parallel_scaled", "adapter_dim_scaled", "lora_rank_fc1"]
+)
+def test_no_module_widens_what_comes_after(plain, pixels, randomised, kind, masked, monkeypatch):
+    seen = []
+    architecture = Architecture.uniform(4, kind, 2 if kind != "ssf" else 6)
+    network = randomised(plain(), architecture)
+    layer = network.trunk.layers[0]
+    for place in ("attend", "activate", "scale2"):
+        method = getattr(layer, place)
+        monkeypatch.setattr(
+            layer, place, lambda x, *rest, method=method: seen.append(x.dtype) or method(x, *rest)
+        )
+    sizes = ArchitectureBatch.of([architecture] * len(pixels), architecture.kinds) if masked else architecture
+    with autocast(CPU, "bf16"):
+        network(pixels, sizes)
+    assert seen == [torch.bfloat16] * 3

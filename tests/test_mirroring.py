@@ -1,0 +1,163 @@
+"""The tests mirror the packages: a module's test stands at the module's place, or the list says where."""
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+PACKAGES = ("search_spaces", "supernet", "nas_peft")
+
+TESTED_ELSEWHERE = {
+    "supernet/operations.py": (
+        "supernet/test_layer.py",
+        "an operation is a part of a layer, whose laws hold on every model family",
+    ),
+    "supernet/scoring_tree.py": ("supernet/test_scoring.py", "the tree by which scoring shares layers"),
+    "supernet/transfers.py": ("supernet/test_devices.py", "values that leave a GPU, on fake tensors"),
+    "nas_peft/audit/plot.py": ("nas_peft/audit/test_stage.py", "drawn of a whole audit"),
+    "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
+    "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),
+    "nas_peft/cli/config_options.py": (
+        "nas_peft/settings/test_search_config.py",
+        "every field is compared with its option",
+    ),
+    "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
+    "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
+    "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
+    "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
+    "nas_peft/front/export.py": ("nas_peft/cli/test_front.py", "any point of a finished run"),
+    "nas_peft/front/plot.py": ("nas_peft/cli/test_front.py", "drawn of a finished run"),
+    "nas_peft/front/table.py": ("nas_peft/cli/test_front.py", "printed of a finished run"),
+    "nas_peft/protocol/compared_trainings.py": (
+        "nas_peft/test_baselines_job.py",
+        "needs trainings: the grid, the choice, the seal of the test set",
+    ),
+    "nas_peft/protocol/comparison_stage.py": (
+        "nas_peft/test_baselines_job.py",
+        "a job without a search is this stage",
+    ),
+    "nas_peft/protocol/reading.py": (
+        "nas_peft/test_baselines_job.py",
+        "opens the test set of a whole comparison, once",
+    ),
+    "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
+    "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
+    "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
+    "nas_peft/run/task_inputs.py": (
+        "nas_peft/run/test_search_inputs.py",
+        "the part that all jobs have",
+    ),
+    "nas_peft/protocol/run_result.py": (
+        "nas_peft/test_main_job.py",
+        "the file that a finished run has written",
+    ),
+    "nas_peft/run/run.py": ("nas_peft/test_main_job.py", "what all stages of a run share"),
+    "nas_peft/run/stage_records.py": ("nas_peft/test_resuming.py", "records that a resumed run reads"),
+    "nas_peft/run/training_inputs.py": (
+        "nas_peft/training/test_trainings.py",
+        "fields that every training reads",
+    ),
+    "nas_peft/scoring/inherited_network.py": ("nas_peft/stages/test_inherited.py", "compared with its folds"),
+    "nas_peft/scoring/scorer.py": ("nas_peft/scoring/test_ray_scorer.py", "to the last bit like the workers"),
+    "nas_peft/searching/searchers/new_proposals.py": (
+        "nas_peft/searching/searchers/test_conformance.py",
+        "every searcher proposes through it: new, within the budget, complete",
+    ),
+    "nas_peft/searching/searchers/nsga2.py": (
+        "nas_peft/searching/searchers/test_optuna_study.py",
+        "the laws of Optuna's samplers",
+    ),
+    "nas_peft/searching/searchers/random_search.py": (
+        "nas_peft/searching/searchers/test_conformance.py",
+        "has no law of its own",
+    ),
+    "nas_peft/searching/searchers/searcher.py": (
+        "nas_peft/searching/searchers/test_conformance.py",
+        "the contract that every searcher keeps",
+    ),
+    "nas_peft/searching/searchers/task.py": (
+        "nas_peft/searching/searchers/test_front_search.py",
+        "fields; the range beyond the budget is what a front is searched in",
+    ),
+    "nas_peft/searching/searchers/tpe.py": (
+        "nas_peft/searching/searchers/test_optuna_study.py",
+        "the laws of Optuna's samplers",
+    ),
+    "nas_peft/settings/baselines_config.py": (
+        "nas_peft/settings/test_search_config.py",
+        "fields and mistakes of both configurations",
+    ),
+    "nas_peft/settings/lists.py": ("nas_peft/settings/test_search_config.py", "the fields that hold lists"),
+    "nas_peft/settings/training_config.py": (
+        "nas_peft/settings/test_search_config.py",
+        "fields and mistakes of both configurations",
+    ),
+    "nas_peft/stages/supernet_training.py": ("nas_peft/stages/test_supernet.py", "a part of the stage"),
+    "nas_peft/training/final_models.py": (
+        "nas_peft/protocol/test_averaging_stage.py",
+        "tested and exported models of a whole comparison",
+    ),
+    "nas_peft/training/training.py": (
+        "nas_peft/training/test_trainings.py",
+        "fields and the key of a training",
+    ),
+    "nas_peft/training/training_record.py": (
+        "nas_peft/training/test_ray_trainings.py",
+        "records that are kept, and read instead of trained again",
+    ),
+    "nas_peft/training/training_trial.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
+    "nas_peft/training/training_worker.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
+    "nas_peft/training/tune_client.py": ("nas_peft/training/test_ray_client.py", "needs a cluster"),
+    "nas_peft/training/tune_run.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
+}
+"""Modules without a test of their own: where they are tested, and why there."""
+
+OF_SEVERAL_MODULES = {
+    "search_spaces/test_imports.py": "what the package imports",
+    "supernet/test_imports.py": "what the package imports",
+    "supernet/test_image_size.py": "backbones, supernets and checkpoints at another image size",
+    "supernet/test_devices.py": "every computation on a GPU keeps to it",
+    "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
+    "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
+    "nas_peft/test_resuming.py": "killed in each stage and resumed",
+    "nas_peft/training/test_ray_client.py": "trainings and scoring on a cluster, from outside it",
+    "nas_peft/training/test_two_machines.py": "the loss of a machine of a cluster",
+}
+"""Tests that belong to no single module, and what they are about."""
+
+
+def modules() -> set[str]:
+    files = {p.relative_to(ROOT) for package in PACKAGES for p in (ROOT / package).rglob("*.py")}
+    return {str(file) for file in files if file.name != "__init__.py"}
+
+
+def mirrored(test: str) -> str:
+    """The module that a test is named after."""
+    path = Path(test)
+    return str(path.with_name(path.name.removeprefix("test_")))
+
+
+def own_tests() -> set[str]:
+    return {str(p.relative_to(TESTS)) for package in PACKAGES for p in (TESTS / package).rglob("test_*.py")}
+
+
+def test_every_module_has_a_test_at_its_place_or_is_in_the_list():
+    own = {mirrored(test) for test in own_tests()}
+    assert modules() - own == set(TESTED_ELSEWHERE)
+
+
+@pytest.mark.parametrize("module", TESTED_ELSEWHERE)
+def test_the_list_names_a_test_and_a_reason(module: str):
+    test, reason = TESTED_ELSEWHERE[module]
+    assert (TESTS / test).is_file()
+    assert len(reason) > 8
+
+
+def test_every_test_is_named_after_its_module_or_is_in_the_list():
+    assert {test for test in own_tests() if mirrored(test) not in modules()} == set(OF_SEVERAL_MODULES)
+
+
+def test_a_test_without_a_module_is_noticed():
+    assert mirrored("nas_peft/run/test_progress.py") == "nas_peft/run/progress.py"
+    assert mirrored("nas_peft/run/test_progres.py") not in modules()
