@@ -70,7 +70,7 @@ def tiny_values(image_folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_values: dict[str, Any]) -> SearchConfig:
-    return SearchConfig.of(**tiny_values)
+    return SearchConfig.of(**tiny_values).on("cpu")
 
 
 @pytest.fixture(scope="session")

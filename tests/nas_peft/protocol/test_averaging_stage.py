@@ -22,9 +22,12 @@ from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.probe import probe
+from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.val_score import ValScore
 from nas_peft.training.wise_ft import ALPHAS
 from search_spaces import Architecture
-from supernet import evaluate, load_subnet, read_header
+from supernet import Curve, Recipe, evaluate, load_subnet, read_header
 
 pytestmark = pytest.mark.usefixtures("running_ray")
 
@@ -210,8 +213,8 @@ def test_without_soup_nothing_is_averaged_or_kept(compare: Callable[..., SearchR
 
 
 def runs_of(found: Row, accuracy: float, loss: float) -> RowRuns:
-    record = {"seed": 0, "val": {"accuracy": accuracy, "loss": loss}}
-    return RowRuns(found, chosen=[record])
+    training = Training(found.name, found.method, found.architecture, Recipe(1, 0.1), None, 0, "train")
+    return RowRuns(found, chosen=[TrainingRecord(training, Curve(), ValScore(accuracy, loss))])
 
 
 def average_of(found: Row, way: Way, accuracy: float, loss: float, error: str | None = None) -> Average:
