@@ -1,5 +1,6 @@
 """Packed trainings: each network ends as if it had been trained alone."""
 
+import contextlib
 import math
 
 import pytest
@@ -9,9 +10,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from search_spaces import KINDS, Architecture, InputError, Kind
 from supernet import Constant, Curve, Execution, NonFiniteLoss, Recipe, Supernet, train
+from supernet.epoch_losses import EpochLosses
+from supernet.module_stack import HeadStack
 from supernet.modules import ELASTIC, ElasticModule, register_elastic
 from supernet.pack import Pack
-from supernet.packed_training import train_pack
+from supernet.packed_training import _PackGradient, train_pack
+from supernet.precision import autocast
 
 EPOCHS, BATCH = 2, 20
 EMPTY = Architecture.empty(4)
@@ -199,6 +203,54 @@ def test_a_loss_that_is_not_finite_ends_its_network_alone(fit, backbone, togethe
         require_equal(networks[i], single)
         assert outcomes[i].losses == pytest.approx(expected.losses, abs=1e-5)
         assert outcomes[i].image_passes == expected.image_passes
+
+
+class AtTheEnd(EpochLosses):
+    """Looks at losses only when the epoch ends, as on a GPU."""
+
+    def add(self, loss, lr, images):
+        with contextlib.suppress(NonFiniteLoss):
+            super().add(loss, lr, images)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_on_a_gpu_it_ends_with_the_epoch_and_by_the_same_error(fit, backbone, together, monkeypatch):
+    architectures, rates = [MIXED, OTHER, EMPTY], [1e-3, 1e30, 1e-3]
+
+    def fresh():
+        return [Supernet(backbone, a, 5, seed=1) for a in architectures]
+
+    begun = []
+    begin = _PackGradient.begin
+    monkeypatch.setattr(
+        _PackGradient, "begin", lambda self, going: begun.append(len(going)) or begin(self, going)
+    )
+    at_their_steps, at_the_end = fresh(), fresh()
+    expected = fit(at_their_steps, rates, [0, 1, 2], together=together)
+    assert begun == [3, 2, 2]
+    begun.clear()
+    monkeypatch.setattr("supernet.training_loop.EpochLosses", AtTheEnd)
+    outcomes = fit(at_the_end, rates, [0, 1, 2], together=together)
+    assert begun == [3, 2]
+    assert str(outcomes[1]) == str(expected[1])
+    for i in (0, 2):
+        require_equal(at_the_end[i], at_their_steps[i])
+        assert outcomes[i].losses == pytest.approx(expected[i].losses, abs=1e-5)
+        assert outcomes[i].image_passes == expected[i].image_passes
+    with pytest.raises(NonFiniteLoss) as alone:
+        fit.alone(Supernet(backbone, OTHER, 5, seed=1), 1e30, 1)
+    assert str(alone.value) == str(expected[1])
+
+
+def test_the_head_is_float32_under_autocast(backbone):
+    networks = [Supernet(backbone, a, 5, seed=1) for a in (MIXED, OTHER)]
+    features = torch.randn(2, 3, networks[0].shape.width, generator=torch.Generator().manual_seed(0))
+    expected = torch.stack([net.classify(x) for net, x in zip(networks, features, strict=True)])
+    with autocast(features.device, "bf16"):
+        found = HeadStack([net.head for net in networks])(features.bfloat16())
+        exact = HeadStack([net.head for net in networks])(features)
+    assert (found.dtype, exact.dtype) == (torch.float32, torch.float32)
+    torch.testing.assert_close(exact, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_all_fail(fit, backbone):

@@ -110,9 +110,14 @@ class Recorder:
         self.preprocessing = preprocessing
         self.images, self.draws = [], []
 
-    def normalise(self, images):
-        self.images += images[:, 0, 0, 0].tolist()
-        return self.preprocessing.normalise(images)
+    def on(self, device):
+        normalise = self.preprocessing.on(device)
+
+        def noted(images):
+            self.images += images[:, 0, 0, 0].tolist()
+            return normalise(images)
+
+        return noted
 
     def __call__(self, rng, batch):
         self.draws.append((batch, rng.random()))

@@ -91,6 +91,7 @@ def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: Tr
         reporting=frozenset(places),
         threads=1,
         device="cpu",
+        gpu_share=0.0,
         module_files=[],
         states=StateFolder.of(tmp_path),
         save_every=15.0,

@@ -348,3 +348,27 @@ def kill_one(workers: Workers, folder: Path) -> None:
     while len(list(folder.glob("*lora*.state.pt"))) < 4 and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(workers.processes()[0], signal.SIGKILL)
+
+
+BROKEN_ONCE = """
+if len(Path({log!r}).read_text().split()) == 1:
+    from nas_peft.training import within_memory
+
+    def broken(*args, **options):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    within_memory.run_training = broken
+"""
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
+):
+    workers = Workers(tmp_path, BROKEN_ONCE.format(log=str(tmp_path / "processes")))
+    (training,) = ROWS[0].trainings(tiny_config, PROBE, [0], "train")
+    with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert len(set(workers.processes())) == 2
+    assert record.error is None
+    assert without_seconds(record).curve == without_seconds(run_training(training, shared, "cpu")[0]).curve
