@@ -14,6 +14,14 @@ TESTED_ELSEWHERE = {
         "an operation is a part of a layer, whose laws hold on every model family",
     ),
     "supernet/scoring_tree.py": ("supernet/test_scoring.py", "the tree by which scoring shares layers"),
+    "supernet/learner.py": ("supernet/test_training.py", "what a single training keeps and resumes from"),
+    "supernet/module_stack.py": ("supernet/test_pack.py", "the modules of a pack, of every kind"),
+    "supernet/packed_training.py": ("supernet/test_pack.py", "each network of a pack ends as if alone"),
+    "supernet/recipe.py": ("supernet/test_training.py", "the learning rates of a training"),
+    "supernet/training_loop.py": (
+        "supernet/test_training.py",
+        "the loop of every training",
+    ),
     "supernet/transfers.py": ("supernet/test_devices.py", "values that leave a GPU, on fake tensors"),
     "nas_peft/audit/plot.py": ("nas_peft/audit/test_stage.py", "drawn of a whole audit"),
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
@@ -97,6 +105,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/training/final_models.py": (
         "nas_peft/protocol/test_averaging_stage.py",
         "tested and exported models of a whole comparison",
+    ),
+    "nas_peft/training/packed_trainings.py": (
+        "nas_peft/training/test_packs.py",
+        "records and tensors of a pack are those of training alone",
     ),
     "nas_peft/training/training.py": (
         "nas_peft/training/test_trainings.py",
