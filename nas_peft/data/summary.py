@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nas_peft.data.duplicates import duplicates_sentence
+from nas_peft.data.remarks import duplicates_sentence
 
 _MOST_CLASSES = 12
 _LONGEST_NAME = 28
