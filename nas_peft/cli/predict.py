@@ -55,6 +55,11 @@ def predict(
                     try:
                         opened.append((path, read_image(path, str(path))))
                     except UnreadableImage as error:
+                        if len(images) == 1:
+                            raise InputError(
+                                f"image '{shown_name(str(path))}' cannot be decoded: {error.reason}; "
+                                "give image files"
+                            ) from error
                         unread += 1
                         print(
                             f"error: image '{shown_name(str(path))}' cannot be decoded: {error.reason}",

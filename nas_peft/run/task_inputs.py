@@ -54,6 +54,8 @@ class TaskInputs:
                 root=config.data_root,
                 on_progress=advance,
             )
+        for remark in backbone.remarks:
+            bars.say(f"backbone: {remark}")
         bars.say(data_summary(dataset.record, dataset.classes))
         return TaskInputs(config, backbone, preprocessing, budget, dataset)
 
