@@ -128,7 +128,8 @@ def _unlabelled(
     walk: FolderWalk, folder: Path, found: dict[str, list[Path]], classes: dict[str, list[Path]]
 ) -> bool:
     """Whether a val or test part has no labels: no class folders, or a single folder of another name."""
-    if found and (len(found) > 1 or found.keys() & classes.keys()):
+    known = {name.casefold() for name in classes}
+    if found and (len(found) > 1 or known & {name.casefold() for name in found}):
         return False
     for path in walk.images(folder):
         walk.leave_out(path, UNLABELLED)

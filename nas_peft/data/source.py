@@ -59,6 +59,7 @@ def require_source(spec: str, reading: Reading) -> None:
     """
     path = Path(spec).expanduser()
     if not (spec and (_is(path, "folder") or _is(path, "file"))) and (spec in EMBEDDED or is_timm_name(spec)):
+        _require_default(reading, "an embedded data set" if spec in EMBEDDED else "a data set of timm")
         return
     list_source(spec, _never, None, reading)
 
