@@ -18,7 +18,7 @@ _WRAPPERS = (
     *("state_dict", "model", "model_state_dict", "teacher", "target_encoder", "module", "net", "network"),
     *("weights", "params", "backbone", "encoder", "student", "model_ema", "state_dict_ema", "ema"),
 )
-_GLOBAL = re.compile(r"GLOBAL ([\w.]+) was not an allowed global|Unsupported (?:class|global):? ([\w.]+)")
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+) was not an allowed|Unsupported class ([\w.]+)")
 
 
 def weights_path(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator
@@ -22,6 +23,10 @@ DEFAULT_MAX_PIXELS = 89_478_485
 _WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 _SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 _MOST_16_BIT = 65535
+
+
+# Without a handler Python prints what PIL logs before it raises; the error says more.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImage(InputError):
