@@ -11,10 +11,12 @@ import typer
 from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from PIL.Image import Image
     from torch import Tensor
 
-_BATCH = 8
+_BATCH = 8  # images between one output and the next
 
 
 def predict(
@@ -47,31 +49,30 @@ def predict(
                 raise InputError(f"no image at '{shown_name(str(path))}'; give image files")
         import_module_files(module_file)
         subnet = load_subnet(file, backbone_weights=backbone_weights)
-        unread = 0
+        read: list[Path] = []
+
+        def opened(paths: list[Path]) -> Iterator[Image]:
+            for path in paths:
+                try:
+                    yield read_image(path, str(path))
+                except UnreadableImage as error:
+                    text = f"image '{shown_name(str(path))}' cannot be decoded: {error.reason}"
+                    if len(images) == 1:
+                        raise InputError(f"{text}; give image files") from error
+                    print(f"error: {text}", file=sys.stderr)
+                else:
+                    read.append(path)
+
         with pixel_limit(max_pixels):
-            for start in range(0, len(images), _BATCH):  # a few at a time: photos are large in memory
-                opened: list[tuple[Path, Image]] = []
-                for path in images[start : start + _BATCH]:
-                    try:
-                        opened.append((path, read_image(path, str(path))))
-                    except UnreadableImage as error:
-                        if len(images) == 1:
-                            raise InputError(
-                                f"image '{shown_name(str(path))}' cannot be decoded: {error.reason}; "
-                                "give image files"
-                            ) from error
-                        unread += 1
-                        print(
-                            f"error: image '{shown_name(str(path))}' cannot be decoded: {error.reason}",
-                            file=sys.stderr,
-                        )
-                if not opened:
-                    continue
-                found = subnet.probabilities([image for _, image in opened])
-                for (path, _), probabilities in zip(opened, found, strict=True):
+            for start in range(0, len(images), _BATCH):
+                before = len(read)
+                found = subnet.probabilities(opened(images[start : start + _BATCH]))
+                for path, probabilities in zip(read[before:], found, strict=True):
                     _print_classes(path, probabilities, subnet.classes, top, json_lines)
-        if unread:
-            raise InputError(f"{unread} of {len(images)} images cannot be decoded; the others are printed")
+        if len(read) < len(images):
+            raise InputError(
+                f"{len(images) - len(read)} of {len(images)} images cannot be decoded; the others are printed"
+            )
 
 
 def _print_classes(

@@ -133,8 +133,8 @@ def _unlabelled(
         return False
     for path in walk.images(folder):
         walk.leave_out(path, UNLABELLED)
-    for path in walk.left_out.get(UNLABELLED, {}):
-        walk.left_out.get(LOOSE, {}).pop(path, None)
+    for unlabelled in walk.left_out.get(UNLABELLED, {}):
+        walk.left_out.get(LOOSE, {}).pop(unlabelled, None)
     return True
 
 

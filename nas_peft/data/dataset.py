@@ -120,7 +120,8 @@ def load_dataset(
             listing = few_shot(listing, shots, seed)
         parts = _decode(listing, report)
     found = find_duplicates(parts, {part: [item.name for item in items] for part, items in listing.parts()})
-    warnings, dropped = _warnings(parts, listing), {}
+    warnings = _warnings(parts, listing)
+    dropped: dict[str, int] = {}
     if drop_duplicates:
         parts, dropped = _without_duplicates(parts, found, listing.classes)
     return ImageDataset(
