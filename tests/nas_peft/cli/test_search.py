@@ -16,6 +16,8 @@ from supernet import Backbone, Preprocessing
 
 FULL = Path("/dev/full")
 STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
+SUMMARY = ("data: ", "  ")
+"""The table of the data that were read."""
 Arguments = list[str]
 
 
@@ -29,7 +31,7 @@ def error_of(result: Result, *, after_stages: bool = False) -> str:
     *before, last = result.stderr.splitlines()
     if not after_stages:
         assert before == []
-    assert all(line.startswith(STAGES) for line in before), before
+    assert all(line.startswith(STAGES + SUMMARY) for line in before), before
     assert last.startswith("error: ")
     assert "Traceback" not in result.output
     assert result.stdout == ""
