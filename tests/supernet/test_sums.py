@@ -10,7 +10,7 @@ def drawn(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-@pytest.mark.parametrize("start, n", [(0, 6), (2, 2)])
+@pytest.mark.parametrize(("start", "n"), [(0, 6), (2, 2)])
 @pytest.mark.parametrize("bias", [None, (), (3, 1)])
 def test_a_product_is_added_over_the_output_only_without_a_gradient(start, n, bias):
     y, a, b = drawn(3, 4, 6), drawn(3, 4, 2), drawn(2, n)
