@@ -13,7 +13,8 @@ from torch import Tensor
 
 def plus(y: Tensor, x: Tensor) -> Tensor:
     """``y + x``, written over ``y`` where no gradient is recorded and the sum has its shape and dtype."""
-    fits = y.dtype == torch.result_type(y, x) and y.shape == torch.broadcast_shapes(y.shape, x.shape)
+    shape = torch.broadcast_shapes(y.shape, x.shape)  # type: ignore[no-untyped-call]
+    fits = y.dtype == torch.result_type(y, x) and y.shape == shape
     return y + x if torch.is_grad_enabled() or not fits else y.add_(x)
 
 

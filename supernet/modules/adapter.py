@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +53,7 @@ class Bottleneck(ElasticModule):
         if isinstance(size, int):
             hidden = F.linear(z, self.down[:size], self.down_bias[:size])
             hidden = hidden * torch.sigmoid(1.702 * hidden)
-            up, bias = self.up[:size], self.up_bias
+            up, bias = self.up[:size], cast(Tensor, self.up_bias)
         else:
             hidden = F.linear(z, self.down, self.down_bias)
             hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, hidden.dtype)
