@@ -238,7 +238,7 @@ def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], fi
     if file == "config.yaml":
         out.mkdir()
     else:
-        RunFolder.open(out, SearchConfig.of(**tiny_values))
+        RunFolder.open(out, SearchConfig.of(**tiny_values).on("cpu"))
     (out / f"{file}.partial").symlink_to(FULL)
     message = error_of(nas_peft("search", *tiny, "--out", out), after_stages=True)
     assert "no space left on the disk; free some, and start the same command again to go on" in message
