@@ -55,7 +55,7 @@ def compare_baselines(
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = TaskInputs.of_single_methods(config, shown)
         noah_inputs(inputs)  # says what its search cannot work with
-        folder = RunFolder.open(out, config)
+        folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
         with folder.held():
             return _run(Run(inputs, folder, devices.here, shown, ray_options, worker_device=devices.workers))
 

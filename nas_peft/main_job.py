@@ -82,7 +82,7 @@ def search(
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config, shown)
         noah_inputs(inputs)  # says what its search cannot work with
-        folder = RunFolder.open(out, config)
+        folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
         with folder.held():
             return _run(
                 Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,8 +13,6 @@ from typing import Any, cast
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.beit import Beit
 from timm.models.beit import checkpoint_filter_fn as beit_filter
 from timm.models.eva import Eva
@@ -23,15 +20,26 @@ from timm.models.eva import checkpoint_filter_fn as eva_filter
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
 
-from search_spaces import BackboneShape, InputError, unknown_name
+from search_spaces import BackboneShape, InputError
+from supernet.backbone_names import ResolvedName, resolve_name
 from supernet.shape import shape_of
 from supernet.shipped_backbone import vit_micro_patch8_32
+from supernet.state_names import from_hugging_face, without_prefix
 from supernet.trunk import Trunk
+from supernet.weights_file import read_tensors, weights_path
 
 DEFAULT_BACKBONE = vit_micro_patch8_32.__name__
 SUPPORTED = (
     "timm's pre-norm VisionTransformer, Eva and Beit (ViT/AugReg, DeiT and DeiT-3, DINOv2, DINOv3, EVA and "
     "EVA-02, BEiT, AIMv2, Perception Encoder, ViTs with rotary positions, CLIP and SigLIP image towers)"
+)
+
+# What files hold beside a backbone: classifiers, and parts that only pretraining needs.
+_OF_OTHER_PURPOSE = (
+    *("head.", "head_dist.", "heads.", "classifier.", "cls_classifier.", "distillation_classifier.", "fc."),
+    *("mask_token", "decoder", "pooler.", "lm_head.", "projector", "projection_head.", "predictor"),
+    *("dino_head", "ibot_head", "mlp_head.", "visual_projection.", "logit_scale", "logit_bias", "text"),
+    *("global_pool.", "last_layer.", "prototypes."),
 )
 
 
@@ -41,7 +49,8 @@ class Backbone:
 
     ``weights`` is ``"timm"`` (the name's own pretrained weights), ``"random"``, or the name of a file.
     ``digest`` is the SHA-256 of the weights, see `weights_digest`. ``image_size`` is the height and width of
-    its images in pixels where they are not the name's own.
+    its images in pixels where they are not the name's own. ``remarks`` say what a name was resolved to and
+    what of a file was loaded.
     """
 
     name: str
@@ -49,6 +58,7 @@ class Backbone:
     model: nn.Module
     digest: str
     image_size: tuple[int, int] | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -76,26 +86,28 @@ def create_backbone(
 ) -> Backbone:
     """Create a frozen, supported timm ViT in evaluation mode.
 
-    With ``weights`` the file is read: safetensors, or a torch file opened with ``weights_only``; a
-    classifier in it is ignored. Without, the name's own pretrained weights are used (from the package for
-    the shipped backbone, from the hub's cache or the hub otherwise). With ``image_size`` (height, width) the
-    backbone is for images of that size, and position embeddings and relative position tables are resampled.
+    Names are resolved as timm does: old names, ``hf-hub:OWNER/NAME``, ``local-dir:FOLDER``. With ``weights``
+    the file is read: safetensors, or a torch file opened with ``weights_only``, of timm, ``transformers`` or
+    the projects that timm converts, with any wrappers and prefixes; a classifier in it is left out. Without,
+    the name's own pretrained weights are used (from the package for the shipped backbone, from the hub's
+    cache or the hub otherwise). With ``image_size`` (height, width) the backbone is for images of that size,
+    and position embeddings and relative position tables are resampled.
 
     Raises `InputError` for an unknown name, an unsupported architecture or an image size that its patches do
     not fill (before anything is fetched), weights that do not fit, and weights that cannot be fetched.
     """
-    _require_known(name)
-    if weights is not None and not weights.is_file():
-        raise InputError(f"no backbone weights at '{weights}'; give a .safetensors or torch file")
-    image_size = _require_buildable(name, image_size)
-    if weights is None:
-        model = _pretrained(name, image_size)
+    resolved = resolve_name(name, DEFAULT_BACKBONE)
+    remarks = [resolved.note] if resolved.note else []
+    file = None if weights is None else weights_path(weights)
+    image_size = _require_buildable(resolved.name, image_size)
+    if file is None:
+        model = _pretrained(resolved, image_size)
     else:
-        model = _initialised(name, 0, image_size)
-        _load_weights(model, weights, name)
+        model = _initialised(resolved.name, 0, image_size)
+        remarks.append(_load_weights(model, file, name))
     model.requires_grad_(False).eval()
-    source = "timm" if weights is None else weights.name
-    return Backbone(name, source, model, weights_digest(model), image_size)
+    source = "timm" if file is None else file.name
+    return Backbone(resolved.name, source, model, weights_digest(model), image_size, tuple(remarks))
 
 
 def random_backbone(name: str, seed: int, image_size: tuple[int, int] | None = None) -> Backbone:
@@ -104,7 +116,7 @@ def random_backbone(name: str, seed: int, image_size: tuple[int, int] | None = N
     Raises `InputError` for an unknown name, an unsupported architecture and an image size that its patches do
     not fill.
     """
-    _require_known(name)
+    name = resolve_name(name, DEFAULT_BACKBONE).name
     image_size = _require_buildable(name, image_size)
     model = _initialised(name, seed, image_size)
     model.requires_grad_(False).eval()
@@ -128,17 +140,6 @@ def weights_digest(model: nn.Module) -> str:
         digest.update(key.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _require_known(name: str) -> None:
-    base, _, tag = name.partition(".")
-    if base not in timm.list_models():
-        vits = [n for n in timm.list_models() if n.startswith(("vit_", "deit"))]
-        near = difflib.get_close_matches(base, vits, n=5, cutoff=0.3)  # timm has more than fit on a line
-        raise unknown_name("backbone", name, {DEFAULT_BACKBONE, *near}, "Any timm ViT name works.")
-    tagged = timm.list_models(f"{base}.*", pretrained=True)
-    if tag and name not in tagged:
-        raise unknown_name("backbone", name, [base, *tagged])
 
 
 def _require_buildable(name: str, image_size: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -184,9 +185,10 @@ def _initialised(name: str, seed: int, image_size: tuple[int, int] | None) -> nn
         return cast(nn.Module, timm.create_model(name, pretrained=False, num_classes=0, **sized))
 
 
-def _pretrained(name: str, image_size: tuple[int, int] | None) -> nn.Module:
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.has_weights:
+def _pretrained(resolved: ResolvedName, image_size: tuple[int, int] | None) -> nn.Module:
+    name = resolved.name
+    config = timm.get_pretrained_cfg(name) if resolved.in_registry else None
+    if resolved.in_registry and (config is None or not config.has_weights):
         raise InputError(
             f"backbone '{name}' has no pretrained weights in timm; give a file with --backbone-weights"
         )
@@ -210,37 +212,52 @@ def _resampling() -> Iterator[None]:
         yield
 
 
-def _load_weights(model: nn.Module, path: Path, name: str) -> None:
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise InputError(f"'{path}' is not a readable safetensors file: {_one_line(error)}") from error
-    except Exception as error:  # torch.load raises errors of zipfile, pickle and its own
-        raise InputError(
-            f"'{path}' cannot be opened as a torch file of tensors (weights_only): {_one_line(error)}"
-        ) from error
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
-        raise InputError(f"'{path}' holds no tensors by name; give the state dict of backbone '{name}'")
+def _load_weights(model: nn.Module, path: Path, name: str) -> str:
+    """Load a file, and say in one line what was matched, resampled and left out."""
+    state, wrappers = read_tensors(path)
+    state, prefix, beside = without_prefix(state)
+    state = from_hugging_face(state)
     own = model.state_dict()
     try:  # other projects' key names; position grids resized
         with _resampling():
             if isinstance(model, (Eva, Beit)):
-                converted = (eva_filter if isinstance(model, Eva) else beit_filter)(state, model)
+                converted = (eva_filter if isinstance(model, Eva) else beit_filter)(dict(state), model)
             else:
-                converted = checkpoint_filter_fn(state, model, adapt_layer_scale=True)
+                converted = checkpoint_filter_fn(dict(state), model, adapt_layer_scale=True)
     except Exception as error:  # timm's converters take the keys and shapes they expect for granted
         found = _misfits(own, state) or _one_line(error)
         raise InputError(f"'{path}' does not fit backbone '{name}': {found}") from error
-    kept = {k: v for k, v in converted.items() if not k.startswith(("head.", "head_dist."))}
+    kept = {k: v for k, v in converted.items() if k in own or not k.startswith(_OF_OTHER_PURPOSE)}
     if found := _misfits(own, kept):
         raise InputError(f"'{path}' does not fit backbone '{name}': {found}")
+    for key, value in kept.items():
+        if value.is_floating_point() is False or not bool(value.isfinite().all()):
+            raise InputError(
+                f"'{path}' does not fit backbone '{name}': {key} holds values that are not finite numbers "
+                f"(type {str(value.dtype).removeprefix('torch.')}); give the weights of another epoch or file"
+            )
     model.load_state_dict(kept)
+    resampled = [k for k in kept if k in state and getattr(state[k], "shape", None) != kept[k].shape]
+    left_out = sorted(converted.keys() - kept.keys())
+    return _check_line(path, len(kept), resampled, left_out, beside, (*wrappers, prefix.rstrip(".")))
+
+
+def _check_line(
+    path: Path, matched: int, resampled: list[str], left_out: list[str], beside: int, inside: Sequence[str]
+) -> str:
+    def named(keys: list[str]) -> str:
+        return f"{len(keys)}{f' ({_shortened(keys)})' if keys else ''}"
+
+    within = "/".join(part for part in inside if part)
+    return (
+        f"'{path.name}'{f' ({within})' if within else ''}: {matched} tensors matched, of these resampled "
+        f"{named(resampled)}; left out {named(left_out)}"
+        + (f", and {beside} of other networks in the file" if beside else "")
+    )
+
+
+def _shortened(keys: list[str]) -> str:
+    return f"{', '.join(keys[:3])}{' …' if len(keys) > 3 else ''}"
 
 
 def _misfits(own: dict[str, Any], given: dict[str, Any]) -> str:
@@ -251,11 +268,7 @@ def _misfits(own: dict[str, Any], given: dict[str, Any]) -> str:
         ("unknown", given.keys() - own.keys()),
         ("of another shape", {k for k in shared if own[k].shape != getattr(given[k], "shape", None)}),
     )
-    return "; ".join(
-        f"{what} {', '.join(sorted(keys)[:3])}{' …' if len(keys) > 3 else ''}"
-        for what, keys in faults
-        if keys
-    )
+    return "; ".join(f"{what} {_shortened(sorted(keys))}" for what, keys in faults if keys)
 
 
 def _one_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from supernet.modules import ElasticModule, Place, Prompts, Size
 from supernet.operations import Operations, Positions
+from supernet.sums import plus
 
 Active: TypeAlias = list[tuple[ElasticModule, Size]]
 
@@ -36,12 +37,12 @@ def layer_forward(
             prompts = qkv_of(module.prompts(size))
             present = size if isinstance(size, Tensor) else None
     out = layer.attend(qkv_of(x), prompts, present, at)
-    x = x + layer.scale1(_applied("proj", active, out, layer.proj(out)))
+    x = plus(layer.scale1(_applied("proj", active, out, layer.proj(out))), x)
 
     h = _applied("norm2", active, x, layer.norm2(x))
     hidden = layer.activate(_applied("fc1", active, h, layer.fc1(h)))
     y = layer.scale2(_applied("fc2", active, hidden, layer.fc2(hidden)))
-    return x + _applied("mlp", active, h, y)
+    return plus(_applied("mlp", active, h, y), x)
 
 
 def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active:

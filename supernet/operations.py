@@ -96,7 +96,8 @@ class Operations:
             _, pk, pv = self._by_head(prompts if prompts.ndim == 3 else prompts[None])
             pk = _normalised(a, "k_norm", pk)
             extra = pk.shape[2]
-            q = q.contiguous()  # as a view it would keep the keys and values, copied below, in memory too
+            if torch.is_grad_enabled():
+                q = q.contiguous()  # a view would keep the keys and values, copied below, in memory too
             k = torch.cat([k, spread(pk, batch)], dim=2)
             v = torch.cat([v, spread(pv, batch)], dim=2)
         mask = _mask(at, sizes, batch, tokens, extra, qkv)

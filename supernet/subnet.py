@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +41,18 @@ class Subnet:
         return sum(t.numel() for t in self.network.module_tensors(self.architecture).values())
 
     @torch.inference_mode()
-    def logits(self, images: Sequence[Image], batch_size: int = 64) -> Tensor:
-        """Float32 logits ``(N, classes)`` of PIL images, preprocessed as in training."""
+    def logits(self, images: Iterable[Image], batch_size: int = 64) -> Tensor:
+        """Float32 logits ``(N, classes)`` of PIL images, preprocessed as in training.
+
+        Images are taken one by one and not kept, so that a generator needs the memory of one.
+        """
         device = self.network.head.weight.device
         pixels = [self.preprocessing.to_tensor(image) for image in images]
+        if not pixels:
+            return torch.empty(0, len(self.classes))
         batches = [torch.stack(pixels[i : i + batch_size]) for i in range(0, len(pixels), batch_size)]
         return torch.cat([self.network(self.preprocessing.normalise(x.to(device))).cpu() for x in batches])
 
-    def probabilities(self, images: Sequence[Image], batch_size: int = 64) -> Tensor:
+    def probabilities(self, images: Iterable[Image], batch_size: int = 64) -> Tensor:
         """Class probabilities ``(N, classes)``: the softmax of `logits`."""
         return self.logits(images, batch_size).softmax(-1)

@@ -7,6 +7,7 @@ import typer
 from nas_peft.cli.audit import audit
 from nas_peft.cli.baselines import baselines
 from nas_peft.cli.compare import compare
+from nas_peft.cli.console_encoding import show_every_character
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
@@ -27,4 +28,5 @@ app.command("predict")(predict)
 
 def main() -> None:
     """Run the command line."""
+    show_every_character()
     app()

@@ -32,9 +32,11 @@ def _run_baselines(
     on validation data is exported. A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
+        from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.ray_session import RayOptions
 
         config = BaselinesConfig.of(**fields)
+        require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from nas_peft.baselines_job import compare_baselines

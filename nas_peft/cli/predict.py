@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas_peft.cli.user_errors import user_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from PIL.Image import Image
+    from torch import Tensor
+
+_BATCH = 8  # images between one output and the next
 
 
 def predict(
@@ -21,35 +30,59 @@ def predict(
         Path | None, typer.Option(help="Weights file of the backbone, if the subnet was trained on one.")
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each image.")] = False,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")] = 89_478_485,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Print class names and probabilities of images, most probable first."""
-    with user_errors(debug):
-        import json
+    """Print class names and probabilities of images, most probable first.
 
-        from nas_peft.data.decoding import UnreadableImage, read_image
+    Images that cannot be decoded are named on standard error, and the exit status is then 2.
+    """
+    with user_errors(debug):
+        from nas_peft.data.decoding import UnreadableImage, pixel_limit, read_image
+        from nas_peft.data.image_files import shown_name
         from nas_peft.run.module_files import import_module_files
         from search_spaces import InputError
         from supernet import load_subnet
 
         for path in images:
             if not path.is_file():
-                raise InputError(f"no image at '{path}'; give image files")
-        opened = []
-        for path in images:
-            try:
-                opened.append(read_image(path, str(path)))
-            except UnreadableImage as error:  # its own remedy is an option of search
-                reason = str(error).rpartition("; ")[0]
-                raise InputError(f"{reason}; give image files") from error
+                raise InputError(f"no image at '{shown_name(str(path))}'; give image files")
         import_module_files(module_file)
         subnet = load_subnet(file, backbone_weights=backbone_weights)
-        for path, probabilities in zip(images, subnet.probabilities(opened), strict=True):
-            best = probabilities.topk(min(top, len(subnet.classes)))
-            found = [
-                (subnet.classes[int(i)], float(p)) for p, i in zip(best.values, best.indices, strict=True)
-            ]
-            if json_lines:
-                print(json.dumps({"image": str(path), "classes": dict(found)}))
-            else:
-                print(f"{path}: " + ", ".join(f"{name} {probability:.1%}" for name, probability in found))
+        read: list[Path] = []
+
+        def opened(paths: list[Path]) -> Iterator[Image]:
+            for path in paths:
+                try:
+                    yield read_image(path, str(path))
+                except UnreadableImage as error:
+                    text = f"image '{shown_name(str(path))}' cannot be decoded: {error.reason}"
+                    if len(images) == 1:
+                        raise InputError(f"{text}; give image files") from error
+                    print(f"error: {text}", file=sys.stderr)
+                else:
+                    read.append(path)
+
+        with pixel_limit(max_pixels):
+            for start in range(0, len(images), _BATCH):
+                before = len(read)
+                found = subnet.probabilities(opened(images[start : start + _BATCH]))
+                for path, probabilities in zip(read[before:], found, strict=True):
+                    _print_classes(path, probabilities, subnet.classes, top, json_lines)
+        if len(read) < len(images):
+            raise InputError(
+                f"{len(images) - len(read)} of {len(images)} images cannot be decoded; the others are printed"
+            )
+
+
+def _print_classes(
+    path: Path, probabilities: Tensor, classes: tuple[str, ...], top: int, json_lines: bool
+) -> None:
+    import json
+
+    best = probabilities.topk(min(top, len(classes)))
+    found = [(classes[int(i)], float(p)) for p, i in zip(best.values, best.indices, strict=True)]
+    if json_lines:
+        print(json.dumps({"image": str(path), "classes": dict(found)}), flush=True)
+    else:
+        print(f"{path}: " + ", ".join(f"{name} {chance:.1%}" for name, chance in found), flush=True)

@@ -47,9 +47,11 @@ def _run_search(
     (torch/cifar100, hfds/..., wds/..., tfds/...). A run that was stopped goes on with the same command.
     """
     with user_errors(debug):
+        from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.ray_session import RayOptions
 
         config = SearchConfig.of(**fields)
+        require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
         from nas_peft.main_job import search as run

@@ -2,139 +2,188 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from nas_peft.data.decoding import read_image
+from nas_peft.data.folder_layout import Layout, domain_note, read_layout, require_no_parts_below
+from nas_peft.data.folder_walk import FolderWalk
+from nas_peft.data.image_files import shown_name, why_no_image
 from nas_peft.data.listing import Item, Listing, ToTensor
 from nas_peft.data.splits import too_few_images
 from search_spaces.errors import InputError
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"}
-)
-_PART_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UNLABELLED = "images without labels (no class folders)"
+LOOSE = "images beside the class folders"
 
 
-def list_class_folders(root: Path, to_tensor: ToTensor) -> Listing:
+def list_class_folders(
+    root: Path, to_tensor: ToTensor, *, layout: Layout = "auto", domains: bool = False
+) -> Listing:
     """The images below ``root``, by class folder.
 
-    Either ``root/CLASS/**/IMAGE``, or ``root/train/CLASS/**/IMAGE`` with ``val`` (or ``valid``,
-    ``validation``) and ``test`` beside ``train``. The second form is recognised by ``train`` having
-    sub-folders, so that a class may be called "train". Class names and images are sorted; hidden files and
-    folders are left out, and so is what lies beside the class folders, which the listing names.
+    Either ``root/CLASS/**/IMAGE``, or ``root/PART/CLASS/**/IMAGE``; see `read_layout` for how they are told
+    apart and `part_named` for what parts may be called. With ``domains`` there is one more folder above the
+    classes, DOMAIN/CLASS/**/IMAGE, and the images of a class are taken from all domains. Class names and
+    images are sorted. A val or test part without class folders has no labels and is left out.
 
     Raises:
-        InputError: no class folders, a part named twice, a class without images, or a class of val or test
-            that train lacks.
+        InputError: no class folders, a part named twice, a class without images, a class of val or test that
+            train lacks, or two possible readings.
     """
-    folders = {folder.name: folder for folder in _visible(root) if folder.is_dir()}
-    parts = _part_folders(root, folders)
+    walk = FolderWalk(root)
+    read = read_layout(walk, layout)
+    notes, parts = list(read.notes), dict(read.parts)
     if not parts:
-        classes = _class_names(root, root)
-        missing = ["val", "test"]
-        train = _items(root, classes, ["train", *missing], to_tensor)
-        return Listing(
-            root.name, f"class folders in {root}", classes, train, None, None, ignored=_beside(root, classes)
-        )
-    classes = _class_names(parts["train"], root)
-    missing = [part for part in ("val", "test") if part not in parts]
-    for part in parts.keys() - {"train"}:
-        strangers = sorted(set(_class_names(parts[part], root)) - set(classes))
-        if strangers:
-            raise InputError(
-                f"class folder '{parts[part] / strangers[0]}' has no counterpart in '{parts['train']}'; "
-                f"every class needs training images: add them, or take the folder out"
+        classes = _class_folders(walk, root, domains)
+        if layout == "auto":
+            require_no_parts_below(walk, classes)
+        if not domains:
+            notes += domain_note(walk, classes)
+        listed = {"train": _items(walk, classes, tuple(classes), ["train", "val", "test"], to_tensor)}
+    else:
+        by_part = {part: _class_folders(walk, folder, domains) for part, folder in parts.items()}
+        classes = by_part["train"]
+        if not domains:
+            notes += domain_note(walk, classes)
+        for part in [part for part in parts if part != "train"]:
+            if _unlabelled(walk, parts[part], by_part[part], classes):
+                notes.append(f"'{parts[part].name}' has no class folders, so it cannot serve as {part}")
+                del parts[part], by_part[part]
+        missing = [part for part in ("val", "test") if part not in parts]
+        for part in parts.keys() - {"train"}:
+            _require_counterparts(by_part[part], classes, parts["train"])
+        listed = {
+            part: _items(
+                walk,
+                folders,
+                tuple(classes),
+                ["train", *missing] if part == "train" else [part],
+                to_tensor,
             )
-    listed = {
-        part: _items(folder, classes, ["train", *missing] if part == "train" else [part], to_tensor)
-        for part, folder in parts.items()
-    }
+            for part, folders in by_part.items()
+        }
+    used = list(read.parts.values()) or [folder for folders in classes.values() for folder in folders]
     return Listing(
         root.name,
         f"class folders in {root}",
-        classes,
+        tuple(classes),
         listed["train"],
         listed.get("val"),
         listed.get("test"),
-        ignored=_beside(root, [folder.name for folder in parts.values()]),
+        ignored=_beside(walk, used),
+        left_out={reason: tuple(paths) for reason, paths in walk.left_out.items() if paths},
+        notes=tuple(notes),
     )
 
 
-def _part_folders(root: Path, folders: dict[str, Path]) -> dict[str, Path]:
-    """The folders of the parts, or nothing where the class folders lie in ``root`` itself."""
-    parts: dict[str, Path] = {}
-    for name, folder in folders.items():
-        part = _PART_NAMES.get(name.lower())
-        if part is None:
-            continue
-        if part in parts:
+def _class_folders(walk: FolderWalk, base: Path, domains: bool) -> dict[str, list[Path]]:
+    """The folders of each class in order of name: several where domains, or two spellings, have the class."""
+    _leave_out_loose(walk, base)
+    bases = [base]
+    if domains:
+        bases = walk.folders(base)
+        for domain in bases:
+            _leave_out_loose(walk, domain)
+    found: dict[str, list[Path]] = {}
+    for folder in [child for above in bases for child in walk.folders(above)]:
+        if walk.holds_only_other_files(folder):
+            walk.leave_out(folder, "folders without images")
+        else:
+            found.setdefault(shown_name(folder.name), []).append(folder)
+    _require_several_folders(walk, base, found)
+    return dict(sorted(found.items()))
+
+
+def _leave_out_loose(walk: FolderWalk, base: Path) -> None:
+    for path in walk.files(base):
+        if path.is_file() and why_no_image(path) is None:
+            walk.leave_out(path, LOOSE)
+
+
+def _require_several_folders(walk: FolderWalk, base: Path, found: dict[str, list[Path]]) -> None:
+    if base != walk.root:
+        return
+    if not found:
+        tables = [path.name for path in walk.files(base) if path.suffix.lower() in (".csv", ".tsv")]
+        table = f", or give the table of labels itself: --dataset {base / tables[0]}" if tables else ""
+        raise InputError(
+            f"folder '{base}' has no class folders; arrange the images as CLASS/IMAGE, one folder per class"
+            + table
+        )
+    if len(found) == 1:
+        (only,) = (folders[0] for folders in found.values())
+        if len(walk.folders(only)) > 1:
             raise InputError(
-                f"folder '{root}' has two {part} folders, '{parts[part].name}' and '{name}'; keep one of them"
+                f"folder '{base}' has one folder only, '{shown_name(only.name)}'; if the classes or parts "
+                f"are in it, give --dataset {base / only.name}"
             )
-        parts[part] = folder
-    if "train" in parts and any(child.is_dir() for child in _visible(parts["train"])):
-        return parts
-    # A class may be called "train" or "test", but a data set of nothing else is a mistake.
-    if parts and len(parts) == len(folders):
-        raise InputError(
-            f"folder '{root}' has {', '.join(sorted(folders))} but no class folders in 'train'; "
-            "arrange the images as train/CLASS/IMAGE"
-        )
-    return {}
 
 
-def _class_names(folder: Path, root: Path) -> tuple[str, ...]:
-    names = tuple(sorted(child.name for child in _visible(folder) if child.is_dir()))
-    if not names:
-        where = "" if folder == root else f" of '{root}'"
+def _unlabelled(
+    walk: FolderWalk, folder: Path, found: dict[str, list[Path]], classes: dict[str, list[Path]]
+) -> bool:
+    """Whether a val or test part has no labels: no class folders, or a single folder of another name."""
+    known = {name.casefold() for name in classes}
+    if found and (len(found) > 1 or known & {name.casefold() for name in found}):
+        return False
+    for path in walk.images(folder):
+        walk.leave_out(path, UNLABELLED)
+    for unlabelled in walk.left_out.get(UNLABELLED, {}):
+        walk.left_out.get(LOOSE, {}).pop(unlabelled, None)
+    return True
+
+
+def _require_counterparts(found: dict[str, list[Path]], classes: dict[str, list[Path]], train: Path) -> None:
+    strangers = [name for name in found if name not in classes]
+    if strangers:
+        alike = [name for name in classes if name.casefold() == strangers[0].casefold()]
+        hint = f" ('{alike[0]}' differs in case: give both one spelling)" if alike else ""
         raise InputError(
-            f"folder '{folder}'{where} has no class folders; arrange the images as CLASS/IMAGE, "
-            "one folder per class"
+            f"class folder '{found[strangers[0]][0]}' has no counterpart in '{train}'{hint}; "
+            "every class needs training images: add them, or take the folder out"
         )
-    return names
 
 
 def _items(
-    folder: Path, classes: tuple[str, ...], serves: list[str], to_tensor: ToTensor
+    walk: FolderWalk,
+    folders: dict[str, list[Path]],
+    classes: tuple[str, ...],
+    serves: list[str],
+    to_tensor: ToTensor,
 ) -> tuple[Item, ...]:
     """The images of one part; ``serves`` are the parts they must supply, for the error."""
     items: list[Item] = []
     for label, name in enumerate(classes):
-        if not (folder / name).is_dir():
+        if name not in folders:
             continue
-        images = sorted(_images(folder / name))
+        images = [path for folder in folders[name] for path in walk.images(folder)]
         if not images:
-            raise too_few_images(str(folder / name), 0, len(serves), serves)
+            raise _no_images(walk, folders[name][0], serves)
         items.extend(Item(str(path), label, partial(_load, path, to_tensor)) for path in images)
     return tuple(items)
+
+
+def _no_images(walk: FolderWalk, folder: Path, serves: list[str]) -> InputError:
+    error = too_few_images(str(folder), 0, len(serves), serves)
+    inside = f"{shown_name(str(folder.relative_to(walk.root)))}/"
+    unread = {
+        reason: sum(path.startswith(inside) for path in paths) for reason, paths in walk.left_out.items()
+    }
+    held = ", ".join(f"{count} {reason}" for reason, count in unread.items() if count)
+    return InputError(f"{error}; it holds {held}") if held else error
 
 
 def _load(path: Path, to_tensor: ToTensor) -> Tensor:
     return to_tensor(read_image(path, str(path)))
 
 
-def _images(folder: Path) -> Iterator[Path]:
-    # Links are followed: class folders are often gathered from elsewhere that way.
-    for where, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        for name in files:
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not _hidden(name):
-                yield Path(where) / name
-
-
-def _visible(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if not _hidden(child.name))
-
-
-def _hidden(name: str) -> bool:
-    # macOS archives carry a "__MACOSX" folder of look-alikes that are no images.
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _beside(root: Path, used: tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return tuple(child.name for child in _visible(root) if child.name not in used)
+def _beside(walk: FolderWalk, used: list[Path]) -> tuple[str, ...]:
+    """What else lies in the root and is not hidden."""
+    names = {folder.relative_to(walk.root).parts[0] for folder in used}
+    beside = [child.name for child in walk.root.iterdir() if child.name not in names]
+    return tuple(sorted(shown_name(name) for name in beside if not name.startswith(".")))

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_peft.data.class_folders import list_class_folders
-from nas_peft.data.embedded import EMBEDDED, embedded_names, list_embedded
+import torch
+
+from nas_peft.data.decoding import DEFAULT_MAX_PIXELS, pixel_limit
+from nas_peft.data.duplicates import Duplicates, find_duplicates
+from nas_peft.data.folder_layout import Layout
+from nas_peft.data.image_files import shown_name
 from nas_peft.data.listing import GIVEN, Listing, ToTensor
 from nas_peft.data.materialise import materialise, without_unreadable
 from nas_peft.data.part import Part
 from nas_peft.data.partition import complete, few_shot
 from nas_peft.data.sealed import SealedPart
-from nas_peft.data.task_folder import is_task_folder, list_task_folder
-from nas_peft.data.timm_datasets import TIMM_PREFIXES, is_timm_name, list_timm_dataset
+from nas_peft.data.source import Reading, list_source
 from search_spaces.errors import InputError
+
+_EXAMPLES = 3  # names in the record for each reason
+_BLANK_RANGE = 15  # between the smallest and the largest value of a picture that shows next to nothing
+_IMBALANCE = 20  # times the rarest class
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +37,10 @@ class ImageDataset:
         val: for choosing.
         test: sealed; to be opened once, after everything is chosen.
         record: how the data came about, for JSON: ``spec``, ``source``, ``classes`` (number), ``splits``
-            (part to text), ``counts`` (part to number), ``shots``, ``seed``, ``skipped`` and ``ignored``
-            (lists of names).
+            (part to text), ``counts`` (part to number), ``class_counts`` (part to list), ``shots``, ``seed``,
+            ``skipped`` and ``ignored`` (lists of names), ``left_out`` (reason to number and examples),
+            ``notes`` and ``warnings`` (sentences), and ``duplicates`` (see `Duplicates.to_dict`, with the
+            number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts: equal for equal data after
             equal preprocessing, to recognise it when a run is resumed.
     """
@@ -58,6 +66,10 @@ def load_dataset(
     seed: int = 0,
     shots: int | None = None,
     skip_bad_images: bool = False,
+    drop_duplicates: bool = False,
+    layout: Layout = "auto",
+    domains: bool = False,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     root: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ImageDataset:
@@ -66,7 +78,7 @@ def load_dataset(
     ``spec`` is the first of these that fits:
 
     1. a folder: a VTAB-1k task (it has ``train800.txt``), else a folder of class folders, with or without
-       ``train``, ``val`` and ``test`` above them;
+       ``train``, ``val`` and ``test`` above them; or a file, a table of paths and labels;
     2. a name from ``embedded_names()``;
     3. a name of timm: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/`` and the name there.
 
@@ -80,6 +92,12 @@ def load_dataset(
         shots: training images per class, for few-shot learning; None for all.
         skip_bad_images: leave images that cannot be decoded out and name them in the record, rather than
             raise. Decodes everything twice.
+        drop_duplicates: take images out of train, and of val, that a later part has too, identical or nearly
+            so; without, they are counted in the record.
+        layout: whether the folders in the data set's own are parts or classes; by default what their names
+            say.
+        domains: the folders above the images are DOMAIN/CLASS, and domains are pooled.
+        max_pixels: images of more are refused.
         root: where the data sets of timm lie or are downloaded to.
         on_progress: called with the images decoded so far and in all; with ``skip_bad_images`` it first
             counts through a round of checking.
@@ -90,16 +108,22 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
-    listing = _list(spec, to_tensor, root)
+    listing = list_source(spec, to_tensor, root, Reading(layout, domains))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()
-    if skip_bad_images:
-        listing, skipped = without_unreadable(listing, report)
-        _check_parts(listing)
-    listing = complete(listing, seed)
-    if shots is not None:
-        listing = few_shot(listing, shots, seed)
-    parts = _decode(listing, report)
+    with pixel_limit(max_pixels):
+        if skip_bad_images:
+            listing, skipped = without_unreadable(listing, report)
+            _check_parts(listing)
+        listing = complete(listing, seed)
+        if shots is not None:
+            listing = few_shot(listing, shots, seed)
+        parts = _decode(listing, report)
+    found = find_duplicates(parts, {part: [item.name for item in items] for part, items in listing.parts()})
+    warnings = _warnings(parts, listing)
+    dropped: dict[str, int] = {}
+    if drop_duplicates:
+        parts, dropped = _without_duplicates(parts, found, listing.classes)
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -107,50 +131,74 @@ def load_dataset(
         val=parts["val"],
         test=SealedPart(parts["test"]),
         record={
-            "spec": spec,
-            "source": listing.source,
+            "spec": shown_name(spec),
+            "source": shown_name(listing.source),
             "classes": len(listing.classes),
             "splits": {part: listing.origin.get(part, GIVEN) for part in parts},
             "counts": {name: len(part) for name, part in parts.items()},
+            "class_counts": {name: _class_counts(part, listing.classes) for name, part in parts.items()},
             "shots": shots,
             "seed": seed,
-            "skipped": list(skipped),
+            "skipped": [shown_name(name) for name in skipped],
             "ignored": list(listing.ignored),
+            "left_out": {
+                reason: {"count": len(paths), "examples": list(paths[:_EXAMPLES])}
+                for reason, paths in listing.left_out.items()
+            },
+            "notes": list(listing.notes),
+            "warnings": warnings,
+            "duplicates": found.to_dict() | {"dropped": dropped},
         },
         fingerprint=_fingerprint(listing.classes, parts),
     )
 
 
-def _list(spec: str, to_tensor: ToTensor, root: Path | None) -> Listing:
-    folder = Path(spec).expanduser()
-    # The path of an empty text is the working directory, which nobody named.
-    if spec and folder.is_dir():
-        folder = folder.resolve()
-        listed = list_task_folder if is_task_folder(folder) else list_class_folders
-        return listed(folder, to_tensor)
-    if spec in EMBEDDED:
-        return list_embedded(spec, to_tensor)
-    if is_timm_name(spec):
-        return list_timm_dataset(spec, root, to_tensor)
-    raise _no_such_dataset(spec, folder)
+def _class_counts(part: Part, classes: tuple[str, ...]) -> list[int]:
+    return [int(count) for count in torch.bincount(part.labels, minlength=len(classes))]
 
 
-def _no_such_dataset(spec: str, path: Path) -> InputError:
-    if path.is_file():
-        return InputError(
-            f"data set '{spec}' is a file, a folder is needed; "
-            "unpack it if it is an archive, and give the folder"
+def _without_duplicates(
+    parts: dict[str, Part], found: Duplicates, classes: tuple[str, ...]
+) -> tuple[dict[str, Part], dict[str, int]]:
+    """The parts without images that a later one has too, and how many each lost."""
+    kept = dict(parts)
+    for name, indices in found.copies.items():
+        stays = torch.ones(len(parts[name]), dtype=torch.bool)
+        stays[indices] = False
+        kept[name] = parts[name].take(stays.nonzero().flatten())
+        before, after = _class_counts(parts[name], classes), _class_counts(kept[name], classes)
+        for label, (had, has) in enumerate(zip(before, after, strict=True)):
+            if had and not has and (name == "train" or not len(kept[name])):
+                raise InputError(
+                    f"without duplicates class '{classes[label]}' has no images left in {name}; add other "
+                    "images of it, or leave --drop-duplicates out"
+                )
+    return kept, {name: len(indices) for name, indices in found.copies.items() if indices}
+
+
+def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
+    """What in the decoded images hints at a mistake in the data, or makes an accuracy hard to read."""
+    said = []
+    blank: list[str] = []
+    for part, items in listing.parts():
+        values = parts[part].images.flatten(1)
+        flat = (values.amax(1).int() - values.amin(1).int()) <= _BLANK_RANGE
+        blank += [items[index].name for index in flat.nonzero().flatten().tolist()]
+    if blank:
+        total = sum(len(part) for part in parts.values())
+        said.append(
+            f"{len(blank)} of {total} images have almost one colour only (such as {shown_name(blank[0])}); "
+            "if their files hold more than 8 bits, scale them to the full range first"
         )
-    prefixes = ", ".join(f"{prefix}/NAME" for prefix in TIMM_PREFIXES)
-    forms = (
-        f"give a folder of class folders, a VTAB-1k task folder, an embedded data set "
-        f"({', '.join(embedded_names())}), or a timm name ({prefixes})"
-    )
-    if "/" in spec or "\\" in spec or "." in spec:
-        return InputError(f"no such folder '{spec}'; {forms}")
-    close = difflib.get_close_matches(spec, embedded_names(), n=1, cutoff=0.4)
-    guess = f"; did you mean '{close[0]}'?" if close else "."
-    return InputError(f"unknown data set '{spec}'{guess} There is no folder of that name either: {forms}")
+    counts = _class_counts(parts["train"], listing.classes)
+    most, least = max(counts), min(count for count in counts if count)
+    if most >= _IMBALANCE * least:
+        said.append(
+            f"class '{listing.classes[counts.index(most)]}' has {most:,} training images and "
+            f"'{listing.classes[counts.index(least)]}' has {least:,}: always answering the first is right "
+            f"for {most / sum(counts):.1%}, so compare accuracies with that"
+        )
+    return said
 
 
 def _check_parts(listing: Listing) -> None:

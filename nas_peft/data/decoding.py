@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from nas_peft.data.file_kinds import described_file
+from nas_peft.data.image_files import register_heic, shown_name
 from search_spaces.errors import InputError
+
+DEFAULT_MAX_PIXELS = 89_478_485
+"""PIL's own limit: a quarter of a gigabyte in RGB."""
 
 _WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 _SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 _MOST_16_BIT = 65535
+
+
+# Without a handler Python prints what PIL logs before it raises; the error says more.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImage(InputError):
@@ -20,31 +34,75 @@ class UnreadableImage(InputError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
-            f"image '{name}' cannot be decoded: {' '.join(reason.split())}; "
+            f"image '{shown_name(name)}' cannot be decoded: {' '.join(reason.split())}; "
             "mend or remove it, or leave such images out with --skip-bad-images"
         )
         self.name = name
+        self.reason = " ".join(reason.split())
+
+
+@contextmanager
+def pixel_limit(max_pixels: int) -> Iterator[None]:
+    """Within it, `read_image` refuses images of more pixels; PIL keeps the limit for all threads.
+
+    The limit is against files of a few bytes that claim to be gigantic.
+    """
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        with warnings.catch_warnings():  # PIL warns above the limit and raises above twice the limit
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def read_image(source: Path | IO[bytes], name: str) -> Image.Image:
     """The image in RGB, upright; the first frame where there are several.
+
+    An image whose EXIF block is nonsense is taken as it is stored, as viewers do.
 
     Args:
         source: a path or an open binary file.
         name: what the error calls it.
 
     Raises:
-        UnreadableImage: it is damaged, too large to be an honest image, or not an image.
+        UnreadableImage: it is damaged, has more pixels than `pixel_limit` allows, or is not an image.
     """
+    register_heic()
     try:
         with Image.open(source) as image:
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            upright = _upright(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage(name, f"{_too_large(error)} (--max-pixels)") from error
     # Damaged bytes make PIL's format plugins raise anything: OSError, SyntaxError, struct.error, IndexError.
     except Exception as error:
-        reason = "it is not an image file" if isinstance(error, UnidentifiedImageError) else str(error)
+        reason = str(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = described_file(source) or "it is not an image file"
         raise UnreadableImage(name, reason or type(error).__name__) from error
     return to_rgb(upright, name)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    # The readers of EXIF blocks raise as many errors as those of pixels; the pixels are whole.
+    except Exception:
+        return image.copy()
+
+
+def _too_large(error: Exception) -> str:
+    numbers = [int(text) for text in re.findall(r"[0-9]+", str(error))]
+    if len(numbers) != 2:
+        return str(error)
+    # Above twice the limit PIL's error names that double.
+    limit = numbers[1] if isinstance(error, Warning) else Image.MAX_IMAGE_PIXELS or numbers[1]
+    return (
+        f"it has {numbers[0]:,} pixels and the limit is {limit:,}, against decompression bombs; "
+        "raise the limit if the file is honest"
+    )
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
@@ -68,9 +126,19 @@ def to_rgb(image: Image.Image, name: str) -> Image.Image:
             name, "its pixels are floating-point numbers of unknown range; store 8 or 16 bits"
         )
     try:
+        if image.mode == "LAB":
+            return _from_lab(image)
         return image.convert("RGB")
-    except ValueError as error:
+    except (ValueError, ImageCms.PyCMSError) as error:
         raise UnreadableImage(name, f"colour space {image.mode}: {error}") from error
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    assert converted is not None  # only None where the image itself is changed
+    return converted
 
 
 def _from_16_bit(image: Image.Image, name: str) -> Image.Image:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from nas_peft.data.listing import Item, Listing, ToTensor
 from nas_peft.data.splits import draw_stratified
 from nas_peft.data.structured_tasks import STRUCTURED_TASKS, list_structured
 from search_spaces.errors import unknown_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SPLIT_SEED = 0
 _DIGITS_TEST, _DIGITS_VAL = 797, 200

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
 
-ToTensor: TypeAlias = Callable[[Image.Image], Tensor]
+if TYPE_CHECKING:  # a wrong data set is answered before torch is imported
+    from PIL import Image
+    from torch import Tensor
+
+ToTensor: TypeAlias = "Callable[[Image.Image], Tensor]"
 """The backbone's preprocessing: a PIL image in RGB to uint8 (3, H, W)."""
 
 GIVEN = "given"
@@ -47,6 +49,8 @@ class Listing:
         test: test images, or None likewise.
         origin: for each part, how it came about; parts not named here were given by the source.
         ignored: files and folders beside the data that were not read.
+        left_out: within the data, the paths that were not read, by reason.
+        notes: sentences on how the source was read where it could have been read otherwise.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Listing:
     test: tuple[Item, ...] | None
     origin: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def parts(self) -> Iterator[tuple[str, tuple[Item, ...]]]:
         """Name and images of each part that exists."""

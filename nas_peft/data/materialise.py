@@ -16,6 +16,7 @@ from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.part import Part
 from nas_peft.data.splits import too_few_images
+from search_spaces.errors import InputError
 
 _MOST_THREADS = 8
 
@@ -62,31 +63,34 @@ def without_unreadable(
     total = sum(len(items) for _, items in listing.parts())
     done = 0
     bad: list[str] = []
+    reasons: dict[int, str] = {}
     good: dict[str, tuple[Item, ...]] = {}
     for part, items in listing.parts():
         kept = []
         with _decoding_threads() as threads:
-            for item, readable in zip(items, threads.map(_is_readable, items), strict=True):
-                if readable:
+            for item, reason in zip(items, threads.map(_why_unreadable, items), strict=True):
+                if reason is None:
                     kept.append(item)
                 else:
                     bad.append(item.name)
+                    reasons.setdefault(item.label, reason)
                 done += 1
                 on_progress(done, total)
         good[part] = tuple(kept)
     before, after = listing.class_counts(listing.train), listing.class_counts(good["train"])
-    for name, had, has in zip(listing.classes, before, after, strict=True):
+    for label, (had, has) in enumerate(zip(before, after, strict=True)):
         if had and not has:
-            raise too_few_images(name, 0, 1, ("train",))
+            error = too_few_images(listing.classes[label], 0, 1, ("train",))
+            raise InputError(f"{error}; all of {had} cannot be decoded, the first because {reasons[label]}")
     return replace(listing, train=good["train"], val=good.get("val"), test=good.get("test")), tuple(bad)
 
 
-def _is_readable(item: Item) -> bool:
+def _why_unreadable(item: Item) -> str | None:
     try:
         item.load()
-    except UnreadableImage:
-        return False
-    return True
+    except UnreadableImage as error:
+        return error.reason
+    return None
 
 
 @contextmanager

@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from nas_peft.data.drawing import SIDE, Scene, Shape, draw_background, draw_colour
 from nas_peft.data.listing import Item, Listing, ToTensor
 from search_spaces.streams import stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 IMAGES = {"train": 800, "val": 200, "test": 1000}
 """Images of each part."""

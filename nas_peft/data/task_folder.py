@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
-
-from torch import Tensor
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nas_peft.data.decoding import read_image
+from nas_peft.data.image_files import shown_name
 from nas_peft.data.listing import Item, Listing, ToTensor
+from nas_peft.data.text_lists import (
+    class_names,
+    find_file,
+    find_moved,
+    is_absolute,
+    is_whole_number,
+    read_text,
+)
 from search_spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TRAIN_LIST = "train800.txt"
 _VAL_LIST, _TRAIN_VAL_LIST, _TEST_LIST = "val200.txt", "train800val200.txt", "test.txt"
@@ -22,7 +33,7 @@ class _Line:
     """One line of a list, and where it stands."""
 
     path: str
-    label: int
+    label: str
     where: str
 
 
@@ -34,35 +45,40 @@ def is_task_folder(root: Path) -> bool:
 def list_task_folder(root: Path, to_tensor: ToTensor) -> Listing:
     """The images named by ``train800.txt``, ``val200.txt`` and ``test.txt``, each line ``path label``.
 
-    Paths are relative to the folder. ``classes.txt`` names the classes in the order of their labels; without
-    it a class is called by its number. A class may lack training images: VTAB-1k draws its 1,000 images at
-    random.
+    Path and label have spaces or a tab between them. Paths are relative to the folder, or absolute and in it
+    (also where it was before it moved). Labels are numbers or names. ``classes.txt`` names the classes in the
+    order of their labels, from 0 or from 1; without it a class is called by its label, and only labels that
+    occur are classes. A class may lack training images: VTAB-1k draws its 1,000 images at random.
 
     Raises:
         InputError: a list is missing or empty, a line is malformed, an image is missing or stands in two
             parts, or ``train800val200.txt`` is not the two lists together. Names the file and the line.
     """
-    train, val, both, test = (_read(root, n) for n in (TRAIN_LIST, _VAL_LIST, _TRAIN_VAL_LIST, _TEST_LIST))
+    notes: list[str] = []
+    train, val, both, test = (
+        _read(root, n, notes) for n in (TRAIN_LIST, _VAL_LIST, _TRAIN_VAL_LIST, _TEST_LIST)
+    )
+    _check_one_kind_of_label([line for part in (train, val, both, test) for line in part.values()])
     _check_disjoint(train, val)
     _check_union(train | val, both)
     _check_disjoint(train | val, test)
-    highest = max(
-        (line for part in (train, val, test) for line in part.values()), key=lambda line: line.label
-    )
+    lines = [line for part in (train, val, test) for line in part.values()]
+    classes, by_label, note = _classes(root, lines)
 
-    def items(lines: dict[str, _Line]) -> tuple[Item, ...]:
+    def items(part: dict[str, _Line]) -> tuple[Item, ...]:
         return tuple(
-            Item(str(root / line.path), line.label, partial(_load, root / line.path, to_tensor))
-            for line in lines.values()
+            Item(str(root / line.path), by_label[line.label], partial(_load, root / line.path, to_tensor))
+            for line in part.values()
         )
 
     return Listing(
         root.name,
         f"VTAB-1k task folder {root}",
-        _class_names(root, highest),
+        classes,
         items(train),
         items(val),
         items(test),
+        notes=(*dict.fromkeys(notes), *([note] if note else [])),
     )
 
 
@@ -70,7 +86,7 @@ def _load(path: Path, to_tensor: ToTensor) -> Tensor:
     return to_tensor(read_image(path, str(path)))
 
 
-def _read(root: Path, name: str) -> dict[str, _Line]:
+def _read(root: Path, name: str, notes: list[str]) -> dict[str, _Line]:
     """The lines of a list by image path, in their order."""
     file = root / name
     if not file.is_file():
@@ -78,11 +94,13 @@ def _read(root: Path, name: str) -> dict[str, _Line]:
             f"task folder '{root}' has {TRAIN_LIST} but no {name}; a VTAB-1k task has "
             f"{TRAIN_LIST}, {_VAL_LIST}, {_TRAIN_VAL_LIST} and {_TEST_LIST}"
         )
+    text, note = read_text(file)
+    notes += [note] if note else []
     lines: dict[str, _Line] = {}
-    for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if not text.strip():
+    for number, entry in enumerate(text.splitlines(), start=1):
+        if not entry.strip():
             continue
-        line = _parse(root, text, f"{file}:{number}")
+        line = _parse(root, entry, f"{file}:{number}")
         if line.path in lines:
             raise InputError(
                 f"{line.where}: image '{line.path}' is listed before, in line "
@@ -95,19 +113,34 @@ def _read(root: Path, name: str) -> dict[str, _Line]:
 
 
 def _parse(root: Path, text: str, where: str) -> _Line:
-    # The label is the last word: a path may hold spaces.
-    path, _, label = text.strip().rpartition(" ")
-    path = path.strip()
-    if not path or not (label.isascii() and label.isdigit()):
+    # With a tab a label may hold spaces; with spaces alone it is the last word, as a path may hold them.
+    path, _, label = text.strip().rpartition("\t" if "\t" in text.strip() else " ")
+    path, label = path.strip().strip('"'), label.strip().strip('"')
+    if not path or not label or label.startswith("-"):
+        raise _malformed(text, where)
+    found = find_moved(root, path) if is_absolute(path) else find_file([root], path)
+    if found is None and is_absolute(path):
         raise InputError(
-            f"{where}: '{text.strip()}' is not 'path label' with a label from 0; "
-            "write for example 'images/1.jpg 0'"
+            f"{where}: path '{path}' is absolute and not in '{root}'; write it relative to the folder"
         )
-    if PurePosixPath(path).is_absolute():
-        raise InputError(f"{where}: path '{path}' is absolute; write it relative to '{root}'")
-    if not (root / path).is_file():
-        raise InputError(f"{where}: no such image '{root / path}'; add the file or remove the line")
-    return _Line(path, int(label), where)
+    if found is None:
+        raise InputError(
+            f"{where}: no such image '{shown_name(str(root / path))}'; add the file or remove the line"
+        )
+    return _Line(str(found.relative_to(root)), label, where)
+
+
+def _malformed(text: str, where: str) -> InputError:
+    return InputError(
+        f"{where}: '{text.strip()}' is not 'path label' with a label from 0; "
+        "write for example 'images/1.jpg 0'"
+    )
+
+
+def _check_one_kind_of_label(lines: list[_Line]) -> None:
+    words = [line for line in lines if not is_whole_number(line.label)]
+    if words and len(words) < len(lines):
+        raise _malformed(f"{words[0].path} {words[0].label}", words[0].where)
 
 
 def _check_disjoint(earlier: dict[str, _Line], later: dict[str, _Line]) -> None:
@@ -136,17 +169,30 @@ def _check_union(parts: dict[str, _Line], both: dict[str, _Line]) -> None:
             )
 
 
-def _class_names(root: Path, highest: _Line) -> tuple[str, ...]:
+def _classes(root: Path, lines: list[_Line]) -> tuple[tuple[str, ...], dict[str, int], str | None]:
+    """Class names, the class of each label, and a note where labels are not simply 0, 1, 2 and so on."""
     file = root / _CLASS_NAMES
     if not file.is_file():
-        return tuple(str(label) for label in range(highest.label + 1))
-    names = tuple(name.strip() for name in file.read_text(encoding="utf-8").rstrip().splitlines())
-    if len(names) <= highest.label:
-        raise InputError(
-            f"{highest.where}: label {highest.label} has no name, '{file}' names labels 0 to "
-            f"{len(names) - 1}; add the missing names in label order"
-        )
+        return class_names(line.label for line in lines)
+    names = tuple(name.strip() for name in read_text(file)[0].rstrip().splitlines())
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"list '{file}' names '{twice[0]}' more than once; give each class its own name")
-    return names
+    if not is_whole_number(lines[0].label):
+        by_name = {name: index for index, name in enumerate(names)}
+        stranger = next((line for line in lines if line.label not in by_name), None)
+        if stranger is not None:
+            raise InputError(f"{stranger.where}: label '{stranger.label}' is not in '{file}'; add it there")
+        return names, by_name, None
+    numbers = {line.label: int(line.label.removesuffix(".0")) for line in lines}
+    first, last = min(numbers.values()), max(numbers.values())
+    if first == 1 and last == len(names):
+        note = f"labels are 1 to {last} and '{file.name}' has {last} names: label 1 is '{names[0]}'"
+        return names, {label: number - 1 for label, number in numbers.items()}, note
+    if last >= len(names):
+        highest = next(line for line in lines if numbers[line.label] == last)
+        raise InputError(
+            f"{highest.where}: label {last} has no name, '{file}' names labels 0 to "
+            f"{len(names) - 1}; add the missing names in label order"
+        )
+    return names, numbers, None

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from nas_peft.data.decoding import UnreadableImage, read_image, to_rgb
 from nas_peft.data.listing import Item, Listing, ToTensor
 from search_spaces.errors import InputError, unknown_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # For each prefix the module timm imports, and what installs it.
 _PACKAGES = {

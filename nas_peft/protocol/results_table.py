@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
+from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
 
@@ -19,7 +21,7 @@ def results_table(result: SearchResult) -> Table:
     seeds = max(len(row.seeds) for row in result.rows)
     rates = any(len({run.lr for run in row.runs}) > 1 for row in result.rows)
     table = Table(
-        title=f"{result.dataset['spec']} on {result.backbone['name']}, budget {budget['text']} = "
+        title=f"{escape(result.dataset['spec'])} on {result.backbone['name']}, budget {budget['text']} = "
         f"{budget['max_params']:,} parameters ({head})",
         caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
         f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
@@ -58,11 +60,11 @@ def results_table(result: SearchResult) -> Table:
 
 
 def remarks(result: SearchResult) -> str:
-    """What stands under the table: the paired comparison, and why rows failed."""
+    """What stands under the table: duplicates in the data, the paired comparison, and why rows failed."""
     lines = [f"failed: {row.label} ({row.name}): {row.error}" for row in result.rows if row.error is not None]
     if result.paired is not None:
         lines.append(paired_sentence(result.paired, {row.name: row.label for row in result.rows}))
-    return "\n".join(lines)
+    return "\n".join([*data_remarks(result.dataset), *lines])
 
 
 def _percent(row: RowResult, metric: str) -> str:

@@ -63,8 +63,8 @@ class StageBars:
         self._bars.stop()
 
     def say(self, message: str) -> None:
-        """Print one line above the bars."""
-        self.console.print(message, highlight=False, soft_wrap=True)
+        """Print text above the bars, brackets and colons in it as they are."""
+        self.console.print(message, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:

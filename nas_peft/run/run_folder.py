@@ -39,14 +39,15 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: Path | None, config: TrainingConfig) -> RunFolder:
+    def open(cls, path: Path | None, config: TrainingConfig, fingerprint: str = "") -> RunFolder:
         """Create the folder, or take up the run of the same configuration in it.
 
-        Without ``path`` it is ``runs/DATASET-BACKBONE-HASH``, the hash being of the configuration: the same
-        command finds its run again. Raises `InputError` saying what differs for a run of another
+        Without ``path`` it is ``runs/DATASET-BACKBONE-HASH``, the hash being of the configuration and of the
+        data's ``fingerprint``: the same command finds its run again, however the path of the data is spelled
+        and wherever they have moved. Raises `InputError` saying what differs for a run of another
         configuration, and for a path that is a file or a folder of something else.
         """
-        path = path or _default_path(config)
+        path = path or _default_path(config, fingerprint)
         if path.exists() and not path.is_dir():
             raise InputError(f"the run folder '{path}' is a file; give another --out")
         file = path / "config.yaml"
@@ -164,21 +165,29 @@ class RunFolder:
         return recorded
 
 
-def _default_path(config: TrainingConfig) -> Path:
+def _default_path(config: TrainingConfig, fingerprint: str) -> Path:
     """The folder of a configuration: that of its hash, or where an earlier version put the same run."""
-    name = re.sub(r"[^\w.-]+", "-", Path(config.dataset).name or config.dataset)
-    digest = hashlib.sha256(config.to_yaml().encode()).hexdigest()[:8]
-    stem = f"{name}-{config.backbone}-"
+    data = Path(config.dataset).expanduser()
+    # A name that begins with a dot would be hidden; that of a link is not the folder's.
+    name = _plain(data.resolve().name if data.exists() else data.name)
+    settings = {key: value for key, value in config.to_dict().items() if key != "dataset"}
+    digest = hashlib.sha256(f"{yaml.safe_dump(settings)}{fingerprint}".encode()).hexdigest()[:8]
+    stem = "".join(f"{part}-" for part in (name, _plain(config.backbone)) if part)
     path = Path("runs") / f"{stem}{digest}"
     if path.exists():
         return path
     for file in sorted(Path("runs").glob(f"{glob.escape(stem)}*/config.yaml")):
         try:
-            if not _differing(_recorded(file, type(config)), config):
-                return file.parent
+            recorded = _recorded(file, type(config))
         except InputError:
             continue  # what cannot be read is no run of this configuration
+        if recorded.get("dataset") == config.dataset and not _differing(recorded, config):
+            return file.parent
     return path
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-")[:60]
 
 
 def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
@@ -199,6 +208,8 @@ def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
 def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]:
     """What differs between a recorded configuration and ``config``, each as a few words."""
     asked = config.to_dict()
+    if Path(config.dataset).exists():  # the same data may have lain elsewhere; their pixels are compared
+        recorded = {**recorded, "dataset": asked["dataset"]}
     names = [k for k in asked if recorded.get(k) != asked[k]] + [k for k in recorded if k not in asked]
     return [f"{k} ({recorded.get(k)!r} there, {asked.get(k)!r} now)" for k in names]
 

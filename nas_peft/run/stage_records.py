@@ -153,9 +153,16 @@ class InputsRecord(BaseModel):
     nas_peft: str | None = None
 
     def changed(self, now: InputsRecord) -> list[str]:
-        """The names of what differs between this run's start and ``now``."""
+        """The names of what differs between this run's start and ``now``.
+
+        Data are the same where pixels, labels and classes are, wherever the folder is and whatever lies
+        beside it: how they were read is not compared.
+        """
         before, after = self.model_dump(mode="json"), now.model_dump(mode="json")
-        return [name for name in before if name != "nas_peft" and before[name] != after[name]]
+        names = [
+            name for name in before if name not in ("nas_peft", "dataset") and before[name] != after[name]
+        ]
+        return list(dict.fromkeys("dataset" if n in ("fingerprint", "classes") else n for n in names))
 
 
 class StageCosts:

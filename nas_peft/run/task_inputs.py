@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nas_peft.data import ImageDataset, load_dataset
+from nas_peft.data.summary import data_summary
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.stage_records import InputsRecord
@@ -46,9 +47,16 @@ class TaskInputs:
                 seed=config.seed,
                 shots=config.shots,
                 skip_bad_images=config.skip_bad_images,
+                drop_duplicates=config.drop_duplicates,
+                layout=config.layout,
+                domains=config.domains,
+                max_pixels=config.max_pixels,
                 root=config.data_root,
                 on_progress=advance,
             )
+        for remark in backbone.remarks:
+            bars.say(f"backbone: {remark}")
+        bars.say(data_summary(dataset.record, dataset.classes))
         return TaskInputs(config, backbone, preprocessing, budget, dataset)
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import yaml
@@ -31,10 +31,22 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dataset: str = Field(description="embedded name, folder, or timm data set name")
+    dataset: str = Field(
+        description="embedded name, folder, CSV or TSV of paths and labels, or timm data set name"
+    )
+    layout: Literal["auto", "parts", "classes"] = Field(
+        "auto", description="whether the folders in --dataset are parts or classes; auto: by their names"
+    )
+    domains: bool = Field(
+        False, description="the folders above the images are DOMAIN/CLASS; pool the domains"
+    )
     data_root: Path | None = Field(None, description="where timm's data sets are or are downloaded to")
     shots: int | None = Field(None, ge=1, description="training images per class; all if not given")
     skip_bad_images: bool = Field(False, description="leave out unreadable images and list them")
+    drop_duplicates: bool = Field(
+        False, description="leave out training images that are in validation or test too, or nearly so"
+    )
+    max_pixels: int = Field(89_478_485, ge=1, description="largest image to decode, in pixels")
     backbone: str = Field(DEFAULT_BACKBONE, description="name of a timm ViT")
     backbone_weights: Path | None = Field(None, description="weights file instead of the name's own")
     image_size: str | None = Field(
@@ -132,6 +144,11 @@ class TrainingConfig(BaseModel):
                 "(micro_batches); give a larger batch_size or fewer parts"
             )
         return self
+
+    @field_validator("dataset")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return str(PurePath(value)) if value.strip("/") else value  # one spelling for one folder
 
     @field_validator("image_size")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces import BackboneShape
 from supernet.modules.elastic import ElasticModule, Place, Size, register_elastic
+from supernet.sums import plus, plus_product, product
 
 
 class Bottleneck(ElasticModule):
@@ -51,14 +52,17 @@ class Bottleneck(ElasticModule):
         z = x if self.parallel else y
         if isinstance(size, int):
             hidden = F.linear(z, self.down[:size], self.down_bias[:size])
-            delta = F.linear(hidden * torch.sigmoid(1.702 * hidden), self.up[:size].T, self.up_bias)
+            hidden = hidden * torch.sigmoid(1.702 * hidden)
+            up, bias = self.up[:size], cast(Tensor, self.up_bias)
         else:
             hidden = F.linear(z, self.down, self.down_bias)
             hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, hidden.dtype)
-            delta = hidden @ self.up
-            present = (size > 0).to(delta.dtype)[:, None, None]
-            delta = delta + present * self.up_bias.to(delta.dtype)
-        return y + (self.scale.to(delta.dtype) * delta if self.learned_scale else delta)
+            present = (size > 0).to(hidden.dtype)[:, None, None]
+            up, bias = self.up, present * self.up_bias.to(hidden.dtype)
+        if not self.learned_scale:
+            return plus_product(y, hidden, up, bias)
+        delta = product(hidden, up, bias)
+        return plus(y, self.scale.to(delta.dtype) * delta)
 
 
 @register_elastic("adapter_dim")

@@ -63,7 +63,8 @@ class ElasticModule(nn.Module):
 
         Both are ``(B, N, ·)``, or ``(P, ·)`` for a layer's prompts (``norm1`` and ``qkv`` only), of which
         ``(B, P, ·)`` may be made where sizes differ by image. ``y`` may be changed in place where neither
-        this module's gradient nor that of a normalisation needs it.
+        this module's gradient nor that of a normalisation needs it, and the result is the layer's to change
+        where no gradient is recorded: it must not be a parameter or a view of one.
         """
         raise NotImplementedError
 

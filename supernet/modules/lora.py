@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces import BackboneShape
 from supernet.modules.elastic import ElasticModule, Place, Size, register_elastic
+from supernet.sums import plus_product
 
 
 class LowRank(ElasticModule):
@@ -50,15 +51,11 @@ class LowRank(ElasticModule):
         nn.init.zeros_(self.up)
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
+        start = self.part * self.up.shape[1]
         if isinstance(size, int):
-            delta = (x @ self.down[:size].T) @ self.up[:size]
-        else:
-            inner = x @ self.down.T
-            delta = (inner * self.unit_mask(size, inner.dtype)) @ self.up
-        if self.parts > 1:
-            width = delta.shape[-1]
-            delta = nn.functional.pad(delta, (self.part * width, (self.parts - 1 - self.part) * width))
-        return y + delta
+            return plus_product(y, x @ self.down[:size].T, self.up[:size], start=start)
+        inner = x @ self.down.T
+        return plus_product(y, inner * self.unit_mask(size, inner.dtype), self.up, start=start)
 
     def merge(self, place: Place, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         """``W + B^T A`` in the part's rows."""

@@ -16,6 +16,8 @@ from supernet import Backbone, Preprocessing
 
 FULL = Path("/dev/full")
 STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
+SUMMARY = ("data: ", "  ")
+"""The table of the data that were read."""
 Arguments = list[str]
 
 
@@ -29,7 +31,7 @@ def error_of(result: Result, *, after_stages: bool = False) -> str:
     *before, last = result.stderr.splitlines()
     if not after_stages:
         assert before == []
-    assert all(line.startswith(STAGES) for line in before), before
+    assert all(line.startswith(STAGES + SUMMARY) for line in before), before
     assert last.startswith("error: ")
     assert "Traceback" not in result.output
     assert result.stdout == ""
@@ -236,7 +238,7 @@ def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], fi
     if file == "config.yaml":
         out.mkdir()
     else:
-        RunFolder.open(out, SearchConfig.of(**tiny_values))
+        RunFolder.open(out, SearchConfig.of(**tiny_values).on("cpu"))
     (out / f"{file}.partial").symlink_to(FULL)
     message = error_of(nas_peft("search", *tiny, "--out", out), after_stages=True)
     assert "no space left on the disk; free some, and start the same command again to go on" in message

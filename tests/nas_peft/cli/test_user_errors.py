@@ -37,7 +37,7 @@ def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err == "stopped; start the same command again to go on\n"
 
 
-@pytest.mark.parametrize("error", [RuntimeError("a defect"), OSError(errno.EIO, "a broken disk")])
+@pytest.mark.parametrize("error", [RuntimeError("a defect"), OSError(errno.EBADF, "a defect")])
 def test_what_is_no_mistake_of_the_user_is_let_through(error: Exception):
     with pytest.raises(type(error)), user_errors(debug=False):
         raise error

@@ -71,6 +71,7 @@ def test_a_class_may_be_called_train(tmp_path, write_classes, to_tensor):
 
 def test_what_lies_beside_the_classes_is_named(tmp_path, write_classes, write_image, to_tensor):
     write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_classes(tmp_path / "test", {"a": 3, "b": 3})
     write_image(tmp_path / "extra" / "1.png")
     (tmp_path / "README.txt").write_text("about")
     assert list_class_folders(tmp_path, to_tensor).ignored == ("README.txt", "extra")

@@ -61,6 +61,11 @@ def test_the_record_says_how_the_data_came_about(folder, to_tensor):
         "seed": 3,
         "skipped": [],
         "ignored": ["notes.txt"],
+        "class_counts": {"train": [2, 2], "val": [2, 2], "test": [2, 3]},
+        "left_out": {},
+        "notes": [],
+        "warnings": [data.record["warnings"][0]],
+        "duplicates": data.record["duplicates"] | {"examples": [], "two_labels": 0, "dropped": {}},
     }
 
 

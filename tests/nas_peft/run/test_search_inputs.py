@@ -151,7 +151,7 @@ def test_changed_images_are_recognised(
     config = SearchConfig.of(**tiny_values | {"dataset": str(folder)})
     recorded = written(SearchInputs.load(config, QUIET))
     (folder / "down" / "03.png").write_bytes((folder / "down" / "04.png").read_bytes())
-    with pytest.raises(InputError, match=r"started with another fingerprint .*; give another --out"):
+    with pytest.raises(InputError, match=r"started with another dataset .*; give another --out"):
         SearchInputs.load(config, QUIET).require_unchanged(recorded)
 
 

@@ -36,7 +36,7 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("image_size", "32x", "give pixels, such as 48 or 32x48 (height first)"),
         ("image_size", "0", "give pixels, such as 48 or 32x48 (height first)"),
         ("groups", 0, "greater than or equal to 1"),
-        ("precision", "fp16", "'fp32' or 'bf16'"),
+        ("precision", "fp16", "'auto', 'fp32', 'tf32' or 'bf16'"),
         ("micro_batches", 0, "greater than or equal to 1"),
         ("data_parallel", 0, "greater than or equal to 1"),
         ("bitfit_lr", 0, "greater than 0"),

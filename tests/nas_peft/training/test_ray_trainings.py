@@ -95,7 +95,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
     before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}
     unusable = replace(shared, classes=-1)
     records, ticks = run(folder, unusable, trainings)
-    assert [r["name"] for r in records] == ["linear", "full"]
+    assert [r.training.name for r in records] == ["linear", "full"]
     assert ticks == 2
     assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
 

@@ -1,0 +1,161 @@
+"""How the folders of a data set are to be read: as parts, classes or domains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from nas_peft.data.folder_walk import FolderWalk
+from nas_peft.data.image_files import shown_name
+from nas_peft.data.part_names import part_named
+from search_spaces.errors import InputError
+
+Layout = Literal["auto", "parts", "classes"]
+"""``parts``: PART/CLASS/IMAGE; ``classes``: CLASS/IMAGE; ``auto``: what the names of the folders say."""
+
+
+@dataclass(frozen=True)
+class FolderLayout:
+    """The reading that was taken.
+
+    Attributes:
+        parts: the folder of each part; empty where the class folders lie in the root itself.
+        notes: sentences on a reading that could have been another, and how to get the other.
+    """
+
+    parts: dict[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def read_layout(walk: FolderWalk, layout: Layout) -> FolderLayout:
+    """Decide whether the folders in the root of ``walk`` are parts or classes.
+
+    They are parts where one is called like a training part and has sub-folders, and are classes otherwise: a
+    class may be called "train".
+
+    Raises:
+        InputError: two readings are possible and nothing tells which was meant, two folders are called like
+            one part, or parts were asked for and are not there.
+    """
+    if layout == "classes":
+        return FolderLayout()
+    root = walk.root
+    folders = walk.folders(root)
+    named, notes = _named_parts(root, folders)
+    others = [f for f in folders if f not in named.values() and walk.has_image(f)]
+    if "train" in named and walk.folders(named["train"]):
+        if layout == "auto" and others:
+            return _parts_or_classes(walk, named, others, notes)
+        return FolderLayout(named, notes)
+    if layout == "parts" or (named and not [f for f in folders if f not in named.values()]):
+        present = ", ".join(sorted(shown_name(folder.name) for folder in folders)) or "no folders"
+        raise InputError(
+            f"folder '{root}' has {present} but no class folders in 'train'; "
+            "arrange the images as train/CLASS/IMAGE, or give --layout classes if these are the classes"
+        )
+    unclear = [f for part, f in named.items() if part != "train" and walk.has_image(f)]
+    if unclear and others:
+        name = shown_name(unclear[0].name)
+        raise InputError(
+            f"folder '{root}' has class folders and '{name}', which is called like a part: give --layout "
+            f"classes if '{name}' is a class; otherwise move '{name}' out of the folder, or arrange the "
+            "images as train/CLASS/IMAGE beside it"
+        )
+    return FolderLayout()
+
+
+def _named_parts(root: Path, folders: list[Path]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """The folders called like parts, and a note where a name could mean another part."""
+    by_part: dict[str, list[Path]] = {}
+    for folder in folders:
+        if part := part_named(shown_name(folder.name)):
+            by_part.setdefault(part, []).append(folder)
+    notes: tuple[str, ...] = ()
+    evaluation = [f for f in by_part.get("val", []) if f.name.casefold().startswith("eval")]
+    if evaluation and "test" not in by_part:
+        name = evaluation[0].name
+        if len(by_part["val"]) == 2:
+            by_part["val"].remove(evaluation[0])
+            by_part["test"] = evaluation
+            notes = (f"'{name}' is read as the test part, as '{by_part['val'][0].name}' is for validation",)
+        else:
+            notes = (f"'{name}' is read as the validation part; call it 'test' if it is the test part",)
+    for part, found in by_part.items():
+        if len(found) > 1:
+            first, second = (shown_name(folder.name) for folder in found[:2])
+            raise InputError(
+                f"folder '{root}' has two {part} folders, '{first}' and '{second}'; keep one of them, "
+                "or give --layout classes if these are classes"
+            )
+    return {part: found[0] for part, found in by_part.items()}, notes
+
+
+def _parts_or_classes(
+    walk: FolderWalk, named: dict[str, Path], others: list[Path], notes: tuple[str, ...]
+) -> FolderLayout:
+    """The reading of folders called like parts that have other folders with images beside them."""
+    beside = ", ".join(f"'{shown_name(folder.name)}'" for folder in others[:3])
+    train = shown_name(named["train"].name)
+    inside = {shown_name(child.name) for child in walk.folders(named["train"])}
+    alike = all({shown_name(child.name) for child in walk.folders(f)} & inside for f in others)
+    if alike and len(named) == 1:
+        return FolderLayout(
+            notes=(
+                f"'{train}' is read as a class, as {beside} beside it {_have(others)} sub-folders of "
+                f"the same names; give --layout parts if '{train}' is the training part",
+            )
+        )
+    tested = [folder for part, folder in named.items() if part != "train"]
+    confirmed = any({shown_name(child.name) for child in walk.folders(f)} & inside for f in tested)
+    if alike or not confirmed:
+        raise InputError(
+            f"folder '{walk.root}' can be read in two ways: '{train}' is the training part, or a class as "
+            f"{beside} beside it; give --layout parts or --layout classes"
+        )
+    for folder in others:
+        walk.leave_out(folder, "folders beside the parts")
+    return FolderLayout(
+        named,
+        (
+            *notes,
+            f"{beside} beside the parts {'is' if len(others) == 1 else 'are'} not read; "
+            "give --layout classes if all of these are classes",
+        ),
+    )
+
+
+def require_no_parts_below(walk: FolderWalk, classes: dict[str, list[Path]]) -> None:
+    """Raise `InputError` where class folders hold part folders, CLASS/train/IMAGE, which would be pooled."""
+    found = []
+    for folders in classes.values():
+        inside = [child for folder in folders for child in walk.folders(folder)]
+        if "train" in {part_named(shown_name(child.name)) for child in inside} and len(inside) > 1:
+            found.append(folders[0])
+    if len(found) > 1:
+        raise InputError(
+            f"the class folders of '{walk.root}' hold part folders (such as '{shown_name(found[0].name)}/"
+            "train'), which are needed above them: arrange the images as PART/CLASS/IMAGE, or give --layout "
+            "classes to take the parts of a class together"
+        )
+
+
+def domain_note(walk: FolderWalk, classes: dict[str, list[Path]]) -> tuple[str, ...]:
+    """A note where the class folders repeat the same sub-folders, as domains above classes do."""
+    inside = [
+        {shown_name(child.name) for folder in folders for child in walk.folders(folder)}
+        for folders in classes.values()
+    ]
+    shared = sorted(set.intersection(*inside)) if inside else []
+    if len(shared) < 2:
+        return ()
+    names = ", ".join(f"'{name}'" for name in list(classes)[:3])
+    below = ", ".join(f"'{name}'" for name in shared[:3])
+    return (
+        f"{names} are read as the classes, with all images in their sub-folders; each has {below}: "
+        "give --domains if these are the classes",
+    )
+
+
+def _have(folders: list[Path]) -> str:
+    return "has" if len(folders) == 1 else "have"

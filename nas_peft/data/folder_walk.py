@@ -1,0 +1,130 @@
+"""Walking through folders of images: what is found, and what is left out and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas_peft.data.image_files import may_be_picture, shown_name, why_no_image, why_system_folder
+from search_spaces.errors import InputError
+
+LINKED_TWICE = "links to a file that is read already"
+LINKED_FOLDER = "links to a folder that is read already"
+
+
+class FolderWalk:
+    """Finds folders and images below a root and remembers what it left out.
+
+    Links are followed, as class folders are often gathered that way; one that leads back to a folder above,
+    or to a file of the same class, is left out. So are hidden and system files, folders of thumbnails, and
+    run folders of nas-peft.
+
+    Attributes:
+        left_out: the paths left out by reason, relative to the root; the keys of a dictionary, in the order
+            in which they were found.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.left_out: dict[str, dict[str, None]] = {}
+
+    def leave_out(self, path: Path, reason: str) -> None:
+        """Remember that the path was left out."""
+        relative = shown_name(os.path.relpath(path, self.root))
+        self.left_out.setdefault(reason, {})[relative] = None
+
+    def folders(self, folder: Path) -> list[Path]:
+        """The sub-folders that may hold data, in order of name."""
+        kept: list[Path] = []
+        above = {_identity(parent) for parent in (folder, *folder.parents)}
+        seen: dict[tuple[int, int], Path] = {}
+        for child in sorted(child for child in folder.iterdir() if child.is_dir()):
+            if reason := self._why_no_data(child, nested=False):
+                self.leave_out(child, reason)
+            elif _identity(child) in above:
+                self.leave_out(child, LINKED_FOLDER)
+            elif (twin := seen.get(_identity(child))) is not None:
+                raise InputError(
+                    f"'{child.name}' and '{twin.name}' in '{folder}' are one folder under two names; "
+                    "remove one of them"
+                )
+            else:
+                seen[_identity(child)] = child
+                kept.append(child)
+        return kept
+
+    def images(self, folder: Path) -> list[Path]:
+        """The images at any depth, in order of path, each file once."""
+        seen: set[tuple[int, int]] = set()
+        found: list[Path] = []
+        for path in sorted(self._files(folder), key=lambda path: path.parts):
+            # A pipe or a socket would keep whoever opens it waiting.
+            if not path.is_file():
+                self.leave_out(path, "broken links and special files")
+            elif reason := why_no_image(path):
+                self.leave_out(path, reason)
+            elif (identity := _identity(path)) in seen:
+                self.leave_out(path, LINKED_TWICE)
+            else:
+                seen.add(identity)
+                found.append(path)
+        return found
+
+    def has_image(self, folder: Path) -> bool:
+        """Whether there is an image at any depth."""
+        quiet = FolderWalk(self.root)
+        return any(path.is_file() and why_no_image(path) is None for path in quiet._files(folder))
+
+    def holds_only_other_files(self, folder: Path) -> bool:
+        """Whether there are files at any depth, and none that is a picture or may be one."""
+        quiet = FolderWalk(self.root)
+        reasons = [why_no_image(path) for path in quiet._files(folder) if path.is_file()]
+        return bool(reasons) and all(reason is not None and not may_be_picture(reason) for reason in reasons)
+
+    def files(self, folder: Path) -> list[Path]:
+        """The files right in the folder that are not hidden, in order of name."""
+        return sorted(
+            path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
+        )
+
+    def _files(self, folder: Path) -> Iterator[Path]:
+        seen = {_identity(folder)}
+        waiting = [folder]
+        while waiting:
+            with os.scandir(waiting.pop()) as entries:
+                found = [(Path(entry.path), entry.is_dir()) for entry in entries]
+            for path, is_folder in found:
+                if not is_folder:
+                    yield path
+                elif reason := self._why_no_data(path, nested=True):
+                    self.leave_out(path, reason)
+                elif (identity := _identity(path)) in seen:
+                    self.leave_out(path, LINKED_FOLDER)
+                else:
+                    seen.add(identity)
+                    waiting.append(path)
+
+    def _why_no_data(self, folder: Path, *, nested: bool) -> str | None:
+        if reason := why_system_folder(folder.name, nested=nested):
+            return reason
+        return "run folders of nas-peft" if _is_for_runs(folder) else None
+
+
+def _is_for_runs(folder: Path) -> bool:
+    """Whether it is a run folder, or a folder of nothing else."""
+    if _is_run(folder):
+        return True
+    if folder.name != "runs":
+        return False
+    inside = list(folder.iterdir())
+    return bool(inside) and all(path.is_dir() and _is_run(path) for path in inside)
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "config.yaml").is_file() and (folder / "stages").is_dir()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino

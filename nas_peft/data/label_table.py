@@ -1,0 +1,186 @@
+"""A data set as a table of image paths and labels: CSV, TSV or text with separators."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas_peft.data.decoding import read_image
+from nas_peft.data.image_files import readable_suffixes, shown_name
+from nas_peft.data.listing import Item, Listing, ToTensor
+from nas_peft.data.part_names import part_named
+from nas_peft.data.text_lists import class_names, find_file, find_moved, is_absolute, read_text
+from search_spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
+UNLABELLED_ROWS = "rows without a label"
+_SEPARATORS = ("\t", ";", ",", "|")
+_PATHS = (
+    *("path", "image", "file", "filename", "filepath", "imagepath", "imagefile", "imagename", "img"),
+    *("imgpath", "imgname", "name", "imageid", "id", "picture", "photo", "uri"),
+)
+_LABELS = (
+    *("label", "labels", "class", "classname", "classid", "target", "category", "categoryname", "species"),
+    *("breed", "diagnosis", "y"),
+)
+_SPLITS = ("split", "part", "set", "subset", "partition")
+_FOLDERS = ("", "images", "train", "img", "imgs", "image", "data", "train_images")
+
+
+@dataclass(frozen=True)
+class _Row:
+    path: Path
+    label: str
+    part: str
+    where: str
+
+
+def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
+    """The images that a table names, each row with a path and a label and perhaps a part.
+
+    The separator is a tab, semicolon, comma or bar; the columns are found by their names (``path``,
+    ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...), or are path and label where the
+    first row is a row of data. Paths are absolute or relative to the table's folder, or to ``images`` or
+    ``train`` in it; a suffix may be missing. Rows without a label are left out. Parts have the names that
+    `part_named` knows.
+
+    Raises:
+        InputError: no columns of paths and labels, an image that is missing or has two labels or parts, or
+            a part of another name.
+    """
+    text, note = read_text(file)
+    rows = _cells(file, text)
+    names, rows, first = _header(file, rows)
+    path_at, label_at, split_at = (_column(names, known) for known in (_PATHS, _LABELS, _SPLITS))
+    if path_at is None or label_at is None:
+        missing = "paths" if path_at is None else "labels"
+        raise InputError(
+            f"table '{file}' has no column of {missing} among {', '.join(names)}; call the columns 'path' "
+            "and 'label', and if there are parts 'split'"
+        )
+    found: dict[Path, _Row] = {}
+    unlabelled: list[str] = []
+    repeated: list[str] = []
+    for number, row in enumerate(rows, first):
+        where = f"{file}:{number}"
+        if len(row) <= max(path_at, label_at, split_at or 0):
+            raise InputError(f"{where}: {len(row)} cells and {len(names)} columns; correct the row")
+        label = row[label_at].strip()
+        if not label:
+            unlabelled.append(row[path_at])
+            continue
+        part = "train" if split_at is None else _part(row[split_at], where)
+        path = _image(file, row[path_at].strip(), where)
+        read = _Row(path, label, part, where)
+        before = found.setdefault(path, read)
+        if (before.label, before.part) != (label, part):
+            raise InputError(
+                f"{where}: image '{shown_name(str(path))}' is '{label}' in {part} here and "
+                f"'{before.label}' in {before.part} in {before.where}; remove one of the rows"
+            )
+        if before is not read:
+            repeated.append(row[path_at])
+    if not found:
+        raise InputError(f"table '{file}' has no rows with a label; it needs a row per image")
+    return _listing(file, list(found.values()), note, unlabelled, repeated, to_tensor)
+
+
+def _listing(
+    file: Path,
+    rows: list[_Row],
+    note: str | None,
+    unlabelled: list[str],
+    repeated: list[str],
+    to_tensor: ToTensor,
+) -> Listing:
+    classes, by_label, about = class_names(row.label for row in rows)
+
+    def items(part: str) -> tuple[Item, ...]:
+        return tuple(
+            Item(str(row.path), by_label[row.label], partial(_load, row.path, to_tensor))
+            for row in rows
+            if row.part == part
+        )
+
+    return Listing(
+        file.stem,
+        f"table {file}",
+        tuple(shown_name(name) for name in classes),
+        items("train"),
+        items("val") or None,
+        items("test") or None,
+        left_out={
+            reason: tuple(paths)
+            for reason, paths in ((UNLABELLED_ROWS, unlabelled), ("rows that repeat an image", repeated))
+            if paths
+        },
+        notes=tuple(text for text in (note, about) if text),
+    )
+
+
+def _load(path: Path, to_tensor: ToTensor) -> Tensor:
+    return to_tensor(read_image(path, str(path)))
+
+
+def _cells(file: Path, text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise InputError(f"table '{file}' is empty; it needs a row with path and label per image")
+    separator = next((s for s in _SEPARATORS if s in lines[0]), None)
+    if separator is None:
+        # Lists of paths and labels with a space: the label is the last word, as paths may hold spaces.
+        return [line.strip().rsplit(None, 1) for line in lines]
+    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+
+
+def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str]], int]:
+    """Names of the columns, the rows below, and the line number of the first of these."""
+    names = rows[0]
+    known = {*_PATHS, *_LABELS, *_SPLITS}
+    if sum(_plain(name) in known for name in names) >= 2:
+        return names, rows[1:], 2
+    if len(names) in (2, 3) and _find(file, names[0]) is not None:
+        return ["path", "label", "split"][: len(names)], rows, 1
+    return names, rows[1:], 2
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _column(names: Sequence[str], known: Sequence[str]) -> int | None:
+    plain = [_plain(name) for name in names]
+    return next((plain.index(name) for name in known if name in plain), None)
+
+
+def _part(text: str, where: str) -> str:
+    part = part_named(text)
+    if part is None:
+        raise InputError(f"{where}: '{text}' is no part; allowed are train, val and test")
+    return part
+
+
+def _find(file: Path, text: str) -> Path | None:
+    bases = [file.parent / folder for folder in _FOLDERS]
+    found = find_file(bases, text)
+    if found is None and is_absolute(text):
+        return find_moved(file.parent, text)
+    if found is None and not Path(text).suffix:
+        return find_file(bases, text, sorted(readable_suffixes()))
+    return found
+
+
+def _image(file: Path, text: str, where: str) -> Path:
+    path = _find(file, text) if text else None
+    if path is None:
+        raise InputError(
+            f"{where}: no such image '{shown_name(text)}' in '{file.parent}'; add the file or remove the row"
+        )
+    return path

@@ -1,0 +1,26 @@
+"""Which part of a data set a folder, file or table cell names."""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = {
+    "train": "train training trn",
+    "val": "val valid validation dev devel development eval evaluation",
+    "test": "test testing tst holdout",
+}
+_PART_OF = {word: part for part, words in _WORDS.items() for word in words.split()}
+_FILLING = {"set", "data", "dataset", "images", "image", "imgs", "img", "pictures", "split", "part", "seg"}
+_JOINED = re.compile(r"(?<=[a-z])(?:set|data|images|split)$")
+
+
+def part_named(name: str) -> str | None:
+    """The part, ``train``, ``val`` or ``test``, that a name stands for; ``None`` for any other name.
+
+    Case, digits, separators and filling words do not matter: ``Training``, ``test_set``, ``val2017``,
+    ``images-train`` and ``hold-out`` name parts, ``trainer`` and ``train station`` do not.
+    """
+    text = re.sub(r"h[eo]ld[\W_]?out", "holdout", name.casefold())
+    words = [_JOINED.sub("", word) for word in re.split(r"[\W_\d]+", text) if word]
+    words = [word for word in words if word not in _FILLING]
+    return _PART_OF.get(words[0]) if len(words) == 1 else None

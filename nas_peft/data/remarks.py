@@ -1,0 +1,42 @@
+"""What must be known of the data beside a test accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def data_remarks(record: Mapping[str, object]) -> list[str]:
+    """Sentences from `ImageDataset.record` on duplicates, on warnings, and on how the source was read."""
+    duplicates = duplicates_sentence(record)
+    said = [duplicates] if duplicates else []
+    for kind in ("warnings", "notes"):
+        found = record.get(kind)
+        said += [f"data: {text}" for text in found] if isinstance(found, list) else []
+    return said
+
+
+def duplicates_sentence(record: Mapping[str, object]) -> str:
+    """A sentence for beside the test accuracy, from `ImageDataset.record`; empty without duplicates."""
+    found = record.get("duplicates")
+    if not isinstance(found, Mapping):
+        return ""
+    said = []
+    for kind, word in (("identical", "the same as"), ("near", "nearly the same as")):
+        for pair, count in found[kind].items():
+            if count:
+                earlier, _, later = pair.partition(" and ")
+                said.append(
+                    f"{count} {later} image{' is' if count == 1 else 's are'} {word} one in {earlier}"
+                )
+    text = "; ".join(said)
+    if found["two_labels"]:
+        groups = "picture has" if found["two_labels"] == 1 else "pictures have"
+        text += f"{'; ' if text else ''}{found['two_labels']} {groups} two labels"
+    if not text:
+        return ""
+    pairs = found["examples"]
+    example = f" (such as {pairs[0][0]} and {pairs[0][1]})" if pairs else ""
+    remedy = (
+        "" if found.get("dropped") or not pairs else "; --drop-duplicates takes them out of train and val"
+    )
+    return f"duplicates: {text}{example}{remedy}"

@@ -1,0 +1,101 @@
+"""Finding the data set that a text names, and listing it without decoding anything."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas_peft.data.class_folders import list_class_folders
+from nas_peft.data.embedded import EMBEDDED, embedded_names, list_embedded
+from nas_peft.data.file_kinds import described_file
+from nas_peft.data.folder_layout import Layout
+from nas_peft.data.label_table import TABLE_SUFFIXES, list_label_table
+from nas_peft.data.listing import Listing, ToTensor
+from nas_peft.data.task_folder import is_task_folder, list_task_folder
+from nas_peft.data.timm_datasets import TIMM_PREFIXES, is_timm_name, list_timm_dataset
+from search_spaces.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How folders and tables are to be read where there is a choice; see `list_class_folders`."""
+
+    layout: Layout = "auto"
+    domains: bool = False
+
+
+def list_source(spec: str, to_tensor: ToTensor, root: Path | None, reading: Reading) -> Listing:
+    """The images that ``spec`` names, see `load_dataset`. Raises `InputError` if there is none."""
+    folder = Path(spec).expanduser()
+    # The path of an empty text is the working directory, which nobody named.
+    if spec and _is(folder, "folder"):
+        folder = folder.resolve()
+        if is_task_folder(folder):
+            _require_default(reading, "a task folder with lists")
+            return list_task_folder(folder, to_tensor)
+        return list_class_folders(folder, to_tensor, layout=reading.layout, domains=reading.domains)
+    if spec and _is(folder, "file") and folder.suffix.lower() in TABLE_SUFFIXES:
+        _require_default(reading, "a table")
+        return list_label_table(folder.resolve(), to_tensor)
+    if spec in EMBEDDED:
+        _require_default(reading, "an embedded data set")
+        return list_embedded(spec, to_tensor)
+    if is_timm_name(spec):
+        _require_default(reading, "a data set of timm")
+        return list_timm_dataset(spec, root, to_tensor)
+    raise _no_such_dataset(spec, folder)
+
+
+def require_source(spec: str, reading: Reading) -> None:
+    """Raise the `InputError` of `list_source` for a wrong data set, before torch is imported.
+
+    Embedded data sets and those of timm are checked by name alone.
+    """
+    path = Path(spec).expanduser()
+    if not (spec and (_is(path, "folder") or _is(path, "file"))) and (spec in EMBEDDED or is_timm_name(spec)):
+        _require_default(reading, "an embedded data set" if spec in EMBEDDED else "a data set of timm")
+        return
+    list_source(spec, _never, None, reading)
+
+
+def _never(image: Image.Image) -> Tensor:
+    raise AssertionError("a listing decodes nothing")
+
+
+def _is(path: Path, what: str) -> bool:
+    try:
+        return path.is_dir() if what == "folder" else path.is_file()
+    except (OSError, ValueError):  # a name that the file system cannot have
+        return False
+
+
+def _require_default(reading: Reading, what: str) -> None:
+    if reading != Reading():
+        option = "domains" if reading.domains else "layout"
+        raise InputError(f"--{option} is for class folders, and the data set is {what}; leave it out")
+
+
+def _no_such_dataset(spec: str, path: Path) -> InputError:
+    if _is(path, "file"):
+        kind = described_file(path)
+        return InputError(
+            f"data set '{spec}' is a file, a folder is needed; "
+            f"unpack it if it is an archive, and give the folder{f' ({kind})' if kind else ''}; "
+            f"a table of paths and labels ends in {', '.join(TABLE_SUFFIXES)}"
+        )
+    prefixes = ", ".join(f"{prefix}/NAME" for prefix in TIMM_PREFIXES)
+    forms = (
+        f"give a folder of class folders, a VTAB-1k task folder, a table of paths and labels, an embedded "
+        f"data set ({', '.join(embedded_names())}), or a timm name ({prefixes})"
+    )
+    if "/" in spec or "\\" in spec or "." in spec:
+        return InputError(f"no such folder '{spec}'; {forms}")
+    close = difflib.get_close_matches(spec, embedded_names(), n=1, cutoff=0.4)
+    guess = f"; did you mean '{close[0]}'?" if close else "."
+    return InputError(f"unknown data set '{spec}'{guess} There is no folder of that name either: {forms}")

@@ -1,0 +1,58 @@
+"""What was read of a data set, as a short table before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from nas_peft.data.remarks import duplicates_sentence
+
+_MOST_CLASSES = 12
+_LONGEST_NAME = 28
+
+
+def data_summary(record: Mapping[str, Any], classes: tuple[str, ...]) -> str:
+    """Parts, classes with counts, what was left out and why, and how the source was read: lines of text.
+
+    Args:
+        record: `ImageDataset.record`.
+        classes: the class names.
+    """
+    return "\n".join(_lines(record, classes))
+
+
+def _lines(record: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[str]:
+    yield f"data: {record['source']}"
+    counts = record["class_counts"]
+    rows = [(name, [counts[part][i] for part in counts]) for i, name in enumerate(classes)]
+    shown = rows if len(rows) <= _MOST_CLASSES else rows[: _MOST_CLASSES - 2]
+    names = [_short(name) for name, _ in shown]
+    width = max(len(name) for name in [*names, f"all {len(classes)} classes"])
+    yield f"  {'':<{width}}" + "".join(f"{part:>8}" for part in counts)
+    for name, (_, numbers) in zip(names, shown, strict=True):
+        yield f"  {name:<{width}}" + "".join(f"{number:>8,}" for number in numbers)
+    if len(shown) < len(rows):
+        rest = [sum(numbers) for _, numbers in rows[len(shown) :]]
+        yield f"  ... {len(rest)} more classes, {min(rest):,} to {max(rest):,} images each"
+    totals = "".join(f"{sum(counts[part]):>8,}" for part in counts)
+    yield f"  {f'all {len(classes)} classes':<{width}}{totals}"
+    splits = record["splits"]
+    for how in dict.fromkeys(how for how in splits.values() if how != "given"):
+        yield f"  {', '.join(part for part in splits if splits[part] == how)}: {how}"
+    if record["skipped"]:
+        yield f"  left out: {len(record['skipped'])} that cannot be decoded (such as {record['skipped'][0]})"
+    for reason, found in record["left_out"].items():
+        yield f"  left out: {found['count']} {reason} (such as {found['examples'][0]})"
+    if record["ignored"]:
+        more = f" and {len(record['ignored']) - 4} more" if len(record["ignored"]) > 4 else ""
+        yield f"  not read, beside the data: {', '.join(record['ignored'][:4])}{more}"
+    for note in record["notes"]:
+        yield f"  note: {note}"
+    if sentence := duplicates_sentence(record):
+        yield f"  {sentence}"
+    for warning in record["warnings"]:
+        yield f"  warning: {warning}"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."

@@ -1,0 +1,46 @@
+"""Sums of an operation's output and what a module or the residual stream adds to it.
+
+Where no gradient is recorded, as in evaluation, a sum is written over the output: on a CPU new memory of that
+size takes longer than the addition. Where one is, nothing is changed in place.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def plus(y: Tensor, x: Tensor) -> Tensor:
+    """``y + x``, written over ``y`` where no gradient is recorded and the sum has its shape and dtype."""
+    shape = torch.broadcast_shapes(y.shape, x.shape)  # type: ignore[no-untyped-call]
+    fits = y.dtype == torch.result_type(y, x) and y.shape == shape
+    return y + x if torch.is_grad_enabled() or not fits else y.add_(x)
+
+
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``a @ b + bias`` of ``a (…, r)`` and ``b (r, n)``; ``bias`` is ``(n,)`` or broadcast."""
+    if bias is None:
+        return a @ b
+    if bias.ndim == 1:
+        return F.linear(a, b.T, bias)
+    result = a @ b
+    return result + bias.to(result.dtype)
+
+
+def plus_product(y: Tensor, a: Tensor, b: Tensor, bias: Tensor | None = None, start: int = 0) -> Tensor:
+    """``y + a @ b + bias``, with ``b (r, n)`` for n channels of ``y (…, m)`` from ``start`` on.
+
+    Where no gradient is recorded, the product is added in the multiplication itself, over ``y``.
+    """
+    width, n = y.shape[-1], b.shape[-1]
+    alike = a.shape[:-1] == y.shape[:-1] and a.dtype == y.dtype and y.is_contiguous()
+    if torch.is_grad_enabled() or not alike:
+        added = product(a, b, bias)
+        return plus(y, F.pad(added, (start, width - start - n)) if n < width else added)
+    channels = y.view(-1, width)[:, start : start + n]
+    # not addmm_, which torch's counter of operations does not know
+    torch.addmm(channels, a.reshape(-1, a.shape[-1]), b.to(y.dtype), out=channels)
+    if bias is not None:
+        y[..., start : start + n].add_(bias)
+    return y

@@ -1,0 +1,127 @@
+"""Reading the tensors of a weights file, whatever wraps them, without unpickling anything."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from search_spaces import InputError
+
+_IN_A_FOLDER = ("model.safetensors", "pytorch_model.bin")
+_WRAPPERS = (
+    *("state_dict", "model", "model_state_dict", "teacher", "target_encoder", "module", "net", "network"),
+    *("weights", "params", "backbone", "encoder", "student", "model_ema", "state_dict_ema", "ema"),
+)
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+) was not an allowed|Unsupported class ([\w.]+)")
+
+
+def weights_path(path: Path) -> Path:
+    """The file at ``path``, or the weights in the folder there, as the hub's repositories have them.
+
+    Raises `InputError` if there is neither.
+    """
+    if path.is_file():
+        return path
+    for name in _IN_A_FOLDER:
+        if (path / name).is_file():
+            return path / name
+    if (path / f"{_IN_A_FOLDER[0]}.index.json").is_file():
+        return path / f"{_IN_A_FOLDER[0]}.index.json"
+    raise InputError(f"no backbone weights at '{path}'; give a .safetensors or torch file")
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Tensors by name, and which wrappers were opened to get at them.
+
+    Safetensors and torch files are told apart by their first bytes; of a file with several sets of weights
+    the first is taken, a teacher's before a student's.
+
+    Raises `InputError` for any other file, and for a torch file that needs more than tensors to be read.
+    """
+    state: Any = _read(path)
+    opened: list[str] = []
+    while isinstance(state, dict) and not any(isinstance(value, torch.Tensor) for value in state.values()):
+        wrapper = next((name for name in _WRAPPERS if isinstance(state.get(name), dict)), None)
+        if wrapper is None:
+            break
+        opened.append(wrapper)
+        state = state[wrapper]
+    if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
+        raise InputError(f"'{path}' holds no tensors by name; give the state dict of the backbone")
+    return state, tuple(opened)
+
+
+def _read(path: Path) -> Any:
+    with path.open("rb") as file:
+        start = file.read(64)
+    if known := _no_weights(start):
+        raise InputError(f"'{path}' {known}")
+    if path.name.endswith(".index.json"):
+        return _read_shards(path)
+    if path.suffix == ".safetensors" or start[8:9] == b"{":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise InputError(f"'{path}' is not a readable safetensors file: {_one_line(error)}") from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises errors of zipfile, pickle and its own
+        raise InputError(f"'{path}' cannot be opened as a torch file of tensors {_why(error)}") from error
+
+
+def _read_shards(index: Path) -> dict[str, Any]:
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise InputError(f"'{index}' is no index of weights; give the .safetensors file itself") from error
+    state: dict[str, Any] = {}
+    for name in names:
+        shard = index.parent / Path(name).name  # nothing outside the folder
+        if not shard.is_file():
+            raise InputError(f"'{index}' names '{name}', which is not there; fetch it")
+        state |= _read(shard)
+    return state
+
+
+def _no_weights(start: bytes) -> str | None:
+    if not start:
+        return "is empty; fetch it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS and not the weights; run 'git lfs pull' where it comes from"
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "is a web page and not the weights: the download went wrong; fetch it again"
+    if start.startswith(b"\x89HDF"):
+        return "is an HDF5 file (Keras); convert it to safetensors with timm's names"
+    if start.startswith(b"GGUF"):
+        return "is a GGUF file of quantised weights; give the original .safetensors file"
+    if start.startswith(b"\x08") and b"onnx" in start.lower():
+        return "is an ONNX model; give the weights that it was exported from"
+    return None
+
+
+def _why(error: Exception) -> str:
+    """The cause that torch names, and what to do, in one line without terminal codes."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    if found := _GLOBAL.search(text):
+        name = found[1] or found[2]
+        return (
+            f"(weights_only): besides tensors it holds an object of {name}, and nothing is unpickled here; "
+            "if you trust the file, save its weights alone: torch.save(torch.load(FILE, "
+            "weights_only=False)['model'], NEW)"
+        )
+    if "TorchScript" in text:
+        return "(weights_only): it is a TorchScript program; save its state_dict() alone"
+    if "central directory" in text or "PytorchStreamReader" in text:
+        return "(weights_only): it is cut off or damaged; fetch it again"
+    return f"(weights_only): {_one_line(text)}"
+
+
+def _one_line(error: Exception | str) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

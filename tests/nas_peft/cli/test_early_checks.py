@@ -1,0 +1,27 @@
+"""A mistake in the options is answered before torch is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
+        (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
+        (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
+        (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
+    ],
+)
+def test_a_wrong_option_is_answered_without_torch(options, message):
+    code = (
+        "import sys\nfrom nas_peft.cli.app import app\n"
+        f"try: app({['search', *options]!r})\n"
+        "except SystemExit as end: assert end.code == 2, end.code\n"
+        "assert not {'torch', 'timm', 'ray', 'optuna', 'sklearn'} & sys.modules.keys()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,107 @@
+"""Folders that can be read in two ways: the reading is said, or refused with both remedies."""
+
+import pytest
+
+from nas_peft.data.class_folders import UNLABELLED, list_class_folders
+from search_spaces.errors import InputError
+
+
+def sizes(listing) -> dict[str, int]:
+    return {part: len(items) for part, items in listing.parts()}
+
+
+def test_a_class_called_train_with_sub_folders_stays_a_class_and_it_is_said(
+    tmp_path, write_classes, to_tensor
+):
+    for name in ("bus", "car", "train"):
+        write_classes(tmp_path / name, {"cam1": 2, "cam2": 2})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert (listing.classes, sizes(listing)) == (("bus", "car", "train"), {"train": 12})
+    assert "give --layout parts if 'train' is the training part" in listing.notes[0]
+    assert "'cam1', 'cam2': give --domains if these are the classes" in listing.notes[1]
+
+
+def test_train_beside_another_folder_of_images_is_refused_and_the_layout_decides(
+    tmp_path, write_classes, write_image, to_tensor
+):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_image(tmp_path / "extra" / "1.png")
+    with pytest.raises(InputError, match="two ways: 'train' is the training part, or a class as 'extra'"):
+        list_class_folders(tmp_path, to_tensor)
+    assert list_class_folders(tmp_path, to_tensor, layout="parts").classes == ("a", "b")
+    assert list_class_folders(tmp_path, to_tensor, layout="classes").classes == ("extra", "train")
+
+
+def test_a_folder_beside_confirmed_parts_is_left_out_and_named(
+    tmp_path, write_classes, write_image, to_tensor
+):
+    for part in ("train", "test"):
+        write_classes(tmp_path / part, {"a": 3, "b": 3})
+    write_image(tmp_path / "extra" / "1.png")
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert listing.left_out == {"folders beside the parts": ("extra",)}
+    assert "'extra' beside the parts is not read" in listing.notes[0]
+
+
+@pytest.mark.parametrize("inside", ["", "unknown/"])
+def test_a_test_part_without_labels_is_left_out(tmp_path, write_classes, write_image, to_tensor, inside):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    for number in range(4):
+        write_image(tmp_path / f"test/{inside}{number}.png")
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert sizes(listing) == {"train": 6}
+    assert len(listing.left_out[UNLABELLED]) == 4
+    assert "cannot serve as test" in listing.notes[0]
+
+
+def test_a_flat_test_folder_beside_classes_is_not_taken_for_a_class(
+    tmp_path, write_classes, write_image, to_tensor
+):
+    write_classes(tmp_path, {"a": 3, "b": 3})
+    write_image(tmp_path / "test" / "1.png")
+    with pytest.raises(InputError, match=r"'test', which is called like a part: give --layout classes"):
+        list_class_folders(tmp_path, to_tensor)
+    listing = list_class_folders(tmp_path, to_tensor, layout="classes")
+    assert listing.classes == ("a", "b", "test")
+
+
+def test_eval_is_the_test_part_where_there_is_another_for_validation(tmp_path, write_classes, to_tensor):
+    for part in ("train", "dev", "eval"):
+        write_classes(tmp_path / part, {"a": 3, "b": 3})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert sizes(listing) == {"train": 6, "val": 6, "test": 6}
+    assert "'eval' is read as the test part" in listing.notes[0]
+
+
+def test_domains_above_classes_are_pooled(tmp_path, write_classes, to_tensor):
+    for domain in ("art", "photo"):
+        write_classes(tmp_path / domain, {"cat": 2, "dog": 1})
+    listing = list_class_folders(tmp_path, to_tensor, domains=True)
+    assert (listing.classes, [item.label for item in listing.train]) == (("cat", "dog"), [0, 0, 0, 0, 1, 1])
+
+
+def test_parts_below_the_classes_are_refused(tmp_path, write_classes, to_tensor):
+    for name in ("cat", "dog"):
+        write_classes(tmp_path / name, {"train": 2, "test": 1})
+    with pytest.raises(InputError, match=r"hold part folders \(such as 'cat/train'\)"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+def test_a_folder_around_the_data_is_named(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "archive", {"a": 3, "b": 3})
+    with pytest.raises(InputError, match=r"give --dataset .*archive"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+def test_one_name_in_two_unicode_forms_is_one_class(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "train", {"caf\u00e9": 3, "tea": 3})
+    write_classes(tmp_path / "val", {"cafe\u0301": 2, "tea": 2})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert (listing.classes, sizes(listing)) == (("caf\u00e9", "tea"), {"train": 6, "val": 4})
+
+
+def test_a_class_that_differs_in_case_is_said_to(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "train", {"Cat": 3, "dog": 3})
+    write_classes(tmp_path / "val", {"cat": 2})
+    with pytest.raises(InputError, match="'Cat' differs in case"):
+        list_class_folders(tmp_path, to_tensor)

@@ -1,0 +1,193 @@
+"""Weights as people have them: loaded right and said so, or refused with cause and remedy in one line."""
+
+import argparse
+import json
+import re
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from search_spaces import InputError
+from supernet import create_backbone
+from supernet.state_names import from_hugging_face
+
+NAME = "vit_tiny_patch16_224"
+SIZE = (32, 32)
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, torch.Tensor]:
+    """Weights with a classifier, of images of 32 pixels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return timm.create_model(NAME, pretrained=False, img_size=32).state_dict()
+
+
+def is_loaded(path, state) -> str:
+    backbone = create_backbone(NAME, path, SIZE)
+    loaded = backbone.model.state_dict()
+    assert all(torch.equal(loaded[key], state[key].float()) for key in loaded)
+    (remark,) = backbone.remarks
+    return remark
+
+
+def refusal(path) -> str:
+    with pytest.raises(InputError) as caught:
+        create_backbone(NAME, path, SIZE)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "module.",
+        "_orig_mod.",
+        "model.",
+        "backbone.",
+        "encoder.",
+        "module._orig_mod.backbone.",
+        "visual.trunk.",
+    ],
+)
+def test_prefixes_come_off(tmp_path, state, prefix):
+    named = {f"{prefix}{key}": value for key, value in state.items()} | {"loss.weight": torch.zeros(2)}
+    save_file(named, tmp_path / "w.safetensors")
+    remark = is_loaded(tmp_path / "w.safetensors", state)
+    assert re.search(r"150 tensors matched, of these resampled 0; left out", remark)
+
+
+def test_the_teacher_is_taken_before_the_student(tmp_path, state):
+    student = {f"student.backbone.{key}": torch.zeros_like(value) for key, value in state.items()}
+    teacher = {f"teacher.backbone.{key}": value for key, value in state.items()}
+    save_file(student | teacher, tmp_path / "w.safetensors")
+    assert "(teacher.backbone): 150" in is_loaded(tmp_path / "w.safetensors", state)
+
+
+@pytest.mark.parametrize("wrapper", ["model_state_dict", "teacher", "module", "state_dict_ema"])
+def test_wrappers_are_opened(tmp_path, state, wrapper):
+    torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, wrapper: state}, tmp_path / "w.pth")
+    assert f"({wrapper})" in is_loaded(tmp_path / "w.pth", state)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_converted(tmp_path, state, kind):
+    given = {key: value.to(kind) for key, value in state.items()}
+    save_file(given, tmp_path / "w.safetensors")
+    is_loaded(tmp_path / "w.safetensors", given)
+
+
+def as_hugging_face(state: dict[str, torch.Tensor], *, joined: bool) -> dict[str, torch.Tensor]:
+    """timm's ViT weights under the names of ``transformers`` 4 (``joined``: 5)."""
+    names = {
+        "cls_token": "embeddings.cls_token",
+        "pos_embed": "embeddings.position_embeddings",
+        "patch_embed.proj": "embeddings.patch_embeddings.projection",
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.o_proj" if joined else "attention.output.dense",
+        "mlp.fc1": "mlp.fc1" if joined else "intermediate.dense",
+        "mlp.fc2": "mlp.fc2" if joined else "output.dense",
+        "head": "classifier",
+    }
+    parts = ("q_proj", "k_proj", "v_proj") if joined else ("query", "key", "value")
+    within, layers = ("attention", "layers") if joined else ("attention.attention", "encoder.layer")
+    found = {}
+    for key, value in state.items():
+        layer = re.match(r"blocks\.(\d+)\.(.+)\.(weight|bias)", key)
+        if layer and layer[2] == "attn.qkv":
+            for part, third in zip(parts, value.chunk(3), strict=True):
+                found[f"vit.{layers}.{layer[1]}.{within}.{part}.{layer[3]}"] = third.clone()
+        elif layer:
+            found[f"vit.{layers}.{layer[1]}.{names[layer[2]]}.{layer[3]}"] = value
+        else:
+            base, _, last = key.rpartition(".")
+            name = {"norm": "layernorm"}.get(base) or names.get(base) or names[key]
+            prefix = "" if name == "classifier" else "vit."
+            found[f"{prefix}{name}.{last}" if base else f"{prefix}{name}"] = value
+    return found
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_names_of_transformers_are_mapped(tmp_path, state, joined):
+    save_file(as_hugging_face(state, joined=joined), tmp_path / "model.safetensors")
+    assert "150 tensors matched" in is_loaded(tmp_path, state)
+
+
+def test_the_names_of_clip_are_mapped():
+    given = {
+        "embeddings.class_embedding": torch.zeros(4),
+        "embeddings.patch_embedding.weight": torch.zeros(4, 3, 2, 2),
+        "embeddings.position_embedding.weight": torch.zeros(5, 4),
+        "embeddings.position_ids": torch.arange(5),
+        "pre_layrnorm.weight": torch.zeros(4),
+        "encoder.layers.0.self_attn.q_proj.bias": torch.full((4,), 1.0),
+        "encoder.layers.0.self_attn.k_proj.bias": torch.full((4,), 2.0),
+        "encoder.layers.0.self_attn.v_proj.bias": torch.full((4,), 3.0),
+        "encoder.layers.0.self_attn.out_proj.bias": torch.zeros(4),
+        "encoder.layers.0.layer_norm1.bias": torch.zeros(4),
+        "post_layernorm.bias": torch.zeros(4),
+    }
+    found = from_hugging_face(given)
+    assert found.keys() == {
+        *("cls_token", "pos_embed", "patch_embed.proj.weight", "norm_pre.weight", "norm.bias"),
+        *("blocks.0.attn.qkv.bias", "blocks.0.attn.proj.bias", "blocks.0.norm1.bias"),
+    }
+    assert (found["cls_token"].shape, found["pos_embed"].shape) == ((1, 1, 4), (1, 5, 4))
+    assert found["blocks.0.attn.qkv.bias"].tolist() == [1.0] * 4 + [2.0] * 4 + [3.0] * 4
+
+
+def test_another_grid_of_positions_is_resampled_and_said(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        larger = timm.create_model(NAME, pretrained=False, img_size=64).state_dict()
+    save_file(larger, tmp_path / "w.safetensors")
+    (remark,) = create_backbone(NAME, tmp_path / "w.safetensors", SIZE).remarks
+    assert "resampled 1 (pos_embed); left out 2 (head.bias, head.weight)" in remark
+
+
+def test_shards_of_a_folder_are_joined(tmp_path, state):
+    names = sorted(state)
+    weight_map = {}
+    for number, keys in enumerate((names[:60], names[60:])):
+        save_file({key: state[key] for key in keys}, tmp_path / f"part{number}.safetensors")
+        weight_map |= dict.fromkeys(keys, f"part{number}.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    is_loaded(tmp_path, state)
+
+
+def test_more_layers_than_the_backbone_has_are_refused(tmp_path, state):
+    more = state | {key.replace("blocks.0", "blocks.12"): v for key, v in state.items() if "blocks.0" in key}
+    save_file({key: value.clone() for key, value in more.items()}, tmp_path / "w.safetensors")
+    assert "unknown blocks.12" in refusal(tmp_path / "w.safetensors")
+
+
+def test_a_foreign_object_is_named_with_the_remedy(tmp_path, state):
+    torch.save({"model": state, "args": argparse.Namespace(lr=0.1)}, tmp_path / "w.pth")
+    message = refusal(tmp_path / "w.pth")
+    assert "it holds an object of argparse.Namespace" in message
+    assert "save its weights alone" in message
+
+
+def test_values_that_are_not_finite_are_refused(tmp_path, state):
+    save_file(state | {"norm.bias": torch.full((192,), np.nan)}, tmp_path / "w.safetensors")
+    assert "norm.bias holds values that are not finite" in refusal(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (b"", "is empty"),
+        (b"<!DOCTYPE html>", "is a web page"),
+        (b"\x89HDF\r\n", "is an HDF5 file"),
+        (b"PK\x03\x04 cut off", "cut off or damaged"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_what_holds_no_weights_is_called_so(tmp_path, content, cause, suffix):
+    (tmp_path / f"w.{suffix}").write_bytes(content)
+    message = refusal(tmp_path / f"w.{suffix}")
+    assert cause in message or (suffix == "safetensors" and "not a readable safetensors file" in message)
