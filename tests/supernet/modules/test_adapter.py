@@ -20,8 +20,8 @@ def test_it_is_its_equation_at_every_size(kind, shape, build, draw):
     for size in range(1, 6):
         delta = equation(module, x if "parallel" in kind else y, size)
         expected = y + (module.scale * delta if kind.endswith("scaled") else delta)
-        torch.testing.assert_close(module("mlp", x, y, size), expected, atol=1e-5, rtol=1e-5)
-        masked = module("mlp", x, y, torch.full((3,), size))
+        torch.testing.assert_close(module("mlp", x, y.clone(), size), expected, atol=1e-5, rtol=1e-5)
+        masked = module("mlp", x, y.clone(), torch.full((3,), size))
         torch.testing.assert_close(masked, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -39,7 +39,7 @@ def test_the_scale_starts_at_one_and_is_there_only_where_it_is_learned(kind, sha
 @torch.no_grad()
 def test_an_absent_adapter_has_no_bias(kind, shape, build, draw):
     module, y = build(kind, shape), draw(3, 4, 8)
-    out = module("mlp", draw(3, 4, 8, seed=2), y, torch.tensor([0, 1, 0]))
+    out = module("mlp", draw(3, 4, 8, seed=2), y.clone(), torch.tensor([0, 1, 0]))
     assert torch.equal(out[[0, 2]], y[[0, 2]])
     assert not torch.equal(out[1], y[1])
 

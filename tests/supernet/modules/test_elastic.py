@@ -69,7 +69,7 @@ def test_each_image_gets_what_its_size_gives_alone(kind, shape, build, ends, dra
     for place in module.places:
         x = draw(len(sizes), 3, ends[place][0])
         y = draw(len(sizes), 3, ends[place][1], seed=2)
-        masked = module(place, x, y, torch.tensor(sizes))
+        masked = module(place, x, y.clone(), torch.tensor(sizes))
         assert torch.equal(masked[0], y[0])
         for size in sizes[1:]:
             close(masked[size], module(place, x[size : size + 1], y[size : size + 1], size)[0])
@@ -86,8 +86,8 @@ def test_prompts_of_a_layer_have_no_batch_and_get_one_of_each_image(place, shape
         out = module(place, x, y, torch.tensor([0, 2, module.capacity]))
         assert out.shape == (3, *y.shape)
         close(out[0], y)
-        close(out[1], module(place, x, y, 2))
-        close(out[2], module(place, x, y, module.capacity))
+        close(out[1], module(place, x, y.clone(), 2))
+        close(out[2], module(place, x, y.clone(), module.capacity))
 
 
 @every_kind_in_places
@@ -98,7 +98,7 @@ def test_a_module_starts_without_effect(kind, shape, build, ends, draw):
     for place in module.places:
         x, y = draw(3, 4, ends[place][0]), draw(3, 4, ends[place][1], seed=2)
         for size in (1, module.capacity, torch.tensor([0, 1, module.capacity])):
-            assert torch.equal(module(place, x, y, size), y)
+            assert torch.equal(module(place, x, y.clone(), size), y)
 
 
 @every_kind
