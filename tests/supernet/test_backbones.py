@@ -17,6 +17,8 @@ from search_spaces import InputError
 from supernet import create_backbone, random_backbone
 from supernet.backbones import require_supported, weights_digest
 
+pytestmark = pytest.mark.slow
+
 NAME = "vit_micro_patch8_32"
 
 

@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 import supernet
+
+pytestmark = pytest.mark.slow
 
 UNNEEDED = ("ray", "optuna", "pydantic", "typer", "rich", "sklearn", "nas_peft")
 

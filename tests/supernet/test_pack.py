@@ -17,6 +17,8 @@ from supernet.pack import Pack
 from supernet.packed_training import _PackGradient, train_pack
 from supernet.precision import autocast
 
+pytestmark = pytest.mark.slow
+
 EPOCHS, BATCH = 2, 20
 EMPTY = Architecture.empty(4)
 MIXED = Architecture.of(

@@ -14,6 +14,8 @@ from search_spaces import InputError
 from supernet import create_backbone
 from supernet.state_names import from_hugging_face
 
+pytestmark = pytest.mark.slow
+
 NAME = "vit_tiny_patch16_224"
 SIZE = (32, 32)
 

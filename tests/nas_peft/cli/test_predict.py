@@ -12,6 +12,8 @@ from nas_peft.cli.app import app
 from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, save_subnet
 
+pytestmark = pytest.mark.slow
+
 
 def predict(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, ["predict", *map(str, arguments)])

@@ -14,6 +14,8 @@ from nas_peft.run.run_folder import RunFolder
 from nas_peft.settings.search_config import SearchConfig
 from supernet import Backbone, Preprocessing
 
+pytestmark = pytest.mark.slow
+
 FULL = Path("/dev/full")
 STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
 SUMMARY = ("data: ", "  ")

@@ -21,6 +21,8 @@ from search_spaces import KINDS, InputError
 from supernet import read_header
 from supernet.modules import ELASTIC
 
+pytestmark = pytest.mark.slow
+
 IMAGE = "image.png"
 KIND = """
 import torch

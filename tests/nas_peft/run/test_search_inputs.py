@@ -25,6 +25,8 @@ from search_spaces import (
 )
 from search_spaces.sampling import SMALLEST_SHARE
 
+pytestmark = pytest.mark.slow
+
 QUIET = StageBars(quiet=True)
 
 

@@ -24,6 +24,8 @@ from nas_peft.searching.record import SearchRecord
 from nas_peft.searching.study_storage import StudyStorage
 from search_spaces import Architecture, InputError, SearchSpace, load_space
 
+pytestmark = pytest.mark.slow
+
 SPACE = load_space("default", 4)
 SEARCH_STUDY = "search"
 ATTRIBUTES = 4

@@ -22,6 +22,8 @@ from nas_peft.stages.search import open_record, search_supernet
 from search_spaces import Budget, KindChoices, SearchSpace, count_params, sampler_around
 from supernet import Supernet
 
+pytestmark = pytest.mark.slow
+
 QUIET = StageBars(quiet=True)
 
 

@@ -18,6 +18,8 @@ from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Backbone, Execution, NonFiniteLoss, Preprocessing, Recipe, Supernet, pooled_features
 
+pytestmark = pytest.mark.slow
+
 EMPTY = Architecture.empty(8)
 MIXED = Architecture.of(
     8,

@@ -16,6 +16,8 @@ from nas_peft.training.within_memory import pack_within_memory, training_within_
 from search_spaces import Architecture
 from supernet import Backbone, Execution, NonFiniteLoss, Preprocessing, Recipe, Supernet, pooled_features
 
+pytestmark = pytest.mark.slow
+
 EMPTY = Architecture.empty(8)
 RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
 TOO_LITTLE = torch.OutOfMemoryError("CUDA out of memory")

@@ -22,6 +22,8 @@ from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import SEARCHERS, RandomSearch, Searcher, SearchTask
 from search_spaces import Architecture, InputError, KindChoices, SearchSpace
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[4] / "examples" / "custom_searcher.py"
 FREE = {"depth_only_mutation": False, "uniform_samples": False}
 laws = settings(derandomize=True, deadline=None, database=None, max_examples=8)
