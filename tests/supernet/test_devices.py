@@ -22,7 +22,7 @@ from supernet import (
 from supernet.latency import measure_latencies
 from supernet.modules import ELASTIC
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*CUDA is not available")]
 SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": DEPTH, "num_heads": 4}
 SHARED = {"use_rel_pos_bias": True, "use_shared_rel_pos_bias": True}
 MODELS = {
