@@ -1,4 +1,4 @@
-"""Stopping the scoring of candidates that are behind: most need to be seen on few images only.
+"""Early elimination of candidates that are behind: most are scored on few images only.
 
 A candidate races against those that cost no more: if one of them is surely better, the candidate is neither
 on the front nor the best within any budget, and the rest of the images would not change that.
@@ -6,7 +6,7 @@ on the front nor the best within any budget, and the rest of the images would no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,18 +16,31 @@ from search_spaces.streams import stream
 
 Losses = NDArray[np.float32]
 SHARES = (0.0625, 0.125, 0.25, 0.4, 0.6, 0.8)
-"""Of the images, after which candidates are compared; the survivors of the last comparison see them all."""
+"""Shares of the images after which candidates are compared; survivors of the last comparison see them all."""
 LEVEL = 0.2
-"""A candidate is behind when the chance that it is not is less than this; see docs/log/racing.md."""
+"""A candidate is eliminated when the chance that it is no worse is below this; see docs/log/racing.md."""
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Who takes part: a candidate's cost, and its losses on the images so far ``(n,)``."""
+    """A candidate in the race: its cost, and its losses on the images so far ``(n,)``."""
 
     cost: float
     losses: Losses
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The candidate that eliminated another.
+
+    Args:
+        index: position among the generation's candidates, or among the incumbents.
+        incumbent: whether the rival is an incumbent, a candidate of an earlier generation.
+    """
+
+    index: int
+    incumbent: bool = False
 
 
 @dataclass
@@ -42,7 +55,7 @@ class PairedTest:
     _weights: dict[int, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     def chance(self, mine: Losses, theirs: Losses) -> float:
-        """Of the mean of ``mine - theirs`` not being positive: the share of resamples where it is not."""
+        """Share of resamples whose mean of ``mine - theirs`` is at most 0."""
         n = len(mine)
         if n not in self._weights:
             draws = stream(self.seed, "racing", n).multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
@@ -52,20 +65,24 @@ class PairedTest:
 
 
 def overtaken(
-    runners: Sequence[Runner], incumbents: Sequence[Runner], test: PairedTest, level: float = LEVEL
-) -> list[int | None]:
-    """For each runner who has put it out of the race, ``None`` for those that go on.
+    runners: Mapping[int, Runner], incumbents: Sequence[Runner], test: PairedTest, level: float = LEVEL
+) -> dict[int, Rival]:
+    """Eliminated runners, each with the rival that eliminated it; a runner that goes on is not a key.
 
-    The answer is an index into the incumbents followed by the runners. A runner's rival is the one with the
-    lowest mean loss among all others that cost no more; the runner is out if the chance that it is no worse
-    is below ``level``.
+    ``runners`` are keyed by their position in the generation. A runner's rival is the candidate with the
+    lowest mean loss among all others that cost no more; the runner is eliminated if that mean is lower than
+    its own and the chance that the runner is no worse is below ``level``.
     """
-    everyone = [*incumbents, *runners]
-    means = [float(other.losses.mean(dtype=np.float64)) for other in everyone]
-    found: list[int | None] = []
-    for me, runner in enumerate(runners, len(incumbents)):
-        rivals = [i for i, other in enumerate(everyone) if i != me and other.cost <= runner.cost]
-        best = min(rivals, key=lambda i: means[i], default=me)
-        behind = means[best] < means[me] and test.chance(runner.losses, everyone[best].losses) < level
-        found.append(best if behind else None)
-    return found
+    everyone = {
+        **{Rival(i, incumbent=True): runner for i, runner in enumerate(incumbents)},
+        **{Rival(i): runner for i, runner in runners.items()},
+    }
+    means = {who: float(runner.losses.mean(dtype=np.float64)) for who, runner in everyone.items()}
+    eliminated: dict[int, Rival] = {}
+    for number, runner in runners.items():
+        me = Rival(number)
+        rivals = [who for who, other in everyone.items() if who != me and other.cost <= runner.cost]
+        best = min(rivals, key=means.__getitem__, default=me)
+        if means[best] < means[me] and test.chance(runner.losses, everyone[best].losses) < level:
+            eliminated[number] = best
+    return eliminated

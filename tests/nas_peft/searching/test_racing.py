@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_peft.searching.racing import PairedTest, Runner, overtaken
+from nas_peft.searching.racing import PairedTest, Rival, Runner, overtaken
 
 laws = settings(derandomize=True, deadline=None, database=None, max_examples=40)
 
@@ -19,25 +19,27 @@ def losses(seed: int, mean: float, images: int = 40, noise: float = 0.2) -> np.n
 
 def test_a_dearer_one_that_is_clearly_worse_is_out_and_the_better_one_goes_on():
     better, worse = Runner(10, losses(0, 0.0)), Runner(20, losses(1, 1.0))
-    assert overtaken([better, worse], [], PairedTest(0)) == [None, 0]
-    assert overtaken([worse], [better], PairedTest(0)) == [0]
+    assert overtaken({3: better, 7: worse}, [], PairedTest(0)) == {7: Rival(3)}
+    assert overtaken({7: worse}, [better], PairedTest(0)) == {7: Rival(0, incumbent=True)}
 
 
 def test_a_cheaper_one_goes_on_however_bad():
     better, worse = Runner(20, losses(0, 0.0)), Runner(10, losses(1, 5.0))
-    assert overtaken([better, worse], [], PairedTest(0)) == [None, None]
+    assert overtaken({0: better, 1: worse}, [], PairedTest(0)) == {}
 
 
 def test_paired_differences_decide_where_means_alone_could_not():
     """Images differ by far more than candidates do."""
     better, worse = losses(0, 0.0, noise=0.05), losses(1, 0.1, noise=0.05)
     assert worse.mean() - better.mean() < better.std() / 40**0.5  # within the error of one mean
-    assert overtaken([Runner(1, worse)], [Runner(1, better)], PairedTest(0)) == [0]
+    assert overtaken({0: Runner(1, worse)}, [Runner(1, better)], PairedTest(0)) == {
+        0: Rival(0, incumbent=True)
+    }
 
 
 def test_equals_go_on():
     same = losses(0, 0.0)
-    assert overtaken([Runner(1, same), Runner(1, same)], [], PairedTest(0)) == [None, None]
+    assert overtaken({0: Runner(1, same), 1: Runner(1, same)}, [], PairedTest(0)) == {}
 
 
 @laws
@@ -45,14 +47,14 @@ def test_equals_go_on():
 def test_somebody_cheapest_always_goes_on_and_who_is_out_was_worse_and_no_cheaper(
     drawn: list[tuple[int, float]], seed: int
 ):
-    runners = [Runner(cost, losses(seed + i, mean)) for i, (cost, mean) in enumerate(drawn)]
+    runners = {i: Runner(cost, losses(seed + i, mean)) for i, (cost, mean) in enumerate(drawn)}
     found = overtaken(runners, [], PairedTest(seed))
-    least = min(runner.cost for runner in runners)
-    assert any(out is None and r.cost == least for r, out in zip(runners, found, strict=True))
-    for runner, out in zip(runners, found, strict=True):
-        if out is not None:
-            assert runners[out].cost <= runner.cost
-            assert runners[out].losses.mean() < runner.losses.mean()
+    least = min(runner.cost for runner in runners.values())
+    assert any(i not in found and runner.cost == least for i, runner in runners.items())
+    for i, rival in found.items():
+        assert not rival.incumbent
+        assert runners[rival.index].cost <= runners[i].cost
+        assert runners[rival.index].losses.mean() < runners[i].losses.mean()
     assert overtaken(runners, [], PairedTest(seed)) == found
 
 
