@@ -1,1 +1,1 @@
-"""Separate trainings: what each does, where it runs, and averages of several."""
+"""Separate trainings: their recipes, the workers that run them, and averages of their weights."""

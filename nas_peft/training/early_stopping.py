@@ -1,4 +1,4 @@
-"""Stopping the trainings of a row that are behind the others of the same row: successive halving."""
+"""Early stopping of the trainings of a row that are behind the rest of the row: successive halving."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ REDUCTION = 3
 
 
 def competitors(trainings: Sequence[Training]) -> dict[int, tuple[str, int]]:
-    """The numbers of the trainings that compete for one place, and for which one.
+    """The place, a name and a seed, that each competing training competes for, by the training's number.
 
-    They share name and seed, differ in their learning rates, and are scored on the validation part.
+    Trainings compete when they share name and seed, differ in their learning rates, and are scored on the
+    validation set.
     """
     places: dict[tuple[str, int], list[int]] = defaultdict(list)
     for number, training in enumerate(trainings):
@@ -32,11 +33,11 @@ def competitors(trainings: Sequence[Training]) -> dict[int, tuple[str, int]]:
 
 
 class StopCompetitors(FIFOScheduler):
-    """Asynchronous successive halving among the trainings of each place; all others run to their end.
+    """Asynchronous successive halving among the trainings of each place; the rest run to their end.
 
-    After 1, 3, 9, ... epochs a training goes on if its validation loss is among the best third of those that
-    have come as far (ASHA, Li et al. 2018, arXiv 1810.05934). The first to come always goes on, so what is
-    stopped depends on who is first.
+    After 1, 3, 9, ... epochs a training continues if its validation loss is in the best third of the
+    trainings that have reached that epoch (ASHA, Li et al. 2018, arXiv 1810.05934). The first training to
+    reach an epoch always continues, so the outcome depends on their order.
     """
 
     def __init__(self, trainings: Sequence[Training], places: Mapping[int, tuple[str, int]]) -> None:
@@ -55,17 +56,17 @@ class StopCompetitors(FIFOScheduler):
         return None if place is None else self._halvings[place]
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """A new trial, or one that starts again."""
+        """Register a new or restarted trial."""
         if halving := self._halving(trial):
             halving.on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> Any:
-        """Whether it goes on."""
+        """The decision whether the trial continues."""
         if halving := self._halving(trial):
             return halving.on_trial_result(tune_controller, trial, result)
         return self.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """A trial has ended."""
+        """Register the end of a trial."""
         if halving := self._halving(trial):
             halving.on_trial_complete(tune_controller, trial, result)

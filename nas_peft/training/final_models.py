@@ -1,4 +1,4 @@
-"""The models that the test part is read by: each made from what the trainings left in the run folder."""
+"""The models evaluated on the test set: each is built from tensors that trainings left in the run folder."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from supernet import Supernet
 
 
 class FinalModel(Protocol):
-    """A network whose weights are decided."""
+    """A network whose weights are final."""
 
     def network(self, device: str) -> Supernet:
-        """The network, on ``device``; equal on each call."""
+        """The network on ``device``; equal on each call."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """How its weights came about; JSON-able."""
+        """The origin of the weights, JSON-able."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What one training left."""
+    """The network of one training."""
 
     training: Training
     runner: RayTrainings
@@ -46,7 +46,7 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class SoupModel:
-    """The mean of what several trainings of one initialisation left."""
+    """The mean of the weights of several trainings from one initialisation."""
 
     trainings: tuple[Training, ...]
     runner: RayTrainings
@@ -64,7 +64,7 @@ class SoupModel:
 
 @dataclass(frozen=True)
 class WiseFtModel:
-    """A point of the line between the network before and after a training, at ``alpha``."""
+    """The point ``alpha`` on the line in weight space from before a training to after it."""
 
     training: Training
     alpha: float
@@ -85,9 +85,9 @@ class WiseFtModel:
 
 @dataclass(frozen=True)
 class InheritedModel:
-    """A network at hand, with weights that no training of its own has changed.
+    """A given network, whose weights are inherited and not trained further.
 
-    ``about`` says where they come from.
+    ``about`` says where the weights come from.
     """
 
     inherited: Supernet

@@ -1,4 +1,4 @@
-"""Runs separate trainings as trials of Ray Tune, several at once, and keeps what has finished."""
+"""Separate trainings as trials of Ray Tune, several at once; finished ones are kept in the run folder."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ from supernet import TRAINABLE_SETS, write_atomically
 class RayTrainings:
     """Trains on Ray; a context manager that starts Ray when first needed and shuts it down at the end.
 
-    A Ray that the caller has started already (``ray.init(address=...)``) is used and left running; see
-    `RayOptions` for others. Each training is a trial and takes an equal share of the cores, or a GPU. Workers
-    go on to other trainings; data and backbone are put into the object store once. A training whose record
-    lies in the run folder is not repeated, and one that was interrupted goes on from its last state there. A
-    training whose worker dies is tried again, twice. Workers import ``module_files`` first, which are sent
-    to them.
+    A Ray that the caller has already started (``ray.init(address=...)``) is used and left running;
+    `RayOptions` names others. Each training is a trial and takes an equal share of the cores, or a GPU.
+    Workers are reused; data and backbone are put into the object store once. A training whose record is in
+    the run folder is not repeated, and an interrupted training resumes from its last state there. A training
+    whose worker dies is retried twice. The ``module_files`` are sent to the workers, which import them first.
 
     With ``early_stopping`` those of ``run``'s trainings that differ in their learning rate alone compete: one
     that is behind ends early (`early_stopping.StopCompetitors`).
@@ -86,16 +85,16 @@ class RayTrainings:
         self._session.__exit__(kind, error, trace)
 
     def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[TrainingRecord]:
-        """The record of each training, in order; ``on_done`` is called as each is there.
+        """The record of each training, in order; ``on_done`` is called after each one.
 
-        Nothing is kept of a training that has failed for good. Raises `InputError` if Ray cannot be started
-        or reached.
+        Nothing is stored for a training that has failed for good. Raises `InputError` if Ray cannot be
+        started or reached.
         """
         records: dict[str, TrainingRecord] = {}
         missing = []
         for training in trainings:
             record = self._read(training)
-            # tensors may be wanted of a training that was done when they were not
+            # a finished training is repeated if its tensors are needed now and were not kept then
             if record is None or (training.keep and not self._tensors_file(training).exists()):
                 missing.append(training)
             else:
@@ -179,5 +178,5 @@ class RayTrainings:
 
 
 def _work(training: Training) -> tuple[int, int]:
-    """Sorts by what a training costs: full fine-tuning most, a linear probe on cached features least."""
+    """Sort key for the cost of a training: a linear probe is the lowest, full fine-tuning the highest."""
     return TRAINABLE_SETS[METHODS[training.method].trains].cost_rank, training.recipe.epochs

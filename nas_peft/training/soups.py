@@ -13,7 +13,7 @@ from nas_peft.training.val_score import ValScore
 
 @dataclass(frozen=True)
 class GreedySoup:
-    """Which ingredients a greedy soup has (their indices, ascending), and its validation score."""
+    """The ingredients of a greedy soup (ascending indices), and its validation score."""
 
     members: tuple[int, ...]
     score: ValScore
@@ -24,7 +24,7 @@ def uniform_soup(ingredients: Sequence[Mapping[str, Tensor]]) -> dict[str, Tenso
 
     Ingredients must come from one initialisation: LoRA's product B·A is not linear in its factors, and units
     of networks that started apart do not correspond. Sums are taken in float64, so that the mean of copies is
-    the copy. Tensors that are no floats (index tables of a backbone) are not averaged and must be equal.
+    the copy. Integer tensors (index tables of a backbone) are not averaged and must be equal.
 
     Raises ``ValueError`` for no ingredient, and for ingredients whose tensors do not fit.
     """
@@ -40,14 +40,14 @@ def greedy_soup(
 ) -> GreedySoup:
     """Choose ingredients by validation data: recipe 1 of Wortsman et al. 2022 (arXiv 2203.05482).
 
-    Best first, each one is added if the average with it is not worse than without: its accuracy does not
-    fall, and where that stays the same, its loss does not rise. So the soup is never worse on validation data
-    than its best ingredient.
+    Each ingredient, best first, is added if the average is then not worse: its accuracy does not fall, and if
+    the accuracy stays the same, its loss does not rise. So the soup is never worse on the validation set than
+    its best ingredient.
 
     Args:
         ingredients: tensors by name, of trainings from the same initial values.
-        scores: what each got on the validation part.
-        measure: scores an average on the validation part.
+        scores: score of each ingredient on the validation set.
+        measure: scores an average on the validation set.
 
     Raises ``ValueError`` as `uniform_soup` does.
     """
@@ -65,16 +65,18 @@ def greedy_soup(
 
 
 def fitting_names(networks: Sequence[Mapping[str, Tensor]]) -> list[str]:
-    """The names of the tensors that all have. Raises ``ValueError`` where names, shapes or types differ."""
+    """Names of the tensors shared by all networks. Raises ``ValueError`` if names, shapes or types differ."""
     if not networks:
         return []
     first = networks[0]
     for other in networks[1:]:
         if different := sorted(first.keys() ^ other.keys()):
-            raise ValueError(f"weights of different networks have no average: only one has {different[0]!r}")
+            raise ValueError(
+                f"weights of different networks cannot be averaged: only one has {different[0]!r}"
+            )
         for name, tensor in first.items():
             if (tensor.shape, tensor.dtype) != (other[name].shape, other[name].dtype):
-                raise ValueError(f"{name!r} differs in shape or type: weights have no average")
+                raise ValueError(f"{name!r} differs in shape or type: the weights cannot be averaged")
     return list(first)
 
 
@@ -83,5 +85,5 @@ def _mean(name: str, tensors: Sequence[Tensor]) -> Tensor:
     if first.is_floating_point():
         return torch.stack([t.double() for t in tensors]).mean(dim=0).to(first.dtype)
     if not all(torch.equal(first, t) for t in tensors[1:]):
-        raise ValueError(f"{name!r} holds no floats and differs: it cannot be averaged")
+        raise ValueError(f"integer tensor {name!r} differs between the networks and cannot be averaged")
     return first.clone()

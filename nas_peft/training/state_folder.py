@@ -1,4 +1,4 @@
-"""Where unfinished trainings keep their states, and who can see it."""
+"""The folder for the states of unfinished trainings, as seen from a worker's machine."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from nas_peft.training.training import Training
 
 @dataclass(frozen=True)
 class StateFolder:
-    """Where the states of unfinished trainings are: beside their records in the run folder.
+    """The folder with the states of unfinished trainings, beside their records in the run folder.
 
-    A worker on a machine that does not see the run folder has none; it is told by the configuration there,
-    which has to be this run's.
+    A worker whose machine does not see the run folder keeps no states. The folder is recognised by the
+    configuration file in it, which must be this run's.
     """
 
     run: Path
@@ -22,20 +22,20 @@ class StateFolder:
 
     @classmethod
     def of(cls, run: Path) -> StateFolder:
-        """Of a run folder that is there."""
+        """The state folder of an existing run folder."""
         return cls(run.resolve(), _digest(run))
 
     def seen(self) -> bool:
-        """Whether the run folder is seen from here."""
+        """Whether this machine sees the run folder."""
         return _digest(self.run) == self.digest
 
     def file(self, training: Training) -> Path | None:
-        """The state of ``training``, if the run folder is seen from here."""
+        """The file of ``training``'s state; ``None`` if this machine does not see the run folder."""
         return state_file(self.run, training) if self.seen() else None
 
 
 def state_file(run: Path, training: Training) -> Path:
-    """The state of an unfinished training in a run folder."""
+    """The file of an unfinished training's state in a run folder."""
     return run / "trainings" / f"{training.key}.state.pt"
 
 

@@ -1,4 +1,4 @@
-"""One separate training: what is trained, from where, on which data."""
+"""One separate training: method and recipe, initial values, and data."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from supernet.execution import PLAIN
 
 @dataclass(frozen=True)
 class Training:
-    """One training from the pretrained weights. ``name`` tells it apart in files, ``on`` says on which data.
+    """One training from the pretrained weights.
 
-    ``on="train"`` is scored on the validation part; ``on="train_val"`` is a final model. With ``head`` the
-    head is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` says that the trained
-    tensors are wanted for ``on="train"`` too; it changes nothing about the training. ``seed`` decides the
-    order of the images and, unless ``init_seed`` does, the initial values; trainings of one name and
-    ``init_seed`` start from the same network, so that their weights can be averaged.
+    ``name`` identifies the training in files. ``on`` is the data: ``"train"`` is the training set, and the
+    result is scored on the validation set; ``"train_val"`` is both, for a final model. With ``head`` the head
+    is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` stores the trained tensors
+    for ``on="train"`` too, and does not change the training. ``seed`` decides the order of the images and,
+    unless ``init_seed`` is given, the initial values; trainings of one name and ``init_seed`` start from the
+    same network, so that their weights can be averaged.
     """
 
     name: str
@@ -36,17 +37,17 @@ class Training:
 
     @property
     def key(self) -> str:
-        """Its file name in the run folder: ``full.train.lr0.0003.seed0``, and ``.init0`` if that is given."""
+        """File name in the run folder: ``full.train.lr0.0003.seed0``, with ``.init0`` for ``init_seed`` 0."""
         start = "" if self.init_seed is None else f".init{self.init_seed}"
         return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}{start}"
 
     @property
     def start_seed(self) -> int:
-        """What the initial values depend on."""
+        """Seed of the initial values."""
         return self.seed if self.init_seed is None else self.init_seed
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """All fields but ``keep``, JSON-able."""
         return {
             "name": self.name,
             "method": self.method,
@@ -61,7 +62,7 @@ class Training:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Training:
-        """The inverse of `to_dict`, but for ``keep``; other keys are ignored."""
+        """The inverse of `to_dict`; ``keep`` is False, and other keys are ignored."""
         head = data["head"]
         return cls(
             name=data["name"],

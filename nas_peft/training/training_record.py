@@ -1,4 +1,4 @@
-"""The record of one separate training, as it is kept in the run folder."""
+"""The record of one separate training, as stored in the run folder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from supernet import Curve
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """A training that has ended, and how.
+    """The outcome of a training that has ended.
 
     Args:
-        training: what was trained.
-        curve: losses by epoch, image passes and seconds; ``None`` if it failed.
-        val: its score on the validation part; ``None`` for a final model, which is trained on that part too.
-        error: why it failed for good; else ``None``.
-        stopped_at: the epoch after which a rival ended it early; else ``None``.
-        peak_memory: of its process, in bytes; ``None`` where it cannot be measured.
+        training: the training.
+        curve: losses by epoch, image passes and seconds; ``None`` if the training failed.
+        val: score on the validation set; ``None`` for a final model, which is trained on that set too.
+        error: why the training failed for good, else ``None``.
+        stopped_at: epoch after which the training was stopped early, else ``None``.
+        peak_memory: peak memory of the process in bytes; ``None`` where it cannot be measured.
     """
 
     training: Training
@@ -38,17 +38,17 @@ class TrainingRecord:
 
     @property
     def seed(self) -> int:
-        """The seed of its order of images."""
+        """The seed of the order of the images."""
         return self.training.seed
 
     @property
     def lr(self) -> float:
-        """Its peak learning rate."""
+        """The peak learning rate."""
         return self.training.recipe.lr
 
     @property
     def failure(self) -> str | None:
-        """Why a training is unusable (error or early stop), with its seed and rate; ``None`` if it is not."""
+        """Why a training is unusable (error or early stop), with seed and learning rate, else ``None``."""
         if self.error is not None:
             reason = self.error
         elif self.stopped_at is not None:
@@ -59,13 +59,13 @@ class TrainingRecord:
         return f"{part}seed {self.seed}, learning rate {self.lr:g}: {reason}"
 
     def val_score(self) -> ValScore:
-        """Its validation score. Raises ``ValueError`` for a training without one."""
+        """The validation score. Raises ``ValueError`` for a training without one."""
         if self.val is None:
-            raise ValueError(f"the training '{self.training.key}' was not scored on the validation part")
+            raise ValueError(f"the training '{self.training.key}' was not scored on the validation set")
         return self.val
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: the training's own fields, then the record's."""
+        """The fields of the training, then those of the record, JSON-able."""
         stopped = {} if self.stopped_at is None else {"stopped_at": self.stopped_at}
         return {
             **self.training.to_dict(),
@@ -78,7 +78,7 @@ class TrainingRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainingRecord:
-        """The inverse of `to_dict`. Raises ``KeyError`` or ``TypeError`` for another content."""
+        """The inverse of `to_dict`. Raises ``KeyError`` or ``TypeError`` for any other content."""
         curve, val = data["curve"], data["val"]
         return cls(
             Training.from_dict(data),

@@ -9,33 +9,34 @@ import ray
 from ray import tune
 
 WORKER_ENVIRONMENT = {"env_vars": {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}}
-"""Ray's setting of the workers: an environment of their own keeps trials from taking their processes."""
+"""Ray's runtime environment of the workers; being their own, it keeps trials from taking their processes."""
 
 
 class TrainingTrial(tune.Trainable):
-    """Has one training after another done by Ray's own worker processes, on the resources of the trial.
+    """Runs one training after another in Ray's worker processes, on the resources of the trial.
 
-    Not in its own process, which Tune ends with the stage: the workers have imported torch and loaded the
-    data, which takes seconds, and go on to the trainings of the next stage. For the same reason this file
-    imports no torch. The results are those of `training_worker.train_in_worker`.
+    The trial's own process is not used, because Tune ends that process with the stage. The workers have
+    imported torch and loaded the data, which takes seconds, and continue with the trainings of the next
+    stage. For the same reason this file does not import torch. The results are those of
+    `training_worker.train_in_worker`.
     """
 
     def setup(  # type: ignore[override]
         self, config: dict[str, Any], work: list[Any]
     ) -> None:
-        """Once in each process: ``number`` of the training, and ``work``, a reference to `Work`."""
+        """Take the training's ``number`` and ``work``, a reference to `Work`; called once in each process."""
         self._work = work
         self._number: int = config["number"]
         self._results: Any = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up another training."""
+        """Switch to another training."""
         self.cleanup()
         self._number = new_config["number"]
         return True
 
     def step(self) -> dict[str, Any]:
-        """Wait for the next result of the training. Raises what has become of its worker if that died."""
+        """Wait for the next result of the training. Raises Ray's error if the worker died."""
         if self._results is None:
             assert self.trial_resources is not None
             resources = self.trial_resources.bundles[-1]
@@ -53,13 +54,13 @@ class TrainingTrial(tune.Trainable):
         return result
 
     def cleanup(self) -> None:
-        """End a training that was stopped."""
+        """Cancel a training that was stopped."""
         if self._results is not None:
             ray.cancel(self._results)
             self._results = None
 
 
-# A dead worker is Tune's to see, and a process that has used a GPU goes on.
+# Tune handles a dead worker; a process that has used a GPU is reused.
 @ray.remote(num_returns="streaming", max_retries=0, max_calls=0)
 def _worker(work: list[Any], number: int) -> Iterator[Any]:
     from nas_peft.training.training_worker import train_in_worker

@@ -1,4 +1,4 @@
-"""What a worker process does: one separate training after another, on data that it has loaded once."""
+"""The work of a worker process: one separate training after another, on data loaded once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from nas_peft.training.within_memory import pack_within_memory, training_within_
 from search_spaces import InputError
 
 SAVE_EVERY = 15.0
-"""Seconds between two states of a training."""
+"""Seconds between two saved states of a training."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What the workers of a stage are told: all its trainings, and how to run them.
+    """The trainings of a stage, and how the workers are to run them.
 
     ``inputs`` is a reference to their `TrainingInputs`. A worker is given one of the ``packs`` at a time, by
     its index: the indices of trainings that share a process. Those whose numbers are ``reporting`` give their
@@ -50,7 +50,7 @@ class Work:
 
 
 _loaded: dict[str, Any] = {}
-"""What this process has read from the object store: the inputs and the work of one stage."""
+"""Objects read by this process from the object store: the inputs and the work of one stage."""
 
 
 def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
@@ -85,7 +85,7 @@ def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
 def _load(name: str, reference: Any) -> Any:
     key, value = _loaded.get(name, ("", None))
     if key != reference.hex():
-        _loaded.pop(name, None)  # before the next is there: data may be large
+        _loaded.pop(name, None)  # before the next one is loaded: data may be large
         value = ray.get(reference)
         _loaded[name] = (reference.hex(), value)
     return value
@@ -152,7 +152,7 @@ def _device(work: Work) -> str:
 
 
 def _own_gpu() -> str:
-    """The GPU that Ray has assigned. All are visible, because a process that goes on may get another one."""
+    """The GPU assigned by Ray. All GPUs are visible, because a reused process may be assigned another."""
     (assigned,) = ray.get_gpu_ids()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return f"cuda:{visible.split(',').index(str(assigned)) if visible else assigned}"
@@ -168,16 +168,16 @@ def _reason(error: Exception) -> str:
 
 
 class _Stopped(BaseException):
-    """Ends a training at the end of an epoch; not an error of its own."""
+    """Ends a training at the end of an epoch; not an error."""
 
 
 _ReportingTraining: TypeAlias = Callable[[Callable[[dict[str, Any]], None]], tuple[TrainingRecord, bytes]]
 
 
 class _Epochs:
-    """A training in a thread of its own that waits after each epoch until the next one is asked for.
+    """A training in a thread of its own that pauses after each epoch until `next` is called.
 
-    The training loop calls, and a generator is called.
+    The thread turns the training loop's callback into the generator that Ray needs.
     """
 
     last: tuple[TrainingRecord, bytes]
@@ -189,17 +189,17 @@ class _Epochs:
         self._thread.start()
 
     def next(self) -> dict[str, Any] | None:
-        """The result of the next epoch; ``None`` at the end, when ``last`` is there."""
+        """The result of the next epoch; ``None`` at the end, when ``last`` is set."""
         self._goes_on.put(True)
         return self._results.get()
 
     def stop(self) -> None:
-        """End the training where it is; nothing if it has ended."""
+        """End the training after its current epoch; do nothing if the training has ended."""
         self._goes_on.put(False)
         self._thread.join()
 
     def _run(self, train: _ReportingTraining, threads: int) -> None:
-        torch.set_num_threads(threads)  # OpenMP's number belongs to the thread
+        torch.set_num_threads(threads)  # OpenMP counts its threads for each calling thread
         try:
             self._wait()
             self.last = train(self._report)

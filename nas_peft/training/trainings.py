@@ -48,15 +48,15 @@ def run_training(
     state_file: Path | None = None,
     save_every: float = 15.0,
 ) -> tuple[TrainingRecord, bytes]:
-    """Train, and score on the validation part where that was not trained on.
+    """Train, and score on the validation set unless that set was trained on.
 
-    ``on_epoch`` is given the record as it would be if the training ended there, after each epoch but the last
-    of one that is scored; scoring costs a pass over the validation part each time. ``state_file`` and
-    ``save_every`` are those of `supernet.train`; the caller removes the file when the record is kept.
+    For a training that is scored, ``on_epoch`` is called after each epoch but the last with the record as if
+    the training ended there; this costs a pass over the validation set each time. ``state_file`` and
+    ``save_every`` are those of `supernet.train`; the caller removes the file after storing the record.
 
-    Returns the record and the trained tensors as safetensors bytes: those of a final model, and of
-    another training if ``training.keep`` is set; else no bytes. Raises `supernet.NonFiniteLoss`, what
-    ``on_epoch`` raises, and `InputError` for BitFit of a backbone without biases.
+    Returns the record and the trained tensors as safetensors bytes; the bytes are empty unless the training
+    is a final model or has ``keep`` set. Raises `supernet.NonFiniteLoss`, any error of ``on_epoch``, and
+    `InputError` for BitFit of a backbone without biases.
     """
     memory = PeakMemory(device)
     method = METHODS[training.method]
@@ -133,7 +133,7 @@ def on_device(backbone: Backbone, device: str) -> bool:
 
 
 def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
-    """The network as its training begins: modules at their initial values, the head briefly trained."""
+    """The network at the start of a training: initial modules, and a head trained briefly if asked for."""
     model = inputs.backbone.model
     if _trained_set(training).changes_backbone or not on_device(inputs.backbone, device):
         model = copy.deepcopy(model).to(device)
@@ -167,9 +167,9 @@ def probe_head(
 ) -> Curve:
     """Train the head alone on the pretrained ``features (N, d)``: linear probing.
 
-    Briefly before another training (after Kumar et al., arXiv 2202.10054), so that the modules do not have to
-    make up for a random head. Not to the end: a head that fits its images perfectly leaves the modules
-    nothing to learn (docs/log/head_start.md).
+    Before another training the head is trained only briefly (after Kumar et al., arXiv 2202.10054), so that
+    the modules need not compensate for a random head. A head that fits its images perfectly would leave the
+    modules nothing to learn (docs/log/head_start.md).
     """
     return train(
         network,
@@ -188,7 +188,7 @@ def probe_head(
 def trained_network(
     training: Training, tensors: dict[str, Tensor], inputs: TrainingInputs, device: str
 ) -> Supernet:
-    """The network of a final model from its saved tensors."""
+    """The network of a training, rebuilt from its saved tensors."""
     model = inputs.backbone.model
     if _trained_set(training).changes_backbone:
         model = copy.deepcopy(model)
@@ -200,12 +200,12 @@ def trained_network(
 
 
 def trained_tensors(network: Supernet, training: Training) -> dict[str, Tensor]:
-    """What a training of this kind changes, by name, on the CPU; independent of the network."""
+    """Copies on the CPU, by name, of the tensors that the training changes."""
     return {name: t.cpu().clone().contiguous() for name, t in _trained(network, training).items()}
 
 
 def _trained(network: Supernet, training: Training) -> dict[str, Tensor]:
-    """What the training changed: modules and head, and the backbone or its biases."""
+    """Tensors that the training changes: modules, head, and the trained part of the backbone."""
     tensors = network.module_tensors(training.architecture)
     of_backbone = _trained_set(training).backbone_tensors(network.backbone)
     return tensors | {f"backbone.{name}": value for name, value in of_backbone.items()}

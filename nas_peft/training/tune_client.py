@@ -1,4 +1,4 @@
-"""Ray Tune through Ray's client: it runs on the cluster, and what it finds is brought here."""
+"""Ray Tune through Ray's client: Tune runs on the cluster, and its results are sent back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.training_worker import Work
 from nas_peft.training.tune_run import Keep
 
-_PATIENCE = 1.0  # seconds to wait for a result before looking whether the run has ended
+_PATIENCE = 1.0  # seconds to wait for a result before checking whether the run has ended
 
 
 def connected() -> bool:
@@ -24,9 +24,9 @@ def connected() -> bool:
 def run(
     work: Work, resources: Mapping[str, float], places: Mapping[int, tuple[str, int]], keep: Keep
 ) -> None:
-    """As `tune_run.run`, which a task of the cluster calls; its results come through a queue, one by one.
+    """Call `tune_run.run` in a task on the cluster, which sends its results through a queue, one by one.
 
-    The client would run Tune there by itself, and leave what it finds there too.
+    Without this task Ray's client would run Tune on the cluster and leave the results there.
     """
     queue = Queue(actor_options={"num_cpus": 0})
     running = _run_there.remote(work, dict(resources), dict(places), queue)
@@ -46,7 +46,7 @@ def run(
         queue.shutdown(force=True)
 
 
-# A repeated run would give results twice; the run folder is what a new start goes on from.
+# A retry would send results twice; the same command resumes from the run folder.
 @ray.remote(num_cpus=0, max_retries=0)
 def _run_there(work: Work, resources: dict[str, float], places: dict[int, Any], queue: Queue) -> None:
     numbers = {training.key: number for number, training in enumerate(work.trainings)}

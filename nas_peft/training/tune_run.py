@@ -1,4 +1,4 @@
-"""One run of Ray Tune over separate trainings: silent, and without files that nobody reads."""
+"""One run of Ray Tune over separate trainings, without Tune's output and files."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from nas_peft.training.training_trial import TrainingTrial
 from nas_peft.training.training_worker import Work
 
 MAX_FAILURES = 2
-"""How often a training is tried again whose worker has died."""
+"""Retries of a training whose worker died."""
 
 _ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a table whatever it is told
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table regardless of verbosity
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C would end the run as if it had finished
-    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a run goes on from the records in its folder
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # trials start in their order, and only as many as there is room for
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # a run resumes from the records in its folder
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # trials start in order, and only as many as fit
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 
 Keep = Callable[[Training, TrainingRecord, bytes], None]
-"""Told the record of each training and its tensors, which may be empty."""
+"""Callback for the record of each training and its tensors (safetensors bytes, possibly empty)."""
 
 
 def run(
@@ -48,8 +48,8 @@ def run(
 ) -> None:
     """Run the packs of ``work`` as trials, each training of them or several.
 
-    ``keep`` is called for each as it ends, here; what it raises ends the run. ``places`` are those that
-    compete, by `early_stopping.competitors`.
+    ``keep`` is called in this process as each training ends; an error in ``keep`` ends the run. ``places``
+    are those of the competing trainings, from `early_stopping.competitors`.
     """
     outcome = _Outcome(work, keep)
     with _silence(), tempfile.TemporaryDirectory(prefix="nas-peft-tune-") as storage:
@@ -77,17 +77,17 @@ def run(
 
 
 class _Outcome(tune.Callback):
-    """Takes the results of trials as they come, in the process of the caller."""
+    """Receives the results of trials in the caller's process."""
 
     def __init__(self, work: Work, keep: Keep) -> None:
         self._work = work
         self._keep = keep
         self._files: set[Path] = set()
         self.raised: Exception | None = None
-        """What ``keep`` raised; Tune passes on its text only."""
+        """The error of ``keep``, of which Tune passes on the text only."""
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Note where Tune has its files."""
+        """Note the folder of Tune's files."""
         self._files.add(Path(trial.local_experiment_path).parent)
 
     def on_trial_result(
@@ -131,20 +131,20 @@ class _Outcome(tune.Callback):
                 self._keep(training, record, data)
         except Exception as error:
             self.raised = error
-            for other in trials:  # Tune would wait for their steps to end, which are whole trainings
+            for other in trials:  # Tune would wait for each step to end, which is a whole training
                 if other.temporary_state.ray_actor is not None:
                     ray.kill(other.temporary_state.ray_actor)
             raise
 
     def remove_files(self) -> None:
-        """Remove what Tune has written on this machine under Ray's own temporary folder."""
+        """Remove the files that Tune wrote to Ray's temporary folder on this machine."""
         for folder in self._files:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Tune without its tables, loggers, log lines and signal handlers; all as before at the end."""
+    """Silence Tune: no tables, loggers, log lines or signal handlers; restore all of them at the end."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.air", "ray.train")]
     levels = [logger.level for logger in loggers]

@@ -1,4 +1,4 @@
-"""How well something did on the validation part, and which of two did better."""
+"""A score on the validation set, and the order of such scores."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 
 class ValScore(NamedTuple):
-    """Accuracy (a fraction) and mean cross-entropy on the validation part."""
+    """Accuracy (a fraction) and mean cross-entropy on the validation set."""
 
     accuracy: float
     loss: float
 
     def rank_key(self) -> tuple[float, float]:
-        """Sorts better ones first: higher accuracy, then lower loss.
+        """Sort key that puts better scores first: higher accuracy, then lower loss.
 
-        As soups and WiSE-FT are published: by accuracy. Two hundred images tie often, and the loss then still
-        tells.
+        Soups and WiSE-FT are published with accuracy as the criterion. Accuracies on 200 images often tie;
+        the loss decides then.
         """
         return (-self.accuracy, self.loss)

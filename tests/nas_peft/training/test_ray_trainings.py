@@ -243,7 +243,7 @@ def test_a_training_whose_workers_all_die_is_reported(
     with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
         (record,) = runner.run([training], lambda: None)
     assert len(set(workers.processes())) == 3
-    assert re.match(r"its worker died 3 times; the last: .*The worker died unexpectedly", record.error)
+    assert re.match(r"the worker died 3 times; last error: .*The worker died unexpectedly", record.error)
     assert record.curve is None
     assert list((folder.path / "trainings").iterdir()) == []
 
