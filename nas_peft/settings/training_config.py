@@ -36,7 +36,7 @@ class TrainingConfig(BaseModel):
     )
     layout: Literal["auto", "parts", "classes"] = Field(
         "auto",
-        description="Meaning of the folders in --dataset: splits (parts) or classes; auto goes by their names",
+        description="Whether the folders in --dataset are splits (parts) or classes; auto: by their names",
     )
     domains: bool = Field(
         False, description="Read the folders above the images as DOMAIN/CLASS, and pool the domains"
