@@ -1,1 +1,1 @@
-"""The configurations of runs, and the methods and baselines that they name."""
+"""Configurations of runs, and the methods and baselines that they name."""

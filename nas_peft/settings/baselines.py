@@ -1,4 +1,4 @@
-"""The baselines by name: methods without a budget, and modules at the sizes of their papers."""
+"""Baselines by name: methods without a budget, and modules at the sizes of their papers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from search_spaces.errors import unknown_name
 
 @dataclass(frozen=True)
 class Baseline:
-    """What searched subnets are compared with, whatever its number of parameters.
+    """A method that searched subnets are compared with, whatever its number of parameters.
 
-    ``kind`` and ``size`` are its modules, the same in every layer that can have them; ``about`` says why that
-    size. Ranks, widths and numbers of tokens are those of ViT-B/16 for every backbone: what they cost grows
-    with the backbone's width by itself. NOAH's modules are known when its search has ended.
+    ``kind`` and ``size`` are its modules, the same in every layer that can have them; ``about`` gives the
+    reason for the size. Ranks, widths and numbers of tokens are those published for ViT-B/16 and stay the
+    same for every backbone; their cost follows the backbone's width. NOAH's modules are known only when its
+    search has ended.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Baseline:
     about: str = ""
 
     def architecture(self, depth: int) -> Architecture:
-        """Its modules in a backbone of that many layers."""
+        """The baseline's modules in a backbone of ``depth`` layers."""
         if self.kind is None:
             return Architecture.empty(depth)
         layers = 1 if KINDS[self.kind].first_layer_only else depth
@@ -85,10 +86,11 @@ BASELINES: dict[str, Baseline] = {
 
 
 def baseline_names(given: Sequence[str]) -> tuple[str, ...]:
-    """The names that ``given`` stands for: each once, ``none`` alone, or ``all``, which NOAH may follow.
+    """The baselines that ``given`` stands for: each name once, ``none`` alone, or ``all``, which ``noah`` may
+    follow.
 
-    NOAH is not among all: its search takes several times what the others take. Raises `InputError` for an
-    unknown name, with the nearest one, and for one that is given twice.
+    ``all`` excludes NOAH, whose search takes several times as long as the other baselines. Raises
+    `InputError` for an unknown name, with the nearest known one, and for a name given twice.
     """
     names = list(given)
     if names == ["none"]:

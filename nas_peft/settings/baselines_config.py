@@ -10,7 +10,7 @@ from nas_peft.settings.training_config import TrainingConfig
 
 
 class BaselinesConfig(TrainingConfig):
-    """What `nas-peft baselines` is asked for: all that a search's comparison has, but the search."""
+    """Configuration of `nas-peft baselines`: the options of a search's comparison, none of the search."""
 
     baselines: BaselineNames = Field(
         baseline_names(["all"]), description=TrainingConfig.model_fields["baselines"].description

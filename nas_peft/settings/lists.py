@@ -1,4 +1,4 @@
-"""Options that hold a list: one text with commas on the command line, a list in files and in code."""
+"""Options that hold a list: comma-separated text on the command line, a list in files and in code."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from nas_peft.settings.baselines import baseline_names
 
 @dataclass(frozen=True)
 class CommaSeparated:
-    """Marks a field whose command-line option is one text, its values with commas between them.
+    """Marks a field whose command-line option is comma-separated text.
 
-    ``read`` turns whatever is given into the field's tuple. It raises ``ValueError`` saying what to give.
+    ``read`` turns the given text, number or list into the field's tuple, or raises ``ValueError`` with the
+    remedy.
     """
 
     read: Callable[[Any], tuple[Any, ...] | None]
 
 
 def items(value: Any) -> list[Any]:
-    """The values of a list that is given as a text with commas, as one number, or as a list."""
+    """The values of a list given as comma-separated text, as one number, or as a list."""
     if isinstance(value, str):
         return [text.strip() for text in value.split(",")]
     return list(value) if isinstance(value, Iterable) else [value]
@@ -35,7 +36,7 @@ def _factors(value: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         factors = ()
     if not factors or not all(math.isfinite(f) and f > 0 for f in factors):
-        raise ValueError("give factors above 0 with commas between them, such as 0.3,1,3")
+        raise ValueError("give comma-separated factors above 0, such as 0.3,1,3")
     if len(set(factors)) < len(factors):
         raise ValueError("give each factor once")
     return factors
@@ -46,7 +47,7 @@ def _epochs(value: Any) -> tuple[int, ...] | None:
         return None
     texts = [str(item) for item in items(value)]
     if not texts or not all(text.isascii() and text.isdecimal() and int(text) for text in texts):
-        raise ValueError("give a whole number from 1, or several with commas between them, such as 4,16")
+        raise ValueError("give a whole number from 1 up, or several separated by commas, such as 4,16")
     numbers = tuple(int(text) for text in texts)
     if len(set(numbers)) < len(numbers):
         raise ValueError("give each number of epochs once")
@@ -68,12 +69,12 @@ BaselineNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names), C
 
 
 def comma_separated(metadata: Iterable[Any]) -> CommaSeparated | None:
-    """The mark among a field's metadata, if it has one."""
+    """The `CommaSeparated` mark in a field's metadata, else ``None``."""
     return next((mark for mark in metadata if isinstance(mark, CommaSeparated)), None)
 
 
 def with_lists(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``values`` of a configuration with lists where version 0.1 wrote texts with commas.
+    """``values`` of a configuration, with lists in place of the comma-separated texts that version 0.1 wrote.
 
     Raises ``ValueError`` for a list that cannot be read.
     """

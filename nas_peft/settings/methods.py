@@ -1,4 +1,4 @@
-"""The methods of separate trainings: what each trains, and what its paper does."""
+"""Methods of separate training: which weights each trains, and how its paper does so."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ RATES = {"lr": 5e-3, "full_lr": 3e-4, "bitfit_lr": 1e-2}
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """One way to train from the pretrained weights.
+    """A way to train from the pretrained weights.
 
-    All use what is ours: AdamW, batches of 64, 10% linear warm-up, cosine decay to zero, the last epoch, no
-    augmentation. So the methods differ in what is trained and not in how much care their recipe got.
+    All methods share our recipe: AdamW, batches of 64, 10% linear warm-up, cosine decay to zero, the last
+    epoch, no augmentation. They differ in the weights they train, not in the care taken over their recipe.
 
     Args:
-        name: its spelling in flags and files.
-        label: what the table calls it.
-        trains: the name of the `supernet.TrainableSet` that receives gradients.
-        rate: the option with its learning rate; ``None`` where that is always chosen on validation data.
-        weight_decay: AdamW's by default; 0 where the ``penalty`` takes its place.
-        head: how the head is treated before: trained ``briefly`` alone (the recipe of the head), as a whole
-            linear ``probe`` (the recipe of linear probing), or ``not`` at all.
-        penalty: α and β of `supernet.Penalty`, if there is one.
-        paper: where the method comes from.
-        taken_over: what of the paper's recipe is kept, and what is ours beyond what all have in common.
+        name: spelling in flags and files.
+        label: name in tables.
+        trains: name of the `supernet.TrainableSet` that receives gradients.
+        rate: option that holds the learning rate; ``None`` where the rate is always chosen on validation
+            data.
+        weight_decay: AdamW weight decay; 0 where the ``penalty`` takes its place.
+        head: training of the head beforehand: ``briefly`` alone (the recipe of the head), as a whole linear
+            ``probe`` (the recipe of linear probing), or ``not`` at all.
+        penalty: α and β of `supernet.Penalty`, else ``None``.
+        paper: source of the method.
+        taken_over: which parts of the paper's recipe are kept, and which are ours beyond the shared recipe.
     """
 
     name: Method
@@ -48,7 +49,7 @@ class MethodInfo:
 
     @property
     def lr(self) -> float | None:
-        """The peak learning rate by default."""
+        """The default peak learning rate."""
         return RATES[self.rate] if self.rate else None
 
 

@@ -1,4 +1,4 @@
-"""The configuration of a search: everything that decides its result."""
+"""Configuration of a search: everything that decides its result."""
 
 from __future__ import annotations
 
@@ -20,79 +20,83 @@ DEFAULT_LATENCY_BATCH = 8
 
 
 class SearchConfig(TrainingConfig):
-    """What `nas-peft search` is asked for.
+    """Configuration of `nas-peft search`.
 
-    Two runs of equal configurations on one machine give equal results.
+    Two runs with equal configurations on one machine give equal results.
     """
 
-    space: str = Field("default", description="preset name or YAML file")
+    space: str = Field("default", description="Search space: preset name or YAML file")
     module_files: tuple[Path, ...] = Field(
-        (), description="Python file that registers module kinds of your own; can be given several times"
+        (), description="Python file that registers your own module kinds; can be given several times"
     )
     front_cost: Literal["params", "flops", "latency"] = Field(
-        "params", description="what the front sets against the loss; latency is measured on this machine"
+        "params", description="Cost that the front sets against the loss; latency is measured on this machine"
     )
     latency_batch_size: int = Field(
-        DEFAULT_LATENCY_BATCH, ge=1, description="images of the batch whose latency is measured"
+        DEFAULT_LATENCY_BATCH, ge=1, description="Images in the batch whose latency is measured"
     )
     front_budget: str | None = Field(
-        None, description="parameters of the largest subnets of the front; the whole space if not given"
+        None, description="Most parameters of a subnet on the front; by default the largest of the space"
     )
     supernet_epochs: Epochs = Field(
         None,
-        description="passes over the training images for the supernet; if not given half of --epochs, with "
-        "--no-retrain four times --epochs; of several, such as 4,16, the supernet whose subnets do best on "
-        "unseen images is searched",
+        description="Epochs of supernet training; by default half of --epochs, with --no-retrain four times "
+        "--epochs; given several, such as 4,16, the search uses the supernet whose subnets do best on unseen "
+        "images",
     )
-    supernet_lr: float = Field(5e-3, gt=0, description="learning rate of the supernet")
+    supernet_lr: float = Field(5e-3, gt=0, description="Peak learning rate of the supernet")
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
-        "groups", description="which architectures a step of the supernet trains"
+        "groups", description="Choice of the architectures that a training step of the supernet updates"
     )
     groups: int = Field(
-        DEFAULT_GROUPS, ge=1, description="architectures of a batch with the chooser 'groups'"
+        DEFAULT_GROUPS, ge=1, description="Architectures in each batch, with --chooser groups"
     )
     distil: bool = Field(
-        False, description="with the chooser 'sandwich': the largest architecture teaches the others"
+        False, description="Let the largest architecture teach the others, with --chooser sandwich"
     )
     folds: int = Field(
         1,
         ge=1,
-        description="supernets, each trained on all folds of the training part but one, which it scores; 1: "
-        "one supernet trained on all of it, scoring the validation part",
+        description="Number of supernets, each trained on all folds of the training split but one and scored "
+        "on that fold; 1 trains one supernet on the whole training split and scores on the validation split",
     )
-    searcher: str = Field("evolution", description="evolution, noah, nsga2, tpe, random, or your own")
+    searcher: str = Field(
+        "evolution", description="Searcher: evolution, noah, nsga2, tpe, random, or your own"
+    )
     searcher_options: str = Field(
-        "", description="NAME=VALUE,... of the searcher, such as rank_by_accuracy=false of noah"
+        "", description="Options of the searcher, NAME=VALUE,..., such as rank_by_accuracy=false for noah"
     )
-    generations: int = Field(6, ge=1, description="rounds of proposals of the search")
-    population: int = Field(12, ge=2, description="candidates of a generation")
+    generations: int = Field(6, ge=1, description="Generations of the search")
+    population: int = Field(12, ge=2, description="Candidates in each generation")
     parents: int | None = Field(
         None,
         ge=1,
-        description="best candidates that later generations descend from, of evolution (8 if not given) and "
-        "noah (a fifth of the population)",
+        description="Number of best candidates that later generations descend from; by default 8 for "
+        "evolution, a fifth of the population for noah; other searchers have no parents",
     )
     mutation_probability: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="of evolution: for each size, to be redrawn (0.1 if not given); of noah: for each kind, "
-        "to be touched (0.2)",
+        description="Probability that a mutation redraws a size (evolution, 0.1 by default) or touches a "
+        "module kind (noah, 0.2 by default); other searchers do not use it",
     )
     racing: bool = Field(
-        True, description="stop scoring a candidate that is behind a cheaper one on the first images"
+        True, description="Stop scoring candidates that are behind a cheaper one on the first images"
     )
-    retrain: int = Field(DEFAULT_RETRAIN, ge=1, description="best searched subnets to train separately")
+    retrain: int = Field(DEFAULT_RETRAIN, ge=1, description="Number of best searched subnets to retrain")
     no_retrain: bool = Field(
-        False, description="test and export the best subnet with the weights inherited from the supernet"
+        False, description="Test and export the best subnet with the weights inherited from the supernet"
     )
     compile: bool = Field(
         False,
-        description="torch.compile the supernet's training; a separate one is too short to earn back the "
-        "compilation of its architecture",
+        description="Compile the supernet's training with torch.compile; retrainings are too short to repay "
+        "the compilation",
     )
     data_parallel: int = Field(
-        1, ge=1, description="processes that train the supernet together, each with a GPU or some cores"
+        1,
+        ge=1,
+        description="Processes that train the supernet together, each with a GPU or a share of the cores",
     )
 
     @model_validator(mode="after")
@@ -104,7 +108,7 @@ class SearchConfig(TrainingConfig):
             )
         if self.distil and self.chooser != "sandwich":
             raise ValueError(
-                f"distil is for the chooser 'sandwich', and the chooser is '{self.chooser}'; "
+                f"distil needs the chooser 'sandwich', and the chooser is '{self.chooser}'; "
                 "give --chooser sandwich, or leave distil out"
             )
         if self.latency_batch_size != DEFAULT_LATENCY_BATCH and self.front_cost != "latency":
@@ -126,7 +130,7 @@ class SearchConfig(TrainingConfig):
         given = [name for name in separate if getattr(self, name) != fields[name].default]
         if self.no_retrain and given:
             raise ValueError(
-                f"with no_retrain nothing is trained separately, and {given[0]} is given, which says how; "
+                f"no_retrain skips all separate trainings, and {given[0]} sets an option of theirs; "
                 "leave out one or the other"
             )
         if (parts := self.micro_batches * self.data_parallel) > self.batch_size:
@@ -137,7 +141,7 @@ class SearchConfig(TrainingConfig):
         return self
 
     def supernet_recipes(self) -> list[Recipe]:
-        """How the supernet is trained; of several, validation data choose."""
+        """Recipes of the supernet; where there are several, validation data choose one."""
         from supernet import Recipe
 
         by_default = 4 * self.epochs if self.no_retrain else max(1, self.epochs // 2)
@@ -147,5 +151,5 @@ class SearchConfig(TrainingConfig):
         ]
 
     def execution(self, method: str) -> Execution:
-        """How trainings of the ``supernet`` or of a method are carried out."""
+        """Precision and memory settings for training the ``supernet`` or a method."""
         return replace(super().execution(method), compile=self.compile and method == "supernet")

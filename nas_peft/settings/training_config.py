@@ -1,4 +1,4 @@
-"""What the configurations of all runs with separate trainings have in common."""
+"""Options shared by all runs with separate trainings."""
 
 from __future__ import annotations
 
@@ -23,101 +23,106 @@ _C = TypeVar("_C", bound="TrainingConfig")
 
 
 class TrainingConfig(BaseModel):
-    """Data, backbone, budget, and how single methods, baselines and searched subnets are trained alone.
+    """Data, backbone, budget, and the separate training of single methods, baselines and searched subnets.
 
-    The learning rates are peak values; see `supernet.Recipe` for the rest of the recipe, and
-    docs/log/learning_rates.md for how the defaults were chosen (on validation data).
+    Learning rates are peak values; `supernet.Recipe` has the rest of the recipe, and
+    docs/log/learning_rates.md explains how the defaults were chosen (on validation data).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(
-        description="embedded name, folder, CSV or TSV of paths and labels, or timm data set name"
+        description="Data set: embedded name, folder, CSV or TSV file of paths and labels, or timm name"
     )
     layout: Literal["auto", "parts", "classes"] = Field(
-        "auto", description="whether the folders in --dataset are parts or classes; auto: by their names"
+        "auto",
+        description="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides "
+        "by their names",
     )
     domains: bool = Field(
-        False, description="the folders above the images are DOMAIN/CLASS; pool the domains"
+        False, description="Read the folders above the images as DOMAIN/CLASS and pool the domains"
     )
-    data_root: Path | None = Field(None, description="where timm's data sets are or are downloaded to")
-    shots: int | None = Field(None, ge=1, description="training images per class; all if not given")
-    skip_bad_images: bool = Field(False, description="leave out unreadable images and list them")
+    data_root: Path | None = Field(None, description="Folder of timm data sets, also for downloads")
+    shots: int | None = Field(None, ge=1, description="Training images per class; by default all")
+    skip_bad_images: bool = Field(False, description="Leave out unreadable images and list them")
     drop_duplicates: bool = Field(
-        False, description="leave out training images that are in validation or test too, or nearly so"
+        False,
+        description="Leave out training images that also occur, exactly or nearly, in the validation or test "
+        "set",
     )
-    max_pixels: int = Field(89_478_485, ge=1, description="largest image to decode, in pixels")
-    backbone: str = Field(DEFAULT_BACKBONE, description="name of a timm ViT")
-    backbone_weights: Path | None = Field(None, description="weights file instead of the name's own")
+    max_pixels: int = Field(89_478_485, ge=1, description="Largest image to decode, in pixels")
+    backbone: str = Field(DEFAULT_BACKBONE, description="Backbone: name of a timm ViT")
+    backbone_weights: Path | None = Field(None, description="Weights file instead of the backbone's own")
     image_size: str | None = Field(
-        None, description="pixels, such as 48 or 32x48 (height first), instead of the backbone's own"
+        None,
+        description="Image size in pixels, such as 48 or 32x48 (height first); by default the backbone's own",
     )
-    budget: str = Field("0.75%", description="trainable parameters: 500k, 0.4M, 0.75% (of the backbone)")
-    count_head: bool = Field(False, description="count the head within the budget")
-    seed: int = Field(0, ge=0, description="of every random stream")
-    seeds: int = Field(1, ge=1, description="separate trainings of each subnet and baseline")
-    batch_size: int = Field(64, ge=1, description="images of a training step")
-    epochs: int = Field(8, ge=1, description="of each separate training")
-    lr: float = Field(RATES["lr"], gt=0, description="learning rate of subnets and single methods")
+    budget: str = Field("0.75%", description="Most trainable parameters: 500k, 0.4M, 0.75% (of the backbone)")
+    count_head: bool = Field(False, description="Count the head towards the budget")
+    seed: int = Field(0, ge=0, description="Seed of all random streams")
+    seeds: int = Field(1, ge=1, description="Separate trainings of each subnet and baseline")
+    batch_size: int = Field(64, ge=1, description="Images in each training step")
+    epochs: int = Field(8, ge=1, description="Epochs of each retraining and baseline")
+    lr: float = Field(RATES["lr"], gt=0, description="Peak learning rate of subnets and single methods")
     full_lr: float = Field(
-        RATES["full_lr"], gt=0, description="learning rate of full fine-tuning, LP-FT and L2-SP"
+        RATES["full_lr"], gt=0, description="Peak learning rate of full fine-tuning, LP-FT and L2-SP"
     )
-    bitfit_lr: float = Field(RATES["bitfit_lr"], gt=0, description="learning rate of BitFit")
+    bitfit_lr: float = Field(RATES["bitfit_lr"], gt=0, description="Peak learning rate of BitFit")
     lr_grid: Factors = Field(
         (1.0,),
-        description="factors on each method's learning rate, such as 0.3,1,3; each subnet, single method and "
-        "baseline uses the one that is best on validation data",
+        description="Factors to try on the learning rate, such as 0.3,1,3; validation data choose one for "
+        "each subnet, single method and baseline",
     )
     early_stopping: bool = Field(
         False,
-        description="with several factors in --lr-grid: end a training early that is behind others of the "
-        "same row (ASHA, on the validation loss); which are ended depends on which come first, so two runs "
-        "may differ",
+        description="Stop trainings early that are behind others of the same row, given several factors in "
+        "--lr-grid (ASHA, on the validation loss); the outcome depends on the order in which trainings "
+        "report, so two runs may differ",
     )
     baselines: BaselineNames = Field(
         ("linear", "full"),
-        description="what to compare with: linear, full, lp-ft, l2-sp, bitfit, and at published sizes "
-        "vpt-shallow, vpt-deep, lora, adapter, ssf; or all, or none; noah, after a search of its own",
+        description="Baselines to compare with: linear, full, lp-ft, l2-sp, bitfit; at published sizes "
+        "vpt-shallow, vpt-deep, lora, adapter, ssf; all or none of these; and noah, with its own search",
     )
     single_sizes: int = Field(
         1,
         ge=1,
-        description="sizes of each single method to try: the largest within the budget, half of it ...; "
-        "validation data choose one",
+        description="Number of sizes to try for each single method: the largest within the budget, half of "
+        "that and so on; validation data choose one",
     )
     soup: int = Field(
         0,
         ge=0,
-        description="trainings from one initialisation whose weights are averaged, of the best searched "
-        "subnet and of full fine-tuning: uniform soup, greedy soup, WiSE-FT; 0 or at least 2",
+        description="Trainings from one initialisation to average for the best searched subnet and for full "
+        "fine-tuning (uniform soup, greedy soup, WiSE-FT); 0 for none, else at least 2",
     )
     head_epochs: int = Field(
-        20, ge=0, description="of the head alone before each training, on cached features; 0: a random head"
+        20, ge=0, description="Epochs of training the head alone before each training; 0 for a random head"
     )
-    head_lr: float = Field(3e-3, gt=0, description="learning rate of the head alone before each training")
-    linear_epochs: int = Field(100, ge=1, description="of linear probing, on cached features")
+    head_lr: float = Field(3e-3, gt=0, description="Peak learning rate of the head-only training")
+    linear_epochs: int = Field(100, ge=1, description="Epochs of linear probing, on cached features")
     linear_lr: float | None = Field(
-        None, gt=0, description="learning rate of linear probing; chosen by validation loss if not given"
+        None, gt=0, description="Peak learning rate of linear probing; by default chosen by validation loss"
     )
-    weight_decay: float = Field(WEIGHT_DECAY, ge=0, description="AdamW's")
+    weight_decay: float = Field(WEIGHT_DECAY, ge=0, description="AdamW weight decay")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto",
-        description="number format of forward and backward passes, in all trainings and evaluations; auto: "
-        "bf16 on a GPU, fp32 on a CPU; the head and the losses are float32 in each",
+        description="Number format of forward and backward passes in all trainings and evaluations; auto is "
+        "bf16 on a GPU and fp32 on a CPU; the head and the losses are always float32",
     )
     micro_batches: int = Field(
-        1, ge=1, description="parts of a batch, one after the other: less memory, in all trainings"
+        1, ge=1, description="Micro-batches that each batch is split into, to save memory, in all trainings"
     )
     checkpointing: bool = Field(
-        False, description="recompute activations in the backward pass: less memory, in all trainings"
+        False, description="Recompute activations in the backward pass, to save memory, in all trainings"
     )
 
     pack: int | None = Field(
         None,
         ge=1,
-        description="trainings of subnets and single methods at most that share one process and one frozen "
-        "backbone, with the results of training alone up to rounding; by default 1 on a CPU, and on GPUs up "
-        "to 8, as many as leave no GPU idle",
+        description="Most trainings of subnets and single methods to run in one process on one frozen "
+        "backbone, with the same results up to rounding; by default 1 on a CPU and up to 8 on a GPU, as many as leave "
+        "no GPU idle",
     )
 
     @model_validator(mode="after")
@@ -161,11 +166,11 @@ class TrainingConfig(BaseModel):
     @classmethod
     def _require_several(cls, value: int) -> int:
         if value == 1:
-            raise ValueError("an average needs 2 trainings or more; give 0 for none")
+            raise ValueError("give 0 for none, or 2 or more trainings to average")
         return value
 
     def on(self: _C, device: str) -> _C:
-        """The same with the device's own precision where ``auto`` stands: what a run records."""
+        """The configuration to record: ``auto`` replaced with the precision of ``device``."""
         from supernet import default_precision
 
         if self.precision != "auto":
@@ -174,18 +179,18 @@ class TrainingConfig(BaseModel):
 
     @property
     def chosen_precision(self) -> Precision:
-        """The precision of all computations; ``auto`` counts as fp32 until `on` has replaced it."""
+        """Precision of all computations; ``auto`` counts as fp32 until `on` has replaced it."""
         return "fp32" if self.precision == "auto" else self.precision
 
     def pixels(self) -> tuple[int, int] | None:
-        """Height and width of images, where they are not the backbone's own."""
+        """Image height and width in pixels, or ``None`` for the backbone's own."""
         if self.image_size is None:
             return None
         sides = [int(side) for side in self.image_size.split("x")]
         return sides[0], sides[-1]
 
     def recipe(self, method: str) -> Recipe:
-        """The recipe of a method of `METHODS` but linear probing, at the method's own learning rate."""
+        """Recipe of a method of `METHODS` other than linear probing, at the method's own learning rate."""
         from supernet import Recipe
 
         info = {name: info for name, info in METHODS.items() if info.rate}[method]  # type: ignore[index]
@@ -195,13 +200,13 @@ class TrainingConfig(BaseModel):
         )
 
     def rates(self, method: str) -> tuple[float, ...]:
-        """The learning rates that a method is tried with, in the order of the grid."""
+        """Learning rates to try for a method, in the order of the grid."""
         own = self.recipe(method).lr
         # rounded, so that 0.3 times 3e-4 is 9e-5; file names have as many digits
         return tuple(own if factor == 1 else float(f"{own * factor:.6g}") for factor in self.lr_grid)
 
     def execution(self, method: str) -> Execution:
-        """How trainings of a method are carried out."""
+        """Precision and memory settings for training a method."""
         from supernet import Execution
 
         return Execution(
@@ -211,7 +216,7 @@ class TrainingConfig(BaseModel):
         )
 
     def head_recipe(self) -> Recipe | None:
-        """How the head is trained alone before another training; ``None`` for a random head."""
+        """Recipe for training the head alone before another training; ``None`` for a random head."""
         from supernet import Recipe
 
         if not self.head_epochs:
@@ -221,17 +226,17 @@ class TrainingConfig(BaseModel):
         )
 
     def linear_recipe(self, lr: float) -> Recipe:
-        """How linear probes are trained at the learning rate that was chosen."""
+        """Recipe of a linear probe at the chosen learning rate."""
         from supernet import Recipe
 
         return Recipe(self.linear_epochs, lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, in the order of the fields."""
+        """JSON-able values in the order of the fields."""
         return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
-        """The text of ``config.yaml`` in the run folder."""
+        """Text of ``config.yaml`` in the run folder."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
     @classmethod

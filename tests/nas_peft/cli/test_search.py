@@ -112,7 +112,7 @@ def test_options_that_do_not_go_together(tiny: Arguments, out: Path):
     [
         (
             ["--early-stopping", "--lr-grid", "1,3"],
-            "with no_retrain nothing is trained separately, and lr_grid is given",
+            "no_retrain skips all separate trainings, and lr_grid sets an option of theirs",
         ),
         (
             ["--cpus-per-trial", "1"],

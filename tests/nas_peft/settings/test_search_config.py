@@ -40,12 +40,12 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("micro_batches", 0, "greater than or equal to 1"),
         ("data_parallel", 0, "greater than or equal to 1"),
         ("bitfit_lr", 0, "greater than 0"),
-        ("lr_grid", "", "give factors above 0 with commas between them, such as 0.3,1,3"),
-        ("lr_grid", "1;3", "give factors above 0 with commas between them, such as 0.3,1,3"),
-        ("lr_grid", "0,1", "give factors above 0"),
-        ("lr_grid", "inf", "give factors above 0"),
+        ("lr_grid", "", "give comma-separated factors above 0, such as 0.3,1,3"),
+        ("lr_grid", "1;3", "give comma-separated factors above 0, such as 0.3,1,3"),
+        ("lr_grid", "0,1", "factors above 0"),
+        ("lr_grid", "inf", "factors above 0"),
         ("lr_grid", "1,3,1.0", "give each factor once"),
-        ("soup", 1, "an average needs 2 trainings or more; give 0 for none"),
+        ("soup", 1, "give 0 for none, or 2 or more trainings to average"),
         ("soup", -1, "greater than or equal to 0"),
         ("baselines", "lienar", "unknown baseline 'lienar'; did you mean 'linear'?"),
         ("baselines", "linear,none", "unknown baseline 'none'"),
@@ -69,7 +69,7 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
         ),
         (
             {"distil": True, "chooser": "one-path"},
-            "distil is for the chooser 'sandwich', and the chooser is 'one-path'; "
+            "distil needs the chooser 'sandwich', and the chooser is 'one-path'; "
             "give --chooser sandwich, or leave distil out",
         ),
         (
@@ -98,7 +98,7 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
         ),
         (
             {"no_retrain": True, "soup": 2},
-            "with no_retrain nothing is trained separately, and soup is given, which says how; "
+            "no_retrain skips all separate trainings, and soup sets an option of theirs; "
             "leave out one or the other",
         ),
     ],

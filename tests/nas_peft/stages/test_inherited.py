@@ -90,7 +90,7 @@ def test_a_run_recorded_elsewhere_goes_on_there_only(
 
 @pytest.mark.parametrize("given", [{"seeds": 2}, {"retrain": 1}])
 def test_what_would_be_trained_separately_is_refused(values: dict[str, Any], given: dict[str, int]):
-    with pytest.raises(InputError, match="with no_retrain nothing is trained separately"):
+    with pytest.raises(InputError, match="no_retrain skips all separate trainings"):
         SearchConfig.of(**values | given)
 
 
