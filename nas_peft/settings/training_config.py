@@ -121,8 +121,8 @@ class TrainingConfig(BaseModel):
         None,
         ge=1,
         description="Most trainings of subnets and single methods to run in one process on one frozen "
-        "backbone, with the same results up to rounding; by default 1 on a CPU and up to 8 on a GPU, as many as leave "
-        "no GPU idle",
+        "backbone, with the same results up to rounding; by default 1 on a CPU and up to 8 on a GPU, as many "
+        "as leave no GPU idle",
     )
 
     @model_validator(mode="after")
