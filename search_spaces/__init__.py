@@ -1,9 +1,9 @@
-"""What a search may choose, and what it costs: nothing here needs torch.
+"""Search spaces, their architectures and what these cost; nothing here needs torch.
 
-An `Architecture` says which modules of which size are in which layer of a Vision Transformer; a `SearchSpace`
-says which architectures there are (`load_space` reads the presets and your own YAML files); `count_params`
-says what one costs and `Budget` what it may cost; `mutate` and `crossover` move inside a space, and
-`BudgetSampler` draws where a budget lies. All randomness comes from the `numpy.random.Generator` you give.
+An `Architecture` says which modules of which size each layer of a Vision Transformer has. A `SearchSpace` is
+a set of architectures (`load_space` reads the presets and your own YAML files). `count_params` gives the cost
+of an architecture, `Budget` limits the cost, `mutate` and `crossover` move inside a space, and
+`BudgetSampler` draws around a budget. All randomness comes from the `numpy.random.Generator` you pass.
 """
 
 from search_spaces.architecture import Architecture

@@ -1,4 +1,4 @@
-"""An architecture: which modules of which size are in which layer."""
+"""Architectures: which modules of which size each layer has."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class Architecture:
 
     @classmethod
     def uniform(cls, depth: int, kind: str, size: int) -> Architecture:
-        """`kind` with `size` in every layer and nothing else: the form of the published baselines."""
+        """`kind` with `size` in every layer and no other kind: the form of the published baselines."""
         return cls(depth, ((kind, (size,) * depth),))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Architecture:
-        """The inverse of `to_dict`. Raises InputError naming the entry that is missing or wrong."""
+        """The inverse of `to_dict`. Raises InputError naming the missing or wrong entry."""
         if "depth" not in data:
             raise InputError("the architecture has no 'depth'; add the number of layers, such as depth: 12")
         sizes: dict[str, list[int]] = {}
@@ -77,11 +77,11 @@ class Architecture:
         return cls.of(whole_number("depth", data["depth"], 1), sizes)
 
     def to_dict(self) -> dict[str, int | list[int]]:
-        """`{"depth": 4, "lora_rank": [8, 8, 0, 0]}`: JSON-able, absent kinds left out."""
+        """JSON-able `{"depth": 4, "lora_rank": [8, 8, 0, 0]}`, absent kinds left out."""
         return {"depth": self.depth, **{kind: list(values) for kind, values in self.sizes}}
 
     def __getitem__(self, kind: str) -> tuple[int, ...]:
-        """The size of `kind` in each layer, zeros if it is absent. InputError for an unknown kind."""
+        """The size of `kind` in each layer, zeros if absent. Raises InputError for an unknown kind."""
         for name, values in self.sizes:
             if name == kind:
                 return values
@@ -91,20 +91,20 @@ class Architecture:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds that are present in some layer, sorted by name."""
+        """The kinds present in some layer, sorted by name."""
         return tuple(kind for kind, _ in self.sizes)
 
     @property
     def lowest_layer(self) -> int | None:
-        """The lowest layer (0 is next to the input) that has any module; None if there is none.
+        """The lowest layer (0 is next to the input) with a module, or None.
 
-        No gradient is needed below it.
+        No layer below needs gradients.
         """
         firsts = [next(i for i, size in enumerate(values) if size) for _, values in self.sizes]
         return min(firsts, default=None)
 
     def covers(self, other: Architecture) -> bool:
-        """Whether every size is at least that of `other`; its weights then contain those of `other`."""
+        """Whether every size is at least that of `other`; the weights then contain those of `other`."""
         if self.depth != other.depth:
             return False
         return all(
@@ -126,7 +126,7 @@ def _layer_sizes(kind: str, given: Iterable[object], depth: int) -> tuple[int, .
     values = tuple(given)
     if len(values) != depth:
         raise InputError(f"{kind} has {len(values)} sizes for {depth} layers; give one size per layer")
-    # Samplers and evolution build many thousands of these from plain ints; only others take the slow path.
+    # Samplers and evolution build many thousands of architectures, all from plain ints.
     if all(type(v) is int and v >= 0 for v in values):
         return values  # type: ignore[return-value]
     return tuple(whole_number(f"{kind}[{i}]", v, 0) for i, v in enumerate(values))

@@ -1,4 +1,4 @@
-"""The limit on trainable parameters that a search keeps to."""
+"""Limit on the trainable parameters of a search."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 @dataclass(frozen=True)
 class Budget:
-    """At most `max_params` trainable parameters, with the head counted among them if `count_head`.
+    """At most `max_params` trainable parameters, head included if `count_head`.
 
-    `text` is what the user wrote, for messages and records. Raises InputError for a limit below 1.
+    `text` is the user's spelling, for messages and records. Raises InputError for a limit below 1.
     """
 
     max_params: int
@@ -33,9 +33,9 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str, *, backbone_params: int, count_head: bool = False) -> Budget:
-        """The budget that `text` says: `500k`, `0.4M`, `12000`, or `0.5%` of the backbone's parameters.
+        """The budget that `text` describes: `500k`, `0.4M`, `12000`, or `0.5%` of the backbone's parameters.
 
-        Fractions of a parameter are dropped. Raises InputError for anything else and for less than one
+        Fractions of a parameter are dropped. Raises InputError for other texts and for less than one
         parameter.
         """
         match = _FORM.fullmatch(text.strip())
@@ -54,15 +54,15 @@ class Budget:
         return cls(limit, count_head, text)
 
     def limit(self, head: int) -> int:
-        """How many parameters are left for modules beside a head of `head` parameters; may be negative."""
+        """Parameters left for modules beside a head of `head` parameters; may be negative."""
         return self.max_params - head if self.count_head else self.max_params
 
     def allows(self, a: Architecture, shape: BackboneShape, head: int) -> bool:
-        """Whether `a`, on a backbone of `shape` and with a head of `head` parameters, is within."""
+        """Whether `a` is within the budget, on a backbone of `shape` with a head of `head` parameters."""
         return count_params(a, shape) <= self.limit(head)
 
     def require_feasible(self, space: SearchSpace, shape: BackboneShape, head: int) -> None:
-        """Raise InputError unless a member of `space` with at least one module is within the budget."""
+        """Raise InputError unless some member of `space` with at least one module is within the budget."""
         smallest = min(count_params(a, shape) for a in space.smallest_nonempty())
         if smallest <= self.limit(head):
             return

@@ -1,4 +1,4 @@
-"""What one module kind may be, over the layers of a backbone."""
+"""Sizes and layers that one module kind may take."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from search_spaces.whole_numbers import ascending
 
 @dataclass(frozen=True)
 class KindChoices:
-    """The sizes that one module kind may have in a layer, and in which layers it may be.
+    """Sizes that one module kind may have in a layer, and the layers that may hold the kind.
 
     Two forms:
 
     - free (`depths` is None): every layer takes any of `sizes`, independently. The kind may be absent from a
       layer if and only if `sizes` contains 0.
     - depth prefix (`depths` given; the form of NOAH, arXiv 2206.04673): the kind is present in exactly the
-      first d layers, counted from the input side, for one d of `depths`, and absent above. `sizes` are then
+      first d layers, counted from the input side, for some d in `depths`, and absent above. `sizes` are then
       all positive; 0 among `depths` permits leaving the kind out.
 
     Raises InputError unless both ascend without repeats and permit the kind somewhere.
@@ -48,9 +48,9 @@ class KindChoices:
     def from_dict(cls, data: object, depth: int, where: str) -> KindChoices:
         """Choices from `{"sizes": [...]}`, with `depths` or `depth_fractions` for the depth-prefix form.
 
-        A fraction f of a backbone with `depth` layers means the whole number of layers nearest to f·depth,
-        halves rounded up, and at least one layer for a positive f; so one file serves every backbone. `where`
-        is the path of `data` in its file, for the InputError: `kinds.lora_rank`.
+        On a backbone with `depth` layers, a fraction f stands for the whole number of layers nearest to
+        f·depth, halves rounded up, and for at least one layer if f is positive; one file thus serves every
+        backbone. `where` is the path of `data` in its file, such as `kinds.lora_rank`, for the InputError.
         """
         if not isinstance(data, Mapping):
             raise InputError(f"{where} is {data!r}; give fields, such as {{sizes: [0, 1, 2, 4]}}")
@@ -80,7 +80,7 @@ class KindChoices:
         return KindChoices(self.positive, (0, 1) if self.optional else (1,))
 
     def to_dict(self) -> dict[str, list[int]]:
-        """`{"sizes": [...]}`, and `depths` in the depth-prefix form; JSON-able."""
+        """JSON-able `{"sizes": [...]}`, with `depths` in the depth-prefix form."""
         data = {"sizes": list(self.sizes)}
         if self.depths is not None:
             data["depths"] = list(self.depths)
@@ -97,13 +97,13 @@ class KindChoices:
         return 0 in (self.sizes if self.depths is None else self.depths)
 
     def active_counts(self, depth: int) -> tuple[int, ...]:
-        """How many layers may hold the kind when it is present at all, ascending."""
+        """Ascending numbers of layers that the kind can be present in, 0 excluded."""
         if self.depths is not None:
             return tuple(d for d in self.depths if d > 0)
         return tuple(range(1, depth + 1)) if self.optional else (depth,)
 
     def allows(self, sizes: Sequence[int]) -> bool:
-        """Whether the kind may have these sizes, one per layer."""
+        """Whether the kind may have `sizes`, one per layer."""
         if self.depths is None:
             return set(sizes) <= set(self.sizes)
         # As no size allowed here is 0, this also says that the active layers are the first ones.
@@ -116,7 +116,7 @@ class KindChoices:
         return (self.sizes[0],) * active + (0,) * (depth - active)
 
     def smallest_present(self, depth: int) -> tuple[int, ...]:
-        """The smallest sizes with which the kind is present: in as few layers as may be, the lowest ones."""
+        """The smallest sizes with which the kind is present: in as few layers as allowed, the lowest ones."""
         active = self.active_counts(depth)[0]
         return (self.positive[0],) * active + (0,) * (depth - active)
 
@@ -126,13 +126,13 @@ class KindChoices:
         return (self.sizes[-1],) * active + (0,) * (depth - active)
 
     def sample(self, depth: int, rng: np.random.Generator) -> tuple[int, ...]:
-        """Sizes drawn uniformly and independently in each layer, of the first d layers for a uniform d."""
+        """Sizes drawn uniformly for each layer; with depths, for the first d layers, d drawn uniformly."""
         active = depth if self.depths is None else self.depths[rng.integers(len(self.depths))]
         drawn = rng.integers(len(self.sizes), size=active).tolist()
         return tuple(self.sizes[i] for i in drawn) + (0,) * (depth - active)
 
     def cardinality(self, depth: int) -> int:
-        """How many different sizes over the layers there are."""
+        """The number of different size assignments over the layers."""
         depths = (depth,) if self.depths is None else self.depths
         return sum(len(self.sizes) ** d for d in depths)
 

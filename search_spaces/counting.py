@@ -1,4 +1,4 @@
-"""What an architecture costs, without building it: parameters, floating point operations, bytes."""
+"""Cost of an architecture without building the network: parameters, floating point operations, bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ NOAH_PROMPT_CAPACITY = 100
 def count_params(a: Architecture, shape: BackboneShape) -> int:
     """Trainable elements of the modules of `a` on a backbone of `shape`; the head is excluded.
 
-    Σ over kinds and layers of `Kind.params(size, shape)`. It equals the elements of the extracted tensors.
+    Σ over kinds and layers of `Kind.params(size, shape)`, which equals the element count of the extracted
+    tensors.
     """
     return sum(KINDS[kind].params(size, shape) for kind, sizes in a.sizes for size in sizes)
 
@@ -24,7 +25,7 @@ def head_params(width: int, classes: int) -> int:
 
 
 def count_bytes(a: Architecture, shape: BackboneShape, classes: int, element_bytes: int = 4) -> int:
-    """Bytes of a subnet's tensors in a checkpoint, head included; its header of a few kilobytes is not.
+    """Bytes of a subnet's tensors in a checkpoint, head included, file header (a few kilobytes) excluded.
 
     `element_bytes` is 4 for float32.
     """
@@ -32,15 +33,17 @@ def count_bytes(a: Architecture, shape: BackboneShape, classes: int, element_byt
 
 
 def count_flops(a: Architecture, shape: BackboneShape, classes: int) -> int:
-    """Floating point operations of a forward pass on one image; a multiplication with addition counts two.
+    """Floating point operations of a forward pass on one image; a multiply-add counts as two.
 
-    Matrix products only, as fvcore and torch's FlopCounterMode count; it agrees with the latter exactly. With
-    N tokens (VPT-shallow included), P prompts of VPT-deep, width d and attention width e, a layer costs
+    Counts matrix products only, as fvcore and torch's FlopCounterMode do; the count agrees exactly with the
+    latter. With N tokens (VPT-shallow included), P prompts of VPT-deep, width d and attention width e, a
+    layer costs
+
 
         2(N+P)·d·3e + 4·N·(N+P)·e + 2N·e·d + 2N·(d·fc1_width + hidden_width·d)
 
-    and what its modules add. Prompts cost more than parameters: they pass the projection, and every token
-    attends to them.
+    plus the operations of its modules. Prompts cost more than parameters: they pass the projection, and every
+    token attends to them.
     """
     total = shape.outside_flops + 2 * shape.width * classes
     n = shape.tokens + a["shallow_prompt_tokens"][0]
@@ -58,13 +61,13 @@ def count_flops(a: Architecture, shape: BackboneShape, classes: int) -> int:
 
 
 def count_params_noah(a: Architecture, width: int) -> int:
-    """The count that NOAH's released code reports and limits to .64M in its search; the head is excluded.
+    """Parameters as counted and limited (to 0.64M) by NOAH's released code; the head is excluded.
 
     Σ d·p_i + Σ 4d·r_i + Σ_{a_i>0} ((2d+1)·a_i + d) + [p_0>0]·d·(p_0+100), for d = `width`.
 
     The last term is a dead parameter block of that code: prompts before the first layer and a position
     embedding for them at the supernet's capacity of 100, both of which the first layer replaces by its own
-    prompts. They have no effect, so `count_params` leaves them out. Use this rule only to compare with
+    prompts. The block has no effect, so `count_params` leaves it out. Use this rule only to compare with
     published numbers (arXiv 2206.04673).
     """
     first_prompts = a["prompt_tokens"][0]

@@ -1,4 +1,4 @@
-"""Every member of a space within a limit, one after the other."""
+"""Enumeration of the members of a space within a limit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from search_spaces.space import SearchSpace
 
 
 def members_within(space: SearchSpace, fits: Callable[[Architecture], bool]) -> Iterator[Architecture]:
-    """Yields each member that `fits`, once, always in the same order, the smallest first.
+    """Yield each member that `fits` once, always in the same order, the smallest first.
 
-    Why: random draws can only suggest that a small space is used up; this knows. Nothing is kept, and no
-    branch without a fitting member is entered, so the first k members take time in proportion to k, however
-    large the space is.
+    Random draws can only suggest that a small space is exhausted; enumeration proves it. Nothing is kept, and
+    branches without a fitting member are not entered, so the first k members take time in proportion to k,
+    however large the space is.
 
-    `fits` must be monotone: what is covered by a fitting member fits. Limits on parameters, operations and
-    bytes are.
+    `fits` must be monotone: every architecture covered by a fitting member fits. Limits on parameters,
+    operations and bytes are monotone.
     """
     if fits(space.smallest()):
         yield from _completions(space, fits, ())
@@ -29,7 +29,7 @@ _Sizes = tuple[str, tuple[int, ...]]
 def _completions(
     space: SearchSpace, fits: Callable[[Architecture], bool], done: tuple[_Sizes, ...]
 ) -> Iterator[Architecture]:
-    """Members whose first kinds are `done`, given that this fits with the other kinds at their smallest."""
+    """Members whose first kinds are `done`, which must fit with the other kinds at their smallest."""
     if len(done) == len(space.kinds):
         yield Architecture(space.depth, done)
         return
@@ -46,11 +46,11 @@ def _completions(
 def _size_tuples(
     choices: KindChoices, depth: int, fitting: Callable[[tuple[int, ...]], bool]
 ) -> Iterator[tuple[int, ...]]:
-    """Every fitting choice of one kind, given that its smallest one fits."""
+    """Every fitting choice of one kind, whose smallest choice must fit."""
     smallest = choices.sizes[0]
 
     def extensions(start: tuple[int, ...], active: int) -> Iterator[tuple[int, ...]]:
-        """Sizes that begin with `start`, given that this fits with the smallest size after it."""
+        """Sizes that begin with `start`, which must fit with the smallest size after it."""
         if len(start) == active:
             yield start + (0,) * (depth - active)
             return

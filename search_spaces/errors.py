@@ -1,4 +1,4 @@
-"""The error a user's mistake raises, in every layer."""
+"""The error that a user's mistake raises, in every layer."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """A mistake in what the user gave: a name, a file, a number.
 
-    The message is one line that names the thing, says what is allowed and what to do. The command line
-    prints it on standard error and exits with status 2, without a traceback.
+    The message is one line that names the thing, what is allowed and the remedy. The command line prints the
+    message on standard error and exits with status 2, without a traceback.
     """
 
 
 def unknown_name(thing: str, name: str, allowed: Iterable[str], remedy: str = "") -> InputError:
-    """The error for a name that does not exist: says the nearest name, what exists, and the remedy.
+    """The error for a name that does not exist, with the nearest name, the existing names and the remedy.
 
     ``unknown_name("space", "noah-vtb", ["default", "noah-vtab"])`` reads
     ``unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: default, noah-vtab.``

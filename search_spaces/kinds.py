@@ -1,7 +1,7 @@
-"""The kinds of module a subnet may hold, and what one module of each costs.
+"""Kinds of module that a subnet may hold, and the cost of one module of each.
 
-A kind is a name with a size: how many prompts, which rank, how many hidden units. Everything in this package
-treats kinds alike through `KINDS`, so that a new kind is one `register_kind` call.
+A kind is a name with a size: the number of prompts, the rank, the number of hidden units. This package treats
+all kinds alike through `KINDS`, so a new kind takes one `register_kind` call.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ Flops: TypeAlias = Callable[[int, BackboneShape, int], int]
 
 
 def no_flops(size: int, shape: BackboneShape, tokens: int) -> int:
-    """Of a kind without matrix products; what is done element by element is not counted."""
+    """The count of a kind without matrix products: 0, since elementwise operations are not counted."""
     return 0
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of parameter-efficient module.
+    """A kind of parameter-efficient module.
 
-    `name` is the spelling in flags, YAML, JSON and code; `label` is how people call it.
+    `name` is the spelling in flags, YAML, JSON and code; `label` is the common name.
     `params(size, shape)` is the number of trainable elements of a module of `size` in one layer of a backbone
     of `shape`: 0 at size 0, positive and increasing above. Sampling relies on both.
-    `flops(size, shape, tokens)` are the floating point operations (two for a multiplication with addition) of
-    its matrix products on `tokens` tokens of one image. With `sees_prompts` these include the layer's
-    prompts, because the module works on what keys and values are made of.
-    `max_size` is the largest size there is, if there is one.
+    `flops(size, shape, tokens)` is the number of floating point operations (a multiply-add counts as two) of
+    the module's matrix products on `tokens` tokens of one image. `sees_prompts` adds the layer's prompts to
+    these tokens, because the module works on the inputs of keys and values.
+    `max_size` is the largest size, or None for no limit.
     `first_layer_only` says that the kind exists in the first layer only.
     """
 
@@ -45,9 +45,9 @@ class Kind:
     first_layer_only: bool = False
 
     def require(self, sizes: tuple[int, ...], where: str, remedy: str = "give 0 in all other layers") -> None:
-        """Raise InputError for a size per layer that the kind cannot have.
+        """Raise InputError for sizes, one per layer, that the kind cannot have.
 
-        `where` names the sizes; `remedy` says how to keep a kind to the first layer there.
+        `where` names the sizes in the message; `remedy` says how to keep a kind to the first layer there.
         """
         if self.max_size is not None and max(sizes) > self.max_size:
             raise InputError(
@@ -64,14 +64,14 @@ class Kind:
 KINDS: dict[str, Kind] = {}
 
 OWN_KIND = "A kind of your own is known once the file that registers it is imported (--module-file FILE.py)."
-"""What to do about an unknown kind: the end of the messages that name one."""
+"""Remedy for an unknown kind, at the end of error messages."""
 
 
 def register_kind(kind: Kind) -> None:
     """Make `kind` known to architectures, spaces and counting.
 
-    Raises ValueError where the name is taken. `depth` is taken too: it is the other key of an architecture's
-    dict.
+    Raises ValueError for a name that is taken. `depth` counts as taken, being the other key of an
+    architecture's dict.
     """
     if kind.name in KINDS or kind.name == "depth":
         raise ValueError(f"the module kind name '{kind.name}' is taken; give the new kind another name")
@@ -146,9 +146,9 @@ register_kind(
 
 
 def ssf_widths(shape: BackboneShape) -> tuple[int, ...]:
-    """The widths of the operations that SSF scales and shifts, in the order in which sizes add them.
+    """Widths of the operations that SSF scales and shifts, in the order in which larger sizes include them.
 
-    Cheap ones first: norm1, norm2, proj, fc2, qkv, fc1.
+    Cheap operations come first: norm1, norm2, proj, fc2, qkv, fc1.
     """
     d = shape.width
     return (d, d, d, d, 3 * shape.attention_width, shape.fc1_width)

@@ -1,4 +1,4 @@
-"""How long an architecture takes, from what each of its modules adds: a latency lookup table."""
+"""Latency lookup table: the time of an architecture as the sum over its modules."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ class LatencyTable:
         latency(a) = base + Σ over kinds and layers of added(kind, size)
 
     As in ProxylessNAS (Cai et al. 2019, arXiv 1812.00332) and once-for-all networks (Cai et al. 2020, arXiv
-    1908.09791). The layers of a Vision Transformer are alike, so a module of one size adds as much in each.
+    1908.09791). The layers of a Vision Transformer are alike, so a module of one size adds the same time in
+    each.
 
-    ``base`` is the backbone with its head and no modules. ``added`` holds for each kind (size, milliseconds)
-    pairs, from (0, 0) to the largest size, both ascending: a larger module is never faster. Between them is a
-    straight line. Raises ValueError for a table that is not so.
+    ``base`` is the backbone with its head and no modules. ``added`` holds (size, milliseconds) pairs for each
+    kind, from (0, 0) to the largest size, both ascending (a larger module is never faster); values in between
+    are interpolated linearly. Raises ValueError for a table that breaks these rules.
     """
 
     base: float
@@ -35,7 +36,7 @@ class LatencyTable:
                 raise ValueError(f"{kind}: {points} does not rise from (0, 0) on")
 
     def latency(self, a: Architecture) -> float:
-        """Milliseconds of `a`. Raises ValueError for a kind or a size that the table does not reach."""
+        """Milliseconds of `a`. Raises ValueError for a kind or a size beyond the table."""
         table = dict(self.added)
         total = self.base
         for kind, sizes in a.sizes:
@@ -46,7 +47,7 @@ class LatencyTable:
         return total
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """JSON-able fields of the table."""
         return {"base": self.base, "added": {kind: [list(p) for p in points] for kind, points in self.added}}
 
     @classmethod

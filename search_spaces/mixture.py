@@ -1,4 +1,4 @@
-"""Draws from several samplers in turn at random."""
+"""A sampler that picks one of several samplers at random for each draw."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search_spaces.architecture import Architecture
 
 
 class Sampler(Protocol):
-    """Draws architectures, all randomness coming from the generator that it is given."""
+    """Draws architectures; all randomness comes from the generator passed in."""
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """One architecture."""
@@ -21,10 +21,10 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class MixtureSampler:
-    """Each draw comes from one of ``samplers``, every one equally likely.
+    """Picks one of ``samplers`` for each draw, all with equal probability.
 
-    Why: a supernet that is to give a front of all sizes and a subnet within one budget is trained on both,
-    over the whole range and where the budget lies. Raises ``ValueError`` for no samplers.
+    A supernet that must provide both a front over all sizes and a subnet within one budget is trained on
+    both, over the whole range and around the budget. Raises ``ValueError`` for no samplers.
     """
 
     samplers: Sequence[Sampler]

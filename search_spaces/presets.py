@@ -1,4 +1,4 @@
-"""Search spaces in YAML: those that come with the package, and the user's own.
+"""Search spaces in YAML: the package's presets and the user's own.
 
 ```yaml
 name: my-space
@@ -25,7 +25,7 @@ _PRESETS = resources.files("search_spaces") / "presets"
 
 
 def preset_names() -> tuple[str, ...]:
-    """The names of the spaces that come with the package, sorted."""
+    """The names of the package's search spaces, sorted."""
     files = (entry.name for entry in _PRESETS.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in files if name.endswith(".yaml")))
 
@@ -33,9 +33,9 @@ def preset_names() -> tuple[str, ...]:
 def load_space(name_or_file: str | Path, depth: int) -> SearchSpace:
     """The space that a preset or a YAML file describes, for a backbone with `depth` layers.
 
-    What ends in .yaml or .yml is a file, then what is a preset's name is the preset, then any other existing
-    file is read. Raises InputError for an unknown name, a file that cannot be read, YAML that cannot be
-    parsed (with its line), and a wrong field (with its path, its value and what is allowed).
+    A name ending in .yaml or .yml is read as a file; then presets are looked up by name; then any other
+    existing file is read. Raises InputError for an unknown name, a file that cannot be read, YAML that cannot
+    be parsed (with the line), and a wrong field (with its path, its value and what is allowed).
     """
     depth = whole_number("depth", depth, 1)
     name, path = str(name_or_file), Path(name_or_file)

@@ -1,4 +1,4 @@
-"""Exactly which parameter counts the members of a space can have."""
+"""Exact set of the parameter counts that members of a space can have."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from search_spaces.space import SearchSpace
 
 
 class ReachableCounts:
-    """The set of counts up to `limit` that members of `space` have, and for each a way to draw such a member.
+    """Parameter counts up to `limit` that members of `space` have, and draws of a member with a given count.
 
     A subset-sum by dynamic programming: bit t of the stage after some layers says whether these layers can
-    hold t parameters together, so a layer is one shift and one `or` for each size. It answers what random
-    trials cannot: whether a range of counts is empty. Memory is one bit for each count up to `limit` (or the
-    largest member's count) and each layer of each kind: 1.8 MB for the default space on ViT-B up to 360,000.
+    hold t parameters together, so a layer costs one shift and one `or` for each size. Unlike random trials,
+    the table proves whether a range of counts is empty. Memory is one bit for each count up to `limit` (or
+    the largest member's count) and each layer of each kind: 1.8 MB for the default space on ViT-B up to
+    360,000.
     """
 
     def __init__(self, space: SearchSpace, shape: BackboneShape, limit: int) -> None:
@@ -26,7 +27,7 @@ class ReachableCounts:
         self._kinds: list[tuple[str, tuple[int, ...], list[int], tuple[int, ...], list[bytes]]] = []
         for kind, choices in space.kinds:
             costs = [KINDS[kind].params(size, shape) for size in choices.sizes]
-            # A free kind is one whose prefix is always the whole network, 0 being a size like others.
+            # A free kind's prefix is always the whole network; 0 is then a size like any other.
             depths = (space.depth,) if choices.depths is None else choices.depths
             stages = [bits]
             for _ in range(depths[-1]):
@@ -41,18 +42,18 @@ class ReachableCounts:
         self._all = bits
 
     def at_most(self, count: int) -> int | None:
-        """The largest reachable count that is positive and at most `count`; None if there is none."""
+        """The largest positive reachable count up to `count`, or None."""
         below = self._all & ((1 << max(0, count + 1)) - 1)
         return below.bit_length() - 1 if below > 1 else None
 
     def at_least(self, count: int) -> int | None:
-        """The smallest reachable count that is positive and at least `count`; None up to the limit."""
+        """The smallest positive reachable count from `count` up to the limit, or None."""
         start = max(1, count)
         above = self._all >> start
         return start + (above & -above).bit_length() - 1 if above else None
 
     def draw(self, count: int, rng: np.random.Generator) -> Architecture:
-        """A random member with exactly `count` parameters, which must be reachable; not uniform over them."""
+        """A random member with exactly `count` parameters, which must be reachable; not uniform."""
         sizes: list[tuple[str, tuple[int, ...]]] = []
         left = count
         for kind, allowed, costs, depths, stages in reversed(self._kinds):
@@ -64,14 +65,14 @@ class ReachableCounts:
                 i = fitting[rng.integers(len(fitting))]
                 drawn.append(allowed[i])
                 left -= costs[i]
-            # The walk leaves what is forced to its last layers; active layers are interchangeable.
+            # The walk leaves forced sizes to its last layers; active layers are interchangeable.
             layers = [drawn[i] for i in rng.permutation(active)] + [0] * (self._depth - active)
             sizes.append((kind, tuple(layers)))
         return Architecture(self._depth, tuple(sizes))
 
 
 def _as_bytes(bits: int) -> bytes:
-    """Little-endian bytes, in which one bit is read without copying the whole number."""
+    """Little-endian bytes, from which single bits are read without copying the whole number."""
     return bits.to_bytes(bits.bit_length() // 8 + 1, "little")
 
 

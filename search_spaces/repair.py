@@ -1,4 +1,4 @@
-"""Making an architecture that is too large small enough."""
+"""Repair of architectures above a limit."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def shrink(
 ) -> Architecture:
     """A member that `fits` and that `a` covers; `a` itself if it fits.
 
-    Until it fits, one position drawn uniformly takes a smaller choice drawn uniformly: a layer of a kind a
-    smaller size, or a kind with depths a smaller depth. So what stays is left to chance, as it should be
-    where it is not known what may go. Raises InputError if `a` is not a member, or not even the smallest
-    one fits.
+    Until the architecture fits, a position drawn uniformly takes a smaller choice drawn uniformly: a layer of
+    a kind takes a smaller size, or a kind with depths takes a smaller depth. Chance decides which modules
+    stay, since nothing is known about which ones matter. Raises InputError if `a` is not a member, or if not
+    even the smallest member fits.
     """
     space.require(a)
     while not fits(a):

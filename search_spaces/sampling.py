@@ -1,4 +1,4 @@
-"""Architectures drawn where a search will look: around a parameter budget, and sparse."""
+"""Sampling of sparse architectures around a parameter budget, where a search looks."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from search_spaces.reachable import ReachableCounts
 from search_spaces.shape import BackboneShape
 from search_spaces.space import SearchSpace
 
-# Trials of the sparse draw before the exact one. One suffices unless the range is nearly as narrow as a step.
+# Trials of the sparse draw before the exact draw; one suffices unless the range is about as narrow as a step.
 _ATTEMPTS = 8
-# A draw is near its target from this share of it on; closer would only favour the cheap steps that still fit.
+# A draw counts as near its target from this share up; a higher share would favour the cheap steps that fit.
 _NEAR = 0.95
 
 _T = TypeVar("_T")
 
 
 SMALLEST_SHARE = 0.4
-"""A supernet is trained, and a search starts, on architectures from this share of the budget up."""
+"""Share of the budget from which architectures are drawn to train the supernet and to start the search."""
 
 
 def range_around(space: SearchSpace, shape: BackboneShape, limit: int) -> tuple[int, int]:
-    """Fewest and most parameters around a budget: from `SMALLEST_SHARE` of what ``limit`` can hold, up to it.
+    """Fewest and most parameters around a budget: `SMALLEST_SHARE` of the largest count within ``limit``, and
+    that count.
 
-    What it can hold may be far less than the limit, where sizes are few or far apart.
+    The largest count may be far below the limit where sizes are few or far apart.
     """
     limit = min(limit, count_params(space.largest(), shape))
     high = ReachableCounts(space, shape, limit).at_most(limit) or limit
@@ -42,19 +43,20 @@ def range_around(space: SearchSpace, shape: BackboneShape, limit: int) -> tuple[
 class BudgetSampler:
     """Draws members of `space` with `low` ≤ count_params ≤ `high` on a backbone of `shape`.
 
-    Why: a supernet trained on architectures drawn uniformly from a whole space sees a mean size of several
-    times the budget, ranks the small ones poorly, and its subnets are far from trained ones. Trained where
-    the search will look, inherited subnets were as good as separately trained ones in our prototype.
+    Why: architectures drawn uniformly from a whole space have several times the budget on average. A supernet
+    trained on such draws ranks small architectures poorly, and its subnets are far from separately trained
+    ones. Trained where the search looks, inherited subnets were as good as separately trained ones in our
+    prototype.
 
-    How: a target count is drawn flat over its logarithm, so that small subnets are trained as much as large
-    ones. Among the sets of present kinds that can have that count each is equally likely, so whole kinds are
-    often absent where the space permits. For each present kind the number of active layers is drawn uniformly
-    from those that leave the target within reach, and their positions at random (the lowest layers where the
-    kind has depths). Sizes are drawn uniformly, then raised or lowered at random positions until the count is
-    near the target. If that fails several times, a member with the reachable count nearest to the target is
-    drawn exactly, so every call ends. The empty architecture is never drawn.
+    How: a target count is drawn uniformly in its logarithm, so that small subnets are trained as much as
+    large ones. The set of present kinds is drawn uniformly from the sets that can have that count, so whole
+    kinds are often absent where the space permits. For each present kind the number of active layers is drawn
+    uniformly from the numbers that leave the target within reach, and the layers at random (the lowest layers
+    where the kind has depths). Sizes are drawn uniformly, then raised or lowered at random positions until
+    the count is near the target. If several trials fail, a member with the reachable count nearest to the
+    target is drawn exactly, so every call ends. The empty architecture is never drawn.
 
-    Raises InputError if `low` > `high`, or no member with a module is in the range.
+    Raises InputError if `low` > `high`, or if no member with a module is in the range.
     """
 
     def __init__(self, space: SearchSpace, shape: BackboneShape, low: int, high: int) -> None:
@@ -87,7 +89,7 @@ class BudgetSampler:
         return self._reachable.draw(min(inside, key=lambda count: abs(count - target)), rng)
 
     def _near(self, target: int, u: Iterator[float]) -> Architecture | None:
-        """A sparse architecture near `target`, or None where the draw has no way into the range."""
+        """A sparse architecture near `target`, or None where the draw finds no way into the range."""
         kinds = self._sets.draw(target, u)
         modules = _Modules()
         for kind, active in _active_counts(kinds, target, u):
@@ -106,18 +108,18 @@ class BudgetSampler:
 
 
 def sampler_around(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
-    """Draws architectures around a budget of ``limit`` parameters, see `range_around`."""
+    """A sampler of architectures around a budget of ``limit`` parameters, see `range_around`."""
     return BudgetSampler(space, shape, *range_around(space, shape, limit))
 
 
 def sampler_over_range(space: SearchSpace, shape: BackboneShape, limit: int) -> BudgetSampler:
-    """Draws from the smallest member with a module up to ``limit`` parameters, flat over log size."""
+    """A sampler from the smallest member with a module up to ``limit`` parameters, uniform in log size."""
     return BudgetSampler(space, shape, min(count_params(a, shape) for a in space.smallest_nonempty()), limit)
 
 
 @dataclass(frozen=True)
 class _PresentKind:
-    """A kind that is present: its positive sizes, their costs, and how many layers it may be active in."""
+    """A present kind: its positive sizes, their costs, and the possible numbers of active layers."""
 
     name: str
     sizes: tuple[int, ...]
@@ -135,10 +137,10 @@ class _PresentKind:
 
 
 class _KindSets:
-    """Every non-empty set of kinds that can be the present ones with `lowest` to `highest` parameters.
+    """Every non-empty set of kinds whose members can have `lowest` to `highest` parameters.
 
-    Kept as arrays of the least and the largest count of each set: there are 2,047 sets of 11 kinds, and a
-    draw looks at all of them.
+    Stored as arrays of the smallest and the largest count of each set: 11 kinds make 2,047 sets, and a draw
+    looks at all of them.
     """
 
     def __init__(self, space: SearchSpace, shape: BackboneShape, lowest: int, highest: int) -> None:
@@ -157,7 +159,7 @@ class _KindSets:
         self._lows, self._highs = lows[self._indices], highs[self._indices]
 
     def draw(self, target: int, u: Iterator[float]) -> tuple[_PresentKind, ...]:
-        """The kinds of a set that can have `target` parameters, each equally likely; any set if none can."""
+        """The kinds of a set that can have `target` parameters, drawn uniformly; any set if none can."""
         able = self._indices[(self._lows <= target) & (target <= self._highs)]
         if not len(able):
             able = self._indices
@@ -170,7 +172,7 @@ class _KindSets:
 
 
 class _Modules:
-    """Modules under adjustment: parallel lists, since a draw makes dozens of steps in about 100 µs."""
+    """Modules under adjustment, as parallel lists: a draw makes dozens of steps in about 100 µs."""
 
     def __init__(self) -> None:
         self.total = 0
@@ -225,8 +227,8 @@ class _Modules:
 def _active_counts(
     kinds: tuple[_PresentKind, ...], target: int, u: Iterator[float]
 ) -> Iterator[tuple[_PresentKind, int]]:
-    """For each kind the number of layers it is active in, such that the sizes can still reach `target`."""
-    # In random order, for the first has the freest choice.
+    """Each kind with its number of active layers, such that the sizes can still reach `target`."""
+    # In random order, because the first kind has the freest choice.
     order = list(kinds)
     _shuffle(order, len(order), u)
     least, most = sum(k.low for k in order), sum(k.high for k in order)
@@ -247,6 +249,6 @@ def _shuffle(items: list[_T], first: int, u: Iterator[float]) -> None:
 
 
 def _uniforms(rng: np.random.Generator) -> Iterator[float]:
-    """Floats in [0, 1); drawn in blocks, as one NumPy call for each would be most of a draw's cost."""
+    """Floats in [0, 1), drawn in blocks: one NumPy call each would be most of a draw's cost."""
     while True:
         yield from rng.random(128).tolist()

@@ -1,4 +1,4 @@
-"""The numbers of a Vision Transformer that the cost of a subnet depends on."""
+"""Dimensions of a Vision Transformer that the cost of a subnet depends on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search_spaces.whole_numbers import whole_number
 
 @dataclass(frozen=True)
 class BackboneShape:
-    """What counting needs to know of a backbone; all layers are alike.
+    """Dimensions of a backbone for counting; all layers are alike.
 
     depth: number of layers.
     width: embedding width d.

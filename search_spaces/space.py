@@ -1,4 +1,4 @@
-"""A search space: every architecture that a search may choose."""
+"""Search spaces: sets of architectures that a search may choose from."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from search_spaces.whole_numbers import whole_number
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The product of what each module kind may be, over the `depth` layers of a backbone.
+    """The product of the choices of each module kind, over the `depth` layers of a backbone.
 
-    `name` is what records and messages call it, `about` says why it is as it is; `kinds` holds
-    (kind, choices) pairs and is sorted by kind. A kind that is not among them is absent from every member.
-    Raises InputError for a depth below 1, no kind, an unregistered or repeated kind, depths of a kind beyond
-    the backbone's, and sizes or layers that the kind cannot have.
+    `name` identifies the space in records and messages, and `about` explains its design. `kinds` holds (kind,
+    choices) pairs sorted by kind; every other kind is absent from all members. Raises InputError for a depth
+    below 1, no kind, an unregistered or repeated kind, depths of a kind beyond the backbone's, and sizes or
+    layers that the kind cannot have.
     """
 
     name: str
@@ -51,12 +51,12 @@ class SearchSpace:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> SearchSpace:
-        """The inverse of `to_dict`; `depth_fractions` may stand for `depths`, see `KindChoices.from_dict`.
+        """The inverse of `to_dict`, with `depth_fractions` allowed too (see `KindChoices.from_dict`).
 
-        A kind that exists in the first layer only needs no depths: its sizes are meant for that layer.
+        A kind that exists in the first layer only needs no depths: its sizes apply to that layer.
 
-        Raises InputError with the path of the field, its value and what is allowed:
-        `kinds.lora_rank.sizes[1] is 'x'; give a whole number from 0 up`.
+        Raises InputError with the path of the field, its value and what is allowed: `kinds.lora_rank.sizes[1]
+        is 'x'; give a whole number from 0 up`.
         """
         allowed = ("name", "depth", "kinds", "about")
         for field in data:
@@ -91,7 +91,7 @@ class SearchSpace:
         return {"name": self.name, "depth": self.depth, "kinds": kinds, "about": self.about}
 
     def choices(self, kind: str) -> KindChoices:
-        """What `kind` may be. Raises InputError for a kind that the space does not hold."""
+        """The choices of `kind`. Raises InputError for a kind that the space does not hold."""
         for name, choices in self.kinds:
             if name == kind:
                 return choices
@@ -115,13 +115,13 @@ class SearchSpace:
             )
 
     def smallest(self) -> Architecture:
-        """The member that every member covers; the empty architecture where every kind may be absent."""
+        """The member that every other member covers; empty where every kind may be absent."""
         return Architecture(self.depth, tuple((kind, c.smallest(self.depth)) for kind, c in self.kinds))
 
     def smallest_nonempty(self) -> tuple[Architecture, ...]:
-        """The smallest members with any module: `smallest()`, or if that is empty one for each kind.
+        """The smallest members with a module: `smallest()`, or one member for each kind if that is empty.
 
-        A space without modules to choose is no search, so feasibility is judged by these.
+        Feasibility is judged by these members, because a search needs modules to choose.
         """
         smallest = self.smallest()
         if smallest.kinds:
@@ -131,13 +131,13 @@ class SearchSpace:
         )
 
     def largest(self) -> Architecture:
-        """The member that covers every member: the shape of the supernet."""
+        """The member that covers every other member: the shape of the supernet."""
         return Architecture(self.depth, tuple((kind, c.largest(self.depth)) for kind, c in self.kinds))
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """A member: sizes independent and uniform in each layer, depths uniform where a kind has them.
+        """A random member: sizes independent and uniform in each layer, depths uniform where a kind has them.
 
-        Not uniform over members where a kind has depths, and on average far above most budgets: see
+        Not uniform over members where a kind has depths. The mean size is far above most budgets: see
         `BudgetSampler`.
         """
         return Architecture(self.depth, tuple((kind, c.sample(self.depth, rng)) for kind, c in self.kinds))
@@ -147,11 +147,12 @@ class SearchSpace:
         return math.prod(choices.cardinality(self.depth) for _, choices in self.kinds)
 
     def uniform_architectures(self, kind: str) -> list[Architecture]:
-        """For each positive size of `kind`, that size in every layer and no other kind, in ascending order.
+        """The architectures with one positive size of `kind` in every layer and no other kind, by ascending
+        size.
 
-        These are the single-method references a search has to beat. They need not be members: in a space
-        where other kinds cannot be absent, or this one not in every layer, they are returned all the same. A
-        kind of the first layer only is there.
+        These single methods are the references that a search has to beat. Some may not be members, namely
+        where other kinds cannot be absent or this kind cannot be in every layer. A kind that exists in the
+        first layer only is in that layer.
         """
         layers = 1 if KINDS[kind].first_layer_only else self.depth
         rest = (0,) * (self.depth - layers)

@@ -1,7 +1,7 @@
-"""Mutation and crossover: how a search moves inside a space.
+"""Mutation and crossover: the moves of a search inside a space.
 
-Both are closed: from members they make members. Neither repeats two faults of NOAH's released search, whose
-mutation never changes a size in a layer it keeps and whose crossover exchanges whole kinds.
+Both are closed: members give members. Neither repeats two faults of NOAH's released search, whose mutation
+never changes a size in a layer it keeps and whose crossover exchanges whole kinds.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from search_spaces.space import SearchSpace
 def mutate(space: SearchSpace, a: Architecture, rng: np.random.Generator, probability: float) -> Architecture:
     """A member that differs from the member `a` in at least one size.
 
-    Each size is redrawn with `probability`, uniformly from the other sizes allowed there. Where a kind has
-    depths, its depth is redrawn likewise; layers that become active take a size drawn uniformly. If no draw
+    Each size is redrawn with `probability`, uniformly from the other sizes allowed in that layer. The depth
+    of a kind that has depths is redrawn likewise; newly active layers take a size drawn uniformly. If no draw
     hits, one position drawn uniformly (a layer of a kind, or a kind's depth) changes.
 
     Raises InputError if `a` is not a member, `probability` is not in [0, 1], or the space has one member.
@@ -47,10 +47,10 @@ def mutate(space: SearchSpace, a: Architecture, rng: np.random.Generator, probab
 
 
 def crossover(space: SearchSpace, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-    """A member whose size in each layer of each kind is that of `a` or of `b`, with equal probability.
+    """A member that takes each size from `a` or from `b`, with equal probability.
 
-    Where a kind has depths, the child's depth is that of either parent, and a layer in which only one parent
-    has the kind takes that parent's size. Raises InputError if a parent is not a member.
+    A kind with depths takes the depth of either parent, and a layer in which only one parent has the kind
+    takes that parent's size. Raises InputError if a parent is not a member.
     """
     space.require(a)
     space.require(b)
@@ -77,7 +77,7 @@ def _active(sizes: tuple[int, ...]) -> int:
 
 
 def _changeable(choices: KindChoices, sizes: tuple[int, ...]) -> list[int]:
-    """The positions at which a kind has another choice."""
+    """The positions at which a kind has an alternative."""
     active = len(sizes) if choices.depths is None else _active(sizes)
     positions = list(range(active)) if len(choices.sizes) > 1 else []
     if choices.depths is not None and len(choices.depths) > 1:

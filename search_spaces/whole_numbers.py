@@ -1,4 +1,4 @@
-"""Whole numbers that a user gave, in code or in a file."""
+"""Checks of whole numbers given by the user, in code or in a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search_spaces.errors import InputError
 
 
 def whole_number(where: str, value: object, minimum: int, maximum: int | None = None) -> int:
-    """`value` as a plain int, if it is a whole number in [minimum, maximum].
+    """`value` as a plain int in [minimum, maximum].
 
     NumPy integers pass; booleans do not, since `true` in a YAML list of sizes is a mistake. Raises InputError
     naming `where`, the value and what is allowed.

@@ -32,21 +32,23 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(
-        description="Data set: embedded name, folder, CSV or TSV of paths and labels, or timm name"
+        description="Data set: embedded name, folder, CSV or TSV file of paths and labels, or timm name"
     )
     layout: Literal["auto", "parts", "classes"] = Field(
         "auto",
-        description="Whether the folders in --dataset are splits (parts) or classes; auto: by their names",
+        description="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides "
+        "by their names",
     )
     domains: bool = Field(
-        False, description="Read the folders above the images as DOMAIN/CLASS, and pool the domains"
+        False, description="Read the folders above the images as DOMAIN/CLASS and pool the domains"
     )
     data_root: Path | None = Field(None, description="Folder of timm data sets, also for downloads")
     shots: int | None = Field(None, ge=1, description="Training images per class; by default all")
     skip_bad_images: bool = Field(False, description="Leave out unreadable images and list them")
     drop_duplicates: bool = Field(
         False,
-        description="Leave out training images that are in the validation or test set too, or nearly so",
+        description="Leave out training images that also occur, exactly or nearly, in the validation or test "
+        "set",
     )
     max_pixels: int = Field(89_478_485, ge=1, description="Largest image to decode, in pixels")
     backbone: str = Field(DEFAULT_BACKBONE, description="Backbone: name of a timm ViT")
@@ -118,9 +120,9 @@ class TrainingConfig(BaseModel):
     pack: int | None = Field(
         None,
         ge=1,
-        description="Most trainings of subnets and single methods that share one process and one frozen "
-        "backbone; their results are those of training alone, up to rounding; by default 1 on a CPU, and on "
-        "GPUs up to 8, as many as leave no GPU idle",
+        description="Most trainings of subnets and single methods to run in one process on one frozen "
+        "backbone, with the same results up to rounding; by default 1 on a CPU and up to 8 on a GPU, as many "
+        "as leave no GPU idle",
     )
 
     @model_validator(mode="after")
