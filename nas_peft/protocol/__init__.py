@@ -1,1 +1,1 @@
-"""The comparison of rows by one protocol: trainings, choice, test, results."""
+"""The comparison of all rows by one protocol: trainings, choice, test, results."""

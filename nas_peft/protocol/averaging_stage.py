@@ -26,7 +26,7 @@ from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate
 from supernet import Curve, evaluate
 
 FACTORS = (1.0, 0.5, 2.0)
-"""On the learning rate of the row, for one ingredient after the other."""
+"""Factors on the row's learning rate, cycled over the ingredients."""
 
 Way: TypeAlias = Literal["uniform-soup", "greedy-soup", "wise-ft"]
 LABELS: dict[Way, str] = {
@@ -38,20 +38,20 @@ LABELS: dict[Way, str] = {
 
 @dataclass(frozen=True)
 class AveragedRow(Row):
-    """Averages of the trainings of another row, ``of``: a network of the same size."""
+    """Averaged weights of the trainings of another row, ``of``: a network of the same size."""
 
     of: Row
     way: Way
 
     @property
     def label(self) -> str:
-        """What the table calls it."""
+        """Name in the table."""
         return f"{self.of.label}, {LABELS[self.way]}"
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A training on the training part with its record, and the same on both parts."""
+    """A training on the training set with its record, and the same training on training and validation set."""
 
     training: Training
     final: Training
@@ -60,11 +60,11 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Average:
-    """What validation data have chosen to average, for each seed.
+    """An average of weights, with the members that validation chose for each seed.
 
-    ``runs`` has its row, its scores on validation data, and what its trainings cost: of soups all that they
-    were chosen from, so that the two soups of a row have them in common. ``members`` are the final models
-    that it is made of, by seed, and ``alpha`` its place on the line of WiSE-FT.
+    ``runs`` holds the row, its validation scores and the cost of its trainings; for a soup these are all
+    trainings it was chosen from, so that both soups of a row share them. ``members`` are the final models to
+    average, by seed. ``alpha`` is the point on the line of WiSE-FT, ``None`` for soups.
     """
 
     row: AveragedRow
@@ -73,7 +73,7 @@ class Average:
     alpha: float | None
 
     def result(self) -> AveragingResult:
-        """What was chosen, for the record."""
+        """The chosen members and α, for ``results.json``."""
         ingredients = {
             seed: [IngredientResult(order_seed=t.seed, lr=t.recipe.lr) for t in members]
             for seed, members in self.members.items()
@@ -85,12 +85,12 @@ class Average:
 
 @dataclass(frozen=True)
 class Averaging:
-    """Trains ingredients of a row, several from one initialisation for each seed, and averages them.
+    """Trains several ingredients of a row from one initialisation for each seed, and averages their weights.
 
-    Ingredients differ in the order of the images (of S seeds of a run, the orders seed, seed + S, seed + 2·S,
-    ...) and in the learning rate (the row's, half of it, twice it, and so on). The first is the row's own
-    training. What to average is chosen by validation among trainings on the training part; the same trainings
-    on both parts then make the final model.
+    Ingredients differ in the order of the images (in a run of S seeds: seed, seed + S, seed + 2·S, ...) and
+    in the learning rate (the row's, half of it, twice it, and so on). The first is the row's own training.
+    Validation chooses the members among trainings on the training set; the final model averages the same
+    trainings on training and validation set.
     """
 
     trainings: ComparedTrainings
@@ -98,10 +98,10 @@ class Averaging:
     device: str
 
     def run(self, rows: Sequence[RowRuns]) -> list[Average]:
-        """Uniform soup, greedy soup, and WiSE-FT of the first ingredient, of each row; none if not asked for.
+        """Uniform soup, greedy soup and WiSE-FT of each row; none unless the configuration asks for soups.
 
-        An ingredient that failed is left out. The ``runs`` of an average that cannot be made, as there are no
-        ingredients or one of its final models failed, have an ``error``.
+        WiSE-FT uses the first ingredient. Failed ingredients are left out. An average that cannot be made,
+        because all its ingredients or one of its final models failed, has an ``error`` in its ``runs``.
         """
         if not self.trainings.run.inputs.config.soup or not rows:
             return []
@@ -135,7 +135,7 @@ class Averaging:
         return averages
 
     def models(self, average: Average) -> dict[tuple[Row, int], FinalModel]:
-        """Its final models, by row and seed; none of one that cannot be made."""
+        """Final models of ``average``, by row and seed; empty if the average cannot be made."""
         runner, inputs = self.trainings.runner, self.shared
         if average.runs.error is not None:
             return {}
@@ -151,11 +151,11 @@ class Averaging:
     def _plan(self, found: RowRuns, on: Literal["train", "train_val"]) -> list[Training]:
         """The ingredients of all seeds, one seed after the other."""
         given, lr = self.trainings, found.lr
-        assert lr is not None  # only rows that were trained are averaged
+        assert lr is not None  # only trained rows are averaged
         planned = []
         for seed in given.seeds:
             for number in range(given.run.inputs.config.soup):
-                # rounded as those of the grid of learning rates are
+                # rounded like the rates of the grid of learning rates
                 rate = float(f"{lr * FACTORS[number % len(FACTORS)]:.6g}") if number else lr
                 order = seed + number * len(given.seeds)
                 (training,) = found.row.trainings(given.run.inputs.config, given.probe, [order], on, rate)
@@ -168,7 +168,7 @@ class Averaging:
         own: Mapping[Row, Sequence[TrainingRecord]],
         stage: str,
     ) -> dict[str, TrainingRecord]:
-        """The record of each training by its key; the row's own are there already."""
+        """The record of each training by its key; the row's own records, ``own``, already exist."""
         others = {row: [t for t in of if t.init_seed is not None] for row, of in trainings.items()}
         trained = self.trainings.train(others, stage)
         found = {
@@ -180,7 +180,7 @@ class Averaging:
         return found
 
     def _averages(self, row: Row, ingredients: Sequence[Ingredient]) -> list[Average]:
-        """What validation data choose of all ingredients of a row."""
+        """The averages that validation chooses from the ingredients of a row."""
         by_seed: dict[int, list[Ingredient]] = {seed: [] for seed in self.trainings.seeds}
         for ingredient in ingredients:
             if ingredient.record.failure is None:
@@ -224,7 +224,7 @@ class Averaging:
 
 
 def choose_again(choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average]) -> Choice:
-    """The choice when averages of searched subnets may be exported too; of equals, the plain network."""
+    """The choice when averages of searched subnets may be exported too; the plain network wins a tie."""
     scores = {found.row: found.scores for found in runs if found.error is None}
     scores |= {average.row: average.runs.scores for average in averages if average.runs.error is None}
     exported = choose(scores)
@@ -259,7 +259,7 @@ def _impossible(row: Row, way: Way, reason: str) -> Average:
 def _averaged_record(
     first: Training, seed: int, score: ValScore | None, ingredients: Sequence[TrainingRecord]
 ) -> TrainingRecord:
-    """The record of an average as if of one training: the costs are the sums, there is no curve of losses."""
+    """The record of an average in the form of one training: summed costs, and no losses by epoch."""
     curves = [record.curve for record in ingredients if record.curve]
     return TrainingRecord(
         replace(first, seed=seed),
@@ -270,7 +270,7 @@ def _averaged_record(
 
 
 def _members(averages: Sequence[Average]) -> list[Training]:
-    """The trainings that the averages are made of, each once, in the order of their first use."""
+    """The member trainings of all averages, each once, in the order of first use."""
     found: dict[Training, None] = {}
     for average in averages:
         for members in average.members.values():

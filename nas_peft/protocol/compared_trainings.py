@@ -1,4 +1,4 @@
-"""The trainings of a comparison, and its choice: learning rates, seeds, final models."""
+"""The trainings of a comparison and the choice among them: learning rates, seeds, final models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from supernet import TRAINABLE_SETS, Recipe
 
 @dataclass(frozen=True)
 class Choice:
-    """What validation chose: the row to export, and the best searched subnet and single method."""
+    """The choice by validation: the row to export, the best searched subnet and the best single method."""
 
     exported: Row
     searched: Row | None
@@ -32,9 +32,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class ComparedTrainings:
-    """Trains the rows of a comparison. Nothing is trained once the test part has been opened.
+    """Trains the rows of a comparison; refuses to train once the test set has been opened.
 
-    The costs of each stage go to the run's. ``probe`` is the recipe of linear probes.
+    The costs of each stage are added to the run's. ``probe`` is the recipe of linear probes.
     """
 
     run: Run[TaskInputs]
@@ -48,9 +48,9 @@ class ComparedTrainings:
         return [config.seed + i for i in range(config.seeds)]
 
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
-        """Train each row on the training part: the first seed at each learning rate, the others at the best.
+        """Train each row on the training set: the first seed at every learning rate, the rest at the best rate.
 
-        Where there is one rate, all seeds are trained at once.
+        If every row has one rate, all seeds are trained at once.
         """
         config, first = self.run.inputs.config, self.seeds[0]
         several = any(len(row.rates(config, self.probe)) > 1 for row in rows)
@@ -77,12 +77,11 @@ class ComparedTrainings:
         return list(runs.values())
 
     def finish(self, runs: Sequence[RowRuns]) -> Choice:
-        """Choose by validation, and train the final models: all rows but those that lost to their like.
+        """Choose by validation, and train the final models.
 
-        Searched subnets have one final model, and each single method one, at its best size.
-
-        A row whose final model fails is out, and the choice is made again without it. Raises `InputError` if
-        no subnet is left.
+        Final models are trained for the best searched subnet, for each single method at its best size, and
+        for all baselines. A row whose final model fails is excluded, and the choice is repeated. Raises
+        `InputError` if every subnet has failed.
         """
         while True:
             scores = {found.row: found.scores for found in runs if found.error is None}
@@ -108,9 +107,9 @@ class ComparedTrainings:
     def train(
         self, trainings: Mapping[Row, Sequence[Training]], stage: str
     ) -> dict[Row, list[TrainingRecord]]:
-        """The records of each row's trainings, in order. Raises ``ProtocolError`` once the test is open."""
+        """The records of each row's trainings, in order. Raises ``ProtocolError`` if the test set is open."""
         if self.run.inputs.dataset.test.opened:
-            raise ProtocolError("the test part has been opened: nothing can be trained or chosen any more")
+            raise ProtocolError("the test set has been opened: nothing can be trained or chosen any more")
         flat = [training for of_row in trainings.values() for training in of_row]
         started = time.perf_counter()
         with self.run.bars.counted(f"{stage} (models)", len(flat)) as bar:

@@ -1,4 +1,4 @@
-"""The stage that trains what is compared, chooses, reads the test set once, and exports."""
+"""The stage that trains all rows, chooses, opens the test set once, and exports."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from supernet import Recipe
 def compare_rows(
     run: Run[TaskInputs], rows: Sequence[Row], *, probe: Recipe, features: Tensor, protocol: str
 ) -> SearchResult:
-    """Subnets, single methods and baselines by one protocol, from their trainings to ``results.json``.
+    """Compare subnets, single methods and baselines by one protocol, and write ``results.json``.
 
     Trains the rows, chooses by validation, trains the final models, opens the test set, exports. ``probe`` is
-    the recipe of linear probes, ``features (N, d)`` the pretrained ones of train, then val. Raises
+    the recipe of linear probes; ``features (N, d)`` are the pretrained features of train, then val. Raises
     `InputError` if no subnet could be trained.
     """
     config = run.inputs.config
@@ -66,7 +66,7 @@ def compare_rows(
 def _decision(
     choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], seeds: Sequence[int]
 ) -> dict[str, Any]:
-    """Everything that has been chosen, which is frozen before the test set is opened."""
+    """All choices of the run, to be frozen before the test set is opened."""
     return {
         "exported": choice.exported.name,
         "paired": [row.name if row else None for row in (choice.searched, choice.single)],
@@ -84,7 +84,7 @@ def _row_results(
     choice: Choice,
     reading: Reading,
 ) -> list[RowResult]:
-    """The table's rows: each trained one, followed by its averages."""
+    """The rows of the table: each trained row, followed by its averages."""
     results = []
     for found in runs:
         selected = found.row is choice.exported

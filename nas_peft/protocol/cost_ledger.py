@@ -1,4 +1,4 @@
-"""What each stage of a run cost, and how often one could have retrained a subnet for it."""
+"""The cost of each stage of a run, also as a number of retrainings of one subnet."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from nas_peft.run.results import SearchResult
 from supernet import TRAINABLE_SETS
 
 BACKWARD = TRAINABLE_SETS["modules"].backward_passes
-"""A backward pass of a subnet in forward passes, where the trunk is frozen.
+"""The cost of a subnet's backward pass in forward passes; the trunk is frozen.
 
-The gradients of activations take as many operations as the activations did, and those of weights are not
-needed: 0.85 to 1.1 times the operations of the forward pass by torch's counter, 1.0 to 1.3 times its seconds
+Gradients of activations take the same number of operations as the activations, and gradients of frozen
+weights are not computed: 0.85 to 1.1 times the operations of the forward pass by torch's counter, 1.0 to 1.3 times its seconds
 on a CPU, for LoRA or adapters in all or some layers of ViTs of two sizes.
 """
 BACKWARD_FULL = TRAINABLE_SETS["all"].backward_passes
-"""The same for full fine-tuning, which needs both (1.98 times the operations)."""
+"""The same for full fine-tuning, which computes both gradients (1.98 times the operations)."""
 
 
 @dataclass(frozen=True)
 class StageCost:
     """Images through the backbone, forward and backward, seconds, and peak memory in bytes, of one stage.
 
-    ``full`` are those of the backward passes that train the backbone too.
+    ``full`` counts the backward passes that also train the backbone.
     """
 
     name: str
@@ -37,17 +37,17 @@ class StageCost:
 
     @property
     def passes(self) -> float:
-        """Forward and backward ones, each counting 1."""
+        """Number of passes, forward and backward."""
         return self.forward + self.backward
 
     @property
     def work(self) -> float:
-        """In forward passes, by what a backward pass costs."""
+        """Cost in forward passes, with backward passes at their cost."""
         return self.forward + BACKWARD * (self.backward - self.full) + BACKWARD_FULL * self.full
 
 
 def stage_costs(result: SearchResult) -> list[StageCost]:
-    """The stages in their order; a pass of training goes forward and back, one of scoring only forward."""
+    """Cost of each stage, in order; trainings run forward and backward passes, scoring only forward."""
     return [
         StageCost(
             name,
@@ -62,20 +62,20 @@ def stage_costs(result: SearchResult) -> list[StageCost]:
 
 
 def one_retraining(result: SearchResult) -> StageCost:
-    """Training one subnet on the training part by the run's recipe."""
+    """Cost of training one subnet on the training set by the run's recipe."""
     passes = result.config["epochs"] * result.dataset["counts"]["train"]
     return StageCost("one retraining", passes, passes)
 
 
 def cost_table(result: SearchResult) -> Table:
-    """Passes, seconds and peak memory of each stage; its passes and its work in those of `one_retraining`."""
+    """Table of passes, seconds and peak memory by stage; passes and work also as multiples of a retraining."""
     reference = one_retraining(result)
     memory = result.environment.get("peak memory", "not measured")
     table = Table(
-        caption="forward, backward: images through the backbone; retrainings: passes in those of one "
-        "retraining on the training part, forward and backward alike; by work: the same where a backward "
-        f"pass counts as {BACKWARD} forward pass, of full fine-tuning as {BACKWARD_FULL}; several trainings "
-        f"run at once, so seconds do not add up to work; peak MB: memory of the largest process ({memory})",
+        caption="forward, backward: images through the backbone; retrainings: passes as a multiple of one "
+        "retraining on the training set, forward and backward alike; by work: the same with a backward pass "
+        f"counted as {BACKWARD} forward pass, or {BACKWARD_FULL} in full fine-tuning; several trainings run "
+        f"at once, so seconds are not proportional to work; peak MB: memory of the largest process ({memory})",
         title="cost",
         title_justify="left",
         caption_justify="left",

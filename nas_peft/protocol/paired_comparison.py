@@ -1,4 +1,4 @@
-"""The chosen searched subnet against the best single method, on the test part."""
+"""The chosen searched subnet against the best single method, on the test set."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from supernet import Evaluation
 def compare_pair(
     searched: Row, single: Row, seeds: Sequence[int], tests: Mapping[tuple[Row, int], Evaluation]
 ) -> PairedComparison:
-    """Their difference in accuracy, paired by seed, and McNemar's exact test on the images of the first seed.
+    """The difference in accuracy, paired by seed, and McNemar's exact test on the images of the first seed.
 
-    Both were chosen on validation data. McNemar's test asks of the images that only one of the two gets right
-    whether they are as many on either side: two-sided, binomial with probability 1/2 (McNemar 1947).
+    Both rows were chosen by validation. McNemar's test counts the images that only one of the two gets right,
+    and asks whether both counts could be equal: two-sided, binomial with probability 1/2 (McNemar 1947).
     """
     from scipy.stats import binomtest
 
@@ -39,7 +39,7 @@ def compare_pair(
 
 
 def paired_sentence(pair: PairedComparison, labels: Mapping[str, str]) -> str:
-    """One line for the end of the table."""
+    """The comparison as one sentence, to be printed below the table."""
     points, error = 100 * pair.difference, pair.standard_error
     spread = "" if error is None else f" ± {100 * error:.1f} (standard error)"
     seeds = f"{len(pair.seeds)} seed{'s' if len(pair.seeds) > 1 else ''}"

@@ -19,7 +19,7 @@ from supernet import Evaluation, evaluate
 
 @dataclass(frozen=True)
 class Reading:
-    """When the test set was opened and for which decision, and the evaluations by row and seed."""
+    """The record of the test set's opening, and the evaluations by row and seed."""
 
     opened: OpeningRecord
     tests: Mapping[tuple[Row, int], Evaluation]
@@ -30,9 +30,9 @@ def read_test_set(
 ) -> Reading:
     """Freeze the decision, open the test set, and evaluate the final models on it.
 
-    ``decision`` is what has been decided, JSON-able; the configuration and the tested architectures are added
-    to it. The costs go to the run's. Raises ``RuntimeError`` if the run has opened its test set for another
-    decision.
+    ``decision`` holds all choices, JSON-able; the configuration and the tested architectures are added. The
+    costs are added to the run's. Raises ``RuntimeError`` if the run has already opened its test set for
+    another decision.
     """
     frozen = {
         "config": run.inputs.config.to_dict(),

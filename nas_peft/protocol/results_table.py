@@ -1,4 +1,4 @@
-"""The table that a search ends with."""
+"""The table printed at the end of a search."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from nas_peft.run.results import RowResult, SearchResult
 
 
 def results_table(result: SearchResult) -> Table:
-    """The tested rows: parameters, and accuracies in per cent (mean ± standard deviation over seeds).
+    """Table of the tested and the failed rows.
 
-    Also the rows that failed. Learning rates are shown where there were several to choose from.
+    It shows parameters, accuracies in per cent (mean ± standard deviation over seeds) and, where several were
+    tried, learning rates.
     """
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
@@ -60,7 +61,7 @@ def results_table(result: SearchResult) -> Table:
 
 
 def remarks(result: SearchResult) -> str:
-    """What stands under the table: duplicates in the data, the paired comparison, and why rows failed."""
+    """Remarks below the table: why rows failed, the paired comparison, and duplicates in the data."""
     lines = [f"failed: {row.label} ({row.name}): {row.error}" for row in result.rows if row.error is not None]
     if result.paired is not None:
         lines.append(paired_sentence(result.paired, {row.name: row.label for row in result.rows}))

@@ -26,12 +26,12 @@ def row_result(
     """One row of ``results.json``.
 
     Args:
-        inputs: of the run.
-        probe: the recipe of linear probes.
-        runs: what was trained for it.
-        tests: of the final models, by row and seed.
-        selected: whether it is exported.
-        averaging: what it is made of, if it is an average.
+        inputs: inputs of the run.
+        probe: recipe of linear probes.
+        runs: trainings of the row.
+        tests: evaluations of the final models on the test set, by row and seed.
+        selected: whether the row is exported.
+        averaging: the averaged trainings, if the row is an average.
     """
     row, shape, classes = runs.row, inputs.backbone.shape, len(inputs.dataset.classes)
     modules = count_params(row.architecture, shape)
@@ -69,7 +69,7 @@ def _of_what(averaging: AveragingResult) -> str:
 
 
 def backbone_params(inputs: TaskInputs, row: Row) -> int:
-    """The number of backbone elements that the row's method trains."""
+    """Number of backbone parameters that the row's method trains."""
     return TRAINABLE_SETS[METHODS[row.method].trains].backbone_params(inputs.backbone.model)
 
 
@@ -115,5 +115,5 @@ def _run(
 
 
 def curve_of(record: TrainingRecord) -> Curve:
-    """The curve of a training; an empty one of a training that failed."""
+    """The curve of a training, empty if the training failed."""
     return record.curve or Curve()

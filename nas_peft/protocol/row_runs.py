@@ -1,4 +1,4 @@
-"""The trainings of one row, which learning rate is its own, and why it failed if it did."""
+"""The trainings of one row, its chosen learning rate, and its error if it failed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from search_spaces import InputError
 
 @dataclass
 class RowRuns:
-    """What was trained for ``row``.
+    """The trainings of ``row``.
 
-    ``tried`` are the records of all its trainings on the training part, ``chosen`` those of them at the
-    learning rate that is used, one for each seed, and ``finals`` those of its final models. ``error`` says in
-    which training and why it failed; a row that failed is left out of every choice.
+    ``tried`` are the records of all trainings on the training set; ``chosen`` are those at the chosen
+    learning rate, one for each seed; ``finals`` are those of the final models. ``error`` says which training
+    failed and why; a failed row is excluded from every choice.
     """
 
     row: Row
@@ -27,16 +27,16 @@ class RowRuns:
 
     @property
     def scores(self) -> Scores:
-        """On validation data."""
+        """Validation scores at the chosen learning rate."""
         return Scores.of(self.chosen)
 
     @property
     def lr(self) -> float | None:
-        """The learning rate that is used; ``None`` where there is none, or nothing was trained."""
+        """The chosen learning rate; ``None`` if no training has been chosen."""
         return self.chosen[0].lr if self.chosen else None
 
     def add_tried(self, records: Sequence[TrainingRecord], seed: int) -> None:
-        """More trainings on the training part; those of ``seed`` choose the rate if none is chosen yet."""
+        """Add trainings on the training set; the first time, those of ``seed`` choose the learning rate."""
         self.tried += records
         lr = self.lr
         if lr is None:
@@ -50,7 +50,7 @@ class RowRuns:
         self._note(used)
 
     def set_finals(self, records: Sequence[TrainingRecord]) -> None:
-        """The records of its final models."""
+        """Set the records of the final models."""
         self.finals = list(records)
         self._note(records)
 
@@ -59,10 +59,10 @@ class RowRuns:
 
 
 def best_rate(records: Sequence[TrainingRecord]) -> float:
-    """The learning rate with the lowest validation loss, then the best accuracy, then the first.
+    """The learning rate with the lowest validation loss; ties go to the best accuracy, then to the first.
 
-    Trainings that failed or were stopped early cannot be chosen. Raises `InputError` if none is left, with
-    the reason of the first.
+    Trainings that failed or were stopped early cannot be chosen. Raises `InputError` with the first reason if
+    that is true of all.
     """
     usable = [record for record in records if record.failure is None]
     if not usable:

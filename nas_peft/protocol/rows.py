@@ -1,4 +1,4 @@
-"""The rows of the final table, searched subnets beside single methods and baselines, and the choice."""
+"""The rows of the final table (searched subnets, single methods, baselines) and the choice among them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from supernet import Recipe
 class Row:
     """One line of the comparison.
 
-    ``name`` is its name in files (``candidate-17``, ``lora_rank-2``, ``linear``); ``group`` says what it
-    is: a subnet that the search found, a single method within the budget, or a baseline without one.
+    ``name`` is the row's name in files (``candidate-17``, ``lora_rank-2``, ``linear``). ``group`` tells a
+    subnet found by the search, a single method within the budget, and a baseline, which has no budget, apart.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What the table calls it."""
+        """Name in the table."""
         if self.group == "searched":
             return "searched subnet"
         if self.group == "single":
@@ -40,15 +40,15 @@ class Row:
 
     @property
     def averaged(self) -> bool:
-        """Whether weights of its trainings are averaged, if the configuration asks for soups."""
+        """Whether the weights of the row's trainings are averaged if the configuration asks for soups."""
         return self.group == "searched" or self.name == "full"
 
     def rates(self, config: TrainingConfig, probe: Recipe) -> tuple[float, ...]:
-        """The learning rates to try; a linear probe's was chosen when it was probed."""
+        """The learning rates to try; that of linear probes was already chosen by the probe stage."""
         return (probe.lr,) if self.method == "linear" else config.rates(self.method)
 
     def recipe(self, config: TrainingConfig, probe: Recipe, lr: float | None = None) -> Recipe:
-        """How it is trained at ``lr``, by default at the method's own rate."""
+        """The recipe of the row's trainings at ``lr``, by default the method's own learning rate."""
         recipe = probe if self.method == "linear" else config.recipe(self.method)
         return recipe if lr is None else replace(recipe, lr=lr)
 
@@ -72,51 +72,51 @@ class Row:
 
 @dataclass
 class Scores:
-    """What the trainings of one row gave, one entry for each seed: validation first, test at the very end."""
+    """Validation accuracy and loss of one row's trainings, one entry for each seed."""
 
     val_accuracy: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, records: Sequence[TrainingRecord]) -> Scores:
-        """From the records of trainings on the training part."""
+        """The scores in the records of trainings on the training set."""
         scores = [record.val_score() for record in records]
         return cls([score.accuracy for score in scores], [score.loss for score in scores])
 
     def rank_key(self) -> tuple[float, float]:
-        """Sorts better rows first: lower mean validation loss, then higher mean accuracy.
+        """Sort key that puts better rows first: lower mean validation loss, then higher mean accuracy.
 
-        The accuracy on two hundred images has a standard error of three points, which is more than what
-        separates most of those that compete, so that the highest is often a lucky one; the loss of each image
-        says more than whether it is right (docs/log/accuracy_or_loss.md).
+        The accuracy on 200 images has a standard error of three points, more than the difference between most
+        rivals, so the highest accuracy is often luck. The loss of an image says more than whether its class
+        is right (docs/log/accuracy_or_loss.md).
         """
         return (fmean(self.val_loss), -fmean(self.val_accuracy))
 
 
 def baseline_rows(config: TrainingConfig, depth: int, noah: Architecture | None = None) -> list[Row]:
-    """Those that the configuration names; ``noah`` is what NOAH's search found, if it is among them."""
+    """The configured baselines; ``noah`` is the architecture found by NOAH's search, if NOAH is among them."""
     rows = []
     for baseline in (BASELINES[name] for name in config.baselines):
         architecture = noah if baseline.name == NOAH else baseline.architecture(depth)
         if architecture is None:
-            raise ValueError("NOAH is among the baselines, and its architecture is not given")
+            raise ValueError("NOAH is among the baselines, but its architecture is missing; pass noah=")
         rows.append(Row(baseline.name, "baseline", baseline.method, architecture))
     return rows
 
 
 def single_rows(methods: Mapping[str, Architecture]) -> list[Row]:
-    """One for each single method of `TaskInputs.single_methods`."""
+    """A row for each single method of `TaskInputs.single_methods`."""
     return [Row(name, "single", "subnet", architecture) for name, architecture in methods.items()]
 
 
 def best_of(group: Literal["searched", "single"], scores: Mapping[Row, Scores]) -> Row | None:
-    """What of a group does best on validation data; ``None`` if there is nothing."""
+    """The row of a group with the best validation score; ``None`` for an empty group."""
     members = (row for row in scores if row.group == group)
     return min(members, key=lambda row: scores[row].rank_key(), default=None)
 
 
 def best_sizes(scores: Mapping[Row, Scores]) -> list[Row]:
-    """Of each single method the size that does best on validation data."""
+    """The row with the best validation score among the sizes of each single method."""
     best: dict[tuple[str, ...], Row] = {}
     for row in scores:
         if row.group == "single":
@@ -126,10 +126,9 @@ def best_sizes(scores: Mapping[Row, Scores]) -> list[Row]:
 
 
 def choose(scores: Mapping[Row, Scores]) -> Row | None:
-    """What is exported: the best on validation data among the searched subnets and the single methods.
+    """The row to export: the searched subnet or single method with the best validation score.
 
-    A search that is beaten by a single method has lost; then that method is what the user should have.
-    ``None`` if there are only baselines.
+    If a single method beats the search, the user should get that method. ``None`` if all rows are baselines.
     """
     subnets = (row for row in scores if row.group != "baseline")
     return min(subnets, key=lambda row: scores[row].rank_key(), default=None)

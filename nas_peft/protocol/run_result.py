@@ -26,8 +26,8 @@ def write_result(
 ) -> SearchResult:
     """Write the checkpoint of the exported model, then ``results.json``, which marks the run as finished.
 
-    ``exported`` is the model of the selected row and the run's first seed; ``protocol`` says in words what
-    was trained and chosen on which data.
+    ``exported`` is the model of the selected row and the run's first seed; ``protocol`` says in words on
+    which data models were trained and chosen.
     """
     inputs, seed = run.inputs, run.inputs.config.seed
     selected = next(row for row in rows if row.selected)

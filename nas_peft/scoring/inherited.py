@@ -1,4 +1,4 @@
-"""Scoring candidates with the weights that they inherit from the supernet."""
+"""Scores of candidates with the weights that they inherit from the supernet."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from search_spaces.streams import stream
 class InheritedEvaluator:
     """Scores each proposal by the cross-entropy of its subnet, without training it.
 
-    The loss, not the accuracy, is the score: 200 images give accuracy steps of half a point, and
-    candidates of equal accuracy still differ in loss.
+    The score is the loss rather than the accuracy: accuracies on 200 images come in steps of half a point,
+    and candidates of equal accuracy still differ in loss.
 
     With ``racing`` all candidates of a generation are scored on the first images, and each that is clearly
     worse than a candidate of at most its cost is eliminated (see `nas_peft.searching.racing`). The loss of an
@@ -65,8 +65,8 @@ class InheritedEvaluator:
         """Score the proposals and return their candidates, numbered from ``first_number``.
 
         The loss of a candidate whose scores overflow is infinite. ``incumbents`` are earlier candidates with
-        their losses on all images ``(N,)``, to race against.
-        ``on_candidate`` is called whenever the scoring of a candidate ends.
+        their losses on all images ``(N,)``, to race against. ``on_candidate`` is called whenever the scoring
+        of a candidate ends.
         """
         started = time.perf_counter()
         known = [self._unscored(p, number, generation) for number, p in enumerate(proposals, first_number)]

@@ -1,4 +1,4 @@
-"""The network of a candidate with the weights that it inherits."""
+"""The network of a candidate with inherited weights."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from supernet import Supernet
 
 
 def inherited_network(folds: Sequence[Fold], architecture: Architecture) -> Supernet:
-    """The subnet with the weights that it inherits: the mean over the supernets, where there are several.
+    """The subnet with its inherited weights; with several supernets, the mean of their weights.
 
-    Supernets of folds start from the same weights and see most images in common, so their mean is a network
-    as in model soups (Wortsman et al. 2022, arXiv 2203.05482) and takes one forward pass.
+    Supernets of different folds start from the same weights and share most images, so their weights can be
+    averaged as in model soups (Wortsman et al. 2022, arXiv 2203.05482); the mean takes one forward pass.
     """
     networks = [fold.supernet.extract(architecture) for fold in folds]
     tensors = [network.module_tensors(architecture) for network in networks]

@@ -1,4 +1,4 @@
-"""Scoring candidates on several devices at once: Ray workers that hold the supernets and the images."""
+"""Scoring on several devices at once by Ray workers, which hold the supernets and the images."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from supernet.scoring import images_of_pass
 from supernet.scoring_tree import groups
 
 DEATHS = 5
-"""Workers that may die in a search; more are no accident."""
+"""Number of workers that may die during a search; more are no accident."""
 
 
 @contextmanager
 def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
-    """The scorer of a run's candidates: this process, or several workers. Ray starts only for the latter."""
+    """The scorer of a run's candidates: this process, or several workers, for which Ray is started."""
     inputs = run.inputs
     if run.workers == 1 and not run.devices.elsewhere:
         yield LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision)
@@ -52,9 +52,9 @@ def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
 
 
 def require_workers(workers: int, device: str, ray_options: RayOptions) -> None:
-    """Raise `InputError` unless there is a GPU, or a core, for each of ``workers``.
+    """Raise `InputError` unless each of ``workers`` can have a GPU, or a core.
 
-    What a Ray at an address has turns out when it is reached.
+    The resources of a Ray at an address are known only after connecting to it.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; give 1 or more")
@@ -62,19 +62,19 @@ def require_workers(workers: int, device: str, ray_options: RayOptions) -> None:
         return
     import ray
 
-    if ray.is_initialized():  # the caller's, which may be a cluster
+    if ray.is_initialized():  # by the caller; may be a cluster
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         found = int(resources.get("GPU" if device == "cuda" else "CPU", 0))
     else:
         found = torch.cuda.device_count() if device == "cuda" else os.cpu_count() or 1
     if workers > found:
         what = "CUDA GPUs" if device == "cuda" else "cores"
-        raise InputError(f"workers is {workers}, and there are {found} {what}; give at most that many")
+        raise InputError(f"workers is {workers}, but there are only {found} {what}; give at most {found}")
 
 
 @dataclass(frozen=True)
 class _Held:
-    """What each worker holds; put into Ray's object store once. A fold is trained tensors and images."""
+    """The contents of each worker, put into Ray's object store once; a fold is trained tensors and images."""
 
     backbone: Backbone
     capacity: Architecture
@@ -86,7 +86,7 @@ class _Held:
 
 @dataclass(frozen=True)
 class _Share:
-    """A part of the work of one call: some architectures on some images, by their positions in it."""
+    """A part of the work of one call: some architectures on some images, by their positions in the call."""
 
     rows: list[int]
     columns: slice
@@ -96,9 +96,9 @@ class RayScorer:
     """A `Scorer` that splits the images of a call over ``workers`` Ray actors; a context manager.
 
     Each actor holds the supernets and the images, on a GPU of its own or with its share of the cores. Images
-    are split where the passes of `LocalScorer` end: every pass then has the same images and architectures, so
-    that losses are the same to the last bit, however many workers there are. A worker that dies (for lack of
-    memory, with its machine) is replaced and its share done again. Where Ray runs, see `RaySession`.
+    are split where the passes of `LocalScorer` end: every pass has the same images and architectures, so the
+    losses are the same to the last bit for any number of workers. A worker that dies (out of memory, or with
+    its machine) is replaced, and its share is repeated. `RaySession` says where Ray runs.
 
     Raises `InputError` when more than `DEATHS` workers have died.
     """
@@ -139,7 +139,7 @@ class RayScorer:
                 self._inputs.config.chosen_precision,
             )
         )
-        if self._device != "cpu":  # the workers need the GPUs, this process no longer does
+        if self._device != "cpu":  # frees the GPUs for the workers
             for fold in self._folds:
                 fold.supernet.cpu()
             release_memory(self._device)
@@ -194,7 +194,7 @@ class RayScorer:
         return Found(losses, hits, shared_passes(architectures) * len(indices), largest(peaks))
 
     def _shares(self, images: int, fold: int, architectures: Sequence[Architecture]) -> list[_Share]:
-        """For each group of architectures a share for each worker, as long as there are passes."""
+        """The shares of a call: each group of architectures, split into at most one share per worker."""
         supernet, shares = self._folds[fold].supernet, []
         together = self._device != "cpu"
         for rows in groups(architectures):
@@ -214,12 +214,12 @@ class RayScorer:
 
     def _replace(self, index: int, dead: Any) -> None:
         if self._workers[index] is not dead:
-            return  # another share of it has told already
+            return  # already replaced after the failure of another of its shares
         self._deaths += 1
         if self._deaths > DEATHS:
             raise InputError(
-                f"{self._deaths} scoring workers have died, which may be for lack of memory; give fewer "
-                "--workers, and start the same command again to go on"
+                f"{self._deaths} scoring workers have died, at most {DEATHS} may; they may have run out of "
+                "memory: give fewer --workers, and repeat the same command to resume"
             )
         self._workers[index] = self._new_worker()
 
@@ -239,5 +239,5 @@ class _Worker:
 
     def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
         """See `Scorer.score`."""
-        # what comes out of Ray's store cannot be written to, of which torch warns
+        # arrays from Ray's store are read-only, which makes torch warn
         return self._scorer.score(fold, indices.copy(), architectures)

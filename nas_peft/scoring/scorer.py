@@ -1,4 +1,4 @@
-"""Losses of architectures on images that their supernet has not been trained on."""
+"""Losses of architectures on images that their supernet was not trained on."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from supernet import Precision, Preprocessing, Supernet, score, shared_passes
 from supernet.scoring import rows_of_pass
 
 TOKENS = 256
-"""Of a pass on a CPU, at most (or one image): enough for the one core that computes it."""
+"""Tokens per pass on a CPU: at most this many, or one image; enough for the one core that runs it."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Of A architectures on n images: losses and hits ``(A, n)``, and the forward passes it took.
+    """Losses and hits ``(A, n)`` of A architectures on n images, and the number of forward passes.
 
-    ``peak_memory`` is that of the process that computed it, in bytes, see `nas_peft.machine.peak_memory`.
+    ``peak_memory`` is that of the scoring process, in bytes, see `nas_peft.machine.peak_memory`.
     """
 
     losses: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Found:
 
 
 class Scorer(Protocol):
-    """Scores architectures with inherited weights; the images are in folds of ``sizes`` images."""
+    """Scores architectures with inherited weights, on folds of ``sizes`` images."""
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -51,7 +51,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class Fold:
-    """A supernet and images that it has not been trained on."""
+    """A supernet and images that it was not trained on."""
 
     supernet: Supernet
     part: Part
@@ -61,8 +61,9 @@ class Fold:
 class LocalScorer:
     """Scores in this process, see `supernet.score`.
 
-    On a CPU a pass holds few images and is computed by one core, and several passes go side by side: how many
-    cores there are then changes no bit of a loss, which it would if they shared the sums of one pass.
+    On a CPU a pass holds few images and runs on one core, with several passes side by side. The losses are
+    then the same to the last bit for any number of cores; cores that share the sums of one pass would change
+    their rounding.
     """
 
     folds: Sequence[Fold]
@@ -103,7 +104,7 @@ class LocalScorer:
 
 
 def pass_size(supernet: Supernet) -> int:
-    """The batch size with which `supernet.score` is asked for losses."""
+    """The batch size for `supernet.score`."""
     if supernet.head.weight.device.type != "cpu":
         return rows_of_pass(supernet)
     return max(1, TOKENS // supernet.shape.tokens)
@@ -111,7 +112,7 @@ def pass_size(supernet: Supernet) -> int:
 
 @contextmanager
 def _one_core_each() -> Iterator[int]:
-    """How many cores there are for passes, of which each is to use one."""
+    """Limit torch to one core per pass; gives the number of cores, and restores torch's setting at the end."""
     cores = torch.get_num_threads()
     _one_core()
     try:
