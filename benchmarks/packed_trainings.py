@@ -61,7 +61,7 @@ class CountOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def architectures(kind: Kind, models: int, depth: int, seed: int) -> list[Architecture]:
-    """What a pack trains: draws from the space ``default``, one for each model or one for all."""
+    """Architectures of a pack: draws from the space ``default``, one for each model or one for all."""
     rng, space = stream(seed, "architectures"), load_space("default", depth)
     drawn = [space.sample(rng) for _ in range(models)]
     return drawn if kind == "random architectures" else [drawn[0]] * models
@@ -80,7 +80,7 @@ def timed(work: Callable[[], Any]) -> dict[str, float]:
 
 
 def operations(backbone: Backbone, chosen: Sequence[Architecture], images: Tensor) -> dict[str, int]:
-    """Of one step of all models: one after another, packed at exact sizes, and packed together."""
+    """Measurements of one step of all models: one after another, at exact sizes, and together."""
     labels = torch.zeros(BATCH, dtype=torch.long)
     found = {}
     with CountOperations() as counted:

@@ -52,7 +52,7 @@ IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says; `parse` has the defaults."""
+    """Options of the command line; `parse` has the defaults."""
 
     data: Path
     out: Path
@@ -87,7 +87,7 @@ class Settings:
         return self.out.with_name(self.out.name + ".state.pt")
 
     def identity(self, images: str) -> dict[str, Any]:
-        """What must be equal for a training to go on: all but where files lie and when to stop trying."""
+        """Settings that must be equal for a training to resume: all but file paths and limits."""
         apart = {"data", "out", "max_steps"}
         return {k: v for k, v in asdict(self).items() if k not in apart} | {"images": images}
 

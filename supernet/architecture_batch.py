@@ -44,5 +44,5 @@ class ArchitectureBatch:
         return ArchitectureBatch(self.kinds, self.sizes[indices])
 
     def layer(self, index: int) -> dict[str, Tensor]:
-        """For each kind the sizes ``(B,)`` in one layer."""
+        """Sizes ``(B,)`` in one layer, by kind."""
         return {kind: self.sizes[:, index, k] for k, kind in enumerate(self.kinds)}

@@ -34,7 +34,7 @@ class ResolvedName:
 
 
 def resolve_name(given: str, default: str) -> ResolvedName:
-    """What a name of a backbone stands for; nothing is fetched.
+    """Meaning of a backbone's name; nothing is fetched.
 
     Raises `InputError` for an unknown name with the nearest known ones; ``default`` is one of them.
     """

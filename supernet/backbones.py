@@ -72,7 +72,7 @@ class Backbone:
 
     @cached_property
     def shape(self) -> BackboneShape:
-        """What the cost of a subnet depends on."""
+        """The numbers of the backbone that a subnet's cost depends on."""
         return shape_of(Trunk(self.model))
 
     @property

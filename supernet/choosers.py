@@ -18,7 +18,7 @@ Draw: TypeAlias = Callable[[np.random.Generator], Architecture]
 
 @dataclass(frozen=True)
 class Step:
-    """What one training step does: each of ``passes`` is run on all images of the batch.
+    """One training step: each of ``passes`` is run on all images of the batch.
 
     A pass is one architecture for the batch or one for each of its images; the step's loss is the mean of
     the passes' losses. With ``distil`` the first pass learns from the labels, and all others from its

@@ -27,7 +27,7 @@ class Processes:
 
     @classmethod
     def current(cls) -> Processes:
-        """As torch's default process group says."""
+        """The processes of torch's default process group."""
         if not (dist.is_available() and dist.is_initialized()):
             return cls(0, 1)
         return cls(dist.get_rank(), dist.get_world_size())

@@ -18,7 +18,7 @@ from supernet.transfers import to_device
 
 @dataclass(frozen=True)
 class Evaluation:
-    """For each of N images the cross-entropy ``losses (N,)`` and whether the class is right ``hits (N,)``."""
+    """Cross-entropy ``losses (N,)`` of N images, and ``hits (N,)``: whether the predicted class is right."""
 
     losses: Tensor
     hits: Tensor

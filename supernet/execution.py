@@ -1,4 +1,4 @@
-"""How a computation is carried out: what changes its time and memory rather than its result."""
+"""The execution of a computation: settings that change time and memory rather than the result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from supernet.supernet import Supernet
 
 @dataclass(frozen=True)
 class Execution:
-    """How to train, as `Recipe` says what; the default is float32, eager, whole batches.
+    """Settings of a training's execution; the default is float32, eager, whole batches.
 
     Args:
         precision: of the forward and backward passes; weights, head, losses and the optimizer are float32.

@@ -1,4 +1,4 @@
-"""How long networks take for a forward pass, measured side by side."""
+"""Latency of networks' forward passes, measured side by side."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def measure_latencies(
 
 
 def typical_latencies(times: NDArray[np.float64], sweeps: int = 10) -> NDArray[np.float64]:
-    """Of ``(rounds, networks)`` milliseconds what each network takes in a usual round: ``(networks,)``.
+    """Milliseconds of each network in a usual round ``(networks,)``, from ``(rounds, networks)``.
 
     The medians over rounds, after the slowness of each round has been divided out: the time of a network in a
     round is modelled as the product of the two, by median polish of the logarithms (Tukey 1977).

@@ -20,7 +20,7 @@ from supernet.recipe import Recipe
 
 @dataclass
 class Curve:
-    """What a training did: mean loss of each epoch, image passes through the backbone, seconds."""
+    """Course of a training: mean loss of each epoch, image passes through the backbone, seconds."""
 
     losses: list[float] = field(default_factory=list)
     image_passes: int = 0

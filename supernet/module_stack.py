@@ -236,7 +236,7 @@ class StackedPositions(StackedModule):
         super().__init__(modules, together=True)
 
     def added(self, resampled: Callable[[Tensor], Tensor]) -> Tensor:
-        """What is added to a model's tokens, ``(M, 1, N', d)``; ``resampled`` is applied to ``(c, N)``."""
+        """Addition to the models' tokens, ``(M, 1, N', d)``; ``resampled`` is applied to ``(c, N)``."""
         (stack,) = self.stacks
         table = divided(resampled(stack.values["down"].flatten(0, 1)), len(stack))
         added = stack.run("added", (table,), images=1)

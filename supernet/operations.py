@@ -35,7 +35,7 @@ class Positions:
 
 
 class Operations:
-    """What a layer consists of, resolved once from a timm block.
+    """The operations of a layer, resolved once from a timm block.
 
     Every supported block is pre-norm: ``x + scale1(proj(attend(qkv(norm1(x)))))``, then
     ``x + scale2(fc2(activate(fc1(norm2(x)))))``. Families differ in how these are stored (fused or separate
@@ -189,7 +189,7 @@ def _mask(
 
 
 def _unsupported(block: nn.Module) -> str | None:
-    """What about ``block`` is not supported, as the end of a sentence about its model."""
+    """Reason why ``block`` is not supported, as the end of a sentence about its model."""
     attention, mlp = getattr(block, "attn", None), getattr(block, "mlp", None)
     if type(block) not in BLOCKS:
         return f"has blocks of type {type(block).__name__}"

@@ -123,14 +123,14 @@ class Pack:
         return nn.ModuleDict(stacked)
 
     def _sizes(self, modules: nn.ModuleDict, images: int) -> dict[str, Size]:
-        """What `layer_forward` reads: stacks know their sizes; attention is told those of prompts."""
+        """Sizes for `layer_forward`: stacks know their own; attention is told those of prompts."""
         return {
             kind: module.sizes(images) if isinstance(module, StackedTokens) else 1
             for kind, module in modules.items()
         }
 
     def _embed(self, images: Tensor) -> tuple[Tensor, list[Positions], int]:
-        """As `Supernet.embed`."""
+        """Tokens before the first layer; see `Supernet.embed`."""
         x, at = self.trunk.embed(images)
         first = self._layers[0]
         if LoRAPositions.kind in first:

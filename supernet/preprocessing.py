@@ -1,4 +1,4 @@
-"""How an image becomes the backbone's input: one value for training, search, retraining and use."""
+"""The preprocessing of images: one value for training, search, retraining and use."""
 
 from __future__ import annotations
 

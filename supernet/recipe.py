@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train: AdamW, linear warm-up, cosine decay to zero, cross-entropy, no augmentation.
+    """Recipe of a training: AdamW, linear warm-up, cosine decay to zero, cross-entropy, no augmentation.
 
     ``lr`` is the peak learning rate, ``warmup`` the fraction of all steps that it takes to get there.
     """

@@ -114,7 +114,7 @@ class _Found:
 
 
 def rows_of_pass(supernet: Supernet) -> int:
-    """How many rows of tokens, one for an image and a node, a pass has by default.
+    """Default number of rows of tokens in a pass, one row for an image and a node.
 
     128 on a CPU. On a GPU as many as take a share of its free memory (`RESIDENT_SHARE`), from 128 to 2,048:
     more would be no faster.
@@ -144,5 +144,5 @@ def shared_passes(architectures: Sequence[Architecture]) -> float:
 
 
 def images_of_pass(batch_size: int, members: int, together: bool) -> int:
-    """How many images `score` takes at once for a group of ``members`` architectures."""
+    """Number of images that `score` takes at once for a group of ``members`` architectures."""
     return max(1, batch_size // members) if together else batch_size

@@ -39,7 +39,7 @@ def groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
 
 
 def by_layer(a: Architecture) -> tuple[Sizes, ...]:
-    """For each layer its modules, without those that act before the first one."""
+    """Modules of each layer, without those that act before the first layer."""
     kinds = [kind for kind in a.kinds if not ELASTIC[kind].before_layers]
     return tuple(
         tuple((kind, a[kind][layer]) for kind in kinds if a[kind][layer]) for layer in range(a.depth)

@@ -16,7 +16,7 @@ from supernet.trunk import Trunk
 
 @torch.no_grad()
 def shape_of(trunk: Trunk) -> BackboneShape:
-    """What counting needs to know of ``trunk``.
+    """Shape of ``trunk``, for counting.
 
     The number of tokens and the operations outside the layers (patch embedding, pooling) are those of one
     image of the model's own size, which these parts are run on.

@@ -18,7 +18,7 @@ from supernet.supernet import Supernet
 
 @dataclass(frozen=True)
 class Subnet:
-    """What a checkpoint holds, around its backbone.
+    """A checkpoint's content around its backbone.
 
     ``metrics`` and ``training`` are what the run recorded about it (accuracy, seed, data set, recipe).
     """

@@ -97,7 +97,7 @@ class Supernet(nn.Module):
         trainable_set(what).mark(self)
 
     def train(self, mode: bool = True) -> Supernet:
-        """As in torch, but the backbone stays in evaluation mode."""
+        """Set training mode as torch does, but leave the backbone in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
         return self

@@ -186,7 +186,7 @@ def pooled_features(
     batch_size: int = 256,
     precision: Precision = "fp32",
 ) -> Tensor:
-    """What the head reads of uint8 ``images (N, 3, H, W)``: float32 ``(N, d)``, on the supernet's device.
+    """Pooled features ``(N, d)`` of uint8 ``images (N, 3, H, W)``: float32, on the supernet's device.
 
     Constant while neither modules nor backbone change. The architecture is the capacity if not given.
     """

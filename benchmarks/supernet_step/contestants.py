@@ -137,7 +137,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a contestant is built from a model and the batch size; ``alters`` if building changes the model."""
+    """Builder of a contestant from a model and the batch size; ``alters`` if building changes the model."""
 
     about: str
     build: Callable[[VisionTransformer, int], Contestant]

@@ -1,1 +1,1 @@
-"""What `nas-peft audit` retrains and finds."""
+"""The room of `nas-peft audit`: its sample, retrainings and findings."""

@@ -61,7 +61,7 @@ def bootstrap_interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, 
 
 
 def seed_ceiling(scores: ArrayLike) -> float:
-    """How well one seed's scores rank another's: the mean tau of all pairs of rows of ``(seeds, n)``.
+    """Agreement of one seed's scores with another's: the mean tau of all pairs of rows of ``(seeds, n)``.
 
     No way of scoring can be expected to agree with one seed of separate training better than another seed of
     separate training does. The mean over seeds has less noise than one, so a good score may agree with it a

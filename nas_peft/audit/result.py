@@ -55,7 +55,7 @@ class Tau(BaseModel):
 
     @classmethod
     def of(cls, score: ArrayLike, retrained: ArrayLike, seed: int) -> Tau:
-        """Of a score where more is better."""
+        """Ranking by a score where more is better."""
         low, high = bootstrap_interval(bootstrap_taus(score, retrained, seed=seed))
         found = (kendall_tau(score, retrained), low, high)
         tau, least, most = (None if np.isnan(x) else float(x) for x in found)
@@ -63,7 +63,7 @@ class Tau(BaseModel):
 
 
 class Ranking(BaseModel):
-    """How well scores rank one group of subnets."""
+    """Quality of the scores' ranking of one group of subnets."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,7 +75,7 @@ class Ranking(BaseModel):
 
 
 class Audit(BaseModel):
-    """What an audit found, as it stands in ``audit.json``.
+    """Findings of an audit, as ``audit.json`` holds them.
 
     ``regret`` is in points of validation accuracy: the best mean of the sample minus that of the search's
     choice. It is negative if the choice is better than all of the sample. The best of many noisy means is too
@@ -121,7 +121,7 @@ def regret(sample: Sequence[AuditedSubnet], choice: AuditedSubnet) -> tuple[floa
 
 
 def verdict(all_sizes: Ranking, equal_size: Ranking) -> str:
-    """In words what the intervals of the inherited loss say, by stated rules and no more."""
+    """Verdict in words on the intervals of the inherited loss, by stated rules and no more."""
     words = []
     for name, found in (("of all sizes", all_sizes), ("of equal size", equal_size)):
         tau = found.inherited_loss

@@ -1,4 +1,4 @@
-"""What an audit found, as a table."""
+"""The findings of an audit as a table."""
 
 from __future__ import annotations
 

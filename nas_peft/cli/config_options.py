@@ -15,7 +15,7 @@ from nas_peft.settings.training_config import TrainingConfig
 
 
 def default_of(field: FieldInfo) -> Any:
-    """What the option shows as its default; `inspect.Parameter.empty` where it must be given."""
+    """Default that the option shows; `inspect.Parameter.empty` where it must be given."""
     if field.default is PydanticUndefined:
         return inspect.Parameter.empty
     if comma_separated(field.metadata) and field.default is not None:

@@ -1,4 +1,4 @@
-"""What is checked in the first second of a command, before torch is imported."""
+"""Checks in the first second of a command, before torch is imported."""
 
 from __future__ import annotations
 

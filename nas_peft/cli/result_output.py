@@ -1,4 +1,4 @@
-"""What a command prints of a finished run."""
+"""The output of a command about a finished run."""
 
 from __future__ import annotations
 

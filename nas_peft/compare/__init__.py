@@ -1,1 +1,1 @@
-"""What `nas-peft compare` reads and shows."""
+"""The room of `nas-peft compare`: runs, contests and tables."""

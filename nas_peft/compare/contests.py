@@ -50,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Contest:
-    """On how many data sets a method did better than another, as well, and worse."""
+    """Numbers of data sets on which a method did better than another, as well, and worse."""
 
     wins: int
     ties: int

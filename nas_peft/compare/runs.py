@@ -1,4 +1,4 @@
-"""What `nas-peft compare` reads of a run folder."""
+"""The part of a run folder that `nas-peft compare` reads."""
 
 from __future__ import annotations
 
@@ -98,16 +98,16 @@ class ComparedRun(BaseModel):
 
     @property
     def test_images(self) -> int:
-        """How many images its accuracies are of."""
+        """Number of images in the test set."""
         return int(self.dataset["counts"]["test"])
 
     @property
     def data(self) -> tuple[Any, ...]:
-        """What must be equal for two runs to be of the same data."""
+        """Identity of the data: two runs of the same data have the same."""
         return (self.dataset["classes"], *sorted(self.dataset["counts"].items()))
 
     def settings(self) -> dict[str, Any]:
-        """What must be equal for two runs to be comparable: backbone, protocol, and options by name.
+        """Settings that two comparable runs share: backbone, protocol, and options by name.
 
         An option that an older version did not have counts as its default.
         """

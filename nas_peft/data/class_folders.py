@@ -183,7 +183,7 @@ def _load(path: Path, to_tensor: ToTensor) -> Tensor:
 
 
 def _beside(walk: FolderWalk, used: list[Path]) -> tuple[str, ...]:
-    """What else lies in the root and is not hidden."""
+    """Other entries of the root that are not hidden."""
     names = {folder.relative_to(walk.root).parts[0] for folder in used}
     beside = [child.name for child in walk.root.iterdir() if child.name not in names]
     return tuple(sorted(shown_name(name) for name in beside if not name.startswith(".")))

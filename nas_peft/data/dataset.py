@@ -177,7 +177,7 @@ def _without_duplicates(
 
 
 def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
-    """What in the decoded images hints at a mistake in the data, or makes an accuracy hard to read."""
+    """Warnings about the decoded images: hints of a mistake in the data, or of an accuracy that misleads."""
     said = []
     blank: list[str] = []
     for part, items in listing.parts():
@@ -230,7 +230,7 @@ def _decode(listing: Listing, report: Callable[[int, int], None]) -> dict[str, P
 
 
 def _no_report(done: int, total: int) -> None:
-    """For callers that do not watch."""
+    """Ignore progress."""
 
 
 def _fingerprint(classes: tuple[str, ...], parts: dict[str, Part]) -> str:

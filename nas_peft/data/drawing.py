@@ -75,7 +75,7 @@ class Background:
 
 @dataclass(frozen=True)
 class Scene:
-    """What a picture shows: shapes, from back to front, on a background."""
+    """Content of a picture: shapes, from back to front, on a background."""
 
     background: Background
     shapes: tuple[Shape, ...]

@@ -123,7 +123,7 @@ def _near_pairs(
 
 
 def _correlation(one: Tensor, other: Tensor) -> float:
-    """How well the images (3, H, W) correlate, each channel about its own mean."""
+    """Correlation of two images ``(3, H, W)``, each channel about its own mean."""
     stacked = torch.stack([one, other]).double()
     centred = stacked - stacked.mean((2, 3), keepdim=True)
     return float(torch.corrcoef(centred.flatten(1))[0, 1])

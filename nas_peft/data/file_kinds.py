@@ -1,4 +1,4 @@
-"""What a file is that could not be decoded, from its first bytes, for a truthful error."""
+"""Kinds of files that could not be decoded, told by their first bytes, for a truthful error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBERS = {1: "whole numbers", 2: "signed whole numbers", 3: "floating-point nu
 
 
 def described_file(source: Path | IO[bytes]) -> str | None:
-    """What the file is and what to do, or ``None`` where its beginning says no more than PIL does."""
+    """Kind of the file and the remedy, or ``None`` where its first bytes say no more than PIL does."""
     if isinstance(source, Path):
         try:
             with source.open("rb") as file:

@@ -1,4 +1,4 @@
-"""How the folders of a data set are to be read: as parts, classes or domains."""
+"""The meaning of a data set's folders: splits, classes or domains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source of images knows before any image is decoded."""
+"""The images of a source with their labels and splits, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Listing:
             yield "test", self.test
 
     def class_counts(self, items: Sequence[Item]) -> NDArray[np.int64]:
-        """How many of the items each class has, shape (number of classes,)."""
+        """Number of items of each class, shape (number of classes,)."""
         return np.bincount(labels_of(items), minlength=len(self.classes)).astype(np.int64)
 
 

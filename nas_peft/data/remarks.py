@@ -1,4 +1,4 @@
-"""What must be known of the data beside a test accuracy."""
+"""Remarks on the data that belong beside a test accuracy."""
 
 from __future__ import annotations
 

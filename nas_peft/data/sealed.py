@@ -26,7 +26,7 @@ class SealedPart:
         self.__opened = ""
 
     def __len__(self) -> int:
-        """How many images there are; known while sealed."""
+        """Number of images, known while the set is sealed."""
         return self.__length
 
     def __repr__(self) -> str:

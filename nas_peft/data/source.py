@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """How folders and tables are to be read where there is a choice; see `list_class_folders`."""
+    """Choices in reading folders and tables; see `list_class_folders`."""
 
     layout: Layout = "auto"
     domains: bool = False

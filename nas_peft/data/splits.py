@@ -26,7 +26,7 @@ def too_few_images(name: str, has: int, needs: int, parts: Sequence[str]) -> Inp
 
 
 def proportional_counts(counts: Indices, size: int) -> Indices:
-    """How many of each class belong in a part of ``size`` images, by the method of largest remainders.
+    """Number of images of each class in a split of ``size`` images, by the method of largest remainders.
 
     Each count is within one of ``size * counts / counts.sum()``. A class that has images gets at least one,
     so with more classes than ``size`` the counts sum to more than ``size``. Equal remainders favour the

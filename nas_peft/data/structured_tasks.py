@@ -121,7 +121,7 @@ def _orientation(label: int, rng: np.random.Generator) -> Scene:
 
 
 def _count(label: int, rng: np.random.Generator) -> Scene:
-    """As many solid shapes as the class says, and up to three hollow ones that do not count."""
+    """Draw as many solid shapes as the class says, and up to three hollow shapes that do not count."""
     background = draw_background(rng)
     solid = label + 1
     number = solid + int(rng.integers(_MOST_HOLLOW + 1))

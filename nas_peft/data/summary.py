@@ -1,4 +1,4 @@
-"""What was read of a data set, as a short table before anything is trained."""
+"""A short table of the data that were read, shown before anything is trained."""
 
 from __future__ import annotations
 

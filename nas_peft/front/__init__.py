@@ -1,1 +1,1 @@
-"""What `nas-peft front` shows, draws and exports."""
+"""The room of `nas-peft front`: table, plot and export."""

@@ -1,1 +1,1 @@
-"""What a process needs from the machine: devices, memory, process groups, a Ray."""
+"""The machine below a run: devices, memory, process groups, a Ray."""

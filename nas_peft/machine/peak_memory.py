@@ -43,14 +43,14 @@ class PeakMemory:
 
 
 def largest(peaks: Iterable[int | None]) -> int | None:
-    """Of several processes or parts of a stage; ``None`` unless all were measured."""
+    """Largest peak of several processes or parts of a stage; ``None`` unless all were measured."""
     found = list(peaks)
     measured = [peak for peak in found if peak is not None]
     return max(measured) if measured and len(measured) == len(found) else None
 
 
 def what_is_measured(device: str) -> str:
-    """For the record of a result: what the peaks of its stages are."""
+    """Meaning of the peaks in a result, for its record."""
     if device.startswith("cuda"):
         return "allocated by torch on the GPU"
     return "resident set of a process" if PeakMemory(device).bytes is not None else "not measured"

@@ -18,7 +18,7 @@ from search_spaces import InputError
 
 
 class Work(Protocol):
-    """What each process does. Must be picklable, and so must be what it returns."""
+    """Work of each process. The work and its result must be picklable."""
 
     def __call__(self, device: str, on_step: Callable[[int], None]) -> Any:
         """Do this process's part on ``device``; the first process's result and steps are those that count."""
@@ -34,7 +34,7 @@ def require_devices(count: int, device: str) -> None:
 
 
 def run_together(work: Work, count: int, device: str, on_step: Callable[[int], None]) -> Any:
-    """What ``work`` returns in the first of ``count`` processes.
+    """Result of ``work`` in the first of ``count`` processes.
 
     On ``cuda`` each has a GPU of its own and they talk by NCCL; on the CPU they share the cores and talk by
     Gloo. They end when this process does, however it ends. Images and weights are passed in shared memory.

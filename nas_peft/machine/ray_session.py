@@ -102,7 +102,7 @@ class RaySession:
         return sum(int(machine.get("GPU", 0) / share) for machine in self._machines)
 
     def resources(self, trainings: int, device: str) -> dict[str, float]:
-        """What each of that many trainings takes, as Ray counts it: ``CPU``, and ``GPU`` on such a device.
+        """Resources of each of that many trainings, as Ray counts them: ``CPU``, and ``GPU`` on a GPU.
 
         Raises `InputError` if no machine has as much.
         """

@@ -51,7 +51,7 @@ class AveragedRow(Row):
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A training on the training set with its record, and the same training on training and validation set."""
+    """A training on the training set, its record, and the same training on training and validation set."""
 
     training: Training
     final: Training

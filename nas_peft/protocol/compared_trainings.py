@@ -48,7 +48,7 @@ class ComparedTrainings:
         return [config.seed + i for i in range(config.seeds)]
 
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
-        """Train each row on the training set: the first seed at every learning rate, the rest at the best rate.
+        """Train each row on the training set: the first seed at every learning rate, the rest at the best.
 
         If every row has one rate, all seeds are trained at once.
         """

@@ -14,8 +14,8 @@ BACKWARD = TRAINABLE_SETS["modules"].backward_passes
 """The cost of a subnet's backward pass in forward passes; the trunk is frozen.
 
 Gradients of activations take the same number of operations as the activations, and gradients of frozen
-weights are not computed: 0.85 to 1.1 times the operations of the forward pass by torch's counter, 1.0 to 1.3 times its seconds
-on a CPU, for LoRA or adapters in all or some layers of ViTs of two sizes.
+weights are not computed: 0.85 to 1.1 times the operations of the forward pass by torch's counter, 1.0 to 1.3
+times its seconds on a CPU, for LoRA or adapters in all or some layers of ViTs of two sizes.
 """
 BACKWARD_FULL = TRAINABLE_SETS["all"].backward_passes
 """The same for full fine-tuning, which computes both gradients (1.98 times the operations)."""
@@ -68,14 +68,14 @@ def one_retraining(result: SearchResult) -> StageCost:
 
 
 def cost_table(result: SearchResult) -> Table:
-    """Table of passes, seconds and peak memory by stage; passes and work also as multiples of a retraining."""
+    """Table of passes, seconds and peak memory by stage; passes and work also in retrainings."""
     reference = one_retraining(result)
     memory = result.environment.get("peak memory", "not measured")
     table = Table(
         caption="forward, backward: images through the backbone; retrainings: passes as a multiple of one "
         "retraining on the training set, forward and backward alike; by work: the same with a backward pass "
         f"counted as {BACKWARD} forward pass, or {BACKWARD_FULL} in full fine-tuning; several trainings run "
-        f"at once, so seconds are not proportional to work; peak MB: memory of the largest process ({memory})",
+        f"at once, so seconds are not proportional to work; peak MB: of the largest process ({memory})",
         title="cost",
         title_justify="left",
         caption_justify="left",

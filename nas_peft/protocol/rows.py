@@ -94,7 +94,7 @@ class Scores:
 
 
 def baseline_rows(config: TrainingConfig, depth: int, noah: Architecture | None = None) -> list[Row]:
-    """The configured baselines; ``noah`` is the architecture found by NOAH's search, if NOAH is among them."""
+    """The configured baselines; ``noah`` is the subnet that NOAH's search found, if NOAH is among them."""
     rows = []
     for baseline in (BASELINES[name] for name in config.baselines):
         architecture = noah if baseline.name == NOAH else baseline.architecture(depth)

@@ -90,7 +90,7 @@ class FinishedSearch:
         return inputs
 
     def cost(self, candidate: Candidate) -> float:
-        """What the front sets against the loss."""
+        """Cost that the front sets against the loss."""
         return float(getattr(candidate, self.config.front_cost))
 
     def front(self) -> list[Candidate]:

@@ -67,7 +67,7 @@ class IngredientResult(BaseModel):
 
 
 class AveragingResult(BaseModel):
-    """What a row of averages is made of, chosen on validation data: trainings of the row ``of``.
+    """Ingredients of a row of averages, chosen on validation data: trainings of the row ``of``.
 
     ``ingredients`` are those of each seed's final model. Soups are their mean; WiSE-FT has one, and is the
     point ``alpha`` of the line from the network before its training (0) to that after it (1).

@@ -17,7 +17,7 @@ Inputs = TypeVar("Inputs", bound=TaskInputs, covariant=True)
 
 @dataclass(frozen=True)
 class Run(Generic[Inputs]):
-    """What the stages of a run share: inputs, folder, device, progress bars, Ray, and the costs so far.
+    """Everything that the stages of a run share: inputs, folder, device, bars, Ray, and the costs so far.
 
     Args:
         inputs: data, backbone and settings; a `SearchInputs` in a search.

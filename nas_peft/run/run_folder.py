@@ -206,7 +206,7 @@ def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
 
 
 def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]:
-    """What differs between a recorded configuration and ``config``, each as a few words."""
+    """Differences between a recorded configuration and ``config``, each in a few words."""
     asked = config.to_dict()
     if Path(config.dataset).exists():  # the same data may have lain elsewhere; their pixels are compared
         recorded = {**recorded, "dataset": asked["dataset"]}

@@ -1,4 +1,4 @@
-"""What a search works on: data, backbone, space and budget, loaded from the configuration and checked."""
+"""The inputs of a search: data, backbone, space and budget, loaded from the configuration and checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _Inputs = TypeVar("_Inputs", bound="SearchInputs")
 
 @dataclass(frozen=True)
 class SearchInputs(TaskInputs):
-    """What the stages of a search share and none of them changes.
+    """Inputs that the stages of a search share and do not change.
 
     ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
     the front, which ends at ``front_limit`` parameters. ``latency`` is there once it has been measured, in
@@ -83,7 +83,7 @@ class SearchInputs(TaskInputs):
         return inputs
 
     def single_methods(self) -> dict[str, Architecture]:
-        """Those of every run, then of each other kind of the space the largest uniform member of the budget.
+        """Single methods of every run, then the largest uniform member within the budget of each other kind.
 
         For those that every run has, sizes are not limited to the space's: a method alone should have what
         the budget gives it. Others at half of their size and so on have the next smaller one of the space.
@@ -100,17 +100,17 @@ class SearchInputs(TaskInputs):
         return found
 
     def largest_uniform(self) -> dict[str, Architecture]:
-        """For each kind of the space its largest size there that fits, in every layer and alone."""
+        """Each kind of the space alone in every layer, at the largest size that fits."""
         return {kind: fitting[-1] for kind, fitting in self._fitting().items()}
 
     def _fitting(self) -> dict[str, list[Architecture]]:
-        """For each kind of the space alone in every layer, at each size that fits; those that have one."""
+        """Each kind of the space alone in every layer, at each size that fits; other kinds are absent."""
         of_kinds = {kind: self.space.uniform_architectures(kind) for kind, _ in self.space.kinds}
         fitting = {kind: [a for a in alone if self.fits(a)] for kind, alone in of_kinds.items()}
         return {kind: alone for kind, alone in fitting.items() if alone}
 
     def search_task(self) -> SearchTask:
-        """What is searched. The references are one kind alone: each at the largest size, then smaller ones.
+        """The search task. Its references are one kind alone: each at the largest size, then smaller ones.
 
         Of the latter there are as many as leave half of a generation to other architectures: in a space of
         many kinds they alone would be more than one.
@@ -136,12 +136,12 @@ class SearchInputs(TaskInputs):
         return count_params(architecture, self.backbone.shape) <= self.front_limit
 
     def cost(self, candidate: Candidate) -> float:
-        """What the front sets against the loss."""
+        """Cost that the front sets against the loss."""
         return float(getattr(candidate, self.config.front_cost))
 
     @property
     def training_sampler(self) -> Sampler:
-        """What the supernet is trained on: half around the budget, half drawn uniformly from the space.
+        """Sampler of the supernet's training: half around the budget, half uniform over the space.
 
         Most of the latter have many times the budget, so that every unit has a gradient in most steps: a
         supernet of few epochs then ranks subnets, small ones too, where one that is trained on sparse draws
@@ -158,7 +158,7 @@ class SearchInputs(TaskInputs):
         return self.front_limit
 
     def searcher(self) -> Searcher:
-        """What the configuration says is to search."""
+        """The searcher that the configuration names."""
         return build_searcher(self.config.searcher, self.search_task(), searcher_options(self.config))
 
     @property

@@ -1,4 +1,4 @@
-"""What every run works on: data, backbone and budget, loaded from the configuration and checked."""
+"""The inputs of every run: data, backbone and budget, loaded from the configuration and checked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALWAYS_COMPARED = ("prompt_tokens", "lora_rank", "adapter_dim", "ssf")
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """What the stages of a run share and none of them changes."""
+    """Inputs that the stages of a run share and do not change."""
 
     config: TrainingConfig
     backbone: Backbone

@@ -1,4 +1,4 @@
-"""What all separate trainings of a run share."""
+"""The inputs that all separate trainings of a run share."""
 
 from __future__ import annotations
 

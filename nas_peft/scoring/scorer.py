@@ -112,7 +112,7 @@ def pass_size(supernet: Supernet) -> int:
 
 @contextmanager
 def _one_core_each() -> Iterator[int]:
-    """Limit torch to one core per pass; gives the number of cores, and restores torch's setting at the end."""
+    """Limit torch to one core per pass; yield the number of cores, and restore the setting at the end."""
     cores = torch.get_num_threads()
     _one_core()
     try:

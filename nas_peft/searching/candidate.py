@@ -10,7 +10,7 @@ from search_spaces import Architecture
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a searcher asks to be evaluated: an architecture, how it came about, and from which parents.
+    """A searcher's proposal: an architecture, its origin, and its parents.
 
     ``origin`` says how: ``reference``, ``sample``, ``mutation``, ``crossover``, ``enumeration`` (what is left
     of a small space), or the name of a searcher with ways of its own. ``parents`` are the numbers of the

@@ -48,7 +48,7 @@ def write_generation(path: Path, scored: Scored) -> None:
 
 
 def read_generation(path: Path) -> Scored | None:
-    """What `write_generation` wrote, or ``None`` if there is no such file."""
+    """The generation that `write_generation` wrote, or ``None`` if there is no such file."""
     if not path.exists():
         return None
     with safe_open(path, framework="numpy") as file:

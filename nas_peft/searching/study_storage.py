@@ -85,7 +85,7 @@ class StudyStorage:
             raise InputError(f"the storage '{self.name}' cannot be opened: {_reason(error)}") from error
 
     def attempt(self, action: Callable[[], _T]) -> _T:
-        """What ``action`` returns, attempted again while the storage cannot be reached.
+        """Result of ``action``, attempted again while the storage cannot be reached.
 
         Raises `InputError` after the last attempt. Nothing is lost: the run folder has all candidates.
         """

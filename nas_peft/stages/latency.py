@@ -127,7 +127,7 @@ def rising(shares: Mapping[tuple[str, int], float], kind: str) -> tuple[tuple[in
 
 
 def _probes(space: SearchSpace) -> dict[tuple[str, int], Architecture]:
-    """For each kind and some of its sizes, the architecture whose latency tells what these add."""
+    """Architectures whose latency tells what a kind adds at some of its sizes, by kind and size."""
     found = {}
     for kind, choices in space.kinds:
         sizes = choices.positive

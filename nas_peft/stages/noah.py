@@ -21,7 +21,7 @@ from search_spaces import Architecture, InputError, count_params
 from search_spaces.mixture import Sampler
 
 SUPERNET_EPOCHS = 5
-"""In those of a retraining: 500 and 100 in the paper."""
+"""Epochs of the supernet as a multiple of a retraining's: 500 and 100 in the paper."""
 
 _OF_COMPARISONS = (
     "seeds", "baselines", "lr_grid", "early_stopping", "single_sizes", "soup", "full_lr", "bitfit_lr"
@@ -30,7 +30,7 @@ _OF_COMPARISONS = (
 
 @dataclass(frozen=True)
 class NoahInputs(SearchInputs):
-    """What NOAH's search works on; its supernet is trained on uniform draws from the whole space."""
+    """Inputs of NOAH's search, whose supernet is trained on uniform draws from the whole space."""
 
     @property
     def training_sampler(self) -> Sampler:
@@ -69,7 +69,7 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
 
 
 def noah_inputs(task: TaskInputs) -> NoahInputs | None:
-    """What NOAH's search needs, where the configuration names that baseline.
+    """Inputs of NOAH's search, where the configuration names that baseline; else ``None``.
 
     Raises `InputError` where no subnet of NOAH's space is within the budget.
     """
@@ -110,7 +110,7 @@ def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> Noa
 
 
 def noah_architecture(run: Run[TaskInputs], features: Tensor) -> Architecture | None:
-    """What NOAH's search finds, with its costs noted, where the configuration names that baseline."""
+    """Subnet that NOAH's search finds, with its costs noted; ``None`` where the baseline is not named."""
     noah = noah_inputs(run.inputs)
     if noah is None:
         return None

@@ -1,4 +1,4 @@
-"""How long a supernet should be trained: of several, the one whose subnets do best on unseen images."""
+"""The choice of a supernet's length: the one whose subnets do best on unseen images."""
 
 from __future__ import annotations
 

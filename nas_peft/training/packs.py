@@ -48,7 +48,7 @@ def plan_packs(trainings: Sequence[Training], most: int) -> list[tuple[int, ...]
 
 
 def _shared(training: Training) -> Hashable:
-    """What the trainings of a pack have in common."""
+    """The settings that the trainings of a pack have in common."""
     recipe = training.recipe
     tokens = training.architecture[ShallowPrompts.kind][0]
     return recipe.epochs, recipe.batch_size, training.head, training.on, training.execution, tokens

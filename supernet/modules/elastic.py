@@ -1,4 +1,4 @@
-"""What every module kind has in common: one set of weights that holds all its sizes."""
+"""The base of every module kind: one set of weights that holds all its sizes."""
 
 from __future__ import annotations
 

@@ -67,48 +67,48 @@ class LowRank(ElasticModule):
 
 @register_elastic("lora_rank")
 class LoRA(LowRank):
-    """On queries, keys and values together, with one A for all three, as in NOAH."""
+    """LoRA on queries, keys and values together, with one A for all three, as in NOAH."""
 
     places = ("qkv",)
 
 
 @register_elastic("lora_rank_q")
 class LoRAQuery(LowRank):
-    """On the queries."""
+    """LoRA on the queries."""
 
     places, part, parts = ("qkv",), 0, 3
 
 
 @register_elastic("lora_rank_k")
 class LoRAKey(LowRank):
-    """On the keys."""
+    """LoRA on the keys."""
 
     places, part, parts = ("qkv",), 1, 3
 
 
 @register_elastic("lora_rank_v")
 class LoRAValue(LowRank):
-    """On the values."""
+    """LoRA on the values."""
 
     places, part, parts = ("qkv",), 2, 3
 
 
 @register_elastic("lora_rank_proj")
 class LoRAProjection(LowRank):
-    """On the output projection of attention."""
+    """LoRA on the output projection of attention."""
 
     places = ("proj",)
 
 
 @register_elastic("lora_rank_fc1")
 class LoRAFirst(LowRank):
-    """On the first layer of the MLP (values and gates together where it is gated)."""
+    """LoRA on the first layer of the MLP (values and gates together where it is gated)."""
 
     places = ("fc1",)
 
 
 @register_elastic("lora_rank_fc2")
 class LoRASecond(LowRank):
-    """On the second layer of the MLP."""
+    """LoRA on the second layer of the MLP."""
 
     places = ("fc2",)

@@ -35,7 +35,7 @@ class LoRAPositions(ElasticModule):
         nn.init.zeros_(self.up)
 
     def added(self, down: Tensor, size: Size) -> Tensor:
-        """What is added to the tokens, ``(N', d)``, or ``(B, N', d)`` with one size for each image.
+        """Addition to the tokens, ``(N', d)``, or ``(B, N', d)`` with one size for each image.
 
         ``down (capacity, N')`` is A for the positions of the images at hand: itself, or resampled.
         """

@@ -59,7 +59,7 @@ class Evolution(Searcher):
         return new.completed()
 
     def _ways(self, history: Sequence[Candidate], rng: np.random.Generator) -> list[tuple[Way, ...]]:
-        """How children are made, in turn; each with what else is tried if it makes nothing new.
+        """Ways of making children, in turn; each with the alternatives if it makes nothing new.
 
         A mutant and a crossover alternate, so that a generation cut short by a small space has both.
         """

@@ -113,14 +113,14 @@ def architecture_of(space: SearchSpace, params: dict[str, Any]) -> Architecture:
 
 
 def finite(history: Sequence[Candidate]) -> int:
-    """How many candidates have a loss to learn from."""
+    """Number of candidates with a loss to learn from."""
     return sum(math.isfinite(c.loss) for c in history)
 
 
 def first_population(
     task: SearchTask, history: Sequence[Candidate], rng: np.random.Generator
 ) -> list[Proposal]:
-    """What a sampler learns from first: the references and samples around the budget, as in `Evolution`.
+    """First proposals, from which a sampler learns: references and samples as in `Evolution`.
 
     Optuna's own first trials are uniform over sizes, several times the budget on average.
     """

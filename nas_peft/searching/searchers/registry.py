@@ -43,7 +43,7 @@ def searches_front(name: str) -> bool:
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """What can be set of a searcher. Raises `InputError` for an unknown one."""
+    """Options of a searcher. Raises `InputError` for an unknown one."""
     if name not in SEARCHERS:
         raise unknown_name("searcher", name, SEARCHERS)
     return tuple(field.name for field in fields(SEARCHERS[name]) if field.name != "task")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the main job asks of a searcher."""
+"""The protocol of a searcher."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is searched, for any searcher."""
+"""The search task, for any searcher."""
 
 from __future__ import annotations
 
