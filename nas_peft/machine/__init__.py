@@ -1,1 +1,1 @@
-"""What a process needs from the machine: devices, memory, process groups, a Ray."""
+"""Devices, memory, process groups and Ray: what a process needs from the machine."""
