@@ -39,7 +39,6 @@ def count_flops(a: Architecture, shape: BackboneShape, classes: int) -> int:
     latter. With N tokens (VPT-shallow included), P prompts of VPT-deep, width d and attention width e, a
     layer costs
 
-
         2(N+P)·d·3e + 4·N·(N+P)·e + 2N·e·d + 2N·(d·fc1_width + hidden_width·d)
 
     plus the operations of its modules. Prompts cost more than parameters: they pass the projection, and every

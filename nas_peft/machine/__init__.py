@@ -1,1 +1,1 @@
-"""The machine below a run: devices, memory, process groups, a Ray."""
+"""Devices, memory, process groups and Ray: what a process needs from the machine."""

@@ -1,4 +1,4 @@
-"""Memory and faults of a GPU: what a process gives back, what it tries again, and when it must end."""
+"""GPU memory and faults: releasing memory, retrying with less, ending a broken process."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _T = TypeVar("_T")
 
 
 def release_memory(device: str) -> None:
-    """Give back what this process no longer uses of a GPU, so that others can have it; nothing on a CPU."""
+    """Release this process's unused GPU memory for other processes; no effect on a CPU."""
     if device.startswith("cuda"):
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def limit_memory(device: str, share: float) -> None:
-    """Let this process allocate at most ``share`` (0 to 1) of a GPU's memory; nothing on a CPU.
+    """Let this process allocate at most ``share`` (0 to 1) of a GPU's memory; no effect on a CPU.
 
-    Trainings that share a GPU would otherwise find out only by the failure of one of them.
+    Without a limit, trainings that share a GPU would notice a shortage only when one of them fails.
     """
     if device.startswith("cuda"):
         torch.cuda.set_per_process_memory_fraction(share, torch.device(device))
@@ -37,11 +37,11 @@ def limit_memory(device: str, share: float) -> None:
 def with_less_memory(
     run: Callable[[Execution], _T], execution: Execution, batch_size: int, device: str
 ) -> _T:
-    """Run, and where memory does not suffice run again with twice as many micro-batches.
+    """The result of ``run``, repeated with twice as many micro-batches for as long as memory runs out.
 
-    At most there is one for each image. The result of a training does not depend on the number of its
-    micro-batches, but for the rounding of sums. Raises ``torch.OutOfMemoryError`` where one image at a time
-    is too much.
+    At most each image becomes a micro-batch of its own. The number of micro-batches changes the result of a
+    training only by the rounding of sums. Raises ``torch.OutOfMemoryError`` if even one image at a time is
+    too much.
     """
     while True:
         try:
@@ -54,19 +54,20 @@ def with_less_memory(
 
 
 def end_if_broken(error: BaseException) -> None:
-    """End this process if its GPU can no longer be used, as after an illegal access to memory.
+    """End this process if the error broke its GPU context, as an illegal memory access does.
 
-    Every later call on that GPU would fail, also those of other trainings, so that whoever has started the
-    process has to repeat what it did in a new one. Too little memory is no such fault.
+    Every later call on that GPU would fail, calls of other trainings included, so the work has to be repeated
+    in a new process. Running out of memory is not such a fault.
     """
     if is_broken(error):
         os._exit(STICKY_FAULT)
 
 
 def is_broken(error: BaseException) -> bool:
-    """Whether an error says that the GPU context of this process can no longer be used.
+    """Whether an error means that this process's GPU context can no longer be used.
 
-    Torch raises ``AcceleratorError`` since version 2.8, and a ``RuntimeError`` of this text before.
+    Torch raises ``AcceleratorError`` since version 2.8, and earlier a ``RuntimeError`` with the text tested
+    here.
     """
     if isinstance(error, torch.OutOfMemoryError):
         return False

@@ -1,4 +1,4 @@
-"""The devices of a run: of the process that was started, and of the workers of its Ray."""
+"""Devices of a run: of the main process, and of the workers of its Ray."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from search_spaces import InputError
 
 @dataclass(frozen=True)
 class Devices:
-    """``here`` is the device of the process that was started, ``workers`` that of its Ray's; cpu or cuda.
+    """Devices of the main process (``here``) and of the Ray workers (``workers``), each cpu or cuda.
 
-    They differ where a machine without a GPU starts a run on a cluster that has some.
+    The two differ when a machine without a GPU starts a run on a cluster that has GPUs.
     """
 
     here: str
@@ -23,12 +23,15 @@ class Devices:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the GPUs are only where the workers are."""
+        """Whether only the workers have GPUs."""
         return self.here != self.workers
 
 
 def resolve_device(device: str) -> str:
-    """``cpu`` or ``cuda``. Raises `InputError` for another name and for ``cuda`` without one."""
+    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises `InputError` for another name, and for ``cuda`` without a CUDA GPU.
+    """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device is '{device}'; give auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
@@ -37,11 +40,11 @@ def resolve_device(device: str) -> str:
 
 
 def resolve_devices(device: str, ray_options: RayOptions) -> Devices:
-    """The devices that ``device`` stands for, on this machine and on the Ray that the options name.
+    """The devices for ``device``, on this machine and on the Ray of ``ray_options``.
 
-    A Ray at an address is asked for GPUs, unless ``device`` is cpu. With ``auto`` the workers use them where
-    there are any. Raises `InputError` for another name, and for ``cuda`` where neither this machine nor
-    the Ray has a GPU.
+    A Ray with an address is asked for GPUs, unless ``device`` is cpu. With ``auto`` the workers use GPUs if
+    the Ray has any. Raises `InputError` for another name, and for ``cuda`` where neither this machine nor the
+    Ray has a GPU.
     """
     address = ray_options.address or os.environ.get("RAY_ADDRESS")
     if device not in ("auto", "cuda") or address in (None, "local"):

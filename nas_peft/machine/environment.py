@@ -1,4 +1,4 @@
-"""Where a result was measured."""
+"""Hardware and versions behind a result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def environment(device: str) -> dict[str, str]:
-    """Processor or GPU, cores, and the versions of what computed."""
+    """Processor or GPU, number of cores, meaning of the peak memory, and the versions of the packages."""
     import torch
 
     from nas_peft.machine.peak_memory import what_is_measured

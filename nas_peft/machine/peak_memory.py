@@ -1,4 +1,4 @@
-"""The most memory that a process took at one time while it did something."""
+"""Peak memory of a process over a period."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _RESET = Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """From its creation on: ``bytes`` is the peak so far, of this process.
+    """Peak memory of this process since the creation of this object, in ``bytes``.
 
-    On a GPU, the one that ``device`` names, it is what torch allocated there
-    (`torch.cuda.max_memory_allocated`). On a CPU it is the resident set of the whole process, as Linux counts
-    it (``VmHWM``, which writing 5 to ``/proc/self/clear_refs`` sets back), with everything that was there
-    before. Each counts since the last one that was made, so two
+    On a GPU: the memory allocated by torch on ``device`` (`torch.cuda.max_memory_allocated`). On a CPU: the
+    resident set of the whole process as Linux reports it (``VmHWM``, reset by writing 5 to
+    ``/proc/self/clear_refs``), memory from before included. Every new object resets the count, so two periods
     must not overlap.
     """
 
@@ -31,26 +30,26 @@ class PeakMemory:
         try:
             _RESET.write_text("5")
             self._measured = _resident_peak() is not None
-        except OSError:  # no Linux, or one that does not permit it
+        except OSError:  # not Linux, or the reset is not permitted
             self._measured = False
 
     @property
     def bytes(self) -> int | None:
-        """``None`` where it cannot be measured."""
+        """The peak so far in bytes, or ``None`` where it cannot be measured."""
         if not self._measured:
             return None
         return _resident_peak() if self._gpu is None else int(torch.cuda.max_memory_allocated(self._gpu))
 
 
 def largest(peaks: Iterable[int | None]) -> int | None:
-    """Largest peak of several processes or parts of a stage; ``None`` unless all were measured."""
+    """The largest of the peaks of several processes or stage parts; ``None`` unless all were measured."""
     found = list(peaks)
     measured = [peak for peak in found if peak is not None]
     return max(measured) if measured and len(measured) == len(found) else None
 
 
 def what_is_measured(device: str) -> str:
-    """Meaning of the peaks in a result, for its record."""
+    """The meaning of the peak memory on ``device``, for the record of a result."""
     if device.startswith("cuda"):
         return "allocated by torch on the GPU"
     return "resident set of a process" if PeakMemory(device).bytes is not None else "not measured"

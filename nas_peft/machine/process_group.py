@@ -1,4 +1,4 @@
-"""Work that several processes of this machine do together, as a process group of torch."""
+"""Work shared by several processes of this machine, as a torch process group."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from search_spaces import InputError
 
 
 class Work(Protocol):
-    """Work of each process. The work and its result must be picklable."""
+    """The task of each process; the task and its result must be picklable."""
 
     def __call__(self, device: str, on_step: Callable[[int], None]) -> Any:
-        """Do this process's part on ``device``; the first process's result and steps are those that count."""
+        """Do this process's share on ``device``; only the first process's result and steps are used."""
 
 
 def require_devices(count: int, device: str) -> None:
@@ -34,13 +34,14 @@ def require_devices(count: int, device: str) -> None:
 
 
 def run_together(work: Work, count: int, device: str, on_step: Callable[[int], None]) -> Any:
-    """Result of ``work`` in the first of ``count`` processes.
+    """The result of ``work`` in the first of ``count`` processes.
 
-    On ``cuda`` each has a GPU of its own and they talk by NCCL; on the CPU they share the cores and talk by
-    Gloo. They end when this process does, however it ends. Images and weights are passed in shared memory.
+    On ``cuda`` each process has a GPU of its own and they communicate over NCCL; on the CPU they share the
+    cores and communicate over Gloo. All end when this process ends, however it ends. Images and weights are
+    passed in shared memory.
 
-    Raises what `InputError` a process raised, and ``RuntimeError`` with the traceback of the first process
-    that failed otherwise: the others then fail for the lack of it.
+    Raises any `InputError` that a process raised, else ``RuntimeError`` with the traceback of the first
+    process that failed; the others then fail only because that process is missing.
     """
     threads = max(1, torch.get_num_threads() // count)
     messages = mp.get_context("spawn").SimpleQueue()
@@ -69,7 +70,7 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
             while not done:
                 try:
                     done = processes.join(timeout=0.1)
-                finally:  # what a process said before it ended tells more than how it ended
+                finally:  # a process's last message says more than its exit status
                     read()
         finally:
             for process in processes.processes:
@@ -82,7 +83,7 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
 def _do_part(
     rank: int, work: Work, count: int, device: str, threads: int, meeting: str, messages: Any
 ) -> None:
-    # By this signal a process learns that the one that asked has ended; shells let background jobs ignore it.
+    # SIGINT tells this process that its parent has ended; shells make background jobs ignore the signal.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(threads)
     backend: Literal["nccl", "gloo"] = "nccl" if device == "cuda" else "gloo"

@@ -1,4 +1,4 @@
-"""A Ray to train on: one of this machine's own, a cluster, or the one that the caller has started."""
+"""Connection to Ray: a Ray started on this machine, a cluster, or one that the caller has started."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _PATIENCE = 10.0  # seconds for a head node to accept a connection
 
 @dataclass(frozen=True)
 class RayOptions:
-    """Where separate trainings run, and what each of them takes.
+    """Place and resources of separate trainings.
 
     Args:
-        address: ``auto`` or ``HOST:PORT`` of a running Ray that this machine belongs to, or
-            ``ray://HOST:PORT`` of the client server of one that it does not belong to; without it that of the
-            environment variable ``RAY_ADDRESS``, else a Ray of this machine, which is shut down at the end.
-        cpus_per_trial: cores, which is the number of threads too; an equal share for each of a stage's
-            trainings if not given. Sums depend on the number of threads in their last bits.
-        gpus_per_trial: up to 1; several trainings share a GPU when it is less.
+        address: ``auto`` or ``HOST:PORT`` of a running Ray that includes this machine, or ``ray://HOST:PORT``
+            of the client server of a Ray that does not; by default the value of the environment variable
+            ``RAY_ADDRESS``, else a Ray on this machine that is shut down at the end.
+        cpus_per_trial: cores and threads of each training; by default an equal share for each of a stage's
+            trainings. The last bits of sums depend on the number of threads.
+        gpus_per_trial: GPUs of each training, up to 1; with less than 1, several trainings share a GPU.
 
-    Raises `InputError` for values that are not possible.
+    Raises `InputError` for impossible values.
     """
 
     address: str | None = None
@@ -36,16 +36,16 @@ class RayOptions:
 
     def __post_init__(self) -> None:
         if self.cpus_per_trial is not None and self.cpus_per_trial < 1:
-            raise InputError(f"cpus_per_trial is {self.cpus_per_trial}; give a whole number from 1")
+            raise InputError(f"cpus_per_trial is {self.cpus_per_trial}; give a whole number from 1 up")
         if self.gpus_per_trial is not None and not 0 < self.gpus_per_trial <= 1:
             raise InputError(
                 f"gpus_per_trial is {self.gpus_per_trial:g}; give more than 0 and up to 1, such as 0.25"
             )
 
     def require_possible(self, device: str) -> None:
-        """Raise what can be known before anything is computed: `InputError` for these options on ``device``.
+        """Raise `InputError` for options that cannot work on ``device``, before anything is computed.
 
-        An address is tried; whether it is Ray that answers turns out when it is used.
+        The address must answer; the first connection shows whether the answer comes from Ray.
         """
         if device == "cpu" and self.gpus_per_trial is not None:
             raise InputError("gpus_per_trial is given, and the device is cpu; leave it out, or use a GPU")
@@ -54,7 +54,7 @@ class RayOptions:
 
 
 class RaySession:
-    """Connects to Ray when first needed, and lets go of what it started at the end; a context manager."""
+    """Context manager that connects to Ray when first needed and at the end closes what it started."""
 
     def __init__(self, options: RayOptions) -> None:
         self._options = options
@@ -75,7 +75,7 @@ class RaySession:
         self._machines = None
 
     def connect(self) -> Any:
-        """The module ``ray``, initialised. Raises `InputError` if Ray cannot be started or reached."""
+        """The initialised module ``ray``. Raises `InputError` if Ray cannot be started or reached."""
         # Without these Ray prints a warning about GPUs, sends usage statistics, and changes the working
         # directory of its workers, which relative paths in module files would notice.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -91,7 +91,7 @@ class RaySession:
                 _reach(ray, address)
             self._ours = True
         if self._machines is None:
-            # Once: a stage after the loss of a machine must divide the cores as it would have without.
+            # Read once: a stage after the loss of a machine must divide the cores as before.
             self._machines = [n["Resources"] for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
         return ray
 
@@ -102,16 +102,17 @@ class RaySession:
         return sum(int(machine.get("GPU", 0) / share) for machine in self._machines)
 
     def resources(self, trainings: int, device: str) -> dict[str, float]:
-        """Resources of each of that many trainings, as Ray counts them: ``CPU``, and ``GPU`` on a GPU.
+        """Resources of each of ``trainings`` trainings, in Ray's terms: ``CPU``, and ``GPU`` if ``device`` is
+        cuda.
 
-        Raises `InputError` if no machine has as much.
+        Raises `InputError` if no machine has enough.
         """
         assert self._machines is not None
         gpus = 0.0 if device == "cpu" else self._options.gpus_per_trial or 1.0
         able = [m for m in self._machines if m.get("GPU", 0) >= gpus and m.get("CPU", 0) >= 1]
         if not able:
             raise InputError(
-                f"a training takes a core and {gpus:g} GPUs, and no machine of Ray has these; "
+                f"a training takes a core and {gpus:g} GPUs, more than any machine of Ray has; "
                 "give another --ray-address or --device"
             )
         most = int(max(machine["CPU"] for machine in able))
@@ -144,7 +145,7 @@ _REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it
 
 
 def _reach(ray: Any, address: str) -> None:
-    _require_answer(address)  # first, because Ray itself tries for minutes and then ends the process
+    _require_answer(address)  # before Ray, which tries for minutes and then ends the process
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
