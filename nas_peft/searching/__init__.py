@@ -1,1 +1,1 @@
-"""Searching by evolution and its rivals: candidates, the Pareto front, racing, the Optuna record."""
+"""Evolution and other searchers: candidates, the Pareto front, racing, the Optuna record."""

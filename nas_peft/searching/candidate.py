@@ -1,4 +1,4 @@
-"""A candidate: an architecture with what is known about it."""
+"""Candidates: architectures with their measurements."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from search_spaces import Architecture
 
 @dataclass(frozen=True)
 class Proposal:
-    """A searcher's proposal: an architecture, its origin, and its parents.
+    """An architecture that a searcher proposes for evaluation.
 
-    ``origin`` says how: ``reference``, ``sample``, ``mutation``, ``crossover``, ``enumeration`` (what is left
-    of a small space), or the name of a searcher with ways of its own. ``parents`` are the numbers of the
-    candidates it descends from, where that is known.
+    ``origin`` is ``reference``, ``sample``, ``mutation``, ``crossover``, ``enumeration`` (the rest of a small
+    space), or the name of a searcher with its own way of proposing. ``parents`` are the numbers of the
+    candidates that the architecture descends from, where known.
     """
 
     architecture: Architecture
@@ -26,14 +26,13 @@ class Proposal:
 class Candidate:
     """An evaluated architecture.
 
-    ``number`` counts the candidates of a search from 0; ``params`` are the elements of its modules, head
-    excluded; ``flops`` the operations of a forward pass of one image; ``latency``, where the run has
-    measured it, the milliseconds of a forward pass of a batch (see `search_spaces.LatencyTable`);
-    ``loss`` is the mean cross-entropy (lower is better; the score of the search) with its standard error
-    over the ``images`` it was scored on; ``accuracy`` is the fraction of them classified correctly. The
-    weights were inherited from the supernet. ``dropped`` ones were not scored on all images, as they were
-    behind another one on the first of them; their loss is an estimate for all (see
-    `nas_peft.searching.racing`).
+    ``number`` counts the candidates of a search from 0. ``params`` is the number of module parameters, head
+    excluded; ``flops`` the floating point operations of a forward pass of one image; ``latency``, where the
+    run measures it, the milliseconds of a forward pass of a batch (see `search_spaces.LatencyTable`).
+    ``loss`` is the mean cross-entropy with weights inherited from the supernet (lower is better; the score of
+    the search), with its standard error over the ``images`` scored; ``accuracy`` is the fraction of these
+    images classified correctly. A ``dropped`` candidate was eliminated by racing on the first images; its
+    loss is an estimate for all images (see `nas_peft.searching.racing`).
     """
 
     number: int
@@ -50,11 +49,11 @@ class Candidate:
 
     @property
     def architecture(self) -> Architecture:
-        """The sizes of its modules."""
+        """Architecture of the candidate."""
         return self.proposal.architecture
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """JSON-able fields."""
         return {
             "number": self.number,
             "generation": self.generation,
@@ -80,10 +79,10 @@ class Candidate:
         return cls(proposal=Proposal(architecture, data["origin"], tuple(data["parents"])), **rest)
 
     def rank_key(self) -> tuple[float, int, int]:
-        """Sorts better candidates first: lower loss, then fewer parameters, then the earlier one."""
+        """Sort key, better candidates first: lower loss, then fewer parameters, then the lower number."""
         return (self.loss, self.params, self.number)
 
 
 def by_params(candidate: Candidate) -> float:
-    """The default cost of a candidate."""
+    """The default cost of a candidate: its parameters."""
     return float(candidate.params)

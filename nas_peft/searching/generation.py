@@ -1,4 +1,4 @@
-"""A generation's candidates with their losses, image by image, in one file."""
+"""File of one generation: its candidates, and their losses image by image."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from supernet import write_atomically
 class Scored:
     """A generation with the loss of each candidate on each image ``(A, N)``; NaN where it was not scored.
 
-    The images are in the order of the race. ``image_passes`` are the forward passes it took; what candidates
-    share counts once. ``peak_memory`` is that of the process that computed the losses, of the largest one if
-    there were several, in bytes; ``None`` where it cannot be measured.
+    The images are in the order of the race. ``image_passes`` counts forward passes; a pass shared by several
+    candidates counts once. ``peak_memory`` is in bytes, of the process that computed the losses (the largest
+    of several), ``None`` where it cannot be measured.
     """
 
     candidates: list[Candidate]
@@ -32,10 +32,10 @@ class Scored:
 
 
 def write_generation(path: Path, scored: Scored) -> None:
-    """Write a generation, whole or not at all.
+    """Write a generation atomically.
 
-    The losses are needed again: later candidates race against earlier ones image by image, and a search that
-    is resumed must race against the same numbers.
+    Later candidates race against earlier ones image by image, and a search that resumes needs the same
+    losses.
     """
     header = {
         "candidates": json.dumps([c.to_dict() for c in scored.candidates]),
@@ -48,12 +48,12 @@ def write_generation(path: Path, scored: Scored) -> None:
 
 
 def read_generation(path: Path) -> Scored | None:
-    """The generation that `write_generation` wrote, or ``None`` if there is no such file."""
+    """The generation written by `write_generation`, or ``None`` if there is no such file."""
     if not path.exists():
         return None
     with safe_open(path, framework="numpy") as file:
         header = file.metadata()
         losses: np.ndarray = file.get_tensor("losses")
     candidates = [Candidate.from_dict(c) for c in json.loads(header["candidates"])]
-    peak = json.loads(header.get("peak_memory", "null"))  # runs of earlier versions have none
+    peak = json.loads(header.get("peak_memory", "null"))  # absent in runs of earlier versions
     return Scored(candidates, losses, float(header["image_passes"]), float(header["seconds"]), peak)

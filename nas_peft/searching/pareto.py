@@ -1,4 +1,4 @@
-"""The Pareto front of a search: what no other candidate beats in loss and cost together."""
+"""Pareto front of a search: the candidates that no other beats in both loss and cost."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Cost = Callable[[Candidate], float]
 
 
 def pareto_front(candidates: Sequence[Candidate], cost: Cost) -> list[Candidate]:
-    """The candidates than which no other has a lower loss at no higher cost; by cost, the cheapest first.
+    """Candidates that no other beats at equal or lower cost, the cheapest first.
 
-    Along the front costs rise and losses fall, both strictly: of equal ones `Candidate.rank_key` keeps the
-    first. Candidates whose scoring was stopped by racing are not on it (one that is no dearer was better),
-    nor are those whose loss is not finite.
+    Along the front costs rise and losses fall, both strictly; among equals `Candidate.rank_key` keeps the
+    first. Candidates eliminated by racing are excluded (a candidate at equal or lower cost was better), and
+    so are candidates without a finite loss.
     """
     front: list[Candidate] = []
     whole = [c for c in candidates if math.isfinite(c.loss) and not c.dropped]
@@ -26,9 +26,9 @@ def pareto_front(candidates: Sequence[Candidate], cost: Cost) -> list[Candidate]
 
 
 def best_layers(candidates: Sequence[Candidate], cost: Cost, at_least: int) -> list[Candidate]:
-    """The front, then the front of the rest, and so on, until there are ``at_least`` (or none are left).
+    """The front, then the front of the rest, and so on, until there are ``at_least`` candidates or no more.
 
-    What evolution over a whole range breeds from, as in non-dominated sorting (Deb et al. 2002).
+    The parents in a search over the whole range, as in non-dominated sorting (Deb et al. 2002).
     """
     found: list[Candidate] = []
     rest = list(candidates)

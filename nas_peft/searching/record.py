@@ -1,4 +1,4 @@
-"""The record of a search in Optuna: each evaluated candidate is a trial."""
+"""Record of a search in Optuna: each evaluated candidate is a trial."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ class SearchRecord:
     """The study that holds a search's candidates, in the order of their numbers.
 
     A trial's parameters are the sizes by layer (``layer03.lora_rank``), its two values the loss with
-    inherited weights and the cost that the front sets against it (both minimised), its user attributes
-    everything in `Candidate`. A candidate whose loss is not finite is a failed trial, one that racing has
-    dropped a pruned one: only whole ones are on the front that Optuna shows. Trials are written one by one,
-    each as a whole or not at all.
+    inherited weights and the cost on the front (both minimised), its user attributes all fields of
+    `Candidate`. A candidate whose loss is not finite is a failed trial, and a candidate eliminated by racing
+    is a pruned trial, so Optuna's front shows fully scored candidates only. Each trial is written atomically.
     """
 
     study: optuna.Study
@@ -42,14 +41,14 @@ class SearchRecord:
         """Open or create the study ``name``.
 
         Args:
-            storage: where it is; ``optuna-dashboard ADDRESS`` shows it.
-            name: of the study, among others of a shared storage.
-            space: what is searched.
-            cost: the field of `Candidate` that the front sets against the loss.
-            identity: JSON-able; what else must be equal for two searches to be one.
+            storage: location of the study; ``optuna-dashboard ADDRESS`` shows it.
+            name: study name, unique within a shared storage.
+            space: space of the search.
+            cost: field of `Candidate` that the front sets against the loss.
+            identity: JSON-able; further values that must be equal for a search to resume.
 
-        Raises `InputError` for a study of that name that is another search's, and for a storage that cannot
-        be opened or reached.
+        Raises `InputError` for a study of that name that belongs to another search, and for a storage that
+        cannot be opened or reached.
         """
         optuna_storage = storage.open()
         study = storage.attempt(
@@ -66,15 +65,16 @@ class SearchRecord:
         return record
 
     def candidates(self) -> list[Candidate]:
-        """Everything recorded so far."""
+        """All recorded candidates."""
         trials = self.storage.attempt(self._trials)
         found = [Candidate.from_dict({"loss": math.inf} | t.user_attrs) for t in trials]
         return sorted(found, key=lambda c: c.number)
 
     def add_generation(self, candidates: Sequence[Candidate]) -> None:
-        """Append what is not recorded yet of one generation.
+        """Append the candidates of a generation that are not recorded yet.
 
-        Raises `InputError` if a number is recorded with another architecture: two searches write there.
+        Raises `InputError` if a number is recorded with another architecture: another search writes to the
+        study.
         """
 
         def add() -> None:
@@ -118,13 +118,13 @@ class SearchRecord:
         finite = math.isfinite(candidate.loss)
         attributes = candidate.to_dict() | {"modules": candidate.architecture.describe()}
         if not finite:
-            del attributes["loss"]  # no JSON
+            del attributes["loss"]  # not valid JSON
         params: dict[str, Any] = {}
         distributions: dict[str, Any] = {}
         for kind, choices in self.space.kinds:
             allowed = sorted({0, *choices.sizes}) if choices.depths else list(choices.sizes)
             if len(allowed) == 1:
-                continue  # tells nothing
+                continue  # no information
             for layer, size in enumerate(candidate.architecture[kind]):
                 name = f"layer{layer:02d}.{kind}"
                 params[name] = size

@@ -1,4 +1,4 @@
-"""Where a search's Optuna study is: the run folder's journal, or any storage that Optuna has."""
+"""Storage of a search's Optuna study: the run folder's journal, or any storage that Optuna supports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from search_spaces import InputError
 DELAYS = (1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt to reach a storage."""
 JOURNAL = ".journal"
-_STALE_LOCK_SECONDS = 3  # an append takes milliseconds: an older lock is of a killed process
+_STALE_LOCK_SECONDS = 3  # an append takes milliseconds, so an older lock is from a killed process
 _UNREACHABLE = (SQLAlchemyError, StorageInternalError, OSError)
 
 _T = TypeVar("_T")
@@ -29,14 +29,14 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class StudyStorage:
-    """A storage by its address: a URL of a database, or the path of a journal file (``*.journal``).
+    """A storage by its address: the URL of a database, or the path of a journal file (``*.journal``).
 
-    Whatever is asked of it goes through `attempt`: a database that is restarted or locked for a moment, or a
-    network drive that comes back, does not end a search.
+    Accesses go through `attempt`, so a search survives a database that restarts or is briefly locked and a
+    network drive that comes back.
 
     Args:
-        address: as the user gives it, see ``--storage``.
-        notify: is told of each attempt that failed.
+        address: address as the user gives it, see ``--storage``.
+        notify: called with a message for each failed attempt.
         delays: seconds before each further attempt.
     """
 
@@ -56,12 +56,12 @@ class StudyStorage:
 
     @property
     def journal(self) -> bool:
-        """Whether it is a journal file."""
+        """Whether the storage is a journal file."""
         return "://" not in self.address
 
     @property
     def file(self) -> Path | None:
-        """The file that it is in; ``None`` for a server."""
+        """The storage's file, or ``None`` for a server."""
         if self.journal:
             return Path(self.address)
         try:
@@ -72,7 +72,7 @@ class StudyStorage:
         return Path(str(url.database)) if named else None
 
     def open(self) -> BaseStorage:
-        """Optuna's storage. Raises `InputError` for an address that names none and one out of reach."""
+        """Optuna's storage. Raises `InputError` for an invalid address and for a storage out of reach."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         if self.journal and Path(self.address).suffix != JOURNAL:
             raise InputError(
@@ -85,7 +85,7 @@ class StudyStorage:
             raise InputError(f"the storage '{self.name}' cannot be opened: {_reason(error)}") from error
 
     def attempt(self, action: Callable[[], _T]) -> _T:
-        """Result of ``action``, attempted again while the storage cannot be reached.
+        """The result of ``action``, attempted again while the storage cannot be reached.
 
         Raises `InputError` after the last attempt. Nothing is lost: the run folder has all candidates.
         """
@@ -105,7 +105,10 @@ class StudyStorage:
         raise AssertionError("the last attempt returns or raises")
 
     def require_file(self) -> None:
-        """Raise ``FileNotFoundError`` if its file is gone: an open handle would go on writing to nowhere."""
+        """Raise ``FileNotFoundError`` if the storage's file is gone.
+
+        An open handle would go on writing to the deleted file.
+        """
         if self.file and not self.file.exists():
             raise FileNotFoundError(f"the file '{self.file}' is gone")
 
@@ -119,13 +122,13 @@ class StudyStorage:
 
 
 def _cut_half_line(journal: Path) -> None:
-    """Remove what a kill or a full disk left of an entry; Optuna reads no journal that goes on after it."""
+    """Remove an incomplete last entry, left by a kill or a full disk; Optuna could not read on after it."""
     if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
         os.truncate(journal, written.rfind(b"\n") + 1)
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in one line: databases wrap theirs several times."""
+    """The innermost cause in one line, since databases wrap their errors several times."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Searchers: what to evaluate next, given what has been evaluated. Nothing here needs torch.
+"""Searchers propose the next architectures to evaluate from the candidates so far; nothing here needs torch.
 
 A `Searcher` proposes the architectures of a generation from the history of a `SearchTask`; `SEARCHERS` holds
 them by name, and `register_searcher` adds one.

@@ -21,21 +21,22 @@ from search_spaces.streams import stream
 
 @dataclass(frozen=True)
 class Evolution(Searcher):
-    """Breeds from the best of all candidates so far: the default.
+    """Breeds from the best candidates so far; the default searcher.
 
     The first generation holds the references (each kind alone in every layer at each size within the budget,
-    the largest first) and samples; every later one half mutants and half crossovers. Every other child stays
-    within the budget, its parents being the best there of all generations so far; the rest extend the front,
-    and their parents are on it (and on the fronts of what is left, until there are enough). After NOAH
-    (arXiv 2206.04673) and single-path one-shot search (arXiv 1904.00420), with three faults mended: a
-    mutation can change any size, a crossover mixes layers, and the last generation counts.
+    the largest first) and samples; every later generation is half mutants and half crossovers. Every other
+    child stays within the budget, with parents among the best candidates within the budget of all generations
+    so far. The other children extend the front, with parents on the front (and on the fronts of the rest,
+    until there are enough). After NOAH (arXiv 2206.04673) and single-path one-shot search (arXiv 1904.00420),
+    with three faults mended: a mutation can change any size, a crossover mixes layers, and the last
+    generation counts.
 
     Args:
-        task: what is searched.
-        parents: candidates that later generations descend from.
-        mutation_probability: for each size, that a mutation redraws it.
+        task: the search task.
+        parents: number of candidates that later generations descend from.
+        mutation_probability: probability that a mutation redraws a size.
 
-    Raises `InputError` for no parents and a probability outside [0, 1].
+    Raises `InputError` for no parents and for a probability outside [0, 1].
     """
 
     searches_front: ClassVar[bool] = True
@@ -59,9 +60,9 @@ class Evolution(Searcher):
         return new.completed()
 
     def _ways(self, history: Sequence[Candidate], rng: np.random.Generator) -> list[tuple[Way, ...]]:
-        """Ways of making children, in turn; each with the alternatives if it makes nothing new.
+        """Ways to make children, in turn, each followed by its fallbacks for when it makes nothing new.
 
-        A mutant and a crossover alternate, so that a generation cut short by a small space has both.
+        Mutants and crossovers alternate, so that a generation cut short by a small space has both.
         """
         task = self.task
         if not history or task.space.cardinality() == 1:
@@ -76,7 +77,7 @@ class Evolution(Searcher):
                 mutant = partial(self._mutant, parents, of, rng)
                 bred = partial(self._crossover, parents, of, rng)
                 ways += [(mutant, bred), (bred, mutant)]
-        # a small space may have nothing new left in one pool and much in the other
+        # in a small space one pool may be exhausted while the other is not
         return [(*first, *(way for rest in ways if rest is not first for way in rest)) for first in ways]
 
     def _mutant(

@@ -1,4 +1,4 @@
-"""The proposals of one generation while they are put together."""
+"""Collection of the proposals of one generation."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from nas_peft.searching.searchers.task import SearchTask
 from search_spaces.enumeration import members_within
 
 Way: TypeAlias = Callable[[], "Proposal | None"]
-"""Makes a proposal; ``None`` where a draw came to nothing."""
+"""Makes a proposal, or ``None`` if the draw failed."""
 
 TRIES = 200
-"""Draws for one new architecture before a way to make them counts as used up."""
+"""Draws without a new architecture after which a way counts as exhausted."""
 
 
 class NewProposals:
-    """Takes what a searcher thinks of, and keeps what may be proposed: new, within the budget, not empty.
+    """Collects proposals and keeps those allowed: new, within the budget, not empty.
 
-    A searcher adds what it wants in the order it wants it, and ends with `completed`, which sees to it that a
-    generation is short only when the space is used up.
+    A searcher adds proposals in order of preference and ends with `completed`, which fills the generation
+    unless the space is exhausted.
     """
 
     def __init__(self, task: SearchTask, history: Sequence[Candidate]) -> None:
@@ -39,7 +39,7 @@ class NewProposals:
         return len(self._proposals) >= self._task.population
 
     def add(self, proposal: Proposal | None) -> bool:
-        """Keep ``proposal`` if it may be proposed and there is room; whether it was kept."""
+        """Keep ``proposal`` if it is allowed and there is room. Returns whether it was kept."""
         if proposal is None:
             return False
         a = proposal.architecture
@@ -50,22 +50,25 @@ class NewProposals:
         return True
 
     def add_one(self, *ways: Way, tries: int = TRIES) -> bool:
-        """Keep one proposal of the first way that makes a new one in ``tries`` draws; whether one did."""
+        """Keep one proposal of the first way that makes a new one in ``tries`` draws.
+
+        Returns whether a proposal was kept.
+        """
         return any(self.add(way()) for way in ways for _ in range(tries))
 
     def add_references(self) -> None:
-        """The task's references that are members, in their order."""
+        """Add the task's references that are members, in their order."""
         for reference in self._task.references:
             if reference in self._task.space:
                 self.add(Proposal(reference, "reference"))
 
     def add_samples(self, rng: np.random.Generator) -> None:
-        """Fill up with draws of the task's sampler, as far as they are new."""
+        """Fill up with new draws of the task's sampler."""
         while not self.full and self.add_one(lambda: Proposal(self._task.sampler.sample(rng), "sample")):
             pass
 
     def completed(self) -> list[Proposal]:
-        """The proposals, filled up with whatever members within the budget are left."""
+        """The proposals, filled up with any other members within the budget."""
         if not self.full:
             for architecture in members_within(self._task.space, self._task.fits):
                 self.add(Proposal(architecture, "enumeration"))

@@ -1,4 +1,4 @@
-"""NOAH's search as its authors published and released it."""
+"""NOAH's search as published and released by its authors."""
 
 from __future__ import annotations
 
@@ -17,38 +17,41 @@ from search_spaces import Architecture, InputError, crossover, mutate
 from search_spaces.streams import stream
 
 _FEASIBILITY_DRAWS = 1_000
-_UNIFORM_TRIES = 5_000  # for one proposal: several times what a space takes that passes the check above
+_UNIFORM_TRIES = 5_000  # per proposal: several times what a space that passes the check above needs
 
 
 @dataclass(frozen=True)
 class Noah(Searcher):
-    """The evolution of NOAH (Zhang, Zhou, Liu 2022, arXiv 2206.04673), each quirk a switch that is on.
+    """The evolution of NOAH (Zhang, Zhou, Liu 2022, arXiv 2206.04673), with a switch for each quirk, all on.
 
-    A generation is half mutants and half crossovers of the best candidates so far, each half given up after
-    ten times as many draws, and then uniform draws from the space; the first one is uniform draws alone.
-    Architectures above the budget are thrown away, and none is evaluated twice. The paper has 50 proposals
-    in a generation and 10 parents, which is what ``--population 50`` gives here; other populations keep the
-    share. Its 15 generations come after a first population: ``--generations 16``.
+    A generation is half mutants and half crossovers of the best candidates so far, each half limited to ten
+    times as many draws, and filled up with uniform draws from the space; the first generation is uniform
+    draws alone. Architectures above the budget are discarded, and none is evaluated twice. The paper has 50
+    proposals in a generation and 10 parents, as ``--population 50`` gives; other populations keep the ratio.
+    Its 15 generations come after a first population: ``--generations 16``.
 
-    What it does not repeat: the limit here is on the parameters that a subnet has, while the released code
-    counts a dead block with them (`search_spaces.count_params_noah`).
+    One quirk is not repeated: the limit here applies to a subnet's actual parameters, while the released code
+    also counts a dead block (`search_spaces.count_params_noah`).
 
     Args:
-        task: what is searched.
-        parents: candidates that later generations descend from; a fifth of the population if not given.
-        mutation_probability: that a mutation touches a kind (without ``depth_only_mutation``, a size).
-        depth_probability: that a touched kind's depth is redrawn; otherwise the touch does nothing.
-        depth_only_mutation: a mutation redraws depths; layers that become active draw a size, and no size
-            of a layer that stays is ever changed. It needs a space in which every kind has depths. Off: any
-            size and any depth may change, as in `Evolution`.
+        task: the search task.
+        parents: number of candidates that later generations descend from; by default a fifth of the
+            population.
+        mutation_probability: probability that a mutation touches a kind (without ``depth_only_mutation``, a
+            size).
+        depth_probability: probability that a touched kind's depth is redrawn; otherwise the touch does
+            nothing.
+        depth_only_mutation: mutations redraw depths only; newly active layers draw a size, and layers that
+            stay keep theirs. Needs a space in which every kind has depths. Off: any size and any depth may
+            change, as in `Evolution`.
         whole_kind_crossover: a child takes each kind whole from either parent. Off: layers mix.
-        discard_last_generation: it is evaluated, and none of it is ever chosen. Off: it counts.
-        rank_by_accuracy: with the earlier candidate first among equals. Off: by loss.
-        uniform_samples: draws are uniform over sizes and depths, and thrown away if above the budget. Off:
-            the references come first and draws lie around the budget, as in `Evolution`.
+        discard_last_generation: the last generation is evaluated but never chosen from. Off: it counts.
+        rank_by_accuracy: rank by accuracy, the earlier candidate first among equals. Off: by loss.
+        uniform_samples: draws are uniform over sizes and depths, and discarded if above the budget. Off: the
+            references come first and draws lie around the budget, as in `Evolution`.
 
     Raises `InputError` for probabilities outside [0, 1], no parents, a space or budget that a switch cannot
-    work with, and a depth probability that nothing would read.
+    work with, and a depth probability without depth-only mutation.
     """
 
     task: SearchTask
@@ -84,8 +87,8 @@ class Noah(Searcher):
             )
         if self.discard_last_generation and self.task.generations < 2:
             raise InputError(
-                "the searcher 'noah' throws its last generation away, and there is one; give --generations 2 "
-                "or more, or --searcher-options discard_last_generation=false"
+                "the searcher 'noah' discards its last generation, and there is only one; give "
+                "--generations 2 or more, or --searcher-options discard_last_generation=false"
             )
         if self.uniform_samples:
             rng = stream(self.task.seed, "noah", "feasibility")
@@ -116,7 +119,10 @@ class Noah(Searcher):
         return new.completed()
 
     def ranked(self, history: Sequence[Candidate]) -> list[Candidate]:
-        """By the switches' order, and without the run's last generation if that is discarded."""
+        """Candidates in the order that the switches give.
+
+        Excludes the run's last generation if that is discarded.
+        """
         last = self.task.generations - 1 if self.discard_last_generation else math.inf
         return [c for c in self._in_order(history) if c.generation < last]
 
@@ -158,7 +164,7 @@ class Noah(Searcher):
 
 
 def _add(new: NewProposals, way: Way, count: int) -> None:
-    """Up to ``count`` proposals of ``way`` in ten times as many draws, as the released code does."""
+    """Add up to ``count`` proposals of ``way`` in ten times as many draws, as the released code does."""
     kept = 0
     for _ in range(10 * count):
         if kept == count:
@@ -171,5 +177,8 @@ def _uniform(task: SearchTask, rng: np.random.Generator) -> Callable[[], Proposa
 
 
 def _accuracy_key(c: Candidate) -> tuple[bool, float, int]:
-    """Higher accuracy first, then the earlier; what overflowed comes last, its accuracy means nothing."""
+    """Sort key: higher accuracy first, then the earlier candidate; overflowed losses come last.
+
+    Without a finite loss, an accuracy means nothing.
+    """
     return (math.isinf(c.loss), -c.accuracy, c.number)

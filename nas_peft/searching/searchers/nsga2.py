@@ -21,8 +21,8 @@ from search_spaces.streams import stream
 class Nsga2(Searcher):
     """Minimises loss and cost together (Deb et al. 2002), with Optuna's ``NSGAIISampler``.
 
-    `Evolution` spends half of its proposals within the budget; this one all of them on the front. Its
-    candidates are ranked by loss for retraining like all others.
+    All proposals aim at the front, where `Evolution` spends half of them within the budget. Candidates are
+    ranked by loss for retraining, like those of every searcher.
     """
 
     searches_front: ClassVar[bool] = True
@@ -45,7 +45,7 @@ class Nsga2(Searcher):
 
 
 class _SamplerOfGenerations(NSGAIISampler):
-    """Takes the generation of a trial from the search, where Optuna counts completed trials.
+    """Takes a trial's generation from the search, where Optuna would count completed trials.
 
     The two differ when candidates failed or a generation was short.
     """
@@ -55,7 +55,7 @@ class _SamplerOfGenerations(NSGAIISampler):
         self._generation = generation
 
     def get_trial_generation(self, study: Study, trial: FrozenTrial) -> int:
-        """The one that is being proposed."""
+        """The generation that is being proposed."""
         return self._generation
 
     def get_population(self, study: Study, generation: int) -> list[FrozenTrial]:

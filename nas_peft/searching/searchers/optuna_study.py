@@ -1,4 +1,4 @@
-"""A search's history as an Optuna study in memory, from which one of Optuna's samplers goes on."""
+"""Proposals of Optuna's samplers, from a search's history as an in-memory study."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas_peft.searching.searchers.task import SearchTask
 from search_spaces import Architecture, SearchSpace
 from search_spaces.repair import shrink
 
-_TRIES = 16  # a draw takes milliseconds, and one that repeats what is known is soon followed by others
+_TRIES = 16  # a draw takes milliseconds, and known architectures tend to be drawn in a row
 
 Distributions = dict[str, CategoricalDistribution]
 
@@ -31,24 +31,24 @@ def ask_sampler(
     history: Sequence[Candidate],
     rng: np.random.Generator,
 ) -> list[Proposal]:
-    """A generation of proposals of one of Optuna's samplers, seeded anew, after ``history``.
+    """A generation of proposals from one of Optuna's samplers, newly seeded, given ``history``.
 
-    The study is built from the history at each ask and then forgotten, so a resumed search needs nothing but
-    its record. Parameters are one categorical for each kind and layer, and one for the depth of a kind that
-    has depths. A candidate whose loss is not finite is a failed trial.
+    The study is built from the history at each ask and then discarded, so a resumed search needs nothing but
+    its record. The parameters are one categorical for each kind and layer, and one for the depth of a kind
+    that has depths. A candidate whose loss is not finite is a failed trial.
 
-    What a sampler draws above the budget is repaired (`search_spaces.repair.shrink`) rather than evaluated or
-    told as infeasible: in a space whose members have several times the budget on average nearly every draw
-    of an ignorant sampler would be infeasible, a constraint says only that and not how to mend it, and
-    infeasible trials, which have no loss, would outnumber the others. The study holds the repaired
-    architecture once it has been evaluated. When what comes is known many times in a row, samples fill up.
+    Draws above the budget are repaired (`search_spaces.repair.shrink`) rather than evaluated or reported as
+    infeasible. Where members have several times the budget on average, nearly every draw of an untrained
+    sampler would be infeasible; a constraint would not say how to mend a draw, and infeasible trials, which
+    have no loss, would outnumber the others. The study holds the repaired architecture once it is evaluated.
+    After many known draws in a row, samples fill up the generation.
 
     Args:
-        name: the origin of the proposals.
+        name: origin of the proposals.
         sampler: creates the sampler from a seed below 2**32.
-        objectives: what is minimised.
-        task: what is searched.
-        history: the candidates so far.
+        objectives: values to minimise.
+        task: the search task.
+        history: candidates so far.
         rng: seeds the sampler and draws the repairs.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -71,7 +71,7 @@ def ask_sampler(
 
 
 def distributions_of(space: SearchSpace) -> Distributions:
-    """One categorical for the size of each kind in each layer, and for each depth that can be chosen."""
+    """One categorical for the size of each kind in each layer, and for each depth with a choice."""
     found: Distributions = {}
     for kind, choices in space.kinds:
         layers = space.depth if choices.depths is None else choices.depths[-1]
@@ -83,10 +83,10 @@ def distributions_of(space: SearchSpace) -> Distributions:
 
 
 def params_of(space: SearchSpace, a: Architecture) -> dict[str, int]:
-    """The parameters that mean the member ``a``.
+    """Optuna parameters that represent the member ``a``.
 
-    Layers beyond a kind's depth have a parameter without effect; it takes the size of the last active layer
-    (the smallest one if there is none), so that a sampler that makes the kind deeper continues it.
+    Parameters of layers beyond a kind's depth have no effect. They take the size of the last active layer
+    (the smallest size if there is none), so that a sampler that makes the kind deeper continues that size.
     """
     found: dict[str, int] = {}
     for kind, choices in space.kinds:
@@ -103,7 +103,7 @@ def params_of(space: SearchSpace, a: Architecture) -> dict[str, int]:
 
 
 def architecture_of(space: SearchSpace, params: dict[str, Any]) -> Architecture:
-    """The member that the parameters mean."""
+    """The member that Optuna parameters represent."""
     sizes = []
     for kind, choices in space.kinds:
         active = space.depth if choices.depths is None else int(params[_depth_name(kind)])
@@ -113,14 +113,15 @@ def architecture_of(space: SearchSpace, params: dict[str, Any]) -> Architecture:
 
 
 def finite(history: Sequence[Candidate]) -> int:
-    """Number of candidates with a loss to learn from."""
+    """The number of candidates with a finite loss."""
     return sum(math.isfinite(c.loss) for c in history)
 
 
 def first_population(
     task: SearchTask, history: Sequence[Candidate], rng: np.random.Generator
 ) -> list[Proposal]:
-    """First proposals, from which a sampler learns: references and samples as in `Evolution`.
+    """The first generation for a sampler to learn from: references and samples around the budget, as in
+    `Evolution`.
 
     Optuna's own first trials are uniform over sizes, several times the budget on average.
     """

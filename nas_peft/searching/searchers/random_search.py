@@ -1,4 +1,4 @@
-"""Search by drawing at random: what every other searcher has to beat."""
+"""Random search: the baseline that every other searcher has to beat."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from search_spaces.streams import stream
 
 @dataclass(frozen=True)
 class RandomSearch(Searcher):
-    """Draws over the whole range, the same way the supernet's training does; learns nothing.
+    """Draws over the whole range, as the supernet's training does, and learns nothing.
 
-    Without references, so that it says what chance finds.
+    Has no references, so that the result shows what chance finds.
     """
 
     searches_front: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""The searchers by name, and their options."""
+"""Searchers by name, and their options."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SEARCHERS: dict[str, Callable[..., Searcher]] = {
 
 
 def register_searcher(name: str, searcher: Callable[..., Searcher]) -> None:
-    """Make a searcher known to ``--searcher``: a dataclass, see `Searcher`.
+    """Make a searcher, a dataclass as described in `Searcher`, known to ``--searcher``.
 
-    Raises ``ValueError`` where the name is taken, and ``TypeError`` for what is no such dataclass.
+    Raises ``ValueError`` for a name that is taken, and ``TypeError`` for any other class.
     """
     if name in SEARCHERS:
         raise ValueError(f"the searcher name '{name}' is taken; give the new searcher another name")
@@ -37,24 +37,24 @@ def register_searcher(name: str, searcher: Callable[..., Searcher]) -> None:
 
 
 def searches_front(name: str) -> bool:
-    """Whether a searcher proposes from the whole range of sizes. Raises `InputError` for an unknown one."""
+    """Whether a searcher proposes from the whole range of sizes. Raises `InputError` for an unknown name."""
     option_names(name)
     return bool(getattr(SEARCHERS[name], "searches_front", False))
 
 
 def option_names(name: str) -> tuple[str, ...]:
-    """Options of a searcher. Raises `InputError` for an unknown one."""
+    """Names of a searcher's options. Raises `InputError` for an unknown searcher."""
     if name not in SEARCHERS:
         raise unknown_name("searcher", name, SEARCHERS)
     return tuple(field.name for field in fields(SEARCHERS[name]) if field.name != "task")  # type: ignore[arg-type]
 
 
 def parse_options(name: str, text: str, own_flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that ``text`` gives a searcher: ``NAME=VALUE,NAME=VALUE``, checked by their types.
+    """Options of a searcher from ``text`` (``NAME=VALUE,NAME=VALUE``), checked by their types.
 
-    ``own_flags`` are options that have a flag of their own, with its value, ``None`` if it was not given;
-    they cannot be given in ``text`` as well. Raises `InputError` for an unknown searcher or option, one that
-    the searcher does not have, one given twice, and a value that is not of the option's type.
+    ``own_flags`` holds options that have their own command-line flag, with the given value or ``None``; these
+    cannot be in ``text`` as well. Raises `InputError` for an unknown searcher, an option that the searcher
+    does not have, an option given twice, and a value of the wrong type.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -81,14 +81,14 @@ def parse_options(name: str, text: str, own_flags: Mapping[str, Any]) -> dict[st
 
 
 def build_searcher(name: str, task: SearchTask, options: Mapping[str, Any]) -> Searcher:
-    """The searcher of that name. Raises `InputError` for what it cannot work with."""
+    """The searcher called ``name``. Raises `InputError` for an unknown name or option, or a wrong value."""
     for option in options:
         _require_option(name, option, option_names(name), "give one of these")
     return SEARCHERS[name](task, **options)
 
 
 def describe_searcher(name: str, searcher: Searcher) -> dict[str, Any]:
-    """Name and every option with its value, for records; JSON-able if the options are."""
+    """Name of a searcher and all its options with their values, for records; JSON-able if the options are."""
     return {"name": name, **{option: getattr(searcher, option) for option in option_names(name)}}
 
 

@@ -1,4 +1,4 @@
-"""The search task, for any searcher."""
+"""Task that is given to any searcher."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from search_spaces.mixture import Sampler
 
 @dataclass(frozen=True)
 class SearchTask:
-    """Where a searcher looks and how much it may ask for.
+    """Search space, limit and size of a search.
 
     Args:
-        space: what may be chosen.
-        fits: whether an architecture is within the budget. What a fitting one covers must fit too.
+        space: space to search.
+        fits: whether an architecture is within the budget; every architecture covered by a fitting one must
+            fit.
         sampler: draws architectures within the budget.
         references: architectures to start from, such as the single methods; they need not be members or fit.
-        population: proposals of one generation.
-        generations: how many there will be.
-        seed: of all random choices; a searcher draws from ``stream(seed, NAME, generation)``.
-        cost: of a candidate, what a front sets against the loss.
-        front: the same task over the whole range of sizes, for searchers that look for a front; what fits
-            there contains what fits here.
+        population: proposals in each generation.
+        generations: number of generations.
+        seed: seed of all random choices; a searcher draws from ``stream(seed, NAME, generation)``.
+        cost: cost of a candidate, which a front sets against the loss.
+        front: the same task over the whole range of sizes, for searchers that look for a front; everything
+            that fits here must fit there too.
     """
 
     space: SearchSpace
@@ -39,5 +40,5 @@ class SearchTask:
 
     @property
     def over_range(self) -> SearchTask:
-        """The task over the whole range; this one where there is no other."""
+        """The task over the whole range, or this task if ``front`` is ``None``."""
         return self.front or self

@@ -16,10 +16,10 @@ from search_spaces.streams import stream
 
 @dataclass(frozen=True)
 class Tpe(Searcher):
-    """Models which sizes the good candidates have and the others have not (Bergstra et al. 2011).
+    """Models which sizes the good candidates have and the others do not (Bergstra et al. 2011).
 
-    Optuna's ``TPESampler`` with its defaults, learning from the first generation on. It minimises the
-    validation loss.
+    Optuna's ``TPESampler`` with its defaults, learning from the first generation on; minimises the validation
+    loss.
     """
 
     task: SearchTask
@@ -27,7 +27,7 @@ class Tpe(Searcher):
     def ask(self, generation: int, history: Sequence[Candidate]) -> list[Proposal]:
         """See `Searcher.ask`."""
         rng = stream(self.task.seed, "tpe", generation)
-        if finite(history) < 2:  # one tells nothing apart
+        if finite(history) < 2:  # a model needs two
             return first_population(self.task, history, rng)
         return ask_sampler(
             "tpe",

@@ -113,5 +113,5 @@ def test_more_than_any_machine_has():
     with pytest.raises(InputError, match="cpus_per_trial is 17, and the largest machine of Ray has 16"):
         session.resources(1, "cpu")
     session._machines = MACHINES[1:]
-    with pytest.raises(InputError, match="a core and 1 GPUs, and no machine of Ray has these"):
+    with pytest.raises(InputError, match="a core and 1 GPUs, more than any machine of Ray has"):
         session.resources(1, "cuda")

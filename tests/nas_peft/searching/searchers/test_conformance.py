@@ -233,7 +233,7 @@ def test_what_is_ranked_was_evaluated(make_task: Make, search: Search, spaces, n
     searcher = build(name, make_task(spaces["noah"], 1500))
     history = search(searcher, range(4))
     ranked = searcher.ranked(history)
-    counted = [c for c in history if c.generation < 3 or name != "noah"]  # which throws its last one away
+    counted = [c for c in history if c.generation < 3 or name != "noah"]  # which discards its last generation
     assert sorted(ranked, key=lambda c: c.number) == counted
     assert searcher.ranked(history[::-1]) == ranked
     assert searcher.ranked([]) == []

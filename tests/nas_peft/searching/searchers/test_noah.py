@@ -135,7 +135,7 @@ def test_without_uniform_draws_the_references_come_first(make_task: Make, spaces
         ("default", 400, {}, {}, "mutates depths only, .* none: adapter_dim, lora_rank, prompt_tokens; give "
          "--space noah-vtab"),
         ("mixed", 400, {}, {}, "these kinds have none: adapter_dim; give"),
-        ("noah", 1500, {"generations": 1}, {}, "throws its last generation away, and there is one; give"),
+        ("noah", 1500, {"generations": 1}, {}, "discards its last generation, and there is only one; give"),
         ("default", 40, {}, {"depth_only_mutation": False},
          "of 1,000 uniform draws .* none is within the budget; raise the budget, or"),
         ("noah", 1500, {}, {"parents": 0}, "parents is 0"),
