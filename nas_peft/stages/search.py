@@ -119,7 +119,10 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
         "backbone": inputs.backbone_record(),
         "config": {k: v for k, v in config.to_dict().items() if k != "dataset"},
     }
-    record = SearchRecord.open(place, name, inputs.space, cost=config.front_cost, identity=identity)
+    try:
+        record = SearchRecord.open(place, name, inputs.space, cost=config.front_cost, identity=identity)
+    except InputError as error:
+        raise InputError(f"{error}; {folder.written_by()}") from error
     if recorded is None:
         folder.write_stage("record", now)
     return record
