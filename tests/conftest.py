@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=50)
 settings.load_profile("repeatable")
 
 TESTS = Path(__file__).parent
+collect_ignore = [] if torch.cuda.is_available() else ["gpu"]
 ON_RAY = {"ray_address", "finished_run"}
 """Fixtures that use Ray, or were made on it."""
 PROGRAMS = {"examples", "benchmarks"}

@@ -1,0 +1,256 @@
+"""Check of a GPU: its tests and the goals of speed, in one command that needs no Ray.
+
+::
+
+    python -m benchmarks.gpu_check                      # the first GPU, bf16, ViT-B/16, batch 64
+    python -m benchmarks.gpu_check --device cpu --tiny  # the script itself, in less than a minute
+
+Weights are random and images are noise; neither changes the time. In every repeat the contestants of a goal
+make one step each, in random order, and the device is waited for after each of them. The ratio is the median
+over repeats of the ratios within repeats. Scoring counts the forward passes that it computes (layers that
+candidates share count once), in multiples of the images per second of timm's own model.
+
+Writes ``benchmarks/results/gpu_check.<device>.json`` (``--out``): device, versions, seed, seconds of every
+step, goals, the tests' output, and what was left out and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from benchmarks.harness.command_line import StudyParser, exit_status
+from benchmarks.harness.machine import machine
+from benchmarks.harness.results import RESULTS, write_result
+from benchmarks.supernet_step.contestants import CLASSES, KINDS, SEED, built, cut, plans, uniform
+from benchmarks.supernet_step.measurement import speed_ratio, step_times
+from search_spaces import Architecture, InputError
+from search_spaces.streams import stream
+from supernet import Preprocessing, Supernet, random_backbone, score, shared_passes
+from supernet.frozen_weights import cast_once
+from supernet.precision import Precision, computing_in
+
+ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests" / "gpu"
+PACKAGES = ("torch", "timm", "peft", "safetensors", "scikit-learn", "nas-peft", "ray")
+NEEDED_BY_THE_JOB = ("ray", "optuna", "pydantic")
+SIZE = 10
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: the backbone, its layers (all if ``None``), images and repeats."""
+
+    backbone: str
+    layers: int | None
+    batch: int
+    candidates: int
+    images: int
+    repeats: int
+
+
+FULL = Scale("vit_base_patch16_224", None, 64, 32, 200, 15)
+TINY = Scale("vit_tiny_patch16_224", 1, 2, 3, 4, 2)
+
+STEP_GOALS = (
+    (f"supernet-{SIZE}", "floor", 0.95),
+    (f"supernet-per-image-{SIZE}", "floor", 0.90),
+    (f"eval-supernet-{SIZE}", "eval-timm", 0.95),
+    (f"eval-supernet-per-image-{SIZE}", "eval-timm", 0.95),
+)
+"""Contestant, reference and least ratio of speeds."""
+SCORING_GOAL = 0.9
+
+
+def steps(
+    model: VisionTransformer, device: torch.device, precision: Precision, scale: Scale
+) -> list[dict[str, Any]]:
+    """Goals of training and evaluation steps."""
+    generator = torch.Generator().manual_seed(SEED)
+    images = torch.randn(scale.batch, 3, *model.patch_embed.img_size, generator=generator).to(device)
+    labels = torch.arange(scale.batch, device=device) % CLASSES
+    names = {name for contestant, reference, _ in STEP_GOALS for name in (contestant, reference)}
+    chosen = {name: plan for name, plan in plans([SIZE]).items() if name in names}
+    contestants = {name: built(plan, model, scale.batch) for name, plan in chosen.items()}
+    seconds = step_times(contestants, images, labels, precision, scale.repeats, lambda done: None)
+    return [
+        goal(name, reference, least, speed_ratio(seconds, name, reference) or 0.0, seconds)
+        for name, reference, least in STEP_GOALS
+    ]
+
+
+def scoring(
+    model: VisionTransformer, device: torch.device, precision: Precision, scale: Scale
+) -> dict[str, Any]:
+    """The goal of scoring many candidates on the same images."""
+    supernet = Supernet(model, uniform(len(model.blocks), dict.fromkeys(KINDS, SIZE)), CLASSES, seed=SEED)
+    rng = stream(SEED, "candidates")
+    candidates = [_random(supernet.capacity, rng) for _ in range(scale.candidates)]
+    preprocessing = Preprocessing.of(model)
+    generator = torch.Generator().manual_seed(SEED)
+    shape = (scale.images, *preprocessing.input_size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.arange(scale.images) % CLASSES
+    normalised = preprocessing.normalise(pixels.to(device))
+
+    def of_supernet() -> None:
+        score(supernet, pixels, labels, candidates, preprocessing=preprocessing, precision=precision)
+
+    @torch.inference_mode()
+    def of_timm() -> None:
+        with computing_in(device, precision), cast_once(model, precision):
+            model(normalised)
+
+    seconds = paired({"scoring": of_supernet, "timm": of_timm}, device, scale.repeats)
+    passes = shared_passes(candidates)
+    ratio = statistics.median(
+        passes * timm / own for own, timm in zip(seconds["scoring"], seconds["timm"], strict=True)
+    )
+    return goal("scoring", "timm", SCORING_GOAL, ratio, seconds) | {
+        "candidates": scale.candidates,
+        "images": scale.images,
+        "passes_of_an_image": passes,
+    }
+
+
+def paired(
+    contestants: Mapping[str, Callable[[], None]], device: torch.device, repeats: int
+) -> dict[str, list[float]]:
+    """Seconds of each contestant in every repeat, in random order, after one that is not counted."""
+    names = list(contestants)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for repeat in range(-1, repeats):
+        for i in stream(SEED, "order", repeat + 1).permutation(len(names)):
+            _wait(device)
+            started = time.perf_counter()
+            contestants[names[i]]()
+            _wait(device)
+            if repeat >= 0:
+                seconds[names[i]].append(round(time.perf_counter() - started, 6))
+    return seconds
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def goal(
+    name: str, reference: str, least: float, ratio: float, seconds: Mapping[str, Sequence[float]]
+) -> dict[str, Any]:
+    """A goal, the measured ratio, and the seconds behind it; JSON-able."""
+    of = {key: list(seconds[key]) for key in (name, reference)}
+    line = {"contestant": name, "reference": reference, "goal": least, "measured": ratio}
+    return line | {"met": ratio >= least, "seconds": of}
+
+
+def _random(capacity: Architecture, rng: Any) -> Architecture:
+    sizes = {k: rng.integers(0, [n + 1 for n in capacity[k]]).tolist() for k in capacity.kinds}
+    return Architecture.of(capacity.depth, sizes)
+
+
+def gpu_tests() -> dict[str, Any]:
+    """Run the tests that need a GPU; their exit status and the end of their output."""
+    # the project's own options ask for pytest-xdist
+    options = ["-o", "addopts=", "--import-mode=importlib", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
+    command = [sys.executable, "-m", "pytest", *options, "-ra", "-v", str(TESTS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return {"exit_status": done.returncode, "output": done.stdout.splitlines()[-60:]}
+
+
+def left_out(device: torch.device) -> list[str]:
+    """What is not checked here, each with the reason."""
+    found = ["packed trainings: this version trains one at a time"]
+    if device.type != "cuda":
+        found.append("tests of a GPU: the device is a CPU")
+    elif torch.cuda.device_count() < 2:
+        found.append("data parallel training with NCCL: there is one GPU")
+    if missing := [name for name in NEEDED_BY_THE_JOB if not _is_installed(name)]:
+        found.append(f"the main job and separate trainings: {', '.join(missing)} not installed")
+    return found
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ValueError:  # its import is blocked
+        return False
+
+
+def installed() -> dict[str, str]:
+    """Versions of the packages that are installed."""
+    found = {"python": sys.version.split()[0], "cuda": torch.version.cuda or "none"}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def run(argv: Sequence[str]) -> None:
+    """Check the device of the command line, print and write. Raises `InputError`."""
+    parser = StudyParser("gpu_check", "Run the tests that need a GPU and measure the goals of speed on it.")
+    add = parser.add_argument
+    add("--device", choices=["cpu", "cuda"], default="cuda", help="device to check (%(default)s)")
+    add("--tiny", action="store_true", help="one layer and few images, to try the script; no goal counts")
+    add("--out", type=Path, help="JSON file (benchmarks/results/gpu_check.<device>.json)")
+    args: argparse.Namespace = parser.parse_args(argv)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("torch finds no GPU of CUDA; give --device cpu --tiny to try the script")
+    device = torch.device(args.device)
+    name = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
+    precision: Precision = "bf16" if args.device == "cuda" else "fp32"
+    scale = TINY if args.tiny else FULL
+    tests = gpu_tests() if args.device == "cuda" else None
+    torch.manual_seed(SEED)  # heads of the contestants
+    model = random_backbone(scale.backbone, SEED).model
+    assert isinstance(model, VisionTransformer)
+    model = cut(model, scale.layers).to(device)
+    goals = [*steps(model, device, precision, scale), scoring(model, device, precision, scale)]
+    result = {
+        "device": name,
+        "tiny": args.tiny,
+        "precision": precision,
+        "backbone": scale.backbone,
+        "batch": scale.batch,
+        "seed": SEED,
+        "machine": machine(),
+        "versions": installed(),
+        "tests": tests,
+        "left_out": left_out(device),
+        "goals": goals,
+    }
+    for line in goals:
+        met = "met" if line["met"] else "not met"
+        print(
+            f"{line['contestant']} / {line['reference']}: {line['measured']:.3f}, goal {line['goal']}: {met}"
+        )
+    for line in result["left_out"]:
+        print(f"left out: {line}")
+    if tests is not None:
+        print("\n".join(tests["output"][-3:]))
+    file = f"gpu_check.{re.sub(r'[^A-Za-z0-9]+', '-', name)}.json"
+    write_result(args.out or RESULTS / file, result, indent=1)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
+    return exit_status(run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The check of a GPU, tried on a CPU, as on a machine without Ray, Optuna and pydantic."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+WITHOUT = """
+import sys
+for name in ("ray", "optuna", "pydantic"):
+    sys.modules[name] = None
+from benchmarks.gpu_check import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def check(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", WITHOUT, *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_it_needs_no_ray_and_writes_every_goal_with_its_seconds(tmp_path):
+    out = tmp_path / "check.json"
+    done = check("--device", "cpu", "--tiny", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert [(g["contestant"], g["goal"]) for g in found["goals"]] == [
+        ("supernet-10", 0.95),
+        ("supernet-per-image-10", 0.9),
+        ("eval-supernet-10", 0.95),
+        ("eval-supernet-per-image-10", 0.95),
+        ("scoring", 0.9),
+    ]
+    for goal in found["goals"]:
+        assert goal["met"] == (goal["measured"] >= goal["goal"])
+        assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in goal["seconds"].values())
+    assert (found["device"], found["tiny"], found["tests"]) == ("cpu", True, None)
+    assert any("packed" in line for line in found["left_out"])
+    assert any("ray, optuna, pydantic" in line for line in found["left_out"])
+
+
+def test_a_machine_without_a_gpu_is_told_so(monkeypatch, capsys):
+    from benchmarks.gpu_check import main
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main([]) == 2
+    assert "no GPU" in capsys.readouterr().err
