@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -106,8 +107,9 @@ def score_network(
     network: Supernet, training: Training, curve: Curve, inputs: TrainingInputs, memory: PeakMemory
 ) -> TrainingRecord:
     """The record of a training that left ``network``, scored on the validation part unless it saw that."""
+    so_far = replace(curve, losses=[*curve.losses])  # a record stays as it is while the training goes on
     if training.on != "train":
-        return TrainingRecord(training, curve, None, peak_memory=memory.bytes)
+        return TrainingRecord(training, so_far, None, peak_memory=memory.bytes)
     result = evaluate(
         network.eval(),
         inputs.val.images,
@@ -117,7 +119,7 @@ def score_network(
         precision=training.execution.precision,
     )
     val = ValScore(result.accuracy, result.loss)
-    return TrainingRecord(training, curve, val, peak_memory=memory.bytes)
+    return TrainingRecord(training, so_far, val, peak_memory=memory.bytes)
 
 
 def tensors_to_keep(network: Supernet, training: Training) -> bytes:
