@@ -84,7 +84,16 @@ def test_a_wrong_command_is_not_understood(wrong: str, message: str) -> None:
 
 def test_shell_blocks_hold_commands_that_are_known() -> None:
     words_of_the_shell = {"{", "wait"}
-    known = words_of_the_shell | {"nas-peft", "python3", "pip", "ruff", "mypy", "pytest", "optuna-dashboard"}
+    known = words_of_the_shell | {
+        "nas-peft",
+        "python",
+        "python3",
+        "pip",
+        "ruff",
+        "mypy",
+        "pytest",
+        "optuna-dashboard",
+    }
     programs = {page: {Path(words[0]).name for words in shell_commands(page)} for page in PAGES}
     assert {page: found - known for page, found in programs.items() if found - known} == {}
     assert "nas-peft" in programs["README.md"]
