@@ -252,7 +252,7 @@ def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
     without, _ = run_training(training("subnet"), inputs, "cpu")
     started, _ = run_training(training("subnet", head=probe), inputs, "cpu")
     assert started.curve.losses[0] < without.curve.losses[0]
-    assert started["head"] == probe.to_dict()
+    assert started.training.head == probe
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_execution_changes_little(inputs: TrainingInputs, method: str, execution
     gentle = training(method, on="train", recipe=Recipe(epochs=1, lr=1e-4, batch_size=8))
     plain, _ = run_training(gentle, inputs, "cpu")
     changed, _ = run_training(replace(gentle, execution=execution), inputs, "cpu")
-    assert changed["execution"] == execution.to_dict()
+    assert changed.training.execution == execution
     if execution.precision == "bf16":
         assert changed.curve.losses != plain.curve.losses
         assert changed.val.loss != plain.val.loss
