@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from supernet import Subnet as Subnet
     from supernet import load_subnet as load_subnet
 
-# Imported when asked for, so that the command line answers at once and `load_subnet` needs no Ray. No module
-# has a public name: once imported, it would take the name's place.
+# Imported on first use, so that the command line starts fast and `load_subnet` needs no Ray. No module may be
+# called like a public name: importing the module would replace the name.
 _HOMES = {
     "SearchConfig": "nas_peft.settings.search_config",
     "SearchResult": "nas_peft.run.results",

@@ -33,16 +33,16 @@ def compare_baselines(
     bars: StageBars | None = None,
     ray_options: RayOptions | None = None,
 ) -> SearchResult:
-    """Compare single methods and baselines on a data set, export the best single method, leave a run folder.
+    """Compare single methods and baselines on a data set, export the best single method, write a run folder.
 
-    A run that was stopped goes on where it was; a finished one is read.
+    An interrupted run resumes; the result of a finished run is read.
 
     Args:
-        config: what to do.
-        out: the run folder; by default one under ``runs/`` that belongs to the configuration.
+        config: configuration of the comparison.
+        out: the run folder; by default ``runs/DATASET-BACKBONE-HASH``, see `RunFolder.open`.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
-        bars: where progress is shown; nowhere by default.
-        ray_options: where separate trainings run, and what each takes.
+        bars: progress bars; none by default.
+        ray_options: the Ray to use, and the resources of each training.
 
     Raises:
         InputError: a mistake in the configuration or the options, no single method that could be trained, or
@@ -54,7 +54,7 @@ def compare_baselines(
     ray_options.require_possible(devices.workers)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = TaskInputs.of_single_methods(config, shown)
-        noah_inputs(inputs)  # says what its search cannot work with
+        noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
         with folder.held():
             return _run(Run(inputs, folder, devices.here, shown, ray_options, worker_device=devices.workers))

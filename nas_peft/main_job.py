@@ -47,22 +47,22 @@ def search(
     ray_options: RayOptions | None = None,
     workers: int = 1,
 ) -> SearchResult:
-    """Search the subnet for a data set, compare it with the baselines, and leave a run folder.
+    """Search the subnet for a data set, compare it with the baselines, and write a run folder.
 
-    The supernet and the separate trainings that choose use the training part, and every choice is made on
-    the validation part; then the chosen subnet and the baselines are trained again on both, and the test part
-    is opened once. A run that was stopped goes on where it was; a finished one is read.
+    The supernet and the compared trainings use the training set, and every choice is made on the validation
+    set. Then the chosen subnet and the baselines are trained again on both sets, and the test set is opened
+    once. An interrupted run resumes; the result of a finished run is read.
 
     Args:
-        config: what to do.
-        out: the run folder; by default one under ``runs/`` that belongs to the configuration.
+        config: configuration of the search.
+        out: the run folder; by default ``runs/DATASET-BACKBONE-HASH``, see `RunFolder.open`.
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
-        bars: where progress is shown; nowhere by default.
-        storage: where Optuna records the search: a URL, or a journal file; the run folder's by default.
-        study: the study's name there; the run folder's by default.
-        ray_options: where separate trainings run, and what each takes.
-        workers: processes that score candidates, each with a GPU or a share of the cores; what they find
-            does not depend on how many there are.
+        bars: progress bars; none by default.
+        storage: storage of the Optuna study: a URL, or a journal file; by default the run folder's journal.
+        study: name of the study in ``storage``; by default that of the run folder.
+        ray_options: the Ray to use, and the resources of each training.
+        workers: number of processes that score candidates, each with a GPU or a share of the cores; the
+            results do not depend on it.
 
     Raises:
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
@@ -81,7 +81,7 @@ def search(
     require_workers(workers, devices.workers, ray_options)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config, shown)
-        noah_inputs(inputs)  # says what its search cannot work with
+        noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
         with folder.held():
             return _run(
@@ -115,7 +115,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     ranked = [c for c in inputs.searcher().ranked(found.candidates) if inputs.fits(c.architecture)]
     if inputs.config.no_retrain:
         return finish_without_retraining(run, probed, supernets.folds, ranked)
-    del supernets, scorer  # the trainings need the memory of a GPU
+    del supernets, scorer  # frees the GPU for the trainings
     release_memory(run.device)
     rows = compared_rows(inputs, ranked, noah_architecture(run, probed.features))
     return compare_rows(run, rows, probe=probed.recipe, features=probed.features, protocol=PROTOCOL)
@@ -124,9 +124,10 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
 def compared_rows(
     inputs: SearchInputs, ranked: Sequence[Candidate], noah: Architecture | None = None
 ) -> list[Row]:
-    """The first of the candidates that are no single method of the run, the single methods, the baselines.
+    """The rows to compare: the best candidates, the single methods and the baselines.
 
-    ``noah`` is what NOAH's search found, if it is among the baselines.
+    Candidates that equal a single method of the run are left out. ``noah`` is the architecture found by
+    NOAH's search, if NOAH is among the baselines.
     """
     singles = inputs.single_methods()
     best = [c for c in ranked if c.architecture not in singles.values()]

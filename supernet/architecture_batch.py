@@ -36,7 +36,7 @@ class ArchitectureBatch:
         return len(self.sizes)
 
     def to(self, device: torch.device) -> ArchitectureBatch:
-        """The same on ``device``, without a wait where that is a GPU."""
+        """The same batch on ``device``; the host does not wait for a GPU."""
         return ArchitectureBatch(self.kinds, to_device(self.sizes, device))
 
     def take(self, indices: Tensor) -> ArchitectureBatch:

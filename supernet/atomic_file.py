@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and rename it into place; a kill or a full disk leaves the old file.
+    """Write ``data`` beside ``path``, then rename; a kill or a full disk leaves the old file.
 
-    Raises ``OSError`` (with ``ENOSPC`` when the disk is full) after removing what was written.
+    Raises ``OSError`` (with ``ENOSPC`` when the disk is full) after removing the partial file.
     """
     partial = path.with_name(path.name + ".partial")
     try:

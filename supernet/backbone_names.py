@@ -1,4 +1,4 @@
-"""Names of backbones as timm resolves them: today's, those before version 0.9, the hub's, a folder's."""
+"""Names of backbones as timm resolves them: current ones, those before timm 0.9, the hub's, folders'."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _FOLDER = "local-dir:"
 
 @dataclass(frozen=True)
 class ResolvedName:
-    """A name that ``timm.create_model`` takes.
+    """A name that ``timm.create_model`` accepts.
 
     Attributes:
-        name: today's name in timm, or ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
-        note: what the given name was resolved to; empty where it was this.
+        name: current name in timm, or ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
+        note: remark on how the given name was resolved; empty if the name is unchanged.
     """
 
     name: str
@@ -34,9 +34,9 @@ class ResolvedName:
 
 
 def resolve_name(given: str, default: str) -> ResolvedName:
-    """Meaning of a backbone's name; nothing is fetched.
+    """Resolve a backbone's name, without fetching anything.
 
-    Raises `InputError` for an unknown name with the nearest known ones; ``default`` is one of them.
+    Raises `InputError` for an unknown name and suggests the nearest known names and ``default``.
     """
     name = given
     for prefix in (*(f"{hub}timm/" for hub in _HUB), "timm/"):  # the hub's copies of timm's own weights

@@ -1,4 +1,4 @@
-"""Pretrained timm Vision Transformers: creating one by name, checking its support, telling it apart."""
+"""Pretrained timm Vision Transformers: creation by name, check of support, digest of the weights."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SUPPORTED = (
     "EVA-02, BEiT, AIMv2, Perception Encoder, ViTs with rotary positions, CLIP and SigLIP image towers)"
 )
 
-# What files hold beside a backbone: classifiers, and parts that only pretraining needs.
+# Tensors in weights files that do not belong to the backbone: classifiers, and parts for pretraining only.
 _OF_OTHER_PURPOSE = (
     *("head.", "head_dist.", "heads.", "classifier.", "cls_classifier.", "distillation_classifier.", "fc."),
     *("mask_token", "decoder", "pooler.", "lm_head.", "projector", "projection_head.", "predictor"),
@@ -45,12 +45,12 @@ _OF_OTHER_PURPOSE = (
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained model without its classifier, and what a checkpoint must say to find it again.
+    """A pretrained model without its classifier, and the identity that a checkpoint records.
 
     ``weights`` is ``"timm"`` (the name's own pretrained weights), ``"random"``, or the name of a file.
     ``digest`` is the SHA-256 of the weights, see `weights_digest`. ``image_size`` is the height and width of
-    its images in pixels where they are not the name's own. ``remarks`` say what a name was resolved to and
-    what of a file was loaded.
+    the images in pixels, or ``None`` for the default size of the name. ``remarks`` say how the name was
+    resolved and which tensors of a file were loaded.
     """
 
     name: str
@@ -72,12 +72,12 @@ class Backbone:
 
     @cached_property
     def shape(self) -> BackboneShape:
-        """The numbers of the backbone that a subnet's cost depends on."""
+        """The shape of the backbone, which the cost of a subnet depends on."""
         return shape_of(Trunk(self.model))
 
     @property
     def params(self) -> int:
-        """All elements of the backbone, classifier excluded."""
+        """Number of parameters of the backbone, classifier excluded."""
         return sum(p.numel() for p in self.model.parameters())
 
 
@@ -88,13 +88,14 @@ def create_backbone(
 
     Names are resolved as timm does: old names, ``hf-hub:OWNER/NAME``, ``local-dir:FOLDER``. With ``weights``
     the file is read: safetensors, or a torch file opened with ``weights_only``, of timm, ``transformers`` or
-    the projects that timm converts, with any wrappers and prefixes; a classifier in it is left out. Without,
-    the name's own pretrained weights are used (from the package for the shipped backbone, from the hub's
-    cache or the hub otherwise). With ``image_size`` (height, width) the backbone is for images of that size,
-    and position embeddings and relative position tables are resampled.
+    the projects that timm converts, with any wrappers and prefixes; a classifier in it is left out. Without
+    ``weights``, the name's own pretrained weights are used (from the package for the shipped backbone, else
+    from the hub or its cache). With ``image_size`` (height, width) position embeddings and relative position
+    tables are resampled for images of that size.
 
-    Raises `InputError` for an unknown name, an unsupported architecture or an image size that its patches do
-    not fill (before anything is fetched), weights that do not fit, and weights that cannot be fetched.
+    Raises `InputError` for an unknown name, an unsupported architecture or an image size that is not a
+    multiple of the patch size (before anything is fetched), for weights that do not fit, and for weights that
+    cannot be fetched.
     """
     resolved = resolve_name(name, DEFAULT_BACKBONE)
     remarks = [resolved.note] if resolved.note else []
@@ -111,10 +112,10 @@ def create_backbone(
 
 
 def random_backbone(name: str, seed: int, image_size: tuple[int, int] | None = None) -> Backbone:
-    """The same architecture with random weights: the control that says what the pretraining is worth.
+    """A backbone of the same architecture with random weights, as the control for pretraining.
 
-    Raises `InputError` for an unknown name, an unsupported architecture and an image size that its patches do
-    not fill.
+    Raises `InputError` for an unknown name, an unsupported architecture and an image size that is not a
+    multiple of the patch size.
     """
     name = resolve_name(name, DEFAULT_BACKBONE).name
     image_size = _require_buildable(name, image_size)
@@ -124,7 +125,7 @@ def random_backbone(name: str, seed: int, image_size: tuple[int, int] | None = N
 
 
 def require_supported(model: nn.Module, name: str) -> None:
-    """Raise `InputError` that says which part of the model is not supported and what is."""
+    """Raise `InputError` for an unsupported model, naming the unsupported part and all supported families."""
     try:
         Trunk(model)
     except TypeError as found:
@@ -143,7 +144,7 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def _require_buildable(name: str, image_size: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The image size to build it with: ``None`` where it is the name's own."""
+    """The image size to build the model with; ``None`` for the default size of the name."""
     model = _on_meta(name, None)
     require_supported(model, name)
     embed = cast(Any, model).patch_embed
@@ -166,7 +167,7 @@ def as_text(image_size: Sequence[int]) -> str:
 
 
 def _on_meta(name: str, image_size: tuple[int, int] | None) -> nn.Module:
-    """Types and shapes, without initialising or fetching anything."""
+    """The model on torch's meta device: types and shapes, without initialising or fetching anything."""
     sized = {} if image_size is None else {"img_size": image_size}
     try:
         with torch.device("meta"):
@@ -205,7 +206,7 @@ def _pretrained(resolved: ResolvedName, image_size: tuple[int, int] | None) -> n
 
 @contextmanager
 def _resampling() -> Iterator[None]:
-    """Without torch's warnings about how timm resamples BEiT's relative position tables."""
+    """Silence torch's warnings about how timm resamples BEiT's relative position tables."""
     with warnings.catch_warnings():
         for message in ("torch.searchsorted", "Using a non-tuple sequence"):
             warnings.filterwarnings("ignore", message, UserWarning)
@@ -213,7 +214,7 @@ def _resampling() -> Iterator[None]:
 
 
 def _load_weights(model: nn.Module, path: Path, name: str) -> str:
-    """Load a file, and say in one line what was matched, resampled and left out."""
+    """Load a weights file, and return one line on the tensors matched, resampled and left out."""
     state, wrappers = read_tensors(path)
     state, prefix, beside = without_prefix(state)
     state = from_hugging_face(state)
@@ -224,7 +225,7 @@ def _load_weights(model: nn.Module, path: Path, name: str) -> str:
                 converted = (eva_filter if isinstance(model, Eva) else beit_filter)(dict(state), model)
             else:
                 converted = checkpoint_filter_fn(dict(state), model, adapt_layer_scale=True)
-    except Exception as error:  # timm's converters take the keys and shapes they expect for granted
+    except Exception as error:  # timm's converters do not check keys and shapes
         found = _misfits(own, state) or _one_line(error)
         raise InputError(f"'{path}' does not fit backbone '{name}': {found}") from error
     kept = {k: v for k, v in converted.items() if k in own or not k.startswith(_OF_OTHER_PURPOSE)}
@@ -261,7 +262,7 @@ def _shortened(keys: list[str]) -> str:
 
 
 def _misfits(own: dict[str, Any], given: dict[str, Any]) -> str:
-    """Which names are missing, unknown, or of tensors of another shape; empty if none is."""
+    """One line on names that are missing, unknown, or of tensors of another shape; empty if all fit."""
     shared = own.keys() & given.keys()
     faults = (
         ("missing", own.keys() - given.keys()),

@@ -23,10 +23,10 @@ VERSION = 1
 def save_subnet(subnet: Subnet, path: Path) -> None:
     """Write ``subnet`` to ``path``, atomically; the frozen backbone is not in the file.
 
-    Raises ``ValueError`` if training changed the backbone: the file could not bring it back.
+    Raises ``ValueError`` if training changed the backbone, because the file could not restore it.
 
     The header holds, as JSON under the key ``subnet``: format version, the backbone's name, source, digest
-    and image size (null for the name's own), architecture, class names, preprocessing, metrics and training
+    and image size (null for the default), architecture, class names, preprocessing, metrics and training
     record.
     """
     if weights_digest(subnet.network.backbone) != subnet.backbone.digest:
@@ -55,7 +55,7 @@ def save_subnet(subnet: Subnet, path: Path) -> None:
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
-    """The checkpoint's header alone, without its tensors. Raises `InputError` for any other file."""
+    """The header of a checkpoint, without reading tensors. Raises `InputError` for any other file."""
     if not Path(path).is_file():
         raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes RUN/subnet.safetensors")
     try:
@@ -90,10 +90,10 @@ def _damaged(path: str | Path, error: Exception) -> InputError:
 def load_subnet(
     path: str | Path, *, backbone: Backbone | None = None, backbone_weights: str | Path | None = None
 ) -> Subnet:
-    """Load a checkpoint and the backbone that it belongs to; ready for inference on the CPU.
+    """Load a checkpoint with its backbone, ready for inference on the CPU.
 
-    Needs torch, timm and safetensors only. The backbone is taken from ``backbone``, from the file
-    ``backbone_weights``, or by its name as the checkpoint says; its digest must be the recorded one.
+    Needs only torch, timm and safetensors. The backbone is ``backbone``, or is created by the recorded name,
+    with the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
 
     Raises `InputError` for a file that is not a checkpoint, and for a backbone with other weights.
     """
@@ -109,7 +109,7 @@ def load_subnet(
         if backbone_weights is None and recorded["weights"] == "random":
             raise InputError(
                 f"'{path}' was trained on random weights of backbone '{recorded['name']}'; "
-                "make them again with random_backbone and give them as backbone="
+                "create them again with random_backbone and pass backbone="
             )
         if backbone_weights is None and recorded["weights"] != "timm":
             raise InputError(

@@ -1,4 +1,4 @@
-"""Which architectures a training step trains."""
+"""Choosers of the architectures that a training step trains."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Draw: TypeAlias = Callable[[np.random.Generator], Architecture]
 class Step:
     """One training step: each of ``passes`` is run on all images of the batch.
 
-    A pass is one architecture for the batch or one for each of its images; the step's loss is the mean of
-    the passes' losses. With ``distil`` the first pass learns from the labels, and all others from its
-    softmax, as a constant. Raises ``ValueError`` for no passes, and for ``distil`` with nothing to teach.
+    A pass is one architecture for the batch, or one for each image; the loss of the step is the mean over the
+    passes. With ``distil`` the first pass learns from the labels, and all others learn from its detached
+    softmax. Raises ``ValueError`` for no passes, and for ``distil`` with a single pass.
     """
 
     passes: tuple[Architecture | ArchitectureBatch, ...]
@@ -37,7 +37,7 @@ class Step:
 
 
 class Chooser(Protocol):
-    """Says what a step on ``batch`` images trains; all randomness comes from ``rng``."""
+    """Chooses the passes of a step on ``batch`` images; all randomness comes from ``rng``."""
 
     def __call__(self, rng: np.random.Generator, batch: int) -> Step:
         """The passes of one step."""
@@ -54,7 +54,7 @@ class Constant:
 
 
 class OnePath:
-    """One random architecture for all images of a step: NOAH's way, from SPOS (arXiv 1904.00420)."""
+    """One random architecture for all images of a step, as in NOAH, after SPOS (arXiv 1904.00420)."""
 
     def __init__(self, draw: Draw) -> None:
         self.draw = draw
@@ -66,8 +66,9 @@ class OnePath:
 class OnePerImage:
     """One random architecture for each image of a step.
 
-    A step then averages the gradient over ``batch`` architectures, with modules at capacity: a few per cent
-    more time than one path on ViT-B, up to twice on a backbone with fewer tokens than the largest prompts.
+    A step averages the gradient over ``batch`` architectures, with modules at capacity. It takes a few per
+    cent more time than `OnePath` on ViT-B, and up to twice the time on a backbone with fewer tokens than the
+    largest prompts.
     """
 
     def __init__(self, draw: Draw, kinds: tuple[str, ...]) -> None:
@@ -81,11 +82,11 @@ class OnePerImage:
 class Groups:
     """One random architecture for each of ``groups`` contiguous groups of the images of a step.
 
-    Between `OnePath` (one group) and `OnePerImage` (as many groups as images, or more): each architecture
-    gets the gradient of several images, and a step still averages over several architectures. Groups of 8 in
-    a batch of 64 gave better inherited accuracy than either after 10 and 30 epochs, drawn around the budget
-    (docs/log/chooser_study.md). The groups of
-    a batch differ by at most one image; image b of B is in group ⌊b·groups / B⌋.
+    A compromise between `OnePath` (one group) and `OnePerImage` (a group for each image): each architecture
+    gets the gradient of several images, and a step still averages over several architectures. Groups of 8
+    images in a batch of 64 gave better inherited accuracy than both after 10 and 30 epochs, with
+    architectures drawn around the budget (docs/log/chooser_study.md). The sizes of a batch's groups differ
+    by at most one image; image b of B is in group ⌊b·groups / B⌋.
 
     Raises `InputError` for fewer than one group.
     """
@@ -106,11 +107,11 @@ class Groups:
 class Sandwich:
     """The largest architecture, the smallest, and ``random`` random ones, each on all images of a step.
 
-    The sandwich rule of Yu and Huang (arXiv 1903.05134): sizes share weights by nesting, so what is between
-    the largest and the smallest improves with them. With ``distil`` their in-place distillation: the largest
-    learns from the labels, the others minimise the cross-entropy against its detached softmax.
+    This is the sandwich rule of Yu and Huang (arXiv 1903.05134): sizes share weights by nesting, so all sizes
+    between the largest and the smallest improve with these two. ``distil`` is their in-place distillation:
+    the largest learns from the labels, the rest minimise the cross-entropy against its detached softmax.
 
-    A step costs ``2 + random`` passes: at equal cost there are so many times fewer epochs.
+    A step takes ``2 + random`` passes; at equal cost the number of epochs is divided by this.
 
     Raises `InputError` for fewer than one random architecture, and unless ``largest`` covers ``smallest``.
     """

@@ -1,4 +1,4 @@
-"""Training on several processes at once, each with its share of every batch."""
+"""Data-parallel training: several processes, each with its share of every batch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from supernet.transfers import numbers, to_device
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes that train together, and which of them this one is: ``rank`` of ``count``.
+    """The processes that train together: this process is number ``rank`` of ``count``.
 
-    They are those of torch's default process group (``torchrun`` makes one); without a group this process is
-    alone, and everything here is the identity. All draw the same order of images and the same architectures,
-    and take their own rows, so that the result is that of one process up to the rounding of sums.
+    The processes are those of torch's default process group (``torchrun`` creates one); without a group this
+    process is alone, and every method is the identity. All processes draw the same order of images and the
+    same architectures, and take their own rows, so the result is that of one process up to rounding.
     """
 
     rank: int
@@ -33,11 +33,11 @@ class Processes:
         return cls(dist.get_rank(), dist.get_world_size())
 
     def rows(self, batch: int) -> range:
-        """This process's contiguous share of ``batch`` rows; shares differ by one row at most."""
+        """This process's contiguous share of ``batch`` rows; sizes of shares differ by one row at most."""
         return range(self.rank * batch // self.count, (self.rank + 1) * batch // self.count)
 
     def share_weights(self, network: nn.Module) -> None:
-        """Give ``network`` the parameters and buffers of the first process: all then start alike."""
+        """Copy the parameters and buffers of the first process to all, so that all start alike."""
         if self.count == 1:
             return
         with torch.no_grad():
@@ -52,9 +52,9 @@ class Processes:
     def add_up(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
         """Replace the gradients of a step by their sums over the processes; return the sum of ``loss ()``.
 
-        Parameters that no process used keep no gradient, as in one process, so that the optimizer leaves them
-        alone. One exchange carries all: for each parameter its gradient or zeros, and 1 or 0 for whether
-        there is one, then the loss.
+        A parameter that no process used keeps no gradient, as in one process, so that the optimizer skips it.
+        One exchange carries all gradients (zeros where absent), a flag for each parameter's gradient, and the
+        loss.
         """
         if self.count == 1:
             return loss
@@ -68,13 +68,13 @@ class Processes:
         return total[0]
 
     def largest(self, value: Tensor) -> Tensor:
-        """The largest ``value`` of the processes; each gets it."""
+        """The largest ``value`` over all processes, returned in each."""
         if self.count > 1:
             dist.all_reduce(value, dist.ReduceOp.MAX)
         return value
 
     def require_equal_epochs(self, finished: int, device: torch.device) -> None:
-        """Raise `InputError` in all processes unless all have as many epochs behind them; else they hang."""
+        """Raise `InputError` in all processes if they resume after different epochs and would hang."""
         if self.count == 1:
             return
         extremes = torch.tensor([finished, -finished], device=device)
@@ -82,6 +82,6 @@ class Processes:
         most, least = int(extremes[0]), -int(extremes[1])
         if most != least:
             raise InputError(
-                f"one process goes on after {least} epochs and another after {most}; "
+                f"one process resumes after {least} epochs and another after {most}; "
                 "give a state file that all processes see"
             )

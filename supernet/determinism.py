@@ -1,4 +1,4 @@
-"""Computations on a GPU that give the same bits each time."""
+"""Bit-for-bit repeatable computations on a GPU."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 @contextmanager
 def deterministic_algorithms(device: torch.device) -> Iterator[None]:
-    """Use deterministic kernels on a GPU, and torch's own choice again at the end.
+    """Use deterministic kernels on a GPU, and restore torch's own choice at the end.
 
-    Without it two equal trainings on a GPU differ in their last bits: the backward pass of fused attention,
-    for one, adds up in an order that varies. A CPU repeats its results at any rate, for one number of
-    threads, and nothing is changed there. Attention is computed by the memory-efficient kernel or as
-    written, not by flash attention. torch raises ``RuntimeError`` for an operation that has no deterministic
-    kernel, such as the gradient of resampled position embeddings.
+    Without this context two equal trainings on a GPU differ in their last bits; the backward pass of fused
+    attention, for example, sums in varying order. On a CPU nothing is changed: its results repeat for one
+    number of threads. Attention uses the memory-efficient kernel or plain matrix products, not flash
+    attention. torch raises ``RuntimeError`` for an operation without a deterministic kernel, such as the
+    gradient of resampled position embeddings.
 
     cuBLAS reads ``CUBLAS_WORKSPACE_CONFIG`` when a process first uses it; a value given by the user is kept.
     """

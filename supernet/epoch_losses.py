@@ -1,4 +1,4 @@
-"""The losses of an epoch, which a GPU is asked for once."""
+"""The losses of an epoch, fetched from a GPU only once."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from supernet.transfers import numbers
 
 
 class NonFiniteLoss(InputError):
-    """The loss became infinite or NaN: says the step, the learning rate and what to try."""
+    """Error for an infinite or NaN loss; names the step, the learning rate and remedies."""
 
 
 class EpochLosses:
     """Keeps the loss of each step on the device until the epoch ends.
 
-    On a CPU, where looking costs nothing, a loss that is not finite is found at its step; on other devices at
-    the end of the epoch, so that the host does not wait for the device in every step.
+    A loss that is not finite is detected at its step on a CPU. On other devices this happens at the end of
+    the epoch, so that the host does not wait for the device in every step.
 
     Args:
-        steps: steps of the epoch.
-        first: number of its first step in the training, from 0.
-        of: steps of the training.
-        device: of the losses.
+        steps: number of steps of the epoch.
+        first: number of the epoch's first step within the training, from 0.
+        of: number of steps of the training.
+        device: device of the losses.
     """
 
     def __init__(self, steps: int, first: int, of: int, device: torch.device) -> None:
@@ -37,7 +37,7 @@ class EpochLosses:
         self._images: list[int] = []
 
     def add(self, loss: Tensor, lr: float, images: int) -> None:
-        """The mean ``loss`` of a step on ``images`` images at learning rate ``lr``.
+        """Add the mean ``loss`` of a step on ``images`` images at learning rate ``lr``.
 
         Raises `NonFiniteLoss` on a CPU.
         """
@@ -49,7 +49,7 @@ class EpochLosses:
             self._require_finite(step, numbers(self._losses[step : step + 1])[0])
 
     def mean(self) -> float:
-        """The mean loss of an image over the epoch. Raises `NonFiniteLoss` for the first such step."""
+        """The mean loss per image over the epoch. Raises `NonFiniteLoss`, naming the first such step."""
         total = np.float32(0)
         for step, (loss, images) in enumerate(zip(numbers(self._losses), self._images, strict=True)):
             self._require_finite(step, loss)

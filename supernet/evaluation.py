@@ -1,4 +1,4 @@
-"""Losses and hits of a subnet, image by image."""
+"""Evaluation of a subnet: loss and hit of each image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Fraction classified correctly."""
+        """Fraction of images classified correctly."""
         return float(self.hits.float().mean())
 
     @property
@@ -50,9 +50,9 @@ def evaluate(
     batch_size: int = 256,
     precision: Precision = "fp32",
 ) -> Evaluation:
-    """Run one subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU.
+    """Evaluate one subnet on uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU.
 
-    Head and losses are float32 in every precision. A GPU is waited for once, at the end.
+    Head and losses are float32 in every precision. The host waits for a GPU once, at the end.
     """
     device = supernet.head.weight.device
     normalise, of = preprocessing.on(device), to_device(labels, device)

@@ -20,17 +20,17 @@ class Execution:
     """Settings of a training's execution; the default is float32, eager, whole batches.
 
     Args:
-        precision: of the forward and backward passes; weights, head, losses and the optimizer are float32.
-        compile: run the network through ``torch.compile``. Steps then use one architecture per image,
-            whatever the chooser (`Constant` excepted), because those have one shape for all architectures:
-            one compilation for each number of images. Modules that a step draws nowhere then have a gradient
-            of zero instead of none, so that AdamW's momentum moves them on, as it does with `OnePerImage`.
-        micro_batches: parts that a batch is divided into, one after the other with their gradients added up;
-            memory is of one part, and the result of the whole. At most one for each image.
-        checkpointing: keep only each layer's input for the backward pass and compute the rest again: less
-            memory for half as much time again, or more.
-        deterministic: repeat a training on a GPU bit for bit, more slowly (`deterministic_algorithms`). A
-            CPU always does.
+        precision: precision of forward and backward passes; weights, head, losses and optimizer are float32.
+        compile: run the network through ``torch.compile``. Steps then use one architecture per image with any
+            chooser but `Constant`, because all such batches have the same shapes: one compilation for each
+            number of images. A module that a step does not draw then has a zero gradient instead of none, so
+            AdamW's momentum still moves its weights, as with `OnePerImage`.
+        micro_batches: number of parts of a batch, computed one after another with their gradients added up;
+            this takes the memory of one part and gives the result of the whole. At most one per image.
+        checkpointing: keep only each layer's input for the backward pass and recompute the rest: less memory,
+            half as much time again or more.
+        deterministic: repeat trainings on a GPU bit for bit, more slowly (`deterministic_algorithms`);
+            trainings on a CPU always repeat.
 
     Raises `InputError` for an unknown precision and fewer than one micro-batch.
     """
@@ -47,7 +47,7 @@ class Execution:
             raise InputError(f"micro_batches is {self.micro_batches}; give at least 1")
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; ``deterministic`` only where it is chosen, so that older records stay equal."""
+        """All settings, JSON-able; ``deterministic`` only if True, so that older records stay equal."""
         values = asdict(self)
         if not self.deterministic:
             del values["deterministic"]
@@ -64,7 +64,7 @@ class Execution:
 
     @contextmanager
     def switched_on(self, supernet: Supernet) -> Iterator[None]:
-        """Set the supernet's own switches and torch's flags, and restore them, whatever happens."""
+        """Set the supernet's switches and torch's flags, and restore them at the end, even after an error."""
         before = supernet.compiled, supernet.checkpointing
         with self.flags(supernet.head.weight.device):
             supernet.compiled, supernet.checkpointing = self.compile, self.checkpointing

@@ -1,4 +1,4 @@
-"""Frozen weights in bfloat16 for as long as a computation under autocast lasts."""
+"""Temporary bfloat16 copies of frozen weights for a computation under autocast."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from supernet.precision import Precision
 
 @dataclass
 class _Held:
-    """The float32 parameters of a backbone that stand-ins have replaced, and by how many contexts."""
+    """The replaced float32 parameters of a backbone, and the number of contexts that use the copies."""
 
     users: int = 0
     replaced: list[tuple[nn.Module, str, nn.Parameter]] = field(default_factory=list)
@@ -28,17 +28,17 @@ _lock = Lock()
 
 @contextmanager
 def cast_once(backbone: nn.Module, precision: Precision) -> Iterator[None]:
-    """With ``bf16``, put bfloat16 copies in place of the frozen weights of ``backbone`` for a while.
+    """With ``bf16``, replace the frozen weights of ``backbone`` by bfloat16 copies within the context.
 
-    Autocast keeps the casts of trained weights for a step, but casts frozen ones again at each use. Replaced
-    are weights and biases of ``nn.Linear`` and ``nn.Conv2d`` that receive no gradient here: all of them in
-    inference mode or without gradients. They are what autocast would cast, so that a pass under autocast is
-    the same to the last bit. Normalisations, layer scales, positions and class tokens stay float32, as in
-    autocast, and so do weights that a layer changes before their use (standardised convolutions).
+    Autocast caches the casts of trained weights for a step, but casts frozen weights again at each use. The
+    weights and biases of ``nn.Linear`` and ``nn.Conv2d`` that receive no gradient are replaced (without
+    gradients, all of them). Autocast would cast the same tensors, so a pass is the same to the last bit.
+    Normalisations, layer scales, positions and class tokens stay float32, as in autocast, and so do weights
+    that a layer changes before use (standardised convolutions).
 
-    The float32 parameters are set aside and not changed: what trains, saves or hashes weights belongs outside
-    the context. Meanwhile the copies take half as much memory again. Contexts of several threads or within
-    one another share the copies of the first.
+    The float32 parameters are set aside unchanged; code that trains, saves or hashes weights must run outside
+    the context. The copies take half as much memory again. Nested contexts and contexts of several threads
+    share one set of copies.
     """
     if precision != "bf16":
         yield
@@ -60,7 +60,7 @@ def cast_once(backbone: nn.Module, precision: Precision) -> Iterator[None]:
 
 
 def _replaced(backbone: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """Put copies in place of the frozen weights, and return whose they are."""
+    """Replace the frozen weights by copies, and return the owner, name and original of each."""
     training, found = torch.is_grad_enabled(), []
     with torch.inference_mode(False), torch.no_grad():
         copies: dict[nn.Parameter, nn.Parameter] = {}

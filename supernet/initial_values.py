@@ -1,4 +1,4 @@
-"""Initial values that are the same on every device: drawn where the generator is, then copied."""
+"""Initial values that are the same on every device: drawn on the generator's device, then copied."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _M = TypeVar("_M", bound=nn.Module)
 
 @contextmanager
 def parameters_on(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Give ``module`` stand-ins on ``device`` for parameters and buffers that lie elsewhere.
+    """Replace parameters and buffers of ``module`` on other devices by stand-ins on ``device``.
 
-    At the end the module has its own tensors again, and the values of the stand-ins are copied into them.
+    At the end the module's own tensors are restored, with the values of the stand-ins copied into them.
     """
     replaced: list[tuple[dict[str, Tensor | None], str, Tensor]] = []
     for owner in module.modules():
@@ -45,9 +45,9 @@ def parameters_on(module: nn.Module, device: torch.device) -> Iterator[None]:
 def drawn_where_the_generator_is(
     reset: Callable[[_M, torch.Generator], None],
 ) -> Callable[[_M, torch.Generator], None]:
-    """The method ``reset(self, generator)``, working on a module on any device.
+    """Decorator that makes the method ``reset(self, generator)`` work for a module on any device.
 
-    A generator draws on its own device only, and other devices' generators give other numbers.
+    A generator draws only on its own device, and generators of other devices give other numbers.
     """
 
     @wraps(reset)

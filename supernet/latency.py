@@ -12,7 +12,7 @@ from torch import Tensor
 
 WARM_UP = 2
 REPEATS = 3
-"""Passes of a network in a round, of which the median counts."""
+"""Passes of a network in a round; their median counts."""
 
 
 @torch.inference_mode()
@@ -27,10 +27,10 @@ def measure_latencies(
 ) -> NDArray[np.float64]:
     """Milliseconds of each network on the batch ``images``: ``(rounds, networks)``.
 
-    In a round each network has its turn (`REPEATS` passes, of which the median counts), in an order drawn
-    anew, so that a machine that grows slower for a while slows all of them. ``rounds`` are the fewest and
-    the most; between them it ends after ``seconds``. Before the first each network runs twice, for what
-    is done once (allocations, choices of kernels). On a GPU a time ends when the GPU has finished.
+    In each round every network runs once (`REPEATS` passes, of which the median counts), in a newly drawn
+    order, so that a temporary slowdown of the machine affects all networks. ``rounds`` are the fewest and the
+    most rounds; between them measuring ends after ``seconds``. Each network first runs `WARM_UP` times, for
+    one-time work (allocations, choice of kernels). A time on a GPU ends when the GPU has finished.
     """
     found: list[NDArray[np.float64]] = []
 
@@ -60,8 +60,8 @@ def measure_latencies(
 def typical_latencies(times: NDArray[np.float64], sweeps: int = 10) -> NDArray[np.float64]:
     """Milliseconds of each network in a usual round ``(networks,)``, from ``(rounds, networks)``.
 
-    The medians over rounds, after the slowness of each round has been divided out: the time of a network in a
-    round is modelled as the product of the two, by median polish of the logarithms (Tukey 1977).
+    The time of a network in a round is modelled as the product of the network's time and the round's
+    slowness, by median polish of the logarithms (Tukey 1977); the slowness is then that of a median round.
     """
     rest = np.log(times)
     network = np.zeros(times.shape[1])

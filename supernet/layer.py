@@ -17,13 +17,13 @@ Active: TypeAlias = list[tuple[ElasticModule, Size]]
 def layer_forward(
     layer: Operations, modules: nn.ModuleDict, x: Tensor, sizes: Mapping[str, Size], at: Positions
 ) -> Tensor:
-    """``(B, N, d)`` to ``(B, N, d)``: the block with the modules that ``sizes`` makes present.
+    """Run a block with the modules that ``sizes`` makes present, ``(B, N, d)`` to ``(B, N, d)``.
 
-    A kind whose size is the integer 0 is not computed at all. With no module the result is the block's own.
+    A kind whose size is the integer 0 is skipped. Without modules the result is the block's own.
 
-    Prompts enter as keys and values only: what else a concatenated token would go through is thrown away.
-    They pass the same normalisation, projection and modules. For one architecture their ``(P, 3e)`` keys and
-    values are computed once for the batch; the keys beyond an image's own number of prompts are masked.
+    Prompts enter as keys and values only, because VPT-deep discards the rest of a prompt's computation. They
+    pass the same normalisation, projection and modules as tokens. For one architecture their ``(P, 3e)`` keys
+    and values are computed once for the batch; keys beyond an image's own number of prompts are masked.
     """
     active = present_modules(modules, sizes)
 

@@ -32,14 +32,14 @@ class Curve:
 
 
 class Learner:
-    """One network in training. Several of them can share each step; nothing of one depends on the others.
+    """One network in training. Several learners can share each step and stay independent of each other.
 
     Args:
         parameters: the trained parameters by name.
         recipe: the optimizer's settings and the learning rate of each step.
-        seed: the order of the images and the architectures of epoch e come from streams of ``(seed, e)``.
-        state_file: what an interrupted training resumes from, if anything.
-        pull: added to the gradient of each step, if given.
+        seed: seed of the order of the images and of the architectures, by streams of ``(seed, epoch)``.
+        state_file: file that an interrupted training resumes from, if given.
+        pull: penalty whose gradient is added in each step, if given.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Learner:
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(iter(self.parameters.values())).device
 
     def order(self, images: int) -> Tensor:
@@ -89,7 +89,7 @@ class Learner:
         self.optimizer.step()
 
     def load_state(self) -> bool:
-        """Go on from the state file; false, and nothing is changed, if there is none."""
+        """Resume from the state file; return False, and change nothing, if there is none."""
         if self.state_file is None or not self.state_file.exists():
             return False
         state = torch.load(self.state_file, map_location=self.device, weights_only=True)
@@ -101,12 +101,12 @@ class Learner:
         return True
 
     def save_state(self) -> None:
-        """Write the state file, atomically; nothing without one."""
+        """Write the state file atomically; do nothing without one."""
         if self.state_file is None:
             return
         buffer = io.BytesIO()
         state = {
-            # copies: a view would be saved with the whole of the storage that it is part of
+            # copies, because torch saves the whole storage of a view
             "parameters": {name: value.data.clone() for name, value in self.parameters.items()},
             "optimizer": self.optimizer.state_dict(),
             "curve": self.curve.to_dict(),

@@ -1,4 +1,4 @@
-"""Folding modules into the backbone's own weights."""
+"""Merging of modules into the backbone's own weights."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ PLACES: tuple[Place, ...] = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
 
 @torch.no_grad()
 def merged(subnet: Supernet) -> Supernet:
-    """The same function, with every mergeable module (LoRA, SSF) folded into a copy of the backbone.
+    """A network that computes the same function, with LoRA and SSF merged into a copy of the backbone.
 
-    What is left (prompts, adapters) stays around it. With nothing left (an empty ``capacity``) the backbone
-    is a plain timm model with other weights: timm's own ``forward_features`` and ``forward_head`` give what
-    ``head`` reads. Its parameters have timm's names, except for biases that timm's class does not have and
-    a shift needs.
+    Modules that cannot be merged (prompts, adapters) remain. If none remain (an empty ``capacity``), the
+    backbone is a plain timm model with other weights, and timm's own ``forward_features`` and
+    ``forward_head`` compute the input of ``head``. Parameters have timm's names; a shift may add a bias that
+    timm's class does not have.
 
-    Raises `InputError` where a shift is to be merged into a normalisation without a bias (RMSNorm), and for a
-    module that applies at a place after one that cannot be merged.
+    Raises `InputError` for a shift on a normalisation without a bias (RMSNorm), and for a mergeable module
+    that applies at the same place after one that cannot be merged.
     """
     _require_mergeable_first(subnet)
     rest = [kind for kind in subnet.capacity.kinds if not ELASTIC[kind].mergeable]
@@ -54,7 +54,7 @@ def _require_mergeable_first(subnet: Supernet) -> None:
                 if place in last and ELASTIC[kind].mergeable:
                     raise InputError(
                         f"{kind} cannot be merged: at {place} it applies after {last[place]}, which cannot "
-                        "be; name the latter so that it comes later in the alphabet"
+                        f"be merged; rename {last[place]} so that it comes later in the alphabet"
                     )
                 if not ELASTIC[kind].mergeable:
                     last[place] = kind
@@ -71,7 +71,7 @@ def _merge(layer: Operations, module: ElasticModule, name: str) -> None:
 
 
 def _read(layer: Operations, place: Place) -> tuple[Tensor, Tensor]:
-    """Weight and bias of an operation, put together where they are stored in parts; absent biases are 0."""
+    """Weight and bias of an operation, concatenated if stored in parts; absent biases are 0."""
     parts, a = _parts(layer, place), layer.attention
     weight = torch.cat([part.weight for part in parts])
     if _biases_beside(layer, place):
@@ -99,15 +99,15 @@ def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: 
 
 
 def _biases_beside(layer: Operations, place: Place) -> bool:
-    """Whether biases of queries and values are beside the fused projection, as in EVA and BEiT."""
+    """Whether biases of queries and values are stored beside the fused projection, as in EVA and BEiT."""
     return place == "qkv" and getattr(layer.attention, "q_bias", None) is not None
 
 
 def _written_beside(attention: Any, bias: Tensor) -> Tensor:
-    """Write the biases where there is a place for them, and return what the projection is to hold.
+    """Write the biases of queries and values, and return the bias of the projection itself.
 
-    There is none for the keys (a buffer of zeros that no file holds): with a bias there, all move into the
-    projection, which timm's forward pass then uses.
+    Keys have no bias parameter (only a buffer of zeros that no file stores). If the keys need a bias, all
+    three biases move into the projection, which timm's forward pass then uses.
     """
     queries, keys, values = bias.chunk(3)
     if keys.any():

@@ -22,9 +22,9 @@ class ParameterStack:
     """The parameters of G modules in one storage ``(G, ...)``, of which they become views.
 
     Args:
-        modules: whose parameters they are; they keep working.
-        like: the parameters of the largest, which say the shapes. Their values fill what the storage holds
-            beyond a smaller module's own size, because a kind may divide by what it reads.
+        modules: the owners of the parameters; they remain usable.
+        like: the largest module, which gives the shapes. Its values fill the storage beyond the size of a
+            smaller module, because a kind may divide by the values there.
     """
 
     def __init__(self, modules: Sequence[nn.Module], like: nn.Module) -> None:
@@ -50,13 +50,13 @@ class ParameterStack:
         return len(self._owners)
 
     def gradients(self) -> list[Tensor]:
-        """The stacked gradients that there are."""
+        """The stacked gradients, without parameters that have none."""
         return [value.grad for value in self.values.values() if value.grad is not None]
 
     def bind_gradients(self) -> None:
-        """Make each module's gradients views of the stacked ones; a parameter without one keeps none."""
+        """Make each module's gradients views of the stacked gradients; absent gradients stay absent."""
         found = [name for name, value in self.values.items() if value.grad is not None]
-        if found == self._bound:  # as before, and in the same place
+        if found == self._bound:  # already bound to the same storage
             return
         gradients = {
             name: torch.zeros_like(value) if value.grad is None else value.grad
@@ -68,7 +68,7 @@ class ParameterStack:
         self._bound = found
 
     def dissolve(self) -> None:
-        """Give each module parameters of its own again, with their present values."""
+        """Give each module its own parameters again, with the present values."""
         for own in self._owners:
             for parameter in own.values():
                 parameter.data, parameter.grad = parameter.data.clone(), None
@@ -81,7 +81,7 @@ class HeadStack(ParameterStack):
         super().__init__(heads, heads[0])
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Features ``(M, B, d)`` to logits ``(M, B, classes)``, in float32 as `Supernet.classify`."""
+        """Logits ``(M, B, classes)`` of features ``(M, B, d)``, in float32 as in `Supernet.classify`."""
         weight, bias = self.values["weight"], self.values["bias"]
         with torch.autocast(features.device.type, enabled=False):
             return torch.baddbmm(bias[:, None], features.to(weight.dtype), weight.transpose(1, 2))
@@ -90,9 +90,9 @@ class HeadStack(ParameterStack):
 class ModuleStack(ParameterStack):
     """The modules of one kind and layer of G models.
 
-    Works for every registered kind, by `torch.vmap` over the kind's own methods: with the size as a number
-    where all have the same one, and under the kind's masks, at the largest size, where sizes differ. What the
-    storage holds beyond a model's own size then has no effect. Buffers are those of the largest module.
+    A stack works for every registered kind, by `torch.vmap` over the kind's own methods. If all sizes are
+    equal, the size is passed as a number; otherwise modules run at the largest size under the kind's masks,
+    and values beyond a model's own size have no effect. Buffers are those of the largest module.
     """
 
     def __init__(self, modules: Sequence[ElasticModule]) -> None:
@@ -113,13 +113,13 @@ class ModuleStack(ParameterStack):
     def run(
         self, method: str, tensors: Sequence[Tensor], *, images: int, place: Place | None = None
     ) -> Tensor:
-        """The results ``(G, ...)`` of a method that takes ``place``, if given, ``tensors``, and the size.
+        """Results ``(G, ...)`` of a method called with ``place`` (if given), ``tensors``, and the size.
 
         Args:
-            method: of the kind.
+            method: name of the kind's method.
             tensors: arguments ``(G, ...)``, a row for each model.
-            images: how many images' sizes a module is given where sizes differ.
-            place: the method's first argument.
+            images: number of images of a model; length of the size argument if sizes differ.
+            place: first argument of the method, if given.
         """
         before = () if place is None else (place,)
         if len(self._sizes) == 1:
@@ -142,7 +142,7 @@ class ModuleStack(ParameterStack):
 
 
 class _Call(nn.Module):
-    """Any method of a module, as `functional_call` wants it: by ``forward``."""
+    """A module whose ``forward`` calls any method of another, for `functional_call`."""
 
     def __init__(self, module: ElasticModule) -> None:
         super().__init__()
@@ -153,11 +153,11 @@ class _Call(nn.Module):
 
 
 class StackedModule(ElasticModule):
-    """The modules of one kind and layer of all M models of a pack, in the place of one module.
+    """The modules of one kind and layer of all M models of a pack, used like one module.
 
-    Takes a batch of all models, rows ``m·B`` to ``(m+1)·B`` of model m, and changes the rows of those that
-    have the kind. With ``together`` these are one stack; otherwise there is a stack for each size, which is
-    less arithmetic and more operations.
+    The batch holds rows ``m·B`` to ``(m+1)·B`` of model m; only the rows of models that have the kind are
+    changed. With ``together`` all modules are one stack; otherwise there is a stack for each size, with less
+    arithmetic and more operations.
     """
 
     def __init__(self, modules: Sequence[ElasticModule | None], together: bool) -> None:
@@ -182,7 +182,7 @@ class StackedModule(ElasticModule):
         self._back = None if in_order else torch.tensor(order, device=device).argsort()
 
     def reset(self, generator: torch.Generator) -> None:
-        """Raise: the models' own modules are what is drawn."""
+        """Raise ``TypeError``: only the models' own modules can be reset."""
         raise TypeError("a stack holds the weights of other modules; reset those")
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Any) -> Tensor:
@@ -196,7 +196,7 @@ class StackedModule(ElasticModule):
         return self._joined(parts, ys).flatten(0, 1)
 
     def _joined(self, parts: list[Tensor], others: Tensor) -> Tensor:
-        """``(M, ...)`` in the order of the models: the stacks' ``parts``, the rest from ``others``."""
+        """Join ``parts`` to ``(M, ...)`` in the order of the models; the rest comes from ``others``."""
         if self._absent is not None:
             parts = [*parts, self._absent.of(others)]
         joined = parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -214,7 +214,7 @@ class StackedTokens(StackedModule):
         self._sizes = torch.tensor(sizes, device=device)
 
     def prompts(self, size: Any) -> Tensor:
-        """``(M, p, d)`` with the largest p; `sizes` says how many a model has, and ``size`` is not read."""
+        """Prompts ``(M, p, d)`` with the largest p, see `sizes`; ``size`` is not read."""
         tokens = self.stacks[0].run("prompts", (), images=1)
         if self._absent is None:
             return tokens
@@ -247,7 +247,7 @@ class StackedPositions(StackedModule):
 
 
 class _Rows:
-    """Some of the models: a view of their rows where these follow one another, else a copy."""
+    """Selection of some models' rows: a view of consecutive rows, else a copy."""
 
     def __init__(self, members: Sequence[int], device: torch.device) -> None:
         self._start, self._count = members[0], len(members)

@@ -22,11 +22,11 @@ MLPS = (Mlp, GluMlp, SwiGLU)
 
 @dataclass(frozen=True)
 class Positions:
-    """Where tokens are, for attention: nothing of it is trained.
+    """Positions of the tokens for attention; none of these values is trained.
 
-    ``rope`` rotates the queries and keys of the last tokens, those of patches. ``bias`` is added to the
-    attention scores of every image, ``(1, heads, N, N)``. ``keys`` says which tokens an image has,
-    ``(B, N)``; all of them if ``None``.
+    ``rope`` rotates the queries and keys of the patch tokens, which come last. ``bias (1, heads, N, N)`` is
+    added to the attention scores of every image. ``keys (B, N)`` marks the tokens that an image has; ``None``
+    means all.
     """
 
     rope: Tensor | None = None
@@ -38,9 +38,9 @@ class Operations:
     """The operations of a layer, resolved once from a timm block.
 
     Every supported block is pre-norm: ``x + scale1(proj(attend(qkv(norm1(x)))))``, then
-    ``x + scale2(fc2(activate(fc1(norm2(x)))))``. Families differ in how these are stored (fused or separate
-    projections, biases of their own, gated MLPs, layer scale) and in what attention is given (rotary
-    positions, relative position bias); modules see none of that. Holds the block without owning it.
+    ``x + scale2(fc2(activate(fc1(norm2(x)))))``. Families differ in storage (fused or separate projections,
+    separate biases, gated MLPs, layer scale) and in the positions given to attention (rotary positions,
+    relative position bias); modules need not know. The block is referenced, not owned.
     """
 
     def __init__(self, block: nn.Module) -> None:
@@ -61,11 +61,11 @@ class Operations:
         self.fc1_width = 2 * self.hidden_width if split else int(mlp.fc1.out_features)
 
     def norm1(self, x: Tensor) -> Tensor:
-        """``(…, d)`` to ``(…, d)``."""
+        """Normalisation before attention, ``(…, d)`` to ``(…, d)``."""
         return cast(Tensor, self.block.norm1(x))
 
     def norm2(self, x: Tensor) -> Tensor:
-        """``(…, d)`` to ``(…, d)``."""
+        """Normalisation before the MLP, ``(…, d)`` to ``(…, d)``."""
         return cast(Tensor, self.block.norm2(x))
 
     def qkv(self, h: Tensor) -> Tensor:
@@ -106,25 +106,25 @@ class Operations:
         return _normalised(a, "norm", out)
 
     def proj(self, out: Tensor) -> Tensor:
-        """``(B, N, e)`` to ``(B, N, d)``."""
+        """Output projection of attention, ``(B, N, e)`` to ``(B, N, d)``."""
         return cast(Tensor, self.attention.proj(out))
 
     def scale1(self, y: Tensor) -> Tensor:
-        """Layer scale of the attention branch, where there is one."""
+        """Layer scale of the attention branch, the identity if the block has none."""
         return self._layer_scale(y, "ls1", "gamma_1")
 
     def scale2(self, y: Tensor) -> Tensor:
-        """Layer scale of the MLP branch, where there is one."""
+        """Layer scale of the MLP branch, the identity if the block has none."""
         return self._layer_scale(y, "ls2", "gamma_2")
 
     def fc1(self, h: Tensor) -> Tensor:
-        """``(B, N, d)`` to ``(B, N, fc1_width)``; with SwiGLU gates, then values."""
+        """First layer of the MLP, ``(B, N, d)`` to ``(B, N, fc1_width)``; for SwiGLU gates, then values."""
         if type(self.mlp) is SwiGLU:
             return torch.cat([self.mlp.fc1_g(h), self.mlp.fc1_x(h)], dim=-1)
         return cast(Tensor, self.mlp.fc1(h))
 
     def activate(self, u: Tensor) -> Tensor:
-        """``(B, N, fc1_width)`` to ``(B, N, hidden_width)``: activation, gating, normalisation."""
+        """Activation, gating and normalisation, ``(B, N, fc1_width)`` to ``(B, N, hidden_width)``."""
         mlp = self.mlp
         if isinstance(mlp, Mlp):
             u = mlp.act(u)
@@ -135,7 +135,7 @@ class Operations:
         return cast(Tensor, mlp.norm(u))
 
     def fc2(self, u: Tensor) -> Tensor:
-        """``(B, N, hidden_width)`` to ``(B, N, d)``."""
+        """Second layer of the MLP, ``(B, N, hidden_width)`` to ``(B, N, d)``."""
         return cast(Tensor, self.mlp.fc2(u))
 
     def _by_head(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -152,7 +152,7 @@ class Operations:
 
 
 def spread(x: Tensor, batch: int) -> Tensor:
-    """``(M, ...)`` to ``(batch, ...)``: each row again for every image of one of M equal parts of a batch."""
+    """Repeat each row of ``(M, ...)`` for the images of one of M equal parts of a batch: ``(batch, ...)``."""
     if len(x) in (1, batch):
         return x.expand(batch, *x.shape[1:])
     return x[:, None].expand(-1, batch // len(x), *x.shape[1:]).flatten(0, 1)
@@ -172,7 +172,7 @@ def _rotated(x: Tensor, rope: Tensor, half: bool) -> Tensor:
 def _mask(
     at: Positions, sizes: Tensor | None, batch: int, tokens: int, extra: int, like: Tensor
 ) -> Tensor | None:
-    """Which keys an image sees, for its tokens and ``extra`` prompts; or the bias that also says so."""
+    """Mask of the keys that each image sees, tokens then ``extra`` prompts, as a bool or within the bias."""
     keys = at.keys
     if sizes is not None:
         present = torch.arange(extra, device=like.device) < sizes[:, None]

@@ -1,14 +1,13 @@
 """Several networks around one frozen trunk, run as one.
 
-A small backbone keeps a GPU waiting: what a step costs is the number of its kernels, and M trainings one
-after another start M times as many. A pack folds the M batches into one, which passes the shared trunk once;
-only the modules, which are small, know that their weights differ by model.
+With a small backbone the time of a step on a GPU depends on its number of kernels, and M trainings one after
+another start M times that number. A pack joins the M batches into one, which passes through the shared trunk
+once; only the modules, which are small, use different weights for each model.
 
-The networks themselves stay what they are. A pack moves the values of their parameters into common storage,
-of which the parameters become views at exact size, and so do their gradients. So there is nothing to take out
-of a pack: each network can be scored, saved or trained alone at any moment, each has an optimizer of its own,
-equal to that of training alone (padding is in no optimizer), and a model that fails leaves the others as they
-are.
+The networks remain independent. A pack moves the values of their parameters into common storage; parameters
+and gradients become views of that storage at exact size. Each network can therefore be scored, saved or
+trained alone at any moment. Each has its own optimizer, equal to that of a single training (no optimizer sees
+padding), and a model that fails does not affect the rest.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ class Pack:
     """The networks of several trainings around one frozen backbone, each at its capacity.
 
     Args:
-        networks: around the same backbone object, with the same number of classes; of any architectures.
-        together: run the modules of a kind in one layer as one, at the largest size under masks, so that the
-            number of operations does not depend on the number of models. Otherwise there is a group for each
-            size, at its exact size. By default together on a GPU and not on a CPU.
+        networks: networks around one backbone object with the same number of classes, of any architectures.
+        together: run the modules of one kind and layer as one, at the largest size under masks, so that the
+            number of operations does not depend on the number of models. Otherwise modules are grouped by
+            size, and each group runs at exact size. By default True on a GPU and False on a CPU.
 
     Raises ``ValueError`` for no network, and for networks around different backbones or with different
     numbers of classes.

@@ -40,30 +40,30 @@ def train_pack(
     on_epoch: Callable[[int], None] | None = None,
     together: bool | None = None,
 ) -> list[Curve | NonFiniteLoss]:
-    """Train the modules and heads of ``networks`` in place, as `train` with `Constant` would one by one.
+    """Train the modules and heads of ``networks`` in place, with the results of `train` one by one.
 
-    Every network has its own recipe (of one number of epochs and one batch size), its own order of the images
-    by its own seed, and its own state file, which is the same as alone: what was interrupted here can be
-    finished alone, and the other way round. Weights are those of training alone up to the rounding of sums.
+    Each network has its own recipe, seed and order of images; the recipes share the number of epochs and the
+    batch size. The state files are the same as in single trainings, so a training interrupted here can resume
+    alone, and the other way round. Weights equal those of single trainings up to rounding.
 
     Args:
-        networks: around one backbone object; see `Pack`.
-        images: uint8 ``(N, 3, H, W)``, of all networks.
+        networks: networks around one backbone object; see `Pack`.
+        images: uint8 ``(N, 3, H, W)``, shared by all networks.
         labels: int64 ``(N,)``.
         preprocessing: normalises the images.
-        recipes: of each network.
-        seeds: of each network.
-        state_files: of each network, as `train` has one.
+        recipes: recipe of each network.
+        seeds: seed of each network.
+        state_files: state file of each network, see `train`.
         save_every: seconds between two states.
-        execution: how to compute; without ``compile``.
-        on_epoch: told the number of finished epochs, after each.
+        execution: precision and memory settings; without ``compile``.
+        on_epoch: called with the number of finished epochs after each epoch.
         together: see `Pack`.
 
     Returns:
-        Each network's curve, or the error by which its training ended; the others go on.
+        The curve of each network, or the error that ended its training; the rest continue.
 
-    Raises ``ValueError`` for recipes of different lengths or batch sizes and for networks that do not fit one
-    another, and `InputError` with ``compile`` or several processes.
+    Raises ``ValueError`` for recipes with different numbers of epochs or batch sizes and for networks that
+    cannot share a pack, and `InputError` with ``compile`` or several processes.
     """
     if execution.compile:
         raise InputError("packed trainings cannot be compiled; train one after another, or without compile")
@@ -144,7 +144,7 @@ class _PackGradient:
         self._pack.checkpointing = self._execution.checkpointing
 
     def dissolve(self) -> None:
-        """Give the networks that were trained last parameters of their own."""
+        """Give the networks of the last pack their own parameters again."""
         if self._pack is not None:
             self._pack.dissolve()
             self._pack = None

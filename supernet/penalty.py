@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Penalty:
-    """L2-SP (Li, Grandvalet, Davoine 2018, arXiv 1802.01483), which is added to the loss of every step:
+    """L2-SP (Li, Grandvalet, Davoine 2018, arXiv 1802.01483), added to the loss of every step:
 
         (α/2)·‖w − w⁰‖² + (β/2)·‖v‖²
 
@@ -26,13 +26,13 @@ class Penalty:
 class PenaltyGradient:
     """Adds the gradient of a `Penalty`, α·(w − w⁰) and β·v, to that of a step.
 
-    Once in a step, after all parts of the batch and all processes have added theirs: the penalty does not
-    depend on images, so that each process adds the same.
+    The gradient is added once in a step, after those of all parts of the batch and all processes. The penalty
+    does not depend on images, so each process adds the same gradient.
 
     Args:
-        penalty: whose gradient it is.
-        parameters: what is trained, by the names that `Supernet.named_parameters` gives; their present values
-            are w⁰.
+        penalty: the penalty.
+        parameters: trained parameters by their names in `Supernet.named_parameters`; the present values are
+            w⁰.
     """
 
     def __init__(self, penalty: Penalty, parameters: Mapping[str, nn.Parameter]) -> None:
@@ -44,7 +44,7 @@ class PenaltyGradient:
 
     @torch.no_grad()
     def add(self) -> None:
-        """To the parameters that have a gradient; of the others nothing used them, and they stay at w⁰."""
+        """Add to all parameters that have a gradient; parameters without one were not used and stay at w⁰."""
         for parameter, start in self._backbone:
             if parameter.grad is not None:
                 parameter.grad.add_(parameter - start, alpha=self._penalty.backbone)

@@ -12,18 +12,18 @@ from search_spaces import InputError
 
 Precision: TypeAlias = Literal["fp32", "tf32", "bf16"]
 """``bf16`` computes forward passes under ``torch.autocast`` in bfloat16. ``tf32`` lets a GPU round the
-factors of float32 products (matrix products and convolutions) to 10 bits; on a CPU it is ``fp32``. Weights,
-the head and losses are float32 in all of them."""
+factors of float32 products (matrix products and convolutions) to 10 bits, and equals ``fp32`` on a CPU.
+Weights, the head and losses are float32 in every precision."""
 
 
 def default_precision(device: torch.device | str) -> Precision:
-    """The precision for a device where none is chosen: ``bf16`` on a GPU of CUDA, else ``fp32``."""
+    """The default precision of a device: ``bf16`` on a CUDA GPU, else ``fp32``."""
     return "bf16" if torch.device(device).type == "cuda" else "fp32"
 
 
 @contextmanager
 def computing_in(device: torch.device, precision: Precision) -> Iterator[None]:
-    """The context for a forward pass: its formats, whatever those of the caller are.
+    """Context of a forward pass in ``precision``, whatever the caller's own context.
 
     Raises `InputError` for an unknown precision.
     """
@@ -32,7 +32,7 @@ def computing_in(device: torch.device, precision: Precision) -> Iterator[None]:
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """Torch's context for bfloat16, or for none of it whatever the caller's own context is.
+    """Torch's autocast context: bfloat16 with ``bf16``, else switched off, whatever the caller's own context.
 
     Raises `InputError` for an unknown precision.
     """
@@ -42,10 +42,10 @@ def autocast(device: torch.device, precision: Precision) -> torch.autocast:
 
 @contextmanager
 def float32_products(device: torch.device, precision: Precision) -> Iterator[None]:
-    """Set whether products of float32 are rounded to TF32 on a GPU, and set it back at the end.
+    """Round factors of float32 products on a GPU to TF32 with ``tf32`` only; restore the flags at the end.
 
-    They are with ``tf32`` and with nothing else, in matrix products and convolutions alike: torch by itself
-    rounds only those of convolutions. A backward pass needs this context too.
+    Matrix products and convolutions are treated alike; by default torch rounds only those of convolutions. A
+    backward pass needs this context too.
 
     Raises `InputError` for an unknown precision.
     """
@@ -65,7 +65,7 @@ def float32_products(device: torch.device, precision: Precision) -> Iterator[Non
 
 
 def require_precision(precision: str) -> None:
-    """Raise `InputError` unless there is such a precision."""
+    """Raise `InputError` for an unknown precision."""
     allowed = get_args(Precision)
     if precision not in allowed:
         raise InputError(f"precision is '{precision}'; give {', '.join(allowed[:-1])} or {allowed[-1]}")

@@ -19,7 +19,7 @@ from supernet.transfers import to_device
 class Preprocessing:
     """The backbone's own evaluation preprocessing, read from its ``pretrained_cfg``.
 
-    It is in two steps, so that a data set can be decoded once and kept as bytes:
+    There are two steps, so that a data set can be decoded once and kept as bytes:
     ``to_tensor`` resizes and crops an image to uint8 ``(3, H, W)``; ``normalise`` turns a uint8 batch
     ``(B, 3, H, W)`` into ``(x / 255 - mean) / std`` in float32.
     """
@@ -33,9 +33,9 @@ class Preprocessing:
 
     @classmethod
     def of(cls, backbone: nn.Module) -> Preprocessing:
-        """Read it from a timm model (``timm.data.resolve_model_data_config``).
+        """The preprocessing of a timm model (``timm.data.resolve_model_data_config``).
 
-        The size of images is the one the model was built for, which ``pretrained_cfg`` does not say.
+        The image size is that of the built model, which may differ from ``pretrained_cfg``.
         """
         config = resolve_model_data_config(backbone)
         built_for = getattr(getattr(backbone, "patch_embed", None), "img_size", None)
@@ -45,7 +45,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Preprocessing:
-        """From ``to_dict`` or from timm's data configuration, which has the same keys."""
+        """The preprocessing from `to_dict` or from timm's data configuration, which has the same keys."""
         channels, height, width = config["input_size"]
         return cls(
             input_size=(channels, height, width),
@@ -57,19 +57,19 @@ class Preprocessing:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able, with timm's own keys."""
+        """All fields, JSON-able, with timm's own keys."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def to_tensor(self, image: Image) -> Tensor:
-        """Resize and centre-crop a PIL image; uint8 ``(3, H, W)``."""
+        """Resize and crop a PIL image to uint8 ``(3, H, W)``."""
         return _transform(self)(image.convert("RGB"))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 ``(B, 3, H, W)`` to float32 on the same device."""
+        """Normalise uint8 ``(B, 3, H, W)`` to float32 on the same device."""
         return self.on(images.device)(images)
 
     def on(self, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """`normalise` for images on ``device``, with its constants there: they are copied only once."""
+        """A `normalise` for images on ``device``, whose constants are copied there only once."""
         mean = to_device(torch.tensor(self.mean)[:, None, None] * 255, device)
         std = to_device(torch.tensor(self.std)[:, None, None] * 255, device)
         return lambda images: (images.float() - mean) / std

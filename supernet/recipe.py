@@ -1,4 +1,4 @@
-"""Recipes: how a network is trained."""
+"""The recipe of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class Recipe:
     """Recipe of a training: AdamW, linear warm-up, cosine decay to zero, cross-entropy, no augmentation.
 
-    ``lr`` is the peak learning rate, ``warmup`` the fraction of all steps that it takes to get there.
+    ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak.
     """
 
     epochs: int
@@ -21,11 +21,11 @@ class Recipe:
     warmup: float = 0.1
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """All fields, JSON-able."""
         return asdict(self)
 
     def lr_at(self, step: int, total: int) -> float:
-        """The learning rate of ``step`` (from 0) of ``total``."""
+        """The learning rate at ``step`` (from 0) of ``total`` steps."""
         rising = max(1, round(self.warmup * total))
         if step < rising:
             return self.lr * (step + 1) / rising

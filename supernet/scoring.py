@@ -1,4 +1,4 @@
-"""Scoring many subnets on the same images, computing once what they have in common."""
+"""Scores of many subnets on the same images; layers that subnets share are computed once."""
 
 from __future__ import annotations
 
@@ -33,27 +33,25 @@ def score(
     precision: Precision = "fp32",
     together: bool | None = None,
 ) -> list[Evaluation]:
-    """Run each subnet over uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``, as `evaluate` does.
+    """Evaluate each subnet on uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``, as `evaluate` does.
 
-    Architectures are a tree: those that have the same modules in the layers up to l share these layers. Each
-    node of it is computed once for an image, so that the embedding and the layers below the lowest module
-    cost what they cost one subnet.
-
-    ``together`` runs all nodes of a layer as one batch with one architecture per image: modules run at
-    capacity under masks, in one kernel for all. Otherwise nodes run one after the other at their exact
-    sizes, which is less arithmetic and needs images enough in each to keep the device busy. By default it is
-    together on a GPU and not on a CPU.
+    The architectures form a tree: those with the same modules in the layers up to l share these layers. Each
+    node is computed once per image, so the embedding and the layers below the lowest module cost the same as
+    for one subnet.
 
     Args:
-        supernet: whose weights are inherited.
+        supernet: the supernet with the inherited weights.
         images: pixels, not normalised.
-        labels: their classes.
-        architectures: any number within the supernet's capacity; equal ones cost nothing more.
+        labels: classes of the images.
+        architectures: any number within the supernet's capacity; duplicates cost nothing.
         preprocessing: normalises the images.
-        batch_size: images of a pass, counting one for each architecture where they run together;
-            `rows_of_pass` if not given.
-        precision: of the trunk; head and losses are float32 all the same.
-        together: see above.
+        batch_size: images per pass, counted once for each architecture if ``together``; by default
+            `rows_of_pass`.
+        precision: precision of the trunk; head and losses are always float32.
+        together: run all nodes of a layer as one batch with one architecture per image, with modules at
+            capacity under masks and one kernel for all. Otherwise nodes run one after another at exact size,
+            with less arithmetic, but each needs enough images to keep the device busy. By default True on a
+            GPU and False on a CPU.
 
     Raises ``ValueError`` for an architecture beyond the capacity.
     """
@@ -84,7 +82,7 @@ def score(
 
 
 class _Found:
-    """Losses and hits of a group of architectures, on the device until `copy_into`."""
+    """Losses and hits of a group of architectures, kept on the device until `copy_into`."""
 
     def __init__(self, group: Members) -> None:
         self._group = group
@@ -93,7 +91,7 @@ class _Found:
         self._hits: list[Tensor] = []
 
     def add(self, outcomes: Sequence[Outcome], labels: Tensor) -> None:
-        """The logits of one pass, on the next images."""
+        """Add the logits of a pass on the next images."""
         self._nodes = [members for nodes, _ in outcomes for members in nodes]
         losses, hits = [], []
         for nodes, logits in outcomes:
@@ -104,7 +102,7 @@ class _Found:
         self._hits.append(torch.cat(hits))
 
     def copy_into(self, losses: Tensor, hits: Tensor) -> None:
-        """The rows of the group's architectures in tables ``(architectures, N)`` on the CPU."""
+        """Write the rows of the group's architectures into tables ``(architectures, N)`` on the CPU."""
         if not self._nodes:
             return
         own_losses, own_hits = torch.cat(self._losses, dim=1).cpu(), torch.cat(self._hits, dim=1).cpu()
@@ -116,8 +114,8 @@ class _Found:
 def rows_of_pass(supernet: Supernet) -> int:
     """Default number of rows of tokens in a pass, one row for an image and a node.
 
-    128 on a CPU. On a GPU as many as take a share of its free memory (`RESIDENT_SHARE`), from 128 to 2,048:
-    more would be no faster.
+    128 on a CPU. On a GPU the number that fills a share of its free memory (`RESIDENT_SHARE`), from 128 to
+    2,048; more rows would not be faster.
     """
     device = supernet.head.weight.device
     if device.type != "cuda":
@@ -132,7 +130,7 @@ def rows_of_pass(supernet: Supernet) -> int:
 
 
 def shared_passes(architectures: Sequence[Architecture]) -> float:
-    """The forward passes of an image that `score` takes: layers computed, over the layers of one subnet."""
+    """Forward passes of an image in `score`: the number of computed layers over that of one subnet."""
     nodes = 0
     for group in groups(architectures):
         among = [architectures[i] for i in group]

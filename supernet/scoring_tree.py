@@ -16,12 +16,12 @@ from supernet.supernet import Supernet
 from supernet.transfers import to_device
 
 AT_ONCE = 32
-"""Architectures that share their computation; more are scored in groups of as many."""
+"""Largest number of architectures that share their computation; more are scored in groups of this size."""
 
 Members: TypeAlias = list[int]
 
 Outcome: TypeAlias = tuple[list[Members], Tensor]
-"""Leaves of the tree, each as the architectures that it stands for, with their logits ``(n, B, classes)``."""
+"""Leaves of the tree, each as the indices of its architectures, with logits ``(n, B, classes)``."""
 
 Sizes: TypeAlias = tuple[tuple[str, int], ...]
 """The modules of a layer: kinds with their positive sizes."""
@@ -30,7 +30,7 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
-    """Indices of up to `AT_ONCE` architectures, such that those with much in common come together."""
+    """Groups of up to `AT_ONCE` indices; architectures that share many layers are in the same group."""
     order = sorted(
         range(len(architectures)), key=lambda i: (before(architectures[i]), by_layer(architectures[i]))
     )
@@ -79,7 +79,7 @@ class DepthFirst:
 
 @dataclass(frozen=True)
 class _Level:
-    """The nodes of one layer: for each its parent's index in the layer below, and its modules."""
+    """The nodes of one layer: the index of each node's parent in the layer below, and its modules."""
 
     parents: list[int]
     modules: list[dict[str, int]]
@@ -151,7 +151,7 @@ class LevelByLevel:
 
 
 def _split(members: Members, keys: Sequence[_Key]) -> Iterator[tuple[_Key, Members]]:
-    """The members of each key, in the order in which keys occur."""
+    """The members of each key, in the order of the keys' first occurrence."""
     groups: dict[_Key, Members] = {}
     for member, key in zip(members, keys, strict=True):
         groups.setdefault(key, []).append(member)

@@ -35,7 +35,7 @@ def vit_micro_patch8_32(pretrained: bool = False, **kwargs: Any) -> VisionTransf
     """ViT for 32 x 32 pixels: 16 patches of 8 x 8, width 128, 8 layers, 4 heads, 1.6 M parameters.
 
     Mean pooling without a class token, as in Beyer et al., Better plain ViT baselines for ImageNet-1k
-    (arXiv 2205.01580). ``weights/README.md`` says what it was trained on and how well it does.
+    (arXiv 2205.01580). ``weights/README.md`` documents its training data and accuracy.
     """
     shape = {
         "img_size": 32,

@@ -1,4 +1,4 @@
-"""Bringing the names of tensors in other projects' files to timm's."""
+"""Conversion of the tensor names in other projects' files to timm's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# A tensor that each naming scheme has exactly once in a network: what stands before it is a prefix.
+# A tensor that occurs exactly once per network in each naming scheme; the rest of its name is the prefix.
 _ANCHORS = (
     "patch_embed.proj.weight",
     "embeddings.patch_embeddings.projection.weight",
@@ -19,7 +19,7 @@ _ANCHORS = (
 )
 _LIKELY_FIRST = ("teacher", "target", "ema", "visual", "vision")
 _KEPT_BY_TIMM = ("visual.trunk.", "vision_encoder.", "radio_model.")
-"""Prefixes that tell timm's own converters which project a file is from."""
+"""Prefixes by which timm's own converters recognise a file's project."""
 
 _HUGGING_FACE = (
     (r"embeddings\.cls_token", "cls_token"),
@@ -47,11 +47,11 @@ _IN_A_LAYER = (
 
 
 def without_prefix(state: dict[str, Any]) -> tuple[dict[str, Any], str, int]:
-    """One network's tensors without what stands before their names, that prefix, and how many are left out.
+    """One network's tensors without their common prefix, the prefix, and the number of tensors left out.
 
-    Prefixes are those of wrappers (``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, ``encoder.`` and
-    any others, also several). Of networks beside each other the teacher or the average is taken, then that
-    of a vision tower, then the one with the shortest prefix.
+    Prefixes come from wrappers (``module.``, ``_orig_mod.``, ``model.``, ``backbone.``, ``encoder.`` and any
+    others, also nested). From a file with several networks the teacher or the average is taken, else a vision
+    tower, else the network with the shortest prefix.
     """
     for anchor in _ANCHORS:
         prefixes = [key.removesuffix(anchor) for key in state if key == anchor or key.endswith(f".{anchor}")]
@@ -74,9 +74,9 @@ def without_prefix(state: dict[str, Any]) -> tuple[dict[str, Any], str, int]:
 
 
 def from_hugging_face(state: dict[str, Any]) -> dict[str, Any]:
-    """timm's names for those of ``transformers``' ViT, DeiT, DINOv2 and CLIP vision towers.
+    """Rename the tensors of ``transformers``' ViT, DeiT, DINOv2 and CLIP vision towers to timm's names.
 
-    Separate query, key and value are joined. Files of other projects come back as they are.
+    Separate queries, keys and values are concatenated. Tensors of other projects are returned unchanged.
     """
     if not any(key.startswith("embeddings.patch_embedding") for key in state):
         return state

@@ -26,15 +26,17 @@ class StepGradient:
 
         Σ over parts and passes of  n / (N·P) · (mean cross-entropy of the pass on the part)
 
-    Each term is propagated backward before the next one is computed, so that memory is of one pass on one
-    part; the terms add up to the same gradient as the whole.
+    The backward pass of each term runs before the next term is computed, so only one pass on one part is in
+    memory; the terms add up to the gradient of the whole.
 
     Args:
-        network: called with what ``inputs`` gives and an architecture; the same in all processes.
-        inputs: the network's input for the images of the given indices, on ``device``.
-        labels: int64 ``(N,)`` of all images, where the indices are.
-        device: of the network.
-        kinds: if given, every pass is run with one architecture per image of these kinds.
+        network: called with the result of ``inputs`` and an architecture; the same in all processes.
+        inputs: returns the network's input for given image indices, on ``device``.
+        labels: int64 ``(N,)`` of all images, on the device of the indices.
+        device: device of the network.
+        execution: precision and number of micro-batches.
+        processes: the processes that share each batch.
+        kinds: if given, every pass is run with one architecture per image, over these kinds.
     """
 
     network: nn.Module
@@ -52,7 +54,7 @@ class StepGradient:
     def add(self, batch: Tensor, step: Step) -> Tensor:
         """The mean loss of ``step`` on the images of indices ``batch (N,)``, over all processes."""
         rows = self.processes.rows(len(batch))
-        # a process without images takes one of weight 0: what it uses has a gradient as elsewhere
+        # a process without images takes an image of weight 0, so that the same parameters have gradients
         parts = divided(rows, self.execution.micro_batches) or [range(1)]
         loss = torch.zeros((), device=self.device)
         for part in parts:
@@ -83,6 +85,6 @@ class StepGradient:
 
 
 def divided(rows: range, parts: int) -> list[range]:
-    """``rows`` in that many contiguous parts of nearly equal size, or as many as there are rows."""
+    """Divide ``rows`` into ``parts`` contiguous parts of nearly equal size, at most one for each row."""
     parts = min(parts, len(rows))
     return [rows[i * len(rows) // parts : (i + 1) * len(rows) // parts] for i in range(parts)]

@@ -18,9 +18,9 @@ from supernet.supernet import Supernet
 
 @dataclass(frozen=True)
 class Subnet:
-    """A checkpoint's content around its backbone.
+    """The content of a checkpoint with its backbone.
 
-    ``metrics`` and ``training`` are what the run recorded about it (accuracy, seed, data set, recipe).
+    ``metrics`` and ``training`` are the run's records of the subnet (accuracy, seed, data set, recipe).
     """
 
     network: Supernet
@@ -32,19 +32,19 @@ class Subnet:
 
     @property
     def architecture(self) -> Architecture:
-        """The sizes of its modules."""
+        """The sizes of the modules."""
         return self.network.capacity
 
     @property
     def params(self) -> int:
-        """Elements of all its tensors, head included."""
+        """Number of parameters of modules and head."""
         return sum(t.numel() for t in self.network.module_tensors(self.architecture).values())
 
     @torch.inference_mode()
     def logits(self, images: Iterable[Image], batch_size: int = 64) -> Tensor:
         """Float32 logits ``(N, classes)`` of PIL images, preprocessed as in training.
 
-        Images are taken one by one and not kept, so that a generator needs the memory of one.
+        Images are converted one by one and not kept, so a generator holds only one image in memory.
         """
         device = self.network.head.weight.device
         pixels = [self.preprocessing.to_tensor(image) for image in images]

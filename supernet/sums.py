@@ -1,7 +1,7 @@
-"""Sums of an operation's output and what a module or the residual stream adds to it.
+"""Sums of an operation's output with the output of a module or the residual stream.
 
-Where no gradient is recorded, as in evaluation, a sum is written over the output: on a CPU new memory of that
-size takes longer than the addition. Where one is, nothing is changed in place.
+Without recorded gradients, as in evaluation, a sum overwrites the operation's output, because on a CPU new
+memory of that size takes longer than the addition. With gradients nothing is changed in place.
 """
 
 from __future__ import annotations

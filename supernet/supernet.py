@@ -25,20 +25,20 @@ class Supernet(nn.Module):
     """Every subnet up to ``capacity``, sharing one set of weights around one frozen backbone.
 
     The architecture is an argument of the forward pass and never state. A subnet extracted at its exact
-    size is again a `Supernet`, whose capacity is its architecture: there is one forward pass to be right.
+    size is again a `Supernet`, whose capacity is its architecture, so there is only one forward pass.
     The backbone is kept by reference, frozen and in evaluation mode (no dropout, no stochastic depth);
     ``seed`` draws the modules and the head.
 
-    Two switches change how a pass is computed and not what: with ``checkpointing`` a layer keeps only its
-    input for the backward pass and computes the rest again; with ``compiled`` the pass goes through
-    ``torch.compile``, which compiles once for each shape of batch where architectures are one per image, and
-    once for each architecture where they are one per batch.
+    Two switches change time and memory, but not the result. With ``checkpointing`` a layer keeps only its
+    input for the backward pass and recomputes the rest. With ``compiled`` the pass runs through
+    ``torch.compile``: one compilation for each batch shape if every image has its own architecture, or for
+    each architecture if the batch has one.
 
     Args:
         backbone: a supported timm ViT (see `supernet.backbones`); its own classifier is not used.
-        capacity: for each kind and layer the largest size.
-        num_classes: outputs of the head, a linear layer on timm's pooled features.
-        seed: of the initial weights.
+        capacity: largest size of each kind in each layer.
+        num_classes: number of outputs of the head, a linear layer on timm's pooled features.
+        seed: seed of the initial weights.
     """
 
     def __init__(self, backbone: nn.Module, capacity: Architecture, num_classes: int, seed: int = 0) -> None:
@@ -77,9 +77,9 @@ class Supernet(nn.Module):
         self.to(next(backbone.parameters()).device)
 
     def reset(self, seed: int) -> None:
-        """Draw new modules and a new head: subnets without prompts then compute the pretrained features.
+        """Draw new modules and a new head; subnets without prompts then compute the pretrained features.
 
-        The values are drawn on the CPU, and are the same on every device.
+        Values are drawn on the CPU, so that they are the same on every device.
         """
         generator = torch.Generator().manual_seed(seed)
         for module in self.elastic_modules():
@@ -93,7 +93,7 @@ class Supernet(nn.Module):
         return [cast(ElasticModule, m) for layer in self.layers for m in cast(nn.ModuleDict, layer).values()]
 
     def set_trainable(self, what: Trainable) -> None:
-        """Say which parameters receive gradients. Raises ``ValueError`` for an unknown set."""
+        """Choose the parameters that receive gradients. Raises ``ValueError`` for an unknown set."""
         trainable_set(what).mark(self)
 
     def train(self, mode: bool = True) -> Supernet:
@@ -111,7 +111,7 @@ class Supernet(nn.Module):
 
         ``architecture`` is one for the whole batch (modules are sliced), or one for each image (modules run
         at capacity and are masked), or ``None`` for the capacity itself. Raises ``ValueError`` for an
-        architecture beyond the capacity and for a number of architectures that is not the batch's.
+        architecture beyond the capacity, and if the number of architectures is not that of the images.
         """
         return self.classify(self.features(images, architecture))
 
@@ -149,10 +149,10 @@ class Supernet(nn.Module):
         return self.pool(x, prompts)
 
     def embed(self, images: Tensor, sizes: Mapping[str, Size]) -> tuple[Tensor, list[Positions], int]:
-        """Tokens ``(B, N, d)`` before the first layer, with those modules of ``sizes`` that act there.
+        """Tokens ``(B, N, d)`` before the first layer, positions for each layer, and the number of prompts.
 
-        These are vectors added to them, and prompts of VPT-shallow among them. Also the tokens' positions for
-        each layer, and how many prompts there are.
+        The modules of ``sizes`` that act before the first layer are included: vectors added to the tokens,
+        and the prompts of VPT-shallow.
         """
         x, at = self.trunk.embed(images)
         modules = cast(nn.ModuleDict, self.layers[0])
@@ -168,13 +168,13 @@ class Supernet(nn.Module):
         return x, at, len(prompts)
 
     def run_layer(self, index: int, x: Tensor, sizes: Mapping[str, Size], at: list[Positions]) -> Tensor:
-        """One layer on tokens ``(B, N, d)`` with modules of ``sizes``; ``at`` is that of `embed`."""
+        """Run a layer on tokens ``(B, N, d)`` with the modules of ``sizes``; ``at`` comes from `embed`."""
         return layer_forward(
             self.trunk.layers[index], cast(nn.ModuleDict, self.layers[index]), x, sizes, at[index]
         )
 
     def pool(self, x: Tensor, prompts: int) -> Tensor:
-        """Pooled features ``(B, d)`` of the last layer's tokens, of which ``prompts`` are dropped first."""
+        """Pooled features ``(B, d)`` of the last layer's tokens, after dropping ``prompts`` prompt tokens."""
         return self.trunk.pool(self.trunk.without_prompts(x, prompts) if prompts else x)
 
     def _sizes(
@@ -195,8 +195,8 @@ class Supernet(nn.Module):
                     raise ValueError(f"{a.describe()} is beyond the capacity {self.capacity.describe()}")
             architecture = ArchitectureBatch.of(architecture, self.capacity.kinds)
         if len(architecture) != batch:
-            raise ValueError(f"{len(architecture)} architectures for {batch} images; one for each is needed")
-        # where the sizes are: on a CPU, unless the caller has put them elsewhere
+            raise ValueError(f"{len(architecture)} architectures for {batch} images; give one for each image")
+        # checked on the device of the sizes, usually the CPU
         self._require_covered(architecture)
         per_image = architecture.to(self.head.weight.device)
         return [per_image.layer(i) for i in range(self.capacity.depth)]
@@ -220,9 +220,9 @@ class Supernet(nn.Module):
         return tensors
 
     def load_module_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy what `module_tensors` of a supernet of the same capacity gave.
+        """Load the tensors that `module_tensors` returned for a supernet of the same capacity.
 
-        Raises ``KeyError`` for a missing or unknown name and ``ValueError`` for another shape.
+        Raises ``KeyError`` for a missing or unknown name, and ``ValueError`` for another shape.
         """
         own = self.module_tensors(self.capacity)
         if own.keys() != tensors.keys():
@@ -233,7 +233,7 @@ class Supernet(nn.Module):
             value.copy_(tensors[name])
 
     def extract(self, architecture: Architecture) -> Supernet:
-        """The subnet at its exact size, with copies of the inherited weights, around the same backbone."""
+        """The subnet at exact size, with copies of the inherited weights, around the same backbone."""
         if not self.capacity.covers(architecture):
             raise ValueError(f"{architecture.describe()} is beyond the capacity {self.capacity.describe()}")
         subnet = Supernet(self.backbone, architecture, self.num_classes)

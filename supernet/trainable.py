@@ -17,8 +17,8 @@ Trainable: TypeAlias = Literal["head", "modules", "biases", "all"]
 def biases(backbone: nn.Module) -> dict[str, nn.Parameter]:
     """The bias terms of a backbone by name, including those of its normalisations.
 
-    Some timm models keep the biases of queries and values apart (``q_bias``); tables of relative positions
-    are no biases in this sense.
+    The separate biases of queries and values in some timm models (``q_bias``) count; tables of relative
+    position biases do not.
     """
     return {name: p for name, p in backbone.named_parameters() if name.endswith("bias")}
 
@@ -44,16 +44,16 @@ class TrainableSet:
 
     @property
     def changes_backbone(self) -> bool:
-        """Whether a training changes the backbone, and so needs a copy of its own."""
+        """Whether a training changes the backbone, and therefore needs its own copy."""
         return self.backbone != "nothing"
 
     @property
     def cost_rank(self) -> int:
-        """The position among all sets, ordered by the cost of a training; 0 is the cheapest."""
+        """Rank of the set by the cost of a training; 0 is the cheapest."""
         return list(TRAINABLE_SETS).index(self.name)
 
     def mark(self, supernet: Supernet) -> None:
-        """Let the parameters of this set, and no others, receive gradients."""
+        """Make exactly the parameters of this set receive gradients."""
         supernet.requires_grad_(False)
         supernet.layers.requires_grad_(self.modules)
         supernet.head.requires_grad_(True)
@@ -67,9 +67,9 @@ class TrainableSet:
         return dict(backbone.named_parameters()) if self.backbone == "everything" else {}
 
     def backbone_tensors(self, backbone: nn.Module) -> dict[str, Tensor]:
-        """The tensors that restore a trained backbone, by name; views of its own.
+        """The tensors that restore a trained backbone, by name, as views.
 
-        The trained parameters, and for the whole backbone its buffers too.
+        These are the trained parameters and, for the whole backbone, the buffers.
         """
         if self.backbone == "everything":
             return backbone.state_dict()
@@ -93,7 +93,7 @@ TRAINABLE_SETS: dict[Trainable, TrainableSet] = {
 
 
 def trainable_set(name: str) -> TrainableSet:
-    """The set of that name. Raises ``ValueError`` for an unknown one."""
+    """The set called ``name``. Raises ``ValueError`` for an unknown name."""
     for found in TRAINABLE_SETS.values():
         if found.name == name:
             return found

@@ -47,21 +47,22 @@ def train(
 ) -> Curve:
     """Train ``supernet`` in place on uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``.
 
-    The order of images and the architectures of epoch e come from streams of ``(seed, e)``, so that a
-    training that was killed and goes on from ``state_file`` (written at the end of an epoch when
-    ``save_every`` seconds have passed, removed by the caller when the stage is done) ends with the same
-    weights, bit for bit. ``on_epoch`` is told the number of finished epochs; ``on_curve`` is given the curve
-    so far after each epoch that was trained here, and may raise to end the training.
+    The order of images and the architectures of epoch e come from streams of ``(seed, e)``, so a training
+    that was killed and resumes from ``state_file`` ends with the same weights, bit for bit. The state is
+    written at the end of an epoch once ``save_every`` seconds have passed; the caller removes the file when
+    the stage is done. ``on_epoch`` is called with the number of finished epochs; ``on_curve`` is called with
+    the curve after each epoch trained by this call, and may raise to end the training.
 
-    Where only the head is trained and `Constant` chooses, each image passes the backbone once, or not at all
-    with ``features (N, d)`` from `pooled_features`.
+    If only the head is trained and the chooser is `Constant`, each image passes through the backbone once, or
+    not at all with ``features (N, d)`` from `pooled_features`.
 
-    ``execution`` says how to compute it. With a process group of torch of several processes (``torchrun``),
-    each of which calls this with the same arguments, they train together: each takes its share of every
-    batch, all end with the same weights, those of one process up to rounding, and get the same curve, which
-    is of all images. The first one writes ``state_file``, and all must see it.
+    Several processes of a torch process group (``torchrun``) train together if each calls this function with
+    the same arguments. Each takes its share of every batch, and all return the same curve, over all images,
+    and the same weights, which equal those of one process up to rounding. The first process writes
+    ``state_file``, which all must see.
 
-    The losses of the curve are without the ``penalty``.
+    ``execution`` holds precision, compilation and memory settings. The losses of the curve do not include the
+    ``penalty``.
 
     Raises `NonFiniteLoss`, in all processes.
     """
@@ -74,7 +75,7 @@ def train(
     device = supernet.head.weight.device
     processes = Processes.current()
     processes.share_weights(supernet)
-    # before a state is loaded: the penalty is about the weights that the training began with
+    # before a state is loaded: the penalty refers to the weights at the start of the training
     pull = None if penalty is None else PenaltyGradient(penalty, parameters)
     learner = Learner(parameters, recipe, seed, state_file=state_file, pull=pull)
     curve = learner.curve
@@ -99,7 +100,7 @@ def train(
                 pooled = pooled_features(supernet, images, preprocessing, architecture=a, precision=precision)
             pooled = pooled.to(device)
             curve.seconds += time.perf_counter() - started
-        # what batches are taken from: pixels, on the device if they fit, or features
+        # rows of the batches: pixels, on the device if they fit, or features
         rows = resident(images, device) if pooled is None else pooled
         trunk: Precision = execution.precision if pooled is None else "fp32"
         normalise = preprocessing.on(device)
@@ -138,10 +139,10 @@ def train(
 
 
 class _OneNetwork:
-    """The steps of one network, of which ``chooser`` says what each trains.
+    """The steps of one network, with the architectures chosen by ``chooser``.
 
-    ``cached`` says that the network reads features instead of images, and ``given`` that not even the first
-    epoch passed the images through the backbone.
+    ``cached`` means that the network reads features instead of images; ``given``, that the features were
+    given and no image passed through the backbone.
     """
 
     def __init__(
@@ -188,7 +189,8 @@ def pooled_features(
 ) -> Tensor:
     """Pooled features ``(N, d)`` of uint8 ``images (N, 3, H, W)``: float32, on the supernet's device.
 
-    Constant while neither modules nor backbone change. The architecture is the capacity if not given.
+    The features are constant while neither modules nor backbone change. The default architecture is the
+    capacity.
     """
     device = supernet.head.weight.device
     starts, normalise = range(0, len(images), batch_size), preprocessing.on(device)
@@ -198,7 +200,7 @@ def pooled_features(
 
 
 class _HeadAlone(nn.Module):
-    """A head that reads features, called as the whole network is."""
+    """A head that reads features, called like the whole network."""
 
     def __init__(self, supernet: Supernet) -> None:
         super().__init__()

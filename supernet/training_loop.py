@@ -17,9 +17,9 @@ from supernet.transfers import to_device
 
 
 class Gradient(Protocol):
-    """Adds the gradient of one step to the parameters of those that learn.
+    """Adds the gradient of one step to the parameters of the learners.
 
-    ``indices_on`` is the device where it wants the indices of images.
+    ``indices_on`` is the device on which image indices are expected.
     """
 
     indices_on: torch.device
@@ -28,13 +28,13 @@ class Gradient(Protocol):
         """Return the context of an epoch's steps."""
 
     def begin(self, learners: Sequence[Learner]) -> None:
-        """Get ready for an epoch, or for the rest of one, of ``learners``."""
+        """Prepare for an epoch of ``learners``, or for the rest of an epoch."""
 
     def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:
-        """Set the gradients of a step of each learner on its images, indices ``(B,)``.
+        """Set the gradients of a step of each learner on its images, given as indices ``(B,)``.
 
         Returns:
-            The losses, one for each learner, and the image passes that each took.
+            The loss of each learner, and the number of image passes of each.
         """
         ...
 
@@ -51,19 +51,19 @@ def run_epochs(
 ) -> None:
     """Train all ``learners`` to the last epoch; their recipes have one number of epochs and one batch size.
 
-    A learner whose state is ahead of the others' waits until they have come as far. A loss that is infinite
-    or NaN ends the training of its learner alone: ``on_failure`` is told, or without it the error is raised.
-    That is at its step on a CPU, and at the end of the epoch on a GPU (`EpochLosses`).
+    A learner whose state is ahead waits until the rest have reached the same epoch. An infinite or NaN loss
+    ends the training of that learner only. It is detected at its step on a CPU, and at the end of the epoch
+    on a GPU (`EpochLosses`).
 
     Args:
-        learners: what is trained; their curves are added to.
+        learners: the networks to train; their curves are extended.
         images: number of images of an epoch.
-        gradient: of a step of all those at the same epoch.
-        saves: whether this process writes the state files, when ``save_every`` seconds have passed at the end
-            of an epoch.
-        save_every: see above.
-        on_epoch: told the number of finished epochs, after each.
-        on_failure: see above.
+        gradient: computes the gradient of a step for all learners at the same epoch.
+        saves: whether this process writes the state files.
+        save_every: seconds between two states; a state is written at the end of an epoch.
+        on_epoch: called with the number of finished epochs after each epoch.
+        on_failure: called with the learner and the error of a non-finite loss; if not given, the error is
+            raised.
 
     Raises `NonFiniteLoss` without ``on_failure``.
     """
@@ -73,7 +73,7 @@ def run_epochs(
     for epoch in range(min(learner.finished for learner in learners), recipe.epochs):
         started = time.perf_counter()
         going = [learner for learner in remaining if learner.finished == epoch]
-        if not going:  # those behind have failed
+        if not going:  # all learners at this epoch have failed
             continue
         with gradient.during_epoch():
             failed = _epoch(going, images, gradient, on_failure)

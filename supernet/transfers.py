@@ -1,4 +1,4 @@
-"""Values between the host and a GPU, with few waits."""
+"""Transfers between the host and a GPU, with few waits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ RESIDENT_SHARE = 0.4
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Copy ``values`` without letting the host wait: to a GPU from page-locked memory."""
+    """Copy ``values`` to ``device``; to a GPU through page-locked memory, without a wait of the host."""
     if device.type != "cuda" or values.device.type != "cpu":
         return values.to(device)
     return _page_locked(values).to(device, non_blocking=True)
 
 
 def resident(values: Tensor, device: torch.device) -> Tensor:
-    """Copy ``values`` to a GPU where they take at most `RESIDENT_SHARE` of its free memory.
+    """Copy ``values`` to a GPU if they take at most `RESIDENT_SHARE` of its free memory.
 
-    Otherwise, and on other devices, they stay where they are.
+    Otherwise, and for other devices, return ``values`` unchanged.
     """
     if device.type != "cuda" or values.device.type != "cpu":
         return values
@@ -28,13 +28,13 @@ def resident(values: Tensor, device: torch.device) -> Tensor:
 
 
 def free_memory(device: torch.device) -> int:
-    """The free bytes of a GPU, those that torch keeps for itself included."""
+    """Free bytes of a GPU, including the unused part of torch's cache."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def any_of(values: Tensor) -> bool:
-    """Whether an element is true. The host waits for the device."""
+    """Whether any element is true. The host waits for the device."""
     return bool(values.any())
 
 

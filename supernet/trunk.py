@@ -1,4 +1,4 @@
-"""A timm Vision Transformer as tokens in, layers, features out: the same for every supported family."""
+"""The parts of a timm Vision Transformer (embedding, layers, pooling), alike for every supported family."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FAMILIES = (VisionTransformer, VisionTransformerDistilled, Eva, Beit)
 
 
 class Trunk:
-    """Views of a backbone's parts; it owns none of them.
+    """The parts of a backbone, referenced and not owned.
 
-    Three families: ``VisionTransformer`` (absolute positions), ``Eva`` (EVA, EVA-02, DINOv3 and the ViTs with
-    rotary positions) and ``Beit`` (relative position bias). Raises ``TypeError``, saying what is not
-    supported, for any other model or block.
+    There are three families: ``VisionTransformer`` (absolute positions), ``Eva`` (EVA, EVA-02, DINOv3 and the
+    ViTs with rotary positions) and ``Beit`` (relative position bias). Raises ``TypeError`` for any other
+    model or block, naming the unsupported part.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -37,7 +37,7 @@ class Trunk:
             raise TypeError("has layers of different shapes")
 
     def embed(self, images: Tensor) -> tuple[Tensor, list[Positions]]:
-        """Normalised images ``(B, 3, H, W)`` to tokens ``(B, N, d)``, and their positions for each layer."""
+        """Tokens ``(B, N, d)`` of normalised images ``(B, 3, H, W)``, and their positions for each layer."""
         model, depth = self.model, len(self.layers)
         if isinstance(model, Beit):
             x = model.patch_embed(images)
@@ -73,8 +73,8 @@ class Trunk:
     def resampled(self, table: Tensor, images: Tensor) -> Tensor:
         """A ``table (c, N)`` of values for the tokens of an image of the model's own size, for ``images``.
 
-        Where a model takes images of any size and these are of another one, values are interpolated over the
-        patches as timm interpolates position embeddings.
+        If the model accepts images of any size and ``images`` have another size, values are interpolated over
+        the patches in the way of timm's position embeddings.
         """
         patches, size = self.model.patch_embed, tuple(images.shape[-2:])
         if not getattr(self.model, "dynamic_img_size", False) or size == patches.img_size:
@@ -88,7 +88,7 @@ class Trunk:
         return torch.cat([x[:, :first], x[:, first + prompts :]], dim=1)
 
     def pool(self, x: Tensor) -> Tensor:
-        """Tokens of the last layer to the pooled features ``(B, d)`` that timm's own classifier reads."""
+        """Pooled features ``(B, d)`` of the last layer's tokens, the input of timm's own classifier."""
         return cast(Tensor, self.model.forward_head(self.model.norm(x), pre_logits=True))
 
 
@@ -101,7 +101,7 @@ def _relative_bias(layer: Operations, shared: Tensor | None) -> Tensor | None:
 
 
 def _widened(bias: Tensor | None, first: int, p: int) -> Tensor | None:
-    """Zeros for ``p`` tokens from ``first`` on, in rows and columns."""
+    """Insert zeros for ``p`` tokens from ``first`` on, in rows and columns of ``bias``."""
     if bias is None:
         return None
     parts = [bias[:, :, :first], bias.new_zeros(*bias.shape[:2], p, bias.shape[3]), bias[:, :, first:]]

@@ -1,4 +1,4 @@
-"""Reading the tensors of a weights file, whatever wraps them, without unpickling anything."""
+"""Reading of the tensors in a weights file, through any wrappers and without unpickling objects."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+) was not an allowed|Unsupported class ([\w
 
 
 def weights_path(path: Path) -> Path:
-    """The file at ``path``, or the weights in the folder there, as the hub's repositories have them.
+    """The file at ``path``, or the weights file in a folder laid out like the hub's repositories.
 
-    Raises `InputError` if there is neither.
+    Raises `InputError` if neither exists.
     """
     if path.is_file():
         return path
@@ -37,12 +37,12 @@ def weights_path(path: Path) -> Path:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Tensors by name, and which wrappers were opened to get at them.
+    """Tensors by name, and the names of the wrappers around them.
 
-    Safetensors and torch files are told apart by their first bytes; of a file with several sets of weights
-    the first is taken, a teacher's before a student's.
+    Safetensors and torch files are recognised by their first bytes. Among several sets of weights the first
+    in `_WRAPPERS` is read, a teacher's before a student's.
 
-    Raises `InputError` for any other file, and for a torch file that needs more than tensors to be read.
+    Raises `InputError` for any other file, and for a torch file with objects other than tensors.
     """
     state: Any = _read(path)
     opened: list[str] = []
@@ -84,7 +84,7 @@ def _read_shards(index: Path) -> dict[str, Any]:
     for name in names:
         shard = index.parent / Path(name).name  # nothing outside the folder
         if not shard.is_file():
-            raise InputError(f"'{index}' names '{name}', which is not there; fetch it")
+            raise InputError(f"'{index}' names '{name}', which does not exist; fetch that file")
         state |= _read(shard)
     return state
 
@@ -106,7 +106,7 @@ def _no_weights(start: bytes) -> str | None:
 
 
 def _why(error: Exception) -> str:
-    """The cause that torch names, and what to do, in one line without terminal codes."""
+    """One line with torch's reason and a remedy, without terminal codes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     if found := _GLOBAL.search(text):
         name = found[1] or found[2]

@@ -1,4 +1,4 @@
-"""Drawing scenes of plain shapes: what is where, and the picture of it."""
+"""Scenes of plain shapes, drawn as images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 SIDE = 64
 """Height and width of a picture in pixels."""
 
-_FINER = 4  # shapes are drawn that many times finer and averaged, which smooths their edges
+_FINER = 4  # shapes are drawn at this multiple of the resolution and averaged, which smooths their edges
 _HOLE = 0.6  # the hole of a hollow shape, as a share of its radius
 _COARSE = 6  # grey values along a side of the background's clouds
 
@@ -25,15 +25,15 @@ Points: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Shape:
-    """One object of a scene.
+    """An object of a scene.
 
     Attributes:
         outline: one of `OUTLINES`.
-        x, y: the centre of its area, in pixels from the left and from the top.
-        radius: of the disc with its area, in pixels.
-        angle: clockwise turn in radians; an outline's own form is in `OUTLINES`.
+        x, y: centre of the shape's area, in pixels from the left and from the top.
+        radius: radius of the disc of equal area, in pixels.
+        angle: clockwise turn in radians from the outline's orientation in `OUTLINES`.
         colour: RGB.
-        hollow: only a rim is drawn.
+        hollow: draw only a rim.
     """
 
     outline: str
@@ -45,26 +45,26 @@ class Shape:
     hollow: bool = False
 
     def corners(self) -> Points:
-        """Its outline in the picture, in pixels, shape (points, 2)."""
+        """Corners of the outline in the picture, in pixels, shape (points, 2)."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         turned: Points = _unit_outline(self.outline) @ np.array([[cos, sin], [-sin, cos]])
         placed: Points = turned * self.radius + (self.x, self.y)
         return placed
 
     def reach(self) -> float:
-        """The distance of its farthest corner from its centre, in pixels."""
+        """Distance from the centre to the farthest corner, in pixels."""
         return _unit_reach(self.outline) * self.radius
 
 
 @dataclass(frozen=True)
 class Background:
-    """A gradient from one colour to another with clouds and grain.
+    """A gradient from one colour to another, with clouds and grain.
 
     Attributes:
         colours: RGB at the two ends.
-        angle: the gradient's direction in radians.
+        angle: direction of the gradient in radians.
         clouds: smooth differences in brightness at a few points, shape (6, 6), in units of 255.
-        grain: a difference in brightness for every pixel of the picture, shape (64, 64), in units of 255.
+        grain: difference in brightness of every pixel of the picture, shape (64, 64), in units of 255.
     """
 
     colours: tuple[Colour, Colour]
@@ -81,7 +81,7 @@ class Scene:
     shapes: tuple[Shape, ...]
 
     def picture(self) -> Image.Image:
-        """The scene drawn: RGB, 64 × 64 pixels. Grain lies over the shapes too, as a camera's would."""
+        """The drawn scene: RGB, 64 × 64 pixels. Grain covers the shapes too, as a camera's would."""
         picture = _gradient(self.background)
         front = shapes_alone(self.shapes)
         picture.paste(front, mask=front.getchannel("A"))
@@ -90,7 +90,7 @@ class Scene:
 
 
 def shapes_alone(shapes: tuple[Shape, ...]) -> Image.Image:
-    """The shapes on nothing: RGBA, 64 × 64 pixels, smooth edges."""
+    """The shapes on a transparent background: RGBA, 64 × 64 pixels, smooth edges."""
     fine = Image.new("RGBA", (SIDE * _FINER, SIDE * _FINER))
     pen = ImageDraw.Draw(fine)
     for shape in shapes:
@@ -101,7 +101,7 @@ def shapes_alone(shapes: tuple[Shape, ...]) -> Image.Image:
 
 
 def draw_background(rng: np.random.Generator) -> Background:
-    """A background at random: greys with a tint, from dark to medium."""
+    """A random background: greys with a tint, from dark to medium."""
     first = rng.uniform(30, 120) + rng.normal(0, 8, 3)
     second = first + rng.normal(0, 20) + rng.normal(0, 4, 3)
     return Background(
@@ -113,7 +113,7 @@ def draw_background(rng: np.random.Generator) -> Background:
 
 
 def draw_colour(rng: np.random.Generator) -> Colour:
-    """A bright colour of any hue at random, from pale to saturated."""
+    """A random bright colour of any hue, from pale to saturated."""
     hue, saturation, value = rng.uniform((0, 0.2, 0.8), 1)
     return _colour(np.array(colorsys.hsv_to_rgb(hue, saturation, value)) * 255)
 
@@ -142,7 +142,7 @@ def _gradient(background: Background) -> Image.Image:
 
 @cache
 def _unit_outline(name: str) -> Points:
-    """Corners around the centre of the area, with the area of the disc of radius 1."""
+    """Corners of an outline with the area of the unit disc, centred on the centre of its area."""
     corners = OUTLINES[name]
     x, y = corners.T
     next_x, next_y = np.roll(corners, -1, axis=0).T

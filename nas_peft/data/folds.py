@@ -1,4 +1,4 @@
-"""Folds of a part: each image is left out once."""
+"""Folds of a split, each image left out once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor
 
 
 def stratified_folds(labels: Tensor, folds: int, rng: np.random.Generator) -> list[Tensor]:
-    """Indices ``(n_f,)``, ascending, of ``folds`` folds that share out all images, each class evenly.
+    """Ascending indices ``(n_f,)`` of each of ``folds`` folds, which share out all images, each class evenly.
 
     The folds differ by at most one image in size, and by at most one image of any class. Images are dealt out
-    class by class in random order, each class going on where the one before ended.
+    class by class in random order, each class continuing at the fold where the class before ended.
 
     Args:
         labels: int64 ``(N,)``.
-        folds: how many, at least 2.
-        rng: decides which image goes where.
+        folds: number of folds, at least 2.
+        rng: random order of the images.
 
     Raises ``ValueError`` for fewer than 2 folds and for fewer images than folds.
     """
@@ -30,6 +30,6 @@ def stratified_folds(labels: Tensor, folds: int, rng: np.random.Generator) -> li
 
 
 def others(folds: list[Tensor], left_out: int) -> Tensor:
-    """The indices of all folds but one, ascending."""
+    """Ascending indices of all folds except ``left_out``."""
     kept = torch.cat([fold for i, fold in enumerate(folds) if i != left_out])
     return kept.sort().values

@@ -1,4 +1,4 @@
-"""Images and labels of one part of a data set."""
+"""Images and labels of one split of a data set."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images with their labels, in one block of memory each.
+    """Images with their labels, each in one block of memory.
 
     Attributes:
         images: uint8, shape (N, 3, H, W), values 0 to 255: decoded, resized and cropped, not normalised. One
-            byte per value is a quarter of what normalised floats would take.
+            byte per value takes a quarter of the memory of normalised floats.
         labels: int64, shape (N,), indices into the class names.
 
     Raises:
@@ -47,7 +47,7 @@ class Part:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as numpy arrays, of which Ray keeps one copy on each machine for all its processes.
 
-        It pickles torch tensors in band: twice the data while writing, twice while reading, and a copy for
+        Ray pickles torch tensors in band: twice the data while writing, twice while reading, and a copy for
         each worker.
         """
         return _from_arrays, (self.images.numpy(), self.labels.numpy())
@@ -58,10 +58,10 @@ class Part:
 
     @staticmethod
     def join(parts: Sequence[Part]) -> Part:
-        """The parts after one another, copied into new memory.
+        """The given splits concatenated, copied into new memory.
 
         Raises:
-            ValueError: there is no part.
+            ValueError: the sequence is empty.
             RuntimeError: the images have different heights or widths.
         """
         if not parts:
@@ -73,8 +73,8 @@ class Part:
 
 
 def read_only_tensor(array: NDArray[Any]) -> Tensor:
-    """A tensor that shares the memory of ``array``; an array from Ray's store must not be written to."""
-    with warnings.catch_warnings():  # torch warns that it could be written to
+    """A tensor that shares the memory of ``array``; arrays from Ray's store must not be written to."""
+    with warnings.catch_warnings():  # torch warns that the array could be written to
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
 

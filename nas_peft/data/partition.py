@@ -1,4 +1,4 @@
-"""Turning what a source lists into train, validation and test: missing parts and few shots."""
+"""Completion of a data set's splits (train, validation, test), and few-shot training sets."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from search_spaces.errors import InputError
 HELD_OUT = 0.2
 MOST_VAL_SHOTS = 4
 
-# Separate streams of random numbers: a split does not change because another one is made or not.
+# Separate random streams: no split depends on whether another one is made.
 _TEST_STREAM, _VAL_STREAM, _SHOTS_STREAM, _VAL_SHOTS_STREAM = range(4)
 
 
 def complete(listing: Listing, seed: int) -> Listing:
-    """The listing with a validation and a test part, split off by class where the source has none.
+    """The listing with a validation and a test set, stratified splits of the given images where missing.
 
-    A missing test part takes 20% of all images (of train and of val where val is given; what remains keeps
-    its role). A missing validation part then takes 20% of what is left of train.
+    A missing test set takes 20% of all images (of train and of val where val is given; the rest keeps its
+    role). A missing validation set then takes 20% of the rest of train.
 
     Raises:
-        InputError: a class has too few images to have one in each part.
+        InputError: a class has too few images to have one in each split.
     """
     if listing.test is None:
         listing = _split_off_test(listing, seed)
@@ -44,7 +44,7 @@ def _split_off_test(listing: Listing, seed: int) -> Listing:
         np.random.default_rng([seed, _TEST_STREAM]),
         classes=listing.classes,
         parts=("train", "val", "test"),
-        # Without a validation part, each class needs one more image for the split that follows.
+        # Without a validation set, each class needs one more image for the split that follows.
         keep=2 if listing.val is None else 1,
         groups=in_val,
     )
@@ -90,22 +90,22 @@ def _split_off_val(listing: Listing, seed: int) -> Listing:
 def few_shot(listing: Listing, shots: int, seed: int) -> Listing:
     """The listing with ``shots`` training images of every class and at most four validation images.
 
-    The protocol of CoOp (Zhou et al. 2021, https://arxiv.org/abs/2109.01134), which NOAH follows:
-    min(shots, 4) validation images per class, or all where a class has fewer; the test part stays whole.
+    The protocol of CoOp (Zhou et al. 2021, https://arxiv.org/abs/2109.01134), which NOAH follows: min(shots,
+    4) validation images per class, or all where a class has fewer; the test set stays whole.
 
     Raises:
         InputError: ``shots`` is below 1, or a class has fewer training images.
     """
     if shots < 1:
-        raise InputError(f"shots is {shots}; allowed are whole numbers from 1")
+        raise InputError(f"shots is {shots}; give a whole number from 1 up")
     if listing.val is None:
-        raise ValueError("few_shot needs a listing with a validation part: call complete() before")
+        raise ValueError("few_shot needs a listing with a validation set; call complete() first")
     counts = listing.class_counts(listing.train)
     scarce = int(np.argmin(counts))
     if counts[scarce] < shots:
         raise InputError(
             f"{shots} shots are more than the training images of class '{listing.classes[scarce]}', "
-            f"{counts[scarce]}; give --shots {max(int(counts[scarce]), 1)} at most, or add images of it"
+            f"{counts[scarce]}; give --shots {max(int(counts[scarce]), 1)} at most, or add images"
         )
     how = f"{{}} per class at random, seed {seed}"
     return replace(

@@ -1,4 +1,4 @@
-"""The test part, which can be read once."""
+"""The test set, which can be read once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from nas_peft.data.part import Part
 
 
 class ProtocolError(RuntimeError):
-    """The order of an honest measurement was broken: the test part was about to be read a second time."""
+    """A second reading of the test set, or another break in the order of an honest measurement."""
 
 
 class SealedPart:
-    """Holds the test part until the configuration is decided, then gives it out once.
+    """Holds the test set until the configuration is decided, then gives it out once.
 
-    A score on test images is only an estimate of the score on new images while no choice depended on it. The
-    seal makes that a property of the program: whoever opens the part says what was decided, and nobody can
-    open it again, copy it, or send it to another process.
+    A score on test images estimates the score on new images only while no choice depended on it. The seal
+    makes that a property of the program: whoever opens the test set states the decision, and nobody can open
+    the seal again, copy it, or send it to another process.
     """
 
     def __init__(self, part: Part) -> None:
@@ -26,7 +26,7 @@ class SealedPart:
         self.__opened = ""
 
     def __len__(self) -> int:
-        """Number of images, known while the set is sealed."""
+        """The number of images, known while sealed."""
         return self.__length
 
     def __repr__(self) -> str:
@@ -34,25 +34,25 @@ class SealedPart:
 
     @property
     def opened(self) -> bool:
-        """Whether the part has been given out."""
+        """Whether the test set has been given out."""
         return bool(self.__opened)
 
     def open(self, decision: str) -> Part:
-        """The test part; the seal keeps no reference to it.
+        """The test set; the seal keeps no reference to it.
 
         Args:
-            decision: the frozen configuration as text; a second opening is answered with it.
+            decision: the frozen configuration as text, which the error of a second opening repeats.
 
         Raises:
-            ProtocolError: the decision is empty, or the part was opened before.
+            ProtocolError: the decision is empty, or the test set was opened before.
         """
         if not decision.strip():
             raise ProtocolError(
-                "the test part is opened with a decision: give the frozen configuration as text"
+                "the test set is opened with a decision: give the frozen configuration as text"
             )
         if self.__part is None:
             raise ProtocolError(
-                f"the test part is read once, and it was {self.__opened}; "
+                f"the test set is read once, and it was {self.__opened}; "
                 "load the data set anew for a new experiment"
             )
         part, self.__part = self.__part, None
@@ -72,5 +72,5 @@ class SealedPart:
     @staticmethod
     def __refuse_copy() -> NoReturn:
         raise ProtocolError(
-            "the test part can be neither copied nor pickled: a copy could be opened a second time"
+            "the test set can be neither copied nor pickled: a copy could be opened a second time"
         )

@@ -1,4 +1,4 @@
-"""Drawing images at random so that every class keeps its share.
+"""Random draws of images that keep every class's share.
 
 All functions work on indices and take their generator, so equal seeds give equal draws.
 """
@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 
 
 def too_few_images(name: str, has: int, needs: int, parts: Sequence[str]) -> InputError:
-    """The error for a class that cannot have one image in each of the parts."""
+    """The error for a class with fewer images than its splits need."""
     *first, last = parts
     where = f"one each for {', '.join(first)} and {last}" if first else f"for {last}"
     return InputError(
@@ -26,15 +26,15 @@ def too_few_images(name: str, has: int, needs: int, parts: Sequence[str]) -> Inp
 
 
 def proportional_counts(counts: Indices, size: int) -> Indices:
-    """Number of images of each class in a split of ``size`` images, by the method of largest remainders.
+    """Images of each class in a split of ``size`` images, by the method of largest remainders.
 
     Each count is within one of ``size * counts / counts.sum()``. A class that has images gets at least one,
-    so with more classes than ``size`` the counts sum to more than ``size``. Equal remainders favour the
-    lower class index.
+    so with more classes than ``size`` the counts sum to more than ``size``. Equal remainders favour the lower
+    class index.
 
     Args:
         counts: images per class, shape (number of classes,).
-        size: images wanted in all.
+        size: total number of images wanted.
     """
     exact = size * counts / max(int(counts.sum()), 1)
     shares = np.floor(exact).astype(np.int64)
@@ -59,12 +59,12 @@ def draw_stratified(
 
     Args:
         labels: class indices, shape (N,).
-        size: images to draw; see ``proportional_counts`` for when it is exceeded.
-        rng: decides which images.
+        size: images to draw; ``proportional_counts`` says when the result has more.
+        rng: random order of the images.
         classes: class names, for the error.
-        parts: the parts that each class must be able to serve, for the error.
+        parts: splits that need images of each class, for the error.
         keep: images of a class that must remain in each group where the class occurs.
-        groups: the part each image is in now, shape (N,); by default all are in one.
+        groups: current split of each image, shape (N,); by default one split for all.
 
     Returns:
         The drawn indices in ascending order.
@@ -88,6 +88,6 @@ def draw_stratified(
 
 
 def draw_per_class(labels: Indices, number: int, rng: np.random.Generator) -> Indices:
-    """Indices of ``number`` images of every class, or all that a class has, in ascending order."""
+    """Ascending indices of ``number`` images of every class, or of all images of a smaller class."""
     drawn = [rng.permutation(np.flatnonzero(labels == label))[:number] for label in np.unique(labels)]
     return np.sort(np.concatenate(drawn))

@@ -1,1 +1,1 @@
-"""One run: its folder, what it works on, its progress, and its results."""
+"""A run: its folder, inputs, progress and results."""

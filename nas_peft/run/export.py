@@ -1,4 +1,4 @@
-"""Writing a run's subnets as checkpoints."""
+"""Export of a run's subnets as checkpoints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from supernet import Subnet, Supernet, save_subnet
 def export_subnet(
     network: Supernet, inputs: TaskInputs, file: Path, *, metrics: dict[str, Any], training: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write a subnet's checkpoint; what the record says of the file.
+    """Write a subnet's checkpoint and return the record of the file.
 
-    ``metrics`` and ``training`` say in it what was measured and how the weights came about.
+    ``metrics`` (the measurements) and ``training`` (the origin of the weights) are stored in the checkpoint.
     """
     subnet = Subnet(
         network=network,

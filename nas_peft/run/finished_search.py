@@ -1,4 +1,4 @@
-"""A search that has ended, read from its run folder: what `front` and `audit` go on from."""
+"""A finished search, read from its run folder, for `front` and `audit`."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class FinishedSearch:
     def read(cls, path: Path) -> FinishedSearch:
         """Read a run folder; needs neither the data nor the backbone.
 
-        The run's module files are imported, without which its candidates' kinds mean nothing. Those that are
-        not what the run was started with are not executed.
+        Imports the run's module files, without which its candidates' kinds are unknown; a module file that
+        has changed since the run started is not executed.
 
-        Raises `InputError` for a folder that is none, for a run whose search has not ended, and for a module
-        file that is gone or has changed.
+        Raises `InputError` for a folder that is not a run folder, for a run whose search has not ended, and
+        for a module file that is gone or has changed.
         """
         file = path / "config.yaml"
         if not file.is_file():
@@ -46,7 +46,7 @@ class FinishedSearch:
         try:
             values = yaml.safe_load(file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"'{file}' is not the configuration of a run: it cannot be read") from error
+            raise InputError(f"'{file}' cannot be read as the configuration of a run") from error
         if not isinstance(values, dict):
             raise InputError(f"'{file}' is not the configuration of a run; give a folder of nas-peft search")
         if "searcher" not in values:
@@ -58,7 +58,7 @@ class FinishedSearch:
         stage = folder.read_stage("search", SearchStageRecord)
         if stage is None:
             raise InputError(
-                f"the search of '{path}' has not ended; start its nas-peft search command again to go on"
+                f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
         inputs = folder.read_stage("inputs", InputsRecord)
         assert inputs is not None  # written before any other stage
@@ -82,7 +82,7 @@ class FinishedSearch:
         return cls(config, folder, tuple(candidates), stage)
 
     def inputs(self, bars: StageBars) -> SearchInputs:
-        """Data, backbone and space, loaded again. Raises `InputError` if they are not those of the run."""
+        """Data, backbone and space, loaded again. Raises `InputError` if they differ from the run's."""
         inputs = SearchInputs.load(self.config, bars)
         recorded = self.folder.read_stage("inputs", InputsRecord)
         assert recorded is not None  # written before any other stage
@@ -90,17 +90,17 @@ class FinishedSearch:
         return inputs
 
     def cost(self, candidate: Candidate) -> float:
-        """Cost that the front sets against the loss."""
+        """Cost of a candidate, which the front sets against the loss."""
         return float(getattr(candidate, self.config.front_cost))
 
     def front(self) -> list[Candidate]:
-        """The Pareto front, the cheapest first."""
+        """The Pareto front, cheapest first."""
         return pareto_front(self.candidates, self.cost)
 
     def pick(self, budget: str | None = None) -> Candidate:
-        """The best within a budget, that of the run if none is given: lowest loss, then fewest parameters.
+        """The best candidate within a budget, by default the run's: lowest loss, then fewest parameters.
 
-        Raises `InputError` for a budget that cannot be read and one below all candidates.
+        Raises `InputError` for a budget that cannot be read or that is below all candidates.
         """
         text = budget or self.config.budget
         limit = Budget.parse(
@@ -111,12 +111,12 @@ class FinishedSearch:
             least = min(c.params for c in self.candidates)
             raise InputError(
                 f"the budget {text!r} leaves {limit:,} parameters for modules, and the smallest candidate of "
-                f"'{self.folder.path}' has {least:,}; raise it"
+                f"'{self.folder.path}' has {least:,}; raise the budget"
             )
         return min(within, key=Candidate.rank_key)
 
     def numbered(self, number: int) -> Candidate:
-        """The candidate of a number. Raises `InputError` if there is none."""
+        """The candidate with the given number. Raises `InputError` if there is none."""
         if not 0 <= number < len(self.candidates):
             raise InputError(
                 f"candidate is {number}, and '{self.folder.path}' has the candidates 0 to "

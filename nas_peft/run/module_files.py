@@ -1,4 +1,4 @@
-"""Python files of the user that register module kinds and searchers."""
+"""The user's Python files that register module kinds and searchers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ _imported: dict[Path, str] = {}
 
 
 def import_module_files(files: Sequence[Path]) -> None:
-    """Import each file once in this process, so that the kinds and searchers that it registers are known.
+    """Import each file once in this process, so that the kinds and searchers it registers are known.
 
-    Every process that builds networks does this for itself: registries are not sent between processes. A file
-    that this process runs or has imported already, as a script or by ``import``, is not run again.
+    Every process that builds networks imports the files itself, since registries are not sent between
+    processes. A file that this process runs as a script or has already imported by ``import`` is not run
+    again.
 
-    Raises `InputError` naming the file: if there is none, it raises, it registers nothing, or it has changed
-    since this process imported it. What a failing file had registered is forgotten.
+    Raises `InputError` naming a file that does not exist, raises an error, registers nothing, or has changed
+    since this process imported it. Kinds and searchers registered by a failing file are forgotten.
     """
     for file in files:
         path = file.resolve()
@@ -61,22 +62,22 @@ def module_file_digest(file: Path) -> str:
 
 @dataclass(frozen=True)
 class SentModuleFile:
-    """A module file on its way to another process, which may be on a machine that does not have the file."""
+    """A module file for another process, possibly on a machine that does not have the file."""
 
     path: Path
     content: bytes
 
     @classmethod
     def of(cls, file: Path) -> SentModuleFile:
-        """Read it, its path made absolute. Raises `InputError` if there is no such .py file."""
+        """Read the file and make its path absolute. Raises `InputError` if there is no such .py file."""
         module_file_digest(file)
         return cls(file.resolve(), file.read_bytes())
 
 
 def import_sent_module_files(files: Sequence[SentModuleFile]) -> None:
-    """`import_module_files` of files that were sent: from their own paths where they are the same there.
+    """Import files sent by another process, from their own paths where the content there is the same.
 
-    Elsewhere a copy is imported. It stays for as long as the process, for tracebacks to show its lines.
+    Elsewhere a copy is imported, which lasts as long as the process so that tracebacks can show its lines.
     """
     here = []
     for file in files:

@@ -1,4 +1,4 @@
-"""Progress of a run, one bar for each stage."""
+"""Progress of a run, with one bar for each stage."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 Advance = Callable[[int, int], None]
-"""Called with the steps done and the steps in all."""
+"""Called with the number of steps done and the total number of steps."""
 
 
 class CountedBar:
-    """A bar that is moved by one step at each call."""
+    """A bar that each call moves by one step."""
 
     def __init__(self, advance: Advance, total: int) -> None:
         self._advance = advance
@@ -23,21 +23,21 @@ class CountedBar:
         self.move_to(0)
 
     def __call__(self) -> None:
-        """One more step is done."""
+        """Count one more step."""
         self.move_to(self._done + 1)
 
     def move_to(self, done: int) -> None:
-        """So many steps are done."""
+        """Set the number of steps done."""
         self._done = done
         self._advance(done, self._total)
 
     def end(self) -> None:
-        """No more steps will follow: those that are done are all."""
+        """End the bar: the steps done are the total."""
         self._advance(self._done, self._done)
 
 
 class StageBars:
-    """Bars on standard error; where that is no terminal, one line at the end of each stage.
+    """Bars on standard error, or one line at the end of each stage where that is not a terminal.
 
     ``StageBars(quiet=True)`` shows nothing, for use as a library.
     """
@@ -63,12 +63,12 @@ class StageBars:
         self._bars.stop()
 
     def say(self, message: str) -> None:
-        """Print text above the bars, brackets and colons in it as they are."""
+        """Print text above the bars literally, brackets and colons included."""
         self.console.print(message, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Advance]:
-        """A bar named ``name`` that the yielded function moves."""
+        """A bar named ``name``, moved by calling the yielded function."""
         task = self._bars.add_task(name, total=None)
         seen = [0, 0]
 
@@ -83,6 +83,6 @@ class StageBars:
 
     @contextmanager
     def counted(self, name: str, total: int) -> Iterator[CountedBar]:
-        """A bar named ``name`` of ``total`` steps that each call of what is yielded moves by one."""
+        """A bar named ``name`` of ``total`` steps; calling the yielded object moves the bar by one step."""
         with self.stage(name) as advance:
             yield CountedBar(advance, total)

@@ -1,4 +1,4 @@
-"""The result of a run, as it stands in ``results.json``."""
+"""Result of a run, as stored in ``results.json``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from nas_peft.run.stage_records import OpeningRecord, StageRecord
 
 
 class RunResult(BaseModel):
-    """One training of one row, also at learning rates that were not chosen.
+    """One training of a row, including trainings at learning rates that were not chosen.
 
-    With ``on="train"`` it was scored on the validation part; with ``on="train_val"`` it is a final model,
-    which the test part was read by. ``image_passes`` are forward and backward, ``losses`` the mean training
-    loss by epoch. ``stopped_at`` is the epoch after which it was stopped early, ``error`` why it failed.
+    With ``on="train"`` it was scored on the validation split; with ``on="train_val"`` it is a final model,
+    evaluated on the test set. ``image_passes`` are forward and backward, ``losses`` the mean training loss by
+    epoch. ``stopped_at`` is the epoch after which an early-stopped training ended, ``error`` the reason of a
+    failed one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,11 +38,12 @@ class RunResult(BaseModel):
 
 
 class SeedResult(BaseModel):
-    """One seed of one row. Accuracies are fractions; the test was taken by the final model of that seed.
+    """One seed of a row. Accuracies are fractions; the test accuracy is that of the seed's final model.
 
-    ``val_*`` come from a training on the training part, ``test_*`` from one on training and validation part,
-    both at the learning rate ``lr`` (``None`` for inherited weights); ``image_passes`` (forward and backward)
-    and ``seconds`` are of both together, ``losses`` are the final model's mean training loss by epoch.
+    ``val_*`` come from a training on the training split, ``test_*`` from one on training and validation
+    split, both at the learning rate ``lr`` (``None`` for inherited weights). ``image_passes`` (forward and
+    backward) and ``seconds`` are the sums over both trainings; ``losses`` is the final model's mean training
+    loss by epoch.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -58,7 +60,7 @@ class SeedResult(BaseModel):
 
 
 class IngredientResult(BaseModel):
-    """A training whose weights are averaged: the seed of the order of its images, and its learning rate."""
+    """A training whose weights are averaged: the seed of its image order, and its learning rate."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -67,10 +69,11 @@ class IngredientResult(BaseModel):
 
 
 class AveragingResult(BaseModel):
-    """Ingredients of a row of averages, chosen on validation data: trainings of the row ``of``.
+    """Ingredients of a row of averages, chosen on validation data from the trainings of the row ``of``.
 
-    ``ingredients`` are those of each seed's final model. Soups are their mean; WiSE-FT has one, and is the
-    point ``alpha`` of the line from the network before its training (0) to that after it (1).
+    ``ingredients`` are listed for each seed's final model. A soup is their mean. WiSE-FT has one ingredient,
+    and its network is the point ``alpha`` on the line from the network before training (0) to that after
+    training (1).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -84,12 +87,12 @@ class AveragingResult(BaseModel):
 class RowResult(BaseModel):
     """One row of the table.
 
-    ``params`` is all that is trained: ``module_params`` (with what is trained of the backbone) and the head.
-    ``bytes`` are those of these tensors in float32, ``flops`` the floating point operations of a forward pass
-    on one image, see `search_spaces.count_flops`. ``seeds`` are the trainings that count, ``runs`` all.
-    Rows without a test accuracy are searched subnets that lost to another one on validation data, and those
-    that failed, of which ``error`` says why; they have no seeds. ``averaging`` is there for averages of other
-    trainings, whose costs they have too.
+    ``params`` are all trained parameters: ``module_params`` (including the trained part of the backbone) and
+    the head. ``bytes`` is their size in float32, ``flops`` the floating point operations of a forward pass on
+    one image, see `search_spaces.count_flops`. ``seeds`` are the trainings that count, ``runs`` all
+    trainings. Rows without a test accuracy are searched subnets that lost to another on validation data, and
+    failed rows, which have no seeds and give the reason in ``error``. ``averaging`` is set for averages of
+    other trainings; their costs include those of the trainings.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -114,11 +117,11 @@ class RowResult(BaseModel):
 
     @property
     def tested(self) -> bool:
-        """Whether it was among the final models."""
+        """Whether the row was evaluated on the test set."""
         return bool(self.seeds) and all(s.test_accuracy is not None for s in self.seeds)
 
     def mean(self, metric: str) -> float:
-        """Mean of a field of `SeedResult` over seeds."""
+        """Mean over seeds of a field of `SeedResult`."""
         return fmean(getattr(s, metric) for s in self.seeds)
 
     def std(self, metric: str) -> float | None:
@@ -127,11 +130,12 @@ class RowResult(BaseModel):
 
 
 class PairedComparison(BaseModel):
-    """The best searched subnet minus the best single method on the test part; both chosen by validation.
+    """The best searched subnet minus the best single method on the test set, both chosen on validation data.
 
-    ``differences`` of accuracy by seed, their mean ``difference`` and its ``standard_error`` (``None`` for
-    one seed). Of ``images`` of the first seed ``searched_only`` are right with the searched subnet only, and
-    ``single_only`` the other way; ``p_value`` is of McNemar's exact test.
+    ``differences`` are accuracy differences by seed, ``difference`` their mean, ``standard_error`` its
+    standard error (``None`` for one seed). Of the ``images`` of the first seed, ``searched_only`` are
+    classified correctly only by the searched subnet and ``single_only`` only by the single method;
+    ``p_value`` is from McNemar's exact test.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -149,7 +153,7 @@ class PairedComparison(BaseModel):
 
 
 class SearchResult(BaseModel):
-    """Everything that a search, or a comparison without one, measured, and how."""
+    """All measurements of a search, or of a comparison without a search, and their conditions."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -169,5 +173,5 @@ class SearchResult(BaseModel):
 
     @property
     def selected(self) -> RowResult:
-        """The row that was exported."""
+        """The exported row."""
         return next(row for row in self.rows if row.selected)

@@ -1,4 +1,4 @@
-"""One run: what its stages share."""
+"""A run: the context its stages share."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Inputs = TypeVar("Inputs", bound=TaskInputs, covariant=True)
 
 @dataclass(frozen=True)
 class Run(Generic[Inputs]):
-    """Everything that the stages of a run share: inputs, folder, device, bars, Ray, and the costs so far.
+    """Context shared by the stages of a run: inputs, folder, device, progress bars, Ray, and costs so far.
 
     Args:
         inputs: data, backbone and settings; a `SearchInputs` in a search.
-        folder: where everything is kept.
+        folder: the run folder.
         device: ``cpu`` or ``cuda``, of this process.
-        bars: where progress is shown.
-        ray: where separate trainings run, and what each takes.
-        workers: processes that score candidates.
-        worker_device: the device of the processes on Ray; that of this process if not given.
-        costs: the records of the stages that have ended.
+        bars: progress bars.
+        ray: Ray of the separate trainings, and the resources of each.
+        workers: number of processes that score candidates.
+        worker_device: device of the processes on Ray; by default that of this process.
+        costs: records of the finished stages.
     """
 
     inputs: Inputs
@@ -41,5 +41,5 @@ class Run(Generic[Inputs]):
 
     @property
     def devices(self) -> Devices:
-        """The devices of this process and of the processes on Ray."""
+        """Devices of this process and of the processes on Ray."""
         return Devices(self.device, self.worker_device or self.device)

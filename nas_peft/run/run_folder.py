@@ -1,4 +1,4 @@
-"""A run is a folder: configuration, record, stage results, subnet."""
+"""Folder of a run: configuration, record, stage results, subnet."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _Record = TypeVar("_Record", bound=BaseModel)
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps everything; each file appears whole or not at all.
+    """All files of a run, each written atomically.
 
     ``config.yaml``; ``supernet.safetensors``; ``study.journal`` (Optuna); ``stages/*.json``, one for each
-    finished stage; ``trainings/*.json`` and ``*.safetensors``, one pair for each separate training;
+    finished stage; ``trainings/*.json`` and ``*.safetensors``, a pair for each separate training;
     ``results.json``; ``subnet.safetensors``, the winner.
     """
 
@@ -40,12 +40,12 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | None, config: TrainingConfig, fingerprint: str = "") -> RunFolder:
-        """Create the folder, or take up the run of the same configuration in it.
+        """Create the folder, or resume the run of the same configuration in it.
 
-        Without ``path`` it is ``runs/DATASET-BACKBONE-HASH``, the hash being of the configuration and of the
-        data's ``fingerprint``: the same command finds its run again, however the path of the data is spelled
-        and wherever they have moved. Raises `InputError` saying what differs for a run of another
-        configuration, and for a path that is a file or a folder of something else.
+        Without ``path`` the folder is ``runs/DATASET-BACKBONE-HASH``, with a hash of the configuration and of
+        the data's ``fingerprint``: the same command finds its run again, however the path of the data is
+        spelled and wherever the data have moved. Raises `InputError` with the differences for a run of
+        another configuration, and for a path that is a file or a folder of something else.
         """
         path = path or _default_path(config, fingerprint)
         if path.exists() and not path.is_dir():
@@ -60,7 +60,7 @@ class RunFolder:
         elif path.exists() and any(p.name != f"{file.name}.partial" for p in path.iterdir()):
             raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
         path.mkdir(parents=True, exist_ok=True)
-        if not file.exists():  # first of all: a folder without it is not taken up again
+        if not file.exists():  # written first: a folder without it cannot be resumed
             write_atomically(file, config.to_yaml().encode())
         for sub in ("stages", "trainings"):
             (path / sub).mkdir(exist_ok=True)
@@ -68,11 +68,11 @@ class RunFolder:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other processes from working in the folder; the system lets go of it when this one ends.
+        """Lock the folder against other processes until this process ends.
 
-        Two at once would both do what is missing, and write over each other. The lock is on ``config.yaml``,
-        so no file is left of it. Raises `InputError` if another process holds it, and where there are no
-        locks.
+        Two processes would both do the missing work and overwrite each other's files. The lock is on
+        ``config.yaml``, so no lock file remains. Raises `InputError` if another process holds the lock, and
+        where the file system has no locks.
         """
         with (self.path / "config.yaml").open("r+b") as file:
             try:
@@ -91,27 +91,27 @@ class RunFolder:
 
     @property
     def journal(self) -> Path:
-        """The Optuna journal."""
+        """Path of the Optuna journal."""
         return self.path / "study.journal"
 
     @property
     def results(self) -> Path:
-        """Every number of the final table."""
+        """Path of ``results.json``, with every number of the final table."""
         return self.path / "results.json"
 
     @property
     def subnet(self) -> Path:
-        """The winner's checkpoint."""
+        """Path of the winner's checkpoint."""
         return self.path / "subnet.safetensors"
 
     def generation(self, number: int) -> Path:
-        """The candidates of a generation and their losses, image by image."""
+        """Path of the file with a generation's candidates and their losses, image by image."""
         return self.path / "generations" / f"{number:03d}.safetensors"
 
     def read_stage(self, name: str, kind: type[_Record]) -> _Record | None:
-        """The record of a finished stage, or ``None`` if it has not finished.
+        """The record of a finished stage, or ``None`` if the stage has not finished.
 
-        Raises `InputError` naming the file if its content is no record of that kind.
+        Raises `InputError` naming the file if its content is not a record of that kind.
         """
         file = self._stage_file(name)
         content = read_json(file)
@@ -134,12 +134,12 @@ class RunFolder:
         return self.path / "stages" / f"{name}.json"
 
     def written_by(self) -> str:
-        """The version of nas-peft that started the run, as part of a sentence."""
+        """The version of nas-peft that started the run, as a clause for messages."""
         recorded = read_json(self._stage_file("inputs")) or {}
         return f"the run was started by nas-peft {recorded.get('nas_peft') or '0.1 or earlier'}"
 
     def discard(self) -> None:
-        """Remove a run that failed before its first result, so that mended options can use its folder."""
+        """Remove a run that failed before its first result, so that corrected options can use its folder."""
         for name in ("stages", "trainings"):
             shutil.rmtree(self.path / name)
         for file in [self.path / "config.yaml", self.journal, *self.path.glob("supernet*.state.pt")]:
@@ -148,10 +148,10 @@ class RunFolder:
             self.path.rmdir()
 
     def freeze(self, decision: dict[str, Any]) -> OpeningRecord:
-        """Record what is decided before the test part is read; what was recorded.
+        """Record the decision before the test set is read, and return the record.
 
-        A run that was killed while reading reads again only if it decided the same. Raises ``RuntimeError``
-        otherwise: a second reading after another decision would be a choice by test accuracy.
+        A run that was killed during the reading may read again only with the same decision. Raises
+        ``RuntimeError`` otherwise: reading again after another decision would be a choice by test accuracy.
         """
         recorded = self.read_stage("test", OpeningRecord)
         if recorded is None:
@@ -160,15 +160,15 @@ class RunFolder:
             self.write_stage("test", recorded)
         elif recorded.decision != json.loads(json.dumps(decision)):
             raise RuntimeError(
-                f"the test part of '{self.path}' was opened at {recorded.opened_at} for another decision"
+                f"the test set of '{self.path}' was opened at {recorded.opened_at} for another decision"
             )
         return recorded
 
 
 def _default_path(config: TrainingConfig, fingerprint: str) -> Path:
-    """The folder of a configuration: that of its hash, or where an earlier version put the same run."""
+    """The folder named by the configuration's hash, or that of the same run by an earlier version."""
     data = Path(config.dataset).expanduser()
-    # A name that begins with a dot would be hidden; that of a link is not the folder's.
+    # A name that begins with a dot would be hidden, and a link's name is not the folder's.
     name = _plain(data.resolve().name if data.exists() else data.name)
     settings = {key: value for key, value in config.to_dict().items() if key != "dataset"}
     digest = hashlib.sha256(f"{yaml.safe_dump(settings)}{fingerprint}".encode()).hexdigest()[:8]
@@ -180,7 +180,7 @@ def _default_path(config: TrainingConfig, fingerprint: str) -> Path:
         try:
             recorded = _recorded(file, type(config))
         except InputError:
-            continue  # what cannot be read is no run of this configuration
+            continue  # an unreadable file is not a run of this configuration
         if recorded.get("dataset") == config.dataset and not _differing(recorded, config):
             return file.parent
     return path
@@ -191,7 +191,7 @@ def _plain(text: str) -> str:
 
 
 def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
-    """A configuration as this version spells it, with defaults for options that it did not have then."""
+    """A recorded configuration in this version's terms; options that it lacks take their defaults."""
     try:
         recorded = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
@@ -206,7 +206,7 @@ def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
 
 
 def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]:
-    """Differences between a recorded configuration and ``config``, each in a few words."""
+    """Differences between a recorded configuration and ``config``, each as a few words."""
     asked = config.to_dict()
     if Path(config.dataset).exists():  # the same data may have lain elsewhere; their pixels are compared
         recorded = {**recorded, "dataset": asked["dataset"]}
@@ -215,7 +215,7 @@ def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` atomically; NaN and infinity are refused."""
+    """Write ``content`` atomically, without NaN and infinity, which are refused."""
     write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""The inputs of a search: data, backbone, space and budget, loaded from the configuration and checked."""
+"""Inputs of a search: data, backbone, space and budget, loaded from the configuration and checked."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _Inputs = TypeVar("_Inputs", bound="SearchInputs")
 
 @dataclass(frozen=True)
 class SearchInputs(TaskInputs):
-    """Inputs that the stages of a search share and do not change.
+    """Inputs shared by the stages of a search, never changed.
 
-    ``sampler`` draws around the budget, ``front_sampler`` half around it and half over the whole range of
-    the front, which ends at ``front_limit`` parameters. ``latency`` is there once it has been measured, in
+    ``sampler`` draws around the budget; ``front_sampler`` draws half around the budget and half over the
+    whole range of the front, which ends at ``front_limit`` parameters. ``latency`` is set once measured, in
     runs that need it.
     """
 
@@ -50,16 +50,19 @@ class SearchInputs(TaskInputs):
 
     @classmethod
     def load(cls, config: SearchConfig, bars: StageBars) -> SearchInputs:
-        """Load and check everything. Raises `InputError` for whatever is wrong with the configuration."""
+        """Load and check all inputs. Raises `InputError` for any mistake in the configuration."""
         import_module_files(config.module_files)
-        searcher_options(config)  # says what is wrong with them before anything is loaded
+        searcher_options(config)  # reports mistakes before anything is loaded
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
-        load_space(config.space, backbone.depth)  # as well
+        load_space(config.space, backbone.depth)  # likewise
         return cls.of_task(config, TaskInputs.of(config, backbone, bars))
 
     @classmethod
     def of_task(cls: type[_Inputs], config: SearchConfig, task: TaskInputs) -> _Inputs:
-        """A search by ``config`` on what has been loaded. Raises `InputError` for what does not fit."""
+        """Inputs of a search by ``config`` on a loaded task.
+
+        Raises `InputError` for anything in ``config`` that does not fit the task.
+        """
         backbone = task.backbone
         space = load_space(config.space, backbone.depth)
         task.budget.require_feasible(space, backbone.shape, task.head_params)
@@ -78,15 +81,16 @@ class SearchInputs(TaskInputs):
             front_sampler=MixtureSampler((sampler, whole)),
             front_limit=front_limit,
         )
-        # says what it cannot work with
+        # reports options that it cannot work with
         build_searcher(config.searcher, inputs.search_task(), searcher_options(config))
         return inputs
 
     def single_methods(self) -> dict[str, Architecture]:
-        """Single methods of every run, then the largest uniform member within the budget of each other kind.
+        """The single methods of every run, then the largest uniform member of each other kind of the space.
 
-        For those that every run has, sizes are not limited to the space's: a method alone should have what
-        the budget gives it. Others at half of their size and so on have the next smaller one of the space.
+        All are within the budget. Sizes of the former are not limited to the space's: a method alone should
+        use the whole budget. For the latter, half the size and so on means the next smaller size of the
+        space.
         """
         found = super().single_methods()
         for kind, fitting in self._fitting().items():
@@ -100,20 +104,20 @@ class SearchInputs(TaskInputs):
         return found
 
     def largest_uniform(self) -> dict[str, Architecture]:
-        """Each kind of the space alone in every layer, at the largest size that fits."""
+        """Each kind of the space alone in every layer, at the largest size of the space that fits."""
         return {kind: fitting[-1] for kind, fitting in self._fitting().items()}
 
     def _fitting(self) -> dict[str, list[Architecture]]:
-        """Each kind of the space alone in every layer, at each size that fits; other kinds are absent."""
+        """Each kind of the space alone in every layer, at each size that fits; other kinds are left out."""
         of_kinds = {kind: self.space.uniform_architectures(kind) for kind, _ in self.space.kinds}
         fitting = {kind: [a for a in alone if self.fits(a)] for kind, alone in of_kinds.items()}
         return {kind: alone for kind, alone in fitting.items() if alone}
 
     def search_task(self) -> SearchTask:
-        """The search task. Its references are one kind alone: each at the largest size, then smaller ones.
+        """The search task. Its references are single kinds: each at the largest size, then at smaller sizes.
 
-        Of the latter there are as many as leave half of a generation to other architectures: in a space of
-        many kinds they alone would be more than one.
+        The smaller sizes are limited so that half of a generation is left to other architectures: in a space
+        of many kinds the references alone would be more than one generation.
         """
         largest = list(self.largest_uniform().values())
         uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
@@ -132,21 +136,21 @@ class SearchInputs(TaskInputs):
         return replace(task, front=replace(task, fits=self.in_range, sampler=self.front_sampler))
 
     def in_range(self, architecture: Architecture) -> bool:
-        """Whether the front may hold it."""
+        """Whether the front may hold ``architecture``."""
         return count_params(architecture, self.backbone.shape) <= self.front_limit
 
     def cost(self, candidate: Candidate) -> float:
-        """Cost that the front sets against the loss."""
+        """Cost of a candidate, which the front sets against the loss."""
         return float(getattr(candidate, self.config.front_cost))
 
     @property
     def training_sampler(self) -> Sampler:
-        """Sampler of the supernet's training: half around the budget, half uniform over the space.
+        """Sampler for training the supernet: half around the budget, half uniform over the space.
 
-        Most of the latter have many times the budget, so that every unit has a gradient in most steps: a
-        supernet of few epochs then ranks subnets, small ones too, where one that is trained on sparse draws
-        alone does not yet (docs/log/few_epoch_supernet.md). With a front that ends before the space does,
-        half are sparse draws over its range instead, as nothing beyond it is ever scored.
+        Most uniform draws have many times the budget, so every unit has a gradient in most steps. A supernet
+        trained for few epochs then ranks subnets well, small ones too, which sparse draws alone do not yet
+        achieve (docs/log/few_epoch_supernet.md). If the front ends before the space does, that half are
+        sparse draws over the front's range instead, as larger architectures are never scored.
         """
         if self.front_limit < count_params(self.space.largest(), self.backbone.shape):
             return self.front_sampler
@@ -154,7 +158,7 @@ class SearchInputs(TaskInputs):
 
     @property
     def training_limit(self) -> int:
-        """The most parameters of what `training_sampler` draws."""
+        """The most parameters of a draw of `training_sampler`."""
         return self.front_limit
 
     def searcher(self) -> Searcher:
@@ -163,7 +167,7 @@ class SearchInputs(TaskInputs):
 
     @property
     def module_files(self) -> tuple[Path, ...]:
-        """Python files that register module kinds of the user's own."""
+        """Python files that register the user's own module kinds."""
         return self.config.module_files
 
     def record(self) -> InputsRecord:
@@ -181,7 +185,7 @@ class SearchInputs(TaskInputs):
 
 
 def searcher_options(config: SearchConfig) -> dict[str, Any]:
-    """The options of the searcher that were given. Raises `InputError` for one that it does not have."""
+    """The given options of the searcher. Raises `InputError` for an option that the searcher lacks."""
     flags = {"parents": config.parents, "mutation_probability": config.mutation_probability}
     return parse_options(config.searcher, config.searcher_options, flags)
 

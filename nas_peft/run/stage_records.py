@@ -1,4 +1,4 @@
-"""The records of a run's stages: the files under ``stages/``, and the costs in ``results.json``."""
+"""Records of a run's stages: the files under ``stages/``, and the costs in ``results.json``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from search_spaces import LatencyTable
 
 
 class StageRecord(BaseModel):
-    """The cost of a stage, and whatever else a stage of its kind records.
+    """Cost of a stage, with further fields for each kind of stage.
 
-    ``image_passes`` are images through the backbone forward and backward, ``image_passes_full`` those of them
-    that train the backbone too, ``image_passes_forward`` those that only go forward. ``peak_memory`` is in
-    bytes, ``None`` where it cannot be measured. Only fields that were given are written.
+    ``image_passes`` counts images through the backbone forward and backward, ``image_passes_full`` those
+    among them that also train the backbone, ``image_passes_forward`` images that go forward only.
+    ``peak_memory`` is in bytes, ``None`` where it cannot be measured. Only given fields are written.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -44,7 +44,7 @@ class ProbeRecord(StageRecord):
 class LatencyRecord(StageRecord):
     """A latency table with the conditions of its measurement.
 
-    ``networks`` are the latencies measured, ``table`` what `LatencyTable.to_dict` gives.
+    ``networks`` holds the measured latencies, ``table`` the output of `LatencyTable.to_dict`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class LatencyRecord(StageRecord):
     table: dict[str, Any]
 
     def latency_table(self) -> LatencyTable:
-        """The table by which candidates are weighed."""
+        """The latency table that gives the candidates' costs."""
         return LatencyTable.from_dict(self.table)
 
 
@@ -74,7 +74,7 @@ class SupernetRecord(StageRecord):
 
 
 class LengthRecord(StageRecord):
-    """The choice among supernets of several lengths: the median loss of each, by its number of epochs."""
+    """The choice among supernets of several lengths: median loss of each, by number of epochs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -83,7 +83,7 @@ class LengthRecord(StageRecord):
 
 
 class SupernetsRecord(StageRecord):
-    """All supernets of a run; ``epochs`` and ``losses`` as in `LengthRecord`, where there were several."""
+    """All supernets of a run; ``epochs`` and ``losses`` as in `LengthRecord` if there were several."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -93,10 +93,10 @@ class SupernetsRecord(StageRecord):
 
 
 class SearchStageRecord(StageRecord):
-    """A search that has ended.
+    """A finished search.
 
-    ``candidates`` were scored, ``dropped`` of them left the race early; ``images`` counts the scored pairs of
-    candidate and image, ``images_without_racing`` what these would have been without the race.
+    ``candidates`` were scored, and ``dropped`` of them were eliminated early; ``images`` counts the scored
+    pairs of candidate and image, ``images_without_racing`` the pairs that scoring without racing would take.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -119,7 +119,7 @@ class TrainingsRecord(StageRecord):
 
 
 class RecordPlace(BaseModel):
-    """Where Optuna records a search: ``storage`` is ``None`` for the run folder's own journal."""
+    """Optuna's storage and study of a search; ``storage`` is ``None`` for the run folder's own journal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -128,7 +128,7 @@ class RecordPlace(BaseModel):
 
 
 class OpeningRecord(BaseModel):
-    """When the test set was opened, and the decision that had been frozen before."""
+    """Time of opening the test set, and the decision frozen before it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -153,10 +153,10 @@ class InputsRecord(BaseModel):
     nas_peft: str | None = None
 
     def changed(self, now: InputsRecord) -> list[str]:
-        """The names of what differs between this run's start and ``now``.
+        """Names of the inputs that differ between the run's start and ``now``.
 
-        Data are the same where pixels, labels and classes are, wherever the folder is and whatever lies
-        beside it: how they were read is not compared.
+        Data are equal when pixels, labels and classes are, wherever the folder is and whatever else is in it:
+        how they were read is not compared.
         """
         before, after = self.model_dump(mode="json"), now.model_dump(mode="json")
         names = [
@@ -172,7 +172,7 @@ class StageCosts:
         self._records: dict[str, StageRecord] = {}
 
     def add(self, name: str, record: StageRecord) -> None:
-        """Note a stage. One that was done in several goes takes the seconds of all of them."""
+        """Note a stage. A stage that was resumed takes the sum of the seconds of all its attempts."""
         before = self._records.get(name)
         seconds = record.seconds + (before.seconds if before else 0.0)
         self._records[name] = record.model_copy(update={"seconds": seconds})
@@ -181,5 +181,5 @@ class StageCosts:
         return iter(self._records)
 
     def to_dict(self) -> dict[str, StageRecord]:
-        """The records by name, as they are read back from ``results.json``: without their own types."""
+        """The records by name as read back from ``results.json``, without their own types."""
         return {name: StageRecord(**record.model_dump()) for name, record in self._records.items()}

@@ -1,4 +1,4 @@
-"""The inputs of every run: data, backbone and budget, loaded from the configuration and checked."""
+"""Inputs of every run: data, backbone and budget, loaded from the configuration and checked."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALWAYS_COMPARED = ("prompt_tokens", "lora_rank", "adapter_dim", "ssf")
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """Inputs that the stages of a run share and do not change."""
+    """Inputs shared by the stages of a run, never changed."""
 
     config: TrainingConfig
     backbone: Backbone
@@ -37,7 +37,7 @@ class TaskInputs:
 
     @classmethod
     def of(cls, config: TrainingConfig, backbone: Backbone, bars: StageBars) -> TaskInputs:
-        """Load the data for a backbone. Raises `InputError` for whatever is wrong with the configuration."""
+        """Load the data for a backbone. Raises `InputError` for any mistake in the configuration."""
         preprocessing = Preprocessing.of(backbone.model)
         budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
         with bars.stage("data (images)") as advance:
@@ -61,7 +61,10 @@ class TaskInputs:
 
     @classmethod
     def of_single_methods(cls, config: TrainingConfig, bars: StageBars) -> TaskInputs:
-        """Backbone and data of a run without a search. Raises `InputError`, also if no method fits."""
+        """Backbone and data of a run without a search.
+
+        Raises `InputError` for any mistake in the configuration, and if no method fits the budget.
+        """
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
         inputs = cls.of(config, backbone, bars)
         if not inputs.single_methods():
@@ -71,24 +74,25 @@ class TaskInputs:
             needed = least + (inputs.head_params if config.count_head else 0)
             raise InputError(
                 f"the budget {config.budget!r} is {inputs.budget.max_params:,} parameters, and the smallest "
-                f"single method needs {needed:,}{' with the head' if config.count_head else ''}; raise it"
+                f"single method needs {needed:,}{' with the head' if config.count_head else ''}; "
+                "raise the budget"
             )
         return inputs
 
     @property
     def head_params(self) -> int:
-        """Elements of the classifier."""
+        """Number of elements of the classifier."""
         return head_params(self.backbone.width, len(self.dataset.classes))
 
     def fits(self, architecture: Architecture) -> bool:
-        """Whether it is within the budget."""
+        """Whether ``architecture`` is within the budget."""
         return self.budget.allows(architecture, self.backbone.shape, self.head_params)
 
     def single_methods(self) -> dict[str, Architecture]:
-        """VPT, LoRA, adapters and SSF alone, each at the largest uniform size within the budget.
+        """VPT, LoRA, adapters and SSF alone, by name, each at the largest uniform size within the budget.
 
-        With ``single_sizes`` each also at half of that size, a quarter and so on, as many as there are. By a
-        name: ``lora_rank-2``. One whose smallest size is beyond the budget is left out.
+        With ``single_sizes`` each also at half of that size, a quarter and so on, up to that many sizes.
+        Names are of the form ``lora_rank-2``. A method whose smallest size exceeds the budget is left out.
         """
         limit, found = self.budget.limit(self.head_params), {}
         for kind in ALWAYS_COMPARED:
@@ -96,7 +100,7 @@ class TaskInputs:
             def params(size: int, kind: str = kind) -> int:
                 return count_params(_uniform(kind, size, self.backbone.depth), self.backbone.shape)
 
-            most = KINDS[kind].max_size or max(0, limit)  # a unit of size has a parameter at least
+            most = KINDS[kind].max_size or max(0, limit)  # a unit of size has at least one parameter
             largest = bisect_right(range(1, most + 1), limit, key=params)
             for size in halvings(largest, self.config.single_sizes):
                 found[f"{kind}-{size}"] = _uniform(kind, size, self.backbone.depth)
@@ -130,7 +134,7 @@ class TaskInputs:
         return {"name": b.name, "weights": b.weights, "digest": b.digest, "params": b.params}
 
     def require_recorded(self, folder: RunFolder) -> None:
-        """Record what the run works on in its folder. Raises what `require_unchanged` does if it is there."""
+        """Record the inputs in the run folder, or compare them by `require_unchanged` if recorded."""
         recorded = folder.read_stage("inputs", InputsRecord)
         if recorded is None:
             folder.write_stage("inputs", self.record())
@@ -138,7 +142,7 @@ class TaskInputs:
             self.require_unchanged(recorded)
 
     def require_unchanged(self, recorded: InputsRecord) -> None:
-        """Raise `InputError` if a run was started with other data, another backbone or space."""
+        """Raise `InputError` if the run was started with other data, another backbone or another space."""
         if changed := recorded.changed(self.record()):
             raise InputError(
                 f"the run was started with another {', '.join(changed)} (the files have changed since); "
@@ -151,5 +155,5 @@ def _uniform(kind: str, size: int, depth: int) -> Architecture:
 
 
 def halvings(size: int, count: int) -> list[int]:
-    """``size``, half of it (rounded down) and so on, as long as it is positive; at most ``count``."""
+    """``size``, half of it (rounded down) and so on while positive; at most ``count`` values."""
     return [half for i in range(count) if (half := size >> i)]

@@ -1,4 +1,4 @@
-"""The inputs that all separate trainings of a run share."""
+"""Inputs shared by all separate trainings of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from supernet import Backbone, Preprocessing
 class TrainingInputs:
     """Backbone and data of all separate trainings of a run, sent once to each worker.
 
-    ``features`` are the pretrained features of train, then val, ``(N, d)``: linear probes need nothing else.
+    ``features`` ``(N, d)`` are the pretrained features of train, then val; linear probes need nothing else.
     """
 
     backbone: Backbone
@@ -28,7 +28,7 @@ class TrainingInputs:
     features: Tensor
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the features as a numpy array, which processes share as they share a `Part`."""
+        """Pickle the features as a numpy array, shared between processes like a `Part`."""
         kept = (self.backbone, self.preprocessing, self.classes, self.train, self.val)
         return _with_array, (kept, self.features.numpy())
 

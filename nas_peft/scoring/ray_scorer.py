@@ -219,7 +219,7 @@ class RayScorer:
         if self._deaths > DEATHS:
             raise InputError(
                 f"{self._deaths} scoring workers have died, at most {DEATHS} may; they may have run out of "
-                "memory: give fewer --workers, and repeat the same command to resume"
+                "memory: give fewer --workers, and start the same command again to go on"
             )
         self._workers[index] = self._new_worker()
 

@@ -1,4 +1,4 @@
-"""The stage that ends a search without retraining: the best subnet as it stands in the supernet."""
+"""The stage that ends a search without retraining: the best subnet is tested with inherited weights."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ WHERE = {
 def finish_without_retraining(
     run: Run[SearchInputs], probe: Probe, folds: Sequence[Fold], ranked: Sequence[Candidate]
 ) -> SearchResult:
-    """Test the first of the candidates with inherited weights beside linear probing, once; and export it.
+    """Test the best candidate with inherited weights beside linear probing, once, and export that candidate.
 
-    A search space contains the single methods, so the first candidate may be one of them.
+    ``ranked`` are the candidates, best first. A search space contains the single methods, so the best
+    candidate may be a single method.
     """
     inputs, data, config = run.inputs, run.inputs.dataset, run.inputs.config
     best = ranked[0]

@@ -1,4 +1,4 @@
-"""The stage that measures what the modules of a space add to the latency of the backbone."""
+"""The stage that measures the latency that each module of a space adds to the backbone."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from supernet import Backbone, Supernet
 from supernet.latency import REPEATS, WARM_UP, measure_latencies, typical_latencies
 
 SIZES = 4
-"""At most as many sizes of a kind are measured; what lies between them is interpolated."""
+"""Sizes of a kind to measure, at most; the latency of sizes in between is interpolated."""
 
 
 def latency_stage(run: Run[SearchInputs]) -> LatencyRecord:
-    """The latency table with its cost; read where the stage has finished.
+    """The latency table with its cost, read from the run folder if the stage has finished.
 
-    It is measured once: a search that goes on after a stop weighs candidates as it did before, wherever and
-    however busy the machine may then be.
+    The table is measured once, so that a resumed search weighs candidates as before, even on another or a
+    busier machine.
     """
     record = run.folder.read_stage("latency", LatencyRecord)
     with run.bars.stage("latency (rounds)") as advance:
@@ -72,9 +72,10 @@ def measure_table(
 ) -> tuple[LatencyTable, dict[str, Any]]:
     """The latency table of a space on a backbone, and how it was measured (JSON-able).
 
-    Measured are the backbone with its head, and with modules of one kind and size in all layers (in the first
-    one, for a kind that exists only there), of which each layer has its share. Subnets are at exact size, in
-    float32 and not merged, as an exported checkpoint runs. Weights do not matter, so none are trained yet.
+    The backbone with its head is measured alone and with modules of one kind and size in all layers (in the
+    first layer, for a kind that exists only there); the added time is divided equally among these layers.
+    Subnets are at exact size, in float32 and not merged, like an exported checkpoint. Latency does not depend
+    on the weights, so they are not trained.
     """
     probes = _probes(space)
     networks = [
@@ -106,17 +107,17 @@ def measure_table(
 
 
 def blank_batch(backbone: Backbone, images: int, device: str) -> Tensor:
-    """``(images, 3, H, W)`` of the backbone's own size: what is in them does not matter for time."""
+    """Zeros ``(images, 3, H, W)`` of the backbone's image size: latency does not depend on pixel values."""
     model: Any = backbone.model
     height, width = model.patch_embed.img_size or model.pretrained_cfg["input_size"][1:]
     return torch.zeros(images, 3, height, width, device=device)
 
 
 def rising(shares: Mapping[tuple[str, int], float], kind: str) -> tuple[tuple[int, float], ...]:
-    """The points of one kind, from (0, 0): the nearest ones to the measured that never fall.
+    """Points (size, time) of one kind from (0, 0), fitted to the measurements so that times never fall.
 
-    A size that measures faster than a smaller one is noise, and a race or a budget must not act on it.
-    Isotonic regression (Barlow et al. 1972), at 0 or above.
+    A size that measures faster than a smaller size is noise, which no race or budget may act on. The fit is
+    isotonic regression (Barlow et al. 1972), at 0 or above.
     """
     from sklearn.isotonic import IsotonicRegression
 

@@ -39,17 +39,17 @@ class NoahInputs(SearchInputs):
 
     @property
     def training_limit(self) -> int:
-        """The parameters of the largest draw."""
+        """Number of parameters of the largest draw."""
         return count_params(self.space.largest(), self.backbone.shape)
 
 
 def noah_config(config: TrainingConfig) -> SearchConfig:
     """NOAH's search (Zhang, Zhou, Liu 2022, arXiv 2206.04673) for the data and budget of a run.
 
-    As published: its space for VTAB-1k, one uniform path in each step of the supernet, five times the epochs
-    of a retraining, a population of 50, and 15 generations after a first one. Ours are the batches, the head
-    that is trained briefly first, as for all, and the supernet's learning rate, which is that of subnets (the
-    paper's is half of it).
+    As published: NOAH's space for VTAB-1k, one uniform path in each step of the supernet, five times the
+    epochs of a retraining, a population of 50, and 15 generations after the first. Different here: the
+    batches, the brief training of the head, which all methods get, and the supernet's learning rate, which is
+    that of subnets (half of that in the paper).
     """
     shared = {
         name: getattr(config, name) for name in TrainingConfig.model_fields if name not in _OF_COMPARISONS
@@ -69,9 +69,9 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
 
 
 def noah_inputs(task: TaskInputs) -> NoahInputs | None:
-    """Inputs of NOAH's search, where the configuration names that baseline; else ``None``.
+    """Inputs of NOAH's search, or ``None`` if NOAH is not among the configured baselines.
 
-    Raises `InputError` where no subnet of NOAH's space is within the budget.
+    Raises `InputError` if no subnet of NOAH's space is within the budget.
     """
     if NOAH not in task.config.baselines:
         return None
@@ -86,7 +86,7 @@ def noah_inputs(task: TaskInputs) -> NoahInputs | None:
 
 @dataclass(frozen=True)
 class NoahFound:
-    """The subnet that NOAH's search found, and what its supernet and its search cost."""
+    """The subnet found by NOAH's search, and the costs of supernet and search."""
 
     architecture: Architecture
     supernets: SupernetsRecord
@@ -94,9 +94,9 @@ class NoahFound:
 
 
 def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> NoahFound:
-    """Train NOAH's supernet and search it, in a folder within the run's.
+    """Train and search NOAH's supernet, in a folder within the run folder.
 
-    Its stages are resumed as those of a run are; ``features (N, d)`` are those of train, then val.
+    The stages resume like those of a run. ``features (N, d)`` are the pretrained features of train, then val.
     """
     folder = RunFolder.open(run.folder.path / NOAH, noah.config)
     own = Run(noah, folder, run.device, run.bars, run.ray, run.workers)
@@ -110,7 +110,7 @@ def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> Noa
 
 
 def noah_architecture(run: Run[TaskInputs], features: Tensor) -> Architecture | None:
-    """Subnet that NOAH's search finds, with its costs noted; ``None`` where the baseline is not named."""
+    """The subnet found by NOAH's search, with its costs noted; ``None`` without that baseline."""
     noah = noah_inputs(run.inputs)
     if noah is None:
         return None

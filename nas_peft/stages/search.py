@@ -25,7 +25,7 @@ SEARCH_STUDY = "search"
 
 @dataclass(frozen=True)
 class Searched:
-    """All evaluated candidates of a search, and what they cost."""
+    """All evaluated candidates of a search, and their cost."""
 
     candidates: list[Candidate]
     record: SearchStageRecord
@@ -34,9 +34,9 @@ class Searched:
 def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord) -> Searched:
     """Search the supernet: propose, score and record one generation after another.
 
-    Each generation is proposed from the ones before it and scored as a whole, so a search that was stopped
-    makes the proposals that it would have made without the stop, and finds the same losses. A generation is
-    first written to a file of its own, with its losses image by image, then to the Optuna record.
+    Each generation is proposed from the generations before and scored as a whole, so a resumed search makes
+    the same proposals and finds the same losses as an uninterrupted one. A generation is written first to a
+    file of its own, with its losses image by image, then to the Optuna record.
     """
     inputs, config, folder = run.inputs, run.inputs.config, run.folder
     searcher = inputs.searcher()
@@ -56,7 +56,7 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
         for generation in range(config.generations):
             proposals = searcher.ask(generation, history)
             if not proposals:
-                break  # every architecture that may be proposed has been
+                break  # every allowed architecture has been proposed
             file = folder.generation(generation)
             scored = read_generation(file)
             if scored is None:
@@ -94,9 +94,9 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
 
 
 def open_record(run: Run[SearchInputs], storage: str | None = None, study: str | None = None) -> SearchRecord:
-    """The Optuna study of a run: the journal in its folder, or what ``storage`` and ``study`` name.
+    """The Optuna study of a run: in the journal of its folder, or as named by ``storage`` and ``study``.
 
-    Raises `InputError` if a resumed run recorded its search elsewhere, and what `SearchRecord.open` raises.
+    Raises `InputError` if a resumed run recorded its search elsewhere, and the errors of `SearchRecord.open`.
     """
     if study and not storage:
         raise InputError("study names a study in --storage, which is not given; give both")

@@ -27,28 +27,29 @@ from search_spaces.streams import stream
 from supernet import Recipe, Supernet
 
 LENGTH = "supernet-length"
-"""The stage that chooses among supernets of several lengths."""
+"""Name of the stage that chooses among supernets trained for different numbers of epochs."""
 
 
 @dataclass(frozen=True)
 class TrainedSupernets:
-    """The supernets, each with the images that it has not been trained on, and what they cost."""
+    """The supernets, each with the images that it was not trained on, and their cost."""
 
     folds: list[Fold]
     record: SupernetsRecord
 
 
 def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernets:
-    """Train the supernets of a run; ``features (N, d)`` are the pretrained ones of train, then val.
+    """Train the supernets of a run; ``features (N, d)`` are the pretrained features of train, then val.
 
-    One supernet is trained on the training part and scores the validation part. With ``folds`` there are that
-    many, each trained on all folds of the training part but one, which it scores; together they take the
-    image passes of one, as each has its share of the epochs (rounded). Finished ones are read from the
-    folder, an unfinished one goes on after the last epoch that was saved. With ``data_parallel`` processes
-    a supernet is trained by that many of them, and comes back by its file.
+    A single supernet is trained on the training set, and its subnets are scored on the validation set. With
+    ``folds`` there is a supernet for each fold of the training set, trained on the other folds and scored on
+    its own. The epochs are divided among these supernets (rounded), so that together they take the image
+    passes of a single one. Finished supernets are read from the folder, and an unfinished one resumes after
+    the last saved epoch. With ``data_parallel`` that many processes train each supernet, which is then read
+    from its file.
 
-    Where the configuration names several numbers of epochs, supernets of each are trained, and `judge`
-    chooses those that are returned; the files of the others are removed.
+    If the configuration names several numbers of epochs, supernets are trained for each, `judge` chooses the
+    supernets to return, and the files of the rest are removed.
     """
     inputs, folder = run.inputs, run.folder
     lengths = {
@@ -69,7 +70,7 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
 
                 if chosen is not None and epochs != chosen.epochs:
                     record = folder.read_stage(training.name, SupernetRecord)
-                    assert record is not None  # it has lost, and its weights are gone
+                    assert record is not None  # not chosen: its weights have been removed
                 else:
                     supernet, record = _trained(run, training, on_epoch)
                     found[epochs].append(Fold(supernet.eval(), unseen))
@@ -120,8 +121,8 @@ def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> Len
 
 
 def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list[Fold]:
-    """The supernets of a run that has trained them. Raises `InputError` if it has not."""
-    features = torch.empty(0)  # of no use without training
+    """The trained supernets of a run. Raises `InputError` if their training has not finished."""
+    features = torch.empty(0)  # only needed for training
     recipes = inputs.config.supernet_recipes()
     if len(recipes) > 1:
         chosen = folder.read_stage(LENGTH, LengthRecord)
@@ -132,8 +133,8 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     read = [folder.read_stage(training.name, SupernetRecord) for training, _ in trainings]
     if not read or None in read:
         raise InputError(
-            f"the run in '{folder.path}' has not finished training its supernet; go on with the same "
-            "nas-peft search command first"
+            f"the run in '{folder.path}' has not finished training its supernet; first repeat the "
+            "same nas-peft search command to resume"
         )
     return [Fold(training.read(device).eval(), unseen) for training, unseen in trainings]
 
@@ -141,7 +142,7 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
 def supernet_trainings(
     inputs: SearchInputs, features: Tensor, folder: RunFolder, recipe: Recipe
 ) -> list[tuple[SupernetTraining, Part]]:
-    """Each supernet's training by a recipe, and the part that it is not trained on."""
+    """The training of each supernet by ``recipe``, with the images that it is not trained on."""
     config, train_part = inputs.config, inputs.dataset.train
     stem = "supernet" if len(config.supernet_recipes()) == 1 else f"supernet-{recipe.epochs}-epochs"
 
@@ -169,7 +170,7 @@ def supernet_trainings(
         return [(training(stem, train_part, of_train, recipe), inputs.dataset.val)]
     if len(train_part) < config.folds:
         raise InputError(
-            f"folds is {config.folds}, and the training part has {len(train_part)} images; give fewer folds"
+            f"folds is {config.folds}, but the training set has {len(train_part)} images; give fewer folds"
         )
     shared = replace(recipe, epochs=max(1, round(recipe.epochs / (config.folds - 1))))
     folds = stratified_folds(train_part.labels, config.folds, stream(config.seed, "folds"))
@@ -186,7 +187,7 @@ def supernet_trainings(
 def _trained(
     run: Run[SearchInputs], training: SupernetTraining, on_epoch: Callable[[int], None]
 ) -> tuple[Supernet, SupernetRecord]:
-    """The trained supernet and its record, read where it had finished."""
+    """The trained supernet and its record, read from the run folder if the training has finished."""
     record = run.folder.read_stage(training.name, SupernetRecord)
     if record is not None:
         return training.read(run.device), record

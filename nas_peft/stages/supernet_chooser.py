@@ -1,4 +1,4 @@
-"""Which architectures the supernet of a run is trained on."""
+"""The chooser of the architectures that a run's supernet is trained on."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from supernet import Chooser, Groups, OnePath, OnePerImage, Sandwich
 
 
 def supernet_chooser(inputs: SearchInputs) -> Chooser:
-    """The configuration's chooser, drawing what the searcher will look at.
+    """The configured chooser, drawing architectures from the range that the searcher explores.
 
-    The ends of the sandwich are what the range allows. In its largest, `covering`, every module is as large
-    as any architecture within the range can have it: it contains them all, as the sandwich rule asks, and is
-    the smallest that does. None within the range contains all others, so it may be beyond; it is there to
-    teach, and no candidate. The smallest has the fewest parameters with a module at all.
+    The largest architecture of the sandwich is `covering`: every module is as large as in any architecture
+    within the range, so that all of them are contained, as the sandwich rule asks. No architecture within
+    the range contains all others, so `covering` may exceed the range; it teaches, and is no candidate. The
+    smallest, `fewest`, has the fewest parameters among architectures with a module.
     """
     config, draw = inputs.config, inputs.training_sampler.sample
     kinds = inputs.space.largest().kinds

@@ -1,4 +1,4 @@
-"""The choice of a supernet's length: the one whose subnets do best on unseen images."""
+"""The choice of a supernet's number of epochs, by the loss of subnets on unseen images."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from search_spaces import Architecture
 from search_spaces.streams import stream
 
 JUDGED = 12
-"""Subnets by which a supernet is judged: as many as a generation of the search."""
+"""Number of subnets that a supernet is judged by: the same as in a generation of the search."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The median loss of the judged subnets, and the forward passes that it took."""
+    """The median loss of the judged subnets, and the number of forward passes of an image."""
 
     loss: float
     image_passes: float
 
 
 def judged_subnets(sample: Callable[[np.random.Generator], Architecture], seed: int) -> list[Architecture]:
-    """Different subnets, drawn where the search will look; as many as `JUDGED`, or as there are."""
+    """Distinct subnets from the range of the search: `JUDGED` of them, or fewer if there are fewer."""
     rng, found = stream(seed, "supernet length"), dict[Architecture, None]()
     for _ in range(20 * JUDGED):
         if len(found) < JUDGED:
@@ -33,12 +33,12 @@ def judged_subnets(sample: Callable[[np.random.Generator], Architecture], seed: 
 
 
 def judge(scorer: Scorer, architectures: Sequence[Architecture]) -> Judgement:
-    """Judge by all images that the supernet (or each of the folds) has not been trained on.
+    """Judge a supernet (or those of all folds) by the loss of subnets on the images it was not trained on.
 
-    How many epochs a supernet needs differs from one data set to another: where the backbone's features fit,
-    many overfit the training images, and where they do not, few leave all subnets unfinished, which says
-    little of what they will be (docs/log/supernet_length.md). The loss on unseen images knows both. The
-    median, because one subnet that overflows says nothing of the others.
+    The right number of epochs depends on the data set. Where the backbone's features fit, many epochs overfit
+    the training images; where the features do not fit, few epochs leave all subnets unfinished, and their
+    losses say little about the trained subnets (docs/log/supernet_length.md). The loss on unseen images shows
+    both. The median is used because one subnet that overflows says nothing about the rest.
     """
     of_folds = [scorer.score(i, np.arange(n), architectures) for i, n in enumerate(scorer.sizes)]
     losses = np.concatenate([found.losses for found in of_folds], axis=1).mean(axis=1, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The training of a supernet on a worker of Ray, for a run that is started on a machine without a GPU."""
+"""The training of a supernet on a Ray worker, for a run started on a machine without a GPU."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from search_spaces import InputError
 from supernet import Curve
 
 ATTEMPTS = 3
-"""Workers that may be given the training, one after another; each goes on where the one before it died."""
+"""Number of workers that may try the training, one after another; each resumes where the last one died."""
 
-_PATIENCE = 1.0  # seconds to wait for an epoch before looking whether the worker has ended
+_PATIENCE = 1.0  # seconds to wait for an epoch before checking whether the worker has ended
 
 
 @dataclass(frozen=True)
 class Sent:
-    """Everything that the worker needs."""
+    """The message to the worker: the training and how to run it."""
 
     training: SupernetTraining
     states: StateFolder
@@ -43,11 +43,11 @@ def train_on_ray(
     ray_options: RayOptions,
     on_epoch: Callable[[int], None],
 ) -> tuple[Curve, int | None]:
-    """Train a supernet on one worker with a GPU, and leave its weights in their file; curve and peak memory.
+    """Train a supernet on one worker with a GPU, write its weights, return curve and peak memory in bytes.
 
-    A worker that dies is replaced. The next one goes on from the last state where it sees the run folder, and
-    starts again elsewhere. Raises `InputError` when `ATTEMPTS` workers have died, and what the training
-    raises.
+    A worker that dies is replaced; its successor resumes from the last state if its machine sees the run
+    folder, and else starts again. Raises `InputError` when `ATTEMPTS` workers have died, and the errors of
+    the training.
     """
     with RaySession(ray_options) as session:
         ray = session.connect()
@@ -88,13 +88,13 @@ def train_on_ray(
             training.write({name: torch.from_numpy(value.copy()) for name, value in tensors.items()})
             return curve, peak
     raise InputError(
-        f"the worker that trained the supernet died {ATTEMPTS} times ({reason}); it may be for lack of "
+        f"the worker that trained the supernet died {ATTEMPTS} times ({reason}); it may have run out of "
         "memory: give --micro-batches, and start the same command again to go on"
     )
 
 
 def _train(sent: list[Any], queue: Any) -> tuple[dict[str, Any], Curve, int | None]:
-    """In the worker: train, telling ``queue`` of each epoch; tensors as numpy arrays, curve, peak memory."""
+    """Train in the worker, putting each epoch into ``queue``; tensors as numpy arrays, curve, peak memory."""
     import ray
 
     work: Sent = ray.get(sent[0])

@@ -1,4 +1,4 @@
-"""The training of one supernet: everything that it needs, and its file."""
+"""The training of one supernet: its inputs, and the file of its weights."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from supernet.data_parallel import Processes
 
 @dataclass(frozen=True)
 class SupernetTraining:
-    """Everything that the training of a supernet needs; picklable, so that several processes can share it.
+    """The training of a supernet with all its inputs; picklable, so that several processes can share it.
 
-    ``name`` is its files' and its stage's. ``features`` are the pretrained ones of ``part`` ``(N, d)``, for
-    training the head first by ``head``.
-    ``module_files`` register the user's kinds in each process.
+    ``name`` is the name of its files and its stage. ``features (N, d)`` are the pretrained features of
+    ``part``, on which the head is first trained by the recipe ``head``. ``module_files`` register the user's
+    module kinds in each process.
     """
 
     name: str
@@ -57,16 +57,16 @@ class SupernetTraining:
     state: Path
 
     def __call__(self, device: str, on_step: Callable[[int], None]) -> tuple[Curve, int | None]:
-        """This process's part of the training, among those of torch's process group."""
+        """Run this process's share of the training within torch's process group; curve and peak memory."""
         import_module_files(self.module_files)
         return self.run(device, on_step)[1:]
 
     def run(self, device: str, on_epoch: Callable[[int], None]) -> tuple[Supernet, Curve, int | None]:
-        """Train, and leave the weights in their file; also the peak memory of the largest process."""
+        """Train and write the weights; return supernet, curve, and peak memory of the largest process."""
         processes = Processes.current()
         if (
             processes.count > 1
-        ):  # another number of micro-batches in one of them would leave the others waiting
+        ):  # processes with different numbers of micro-batches would wait for each other forever
             supernet, curve, memory = self.train(self.execution, device, on_epoch, self.state)
         else:
             supernet, curve, memory = with_less_memory(
@@ -84,9 +84,9 @@ class SupernetTraining:
     def train(
         self, execution: Execution, device: str, on_epoch: Callable[[int], None], state: Path | None
     ) -> tuple[Supernet, Curve, int | None]:
-        """The trained supernet, its curve, and the peak memory of this process.
+        """Train, and return the supernet, its curve, and the peak memory of this process in bytes.
 
-        It goes on from the file ``state``, if there is one, and saves to it.
+        The training resumes from the file ``state``, if there is one, and saves its state there.
         """
         memory = PeakMemory(device)
         supernet = self._initial(device)
@@ -119,11 +119,11 @@ class SupernetTraining:
         return {k: v.cpu().contiguous() for k, v in supernet.module_tensors(self.capacity).items()}
 
     def write(self, tensors: dict[str, Tensor]) -> None:
-        """Leave the weights in their file."""
+        """Write the weights to their file."""
         write_atomically(self.weights, save(tensors))
 
     def read(self, device: str) -> Supernet:
-        """The supernet with the weights in their file."""
+        """The supernet with the weights from their file."""
         supernet = self._initial(device)
         supernet.load_module_tensors(load(self.weights.read_bytes()))
         return supernet

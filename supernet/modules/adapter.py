@@ -1,4 +1,4 @@
-"""Bottleneck adapters, after the MLP and beside it."""
+"""Bottleneck adapters, after the MLP and parallel to it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from supernet.sums import plus, plus_product, product
 class Bottleneck(ElasticModule):
     """Adds ``s (QuickGELU(z W1^T + b1) W2 + b2)`` to the output y of the MLP branch, inside the residual.
 
-    z is y itself for an adapter after the MLP (Houlsby et al., arXiv 1902.00751, placed as in NOAH), or the
-    MLP's own input for one beside it (AdaptFormer, arXiv 2205.13535). QuickGELU(u) = u sigmoid(1.702 u) as in
-    NOAH for both. W1 ``(a, d)``, b1 ``(a,)``, W2 ``(a, d)`` kept transposed so that the width a is the first
-    axis, b2 ``(d,)``. W2 and b2 start at zero. The scale s is 1, or learned for each layer, starting there.
-    b2 and s are absent where the adapter is.
+    z is y for an adapter after the MLP (Houlsby et al., arXiv 1902.00751, placed as in NOAH), or the MLP's
+    input for an adapter parallel to the MLP (AdaptFormer, arXiv 2205.13535). Both use QuickGELU(u) =
+    u sigmoid(1.702 u), as in NOAH. The shapes are W1 ``(a, d)``, b1 ``(a,)``, W2 ``(a, d)``, stored
+    transposed so that the width a is the first axis, and b2 ``(d,)``. W2 and b2 start at zero. The scale s is
+    1, or learned for each layer from 1. At size 0 there is no b2 and no s.
     """
 
     places = ("mlp",)
@@ -67,25 +67,25 @@ class Bottleneck(ElasticModule):
 
 @register_elastic("adapter_dim")
 class Adapter(Bottleneck):
-    """After the MLP."""
+    """Adapter after the MLP."""
 
 
 @register_elastic("adapter_dim_scaled")
 class ScaledAdapter(Bottleneck):
-    """After the MLP, with a learned scale."""
+    """Adapter after the MLP, with a learned scale."""
 
     learned_scale = True
 
 
 @register_elastic("adapter_dim_parallel")
 class ParallelAdapter(Bottleneck):
-    """Beside the MLP."""
+    """Adapter parallel to the MLP."""
 
     parallel = True
 
 
 @register_elastic("adapter_dim_parallel_scaled")
 class ScaledParallelAdapter(Bottleneck):
-    """Beside the MLP, with a learned scale."""
+    """Adapter parallel to the MLP, with a learned scale."""
 
     parallel, learned_scale = True, True

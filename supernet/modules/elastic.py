@@ -1,4 +1,4 @@
-"""The base of every module kind: one set of weights that holds all its sizes."""
+"""The base of every module kind: one set of weights for all sizes."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Size: TypeAlias = int | Tensor
 """One size for the whole batch, or an int64 tensor ``(B,)`` with one size for each image."""
 
 Place: TypeAlias = Literal["norm1", "qkv", "proj", "norm2", "fc1", "fc2", "mlp"]
-"""The operations of a layer whose output a module may change; ``mlp`` is the whole MLP branch, norm2's output
-to what is added to the residual stream."""
+"""The operations of a layer whose output a module may change; ``mlp`` is the whole MLP branch, from norm2's
+output to the addition to the residual stream."""
 
 
 class ElasticModule(nn.Module):
     """A module of one layer whose size can be anything from 0 to ``capacity``.
 
-    Sharing is nested: the module of size r is the first r units of the largest one, and nothing scales
-    with the active size. Every parameter has the size as its first axis, except those named in
-    ``unsized``, which are present whole whenever the size is positive. With one size for the batch the
-    weights are sliced; with one for each image the module runs at capacity and units beyond an image's
-    size are multiplied by zero, so shapes stay static. Both ways agree.
+    Sharing is nested: the module of size r is the first r units of the largest module, and nothing is scaled
+    by the active size. Every parameter has the size as its first axis, except those named in ``unsized``,
+    which are present in full whenever the size is positive. With one size for the batch the weights are
+    sliced; with a size for each image the module runs at capacity, and units beyond an image's size are
+    multiplied by zero, so shapes stay static. Both give the same result.
 
-    A kind is one subclass with ``places`` (the operations whose output it changes), ``reset`` and
-    ``forward``; `register_elastic` names it and says what it costs. Modules at one place apply in the
-    alphabetical order of their kinds. A kind that can become part of the backbone's weights says so by
-    ``mergeable`` and `merge`, one that acts on the tokens before the first layer by ``before_layers``.
+    A kind is a subclass with ``places`` (the operations whose output is changed), ``reset`` and ``forward``;
+    `register_elastic` gives the kind its name and cost. Modules at one place apply in the alphabetical order
+    of their kinds. A kind that can be merged into the backbone's weights sets ``mergeable`` and implements
+    `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``.
     """
 
     kind: ClassVar[str]
@@ -53,34 +53,34 @@ class ElasticModule(nn.Module):
     def reset(self, generator: torch.Generator) -> None:
         """Draw the initial weights so that nothing is changed at step 0 (prompts excepted).
 
-        Parameters are on the generator's device meanwhile, whatever device the module is on, so that initial
-        values are the same on every device.
+        Parameters are on the generator's device during the call, so that initial values are the same on every
+        device.
         """
         raise NotImplementedError
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
         """The new output of the operation at ``place``, whose input is ``x`` and output ``y``.
 
-        Both are ``(B, N, ·)``, or ``(P, ·)`` for a layer's prompts (``norm1`` and ``qkv`` only), of which
-        ``(B, P, ·)`` may be made where sizes differ by image. ``y`` may be changed in place where neither
-        this module's gradient nor that of a normalisation needs it, and the result is the layer's to change
-        where no gradient is recorded: it must not be a parameter or a view of one.
+        Both are ``(B, N, ·)``, or ``(P, ·)`` for a layer's prompts (``norm1`` and ``qkv`` only); the result
+        for prompts may be ``(B, P, ·)`` if sizes differ by image. ``y`` may be changed in place if no
+        gradient of this module or a normalisation needs ``y``. Without recorded gradients the layer may
+        change the result in place, so the result must not be a parameter or a view of a parameter.
         """
         raise NotImplementedError
 
     def merge(self, place: Place, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight ``(out, in)``, or ``(d,)`` of a normalisation, and bias, with this module at capacity in."""
+        """Weight ``(out, in)``, or ``(d,)`` for a normalisation, and bias, after merging at capacity."""
         raise NotImplementedError
 
     def tensors_at(self, size: int) -> dict[str, Tensor]:
-        """The exact tensors of the module of ``size`` > 0: views of the shared weights."""
+        """The tensors of the module at exact ``size`` > 0, as views of the shared weights."""
         return {
             name: value.data if name in self.unsized else value.data[:size]
             for name, value in self.named_parameters()
         }
 
     def unit_mask(self, size: Tensor, dtype: torch.dtype) -> Tensor:
-        """1 for the units below each image's size, 0 beyond: ``(B,)`` to ``(B, 1, capacity)``."""
+        """Mask ``(B, 1, capacity)`` of sizes ``(B,)``: 1 for units below an image's size, 0 beyond."""
         units = torch.arange(self.capacity, device=size.device)
         return (units < size[:, None]).to(dtype)[:, None, :]
 
@@ -91,10 +91,10 @@ _Module = TypeVar("_Module", bound=ElasticModule)
 
 
 def register_elastic(kind: str | Kind) -> Callable[[type[_Module]], type[_Module]]:
-    """Class decorator that makes a module kind known to the supernet: the one registration of a new kind.
+    """Class decorator that registers a module kind with the supernet.
 
-    ``kind`` is the kind's name, label and cost, which thereby becomes known to search spaces and counting
-    too; or the name of a kind that already is. Raises ``ValueError`` for a name that is taken.
+    ``kind`` is a new kind's name, label and cost, which this registers for search spaces and counting too,
+    or the name of a registered kind. Raises ``ValueError`` for a name that is taken.
     """
 
     def register(module: type[_Module]) -> type[_Module]:

@@ -16,11 +16,11 @@ from supernet.sums import plus_product
 class LowRank(ElasticModule):
     """``y + x A^T B`` on a projection y of x, with A ``(r, in)`` and B ``(r, out)``.
 
-    Hu et al. (arXiv 2106.09685). B is kept transposed, so that the rank is the first axis of both. There is
-    no factor alpha / r: it would change a unit's meaning with the active rank. A starts uniform in
-    +-1/sqrt(in), B at zero.
+    After Hu et al. (arXiv 2106.09685). B is stored transposed, so that the rank is the first axis of both.
+    There is no factor alpha / r, because it would rescale every unit with the active rank. A starts uniform
+    in +-1/sqrt(in), B at zero.
 
-    ``part`` is where on a fused output B acts: all of it, or one of the ``parts`` equal ones.
+    B acts on part number ``part`` of a fused output of ``parts`` equal parts.
     """
 
     mergeable = True

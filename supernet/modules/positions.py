@@ -1,4 +1,4 @@
-"""LoRA on the position embedding: what a frozen backbone knows of where its tokens are, changed."""
+"""LoRA on the position embedding of a frozen backbone."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from supernet.modules.elastic import ElasticModule, Size, register_elastic
 class LoRAPositions(ElasticModule):
     """``x + A^T B`` on the embedded tokens x ``(B, N, d)``, with A ``(r, N)`` and B ``(r, d)``.
 
-    LoRA (Hu et al., arXiv 2106.09685) of a table of N position embeddings, whose inputs are one-hot; prompts
-    that are added to the tokens instead of put beside them (the VPT paper's "add", arXiv 2203.12119), with
-    the low rank of DePT (arXiv 2309.05173). What all images share at a position is all that it can say, yet
-    no other module says it: those of the layers see what tokens contain. It works on class and register
-    tokens too, and on backbones without a position embedding (rotary positions), where it adds one.
+    This is LoRA (Hu et al., arXiv 2106.09685) of a table of N position embeddings, whose inputs are one-hot.
+    It is also the VPT paper's "add" variant (arXiv 2203.12119), prompts added to the tokens instead of
+    concatenated, with the low rank of DePT (arXiv 2309.05173). The module changes what all images share at a
+    position, which no other module can, because modules in the layers see only the contents of tokens. Class
+    and register tokens are changed too; a backbone without a position embedding (rotary positions) gets one.
 
-    As in `LowRank` A starts such that A x has a variance of 1/3: for one-hot x uniform in +-1. B starts at
+    A starts uniform in +-1, which gives A x a variance of 1/3 for one-hot x, as in `LowRank`. B starts at
     zero.
     """
 
@@ -37,7 +37,7 @@ class LoRAPositions(ElasticModule):
     def added(self, down: Tensor, size: Size) -> Tensor:
         """Addition to the tokens, ``(N', d)``, or ``(B, N', d)`` with one size for each image.
 
-        ``down (capacity, N')`` is A for the positions of the images at hand: itself, or resampled.
+        ``down (capacity, N')`` is A, resampled if the images have another size.
         """
         if isinstance(size, int):
             return down[:size].T @ self.up[:size]

@@ -1,4 +1,4 @@
-"""Visual prompts: of one layer (VPT-deep), and from the first layer to the last (VPT-shallow)."""
+"""Visual prompts in one layer (VPT-deep), and from the first layer to the last (VPT-shallow)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from supernet.modules.elastic import ElasticModule, Size, register_elastic
 class PromptTokens(ElasticModule):
     """p learned tokens ``(p, d)``, Jia et al. (arXiv 2203.12119).
 
-    They start uniform in +-sqrt(6 / (3 patch^2 + d)) with 3 patch^2 taken as d, its value for most backbones
-    (768 for ViT-B/16).
+    They start uniform in +-sqrt(6 / (3 patch^2 + d)), where 3 patch^2 is replaced by d; both are equal for
+    ViT-B/16 (768) and most other backbones.
     """
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
@@ -25,7 +25,7 @@ class PromptTokens(ElasticModule):
         nn.init.uniform_(self.tokens, -bound, bound, generator=generator)
 
     def prompts(self, size: Size) -> Tensor:
-        """The first ``size`` tokens ``(p, d)``; all of them with one size for each image, to be masked."""
+        """The first ``size`` tokens ``(p, d)``; all tokens, to be masked, if each image has its own size."""
         return self.tokens[:size] if isinstance(size, int) else self.tokens
 
 
@@ -33,17 +33,16 @@ class PromptTokens(ElasticModule):
 class Prompts(PromptTokens):
     """VPT-deep: tokens that the other tokens of one layer can attend to.
 
-    VPT-deep throws a layer's prompt outputs away at the next layer, so only their keys and values are ever
-    used; for all other tokens that equals concatenating them.
+    VPT-deep discards a layer's prompt outputs at the next layer, so only the prompts' keys and values are
+    used. For all other tokens this equals concatenating the prompts.
     """
 
 
 @register_elastic("shallow_prompt_tokens")
 class ShallowPrompts(PromptTokens):
-    """VPT-shallow: tokens that enter before the first layer, go through all of them and are then dropped.
+    """VPT-shallow: tokens that enter before the first layer, pass through all layers and are then dropped.
 
-    They stand behind the class tokens. Every layer and every image token attends to them, so they cost as
-    much as image tokens.
+    They stand behind the class tokens, and cost as much as image tokens in every layer.
     """
 
     before_layers = True

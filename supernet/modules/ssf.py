@@ -12,16 +12,16 @@ from search_spaces.kinds import ssf_widths
 from supernet.modules.elastic import ElasticModule, Place, Size, register_elastic
 
 ORDER: tuple[Place, ...] = ("norm1", "norm2", "proj", "fc2", "qkv", "fc1")
-"""Size s stands for the first s of these; 6 for SSF as published. Cheap ones come first."""
+"""Operations in the order of sizes: size s covers the first s, cheapest first; 6 is SSF as published."""
 
 
 @register_elastic("ssf")
 class SSF(ElasticModule):
     """``scale * y + shift`` for each channel of an operation's output y, Lian et al. (arXiv 2210.08823).
 
-    The vectors of all operations stand one after another in ``scale`` and ``shift``, so that a smaller module
-    is the first part of a larger one. They start at 1 and 0. After training they can be merged into the
-    operations' own weights and biases.
+    ``scale`` and ``shift`` concatenate the vectors of all operations, so that a smaller module is the first
+    part of a larger module. They start at 1 and 0, and can be merged into the operations' own weights and
+    biases after training.
     """
 
     places = ORDER

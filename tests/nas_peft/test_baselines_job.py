@@ -1,4 +1,4 @@
-"""Comparisons without a search: the grid of learning rates, all baselines, failures, the sealed test part."""
+"""Comparisons without a search: the grid of learning rates, all baselines, failures, the sealed test set."""
 
 import json
 from collections.abc import Callable
@@ -202,7 +202,7 @@ def test_it_is_no_search_to_go_on_from(with_all: SearchResult):
 
 def test_a_budget_below_every_single_method_is_refused(values: dict[str, Any], tmp_path: Path):
     config = BaselinesConfig.of(**values | {"budget": "1000"})
-    with pytest.raises(InputError, match="the smallest single method needs 1,024; raise it"):
+    with pytest.raises(InputError, match="the smallest single method needs 1,024; raise the budget"):
         compare_baselines(config, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
@@ -236,7 +236,7 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
             with pytest.raises(ProtocolError, match="nothing can be trained or chosen any more"):
                 call()
         assert runs[0].finals == []
-        with pytest.raises(ProtocolError, match="the test part is read once"):
+        with pytest.raises(ProtocolError, match="the test set is read once"):
             compared.run.inputs.dataset.test.open("again")
 
 

@@ -166,7 +166,7 @@ def test_the_exported_subnet_has_the_test_accuracy_that_was_reported(
     found = evaluate(subnet.network, test.images, test.labels, preprocessing=subnet.preprocessing)
     assert found.accuracy == finished_run.selected.seeds[0].test_accuracy
     assert found.loss == pytest.approx(finished_run.selected.seeds[0].test_loss, rel=1e-6)
-    with pytest.raises(ProtocolError, match="the test part is read once"):
+    with pytest.raises(ProtocolError, match="the test set is read once"):
         data.test.open("again")
 
 

@@ -93,7 +93,7 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_both(left):
 
 
 def test_a_state_that_only_one_process_sees_is_refused_by_both(left):
-    message = "one process goes on after 0 epochs and another after 2; give a state file that all processes"
+    message = "one process resumes after 0 epochs and another after 2; give a state file that all processes"
     for rank in ("0", "1"):
         assert left[rank]["one state"].startswith(f"InputError: {message}")
 

@@ -1,4 +1,4 @@
-"""An audit: a fair sample, honest statistics, resumable, and the test part stays sealed."""
+"""An audit: a fair sample, honest statistics, resumable, and the test set stays sealed."""
 
 import numpy as np
 import pytest

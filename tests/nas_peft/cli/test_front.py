@@ -69,7 +69,7 @@ def test_a_budget_picks_the_best_within_it(search: FinishedSearch):
         if within:
             assert search.pick(str(limit)) == min(within, key=Candidate.rank_key)
     assert search.pick() == search.pick(search.config.budget)
-    with pytest.raises(InputError, match=f"the smallest candidate of .* has {least:,}; raise it"):
+    with pytest.raises(InputError, match=f"the smallest candidate of .* has {least:,}; raise the budget"):
         search.pick("1")
 
 

@@ -140,7 +140,7 @@ def test_shots_are_drawn_by_the_seed():
 
 @pytest.mark.parametrize("shots", [0, -2])
 def test_shots_below_one_are_refused(shots):
-    with pytest.raises(InputError, match=f"shots is {shots}; allowed are whole numbers from 1"):
+    with pytest.raises(InputError, match=f"shots is {shots}; give a whole number from 1 up"):
         few_shot(listing([9, 9], [2, 2], [1, 1]), shots, 0)
 
 

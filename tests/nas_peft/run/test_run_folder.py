@@ -150,7 +150,7 @@ def test_the_same_decision_may_be_frozen_again():
 def test_another_decision_is_refused_after_the_test_part_was_opened():
     folder = RunFolder.open(Path("out"), config())
     folder.freeze({"exported": "candidate-3"})
-    with pytest.raises(RuntimeError, match=r"the test part of 'out' was opened at \d{4}-.* another decision"):
+    with pytest.raises(RuntimeError, match=r"the test set of 'out' was opened at \d{4}-.* another decision"):
         folder.freeze({"exported": "candidate-4"})
     assert folder.freeze({"exported": "candidate-3"}).decision == {"exported": "candidate-3"}
 

@@ -159,7 +159,7 @@ def test_supernets_that_were_not_chosen_from_are_not_read(
 
 def test_an_unfinished_supernet_is_not_read(tiny_inputs: SearchInputs, tmp_path: Path):
     folder = RunFolder.open(tmp_path / "run", tiny_inputs.config)
-    with pytest.raises(InputError, match="has not finished training its supernet; go on with the same"):
+    with pytest.raises(InputError, match="has not finished training its supernet; first repeat the same"):
         read_supernets(tiny_inputs, folder, "cpu")
 
 
@@ -169,5 +169,5 @@ def test_more_folds_than_images_are_refused(
     config = SearchConfig.of(**tiny_values | {"folds": 1000})
     inputs = replace(tiny_inputs, config=config)
     folder = RunFolder.open(tmp_path / "run", config)
-    with pytest.raises(InputError, match=r"folds is 1000, and the training part has \d+ images; give fewer"):
+    with pytest.raises(InputError, match=r"folds is 1000, but the training set has \d+ images; give fewer"):
         train_supernets(Run(inputs, folder, "cpu", StageBars(quiet=True)), features)
