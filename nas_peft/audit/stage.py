@@ -37,6 +37,7 @@ def audit(
     device: str,
     bars: StageBars,
     ray_options: RayOptions | None = None,
+    worker_device: str = "",
 ) -> Audit:
     """Retrain a sample and the search's choice, compare, and write ``audit.json`` into the run folder.
 
@@ -52,7 +53,9 @@ def audit(
     sample = audit_sample(inputs, subnets)
     choice = search.pick()
     architectures = [*(s.architecture for s in sample), choice.architecture]
-    run = Run(inputs, search.folder, device, bars, ray_options or RayOptions())
+    run = Run(
+        inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device
+    )
     inherited = _inherited(run, architectures)
     numbers = [inputs.config.seed + i for i in range(seeds)]
     retrained = _retrained(run, architectures, numbers)

@@ -35,19 +35,26 @@ def audit(
         from nas_peft.audit.stage import audit as run_audit
         from nas_peft.audit.table import audit_summary, audit_table
         from nas_peft.front.plot import require_format
-        from nas_peft.machine.devices import resolve_device
+        from nas_peft.machine.devices import resolve_devices
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
         from nas_peft.run.progress import StageBars
 
         picture = plot or run / "audit.svg"
         require_format(picture)
-        search, device = FinishedSearch.read(run), resolve_device(device)
+        search = FinishedSearch.read(run)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
-        ray_options.require_possible(device)
+        devices = resolve_devices(device, ray_options)
+        ray_options.require_possible(devices.workers)
         with search.folder.held(), StageBars() as bars:
             found = run_audit(
-                search, subnets=subnets, seeds=seeds, device=device, bars=bars, ray_options=ray_options
+                search,
+                subnets=subnets,
+                seeds=seeds,
+                device=devices.here,
+                bars=bars,
+                ray_options=ray_options,
+                worker_device=devices.workers,
             )
         console = Console()
         console.print(audit_table(found))

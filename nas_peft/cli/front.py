@@ -81,20 +81,21 @@ def front(
         notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
         if export:
             from nas_peft.front.export import export_candidate
-            from nas_peft.machine.devices import resolve_device
+            from nas_peft.machine.devices import resolve_devices
             from nas_peft.run.progress import StageBars
 
-            device = resolve_device(device)
-            ray_options.require_possible(device)
+            devices = resolve_devices(device, ray_options)
+            ray_options.require_possible(devices.workers)
             with search.folder.held(), StageBars() as bars:
                 found = export_candidate(
                     search,
                     pick,
                     export,
                     retrain=retrain,
-                    device=device,
+                    device=devices.here,
                     bars=bars,
                     ray_options=ray_options,
+                    worker_device=devices.workers,
                 )
             notes.print(
                 f"subnet: {export} ({found['params']:,} parameters, {found['bytes']:,} bytes; validation "

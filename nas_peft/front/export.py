@@ -31,6 +31,7 @@ def export_candidate(
     device: str,
     bars: StageBars,
     ray_options: RayOptions | None = None,
+    worker_device: str = "",
 ) -> dict[str, Any]:
     """Write the checkpoint of a candidate of a finished search; what it holds.
 
@@ -55,7 +56,9 @@ def export_candidate(
         metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
         training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}
         return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
-    run = Run(inputs, search.folder, device, bars, ray_options or RayOptions())
+    run = Run(
+        inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device
+    )
     probed = probe(run)
     shared, recipe = inputs.for_trainings(probed.features), probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)

@@ -43,8 +43,8 @@ def resolve_devices(device: str, ray_options: RayOptions) -> Devices:
     """The devices for ``device``, on this machine and on the Ray of ``ray_options``.
 
     A Ray with an address is asked for GPUs, unless ``device`` is cpu. With ``auto`` the workers use GPUs if
-    the Ray has any. Raises `InputError` for another name, and for ``cuda`` where neither this machine nor the
-    Ray has a GPU.
+    the Ray has any. Raises `InputError` for another name, and for ``cuda`` if the Ray, or this machine where
+    no address is given, has no GPU.
     """
     address = ray_options.address or os.environ.get("RAY_ADDRESS")
     if device not in ("auto", "cuda") or address in (None, "local"):

@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nas_peft.run.stage_records import OpeningRecord
+from nas_peft.run.version import __version__
 from nas_peft.settings.lists import with_lists
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError
@@ -132,6 +133,11 @@ class RunFolder:
 
     def _stage_file(self, name: str) -> Path:
         return self.path / "stages" / f"{name}.json"
+
+    def of_another_version(self) -> str:
+        """The version that started the run, as the end of a sentence; empty if it is this version."""
+        recorded = read_json(self._stage_file("inputs")) or {}
+        return "" if recorded.get("nas_peft") == __version__ else f"; {self.written_by()}"
 
     def written_by(self) -> str:
         """The version of nas-peft that started the run, as a clause for messages."""

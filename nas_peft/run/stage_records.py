@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -176,9 +175,6 @@ class StageCosts:
         before = self._records.get(name)
         seconds = record.seconds + (before.seconds if before else 0.0)
         self._records[name] = record.model_copy(update={"seconds": seconds})
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
 
     def to_dict(self) -> dict[str, StageRecord]:
         """The records by name as read back from ``results.json``, without their own types."""

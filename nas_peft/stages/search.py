@@ -122,7 +122,7 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
     try:
         record = SearchRecord.open(place, name, inputs.space, cost=config.front_cost, identity=identity)
     except InputError as error:
-        raise InputError(f"{error}; {folder.written_by()}") from error
+        raise InputError(f"{error}{folder.of_another_version()}") from error
     if recorded is None:
         folder.write_stage("record", now)
     return record
