@@ -53,9 +53,7 @@ def audit(
     sample = audit_sample(inputs, subnets)
     choice = search.pick()
     architectures = [*(s.architecture for s in sample), choice.architecture]
-    run = Run(
-        inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device
-    )
+    run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     inherited = _inherited(run, architectures)
     numbers = [inputs.config.seed + i for i in range(seeds)]
     retrained = _retrained(run, architectures, numbers)

@@ -56,9 +56,7 @@ def export_candidate(
         metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
         training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}
         return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
-    run = Run(
-        inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device
-    )
+    run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     probed = probe(run)
     shared, recipe = inputs.for_trainings(probed.features), probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
