@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+import numpy as np
 
 from nas_peft.training.training import Training
 
 REDUCTION = 3
+"""One in this many trainings continues after each rung."""
 
 
 def competitors(trainings: Sequence[Training]) -> dict[int, tuple[str, int]]:
@@ -32,41 +31,34 @@ def competitors(trainings: Sequence[Training]) -> dict[int, tuple[str, int]]:
     }
 
 
-class StopCompetitors(FIFOScheduler):
+class Halvings:
     """Asynchronous successive halving among the trainings of each place; the rest run to their end.
 
-    After 1, 3, 9, ... epochs a training continues if its validation loss is in the best third of the
-    trainings that have reached that epoch (ASHA, Li et al. 2018, arXiv 1810.05934). The first training to
-    reach an epoch always continues, so the outcome depends on their order.
+    After 1, 3, 9, ... epochs (the rungs) a training continues if its validation loss is in the best third of
+    the trainings of its place that have reached that rung (ASHA, Li et al. 2018, arXiv 1810.05934). The first
+    training to reach a rung always continues, so the outcome depends on their order.
     """
 
     def __init__(self, trainings: Sequence[Training], places: Mapping[int, tuple[str, int]]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self._places = places
-        epochs = {place: trainings[number].recipe.epochs for number, place in places.items()}
-        self._halvings = {
-            place: ASHAScheduler(
-                time_attr="epoch", metric="loss", mode="min", max_t=most, reduction_factor=REDUCTION
-            )
-            for place, most in epochs.items()
-        }
+        self._epochs = {number: trainings[number].recipe.epochs for number in places}
+        self._losses: dict[tuple[tuple[str, int], int], dict[int, float]] = defaultdict(dict)
 
-    def _halving(self, trial: Trial) -> Any:
-        place = self._places.get(trial.config["number"])
-        return None if place is None else self._halvings[place]
+    def continues(self, number: int, epoch: int, loss: float) -> bool:
+        """Whether the training with this number continues after ``epoch``, where its loss is ``loss``.
 
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Register a new or restarted trial."""
-        if halving := self._halving(trial):
-            halving.on_trial_add(tune_controller, trial)
+        A training that is repeated, because its worker died, is judged by its first loss at each rung.
+        """
+        place = self._places.get(number)
+        if place is None or epoch >= self._epochs[number] or not _is_rung(epoch):
+            return True
+        rung = self._losses[place, epoch]
+        others = [rung[other] for other in rung if other != number]
+        rung.setdefault(number, loss)
+        return not others or rung[number] <= float(np.percentile(others, 100 / REDUCTION))
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> Any:
-        """The decision whether the trial continues."""
-        if halving := self._halving(trial):
-            return halving.on_trial_result(tune_controller, trial, result)
-        return self.CONTINUE
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Register the end of a trial."""
-        if halving := self._halving(trial):
-            halving.on_trial_complete(tune_controller, trial, result)
+def _is_rung(epoch: int) -> bool:
+    while epoch > 1 and epoch % REDUCTION == 0:
+        epoch //= REDUCTION
+    return epoch == 1

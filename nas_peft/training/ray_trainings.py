@@ -1,4 +1,4 @@
-"""Separate trainings as trials of Ray Tune, several at once; finished ones are kept in the run folder."""
+"""Separate trainings as tasks of Ray, several at once; finished ones are kept in the run folder."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class RayTrainings:
     """Trains on Ray; a context manager that starts Ray when first needed and shuts it down at the end.
 
     A Ray that the caller has already started (``ray.init(address=...)``) is used and left running;
-    `RayOptions` names others. Each training is a trial and takes an equal share of the cores, or a GPU.
+    `RayOptions` names others. Each training is a task and takes an equal share of the cores, or a GPU.
     Workers are reused; data and backbone are put into the object store once. A training whose record is in
     the run folder is not repeated, and an interrupted training resumes from its last state there. A training
     whose worker dies is retried twice. The ``module_files`` are sent to the workers, which import them first.
 
     With ``early_stopping`` those of ``run``'s trainings that differ in their learning rate alone compete: one
-    that is behind ends early (`early_stopping.StopCompetitors`).
+    that is behind ends early (`early_stopping.Halvings`).
 
-    Up to ``pack`` trainings share a process and one frozen backbone (see `packs`), and are then one trial; by
+    Up to ``pack`` trainings share a process and one frozen backbone (see `packs`), and are then one task; by
     default as many as `packs.pack_size` says, but one with ``early_stopping``, which ends single trainings.
     """
 
@@ -122,7 +122,7 @@ class RayTrainings:
         places = 0 if self._device == "cpu" else self._session.gpu_places()
         packs = plan_packs(planned, self._pack or pack_size(len(planned), places))
         resources = self._session.resources(len(packs), self._device)
-        from nas_peft.training import tune_client, tune_run  # imports Ray Tune, which takes seconds
+        from nas_peft.training import ray_client, ray_tasks  # these import Ray, which takes seconds
         from nas_peft.training.early_stopping import competitors
         from nas_peft.training.state_folder import StateFolder
         from nas_peft.training.training_worker import SAVE_EVERY, Work
@@ -160,7 +160,7 @@ class RayTrainings:
             records[training.key] = record
             on_done()
 
-        (tune_client if tune_client.connected() else tune_run).run(work, resources, rivals, keep)
+        (ray_client if ray_client.connected() else ray_tasks).run(work, resources, rivals, keep)
 
     def _read(self, training: Training) -> TrainingRecord | None:
         content = read_json(self._record_file(training))

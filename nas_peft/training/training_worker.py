@@ -56,9 +56,9 @@ _loaded: dict[str, Any] = {}
 def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
     """Run the pack of this number, in Ray's way: each result becomes an object as it is there.
 
-    A result is an epoch's (``record`` so far, ``epoch``, ``loss`` on validation data) or the last
-    (``finished``, ``records`` of the pack's trainings), with ``tensors`` true if a list of their bytes comes
-    after it. An error of a training itself is in its record, because it would come again.
+    A result is an epoch's (``record`` so far, ``epoch``, ``loss`` on validation data) or the last (``records``
+    of the pack's trainings and the bytes of their ``tensors``, empty where none are kept). An error of a
+    training itself is in its record, because it would come again.
     """
     work: Work = _load("work", work_reference)
     inputs: TrainingInputs = _load("inputs", work.inputs)
@@ -76,10 +76,7 @@ def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
         finally:
             epochs.stop()
         results = [epochs.last]
-    tensors = [data for _, data in results]
-    yield {"finished": True, "records": [record for record, _ in results], "tensors": any(tensors)}
-    if any(tensors):
-        yield tensors
+    yield {"records": [record for record, _ in results], "tensors": [data for _, data in results]}
 
 
 def _load(name: str, reference: Any) -> Any:

@@ -77,7 +77,7 @@ def test_each_epoch_but_the_last_is_scored_and_scoring_changes_nothing(shared: T
 def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: TrainingInputs, tmp_path: Path):
     import ray
 
-    from nas_peft.training import tune_run
+    from nas_peft.training import ray_tasks
     from nas_peft.training.state_folder import StateFolder
     from nas_peft.training.training_worker import Work
 
@@ -102,7 +102,7 @@ def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: Tr
         assert tensors == b""
         kept[training.name, training.recipe.lr] = record
 
-    tune_run.run(work, {"CPU": 1}, places, keep)
+    ray_tasks.run(work, {"CPU": 1}, places, keep)
     assert len(kept) == 6
     stopped = {key: record.stopped_at for key, record in kept.items() if record.stopped_at is not None}
     assert len(stopped) >= 2

@@ -272,7 +272,7 @@ def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
 
 
 @pytest.mark.usefixtures("running_ray")
-def test_tune_says_nothing_and_leaves_nothing(
+def test_ray_says_nothing_and_leaves_nothing(
     folder: RunFolder,
     shared: TrainingInputs,
     tiny_config: SearchConfig,

@@ -1,4 +1,4 @@
-"""Ray Tune through Ray's client: Tune runs on the cluster, and its results are sent back."""
+"""Trainings through Ray's client: a task on the cluster runs them and sends the results back."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import ray
 from ray.util.queue import Empty, Queue
 
-from nas_peft.training import tune_run
+from nas_peft.training import ray_tasks
+from nas_peft.training.ray_tasks import Keep
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.training_worker import Work
-from nas_peft.training.tune_run import Keep
 
 _PATIENCE = 1.0  # seconds to wait for a result before checking whether the run has ended
 
@@ -24,9 +24,9 @@ def connected() -> bool:
 def run(
     work: Work, resources: Mapping[str, float], places: Mapping[int, tuple[str, int]], keep: Keep
 ) -> None:
-    """Call `tune_run.run` in a task on the cluster, which sends its results through a queue, one by one.
+    """Call `ray_tasks.run` in a task on the cluster, which sends its results through a queue, one by one.
 
-    Without this task Ray's client would run Tune on the cluster and leave the results there.
+    Ray's client knows no tasks with several results.
     """
     queue = Queue(actor_options={"num_cpus": 0})
     running = _run_there.remote(work, dict(resources), dict(places), queue)
@@ -54,4 +54,4 @@ def _run_there(work: Work, resources: dict[str, float], places: dict[int, Any], 
     def keep(training: Any, record: TrainingRecord, tensors: bytes) -> None:
         queue.put((numbers[training.key], record, tensors))
 
-    tune_run.run(work, resources, places, keep)
+    ray_tasks.run(work, resources, places, keep)
