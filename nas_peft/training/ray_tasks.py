@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import ray
 from ray import ObjectRefGenerator
@@ -86,7 +86,8 @@ class _Tasks:
     def next(self) -> tuple[int, dict[str, Any] | Exception] | None:
         """The next result of any pack, or why its task ended without one; ``None`` when all have ended."""
         while self._running:
-            (ready,), _ = ray.wait(list(self._running), num_returns=1)
+            (first,), _ = ray.wait(list(self._running), num_returns=1)
+            ready = cast(ObjectRefGenerator, first)
             try:
                 reference = next(ready)
             except StopIteration:
