@@ -57,8 +57,8 @@ def train_in_worker(work_reference: Any, number: int) -> Iterator[Any]:
     """Run the pack of this number, in Ray's way: each result becomes an object as it is there.
 
     A result is an epoch's (``record`` so far, ``epoch``, ``loss`` on validation data) or the last: the
-    ``records`` of the pack's trainings and the bytes of their ``tensors``, empty where none are kept. An error
-    of a training itself is in its record, because it would come again.
+    ``records`` of the pack's trainings and the bytes of their ``tensors``, empty where none are kept. An
+    error of a training itself is in its record, because it would come again.
     """
     work: Work = _load("work", work_reference)
     inputs: TrainingInputs = _load("inputs", work.inputs)
