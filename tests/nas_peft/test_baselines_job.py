@@ -28,7 +28,7 @@ from nas_peft.training.ray_trainings import RayTrainings
 from search_spaces import Architecture, InputError
 from supernet import Recipe, read_header
 
-pytestmark = pytest.mark.usefixtures("running_ray")
+pytestmark = pytest.mark.usefixtures("ray_address")
 
 FIELDS = ("dataset", "budget", "batch_size", "epochs", "head_epochs", "linear_epochs")
 

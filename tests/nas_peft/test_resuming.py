@@ -115,15 +115,15 @@ def same_part(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: str) -> SearchResult:
+def resumed_run(tiny_config: SearchConfig, tmp_path_factory, ray_address: str) -> SearchResult:
     """The tiny run, stopped in each of its stages; the assertions say how far it was each time."""
     out = tmp_path_factory.mktemp("runs") / "disturbed"
 
-    killed_in("supernet", 1, tiny_config, out, running_ray)
+    killed_in("supernet", 1, tiny_config, out, ray_address)
     assert (out / "supernet.state.pt").is_file()
     assert not (out / "supernet.safetensors").exists()
 
-    killed_in("search", 8, tiny_config, out, running_ray)
+    killed_in("search", 8, tiny_config, out, ray_address)
     assert (out / "supernet.safetensors").is_file()
     assert not (out / "supernet.state.pt").exists()
     journal = out / "study.journal"
@@ -131,7 +131,7 @@ def resumed_run(tiny_config: SearchConfig, tmp_path_factory, running_ray: str) -
     assert sum(b'"user_attrs"' in entry for entry in entries) == 6  # the first generation
     journal.write_bytes(b"".join(entries[:-3]) + entries[-3][:99])  # killed while it was written
 
-    killed_in("retraining", 2, tiny_config, out, running_ray)
+    killed_in("retraining", 2, tiny_config, out, ray_address)
     assert (out / "stages" / "search.json").is_file()
     assert 2 <= len(list((out / "trainings").glob("*.train.*.json"))) < 7
 

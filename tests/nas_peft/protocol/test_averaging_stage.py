@@ -29,7 +29,7 @@ from nas_peft.training.wise_ft import ALPHAS
 from search_spaces import Architecture
 from supernet import Curve, Recipe, evaluate, load_subnet, read_header
 
-pytestmark = pytest.mark.usefixtures("running_ray")
+pytestmark = pytest.mark.usefixtures("ray_address")
 
 MIXED = Architecture.of(8, {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "adapter_dim": [0, 0, 4] + [0] * 5})
 SEARCHED = Row("candidate-7", "searched", "subnet", MIXED)

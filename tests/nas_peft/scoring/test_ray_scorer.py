@@ -44,7 +44,7 @@ def local(tiny_inputs: SearchInputs, folds: list[Fold]) -> LocalScorer:
 
 
 @pytest.fixture(scope="module")
-def two(tiny_inputs: SearchInputs, folds: list[Fold], running_ray: str) -> Iterator[RayScorer]:
+def two(tiny_inputs: SearchInputs, folds: list[Fold], ray_address: str) -> Iterator[RayScorer]:
     with RayScorer(folds, tiny_inputs, workers=2, device="cpu") as scorer:
         yield scorer
 

@@ -25,7 +25,7 @@ def values(tiny_values: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def compared(values: dict[str, Any], running_ray: str, tmp_path_factory: Any) -> SearchResult:
+def compared(values: dict[str, Any], ray_address: str, tmp_path_factory: Any) -> SearchResult:
     folder = tmp_path_factory.mktemp("runs") / "noah"
     return compare_baselines(BaselinesConfig.of(**values), folder, device="cpu")
 
@@ -54,7 +54,7 @@ def test_a_run_that_was_stopped_does_not_search_again(compared: SearchResult, va
     assert (run / "noah" / "supernet.safetensors").stat().st_mtime_ns == weights
 
 
-def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path, running_ray: str):
+def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path, ray_address: str):
     sizes = {"population": 4, "generations": 1, "supernet_epochs": 1, "retrain": 1}
     config = SearchConfig.of(**values | sizes | {"baselines": "noah"})
     result = search(config, tmp_path / "run", device="cpu")

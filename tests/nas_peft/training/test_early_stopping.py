@@ -73,7 +73,7 @@ def test_each_epoch_but_the_last_is_scored_and_scoring_changes_nothing(shared: T
     assert len(records) == 3
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_those_behind_are_stopped_and_the_best_and_the_others_are_not(shared: TrainingInputs, tmp_path: Path):
     import ray
 

@@ -67,7 +67,7 @@ def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
     return [t for row in ROWS for t in row.trainings(config, PROBE, [0, 1], on)]
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_records_come_in_order_and_stay_in_the_folder(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -100,7 +100,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
     assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -113,7 +113,7 @@ def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
     assert again == records
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_final_model_leaves_its_tensors(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -126,7 +126,7 @@ def test_a_final_model_leaves_its_tensors(
     assert not any(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_ray_computes_what_a_direct_call_does(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -138,7 +138,7 @@ def test_ray_computes_what_a_direct_call_does(
         assert record.curve.losses == pytest.approx(direct.curve.losses, rel=1e-4)
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_training_that_fails_is_reported_and_the_others_go_on(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -183,7 +183,7 @@ class Workers:
         return [int(line) for line in self._log.read_text().split()] if self._log.exists() else []
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_workers_go_on_to_other_trainings_and_stages(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
 ):
@@ -198,7 +198,7 @@ def test_workers_go_on_to_other_trainings_and_stages(
     assert os.getpid() not in processes
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     folder: RunFolder,
     shared: TrainingInputs,
@@ -234,7 +234,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     assert without_seconds(disturbed) == without_seconds(undisturbed)
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_training_whose_workers_all_die_is_reported(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
 ):
@@ -248,7 +248,7 @@ def test_a_training_whose_workers_all_die_is_reported(
     assert list((folder.path / "trainings").iterdir()) == []
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -271,7 +271,7 @@ def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
         time.sleep(0.1)
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_ray_says_nothing_and_leaves_nothing(
     folder: RunFolder,
     shared: TrainingInputs,
@@ -291,7 +291,7 @@ def test_ray_says_nothing_and_leaves_nothing(
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGUSR1)] == handlers
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_stage_of_one_training_may_be_given_its_cores(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -307,7 +307,7 @@ def test_a_stage_of_one_training_may_be_given_its_cores(
     assert record.error is None
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
     folder: RunFolder,
     shared: TrainingInputs,
@@ -361,7 +361,7 @@ if len(Path({log!r}).read_text().split()) == 1:
 """
 
 
-@pytest.mark.usefixtures("running_ray")
+@pytest.mark.usefixtures("ray_address")
 def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
 ):

@@ -16,7 +16,7 @@ LIMIT = 400  # seconds; about 20 on two idle cores
 
 
 def test_a_lost_machine_changes_nothing(tiny_config: SearchConfig, tmp_path: Path):
-    config = tiny_config.model_copy(update={"epochs": 40})
+    config = tiny_config.model_copy(update={"epochs": 20})
     done = subprocess.run(
         [sys.executable, str(PROGRAM), json.dumps(config.to_dict()), str(tmp_path)],
         capture_output=True,
@@ -25,10 +25,8 @@ def test_a_lost_machine_changes_nothing(tiny_config: SearchConfig, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    disturbed, undisturbed = found["disturbed"], found["undisturbed"]
-    assert len(disturbed["finished_at_kill"]) == 1
-    assert disturbed["finished_at_kill"][0] < 3
-    assert [record["error"] for record in disturbed["records"]] == [None, None, None]
-    assert disturbed["records"] == undisturbed["records"]
-    names = [f"lora_rank-2.train.lr0.005.seed{seed}.json" for seed in (0, 1, 2)]
-    assert disturbed["left"] == undisturbed["left"] == names
+    (finished,) = found["finished_at_kill"]
+    assert finished < 3
+    assert [record["error"] for record in found["disturbed"]] == [None, None, None]
+    assert found["disturbed"] == found["undisturbed"]
+    assert found["left"] == [f"lora_rank-2.train.lr0.005.seed{seed}.json" for seed in (0, 1, 2)]

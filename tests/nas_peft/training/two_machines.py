@@ -1,4 +1,4 @@
-"""Trains on a Ray of two nodes on this machine, of which one is killed meanwhile, and then on what is left.
+"""Trains on a Ray of two nodes on this machine, of which one is killed meanwhile, and then without Ray.
 
 Prints the records of both as JSON, and which files are left. A program of its own: a process can be connected
 to one Ray only.
@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import torch
 from ray.cluster_utils import Cluster
 
 from nas_peft.machine.ray_session import RayOptions
@@ -22,6 +23,7 @@ from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training import training_worker
 from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
 
@@ -60,32 +62,38 @@ def main(config, out):
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
-    found = {}
-    for name in ("disturbed", "undisturbed"):
-        folder = RunFolder.open(out / name, config)
-        files = folder.path / "trainings"
-        killed = []
+    folder = RunFolder.open(out / "disturbed", config)
+    files = folder.path / "trainings"
+    finished_at_kill = []
 
-        def kill(files=files, killed=killed):
-            while second.node_id not in seen.read_text() or begun(files) < 2:
-                time.sleep(0.01)
-            cluster.remove_node(second, allow_graceful=False)
-            killed.append(len(list(files.glob("*.json"))))
+    def kill():
+        while second.node_id not in seen.read_text() or begun(files) < 2:
+            time.sleep(0.01)
+        cluster.remove_node(second, allow_graceful=False)
+        finished_at_kill.append(len(list(files.glob("*.json"))))
 
-        killer = threading.Thread(target=kill, daemon=True)
-        if name == "disturbed":
-            killer.start()
-        options = RayOptions(address=cluster.address)
-        with RayTrainings(folder, shared, device="cpu", module_files=[module], ray_options=options) as runner:
-            records = runner.run(trainings, lambda: None)
-        found_records = [record.to_dict() for record in records]
-        for record in found_records:
-            record["curve"].pop("seconds")
-            record.pop("peak_memory")
-        left = sorted(file.name for file in files.iterdir())
-        found[name] = {"records": found_records, "finished_at_kill": killed, "left": left}
+    threading.Thread(target=kill, daemon=True).start()
+    options = RayOptions(address=cluster.address)
+    with RayTrainings(folder, shared, device="cpu", module_files=[module], ray_options=options) as runner:
+        disturbed = runner.run(trainings, lambda: None)
     cluster.shutdown()
+    torch.set_num_threads(1)  # as each worker has one core
+    undisturbed = [run_training(training, shared, "cpu")[0] for training in trainings]
+    found = {
+        "disturbed": list(map(numbers, disturbed)),
+        "undisturbed": list(map(numbers, undisturbed)),
+        "finished_at_kill": finished_at_kill,
+        "left": sorted(file.name for file in files.iterdir()),
+    }
     print(json.dumps(found))
+
+
+def numbers(record):
+    """The record without what may differ between equal trainings."""
+    found = record.to_dict()
+    found["curve"].pop("seconds")
+    found.pop("peak_memory")
+    return found
 
 
 if __name__ == "__main__":
