@@ -94,3 +94,9 @@ def finished_run(tiny_config: SearchConfig, tmp_path_factory) -> SearchResult:
     result = search(tiny_config, tmp_path_factory.mktemp("runs") / "undisturbed", device="cpu")
     assert not ray.is_initialized()
     return result
+
+
+@pytest.fixture(scope="session")
+def running_ray(finished_run: SearchResult, ray_address: str) -> str:
+    """The address of a Ray that the caller has started, for tests that read the finished run, too."""
+    return ray_address

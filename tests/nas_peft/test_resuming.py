@@ -32,28 +32,33 @@ FULL = Path("/dev/full")
 KILLED = """
 import functools, json, os, signal, sys
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 import nas_peft.stages.supernet_training as stage
-from nas_peft.searching.candidate import Candidate
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.run.progress import StageBars
 from nas_peft.main_job import search
 
-config, out, stage_name, steps = sys.argv[1:]
-
 class KillingBars(StageBars):
+    def __init__(self, stage, steps):
+        super().__init__(quiet=True)
+        self.killed_in, self.steps = stage, steps
+
     @contextmanager
     def stage(self, name):
         def advance(done, total):
-            if name.startswith(stage_name) and done >= int(steps):
+            if name.startswith(self.killed_in) and done >= self.steps:
                 os.kill(os.getpid(), signal.SIGKILL)
         yield advance
 
 # Saves the state after every epoch rather than after 15 seconds, which this training does not take.
 stage.train = functools.partial(stage.train, save_every=0.0)
-search(SearchConfig(**json.loads(config)), Path(out), device="cpu", bars=KillingBars(quiet=True))
-print("not killed")
+for line in sys.stdin:
+    config, out, stage_name, steps = json.loads(line)
+    child = os.fork()  # before any thread: importing torch once is enough
+    if child == 0:
+        search(SearchConfig(**config), Path(out), device="cpu", bars=KillingBars(stage_name, steps))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -82,14 +87,31 @@ class StoppingBars(StageBars):
         yield advance
 
 
-def killed_in(stage: str, steps: int, config: SearchConfig, out: Path, ray_address: str) -> None:
-    """Run in a process of its own that ends by SIGKILL, and trains on the Ray at that address."""
-    arguments = [json.dumps(config.to_dict()), str(out), stage, str(steps)]
+KilledIn = Callable[[str, int, Path], None]
+
+
+@pytest.fixture(scope="module")
+def killed_in(tiny_config: SearchConfig, running_ray: str) -> Iterator[KilledIn]:
+    """Runs in processes of their own, which end by SIGKILL in a stage and train on the running Ray."""
     # sums depend on the number of threads in their last bits
-    variables = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "RAY_ADDRESS": ray_address}
-    command = [sys.executable, "-c", KILLED, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables)
-    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
+    variables = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "RAY_ADDRESS": running_ray}
+    program = subprocess.Popen(
+        [sys.executable, "-c", KILLED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | variables,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    sent, ended = program.stdin, program.stdout
+
+    def killed(stage: str, steps: int, out: Path) -> None:
+        print(json.dumps([tiny_config.to_dict(), str(out), stage, steps]), file=sent, flush=True)
+        assert int(ended.readline()) == -signal.SIGKILL
+
+    with program:
+        yield killed
 
 
 def stopped_in(stage: str, at: int, config: SearchConfig, out: Path) -> StoppingBars:
@@ -115,15 +137,15 @@ def same_part(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def resumed_run(tiny_config: SearchConfig, tmp_path_factory, ray_address: str) -> SearchResult:
+def resumed_run(tiny_config: SearchConfig, tmp_path_factory, killed_in: KilledIn) -> SearchResult:
     """The tiny run, stopped in each of its stages; the assertions say how far it was each time."""
     out = tmp_path_factory.mktemp("runs") / "disturbed"
 
-    killed_in("supernet", 1, tiny_config, out, ray_address)
+    killed_in("supernet", 1, out)
     assert (out / "supernet.state.pt").is_file()
     assert not (out / "supernet.safetensors").exists()
 
-    killed_in("search", 8, tiny_config, out, ray_address)
+    killed_in("search", 8, out)
     assert (out / "supernet.safetensors").is_file()
     assert not (out / "supernet.state.pt").exists()
     journal = out / "study.journal"
@@ -131,7 +153,7 @@ def resumed_run(tiny_config: SearchConfig, tmp_path_factory, ray_address: str) -
     assert sum(b'"user_attrs"' in entry for entry in entries) == 6  # the first generation
     journal.write_bytes(b"".join(entries[:-3]) + entries[-3][:99])  # killed while it was written
 
-    killed_in("retraining", 2, tiny_config, out, ray_address)
+    killed_in("retraining", 2, out)
     assert (out / "stages" / "search.json").is_file()
     assert 2 <= len(list((out / "trainings").glob("*.train.*.json"))) < 7
 

@@ -18,7 +18,7 @@ QUIET = StageBars(quiet=True)
 
 
 def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
-    finished_run: SearchResult, ray_address: str, tmp_path
+    finished_run: SearchResult, running_ray: str, tmp_path
 ):
     run = Path(finished_run.run)
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}

@@ -87,7 +87,7 @@ def test_a_point_is_exported_with_inherited_weights(run: Path, search: FinishedS
     assert (run / "stages" / "test.json").read_bytes() == sealed
 
 
-def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tmp_path, ray_address: str):
+def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tmp_path, running_ray: str):
     known = set((run / "trainings").iterdir())
     point = next(
         c for c in search.front() if f"candidate-{c.number}" not in {p.name.split(".")[0] for p in known}
@@ -105,7 +105,7 @@ def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tm
 
 
 def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data(
-    run: Path, search: FinishedSearch, tmp_path, ray_address: str
+    run: Path, search: FinishedSearch, tmp_path, running_ray: str
 ):
     known = set((run / "trainings").iterdir())
     with_grid = replace(search, config=search.config.model_copy(update={"lr_grid": (1e30, 1.0)}))

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import threading
 import time
@@ -16,7 +15,6 @@ import torch
 
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.rows import Row, baseline_rows
-from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
@@ -82,20 +80,17 @@ def test_records_come_in_order_and_stay_in_the_folder(
     assert ray.is_initialized()  # it was the caller's
 
 
+@pytest.mark.usefixtures("ray_address")
 def test_what_is_in_the_folder_is_not_trained_again(
-    folder: RunFolder,
-    shared: TrainingInputs,
-    tiny_config: SearchConfig,
-    finished_run: SearchResult,
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    probe = replace(PROBE, lr=next(r for r in finished_run.rows if r.name == "linear").recipe["lr"])
-    trainings = [t for row in ROWS[1:] for t in row.trainings(tiny_config, probe, [0], "train_val")]
-    for file in (Path(finished_run.run) / "trainings").iterdir():
-        shutil.copy(file, folder.path / "trainings")
+    trainings = [t for row in ROWS[1:] for t in row.trainings(tiny_config, PROBE, [0], "train_val")]
+    records, _ = run(folder, shared, trainings)
     before = {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()}
     unusable = replace(shared, classes=-1)
-    records, ticks = run(folder, unusable, trainings)
-    assert [r.training.name for r in records] == ["linear", "full"]
+    again, ticks = run(folder, unusable, trainings)
+    assert again == records
+    assert [r.training.name for r in again] == ["linear", "full"]
     assert ticks == 2
     assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
 
