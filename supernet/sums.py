@@ -13,9 +13,11 @@ from torch import Tensor
 
 def plus(y: Tensor, x: Tensor) -> Tensor:
     """``y + x``, written over ``y`` where no gradient is recorded and the sum has its shape and dtype."""
+    if torch.is_grad_enabled():  # first, because torch cannot compile what follows
+        return y + x
     shape = torch.broadcast_shapes(y.shape, x.shape)  # type: ignore[no-untyped-call]
     fits = y.dtype == torch.result_type(y, x) and y.shape == shape
-    return y + x if torch.is_grad_enabled() or not fits else y.add_(x)
+    return y.add_(x) if fits else y + x
 
 
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
