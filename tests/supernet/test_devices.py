@@ -48,7 +48,8 @@ def sample(net):
 
 def fit(net, chooser, **options):
     images, labels = data(net)
-    recipe = Recipe(epochs=1, lr=1e-3, batch_size=2)
+    augmentation = options.pop("augmentation", "none")
+    recipe = Recipe(epochs=1, lr=1e-3, batch_size=2, augmentation=augmentation)
     return train(
         net,
         images,
@@ -105,6 +106,7 @@ STAGES = {
         net, Groups(sample(net), net.capacity.kinds, 2), execution=Execution("tf32", micro_batches=2)
     ),
     "distillation": lambda net: fit(net, distil(net), execution=Execution(checkpointing=True)),
+    "augmentation": lambda net: fit(net, Constant(net.capacity), augmentation="strong"),
     "biases": lambda net: fit(net, Constant(net.capacity), trainable="biases"),
     "all": lambda net: fit(net, Constant(net.capacity), trainable="all"),
     "head": lambda net: fit(net, Constant(net.capacity), trainable="head"),
