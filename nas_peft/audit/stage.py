@@ -116,7 +116,7 @@ def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) ->
 def _retrained(
     run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int]
 ) -> list[list[TrainingRecord]]:
-    """The records of each architecture's trainings, by seed, at the configuration's own learning rate.
+    """The records of each architecture's trainings, by seed, by the method's own recipe.
 
     Raises `InputError` if one failed: then the sample would no longer be random.
     """

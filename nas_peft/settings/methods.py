@@ -21,7 +21,8 @@ class MethodInfo:
     """A way to train from the pretrained weights.
 
     All methods share our recipe: AdamW, batches of 64, 10% linear warm-up, cosine decay to zero, the last
-    epoch, no augmentation. They differ in the weights they train, not in the care taken over their recipe.
+    epoch, and the augmentation of the run (by default none). They differ in the weights they train, not in
+    the care taken over their recipe.
 
     Args:
         name: spelling in flags and files.

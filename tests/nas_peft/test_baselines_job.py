@@ -60,9 +60,9 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     names = [r.name for r in with_grid.rows]
     assert names == ["prompt_tokens-2", "ssf-1", "linear", "full"]
     assert list(with_grid.stages) == [
-        "linear probe", "learning rates", "retraining", "final training", "test"
+        "linear probe", "recipes", "retraining", "final training", "test"
     ]  # fmt: skip
-    assert with_grid.stages["learning rates"].trainings == 7  # two for each but the probe
+    assert with_grid.stages["recipes"].trainings == 7  # two for each but the probe
     assert with_grid.stages["retraining"].trainings == 4
     assert with_grid.stages["final training"].trainings == 8
     assert with_grid.paired is None
@@ -123,9 +123,9 @@ def test_the_best_single_method_on_validation_data_is_exported(with_grid: Search
     assert subnet.params == best.params
 
 
-def test_the_decision_names_the_rates_and_came_before_the_test(with_grid: SearchResult):
+def test_the_decision_names_the_recipes_and_came_before_the_test(with_grid: SearchResult):
     decision = with_grid.test_opened.decision
-    assert decision["learning_rates"] == {r.name: r.seeds[0].lr for r in with_grid.rows}
+    assert decision["recipes"] == {r.name: r.recipe for r in with_grid.rows}
     assert decision["exported"] == with_grid.selected.name
 
 
@@ -149,7 +149,7 @@ def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
     assert numbers(again) == numbers(with_grid)
     frozen = json.loads((out / "stages" / "test.json").read_text())
     (out / "results.json").unlink()
-    frozen["decision"]["learning_rates"]["full"] = 1.0
+    frozen["decision"]["recipes"]["full"]["lr"] = 1.0
     (out / "stages" / "test.json").write_text(json.dumps(frozen))
     with pytest.raises(RuntimeError, match=r"was opened at .* for another decision"):
         compare_baselines(config, out, device="cpu")
