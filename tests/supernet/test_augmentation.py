@@ -192,6 +192,20 @@ def test_augmentation_changes_the_training_and_none_does_not(fresh, fit, name):
 
 
 @pytest.mark.slow
+def test_without_augmentation_nothing_is_drawn(plain, fit, toy, preprocessing, monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("drawn")
+
+    monkeypatch.setattr("supernet.augmentation.draw", refuse)
+    backbone = plain()
+    networks = [Supernet(backbone, MIXED, 5, seed=1) for _ in range(2)]
+    fit(networks[0], Constant(MIXED))
+    train_pack(networks, *toy, preprocessing=preprocessing, recipes=[RECIPE] * 2, seeds=[0, 1])
+    with pytest.raises(AssertionError, match="drawn"):
+        fit(networks[0], Constant(MIXED), replace(RECIPE, augmentation="crop"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
 def test_killed_and_resumed_is_not_killed(fresh, fit, default_space, tmp_path, which):
     sample, smallest = default_space.sample, Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
