@@ -2,6 +2,7 @@
 
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.atomic_file import write_atomically
+from supernet.augmentation import AUGMENTATIONS, Augmenter
 from supernet.backbones import DEFAULT_BACKBONE, Backbone, create_backbone, random_backbone
 from supernet.checkpoint import load_subnet, read_header, save_subnet
 from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, Sandwich, Step
@@ -23,9 +24,11 @@ from supernet.trainable import TRAINABLE_SETS, Trainable, TrainableSet, biases
 from supernet.training import pooled_features, train
 
 __all__ = [
+    "AUGMENTATIONS",
     "DEFAULT_BACKBONE",
     "TRAINABLE_SETS",
     "ArchitectureBatch",
+    "Augmenter",
     "Backbone",
     "Chooser",
     "Constant",

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces import InputError
+from supernet.augmentation import augmenter
 from supernet.data_parallel import Processes
 from supernet.epoch_losses import NonFiniteLoss
 from supernet.execution import PLAIN, Execution
@@ -42,9 +43,10 @@ def train_pack(
 ) -> list[Curve | NonFiniteLoss]:
     """Train the modules and heads of ``networks`` in place, with the results of `train` one by one.
 
-    Each network has its own recipe, seed and order of images; the recipes share the number of epochs and the
-    batch size. The state files are the same as in single trainings, so a training interrupted here can resume
-    alone, and the other way round. Weights equal those of single trainings up to rounding.
+    Each network has its own recipe, seed, order of images and augmentation; the recipes share the number of
+    epochs, the batch size and the label smoothing. The state files are the same as in single trainings, so a
+    training interrupted here can resume alone, and the other way round. Weights equal those of single
+    trainings up to rounding.
 
     Args:
         networks: networks around one backbone object; see `Pack`.
@@ -62,15 +64,17 @@ def train_pack(
     Returns:
         The curve of each network, or the error that ended its training; the rest continue.
 
-    Raises ``ValueError`` for recipes with different numbers of epochs or batch sizes and for networks that
-    cannot share a pack, and `InputError` with ``compile`` or several processes.
+    Raises ``ValueError`` for recipes that differ in what they share and for networks that cannot share a
+    pack, and `InputError` with ``compile`` or several processes.
     """
     if execution.compile:
         raise InputError("packed trainings cannot be compiled; train one after another, or without compile")
     if Processes.current().count > 1:
         raise InputError("packed trainings run in one process; train one after another on several")
-    if len({(recipe.epochs, recipe.batch_size) for recipe in recipes}) != 1:
-        raise ValueError("the recipes of a pack need one number of epochs and one batch size")
+    if len({(recipe.epochs, recipe.batch_size, recipe.label_smoothing) for recipe in recipes}) != 1:
+        raise ValueError(
+            "the recipes of a pack need one number of epochs, one batch size and one label smoothing"
+        )
     files = state_files if state_files is not None else [None] * len(networks)
     learners = []
     for network, recipe, seed, file in zip(networks, recipes, seeds, files, strict=True):
@@ -127,6 +131,17 @@ class _PackGradient:
         self._normalise = preprocessing.on(self._device)
         self._execution = execution
         self._together = together
+        self._label_smoothing = next(iter(networks)).recipe.label_smoothing
+        self._augmenters = {
+            learner: augmenter(
+                learner.recipe.augmentation,
+                images,
+                seed=learner.seed,
+                preprocessing=preprocessing,
+                indices_on=self.indices_on,
+            )
+            for learner in networks
+        }
         self._learners: list[Learner] = []
         self._pack: Pack | None = None
 
@@ -136,6 +151,9 @@ class _PackGradient:
 
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
+        for learner in learners:
+            if (augment := self._augmenters[learner]) is not None:
+                augment.begin(learner.finished)
         if self._pack is not None and self._learners == list(learners):
             return
         self.dissolve()
@@ -157,14 +175,33 @@ class _PackGradient:
         pack.zero_gradients()
         losses = torch.zeros(len(pack), device=device)
         for part in divided(range(batch.shape[1]), self._execution.micro_batches):
-            indices = batch[:, part.start : part.stop].flatten()
-            x = self._normalise(to_device(self._images[indices], device))
+            of_models = batch[:, part.start : part.stop]
+            indices = of_models.flatten()
+            x = self._normalise(self._augmented(to_device(self._images[indices], device), of_models))
             targets = to_device(self._labels[indices], device)
             with autocast(device, self._execution.precision):
                 logits = pack(x)
-            terms = F.cross_entropy(logits.float().flatten(0, 1), targets, reduction="none")
+            terms = F.cross_entropy(
+                logits.float().flatten(0, 1),
+                targets,
+                reduction="none",
+                label_smoothing=self._label_smoothing,
+            )
             loss = terms.reshape(len(pack), -1).sum(1) / batch.shape[1]
             loss.sum().backward()  # type: ignore[no-untyped-call]
             losses += loss.detach()
         pack.bind_gradients()
         return losses, batch.shape[1]
+
+    def _augmented(self, images: Tensor, of_models: Tensor) -> Tensor:
+        """Images ``(M·B, 3, H, W)`` at the indices ``of_models (M, B)``, each augmented as its model asks."""
+        parts = torch.split(images, of_models.shape[1])
+        augmenters = [self._augmenters[learner] for learner in self._learners]
+        if not any(augmenters):
+            return images
+        return torch.cat(
+            [
+                part if augment is None else augment(part, indices)
+                for part, augment, indices in zip(parts, augmenters, of_models, strict=True)
+            ]
+        )

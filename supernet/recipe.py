@@ -6,12 +6,19 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search_spaces import InputError
+from supernet.augmentation import AugmentationName, require_augmentation
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """Recipe of a training: AdamW, linear warm-up, cosine decay to zero, cross-entropy, no augmentation.
+    """Recipe of a training: AdamW, linear warm-up, cosine decay to zero, cross-entropy.
 
-    ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak.
+    ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak;
+    ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
+    share of the target that is spread evenly over all classes.
+
+    Raises `InputError` for an unknown augmentation, and for a label smoothing outside [0, 1).
     """
 
     epochs: int
@@ -19,6 +26,13 @@ class Recipe:
     weight_decay: float = 1e-4
     batch_size: int = 64
     warmup: float = 0.1
+    augmentation: AugmentationName = "none"
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_augmentation(self.augmentation)
+        if not 0 <= self.label_smoothing < 1:
+            raise InputError(f"label_smoothing is {self.label_smoothing}; give 0 for none, or less than 1")
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""

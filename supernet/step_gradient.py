@@ -37,6 +37,7 @@ class StepGradient:
         execution: precision and number of micro-batches.
         processes: the processes that share each batch.
         kinds: if given, every pass is run with one architecture per image, over these kinds.
+        label_smoothing: share of each label that is spread over all classes.
     """
 
     network: nn.Module
@@ -46,6 +47,7 @@ class StepGradient:
     execution: Execution
     processes: Processes
     kinds: tuple[str, ...] | None = None
+    label_smoothing: float = 0.0
 
     @property
     def _trained(self) -> list[nn.Parameter]:
@@ -61,16 +63,16 @@ class StepGradient:
             weight = len(part) / (len(batch) * len(step.passes)) if rows else 0.0
             images = batch[part.start : part.stop]
             x = self.inputs(images)
-            targets = to_device(self.labels[images], self.device)
+            targets, smoothing = to_device(self.labels[images], self.device), self.label_smoothing
             for which, architecture in enumerate(step.passes):
                 with autocast(self.device, self.execution.precision):
                     logits = self.network(x, self._of_part(architecture, part))
                 logits = logits.float()
-                term = F.cross_entropy(logits, targets) * weight
+                term = F.cross_entropy(logits, targets, label_smoothing=smoothing) * weight
                 term.backward()  # type: ignore[no-untyped-call]
                 loss += term.detach()
                 if step.distil and which == 0:
-                    targets = logits.detach().softmax(-1)
+                    targets, smoothing = logits.detach().softmax(-1), 0.0
         return self.processes.add_up(self._trained, loss)
 
     def _of_part(

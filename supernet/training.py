@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from search_spaces import Architecture
+from search_spaces import Architecture, InputError
+from supernet.augmentation import Augmenter, augmenter
 from supernet.choosers import Chooser, Constant
 from supernet.data_parallel import Processes
 from supernet.execution import PLAIN, Execution
@@ -54,7 +55,7 @@ def train(
     the curve after each epoch trained by this call, and may raise to end the training.
 
     If only the head is trained and the chooser is `Constant`, each image passes through the backbone once, or
-    not at all with ``features (N, d)`` from `pooled_features`.
+    not at all with ``features (N, d)`` from `pooled_features`. The images cannot be augmented then.
 
     Several processes of a torch process group (``torchrun``) train together if each calls this function with
     the same arguments. Each takes its share of every batch, and all return the same curve, over all images,
@@ -69,6 +70,11 @@ def train(
     head_alone = trainable == "head" and isinstance(chooser, Constant)
     if features is not None and not head_alone:
         raise ValueError("features are given, but more than the head of one architecture is trained")
+    if head_alone and recipe.augmentation != "none":
+        raise InputError(
+            f"augmentation is '{recipe.augmentation}', and a head is trained on features that are computed "
+            "once; give a recipe with augmentation 'none'"
+        )
     supernet.set_trainable(trainable)
     supernet.train()
     parameters = {n: p for n, p in supernet.named_parameters() if p.requires_grad}
@@ -104,9 +110,15 @@ def train(
         rows = resident(images, device) if pooled is None else pooled
         trunk: Precision = execution.precision if pooled is None else "fp32"
         normalise = preprocessing.on(device)
+        augment = augmenter(
+            recipe.augmentation, images, seed=seed, preprocessing=preprocessing, indices_on=rows.device
+        )
 
         def inputs(batch: Tensor) -> Tensor:
-            return normalise(to_device(rows[batch], device)) if pooled is None else rows[batch]
+            if pooled is not None:
+                return rows[batch]
+            x = to_device(rows[batch], device)
+            return normalise(x if augment is None else augment(x, batch))
 
         # torch.compile would compile again for each architecture of a batch, but not for each of an image
         per_image = execution.compile and not isinstance(chooser, Constant)
@@ -118,6 +130,7 @@ def train(
             execution=execution,
             processes=processes,
             kinds=supernet.capacity.kinds if per_image else None,
+            label_smoothing=recipe.label_smoothing,
         )
         run_epochs(
             [learner],
@@ -126,6 +139,7 @@ def train(
                 gradient,
                 learner,
                 chooser,
+                augment=augment,
                 cached=pooled is not None,
                 given=features is not None,
                 during_epoch=lambda: cast_once(supernet.backbone, trunk),
@@ -151,6 +165,7 @@ class _OneNetwork:
         learner: Learner,
         chooser: Chooser,
         *,
+        augment: Augmenter | None,
         cached: bool,
         given: bool,
         during_epoch: Callable[[], AbstractContextManager[None]],
@@ -160,12 +175,15 @@ class _OneNetwork:
         self._gradient = gradient
         self._learner = learner
         self._chooser = chooser
+        self._augment = augment
         self._cached = cached
         self._given = given
 
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
         self._rng = self._learner.architecture_stream()
+        if self._augment is not None:
+            self._augment.begin(self._learner.finished)
         self._passes = not self._cached or (self._learner.finished == 0 and not self._given)
 
     def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:

@@ -71,7 +71,7 @@ def test_commands_of_the_tool_are_understood(page: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("search --dataset photos/ --epochs many", "valid integer"),
+        ("search --dataset photos/ --seeds many", "valid integer"),
         ("search --dataset photos/ --epoch 3", "epoch"),
         ("search --dataset photos/ --distil", "sandwich"),
         ("predict", "file"),

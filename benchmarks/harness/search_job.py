@@ -21,7 +21,7 @@ from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.pareto import pareto_front
 from nas_peft.searching.racing import Losses
 from nas_peft.searching.searchers import Evolution, Noah, RandomSearch, Searcher, SearchTask
-from nas_peft.stages.supernet_length import judge, judged_subnets
+from nas_peft.stages.supernet_recipe import judge, judged_subnets
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import probe_head
 from search_spaces import Architecture, load_space

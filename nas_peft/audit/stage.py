@@ -117,7 +117,7 @@ def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) ->
 def _retrained(
     run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int]
 ) -> list[list[TrainingRecord]]:
-    """Records of each architecture's trainings, one for each seed, at the configured learning rate.
+    """Records of each architecture's trainings, one for each seed, by the method's own recipe.
 
     Raises `InputError` if a training failed.
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.protocol.row_runs import best_rate
+from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
 from nas_peft.run.export import export_subnet
 from nas_peft.run.finished_search import FinishedSearch
@@ -59,18 +59,18 @@ def export_candidate(
         return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     probed = probe(run)
-    shared, recipe = inputs.for_trainings(probed.features), probed.recipe
+    shared, of_probe = inputs.for_trainings(probed.features), probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
-    rates = row.rates(config, recipe)
-    tried = [t for lr in rates for t in row.trainings(config, recipe, [config.seed], "train", lr)]
+    recipes = row.recipes(config, of_probe)
+    tried = [t for r in recipes for t in row.trainings(config, of_probe, [config.seed], "train", r)]
     with (
         bars.counted("retraining (models)", len(tried) + 1) as bar,
         RayTrainings.of_run(run, shared) as runner,
     ):
         records = runner.run(tried, bar)
-        lr = best_rate(records)
-        record = records[rates.index(lr)]
-        (final,) = row.trainings(config, recipe, [config.seed], "train_val", lr)
+        recipe = best_recipe(records)
+        record = records[recipes.index(recipe)]
+        (final,) = row.trainings(config, of_probe, [config.seed], "train_val", recipe)
         (trained,) = runner.run([final], bar)
         if reason := trained.failure:
             raise InputError(f"candidate {candidate.number} could not be trained ({reason})")

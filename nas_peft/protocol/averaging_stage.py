@@ -150,15 +150,17 @@ class Averaging:
 
     def _plan(self, found: RowRuns, on: Literal["train", "train_val"]) -> list[Training]:
         """The ingredients of all seeds, one seed after the other."""
-        given, lr = self.trainings, found.lr
-        assert lr is not None  # only trained rows are averaged
+        given, recipe = self.trainings, found.recipe
+        assert recipe is not None  # only trained rows are averaged
         planned = []
         for seed in given.seeds:
             for number in range(given.run.inputs.config.soup):
                 # rounded like the rates of the grid of learning rates
-                rate = float(f"{lr * FACTORS[number % len(FACTORS)]:.6g}") if number else lr
+                rate = float(f"{recipe.lr * FACTORS[number % len(FACTORS)]:.6g}") if number else recipe.lr
                 order = seed + number * len(given.seeds)
-                (training,) = found.row.trainings(given.run.inputs.config, given.probe, [order], on, rate)
+                (training,) = found.row.trainings(
+                    given.run.inputs.config, given.probe, [order], on, replace(recipe, lr=rate)
+                )
                 planned.append(replace(training, init_seed=seed if number else None))
         return planned
 

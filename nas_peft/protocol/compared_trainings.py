@@ -1,4 +1,4 @@
-"""The trainings of a comparison and the choice among them: learning rates, seeds, final models."""
+"""The trainings of a comparison and the choice among them: recipes, seeds, final models."""
 
 from __future__ import annotations
 
@@ -48,27 +48,27 @@ class ComparedTrainings:
         return [config.seed + i for i in range(config.seeds)]
 
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
-        """Train each row on the training set: the first seed at every learning rate, the rest at the best.
+        """Train each row on the training set: the first seed by every recipe, the rest by the best.
 
-        If every row has one rate, all seeds are trained at once.
+        If every row has one recipe, all seeds are trained at once.
         """
         config, first = self.run.inputs.config, self.seeds[0]
-        several = any(len(row.rates(config, self.probe)) > 1 for row in rows)
+        several = any(len(row.recipes(config, self.probe)) > 1 for row in rows)
         seeds = [first] if several else self.seeds
         tried = {
             row: [
                 training
-                for lr in row.rates(config, self.probe)
-                for training in row.trainings(config, self.probe, seeds, "train", lr)
+                for recipe in row.recipes(config, self.probe)
+                for training in row.trainings(config, self.probe, seeds, "train", recipe)
             ]
             for row in rows
         }
         runs = {row: RowRuns(row) for row in rows}
-        for row, records in self.train(tried, "learning rates" if several else "retraining").items():
+        for row, records in self.train(tried, "recipes" if several else "retraining").items():
             runs[row].add_tried(records, first)
         if several and len(self.seeds) > 1:
             others = {
-                row: row.trainings(config, self.probe, self.seeds[1:], "train", found.lr)
+                row: row.trainings(config, self.probe, self.seeds[1:], "train", found.recipe)
                 for row, found in runs.items()
                 if found.error is None
             }
@@ -102,7 +102,7 @@ class ComparedTrainings:
 
     def final_models(self, runs: RowRuns) -> list[Training]:
         """The trainings of a row's final models, one for each seed."""
-        return runs.row.trainings(self.run.inputs.config, self.probe, self.seeds, "train_val", runs.lr)
+        return runs.row.trainings(self.run.inputs.config, self.probe, self.seeds, "train_val", runs.recipe)
 
     def train(
         self, trainings: Mapping[Row, Sequence[Training]], stage: str

@@ -70,7 +70,9 @@ def _decision(
     return {
         "exported": choice.exported.name,
         "paired": [row.name if row else None for row in (choice.searched, choice.single)],
-        "learning_rates": {found.row.name: found.lr for found in runs if found.finals},
+        "recipes": {
+            found.row.name: found.recipe.to_dict() for found in runs if found.finals and found.recipe
+        },
         "averages": {a.row.name: a.result().model_dump(mode="json") for a in averages},
         "seeds": list(seeds),
     }

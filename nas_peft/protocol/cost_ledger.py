@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from nas_peft.run.results import SearchResult
+from nas_peft.settings.lists import items
 from supernet import TRAINABLE_SETS
 
 BACKWARD = TRAINABLE_SETS["modules"].backward_passes
@@ -62,8 +63,9 @@ def stage_costs(result: SearchResult) -> list[StageCost]:
 
 
 def one_retraining(result: SearchResult) -> StageCost:
-    """Cost of training one subnet on the training set by the run's recipe."""
-    passes = result.config["epochs"] * result.dataset["counts"]["train"]
+    """Cost of training one subnet on the training set by the run's recipe (the first of several epochs)."""
+    epochs = items(result.config["epochs"])[0]  # a number in results of version 0.1
+    passes = epochs * result.dataset["counts"]["train"]
     return StageCost("one retraining", passes, passes)
 
 

@@ -10,17 +10,20 @@ from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
 
+CHOSEN = {"epochs": "epochs", "lr": "learning rate", "augmentation": "augmentation"}
+"""Fields of a recipe that validation may choose, with the titles of their columns."""
+
 
 def results_table(result: SearchResult) -> Table:
     """Table of the tested and the failed rows.
 
     It shows parameters, accuracies in per cent (mean ± standard deviation over seeds) and, where several were
-    tried, learning rates.
+    tried, epochs, learning rates and augmentations.
     """
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
     seeds = max(len(row.seeds) for row in result.rows)
-    rates = any(len({run.lr for run in row.runs}) > 1 for row in result.rows)
+    tried = [field for field in CHOSEN if any(_tried(row, field) > 1 for row in result.rows)]
     table = Table(
         title=f"{escape(result.dataset['spec'])} on {result.backbone['name']}, budget {budget['text']} = "
         f"{budget['max_params']:,} parameters ({head})",
@@ -37,20 +40,19 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("")
     table.add_column("method", no_wrap=True)
     table.add_column("modules by layer", overflow="fold", min_width=16)
-    if rates:
-        table.add_column("learning rate", justify="right")
+    for field in tried:
+        table.add_column(CHOSEN[field], justify="right")
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
     for row in result.rows:
         if row.tested or row.error is not None:
-            lr = row.seeds[0].lr if row.seeds else None
             table.add_row(
                 "►" if row.selected else "",
                 row.label,
                 row.description.replace(", ", "\n"),
-                *(["" if lr is None else f"{lr:g}"] if rates else []),
+                *(_chosen(row, field) for field in tried),
                 f"{row.module_params:,}",
                 f"{row.flops / 1e6:,.0f}",
                 _percent(row, "val_accuracy") if row.tested else "failed",
@@ -58,6 +60,18 @@ def results_table(result: SearchResult) -> Table:
                 style="bold" if row.selected else None,
             )
     return table
+
+
+def _tried(row: RowResult, field: str) -> int:
+    """Number of values of a field of the recipe that the row's trainings tried."""
+    return len({run.lr if field == "lr" else (run.recipe or {}).get(field) for run in row.runs})
+
+
+def _chosen(row: RowResult, field: str) -> str:
+    if not row.seeds or row.seeds[0].lr is None:
+        return ""
+    value = row.recipe[field]
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def remarks(result: SearchResult) -> str:

@@ -52,7 +52,7 @@ def row_result(
         params=params,
         bytes=count_bytes(row.architecture, shape, classes) + 4 * (trained - modules),
         flops=count_flops(row.architecture, shape, classes),
-        recipe=row.recipe(inputs.config, probe, runs.lr).to_dict(),
+        recipe=(runs.recipe or row.recipe(inputs.config, probe)).to_dict(),
         selected=selected,
         averaging=averaging,
         seeds=[] if failed else [_seed(runs, i, tests) for i in range(len(runs.chosen))],
@@ -79,7 +79,7 @@ def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation
     curves = [curve_of(r) for r in (record, *runs.finals[number : number + 1])]
     return SeedResult(
         seed=record.seed,
-        lr=runs.lr,
+        lr=record.lr,
         val_accuracy=val.accuracy,
         val_loss=val.loss,
         test_accuracy=test.accuracy if test else None,
@@ -100,6 +100,7 @@ def _run(
         on=record.training.on,
         seed=record.seed,
         lr=record.lr,
+        recipe=record.training.recipe.to_dict(),
         chosen=final or any(record is used for used in runs.chosen),
         params=params,
         val_accuracy=val.accuracy if val else None,

@@ -1,4 +1,4 @@
-"""The trainings of one row, its chosen learning rate, and its error if it failed."""
+"""The trainings of one row, its chosen recipe, and its error if it failed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from nas_peft.protocol.rows import Row, Scores
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
+from supernet import Recipe
 
 
 @dataclass
 class RowRuns:
     """The trainings of ``row``.
 
-    ``tried`` are the records of all trainings on the training set; ``chosen`` are those at the chosen
-    learning rate, one for each seed; ``finals`` are those of the final models. ``error`` says which training
+    ``tried`` are the records of all trainings on the training set; ``chosen`` are those by the chosen
+    recipe, one for each seed; ``finals`` are those of the final models. ``error`` says which training
     failed and why; a failed row is excluded from every choice.
     """
 
@@ -27,25 +28,25 @@ class RowRuns:
 
     @property
     def scores(self) -> Scores:
-        """Validation scores at the chosen learning rate."""
+        """Validation scores by the chosen recipe."""
         return Scores.of(self.chosen)
 
     @property
-    def lr(self) -> float | None:
-        """The chosen learning rate; ``None`` if no training has been chosen."""
-        return self.chosen[0].lr if self.chosen else None
+    def recipe(self) -> Recipe | None:
+        """The chosen recipe; ``None`` if no training has been chosen."""
+        return self.chosen[0].training.recipe if self.chosen else None
 
     def add_tried(self, records: Sequence[TrainingRecord], seed: int) -> None:
-        """Add trainings on the training set; the first time, those of ``seed`` choose the learning rate."""
+        """Add trainings on the training set; the first time, those of ``seed`` choose the recipe."""
         self.tried += records
-        lr = self.lr
-        if lr is None:
+        recipe = self.recipe
+        if recipe is None:
             try:
-                lr = best_rate([r for r in records if r.seed == seed])
+                recipe = best_recipe([r for r in records if r.seed == seed])
             except InputError as error:
                 self.error = str(error)
                 return
-        used = [r for r in records if r.lr == lr]
+        used = [r for r in records if r.training.recipe == recipe]
         self.chosen += used
         self._note(used)
 
@@ -58,8 +59,8 @@ class RowRuns:
         self.error = self.error or next((record.failure for record in records if record.failure), None)
 
 
-def best_rate(records: Sequence[TrainingRecord]) -> float:
-    """The learning rate with the lowest validation loss; ties go to the best accuracy, then to the first.
+def best_recipe(records: Sequence[TrainingRecord]) -> Recipe:
+    """The recipe with the lowest validation loss; ties go to the best accuracy, then to the first.
 
     Trainings that failed or were stopped early cannot be chosen. Raises `InputError` with the first reason if
     that is true of all.
@@ -68,4 +69,4 @@ def best_rate(records: Sequence[TrainingRecord]) -> float:
     if not usable:
         raise InputError(str(records[0].failure))
     best = min(usable, key=lambda record: Scores.of([record]).rank_key())
-    return best.lr
+    return best.training.recipe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
@@ -43,14 +43,13 @@ class Row:
         """Whether the weights of the row's trainings are averaged if the configuration asks for soups."""
         return self.group == "searched" or self.name == "full"
 
-    def rates(self, config: TrainingConfig, probe: Recipe) -> tuple[float, ...]:
-        """The learning rates to try; that of linear probes was already chosen by the probe stage."""
-        return (probe.lr,) if self.method == "linear" else config.rates(self.method)
+    def recipes(self, config: TrainingConfig, probe: Recipe) -> tuple[Recipe, ...]:
+        """The recipes to try; that of linear probes was already chosen by the probe stage."""
+        return (probe,) if self.method == "linear" else config.recipes(self.method)
 
-    def recipe(self, config: TrainingConfig, probe: Recipe, lr: float | None = None) -> Recipe:
-        """The recipe of the row's trainings at ``lr``, by default the method's own learning rate."""
-        recipe = probe if self.method == "linear" else config.recipe(self.method)
-        return recipe if lr is None else replace(recipe, lr=lr)
+    def recipe(self, config: TrainingConfig, probe: Recipe) -> Recipe:
+        """The method's own recipe, see `TrainingConfig.recipe`."""
+        return probe if self.method == "linear" else config.recipe(self.method)
 
     def trainings(
         self,
@@ -58,14 +57,26 @@ class Row:
         probe: Recipe,
         seeds: Sequence[int],
         on: Literal["train", "train_val"],
-        lr: float | None = None,
+        recipe: Recipe | None = None,
     ) -> list[Training]:
-        """One training for each seed, at ``lr``; ``probe`` is the recipe of linear probes."""
-        recipe = self.recipe(config, probe, lr)
+        """One training for each seed, by ``recipe`` or the method's own; ``probe`` is a linear probe's."""
+        recipe = recipe or self.recipe(config, probe)
+        several = self.method != "linear" and len(config.epochs) > 1
         head = {"briefly": config.head_recipe(), "probe": probe, "not": None}[METHODS[self.method].head]
         execution, keep = config.execution(self.method), config.soup > 0 and self.averaged
         return [
-            Training(self.name, self.method, self.architecture, recipe, head, seed, on, execution, keep)
+            Training(
+                self.name,
+                self.method,
+                self.architecture,
+                recipe,
+                head,
+                seed,
+                on,
+                execution,
+                keep,
+                names_epochs=several,
+            )
             for seed in seeds
         ]
 

@@ -11,10 +11,11 @@ from nas_peft.run.stage_records import OpeningRecord, StageRecord
 
 
 class RunResult(BaseModel):
-    """One training of a row, including trainings at learning rates that were not chosen.
+    """One training of a row, including trainings by recipes that were not chosen.
 
     With ``on="train"`` it was scored on the validation split; with ``on="train_val"`` it is a final model,
-    evaluated on the test set. ``image_passes`` are forward and backward, ``losses`` the mean training loss by
+    evaluated on the test set. ``lr`` is the learning rate in ``recipe``, which is ``None`` in results of
+    version 0.1. ``image_passes`` are forward and backward, ``losses`` the mean training loss by
     epoch. ``stopped_at`` is the epoch after which an early-stopped training ended, ``error`` the reason of a
     failed one.
     """
@@ -24,6 +25,7 @@ class RunResult(BaseModel):
     on: Literal["train", "train_val"]
     seed: int
     lr: float
+    recipe: dict[str, Any] | None = None
     chosen: bool
     params: int
     val_accuracy: float | None
@@ -41,9 +43,9 @@ class SeedResult(BaseModel):
     """One seed of a row. Accuracies are fractions; the test accuracy is that of the seed's final model.
 
     ``val_*`` come from a training on the training split, ``test_*`` from one on training and validation
-    split, both at the learning rate ``lr`` (``None`` for inherited weights). ``image_passes`` (forward and
-    backward) and ``seconds`` are the sums over both trainings; ``losses`` is the final model's mean training
-    loss by epoch.
+    split, both by the row's recipe, of which ``lr`` is the learning rate (``None`` for inherited weights).
+    ``image_passes`` (forward and backward) and ``seconds`` are the sums over both trainings; ``losses`` is
+    the final model's mean training loss by epoch.
     """
 
     model_config = ConfigDict(extra="forbid")

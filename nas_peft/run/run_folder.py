@@ -217,7 +217,12 @@ def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]
     if Path(config.dataset).exists():  # the same data may have lain elsewhere; their pixels are compared
         recorded = {**recorded, "dataset": asked["dataset"]}
     names = [k for k in asked if recorded.get(k) != asked[k]] + [k for k in recorded if k not in asked]
-    return [f"{k} ({recorded.get(k)!r} there, {asked.get(k)!r} now)" for k in names]
+    return [f"{k} ({_shown(recorded.get(k))} there, {_shown(asked.get(k))} now)" for k in names]
+
+
+def _shown(value: Any) -> str:
+    """A value of a configuration as a command line would have it."""
+    return ",".join(map(str, value)) if isinstance(value, list) and value else repr(value)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

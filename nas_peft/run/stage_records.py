@@ -72,22 +72,27 @@ class SupernetRecord(StageRecord):
     losses: list[float]
 
 
-class LengthRecord(StageRecord):
-    """The choice among supernets of several lengths: median loss of each, by number of epochs."""
+class SupernetChoiceRecord(StageRecord):
+    """The choice among supernets of several recipes: epochs and augmentation, and each one's median loss.
+
+    ``losses`` are by number of epochs and, where there is one, augmentation: ``4``, ``4 crop``.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int
+    augmentation: str = "none"
     losses: dict[str, float]
 
 
 class SupernetsRecord(StageRecord):
-    """All supernets of a run; ``epochs`` and ``losses`` as in `LengthRecord` if there were several."""
+    """All supernets of a run; the choice as in `SupernetChoiceRecord` if there were several recipes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     supernets: list[SupernetRecord]
     epochs: int | None = None
+    augmentation: str | None = None
     losses: dict[str, float] | None = None
 
 

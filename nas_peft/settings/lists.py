@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BaseModel, BeforeValidator
 
 from nas_peft.settings.baselines import baseline_names
+
+AUGMENTATIONS = ("none", "crop", "crop-flip", "strong")
+"""The names in `supernet.AUGMENTATIONS`, here without the import of torch."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,7 @@ def _factors(value: Any) -> tuple[float, ...]:
     return factors
 
 
-def _epochs(value: Any) -> tuple[int, ...] | None:
-    if value is None:
-        return None
+def _epochs(value: Any) -> tuple[int, ...]:
     texts = [str(item) for item in items(value)]
     if not texts or not all(text.isascii() and text.isdecimal() and int(text) for text in texts):
         raise ValueError("give a whole number from 1 up, or several separated by commas, such as 4,16")
@@ -54,6 +56,28 @@ def _epochs(value: Any) -> tuple[int, ...] | None:
     return numbers
 
 
+def _optional_epochs(value: Any) -> tuple[int, ...] | None:
+    return None if value is None else _epochs(value)
+
+
+def _augmentations(value: Any) -> tuple[str, ...]:
+    names = tuple(str(item) for item in items(value))
+    if unknown := [name for name in names if name not in AUGMENTATIONS]:
+        guess = difflib.get_close_matches(unknown[0], AUGMENTATIONS, n=1)
+        raise ValueError(
+            f"unknown augmentation '{unknown[0]}'; "
+            + (f"did you mean '{guess[0]}'? " if guess else "")
+            + f"give one of {', '.join(AUGMENTATIONS)}, or several separated by commas, such as none,crop"
+        )
+    if not names or len(set(names)) < len(names):
+        raise ValueError("give each augmentation once, such as none,crop")
+    return names
+
+
+def _optional_augmentations(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else _augmentations(value)
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return baseline_names([str(item) for item in items(value)])
 
@@ -61,8 +85,25 @@ def _names(value: Any) -> tuple[str, ...]:
 Factors: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_factors), CommaSeparated(_factors)]
 """Different factors above 0."""
 
-Epochs: TypeAlias = Annotated[tuple[int, ...] | None, BeforeValidator(_epochs), CommaSeparated(_epochs)]
-"""Different numbers of epochs from 1 up, or ``None``."""
+Epochs: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(_epochs), CommaSeparated(_epochs)]
+"""Different numbers of epochs from 1 up."""
+
+OptionalEpochs: TypeAlias = Annotated[
+    tuple[int, ...] | None, BeforeValidator(_optional_epochs), CommaSeparated(_optional_epochs)
+]
+"""`Epochs`, or ``None``."""
+
+Augmentations: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_augmentations), CommaSeparated(_augmentations)
+]
+"""Different names of augmentations."""
+
+OptionalAugmentations: TypeAlias = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(_optional_augmentations),
+    CommaSeparated(_optional_augmentations),
+]
+"""`Augmentations`, or ``None``."""
 
 BaselineNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names), CommaSeparated(_names)]
 """Names of baselines; ``all`` and ``none`` stand for lists of names."""

@@ -21,7 +21,8 @@ class MethodInfo:
     """A way to train from the pretrained weights.
 
     All methods share our recipe: AdamW, batches of 64, 10% linear warm-up, cosine decay to zero, the last
-    epoch, no augmentation. They differ in the weights they train, not in the care taken over their recipe.
+    epoch, and the augmentation of the run (by default none). They differ in the weights they train, not in
+    the care taken over their recipe.
 
     Args:
         name: spelling in flags and files.
@@ -64,7 +65,7 @@ METHODS: dict[Method, MethodInfo] = {
             head="briefly",
             paper="NOAH, arXiv 2206.04673, and that of each kind of module (search_spaces/kinds.py)",
             taken_over="As NOAH retrains: AdamW, weight decay 1e-4, batches of 64, cosine, no "
-            "augmentation. Its 100 epochs and learning rate of 1e-3 are options here. VPT, "
+            "augmentation unless asked for. Its 100 epochs and learning rate of 1e-3 are options here. VPT, "
             "LoRA, adapters and SSF alone are subnets of one kind and are trained the same; "
             "VPT's own grids of rates (SGD, 0.05 to 50), SSF's augmentation and LoRA's dropout "
             "are not taken over.",

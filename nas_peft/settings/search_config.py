@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field, model_validator
 
-from nas_peft.settings.lists import Epochs
+from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs
 from nas_peft.settings.training_config import TrainingConfig
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Recipe
+    from supernet.augmentation import AugmentationName
 
 DEFAULT_GROUPS = 8
 DEFAULT_RETRAIN = 3
@@ -38,11 +40,17 @@ class SearchConfig(TrainingConfig):
     front_budget: str | None = Field(
         None, description="Most parameters of a subnet on the front; by default the largest of the space"
     )
-    supernet_epochs: Epochs = Field(
+    supernet_epochs: OptionalEpochs = Field(
         None,
-        description="Epochs of supernet training; by default half of --epochs, with --no-retrain four times "
-        "--epochs; given several, such as 4,16, the search uses the supernet whose subnets do best on unseen "
-        "images",
+        description="Epochs of supernet training; by default half of the first --epochs, with --no-retrain "
+        "four times --epochs; given several, such as 4,16, the search uses the supernet whose subnets do "
+        "best on unseen images",
+    )
+    supernet_augmentation: OptionalAugmentations = Field(
+        None,
+        description="Augmentation of supernet training, as in --augmentation; by default the first of "
+        "--augmentation; given several, such as none,crop, the search uses the supernet whose subnets do "
+        "best on unseen images",
     )
     supernet_lr: float = Field(5e-3, gt=0, description="Peak learning rate of the supernet")
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
@@ -133,6 +141,13 @@ class SearchConfig(TrainingConfig):
                 f"no_retrain skips all separate trainings, and {given[0]} sets an option of theirs; "
                 "leave out one or the other"
             )
+        lists = {"epochs": self.epochs, "augmentation": self.augmentation}
+        several = [name for name, values in lists.items() if len(values) > 1]
+        if self.no_retrain and several:
+            raise ValueError(
+                f"no_retrain skips all separate trainings, and {several[0]} names "
+                f"{len(lists[several[0]])} to choose from for each of them; give one, or leave no_retrain out"
+            )
         if (parts := self.micro_batches * self.data_parallel) > self.batch_size:
             raise ValueError(
                 f"a batch of {self.batch_size} images is too small for {parts} parts (micro_batches times "
@@ -144,10 +159,19 @@ class SearchConfig(TrainingConfig):
         """Recipes of the supernet; where there are several, validation data choose one."""
         from supernet import Recipe
 
-        by_default = 4 * self.epochs if self.no_retrain else max(1, self.epochs // 2)
+        by_default = 4 * self.epochs[0] if self.no_retrain else max(1, self.epochs[0] // 2)
+        lengths = self.supernet_epochs or (by_default,)
+        augmentations = self.supernet_augmentation or self.augmentation[:1]
         return [
-            Recipe(epochs, self.supernet_lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
-            for epochs in self.supernet_epochs or (by_default,)
+            Recipe(
+                epochs,
+                self.supernet_lr,
+                weight_decay=self.weight_decay,
+                batch_size=self.batch_size,
+                augmentation=cast("AugmentationName", augmentation),
+                label_smoothing=self.label_smoothing,
+            )
+            for epochs, augmentation in product(lengths, augmentations)
         ]
 
     def execution(self, method: str) -> Execution:

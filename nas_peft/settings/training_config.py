@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import product
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nas_peft.settings.baselines import BASELINES
-from nas_peft.settings.lists import BaselineNames, Factors
+from nas_peft.settings.lists import Augmentations, BaselineNames, Epochs, Factors
 from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
 from search_spaces import InputError
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Precision, Recipe
+    from supernet.augmentation import AugmentationName
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
 
@@ -62,7 +65,24 @@ class TrainingConfig(BaseModel):
     seed: int = Field(0, ge=0, description="Seed of all random streams")
     seeds: int = Field(1, ge=1, description="Separate trainings of each subnet and baseline")
     batch_size: int = Field(64, ge=1, description="Images in each training step")
-    epochs: int = Field(8, ge=1, description="Epochs of each retraining and baseline")
+    epochs: Epochs = Field(
+        (8,),
+        description="Epochs of each retraining and baseline; given several, such as 8,24, validation data "
+        "choose one for each subnet, single method and baseline",
+    )
+    augmentation: Augmentations = Field(
+        ("none",),
+        description="Augmentation of the training images: none, crop, crop-flip, or strong (crop-flip with "
+        "TrivialAugment and random erasing); given several, such as none,crop, validation data choose one "
+        "for each subnet, single method and baseline",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of each label that is spread evenly over all classes, in all trainings but those "
+        "of a head alone",
+    )
     lr: float = Field(RATES["lr"], gt=0, description="Peak learning rate of subnets and single methods")
     full_lr: float = Field(
         RATES["full_lr"], gt=0, description="Peak learning rate of full fine-tuning, LP-FT and L2-SP"
@@ -75,9 +95,9 @@ class TrainingConfig(BaseModel):
     )
     early_stopping: bool = Field(
         False,
-        description="Stop trainings early that are behind others of the same row, given several factors in "
-        "--lr-grid (ASHA, on the validation loss); the outcome depends on the order in which trainings "
-        "report, so two runs may differ",
+        description="Stop trainings early that are behind others of the same row, epochs and augmentation, "
+        "given several factors in --lr-grid (ASHA, on the validation loss); the outcome depends on the order "
+        "in which trainings report, so two runs may differ",
     )
     baselines: BaselineNames = Field(
         ("linear", "full"),
@@ -190,20 +210,32 @@ class TrainingConfig(BaseModel):
         return sides[0], sides[-1]
 
     def recipe(self, method: str) -> Recipe:
-        """Recipe of a method of `METHODS` other than linear probing, at the method's own learning rate."""
+        """Recipe of a method of `METHODS` other than linear probing.
+
+        It has the method's own learning rate and the first of several epochs and augmentations.
+        """
         from supernet import Recipe
 
         info = {name: info for name, info in METHODS.items() if info.rate}[method]  # type: ignore[index]
         decay = self.weight_decay if info.penalty is None else 0.0
         return Recipe(
-            self.epochs, getattr(self, str(info.rate)), weight_decay=decay, batch_size=self.batch_size
+            self.epochs[0],
+            getattr(self, str(info.rate)),
+            weight_decay=decay,
+            batch_size=self.batch_size,
+            augmentation=cast("AugmentationName", self.augmentation[0]),
+            label_smoothing=self.label_smoothing,
         )
 
-    def rates(self, method: str) -> tuple[float, ...]:
-        """Learning rates to try for a method, in the order of the grid."""
-        own = self.recipe(method).lr
+    def recipes(self, method: str) -> tuple[Recipe, ...]:
+        """Recipes to try for a method: each number of epochs at each learning rate with each augmentation."""
+        own = self.recipe(method)
         # rounded, so that 0.3 times 3e-4 is 9e-5; file names have as many digits
-        return tuple(own if factor == 1 else float(f"{own * factor:.6g}") for factor in self.lr_grid)
+        rates = [own.lr if factor == 1 else float(f"{own.lr * factor:.6g}") for factor in self.lr_grid]
+        return tuple(
+            replace(own, epochs=epochs, lr=lr, augmentation=cast("AugmentationName", augmentation))
+            for epochs, lr, augmentation in product(self.epochs, rates, self.augmentation)
+        )
 
     def execution(self, method: str) -> Execution:
         """Precision and memory settings for training a method."""

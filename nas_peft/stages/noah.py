@@ -24,7 +24,8 @@ SUPERNET_EPOCHS = 5
 """Epochs of the supernet as a multiple of a retraining's: 500 and 100 in the paper."""
 
 _OF_COMPARISONS = (
-    "seeds", "baselines", "lr_grid", "early_stopping", "single_sizes", "soup", "full_lr", "bitfit_lr"
+    "seeds", "baselines", "epochs", "augmentation", "lr_grid", "early_stopping", "single_sizes", "soup",
+    "full_lr", "bitfit_lr",
 )  # fmt: skip
 
 
@@ -60,7 +61,9 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
         space="noah-vtab",
         searcher="noah",
         chooser="one-path",
-        supernet_epochs=SUPERNET_EPOCHS * config.epochs,
+        epochs=config.epochs[0],
+        augmentation=config.augmentation[0],
+        supernet_epochs=SUPERNET_EPOCHS * config.epochs[0],
         supernet_lr=config.lr,
         generations=16,
         population=50,

@@ -16,18 +16,18 @@ from nas_peft.machine.process_group import run_together
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
-from nas_peft.run.stage_records import LengthRecord, SupernetRecord, SupernetsRecord
+from nas_peft.run.stage_records import SupernetChoiceRecord, SupernetRecord, SupernetsRecord
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.stages.supernet_chooser import supernet_chooser
-from nas_peft.stages.supernet_length import JUDGED, judge, judged_subnets
 from nas_peft.stages.supernet_on_ray import train_on_ray
+from nas_peft.stages.supernet_recipe import JUDGED, judge, judged_subnets, recipe_name
 from nas_peft.stages.supernet_training import SupernetTraining
 from search_spaces import InputError
 from search_spaces.streams import stream
 from supernet import Recipe, Supernet
 
-LENGTH = "supernet-length"
-"""Name of the stage that chooses among supernets trained for different numbers of epochs."""
+CHOICE = "supernet-recipe"
+"""Name of the stage that chooses among supernets trained by different recipes."""
 
 
 @dataclass(frozen=True)
@@ -48,32 +48,32 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
     the last saved epoch. With ``data_parallel`` that many processes train each supernet, which is then read
     from its file.
 
-    If the configuration names several numbers of epochs, supernets are trained for each, `judge` chooses the
-    supernets to return, and the files of the rest are removed.
+    If the configuration names several recipes (epochs, augmentations), supernets are trained by each, `judge`
+    chooses the supernets to return, and the files of the rest are removed.
     """
     inputs, folder = run.inputs, run.folder
-    lengths = {
-        recipe.epochs: supernet_trainings(inputs, features, folder, recipe)
+    recipes = {
+        recipe_name(recipe.epochs, recipe.augmentation): supernet_trainings(inputs, features, folder, recipe)
         for recipe in inputs.config.supernet_recipes()
     }
-    chosen = folder.read_stage(LENGTH, LengthRecord)
-    found: dict[int, list[Fold]] = {epochs: [] for epochs in lengths}
+    chosen = _read_choice(folder)
+    found: dict[str, list[Fold]] = {name: [] for name in recipes}
     records: list[SupernetRecord] = []
-    total = sum(training.recipe.epochs for trainings in lengths.values() for training, _ in trainings)
+    total = sum(training.recipe.epochs for trainings in recipes.values() for training, _ in trainings)
     before = 0
     with run.bars.counted("supernet (epochs)", total) as bar:
-        for epochs, trainings in lengths.items():
+        for name, trainings in recipes.items():
             for training, unseen in trainings:
 
                 def on_epoch(done: int, before: int = before) -> None:
                     bar.move_to(before + done)
 
-                if chosen is not None and epochs != chosen.epochs:
+                if chosen is not None and name != _chosen_name(chosen):
                     record = folder.read_stage(training.name, SupernetRecord)
                     assert record is not None  # not chosen: its weights have been removed
                 else:
                     supernet, record = _trained(run, training, on_epoch)
-                    found[epochs].append(Fold(supernet.eval(), unseen))
+                    found[name].append(Fold(supernet.eval(), unseen))
                 records.append(record)
                 before += training.recipe.epochs
                 bar.move_to(before)
@@ -83,41 +83,63 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
         peak_memory=largest(record.peak_memory for record in records),
         supernets=records,
     )
-    if len(lengths) == 1:
+    if len(recipes) == 1:
         return TrainedSupernets(next(iter(found.values())), cost)
     if chosen is None:
-        chosen = _choose_length(inputs, found)
-        folder.write_stage(LENGTH, chosen)
-    for epochs, trainings in lengths.items():
+        chosen = _choose(inputs, found)
+        folder.write_stage(CHOICE, chosen)
+    best = _chosen_name(chosen)
+    for name, trainings in recipes.items():
         for training, _ in trainings:
-            if epochs != chosen.epochs:
+            if name != best:
                 training.weights.unlink(missing_ok=True)
     run.bars.say(
-        f"The supernet of {chosen.epochs} epochs is searched: median loss of {JUDGED} subnets on unseen "
-        "images after " + ", ".join(f"{e} epochs {loss:.3f}" for e, loss in chosen.losses.items())
+        f"The supernet of {_in_words(best)} is searched: median loss of {JUDGED} subnets on unseen images "
+        "after " + "; ".join(f"{_in_words(name)} {loss:.3f}" for name, loss in chosen.losses.items())
     )
     of_choice = {
         "seconds": cost.seconds + chosen.seconds,
         "epochs": chosen.epochs,
+        "augmentation": chosen.augmentation,
         "losses": chosen.losses,
         "image_passes_forward": chosen.image_passes_forward,
     }
-    return TrainedSupernets(found[chosen.epochs], cost.model_copy(update=of_choice))
+    return TrainedSupernets(found[best], cost.model_copy(update=of_choice))
 
 
-def _choose_length(inputs: SearchInputs, found: Mapping[int, list[Fold]]) -> LengthRecord:
+def _choose(inputs: SearchInputs, found: Mapping[str, list[Fold]]) -> SupernetChoiceRecord:
     started = time.perf_counter()
     subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
     judged = {
-        epochs: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision), subnets)
-        for epochs, folds in found.items()
+        name: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision), subnets)
+        for name, folds in found.items()
     }
-    return LengthRecord(
-        epochs=min(judged, key=lambda epochs: judged[epochs].loss),
-        losses={str(epochs): judgement.loss for epochs, judgement in judged.items()},
+    best = min(judged, key=lambda name: judged[name].loss)
+    recipe = next(
+        r for r in inputs.config.supernet_recipes() if recipe_name(r.epochs, r.augmentation) == best
+    )
+    return SupernetChoiceRecord(
+        epochs=recipe.epochs,
+        augmentation=recipe.augmentation,
+        losses={name: judgement.loss for name, judgement in judged.items()},
         image_passes_forward=sum(judgement.image_passes for judgement in judged.values()),
         seconds=time.perf_counter() - started,
     )
+
+
+def _read_choice(folder: RunFolder) -> SupernetChoiceRecord | None:
+    """The recorded choice among supernets; version 0.1 chose among numbers of epochs alone."""
+    found = folder.read_stage(CHOICE, SupernetChoiceRecord)
+    return found or folder.read_stage("supernet-length", SupernetChoiceRecord)
+
+
+def _chosen_name(chosen: SupernetChoiceRecord) -> str:
+    return recipe_name(chosen.epochs, chosen.augmentation)
+
+
+def _in_words(name: str) -> str:
+    epochs, _, augmentation = name.partition(" ")
+    return f"{epochs} epochs" + (f" with {augmentation}" if augmentation else "")
 
 
 def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list[Fold]:
@@ -125,8 +147,12 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     features = torch.empty(0)  # only needed for training
     recipes = inputs.config.supernet_recipes()
     if len(recipes) > 1:
-        chosen = folder.read_stage(LENGTH, LengthRecord)
-        recipes = [recipe for recipe in recipes if chosen is not None and recipe.epochs == chosen.epochs]
+        chosen = _read_choice(folder)
+        recipes = [
+            r
+            for r in recipes
+            if chosen is not None and recipe_name(r.epochs, r.augmentation) == _chosen_name(chosen)
+        ]
     trainings = [
         training for recipe in recipes for training in supernet_trainings(inputs, features, folder, recipe)
     ]
@@ -144,7 +170,10 @@ def supernet_trainings(
 ) -> list[tuple[SupernetTraining, Part]]:
     """The training of each supernet by ``recipe``, with the images that it is not trained on."""
     config, train_part = inputs.config, inputs.dataset.train
-    stem = "supernet" if len(config.supernet_recipes()) == 1 else f"supernet-{recipe.epochs}-epochs"
+    stem = "supernet"
+    if len(config.supernet_recipes()) > 1:
+        stem += f"-{recipe.epochs}-epochs"
+        stem += "" if recipe.augmentation == "none" else f"-{recipe.augmentation}"
 
     def training(name: str, part: Part, features: Tensor, recipe: Recipe) -> SupernetTraining:
         return SupernetTraining(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,16 +14,28 @@ REDUCTION = 3
 """One in this many trainings continues after each rung."""
 
 
-def competitors(trainings: Sequence[Training]) -> dict[int, tuple[str, int]]:
-    """The place, a name and a seed, that each competing training competes for, by the training's number.
+class Place(NamedTuple):
+    """The place that trainings compete for."""
 
-    Trainings compete when they share name and seed, differ in their learning rates, and are scored on the
-    validation set.
+    name: str
+    seed: int
+    epochs: int
+    augmentation: str
+
+
+def competitors(trainings: Sequence[Training]) -> dict[int, Place]:
+    """The place that each competing training competes for, by the training's number.
+
+    Trainings compete when they share name, seed, epochs and augmentation, differ in their learning rates, and
+    are scored on the validation set. After the same number of epochs a longer training is at a higher
+    learning rate, and a more strongly augmented one has learned less: its loss does not say yet how it ends.
     """
-    places: dict[tuple[str, int], list[int]] = defaultdict(list)
+    places: dict[Place, list[int]] = defaultdict(list)
     for number, training in enumerate(trainings):
         if training.on == "train":
-            places[training.name, training.seed].append(number)
+            recipe = training.recipe
+            place = Place(training.name, training.seed, recipe.epochs, recipe.augmentation)
+            places[place].append(number)
     return {
         number: place
         for place, numbers in places.items()
@@ -39,10 +52,10 @@ class Halvings:
     training to reach a rung always continues, so the outcome depends on their order.
     """
 
-    def __init__(self, trainings: Sequence[Training], places: Mapping[int, tuple[str, int]]) -> None:
+    def __init__(self, trainings: Sequence[Training], places: Mapping[int, Place]) -> None:
         self._places = places
         self._epochs = {number: trainings[number].recipe.epochs for number in places}
-        self._losses: dict[tuple[tuple[str, int], int], dict[int, float]] = defaultdict(dict)
+        self._losses: dict[tuple[Place, int], dict[int, float]] = defaultdict(dict)
 
     def continues(self, number: int, epoch: int, loss: float) -> bool:
         """Whether the training with this number continues after ``epoch``, where its loss is ``loss``.

@@ -27,9 +27,9 @@ def plan_packs(trainings: Sequence[Training], most: int) -> list[tuple[int, ...]
     """Divide ``trainings`` into packs: tuples of their indices, each index in one of them.
 
     Only methods that leave the backbone frozen and train modules share a pack, and only trainings with one
-    recipe but for the learning rate, one head recipe, one execution, the same images, and as many tokens
-    (prompts that go through all layers are tokens). The packs of a group differ by one training at most, and
-    consist of trainings that follow one another. Packs are ordered by their first training.
+    recipe but for learning rate and augmentation, one head recipe, one execution, the same images, and as
+    many tokens (prompts that go through all layers are tokens). The packs of a group differ by one training
+    at most, and consist of trainings that follow one another. Packs are ordered by their first training.
 
     Args:
         trainings: in the order in which they are to start.
@@ -50,5 +50,6 @@ def plan_packs(trainings: Sequence[Training], most: int) -> list[tuple[int, ...]
 def _shared(training: Training) -> Hashable:
     """The settings that the trainings of a pack have in common."""
     recipe = training.recipe
+    shared = recipe.epochs, recipe.batch_size, recipe.label_smoothing
     tokens = training.architecture[ShallowPrompts.kind][0]
-    return recipe.epochs, recipe.batch_size, training.head, training.on, training.execution, tokens
+    return shared, training.head, training.on, training.execution, tokens

@@ -9,6 +9,7 @@ import ray
 from ray.util.queue import Empty, Queue
 
 from nas_peft.training import ray_tasks
+from nas_peft.training.early_stopping import Place
 from nas_peft.training.ray_tasks import Keep
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.training_worker import Work
@@ -21,9 +22,7 @@ def connected() -> bool:
     return bool(ray.util.client.ray.is_connected())  # type: ignore[no-untyped-call]
 
 
-def run(
-    work: Work, resources: Mapping[str, float], places: Mapping[int, tuple[str, int]], keep: Keep
-) -> None:
+def run(work: Work, resources: Mapping[str, float], places: Mapping[int, Place], keep: Keep) -> None:
     """Call `ray_tasks.run` in a task on the cluster, which sends its results through a queue, one by one.
 
     Ray's client knows no tasks with several results.

@@ -9,7 +9,7 @@ from typing import Any, cast
 import ray
 from ray import ObjectRefGenerator
 
-from nas_peft.training.early_stopping import Halvings
+from nas_peft.training.early_stopping import Halvings, Place
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.training_worker import Work
@@ -27,7 +27,7 @@ Keep = Callable[[Training, TrainingRecord, bytes], None]
 def run(
     work: Work,
     resources: Mapping[str, float],
-    places: Mapping[int, tuple[str, int]],
+    places: Mapping[int, Place],
     keep: Keep,
 ) -> None:
     """Run each pack of ``work`` as a task on ``resources`` (``CPU`` and perhaps ``GPU``).

@@ -21,7 +21,8 @@ class Training:
     is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` stores the trained tensors
     for ``on="train"`` too, and does not change the training. ``seed`` decides the order of the images and,
     unless ``init_seed`` is given, the initial values; trainings of one name and ``init_seed`` start from the
-    same network, so that their weights can be averaged.
+    same network, so that their weights can be averaged. ``names_epochs`` puts the number of epochs into the
+    file name, where trainings of one name differ in it.
     """
 
     name: str
@@ -34,12 +35,20 @@ class Training:
     execution: Execution = PLAIN
     keep: bool = False
     init_seed: int | None = None
+    names_epochs: bool = False
 
     @property
     def key(self) -> str:
-        """File name in the run folder: ``full.train.lr0.0003.seed0``, with ``.init0`` for ``init_seed`` 0."""
+        """File name in the run folder, such as ``full.train.lr0.0003.seed0``.
+
+        ``full.train.e24.crop.lr0.0003.seed0.init0`` has its number of epochs named, an augmentation and an
+        ``init_seed``.
+        """
+        recipe = self.recipe
+        epochs = f".e{recipe.epochs}" if self.names_epochs else ""
+        augmentation = "" if recipe.augmentation == "none" else f".{recipe.augmentation}"
         start = "" if self.init_seed is None else f".init{self.init_seed}"
-        return f"{self.name}.{self.on}.lr{self.recipe.lr:g}.seed{self.seed}{start}"
+        return f"{self.name}.{self.on}{epochs}{augmentation}.lr{recipe.lr:g}.seed{self.seed}{start}"
 
     @property
     def start_seed(self) -> int:
@@ -58,6 +67,7 @@ class Training:
             "on": self.on,
             "execution": self.execution.to_dict(),
             "init_seed": self.init_seed,
+            "names_epochs": self.names_epochs,
         }
 
     @classmethod
@@ -74,4 +84,5 @@ class Training:
             on=data["on"],
             execution=Execution(**data["execution"]),
             init_seed=data.get("init_seed"),
+            names_epochs=data.get("names_epochs", False),
         )

@@ -48,15 +48,18 @@ class TrainingRecord:
 
     @property
     def failure(self) -> str | None:
-        """Why a training is unusable (error or early stop), with seed and learning rate, else ``None``."""
+        """Why a training is unusable (error or early stop), with seed and recipe, else ``None``."""
         if self.error is not None:
             reason = self.error
         elif self.stopped_at is not None:
             reason = f"stopped early, after epoch {self.stopped_at}"
         else:
             return None
-        part = "" if self.training.on == "train" else "final model, "
-        return f"{part}seed {self.seed}, learning rate {self.lr:g}: {reason}"
+        training, part = self.training, "" if self.training.on == "train" else "final model, "
+        epochs = f", {training.recipe.epochs} epochs" if training.names_epochs else ""
+        name = training.recipe.augmentation
+        augmentation = "" if name == "none" else f", augmentation {name}"
+        return f"{part}seed {self.seed}, learning rate {self.lr:g}{epochs}{augmentation}: {reason}"
 
     def val_score(self) -> ValScore:
         """The validation score. Raises ``ValueError`` for a training without one."""

@@ -14,7 +14,7 @@ from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
 from nas_peft.protocol.compared_trainings import ComparedTrainings
-from nas_peft.protocol.results_table import remarks
+from nas_peft.protocol.results_table import remarks, results_table
 from nas_peft.protocol.rows import single_rows
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
@@ -60,15 +60,53 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     names = [r.name for r in with_grid.rows]
     assert names == ["prompt_tokens-2", "ssf-1", "linear", "full"]
     assert list(with_grid.stages) == [
-        "linear probe", "learning rates", "retraining", "final training", "test"
+        "linear probe", "recipes", "retraining", "final training", "test"
     ]  # fmt: skip
-    assert with_grid.stages["learning rates"].trainings == 7  # two for each but the probe
+    assert with_grid.stages["recipes"].trainings == 7  # two for each but the probe
     assert with_grid.stages["retraining"].trainings == 4
     assert with_grid.stages["final training"].trainings == 8
     assert with_grid.paired is None
     files = {p.name for p in Path(with_grid.run).iterdir()}
     assert files == {"config.yaml", "stages", "trainings", "results.json", "subnet.safetensors"}
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
+
+
+def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[str, Any], tmp_path: Path):
+    lists = {"epochs": "1,2", "augmentation": "none,crop"}
+    config = BaselinesConfig.of(**values | lists, baselines="linear,full", label_smoothing=0.1)
+    result = compare_baselines(config, tmp_path / "run", device="cpu")
+    assert result.config["epochs"] == [1, 2]
+    assert list(result.stages) == ["linear probe", "recipes", "final training", "test"]
+    for found in result.rows:
+        tried = [r for r in found.runs if r.on == "train"]
+        if found.name == "linear":
+            assert len(tried) == 1
+            assert (found.recipe["epochs"], found.recipe["augmentation"]) == (config.linear_epochs, "none")
+            continue
+        assert [(r.recipe["epochs"], r.recipe["augmentation"]) for r in tried] == [
+            (1, "none"), (1, "crop"), (2, "none"), (2, "crop")
+        ]  # fmt: skip
+        assert [len(r.losses) for r in tried] == [1, 1, 2, 2]
+        assert len({r.val_loss for r in tried}) == 4
+        best = min(tried, key=lambda r: (r.val_loss, -r.val_accuracy))
+        assert [r for r in tried if r.chosen] == [best]
+        (final,) = (r for r in found.runs if r.on == "train_val")
+        assert final.recipe == found.recipe == best.recipe
+        assert found.recipe["label_smoothing"] == 0.1
+        assert found.seeds[0].val_loss == best.val_loss
+    assert result.test_opened.decision["recipes"] == {r.name: r.recipe for r in result.rows}
+    files = {p.name for p in (tmp_path / "run" / "trainings").glob("full.train.*.json")}
+    rate = f"lr{config.full_lr:g}.seed0.json"
+    assert files == {f"full.train.{part}.{rate}" for part in ("e1", "e1.crop", "e2", "e2.crop")}
+    # a table that tells which; and the same run when it is read again
+    text = results_table(result)
+    assert [column.header for column in text.columns][3:5] == ["epochs", "augmentation"]
+    for file in (tmp_path / "run" / "results.json", *(tmp_path / "run" / "trainings").glob("full.*e2.crop*")):
+        file.unlink()
+    again = compare_baselines(config, tmp_path / "run", device="cpu")
+    assert [(r.name, r.recipe, r.mean("val_loss"), r.mean("test_loss")) for r in again.rows] == [
+        (r.name, r.recipe, r.mean("val_loss"), r.mean("test_loss")) for r in result.rows
+    ]
 
 
 def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, Any], tmp_path: Path):
@@ -123,9 +161,9 @@ def test_the_best_single_method_on_validation_data_is_exported(with_grid: Search
     assert subnet.params == best.params
 
 
-def test_the_decision_names_the_rates_and_came_before_the_test(with_grid: SearchResult):
+def test_the_decision_names_the_recipes_and_came_before_the_test(with_grid: SearchResult):
     decision = with_grid.test_opened.decision
-    assert decision["learning_rates"] == {r.name: r.seeds[0].lr for r in with_grid.rows}
+    assert decision["recipes"] == {r.name: r.recipe for r in with_grid.rows}
     assert decision["exported"] == with_grid.selected.name
 
 
@@ -149,7 +187,7 @@ def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
     assert numbers(again) == numbers(with_grid)
     frozen = json.loads((out / "stages" / "test.json").read_text())
     (out / "results.json").unlink()
-    frozen["decision"]["learning_rates"]["full"] = 1.0
+    frozen["decision"]["recipes"]["full"]["lr"] = 1.0
     (out / "stages" / "test.json").write_text(json.dumps(frozen))
     with pytest.raises(RuntimeError, match=r"was opened at .* for another decision"):
         compare_baselines(config, out, device="cpu")

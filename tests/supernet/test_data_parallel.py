@@ -20,7 +20,7 @@ PENALTY = ("penalty, 1", "penalty, 2")
 KEYS = ".attn.qkv.bias"
 """Keys' biases have no gradient but rounding errors, of which AdamW makes steps."""
 CASES = [f"{name}, {parts}" for name in CHOOSERS for parts in (1, 2)]
-CASES += ["head", "checkpointing", "all", *PENALTY]
+CASES += ["head", "checkpointing", "all", "augmented constant", "augmented groups", *PENALTY]
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,8 @@ def sample(net):
 
 def fit(net, chooser, **options):
     images, labels = data(net)
-    recipe = Recipe(epochs=1, lr=1e-3, batch_size=2)
+    augmentation = options.pop("augmentation", "none")
+    recipe = Recipe(epochs=1, lr=1e-3, batch_size=2, augmentation=augmentation)
     return train(
         net,
         images,
@@ -105,6 +106,7 @@ STAGES = {
         net, Groups(sample(net), net.capacity.kinds, 2), execution=Execution("tf32", micro_batches=2)
     ),
     "distillation": lambda net: fit(net, distil(net), execution=Execution(checkpointing=True)),
+    "augmentation": lambda net: fit(net, Constant(net.capacity), augmentation="strong"),
     "biases": lambda net: fit(net, Constant(net.capacity), trainable="biases"),
     "all": lambda net: fit(net, Constant(net.capacity), trainable="all"),
     "head": lambda net: fit(net, Constant(net.capacity), trainable="head"),
@@ -145,7 +147,8 @@ def test_a_module_left_on_the_cpu_is_noticed(monkeypatch, stage, planted):
             STAGES[stage](net)
 
 
-@pytest.mark.parametrize("stage", [n for n in RUNNING if n not in ("latency", "loading")])
+# an image left on the CPU is augmented there, by values that fake tensors do not have
+@pytest.mark.parametrize("stage", [n for n in RUNNING if n not in ("latency", "loading", "augmentation")])
 def test_a_value_left_on_the_cpu_is_noticed(monkeypatch, stage):
     with fake_cuda(monkeypatch):
         net = network(MODELS["ViT"])

@@ -6,6 +6,7 @@
 """
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -93,6 +94,9 @@ def cases():
         options = {"trainable": "biases", "penalty": Penalty(0.5, 0.2)}
         execution = Execution(micro_batches=parts)
         yield f"penalty, {parts}", partial(trained, constant, execution=execution, **options)
+    strong = replace(RECIPE, augmentation="strong", label_smoothing=0.1)
+    for name in ("constant", "groups"):
+        yield f"augmented {name}", partial(trained, CHOOSERS[name], strong)
     yield "checkpointing", partial(trained, CHOOSERS["sandwich"], execution=Execution(checkpointing=True))
 
 

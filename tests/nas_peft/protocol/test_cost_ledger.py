@@ -41,6 +41,9 @@ def test_one_retraining_is_the_unit(finished_run: SearchResult):
     retraining = costs["retraining"]  # five subnets and full fine-tuning
     assert retraining.passes / unit.passes == 6
     assert retraining.work / unit.work == 6.5
+    for epochs, first in ((3, 3), ([2, 5], 2)):  # a number in results of version 0.1
+        changed = finished_run.model_copy(update={"config": finished_run.config | {"epochs": epochs}})
+        assert one_retraining(changed).passes == first * unit.passes
 
 
 @pytest.mark.parametrize("kind", ["lora_rank", "adapter_dim"])

@@ -78,6 +78,20 @@ def test_learning_rates_are_shown_where_there_was_a_choice(finished_run: SearchR
     assert "0.005" in line_of(printed(result), "LoRA alone")
 
 
+def test_epochs_and_augmentations_are_shown_where_there_was_a_choice(finished_run: SearchResult):
+    assert "augmentation" not in printed(finished_run)
+    *others, full = finished_run.rows
+    recipe = full.recipe | {"augmentation": "crop-flip", "epochs": 24}
+    tried = full.runs[0].model_copy(update={"recipe": recipe})
+    row = full.model_copy(update={"runs": [tried, *full.runs], "recipe": recipe})
+    text = printed(finished_run.model_copy(update={"rows": [*others, row]}))
+    assert "learning rate" not in text
+    line = line_of(text, "full fine-tuning")
+    assert "24" in line
+    assert "crop-flip" in line
+    assert "none" in line_of(text, "LoRA alone")
+
+
 def test_the_pair_is_a_sentence_under_the_table(finished_run: SearchResult):
     (sentence,) = remarks(finished_run).splitlines()
     assert sentence.startswith("searched subnet against ")

@@ -1,4 +1,4 @@
-"""The trainings of a row: which learning rate it uses, and what cannot be used."""
+"""The trainings of a row: which recipe it uses, and what cannot be used."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_peft.protocol.row_runs import RowRuns, best_rate
+from nas_peft.protocol.row_runs import RowRuns, best_recipe
 from nas_peft.protocol.rows import Row
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
@@ -30,15 +30,15 @@ def failed(lr: float, seed: int = 0, on: Any = "train") -> TrainingRecord:
 
 
 def test_the_loss_decides_then_the_accuracy_then_the_first():
-    assert best_rate([record(0.1, 0.9, 1.6), record(0.3, 0.7, 1.5), record(1.0, 0.8, 1.5)]) == 1.0
-    assert best_rate([record(0.3, 0.8), record(0.1, 0.8)]) == 0.3
+    assert best_recipe([record(0.1, 0.9, 1.6), record(0.3, 0.7, 1.5), record(1.0, 0.8, 1.5)]).lr == 1.0
+    assert best_recipe([record(0.3, 0.8), record(0.1, 0.8)]).lr == 0.3
 
 
 def test_what_failed_or_was_stopped_early_cannot_be_chosen():
     records = [failed(0.1), record(0.3, 0.99, stopped_at=2), record(1.0, 0.5)]
-    assert best_rate(records) == 1.0
+    assert best_recipe(records).lr == 1.0
     with pytest.raises(InputError, match=r"^seed 0, learning rate 0\.1: the loss is nan$"):
-        best_rate(records[:2])
+        best_recipe(records[:2])
     assert records[1].failure == "seed 0, learning rate 0.3: stopped early, after epoch 2"
     assert records[2].failure is None
     assert failed(0.1, on="train_val").failure == "final model, seed 0, learning rate 0.1: the loss is nan"
@@ -59,9 +59,9 @@ def test_the_rate_that_is_used_is_as_good_as_any_usable(found: list[tuple[float,
     usable = [r for r in records if r.failure is None]
     if not usable:
         with pytest.raises(InputError):
-            best_rate(records)
+            best_recipe(records)
         return
-    (best,) = (r for r in records if r.lr == best_rate(records))
+    (best,) = (r for r in records if r.training.recipe == best_recipe(records))
     assert best in usable
     for other in usable:
         assert (best.val.loss, -best.val.accuracy) <= (other.val.loss, -other.val.accuracy)
@@ -71,7 +71,7 @@ def test_the_first_seed_chooses_the_rate_and_the_others_join():
     runs = RowRuns(ROW)
     first = [record(0.1, 0.7), record(0.3, 0.8)]
     runs.add_tried(first, 0)
-    assert runs.lr == 0.3
+    assert runs.recipe == Recipe(8, 0.3)
     others = [record(0.3, 0.1, seed=1), record(0.3, 0.2, seed=2)]
     runs.add_tried(others, 0)
     assert runs.tried == [*first, *others]
@@ -89,7 +89,7 @@ def test_with_one_rate_all_seeds_come_at_once():
 def test_a_row_fails_with_any_training_that_counts():
     at_all_rates, in_a_seed, in_the_end, elsewhere = (RowRuns(ROW) for _ in range(4))
     at_all_rates.add_tried([failed(0.1), failed(0.3)], 0)
-    assert (at_all_rates.lr, at_all_rates.chosen) == (None, [])
+    assert (at_all_rates.recipe, at_all_rates.chosen) == (None, [])
     assert at_all_rates.error == "seed 0, learning rate 0.1: the loss is nan"
     in_a_seed.add_tried([record(0.1, 0.7), failed(0.1, seed=1)], 0)
     assert in_a_seed.error == "seed 1, learning rate 0.1: the loss is nan"
@@ -98,3 +98,20 @@ def test_a_row_fails_with_any_training_that_counts():
     assert in_the_end.error == "final model, seed 0, learning rate 0.1: the loss is nan"
     elsewhere.add_tried([record(0.1, 0.7), failed(0.3)], 0)
     assert elsewhere.error is None
+
+
+def test_recipes_that_differ_in_epochs_or_augmentation_alone_are_told_apart():
+    recipes = [Recipe(8, 0.1), Recipe(24, 0.1), Recipe(24, 0.1, augmentation="crop")]
+    records = [
+        TrainingRecord(
+            Training(ROW.name, "subnet", ROW.architecture, recipe, None, seed, "train"),
+            Curve(),
+            ValScore(0.5, loss),
+        )
+        for seed in (0, 1)
+        for recipe, loss in zip(recipes, (0.4, 0.3, 0.2), strict=True)
+    ]
+    runs = RowRuns(ROW)
+    runs.add_tried(records, 0)
+    assert runs.recipe == recipes[2]
+    assert runs.chosen == [records[2], records[5]]

@@ -162,17 +162,51 @@ def test_lp_ft_starts_from_the_whole_probe_and_l2_sp_has_no_weight_decay():
     assert decays["l2-sp"] == 0.0
 
 
+def rates(row: Row, config: SearchConfig) -> tuple[float, ...]:
+    return tuple(recipe.lr for recipe in row.recipes(config, PROBE))
+
+
+def test_recipes_are_all_combinations_and_each_has_a_file_of_its_own():
+    config = SearchConfig.of(
+        dataset="digits", epochs="8,24", augmentation="none,crop-flip", lr_grid="1,3", label_smoothing=0.1
+    )
+    recipes = FULL.recipes(config, PROBE)
+    assert [(r.epochs, r.lr, r.augmentation) for r in recipes] == [
+        (epochs, lr, augmentation)
+        for epochs in (8, 24)
+        for lr in (3e-4, 9e-4)
+        for augmentation in ("none", "crop-flip")
+    ]
+    assert {r.label_smoothing for r in recipes} == {0.1}
+    assert FULL.recipe(config, PROBE) == recipes[0]
+    trainings = [
+        t
+        for r in recipes
+        for on in ("train", "train_val")
+        for t in FULL.trainings(config, PROBE, [0, 1], on, r)
+    ]
+    assert len({t.key for t in trainings}) == len(trainings) == 32
+    assert trainings[0].key == "full.train.e8.lr0.0003.seed0"
+    assert trainings[-1].key == "full.train_val.e24.crop-flip.lr0.0009.seed1"
+    (probe,) = LINEAR.recipes(config, PROBE)
+    assert probe == PROBE
+    assert LINEAR.trainings(config, PROBE, [0], "train")[0].key == "linear.train.lr0.3.seed0"
+    one = SearchConfig.of(dataset="digits", epochs=24, augmentation="crop")
+    assert FULL.trainings(one, PROBE, [0], "train")[0].key == "full.train.crop.lr0.0003.seed0"
+
+
 def test_rates_are_factors_on_each_method_s_own_and_the_probe_s_is_the_probe_s():
     config = SearchConfig.of(
         dataset="digits", baselines="all", lr_grid="0.3,1,3", lr=0.01, full_lr=0.002, bitfit_lr=0.05
     )
-    rows = {row.name: row.rates(config, PROBE) for row in baseline_rows(config, DEPTH)}
+    rows = {row.name: rates(row, config) for row in baseline_rows(config, DEPTH)}
     assert rows["linear"] == (0.3,)
     assert rows["full"] == rows["lp-ft"] == rows["l2-sp"] == (0.0006, 0.002, 0.006)
     assert rows["bitfit"] == (0.015, 0.05, 0.15)
-    assert rows["lora"] == rows["ssf"] == FIRST.rates(config, PROBE) == (0.003, 0.01, 0.03)
-    assert FULL.recipe(config, PROBE, 0.006).lr == 0.006
-    keys = {t.key for lr in rows["full"] for t in FULL.trainings(config, PROBE, [0], "train", lr)}
+    assert rows["lora"] == rows["ssf"] == rates(FIRST, config) == (0.003, 0.01, 0.03)
+    assert FULL.recipe(config, PROBE).lr == 0.002
+    recipes = FULL.recipes(config, PROBE)
+    keys = {t.key for recipe in recipes for t in FULL.trainings(config, PROBE, [0], "train", recipe)}
     assert keys == {f"full.train.lr{lr}.seed0" for lr in ("0.0006", "0.002", "0.006")}
 
 

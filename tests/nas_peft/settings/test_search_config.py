@@ -8,9 +8,10 @@ import pytest
 import typer
 import yaml
 
+import supernet
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
-from nas_peft.settings.lists import comma_separated
+from nas_peft.settings.lists import AUGMENTATIONS, comma_separated
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
@@ -21,7 +22,19 @@ from supernet import DEFAULT_BACKBONE, Execution
 @pytest.mark.parametrize(
     ("field", "value", "allowed"),
     [
-        ("epochs", 0, "greater than or equal to 1"),
+        ("epochs", 0, "give a whole number from 1 up, or several separated by commas, such as 4,16"),
+        ("epochs", "8,", "give a whole number from 1 up"),
+        ("epochs", "8,8", "give each number of epochs once"),
+        (
+            "augmentation",
+            "crops",
+            "unknown augmentation 'crops'; did you mean 'crop'? give one of none, crop, ",
+        ),
+        ("augmentation", "", "give one of none, crop, crop-flip, strong, or several separated by commas"),
+        ("augmentation", "none,none", "give each augmentation once"),
+        ("supernet_augmentation", "none,flip", "unknown augmentation 'flip'"),
+        ("label_smoothing", 1, "less than 1"),
+        ("label_smoothing", -0.1, "greater than or equal to 0"),
         ("seed", -1, "greater than or equal to 0"),
         ("shots", 0, "greater than or equal to 1"),
         ("population", 1, "greater than or equal to 2"),
@@ -95,6 +108,16 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
         (
             {"early_stopping": True, "lr_grid": "1,3", "pack": 4},
             "early_stopping ends single trainings, and pack is 4; leave one of them out",
+        ),
+        (
+            {"no_retrain": True, "epochs": "4,8"},
+            "no_retrain skips all separate trainings, and epochs names 2 to choose from for each of them; "
+            "give one, or leave no_retrain out",
+        ),
+        (
+            {"no_retrain": True, "augmentation": "none,crop,strong"},
+            "no_retrain skips all separate trainings, and augmentation names 3 to choose from for each of "
+            "them; give one, or leave no_retrain out",
         ),
         (
             {"no_retrain": True, "soup": 2},
@@ -200,8 +223,35 @@ def test_one_grid_has_one_spelling():
 
 def test_rates_are_rounded_products():
     config = SearchConfig.of(dataset="digits", lr_grid="0.3,1,3")
-    assert config.rates("full") == (9e-5, 3e-4, 9e-4)
-    assert SearchConfig.of(dataset="digits", lr=0.123456789).rates("subnet") == (0.123456789,)
+    assert [r.lr for r in config.recipes("full")] == [9e-5, 3e-4, 9e-4]
+    (only,) = SearchConfig.of(dataset="digits", lr=0.123456789).recipes("subnet")
+    assert only.lr == 0.123456789
+
+
+def test_epochs_and_augmentations_are_lists_and_one_value_is_written_plainly():
+    one = SearchConfig.of(dataset="digits", epochs=8, augmentation="crop")
+    assert (one.epochs, one.augmentation) == ((8,), ("crop",))
+    assert SearchConfig.of(dataset="digits", epochs="8").epochs == SearchConfig.of(dataset="digits").epochs
+    several = SearchConfig.of(dataset="digits", epochs="8, 24", augmentation=["none", "crop-flip"])
+    assert (several.epochs, several.augmentation) == ((8, 24), ("none", "crop-flip"))
+    for config in (one, several):
+        assert SearchConfig.of(**config.to_dict()) == config
+
+
+def test_the_augmentations_are_those_of_the_supernet():
+    assert AUGMENTATIONS == supernet.AUGMENTATIONS
+
+
+def test_a_method_s_own_recipe_has_the_first_of_each_list_and_linear_probes_have_neither():
+    config = SearchConfig.of(dataset="digits", epochs="3,9", augmentation="crop,none", label_smoothing=0.1)
+    own = config.recipe("full")
+    assert (own.epochs, own.augmentation, own.label_smoothing) == (3, "crop", 0.1)
+    assert [(r.epochs, r.augmentation) for r in config.recipes("full")] == [
+        (3, "crop"), (3, "none"), (9, "crop"), (9, "none")
+    ]  # fmt: skip
+    for head in (config.linear_recipe(0.1), config.head_recipe()):
+        assert head is not None
+        assert (head.augmentation, head.label_smoothing) == ("none", 0.0)
 
 
 def test_the_head_is_trained_first_unless_for_no_epochs():
@@ -290,6 +340,16 @@ def test_the_supernet_may_have_several_lengths_to_choose_from():
     config = SearchConfig.of(dataset="digits", supernet_epochs=" 4, 16", supernet_lr=1e-3)
     assert config.supernet_epochs == (4, 16)
     assert [(r.epochs, r.lr) for r in config.supernet_recipes()] == [(4, 1e-3), (16, 1e-3)]
+
+
+def test_the_supernet_has_the_first_augmentation_unless_told_otherwise():
+    config = SearchConfig.of(dataset="digits", epochs="8,24", augmentation="crop,none", label_smoothing=0.1)
+    (recipe,) = config.supernet_recipes()
+    assert (recipe.epochs, recipe.augmentation, recipe.label_smoothing) == (4, "crop", 0.1)
+    several = SearchConfig.of(dataset="digits", supernet_epochs="4,16", supernet_augmentation="none,strong")
+    assert [(r.epochs, r.augmentation) for r in several.supernet_recipes()] == [
+        (4, "none"), (4, "strong"), (16, "none"), (16, "strong")
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("epochs", [0, -1, "0", "4,0", "4,", "", "4;16", "four", 2.5, "4,4"])

@@ -1,5 +1,6 @@
 """The supernet's training: by two processes as by one, and carried out as the configuration says."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from nas_peft.run.stage_records import SupernetRecord
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.supernet import read_supernets, train_supernets
-from nas_peft.stages.supernet_length import judge, judged_subnets
+from nas_peft.stages.supernet_recipe import judge, judged_subnets
 from search_spaces import Architecture, InputError
 from supernet import Supernet, pooled_features
 from supernet.backbones import weights_digest
@@ -147,6 +148,41 @@ def test_unseen_images_choose_among_supernets_of_several_lengths(
     for one, other, read in zip(kept, again, read_supernets(inputs, folder, "cpu"), strict=True):
         assert torch.equal(one.supernet.head.weight, other.supernet.head.weight)
         assert torch.equal(one.supernet.head.weight, read.supernet.head.weight)
+
+
+def test_unseen_images_choose_among_supernets_of_several_augmentations(
+    tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+):
+    values = tiny_values | {"supernet_epochs": "1,2", "supernet_augmentation": "none,crop"}
+    inputs = replace(tiny_inputs, config=SearchConfig.of(**values))
+    folder, bars = RunFolder.open(tmp_path / "run", inputs.config), CountingBars()
+    found = train_supernets(Run(inputs, folder, "cpu", bars), features)
+    stage = found.record
+    assert stage.losses is not None
+    assert list(stage.losses) == ["1", "1 crop", "2", "2 crop"]
+    assert len(set(stage.losses.values())) == 4
+    best = min(stage.losses, key=lambda name: stage.losses[name])
+    epochs, _, augmentation = best.partition(" ")
+    assert (stage.epochs, stage.augmentation) == (int(epochs), augmentation or "none")
+    stem = f"supernet-{epochs}-epochs" + (f"-{augmentation}" if augmentation else "")
+    assert [file.name for file in folder.path.glob("*.safetensors")] == [f"{stem}.safetensors"]
+    (again,) = read_supernets(inputs, folder, "cpu")
+    assert torch.equal(again.supernet.head.weight, found.folds[0].supernet.head.weight)
+
+
+def test_a_choice_of_version_0_1_is_read(
+    tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+):
+    inputs = replace(tiny_inputs, config=SearchConfig.of(**tiny_values | {"supernet_epochs": "1,2"}))
+    folder, bars = RunFolder.open(tmp_path / "run", inputs.config), CountingBars()
+    found = train_supernets(Run(inputs, folder, "cpu", bars), features)
+    now = folder.path / "stages" / "supernet-recipe.json"
+    recorded = json.loads(now.read_text())
+    now.unlink()
+    del recorded["augmentation"]
+    (folder.path / "stages" / "supernet-length.json").write_text(json.dumps(recorded))
+    again = train_supernets(Run(inputs, folder, "cpu", bars), features)
+    assert again.record == found.record
 
 
 def test_supernets_that_were_not_chosen_from_are_not_read(

@@ -8,7 +8,7 @@ import pytest
 
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
-from nas_peft.training.early_stopping import competitors
+from nas_peft.training.early_stopping import Place, competitors
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import run_training
@@ -50,8 +50,21 @@ def test_learning_rates_of_one_row_and_seed_compete_and_nothing_else_does():
         at(1e-3, on="train_val"),
         at(1e-3, name="other", seed=1),
     ]
-    assert competitors(trainings) == {0: ("lora_rank-2", 0), 1: ("lora_rank-2", 0)}
+    place = Place("lora_rank-2", 0, 4, "none")
+    assert competitors(trainings) == {0: place, 1: place}
     assert competitors([at(1e-2), at(1e-2)]) == {}
+
+
+def test_only_trainings_of_one_length_and_augmentation_compete():
+    def by(epochs: int, augmentation: Any, lr: float) -> Training:
+        recipe = replace(BASE.recipe, epochs=epochs, lr=lr, augmentation=augmentation)
+        return replace(BASE, recipe=recipe)
+
+    trainings = [by(e, a, lr) for e in (4, 12) for a in ("none", "crop") for lr in (1e-3, 1e-2)]
+    places = competitors(trainings)
+    assert len(places) == 8
+    assert [places[i] == places[i + 1] for i in range(7)] == [True, False, True, False, True, False, True]
+    assert competitors([by(4, "none", 1e-3), by(12, "none", 1e-2), by(4, "crop", 1e-2)]) == {}
 
 
 def test_each_epoch_but_the_last_is_scored_and_scoring_changes_nothing(shared: TrainingInputs):

@@ -66,9 +66,11 @@ def test_only_what_fits_shares_a_pack():
         training("h", on="train_val", seed=3),
         training("i", EMPTY),
         training("j", recipe=replace(RECIPE, batch_size=9)),
+        training("k", recipe=replace(RECIPE, augmentation="strong")),
+        training("l", recipe=replace(RECIPE, label_smoothing=0.1)),
     ]
     plan = plan_packs(trainings, 8)
-    assert plan == [(0, 2, 10), (1,), (3,), (4,), (5, 9), (6,), (7,), (8,), (11,)]
+    assert plan == [(0, 2, 10, 12), (1,), (3,), (4,), (5, 9), (6,), (7,), (8,), (11,), (13,)]
     assert plan_packs(trainings, 1) == [(i,) for i in range(len(trainings))]
     assert plan_packs([], 4) == []
 

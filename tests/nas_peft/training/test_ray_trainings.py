@@ -99,7 +99,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
 def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
-    longer = tiny_config.model_copy(update={"epochs": 3, "full_lr": 5e-3})
+    longer = tiny_config.model_copy(update={"epochs": (3,), "full_lr": 5e-3})
     trainings = all_trainings(longer)
     records, _ = run(folder, shared, trainings)
     last = trainings[-1]  # full fine-tuning: with more threads its sums would differ in their last bits
@@ -202,7 +202,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("nas_peft.training.training_worker.SAVE_EVERY", 0.0)
-    config = tiny_config.model_copy(update={"epochs": 12})
+    config = tiny_config.model_copy(update={"epochs": (12,)})
     trainings = ROWS[0].trainings(config, PROBE, [0], "train")
     workers, killed = Workers(tmp_path), []
 
@@ -255,7 +255,7 @@ def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
     def stop() -> None:
         raise Stopped
 
-    config = tiny_config.model_copy(update={"epochs": 10_000})
+    config = tiny_config.model_copy(update={"epochs": (10_000,)})
     long = ROWS[0].trainings(config, PROBE, [0], "train")
     short = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
     with RayTrainings(folder, shared, device="cpu") as runner, pytest.raises(Stopped):
@@ -311,7 +311,7 @@ def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("nas_peft.training.training_worker.SAVE_EVERY", 0.0)
-    config = tiny_config.model_copy(update={"epochs": 12})
+    config = tiny_config.model_copy(update={"epochs": (12,)})
     small = Row("lora_rank-1", "single", "subnet", Architecture.uniform(8, "lora_rank", 1))
     trainings = [t for row in (small, ROWS[0]) for t in row.trainings(config, PROBE, [0, 1], "train")]
     trainings += ROWS[1].trainings(config, PROBE, [0], "train")

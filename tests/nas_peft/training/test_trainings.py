@@ -1,6 +1,7 @@
 """Separate trainings: what each method changes, and that a final model comes back from its tensors."""
 
 import copy
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from nas_peft.data import Part
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings import methods
 from nas_peft.training.training import Training
+from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import (
     run_training,
     starting_network,
@@ -74,6 +76,45 @@ def training(method: str, **changes: Any) -> Training:
         "on": "train_val",
     }
     return Training(**(values | changes))
+
+
+def test_a_record_survives_json_and_one_without_the_choices_of_the_recipe_is_read():
+    recipe = Recipe(24, 5e-3, augmentation="crop-flip", label_smoothing=0.1)
+    chosen = training("full", recipe=recipe, head=RECIPE, names_epochs=True)
+    record = json.loads(json.dumps(chosen.to_dict()))
+    assert Training.from_dict(record) == chosen
+    for name in ("augmentation", "label_smoothing"):
+        del record["recipe"][name]
+    del record["names_epochs"]
+    before = Training.from_dict(record)
+    assert before == replace(chosen, recipe=Recipe(24, 5e-3), names_epochs=False)
+    assert before.key == "full.train_val.lr0.005.seed0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({}, "full.train_val.lr0.005.seed0"),
+        ({"names_epochs": True}, "full.train_val.e2.lr0.005.seed0"),
+        ({"recipe": replace(RECIPE, augmentation="strong")}, "full.train_val.strong.lr0.005.seed0"),
+        ({"init_seed": 3, "seed": 1, "on": "train"}, "full.train.lr0.005.seed1.init3"),
+    ],
+)
+def test_the_file_name_tells_what_may_differ(changes: dict[str, Any], key: str):
+    assert training("full", **changes).key == key
+
+
+def test_a_training_that_is_scored_after_each_epoch_sees_the_same_augmented_images(inputs: TrainingInputs):
+    """Scores are of images as they are: scoring twice gives the same, and changes nothing."""
+    strong = training("subnet", on="train", recipe=replace(RECIPE, augmentation="strong"))
+    told: list[TrainingRecord] = []
+    reported, _ = run_training(strong, inputs, "cpu", on_epoch=told.append)
+    plain, _ = run_training(strong, inputs, "cpu")
+    assert reported.curve == replace(plain.curve, seconds=reported.curve.seconds)
+    assert reported.val == plain.val
+    assert len(told) == 1
+    unchanged, _ = run_training(training("subnet", on="train"), inputs, "cpu")
+    assert unchanged.curve.losses != plain.curve.losses
 
 
 def logits(network: Supernet, inputs: TrainingInputs) -> torch.Tensor:

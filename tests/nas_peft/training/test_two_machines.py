@@ -16,7 +16,7 @@ LIMIT = 400  # seconds; about 20 on two idle cores
 
 
 def test_a_lost_machine_changes_nothing(tiny_config: SearchConfig, tmp_path: Path):
-    config = tiny_config.model_copy(update={"epochs": 20})
+    config = tiny_config.model_copy(update={"epochs": (20,)})
     done = subprocess.run(
         [sys.executable, str(PROGRAM), json.dumps(config.to_dict()), str(tmp_path)],
         capture_output=True,

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from nas_peft.scoring.scorer import Found
-from nas_peft.stages.supernet_length import JUDGED, judge, judged_subnets
+from nas_peft.stages.supernet_recipe import JUDGED, judge, judged_subnets, recipe_name
 from search_spaces import Architecture
 
 
@@ -54,3 +54,8 @@ def test_the_judged_subnets_are_different_and_depend_on_the_seed_alone():
 
 def test_a_space_with_few_members_is_judged_by_these():
     assert set(judged_subnets(lambda rng: SUBNETS[int(rng.integers(3))], 0)) == set(SUBNETS)
+
+
+def test_recipes_are_named_by_what_tells_them_apart():
+    assert recipe_name(4, "none") == "4"  # as in runs that choose among numbers of epochs alone
+    assert recipe_name(16, "crop-flip") == "16 crop-flip"

@@ -1,4 +1,4 @@
-"""The choice of a supernet's number of epochs, by the loss of subnets on unseen images."""
+"""The choice of a supernet's recipe, by the loss of subnets on unseen images."""
 
 from __future__ import annotations
 
@@ -32,13 +32,19 @@ def judged_subnets(sample: Callable[[np.random.Generator], Architecture], seed: 
     return list(found)
 
 
+def recipe_name(epochs: int, augmentation: str) -> str:
+    """Name of a recipe among those of a run's supernets: ``4``, ``4 crop``."""
+    return str(epochs) if augmentation == "none" else f"{epochs} {augmentation}"
+
+
 def judge(scorer: Scorer, architectures: Sequence[Architecture]) -> Judgement:
     """Judge a supernet (or those of all folds) by the loss of subnets on the images it was not trained on.
 
-    The right number of epochs depends on the data set. Where the backbone's features fit, many epochs overfit
-    the training images; where the features do not fit, few epochs leave all subnets unfinished, and their
-    losses say little about the trained subnets (docs/log/supernet_length.md). The loss on unseen images shows
-    both. The median is used because one subnet that overflows says nothing about the rest.
+    The right number of epochs and the right augmentation depend on the data set. Where the backbone's
+    features fit, many epochs overfit the training images; where the features do not fit, few epochs leave all
+    subnets unfinished, and their losses say little about the trained subnets (docs/log/supernet_length.md).
+    The loss on unseen images shows both. The median is used because one subnet that overflows says nothing
+    about the rest.
     """
     of_folds = [scorer.score(i, np.arange(n), architectures) for i, n in enumerate(scorer.sizes)]
     losses = np.concatenate([found.losses for found in of_folds], axis=1).mean(axis=1, dtype=np.float64)

@@ -1,0 +1,202 @@
+"""Augmentation of training images: crops, flips, and stronger changes, drawn for each image and epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from search_spaces import InputError
+from search_spaces.streams import stream_seed
+from supernet.preprocessing import Preprocessing
+from supernet.resampling import resampled
+from supernet.transfers import to_device
+from supernet.trivial_augment import OPERATIONS, STRENGTHS, trivial_augment
+
+AugmentationName: TypeAlias = Literal["none", "crop", "crop-flip", "strong"]
+
+AUGMENTATIONS: tuple[AugmentationName, ...] = get_args(AugmentationName)
+"""Names of the augmentations, weakest first; each contains the ones before it."""
+
+CROP_AREA = (0.5, 1.0)
+"""Share of the image's area that a crop shows."""
+CROP_RATIO = (3 / 4, 4 / 3)
+"""Aspect ratio of a crop, relative to that of the image."""
+ERASED = 0.25
+"""Share of images in which a rectangle is erased."""
+ERASED_AREA = (0.02, 1 / 3)
+ERASED_RATIO = (0.3, 3.3)
+
+
+def require_augmentation(name: str) -> None:
+    """Raise `InputError` for an unknown augmentation."""
+    if name not in AUGMENTATIONS:
+        raise InputError(f"augmentation is '{name}'; give one of {', '.join(AUGMENTATIONS)}")
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random draws of one epoch: one row for each image of the training set.
+
+    Args:
+        crops: float32 ``(N, 2, 3)``, the affine map of each crop, see `resampled`.
+        flips: bool ``(N,)``, whether the crop is mirrored; ``None`` without flips.
+        operations: int64 ``(N,)``, index of the operation in `OPERATIONS`; ``None`` unless ``strong``.
+        strengths: float32 ``(N,)``, signed strength of the operation; ``None`` unless ``strong``.
+        erased: int64 ``(N, 4)``, top, bottom, left and right of the erased rectangle in pixels (empty where
+            nothing is erased); ``None`` unless ``strong``.
+    """
+
+    crops: Tensor
+    flips: Tensor | None = None
+    operations: Tensor | None = None
+    strengths: Tensor | None = None
+    erased: Tensor | None = None
+
+    def on(self, device: torch.device) -> Draws:
+        """The draws on ``device``."""
+        others = (self.flips, self.operations, self.strengths, self.erased)
+        moved = [None if table is None else to_device(table, device) for table in others]
+        return Draws(to_device(self.crops, device), *moved)
+
+
+def draw(name: AugmentationName, images: int, size: tuple[int, int], seed: int, epoch: int) -> Draws:
+    """The draws of an epoch for ``images`` images of ``size`` (height, width), by a stream of (seed, epoch).
+
+    A stronger augmentation begins with the draws of the weaker: ``crop-flip`` has the crops of ``crop``.
+    """
+    generator = torch.Generator().manual_seed(stream_seed(seed, "augmentation", epoch))
+
+    def uniform(low: float = 0.0, high: float = 1.0) -> Tensor:
+        drawn = torch.rand(images, dtype=torch.float64, generator=generator)
+        return low + (high - low) * drawn
+
+    def sides(area: tuple[float, float], ratio: tuple[float, float]) -> tuple[Tensor, Tensor]:
+        """Height and width of rectangles, as shares of the image's sides."""
+        shown, shape = uniform(*area), uniform(math.log(ratio[0]), math.log(ratio[1])).exp()
+        return (shown / shape).sqrt().clamp(max=1), (shown * shape).sqrt().clamp(max=1)
+
+    height, width = size
+    tall, wide = sides(CROP_AREA, CROP_RATIO)
+    crops = torch.zeros(images, 2, 3, dtype=torch.float64)
+    crops[:, 0, 0], crops[:, 1, 1] = wide, tall
+    crops[:, 0, 2] = (uniform() - 0.5) * (1 - wide) * width
+    crops[:, 1, 2] = (uniform() - 0.5) * (1 - tall) * height
+    draws = Draws(crops.float())
+    if name == "crop":
+        return draws
+    flips = uniform() < 0.5
+    if name == "crop-flip":
+        return Draws(draws.crops, flips)
+    operations = (uniform() * len(OPERATIONS)).long()
+    strengths = (uniform() * STRENGTHS).floor() / (STRENGTHS - 1)
+    signed = torch.where(uniform() < 0.5, -strengths, strengths)
+    chosen = uniform() < ERASED
+    tall, wide = sides(ERASED_AREA, ERASED_RATIO)
+    rows, columns = ((tall * height).round(), (wide * width).round())
+    top, left = (uniform() * (height - rows + 1)).floor(), (uniform() * (width - columns + 1)).floor()
+    bottom = torch.where(chosen, top + rows, top)
+    erased = torch.stack([top, bottom, left, left + columns], dim=1).long()
+    return Draws(draws.crops, flips, operations, signed.float(), erased)
+
+
+class Augmenter:
+    """Augments the batches of one training.
+
+    ``crop`` shows a random part of each image, `CROP_AREA` of its area, resampled to the full size. Shares of
+    the image suit every image size, which a shift by pixels does not; and at least half of the image remains,
+    because trainings are short and data sets small: crops of 8% of the area, as in pretraining, would often
+    miss the object. ``crop-flip`` also mirrors half of the images. ``strong`` then applies one operation of
+    TrivialAugment (`trivial_augment`) to each image, and erases a rectangle in a quarter of them (random
+    erasing, arXiv 1708.04896). Pixels without image have the mean colour of the preprocessing.
+
+    All draws of an epoch are tables with a row for each image of the training set, so the pixels of an image
+    depend on seed, epoch and image only: not on the order of images, the batches and their parts, the number
+    of processes, or a resumed training.
+
+    Args:
+        name: an augmentation other than ``none``; see `augmenter`.
+        images: number of images of the training set.
+        size: height and width of the images.
+        seed: seed of the training.
+        preprocessing: preprocessing whose mean colour fills empty pixels.
+        indices_on: device of the image indices.
+    """
+
+    def __init__(
+        self,
+        name: AugmentationName,
+        *,
+        images: int,
+        size: tuple[int, int],
+        seed: int,
+        preprocessing: Preprocessing,
+        indices_on: torch.device,
+    ) -> None:
+        self._name = name
+        self._images = images
+        self._size = size
+        self._seed = seed
+        self._fill = torch.tensor(preprocessing.mean).mul(255).round().to(torch.uint8)
+        self._indices_on = indices_on
+        self._draws: Draws | None = None
+
+    def begin(self, epoch: int) -> None:
+        """Draw for an epoch (from 0)."""
+        drawn = draw(self._name, self._images, self._size, self._seed, epoch)
+        self._draws = drawn.on(self._indices_on)
+
+    def __call__(self, images: Tensor, indices: Tensor) -> Tensor:
+        """Augment uint8 ``images (B, 3, H, W)``: the images of the training set at ``indices (B,)``.
+
+        Raises ``ValueError`` before the first epoch has begun.
+        """
+        draws = self._draws
+        if draws is None:
+            raise ValueError("no epoch has begun; call begin first")
+
+        def of_batch(table: Tensor) -> Tensor:
+            return to_device(table[indices], images.device)
+
+        x = resampled(images, of_batch(draws.crops))
+        if draws.flips is not None:
+            x = torch.where(of_batch(draws.flips)[:, None, None, None], x.flip(-1), x)
+        if draws.operations is None or draws.strengths is None or draws.erased is None:
+            return x
+        fill = to_device(self._fill, images.device)
+        x = trivial_augment(x, of_batch(draws.operations), of_batch(draws.strengths), fill)
+        return _erased(x, of_batch(draws.erased), fill)
+
+
+def augmenter(
+    name: AugmentationName,
+    images: Tensor,
+    *,
+    seed: int,
+    preprocessing: Preprocessing,
+    indices_on: torch.device,
+) -> Augmenter | None:
+    """The `Augmenter` of a training on ``images (N, 3, H, W)``; ``None`` for ``none``."""
+    if name == "none":
+        return None
+    height, width = images.shape[-2:]
+    return Augmenter(
+        name,
+        images=len(images),
+        size=(height, width),
+        seed=seed,
+        preprocessing=preprocessing,
+        indices_on=indices_on,
+    )
+
+
+def _erased(images: Tensor, rectangles: Tensor, fill: Tensor) -> Tensor:
+    """``images`` with a rectangle of each (top, bottom, left, right, in pixels) in the colour ``fill``."""
+    rows, columns = (torch.arange(n, device=images.device) for n in images.shape[-2:])
+    top, bottom, left, right = rectangles.T[:, :, None]
+    of_rows, of_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
+    inside = of_rows[:, None, :, None] & of_columns[:, None, None, :]
+    return torch.where(inside, fill[:, None, None], images)
