@@ -18,6 +18,7 @@ from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.scoring.ray_scorer import require_workers, scoring
 from nas_peft.searching.candidate import Candidate
 from nas_peft.settings.search_config import SearchConfig
@@ -115,27 +116,44 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     ranked = [c for c in inputs.searcher().ranked(found.candidates) if inputs.fits(c.architecture)]
     if inputs.config.no_retrain:
         return finish_without_retraining(run, probed, supernets.folds, ranked)
+    best = retrained(inputs, ranked)
+    inherited = {
+        row_name(candidate): inherited_tensors(supernets.folds, candidate.architecture)
+        for candidate in (best if "inherited" in inputs.config.start else [])
+    }
     del supernets, scorer  # frees the GPU for the trainings
     release_memory(run.device)
-    rows = compared_rows(inputs, ranked, noah_architecture(run, probed.features))
-    return compare_rows(run, rows, probe=probed.recipe, features=probed.features, protocol=PROTOCOL)
+    rows = compared_rows(inputs, best, noah_architecture(run, probed.features))
+    return compare_rows(
+        run,
+        rows,
+        probe=probed.recipe,
+        features=probed.features,
+        protocol=PROTOCOL,
+        inherited=inherited,
+    )
+
+
+def retrained(inputs: SearchInputs, ranked: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates to retrain: the first of ``ranked``, without those that equal a single method."""
+    singles = inputs.single_methods().values()
+    return [c for c in ranked if c.architecture not in singles][: inputs.config.retrain]
+
+
+def row_name(candidate: Candidate) -> str:
+    """Name of a candidate's row."""
+    return f"candidate-{candidate.number}"
 
 
 def compared_rows(
-    inputs: SearchInputs, ranked: Sequence[Candidate], noah: Architecture | None = None
+    inputs: SearchInputs, best: Sequence[Candidate], noah: Architecture | None = None
 ) -> list[Row]:
-    """The rows to compare: the best candidates, the single methods and the baselines.
+    """The rows to compare: the candidates to retrain, the single methods and the baselines.
 
-    Candidates that equal a single method of the run are left out. ``noah`` is the architecture found by
-    NOAH's search, if NOAH is among the baselines.
+    ``noah`` is the architecture found by NOAH's search, if NOAH is among the baselines.
     """
-    singles = inputs.single_methods()
-    best = [c for c in ranked if c.architecture not in singles.values()]
     return [
-        *(
-            Row(f"candidate-{c.number}", "searched", "subnet", c.architecture)
-            for c in best[: inputs.config.retrain]
-        ),
-        *single_rows(singles),
+        *(Row(row_name(c), "searched", "subnet", c.architecture) for c in best),
+        *single_rows(inputs.single_methods()),
         *baseline_rows(inputs.config, inputs.backbone.depth, noah),
     ]

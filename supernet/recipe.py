@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from search_spaces import InputError
 from supernet.augmentation import AugmentationName, require_augmentation
+
+StartName: TypeAlias = Literal["pretrained", "inherited"]
+"""Weights that a training starts from: the pretrained ones with new modules, or a supernet's."""
+
+STARTS: tuple[StartName, ...] = ("pretrained", "inherited")
 
 
 @dataclass(frozen=True)
@@ -16,9 +21,10 @@ class Recipe:
 
     ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak;
     ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
-    share of the target that is spread evenly over all classes.
+    share of the target that is spread evenly over all classes. ``start`` says which weights the caller gives
+    the network; `train` continues from whatever they are.
 
-    Raises `InputError` for an unknown augmentation, and for a label smoothing outside [0, 1).
+    Raises `InputError` for an unknown augmentation or start, and for a label smoothing outside [0, 1).
     """
 
     epochs: int
@@ -28,11 +34,14 @@ class Recipe:
     warmup: float = 0.1
     augmentation: AugmentationName = "none"
     label_smoothing: float = 0.0
+    start: StartName = "pretrained"
 
     def __post_init__(self) -> None:
         require_augmentation(self.augmentation)
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing is {self.label_smoothing}; give 0 for none, or less than 1")
+        if self.start not in STARTS:
+            raise InputError(f"start is '{self.start}'; give one of {', '.join(STARTS)}")
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
@@ -12,7 +13,7 @@ from nas_peft.run.export import export_subnet
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
-from nas_peft.scoring.inherited_network import inherited_network
+from nas_peft.scoring.inherited_network import inherited_network, inherited_tensors
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
@@ -59,8 +60,15 @@ def export_candidate(
         return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     probed = probe(run)
-    shared, of_probe = inputs.for_trainings(probed.features), probed.recipe
+    of_probe = probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
+    inherited = {}
+    if "inherited" in config.start:
+        supernets = read_supernets(inputs, search.folder, run.device)
+        inherited[row.name] = inherited_tensors(supernets, candidate.architecture)
+        del supernets  # frees the GPU for the trainings
+        release_memory(run.device)
+    shared = inputs.for_trainings(probed.features, inherited)
     recipes = row.recipes(config, of_probe)
     tried = [t for r in recipes for t in row.trainings(config, of_probe, [config.seed], "train", r)]
     with (

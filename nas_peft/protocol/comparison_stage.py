@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -24,16 +24,23 @@ from supernet import Recipe
 
 
 def compare_rows(
-    run: Run[TaskInputs], rows: Sequence[Row], *, probe: Recipe, features: Tensor, protocol: str
+    run: Run[TaskInputs],
+    rows: Sequence[Row],
+    *,
+    probe: Recipe,
+    features: Tensor,
+    protocol: str,
+    inherited: Mapping[str, Mapping[str, Tensor]] | None = None,
 ) -> SearchResult:
     """Compare subnets, single methods and baselines by one protocol, and write ``results.json``.
 
     Trains the rows, chooses by validation, trains the final models, opens the test set, exports. ``probe`` is
-    the recipe of linear probes; ``features (N, d)`` are the pretrained features of train, then val. Raises
+    the recipe of linear probes; ``features (N, d)`` are the pretrained features of train, then val.
+    ``inherited`` are the tensors that searched rows inherit from the supernet, by the row's name. Raises
     `InputError` if no subnet could be trained.
     """
     config = run.inputs.config
-    shared = run.inputs.for_trainings(features)
+    shared = run.inputs.for_trainings(features, inherited)
     with RayTrainings.of_run(run, shared, early_stopping=config.early_stopping) as runner:
         trainings = ComparedTrainings(run, runner, probe)
         runs = trainings.compare(rows)

@@ -10,7 +10,7 @@ from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
 
-CHOSEN = {"epochs": "epochs", "lr": "learning rate", "augmentation": "augmentation"}
+CHOSEN = {"start": "start", "epochs": "epochs", "lr": "learning rate", "augmentation": "augmentation"}
 """Fields of a recipe that validation may choose, with the titles of their columns."""
 
 

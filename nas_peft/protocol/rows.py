@@ -45,7 +45,9 @@ class Row:
 
     def recipes(self, config: TrainingConfig, probe: Recipe) -> tuple[Recipe, ...]:
         """The recipes to try; that of linear probes was already chosen by the probe stage."""
-        return (probe,) if self.method == "linear" else config.recipes(self.method)
+        if self.method == "linear":
+            return (probe,)
+        return config.searched_recipes() if self.group == "searched" else config.recipes(self.method)
 
     def recipe(self, config: TrainingConfig, probe: Recipe) -> Recipe:
         """The method's own recipe, see `TrainingConfig.recipe`."""
@@ -61,8 +63,10 @@ class Row:
     ) -> list[Training]:
         """One training for each seed, by ``recipe`` or the method's own; ``probe`` is a linear probe's."""
         recipe = recipe or self.recipe(config, probe)
-        several = self.method != "linear" and len(config.epochs) > 1
+        lengths = {other.epochs for other in self.recipes(config, probe) if other.start == recipe.start}
         head = {"briefly": config.head_recipe(), "probe": probe, "not": None}[METHODS[self.method].head]
+        if recipe.start == "inherited":
+            head = None  # inherited with the modules
         execution, keep = config.execution(self.method), config.soup > 0 and self.averaged
         return [
             Training(
@@ -75,7 +79,7 @@ class Row:
                 on,
                 execution,
                 keep,
-                names_epochs=several,
+                names_epochs=len(lengths) > 1,
             )
             for seed in seeds
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,16 @@ class TaskInputs:
         """Python files that register module kinds: none without a search."""
         return ()
 
-    def for_trainings(self, features: Tensor) -> TrainingInputs:
-        """Backbone and data of the run's separate trainings; ``features (N, d)`` of train, then val."""
-        data = self.dataset
+    def for_trainings(
+        self, features: Tensor, inherited: Mapping[str, Mapping[str, Tensor]] | None = None
+    ) -> TrainingInputs:
+        """Backbone and data of the run's separate trainings; ``features (N, d)`` of train, then val.
+
+        ``inherited`` is that of `TrainingInputs`.
+        """
+        data, classes = self.dataset, len(self.dataset.classes)
         return TrainingInputs(
-            self.backbone, self.preprocessing, len(data.classes), data.train, data.val, features
+            self.backbone, self.preprocessing, classes, data.train, data.val, features, inherited or {}
         )
 
     def record(self) -> InputsRecord:

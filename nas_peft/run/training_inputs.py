@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +21,8 @@ class TrainingInputs:
     """Backbone and data of all separate trainings of a run, sent once to each worker.
 
     ``features`` ``(N, d)`` are the pretrained features of train, then val; linear probes need nothing else.
+    ``inherited`` are the tensors of modules and head, by the name of a training, from which that training
+    starts if its recipe says so.
     """
 
     backbone: Backbone
@@ -26,15 +31,14 @@ class TrainingInputs:
     train: Part
     val: Part
     features: Tensor
+    inherited: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the features as a numpy array, shared between processes like a `Part`."""
-        kept = (self.backbone, self.preprocessing, self.classes, self.train, self.val)
-        return _with_array, (kept, self.features.numpy())
+        without = replace(self, features=torch.empty(0))
+        fields = tuple(getattr(without, field.name) for field in dataclasses.fields(self))
+        return _with_array, (fields, self.features.numpy())
 
 
-def _with_array(
-    kept: tuple[Backbone, Preprocessing, int, Part, Part], features: NDArray[Any]
-) -> TrainingInputs:
-    backbone, preprocessing, classes, train, val = kept
-    return TrainingInputs(backbone, preprocessing, classes, train, val, read_only_tensor(features))
+def _with_array(fields: tuple[Any, ...], features: NDArray[Any]) -> TrainingInputs:
+    return replace(TrainingInputs(*fields), features=read_only_tensor(features))

@@ -1,10 +1,11 @@
-"""The network of a candidate with inherited weights."""
+"""A candidate with inherited weights: its network and its tensors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from nas_peft.scoring.scorer import Fold
 from search_spaces import Architecture
@@ -22,3 +23,9 @@ def inherited_network(folds: Sequence[Fold], architecture: Architecture) -> Supe
     mean = {name: torch.stack([t[name] for t in tensors]).mean(dim=0) for name in tensors[0]}
     networks[0].load_module_tensors(mean)
     return networks[0].eval()
+
+
+def inherited_tensors(folds: Sequence[Fold], architecture: Architecture) -> dict[str, Tensor]:
+    """Copies on the CPU of the modules and head of `inherited_network`, by name."""
+    tensors = inherited_network(folds, architecture).module_tensors(architecture)
+    return {name: tensor.cpu().clone().contiguous() for name, tensor in tensors.items()}

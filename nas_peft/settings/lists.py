@@ -15,6 +15,9 @@ from nas_peft.settings.baselines import baseline_names
 AUGMENTATIONS = ("none", "crop", "crop-flip", "strong")
 """The names in `supernet.AUGMENTATIONS`, here without the import of torch."""
 
+STARTS = ("pretrained", "inherited")
+"""The names in `supernet.recipe.STARTS`."""
+
 
 @dataclass(frozen=True)
 class CommaSeparated:
@@ -60,18 +63,26 @@ def _optional_epochs(value: Any) -> tuple[int, ...] | None:
     return None if value is None else _epochs(value)
 
 
-def _augmentations(value: Any) -> tuple[str, ...]:
+def _choices(value: Any, allowed: tuple[str, ...], what: str, example: str) -> tuple[str, ...]:
     names = tuple(str(item) for item in items(value))
-    if unknown := [name for name in names if name not in AUGMENTATIONS]:
-        guess = difflib.get_close_matches(unknown[0], AUGMENTATIONS, n=1)
+    if unknown := [name for name in names if name not in allowed]:
+        guess = difflib.get_close_matches(unknown[0], allowed, n=1)
         raise ValueError(
-            f"unknown augmentation '{unknown[0]}'; "
+            f"unknown {what} '{unknown[0]}'; "
             + (f"did you mean '{guess[0]}'? " if guess else "")
-            + f"give one of {', '.join(AUGMENTATIONS)}, or several separated by commas, such as none,crop"
+            + f"give one of {', '.join(allowed)}, or several separated by commas, such as {example}"
         )
     if not names or len(set(names)) < len(names):
-        raise ValueError("give each augmentation once, such as none,crop")
+        raise ValueError(f"give each {what} once, such as {example}")
     return names
+
+
+def _augmentations(value: Any) -> tuple[str, ...]:
+    return _choices(value, AUGMENTATIONS, "augmentation", "none,crop")
+
+
+def _starts(value: Any) -> tuple[str, ...]:
+    return _choices(value, STARTS, "start", "pretrained,inherited")
 
 
 def _optional_augmentations(value: Any) -> tuple[str, ...] | None:
@@ -104,6 +115,9 @@ OptionalAugmentations: TypeAlias = Annotated[
     CommaSeparated(_optional_augmentations),
 ]
 """`Augmentations`, or ``None``."""
+
+Starts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_starts), CommaSeparated(_starts)]
+"""Different names of starts."""
 
 BaselineNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names), CommaSeparated(_names)]
 """Names of baselines; ``all`` and ``none`` stand for lists of names."""

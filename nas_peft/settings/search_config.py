@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from pydantic import Field, model_validator
 
-from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs
+from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs, Starts
 from nas_peft.settings.training_config import TrainingConfig
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Recipe
     from supernet.augmentation import AugmentationName
+    from supernet.recipe import StartName
 
 DEFAULT_GROUPS = 8
 DEFAULT_RETRAIN = 3
@@ -93,6 +94,17 @@ class SearchConfig(TrainingConfig):
         True, description="Stop scoring candidates that are behind a cheaper one on the first images"
     )
     retrain: int = Field(DEFAULT_RETRAIN, ge=1, description="Number of best searched subnets to retrain")
+    start: Starts = Field(
+        ("pretrained",),
+        description="Weights from which searched subnets are retrained: pretrained (with new modules), or "
+        "inherited from the supernet; given both, pretrained,inherited, validation data choose for each "
+        "subnet",
+    )
+    inherited_epochs: OptionalEpochs = Field(
+        None,
+        description="Epochs of retraining from inherited weights, with --start inherited; by default half of "
+        "--epochs; given several, such as 4,8, validation data choose one for each subnet",
+    )
     no_retrain: bool = Field(
         False, description="Test and export the best subnet with the weights inherited from the supernet"
     )
@@ -128,6 +140,8 @@ class SearchConfig(TrainingConfig):
         separate = (
             "seeds",
             "retrain",
+            "start",
+            "inherited_epochs",
             "lr_grid",
             "baselines",
             "single_sizes",
@@ -140,6 +154,11 @@ class SearchConfig(TrainingConfig):
             raise ValueError(
                 f"no_retrain skips all separate trainings, and {given[0]} sets an option of theirs; "
                 "leave out one or the other"
+            )
+        if self.inherited_epochs is not None and "inherited" not in self.start:
+            raise ValueError(
+                f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
+                "inherited weights; give --start inherited, or leave inherited_epochs out"
             )
         lists = {"epochs": self.epochs, "augmentation": self.augmentation}
         several = [name for name, values in lists.items() if len(values) > 1]
@@ -173,6 +192,22 @@ class SearchConfig(TrainingConfig):
             )
             for epochs, augmentation in product(lengths, augmentations)
         ]
+
+    def searched_recipes(self) -> tuple[Recipe, ...]:
+        """Recipes to try for searched subnets: those of all subnets, and those from inherited weights."""
+        found: list[Recipe] = []
+        for start in cast("tuple[StartName, ...]", self.start):
+            if start == "pretrained":
+                found += self.recipes("subnet")
+                continue
+            lengths = self.inherited_epochs or tuple(max(1, epochs // 2) for epochs in self.epochs)
+            for epochs in dict.fromkeys(lengths):
+                found += [
+                    replace(recipe, epochs=epochs, start=start)
+                    for recipe in self.recipes("subnet")
+                    if recipe.epochs == self.epochs[0]
+                ]
+        return tuple(found)
 
     def execution(self, method: str) -> Execution:
         """Precision and memory settings for training the ``supernet`` or a method."""

@@ -237,6 +237,10 @@ class TrainingConfig(BaseModel):
             for epochs, lr, augmentation in product(self.epochs, rates, self.augmentation)
         )
 
+    def searched_recipes(self) -> tuple[Recipe, ...]:
+        """Recipes to try for subnets that a search has found."""
+        return self.recipes("subnet")
+
     def execution(self, method: str) -> Execution:
         """Precision and memory settings for training a method."""
         from supernet import Execution

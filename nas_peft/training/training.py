@@ -14,12 +14,13 @@ from supernet.execution import PLAIN
 
 @dataclass(frozen=True)
 class Training:
-    """One training from the pretrained weights.
+    """One training of the frozen backbone's modules, or of all its weights.
 
     ``name`` identifies the training in files. ``on`` is the data: ``"train"`` is the training set, and the
     result is scored on the validation set; ``"train_val"`` is both, for a final model. With ``head`` the head
-    is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). ``keep`` stores the trained tensors
-    for ``on="train"`` too, and does not change the training. ``seed`` decides the order of the images and,
+    is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). Where the recipe starts from
+    ``inherited`` weights, `TrainingInputs.inherited` has them by ``name``. ``keep`` stores the trained
+    tensors for ``on="train"`` too, and does not change the training. ``seed`` decides the order of the images and,
     unless ``init_seed`` is given, the initial values; trainings of one name and ``init_seed`` start from the
     same network, so that their weights can be averaged. ``names_epochs`` puts the number of epochs into the
     file name, where trainings of one name differ in it.
@@ -42,13 +43,16 @@ class Training:
         """File name in the run folder, such as ``full.train.lr0.0003.seed0``.
 
         ``full.train.e24.crop.lr0.0003.seed0.init0`` has its number of epochs named, an augmentation and an
-        ``init_seed``.
+        ``init_seed``; ``.inherited`` stands before the epochs of a training that starts from such weights.
         """
         recipe = self.recipe
         epochs = f".e{recipe.epochs}" if self.names_epochs else ""
         augmentation = "" if recipe.augmentation == "none" else f".{recipe.augmentation}"
         start = "" if self.init_seed is None else f".init{self.init_seed}"
-        return f"{self.name}.{self.on}{epochs}{augmentation}.lr{recipe.lr:g}.seed{self.seed}{start}"
+        inherited = ".inherited" if recipe.start == "inherited" else ""
+        return (
+            f"{self.name}.{self.on}{inherited}{epochs}{augmentation}.lr{recipe.lr:g}.seed{self.seed}{start}"
+        )
 
     @property
     def start_seed(self) -> int:

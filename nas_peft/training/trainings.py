@@ -135,12 +135,18 @@ def on_device(backbone: Backbone, device: str) -> bool:
 
 
 def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
-    """The network at the start of a training: initial modules, and a head trained briefly if asked for."""
+    """The network at the start of a training.
+
+    Modules and head are inherited or initial ones, as the recipe says; initial heads are trained briefly if
+    asked for.
+    """
     model = inputs.backbone.model
     if _trained_set(training).changes_backbone or not on_device(inputs.backbone, device):
         model = copy.deepcopy(model).to(device)
     seed = stream_seed(training.start_seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    if training.recipe.start == "inherited":
+        network.load_module_tensors(inputs.inherited[training.name])
     if training.head:
         labels = inputs.train.labels
         if training.on == "train_val":

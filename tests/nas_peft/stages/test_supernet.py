@@ -151,11 +151,15 @@ def test_unseen_images_choose_among_supernets_of_several_lengths(
 
 
 def test_unseen_images_choose_among_supernets_of_several_augmentations(
-    tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+    tiny_inputs: SearchInputs,
+    tiny_values: dict[str, Any],
+    features: torch.Tensor,
+    tmp_path: Path,
+    counting_bars,
 ):
     values = tiny_values | {"supernet_epochs": "1,2", "supernet_augmentation": "none,crop"}
     inputs = replace(tiny_inputs, config=SearchConfig.of(**values))
-    folder, bars = RunFolder.open(tmp_path / "run", inputs.config), CountingBars()
+    folder, bars = RunFolder.open(tmp_path / "run", inputs.config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     stage = found.record
     assert stage.losses is not None
@@ -171,10 +175,14 @@ def test_unseen_images_choose_among_supernets_of_several_augmentations(
 
 
 def test_a_choice_of_version_0_1_is_read(
-    tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+    tiny_inputs: SearchInputs,
+    tiny_values: dict[str, Any],
+    features: torch.Tensor,
+    tmp_path: Path,
+    counting_bars,
 ):
     inputs = replace(tiny_inputs, config=SearchConfig.of(**tiny_values | {"supernet_epochs": "1,2"}))
-    folder, bars = RunFolder.open(tmp_path / "run", inputs.config), CountingBars()
+    folder, bars = RunFolder.open(tmp_path / "run", inputs.config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     now = folder.path / "stages" / "supernet-recipe.json"
     recorded = json.loads(now.read_text())
