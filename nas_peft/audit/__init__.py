@@ -1,1 +1,1 @@
-"""The room of `nas-peft audit`: its sample, retrainings and findings."""
+"""Sample, retrainings and findings of `nas-peft audit`."""

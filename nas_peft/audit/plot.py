@@ -1,4 +1,4 @@
-"""An audit as a picture."""
+"""Picture of an audit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from supernet import write_atomically
 
 
 def plot_audit(file: Path, audit: Audit) -> None:
-    """Draw inherited loss against retrained accuracy, coloured by parameters; `write_atomically`.
+    """Draw retrained accuracy against inherited loss, coloured by parameters; write the file atomically.
 
-    Bars are the range over seeds. A score that can be trusted falls from left to right, among the squares
-    (equal size) too.
+    Bars are the range over seeds. If the inherited loss ranks well, the points fall from left to right, among
+    the squares (equal size) too.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def plot_audit(file: Path, audit: Audit) -> None:
     axes.errorbar(x, y, yerr=spread, fmt="none", ecolor="#c4532d", lw=1, zorder=3)
     axes.scatter(x, y, marker="*", s=190, color="#c4532d", label="the search's choice", zorder=4)
     bar = figure.colorbar(points, ax=axes)
-    bar.set_label("log10 of the parameters")
+    bar.set_label("log10 of the number of parameters")
     axes.set_xlabel("loss with inherited weights")
     axes.set_ylabel(f"retrained validation accuracy, % ({len(audit.seeds)} seeds)")
     axes.grid(alpha=0.25)

@@ -1,6 +1,6 @@
-"""Whether two ways of scoring architectures rank them alike: Kendall's tau, how sure it is, and its ceiling.
+"""Agreement of two scores in ranking architectures: Kendall's tau, its bootstrap interval, and its ceiling.
 
-Ranks only: inherited accuracies may be too low throughout and still choose well.
+Only ranks are compared: inherited accuracies may all be too low and still choose well.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from search_spaces.streams import stream
 
 
 def kendall_tau(x: ArrayLike, y: ArrayLike) -> float:
-    """Tau-b of paired scores ``(n,)``: 1 for the same order, 0 for none, -1 for the opposite one.
+    """Tau-b of paired scores ``(n,)``: 1 for the same order, 0 for unrelated orders, -1 for opposite orders.
 
-    Ties count for neither side, and are taken out of the denominator (Kendall 1945), as accuracies on few
-    images tie often. NaN where one of the two is constant.
+    Tied pairs count neither for nor against, and the denominator leaves them out (Kendall 1945): accuracies
+    on few images are often equal. NaN if either score is constant.
+
+    Raises ``ValueError`` for scores of different shapes and for fewer than two architectures.
     """
     from scipy.stats import kendalltau
 
@@ -26,12 +28,13 @@ def kendall_tau(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def bootstrap_taus(x: ArrayLike, y: ArrayLike, *, seed: int, resamples: int = 1000) -> NDArray[np.float64]:
-    """Tau-b of ``resamples`` draws of n of the n pairs, with replacement: ``(resamples,)``.
+    """Tau-b of bootstrap resamples of the n pairs, each n draws with replacement: ``(resamples,)``.
 
-    The draws depend on n and ``seed`` only, so taus of several scores of the same architectures can be
-    averaged draw by draw. NaN for a draw in which one of the two is constant. All draws are computed
-    together: with m_i the number of times that pair i was drawn, tau-b is
-    ``Σ m_i m_j s_ij t_ij / sqrt(Σ m_i m_j s_ij² Σ m_i m_j t_ij²)`` for the signs s and t of the differences.
+    The resamples depend on n and ``seed`` only, so taus of several scores of the same architectures can be
+    averaged resample by resample. NaN for a resample in which either score is constant. All resamples are
+    computed together: with m_i the number of times that pair i was drawn, tau-b is
+    ``Σ m_i m_j s_ij t_ij / sqrt(Σ m_i m_j s_ij² Σ m_i m_j t_ij²)``, where s_ij and t_ij are the signs of the
+    differences of the two scores between i and j.
     """
     first, second = _paired(x, y)
     n = len(first)
@@ -51,7 +54,7 @@ def bootstrap_taus(x: ArrayLike, y: ArrayLike, *, seed: int, resamples: int = 10
 
 
 def bootstrap_interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """The middle ``level`` of bootstrap samples, NaN left out; NaN twice where there are no others."""
+    """Bounds of the middle ``level`` of bootstrap samples, NaN left out; two NaN if all samples are NaN."""
     values = np.asarray(samples, dtype=np.float64)
     values = values[~np.isnan(values)]
     if not len(values):
@@ -61,15 +64,15 @@ def bootstrap_interval(samples: ArrayLike, level: float = 0.95) -> tuple[float, 
 
 
 def seed_ceiling(scores: ArrayLike) -> float:
-    """Agreement of one seed's scores with another's: the mean tau of all pairs of rows of ``(seeds, n)``.
+    """Agreement between seeds of separate training: the mean tau over all pairs of rows of ``(seeds, n)``.
 
-    No way of scoring can be expected to agree with one seed of separate training better than another seed of
-    separate training does. The mean over seeds has less noise than one, so a good score may agree with it a
-    little better than this. NaN for fewer than two seeds.
+    No score can be expected to agree with one seed better than another seed does. The mean over seeds has
+    less noise than a single seed, so a good score may agree with the mean a little better than this ceiling.
+    NaN for fewer than two seeds.
     """
     rows = np.asarray(scores, dtype=np.float64)
     if rows.ndim != 2:
-        raise ValueError(f"scores are (seeds, architectures), not of shape {rows.shape}")
+        raise ValueError(f"scores must have shape (seeds, architectures), not {rows.shape}")
     taus = [kendall_tau(a, b) for a, b in itertools.combinations(rows, 2)]
     return float(np.mean(taus)) if taus else float("nan")
 
@@ -77,5 +80,5 @@ def seed_ceiling(scores: ArrayLike) -> float:
 def _paired(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape or len(first) < 2:
-        raise ValueError(f"two scores of each of n ≥ 2 architectures, not {first.shape} and {second.shape}")
+        raise ValueError(f"two scores must have shape (n,), n ≥ 2, not {first.shape} and {second.shape}")
     return first, second

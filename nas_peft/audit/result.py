@@ -1,4 +1,4 @@
-"""Whether a search's scores can be trusted: what they say against what retraining finds."""
+"""Findings of an audit: how well the scores of a search agree with retraining."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from pydantic import BaseModel, ConfigDict
 from nas_peft.audit.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
 
 PROTOCOL = (
-    "A stratified random sample of subnets within the budget is trained on the training part, once for each "
-    "seed, and scored on the validation part{same}. The test part is not read. Tau is Kendall's tau-b of a "
-    "score with the mean retrained accuracy over seeds, its interval the middle 95% of bootstrap resamples "
-    "of the subnets; the ceiling is the mean tau between two seeds of retraining."
+    "A stratified random sample of subnets within the budget is trained on the training set, once for each "
+    "seed, and scored on the validation set{same}. The test set is not read. Tau is Kendall's tau-b of a "
+    "score with the retrained accuracy, averaged over seeds; its interval holds the middle 95% of bootstrap "
+    "resamples of the subnets. The ceiling is the mean tau between two seeds of retraining."
 )
 SAME = {
-    True: ", whose images the inherited scores are of as well",
-    False: "; the inherited scores are of training images that their supernet has not seen",
+    True: ", on which the inherited scores are computed too",
+    False: "; the inherited scores are computed on training images that their supernet has not seen",
 }
 
 
 class AuditedSubnet(BaseModel):
-    """A subnet of the sample (or the search's choice): inherited score, and retraining by seed."""
+    """A subnet of the sample, or the search's choice: its inherited score, and its retraining by seed.
+
+    Accuracies are fractions; ``val_accuracy`` and ``val_loss`` have an entry for each seed.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,7 +48,10 @@ class AuditedSubnet(BaseModel):
 
 
 class Tau(BaseModel):
-    """Kendall's tau-b of a score with its 95% interval; ``None`` where a score is constant."""
+    """Kendall's tau-b of a score with the retrained accuracy, and its 95% interval.
+
+    ``None`` where either is constant.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,7 +61,7 @@ class Tau(BaseModel):
 
     @classmethod
     def of(cls, score: ArrayLike, retrained: ArrayLike, seed: int) -> Tau:
-        """Ranking by a score where more is better."""
+        """Tau of ``score`` (higher is better) with ``retrained`` accuracies; ``seed`` draws the bootstrap."""
         low, high = bootstrap_interval(bootstrap_taus(score, retrained, seed=seed))
         found = (kendall_tau(score, retrained), low, high)
         tau, least, most = (None if np.isnan(x) else float(x) for x in found)
@@ -63,7 +69,7 @@ class Tau(BaseModel):
 
 
 class Ranking(BaseModel):
-    """Quality of the scores' ranking of one group of subnets."""
+    """Agreement of the scores of a group of subnets with retraining; ``ceiling`` is that between seeds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,9 +83,10 @@ class Ranking(BaseModel):
 class Audit(BaseModel):
     """Findings of an audit, as ``audit.json`` holds them.
 
-    ``regret`` is in points of validation accuracy: the best mean of the sample minus that of the search's
-    choice. It is negative if the choice is better than all of the sample. The best of many noisy means is too
-    high, so a regret within its standard error ``regret_error`` (over seeds) is none.
+    ``regret`` is the highest mean validation accuracy in the sample minus that of the search's choice, in
+    points; it is negative if the choice is better than the whole sample. The highest of many noisy means is
+    biased upwards, so a regret within its standard error ``regret_error`` (over seeds) is no evidence of a
+    bad choice. ``inherited_minus_retrained`` is the mean difference of the accuracies, in points.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -99,7 +106,7 @@ class Audit(BaseModel):
 
 
 def ranking(subnets: Sequence[AuditedSubnet], seed: int) -> Ranking:
-    """Taus of the scores of ``subnets`` with their mean retrained accuracy."""
+    """Agreement of the scores of ``subnets`` with their mean retrained accuracy."""
     retrained = [s.retrained for s in subnets]
     by_seed: NDArray[np.float64] = np.array([s.val_accuracy for s in subnets]).T
     ceiling = seed_ceiling(by_seed)
@@ -113,7 +120,7 @@ def ranking(subnets: Sequence[AuditedSubnet], seed: int) -> Ranking:
 
 
 def regret(sample: Sequence[AuditedSubnet], choice: AuditedSubnet) -> tuple[float, float | None]:
-    """The regret in points and its standard error over seeds (``None`` for one seed), see `Audit`."""
+    """Regret in points, and its standard error over seeds (``None`` for one seed); see `Audit`."""
     best = max(sample, key=lambda s: s.retrained)
     difference = 100 * (np.array(best.val_accuracy) - np.array(choice.val_accuracy))
     n = len(difference)
@@ -121,7 +128,11 @@ def regret(sample: Sequence[AuditedSubnet], choice: AuditedSubnet) -> tuple[floa
 
 
 def verdict(all_sizes: Ranking, equal_size: Ranking) -> str:
-    """Verdict in words on the intervals of the inherited loss, by stated rules and no more."""
+    """Verdict on the inherited loss in words, by two rules.
+
+    A group is ranked better than by chance if the interval of its tau lies above 0. The number of parameters
+    ranks as well if its tau over all sizes is at least that of the loss.
+    """
     words = []
     for name, found in (("of all sizes", all_sizes), ("of equal size", equal_size)):
         tau = found.inherited_loss
@@ -131,5 +142,5 @@ def verdict(all_sizes: Ranking, equal_size: Ranking) -> str:
             words.append(f"subnets {name} are not shown to be ranked better than by chance")
     loss, params = all_sizes.inherited_loss.tau, all_sizes.params.tau
     if loss is not None and params is not None and loss <= params:
-        words.append("over all sizes the number of parameters alone ranks them as well")
+        words.append("over all sizes the number of parameters alone ranks them at least as well")
     return "By the inherited loss " + "; ".join(words) + "."

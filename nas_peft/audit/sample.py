@@ -1,4 +1,4 @@
-"""Which subnets an audit retrains."""
+"""Sample of subnets that an audit retrains."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _TRIES = 200
 
 @dataclass(frozen=True)
 class Sampled:
-    """A subnet of the sample, and which half of it it is in."""
+    """A subnet of the sample, and the half of the sample that it belongs to."""
 
     architecture: Architecture
     group: Group
 
 
 def audit_sample(inputs: SearchInputs, subnets: int) -> list[Sampled]:
-    """A stratified random sample of the space within the budget, none twice; always the same for a run.
+    """Stratified random sample of different subnets within the budget; always the same for a run.
 
-    Half of it is spread over all sizes, one draw from each of as many strata of equal width in log
-    parameters (from the next size above it where a stratum has none); half is of nearly equal size, just
-    below the budget. Of subnets of all sizes the number of parameters alone ranks most, so a score must show
-    on those of equal size what it knows besides.
+    Half of the sample is spread over all sizes: one draw from each of as many strata of equal width in log
+    parameters, where an empty stratum takes the next size above it. The other half has nearly equal sizes,
+    just below the budget. Over all sizes the number of parameters alone ranks subnets well, so only the half
+    of equal size shows whether a score knows more than that.
 
-    Raises `InputError` for fewer than 8 subnets, and if the space has too few.
+    Raises `InputError` for fewer than 8 ``subnets``, and if the space has too few.
     """
     if subnets < 8:
         raise InputError(f"subnets is {subnets}; give 8 or more: fewer tell nothing about a ranking")

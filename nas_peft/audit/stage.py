@@ -1,4 +1,4 @@
-"""Retraining a sample of subnets to see what a search's scores are worth."""
+"""The stage that retrains a sample of subnets and compares the outcome with their inherited scores."""
 
 from __future__ import annotations
 
@@ -39,16 +39,17 @@ def audit(
     ray_options: RayOptions | None = None,
     worker_device: str = "",
 ) -> Audit:
-    """Retrain a sample and the search's choice, compare, and write ``audit.json`` into the run folder.
+    """Retrain ``subnets`` sampled subnets and the search's choice, and compare with their inherited scores.
 
-    A training is kept as it ends, under a name that belongs to its architecture: an audit that was stopped
-    goes on, and one of more subnets or seeds repeats nothing. The test part stays sealed.
+    Each subnet is trained ``seeds`` times, and the findings go to ``audit.json`` in the run folder. Finished
+    trainings are kept under names made from their architectures, so a stopped audit resumes, and an audit
+    with more subnets or seeds repeats no training. The test set stays sealed.
 
-    Raises `InputError` for too few subnets or no seeds, for data or backbone that have changed, and naming
-    the first training that failed: without it the sample is another one.
+    Raises `InputError` for too few subnets, for no seeds, for data or a backbone that have changed since the
+    run, and if a training failed: without its subnet the sample would no longer be random.
     """
     if seeds < 1:
-        raise InputError(f"seeds is {seeds}; give 1 or more (2 for the ceiling)")
+        raise InputError(f"seeds is {seeds}; give 1 or more (at least 2 for the ceiling)")
     inputs = search.inputs(bars)
     sample = audit_sample(inputs, subnets)
     choice = search.pick()
@@ -116,9 +117,9 @@ def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) ->
 def _retrained(
     run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int]
 ) -> list[list[TrainingRecord]]:
-    """The records of each architecture's trainings, by seed, at the configuration's own learning rate.
+    """Records of each architecture's trainings, one for each seed, at the configured learning rate.
 
-    Raises `InputError` if one failed: then the sample would no longer be random.
+    Raises `InputError` if a training failed.
     """
     config, probed = run.inputs.config, probe(run)
     trainings: list[Training] = []

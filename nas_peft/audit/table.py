@@ -1,4 +1,4 @@
-"""The findings of an audit as a table."""
+"""Findings of an audit as a table and as sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nas_peft.audit.result import Audit, Ranking, Tau
 
 
 def audit_table(audit: Audit) -> Table:
-    """Taus of the scores for all subnets of the sample and for those of equal size."""
+    """Table of the scores' taus, for the whole sample and for its half of equal size."""
     table = Table(
         title=f"audit of {audit.run}: {len(audit.sample)} subnets, {len(audit.seeds)} "
         f"seed{'s' if len(audit.seeds) > 1 else ''}",
@@ -25,7 +25,7 @@ def audit_table(audit: Audit) -> Table:
 
 
 def audit_summary(audit: Audit) -> str:
-    """Regret, distance of inherited accuracies, and the verdict, in sentences."""
+    """Regret, mean error of the inherited accuracies, and verdict, in sentences."""
     error = "" if audit.regret_error is None else f" ± {audit.regret_error:.1f}"
     gap = audit.inherited_minus_retrained
     side = "below" if audit.regret >= 0 else "above"

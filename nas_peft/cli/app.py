@@ -1,4 +1,4 @@
-"""``nas-peft``: the entry point."""
+"""Entry point of ``nas-peft``."""
 
 from __future__ import annotations
 

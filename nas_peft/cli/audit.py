@@ -1,4 +1,4 @@
-"""``nas-peft audit``: whether the search of a run can be trusted."""
+"""``nas-peft audit``: how well the scores of a search rank subnets."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from nas_peft.cli.user_errors import user_errors
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(help="Run folder of nas-peft search.")],
-    subnets: Annotated[int, typer.Option(help="Random subnets within the budget to retrain.")] = 24,
-    seeds: Annotated[int, typer.Option(help="Trainings of each.")] = 3,
+    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    subnets: Annotated[
+        int, typer.Option(help="Number of random subnets within the budget to retrain; at least 8.")
+    ] = 24,
+    seeds: Annotated[int, typer.Option(help="Number of retrainings of each subnet, one for each seed.")] = 3,
     plot: Annotated[
-        Path | None, typer.Option(help="Picture: svg, png or pdf; audit.svg in the run folder.")
+        Path | None,
+        typer.Option(help="Picture file to write: svg, png or pdf; by default audit.svg in the run folder."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Retrain a random sample of subnets and say how well the search's scores rank them.
+    """Retrain a random sample of subnets and report how well the search's scores rank them.
 
-    An audit that was stopped goes on with the same command. The test part is not read.
+    The same command resumes a stopped audit. The test set is not read.
     """
     with user_errors(debug):
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""``nas-peft baselines``: its options are the fields of the configuration."""
+"""``nas-peft baselines``, whose options are the fields of `BaselinesConfig`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from nas_peft.settings.baselines_config import BaselinesConfig
 def _run_baselines(
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; by default one under runs/ for this configuration.")
+        Path | None,
+        typer.Option(help="Run folder; by default a folder under runs/ named after data and configuration."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
@@ -28,8 +29,8 @@ def _run_baselines(
 ) -> None:
     """Compare single methods within the budget and baselines on a data set, without a search.
 
-    By the protocol of nas-peft search, with a table and a run folder like its; the single method that is best
-    on validation data is exported. A run that was stopped goes on with the same command.
+    Protocol, tables and run folder are those of nas-peft search. The single method that is best on validation
+    data is exported. The same command resumes a stopped run.
     """
     with user_errors(debug):
         from nas_peft.cli.early_checks import require_data_and_weights

@@ -1,4 +1,4 @@
-"""``nas-peft compare``: methods over runs and data sets."""
+"""``nas-peft compare``: tables of methods over several runs and data sets."""
 
 from __future__ import annotations
 
@@ -14,22 +14,31 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of nas-peft search.")],
     groups: Annotated[
         Path | None,
-        typer.Option(help="YAML file of groups of data sets, NAME: [DATASET, ...]; VTAB-1k's are known."),
+        typer.Option(
+            help="YAML file of groups of data sets to average over, a line NAME: [DATASET, ...] for each; by "
+            "default the groups of VTAB-1k, if all data sets are in them."
+        ),
     ] = None,
     group: Annotated[
-        list[str] | None, typer.Option(help="NAME=DATASET,DATASET; can be given several times.")
+        list[str] | None,
+        typer.Option(
+            help="Group of data sets to average over, NAME=DATASET,DATASET; can be given several times."
+        ),
     ] = None,
     apart: Annotated[
-        bool, typer.Option("--apart", help="One table for each configuration, where they differ.")
+        bool,
+        typer.Option(
+            "--apart", help="Compare runs of each configuration separately, instead of refusing to mix them."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Compare the methods of several runs: one table over data sets, seeds pooled.
+    """Compare the methods of several runs in one table, with a row for each method.
 
-    Rows are methods, columns data sets, cells the mean and standard deviation of test accuracies over seeds.
-    Nothing is trained or tested. Runs of one data set with different seeds are pooled; other differences
-    between configurations are refused, or told apart with --apart.
+    Each data set is a column, and each cell has the mean and standard deviation of the test accuracy over
+    seeds. Nothing is trained or evaluated. Runs on one data set with different seeds are pooled. Runs that
+    differ in other options are refused, or compared separately with --apart.
     """
     with user_errors(debug):
         import json

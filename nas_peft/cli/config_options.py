@@ -1,4 +1,4 @@
-"""Making the fields of a configuration the options of a command."""
+"""Command-line options made from the fields of a configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nas_peft.settings.training_config import TrainingConfig
 
 
 def default_of(field: FieldInfo) -> Any:
-    """Default that the option shows; `inspect.Parameter.empty` where it must be given."""
+    """Default of the option, as its help shows it; `inspect.Parameter.empty` for a required option."""
     if field.default is PydanticUndefined:
         return inspect.Parameter.empty
     if comma_separated(field.metadata) and field.default is not None:
@@ -24,7 +24,10 @@ def default_of(field: FieldInfo) -> Any:
 
 
 def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> Callable[..., None]:
-    """Give ``function`` a keyword for each field of ``config``, so that typer makes it an option."""
+    """Add a keyword to ``function`` for each field of ``config``; typer makes an option of each.
+
+    Changes the signature of ``function`` in place and returns ``function``.
+    """
     given = inspect.signature(function, eval_str=True)
     parameters = []
     for name, field in config.model_fields.items():
@@ -38,7 +41,7 @@ def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> 
             )
         elif comma_separated(field.metadata):
             kind = str if default_of(field) is not None else str | None
-        elif get_origin(kind) is tuple:  # given once for each of its values
+        elif get_origin(kind) is tuple:  # an option that can be given several times
             kind = list[get_args(kind)[0]]  # type: ignore[misc]
             option = typer.Option(f"--{name.replace('_', '-').removesuffix('s')}", help=field.description)
         default = default_of(field)

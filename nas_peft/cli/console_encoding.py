@@ -1,4 +1,4 @@
-"""Showing text on a console or in a file whose encoding lacks some of its characters."""
+"""Output of any text to a console or a file whose encoding lacks some of the characters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _INSTEAD = {
 
 
 def show_every_character() -> None:
-    """Make standard output and error replace what their encoding lacks, instead of failing.
+    """Make standard output and error replace characters that their encoding lacks, instead of failing.
 
-    Signs of tables become ASCII, accents fall off, undecodable bytes of file names appear as ``\\xNN`` and
-    anything else as an escape: nothing is lost, and nothing fails after the work is done.
+    Table borders and symbols become ASCII, accents are dropped, undecodable bytes of file names appear as
+    ``\\xNN``, and other characters as escape sequences. Otherwise a command could fail after its work is
+    done, just because its output cannot be printed.
     """
     codecs.register_error(_HANDLER, _replacement)
     for stream in (sys.stdout, sys.stderr):

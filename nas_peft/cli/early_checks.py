@@ -1,4 +1,4 @@
-"""Checks in the first second of a command, before torch is imported."""
+"""Checks that a command makes in its first second, before torch is imported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from search_spaces.errors import InputError
 
 
 def require_data_and_weights(config: TrainingConfig) -> None:
-    """Raise `InputError` for a data set or a weights file that is not there or not as it should be.
+    """Raise `InputError` for a missing or malformed data set, and for a missing weights file.
 
     Images are found and counted here, but none is decoded.
     """

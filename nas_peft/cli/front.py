@@ -1,4 +1,4 @@
-"""``nas-peft front``: the Pareto front of a run, and any point of it as a checkpoint."""
+"""``nas-peft front``: the Pareto front of a run, and export of any of its candidates."""
 
 from __future__ import annotations
 
@@ -12,28 +12,47 @@ from nas_peft.cli.user_errors import user_errors
 
 
 def front(
-    run: Annotated[Path, typer.Argument(help="Run folder of nas-peft search.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
     budget: Annotated[
-        str | None, typer.Option(help="Pick the best within this budget instead of the run's own.")
+        str | None,
+        typer.Option(
+            help="Pick the best candidate within this budget, such as 500k, 0.4M or 0.75% (of the backbone); "
+            "by default within the budget of the run."
+        ),
     ] = None,
-    candidate: Annotated[int | None, typer.Option(help="Pick the candidate of this number.")] = None,
+    candidate: Annotated[
+        int | None,
+        typer.Option(help="Pick the candidate with this number, instead of the best within a budget."),
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Picture of the front: svg, png or pdf; front.svg in the run folder.")
+        Path | None,
+        typer.Option(help="Picture file to write: svg, png or pdf; by default front.svg in the run folder."),
     ] = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write the picked subnet's checkpoint, with inherited weights.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint file to write with the picked subnet and the weights inherited from the "
+            "supernet, or retrained weights with --retrain."
+        ),
     ] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train it separately before --export.")] = False,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each point.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    retrain: Annotated[
+        bool,
+        typer.Option(
+            "--retrain", help="Retrain the picked subnet for --export, instead of using inherited weights."
+        ),
+    ] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object for each point of the front.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """List and draw the front of loss against cost that a search found; pick a point and export it.
+    """List and draw the front of loss against cost that a search found; pick a candidate and export it.
 
-    No search is repeated, and the test part is not read.
+    The search is not repeated, and the test set is not read.
     """
     with user_errors(debug):
         import json
@@ -47,15 +66,15 @@ def front(
         from search_spaces import InputError
 
         if budget and candidate is not None:
-            raise InputError("budget and candidate both pick a point; give one of them")
+            raise InputError("budget and candidate both pick a candidate; give one of them")
         if retrain and not export:
-            raise InputError("retrain is for --export FILE; give both, or neither")
+            raise InputError("--retrain needs --export FILE; give it, or leave --retrain out")
         if export and export.is_dir():
             raise InputError(f"'{export}' is a folder; give a file to --export")
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         if ray_options != RayOptions() and not retrain:
             raise InputError(
-                "ray_address, cpus_per_trial and gpus_per_trial are for --retrain; give it, or leave them out"
+                "ray_address, cpus_per_trial and gpus_per_trial need --retrain; give it, or leave them out"
             )
         search = FinishedSearch.read(run)
         picture = plot or run / "front.svg"

@@ -16,24 +16,28 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-_BATCH = 8  # images between one output and the next
+_BATCH = 8  # images that are read and classified before their classes are printed
 
 
 def predict(
     file: Annotated[Path, typer.Argument(help="Subnet checkpoint (subnet.safetensors of a run).")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files to classify.")],
     module_file: Annotated[
-        list[Path], typer.Option(help="Python file that registers a module kind of the subnet; repeatable.")
+        list[Path],
+        typer.Option(
+            help="Python file that registers module kinds of the subnet; can be given several times."
+        ),
     ] = [],  # noqa: B006
-    top: Annotated[int, typer.Option(min=1, help="Classes to print for each image.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes to print for each image.")] = 3,
     backbone_weights: Annotated[
-        Path | None, typer.Option(help="Weights file of the backbone, if the subnet was trained on one.")
+        Path | None,
+        typer.Option(help="Weights file of the backbone, if the subnet was trained with --backbone-weights."),
     ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each image.")] = False,
     max_pixels: Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")] = 89_478_485,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Print class names and probabilities of images, most probable first.
+    """Classify images: print the most probable classes of each, with their probabilities.
 
     Images that cannot be decoded are named on standard error, and the exit status is then 2.
     """

@@ -1,4 +1,4 @@
-"""The options of every command that trains on Ray."""
+"""Options of the commands that train on Ray."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ import typer
 RayAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="Train on a running Ray: auto or HOST:PORT where this machine belongs to it, ray://HOST:PORT of "
-        "its client server where not. By default one is started here for as long as it is needed."
+        help="Address of a running Ray to train on: auto or HOST:PORT if this machine is part of it, else "
+        "ray://HOST:PORT of its client server. By default the command starts a Ray of its own on this "
+        "machine, and stops it at the end."
     ),
 ]
 CpusPerTrial: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        help="Cores of each separate training; by default an equal share of all. Another number may change "
-        "the last digits of a result."
+        help="Cores for each separate training; by default an equal share of all cores. Another number may "
+        "change the last digits of the results."
     ),
 ]
 GpusPerTrial: TypeAlias = Annotated[
     float | None,
     typer.Option(
-        help="Share of a GPU for each separate training, such as 0.25 for four at once; 1 if not given."
+        help="GPUs for each separate training, at most 1 and by default 1; 0.25 runs four trainings at once "
+        "on each GPU."
     ),
 ]

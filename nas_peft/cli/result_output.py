@@ -1,4 +1,4 @@
-"""The output of a command about a finished run."""
+"""Printed output of a finished run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # the command line imports this file to print its help
 
 
 def print_result(result: SearchResult) -> None:
-    """The tables of results and costs, and where the files are."""
+    """Print the tables of results and costs, the remarks, and the paths of run folder and subnet."""
     from rich.console import Console
 
     from nas_peft.protocol.cost_ledger import cost_table

@@ -1,4 +1,4 @@
-"""``nas-peft search``: its options are the fields of the configuration."""
+"""``nas-peft search``, whose options are the fields of `SearchConfig`."""
 
 from __future__ import annotations
 
@@ -17,34 +17,39 @@ from nas_peft.settings.search_config import SearchConfig
 def _run_search(
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder; by default one under runs/ for this configuration.")
+        Path | None,
+        typer.Option(help="Run folder; by default a folder under runs/ named after data and configuration."),
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
-            help="Where Optuna records the search: sqlite:///FILE, another database URL, or FILE.journal; "
-            "by default study.journal in the run folder."
+            help="Storage for Optuna's record of the search: sqlite:///FILE, another database URL, or "
+            "FILE.journal; by default study.journal in the run folder."
         ),
     ] = None,
     study: Annotated[
-        str | None, typer.Option(help="Name of the study in --storage; by default the run folder's name.")
+        str | None,
+        typer.Option(help="Name of the Optuna study in --storage; by default the name of the run folder."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     workers: Annotated[
         int,
-        typer.Option(help="Processes that score candidates, each with a GPU or a share of the cores."),
+        typer.Option(
+            help="Number of processes that score candidates, each with a GPU or a share of the cores."
+        ),
     ] = 1,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
-    """Search the best modules for a data set, compare with the baselines, and export the winner.
+    """Search for the best modules for a data set, compare them with baselines, and export the winner.
 
     The data set is an embedded name (digits, shapes-count, shapes-location, shapes-orientation), a folder of
-    class folders (with or without train, val and test in it), a VTAB-1k task folder, or a name of timm
-    (torch/cifar100, hfds/..., wds/..., tfds/...). A run that was stopped goes on with the same command.
+    class folders (with or without train, val and test folders above them), a VTAB-1k task folder, a table of
+    paths and labels (CSV, TSV or text), or a timm name (torch/cifar100, hfds/..., hfids/..., wds/...,
+    tfds/...). The same command resumes a stopped run.
     """
     with user_errors(debug):
         from nas_peft.cli.early_checks import require_data_and_weights

@@ -1,4 +1,4 @@
-"""Turning a user's mistake into one line and exit status 2."""
+"""Errors that a user can remedy, shown as one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -15,28 +15,33 @@ from search_spaces.errors import InputError
 _OF_THE_MACHINE = {
     errno.ENOSPC: "no space left on the disk; free some, and start the same command again to go on",
     errno.EDQUOT: "the disk quota is used up; free some, and start the same command again to go on",
-    errno.EROFS: "the file system is read-only; give another place",
-    errno.EACCES: "permission denied; give another place, or change the permissions",
-    errno.EPERM: "operation not permitted; give another place, or change the permissions",
+    errno.EROFS: "the file system is read-only; give another path",
+    errno.EACCES: "permission denied; give another path, or change the permissions",
+    errno.EPERM: "operation not permitted; give another path, or change the permissions",
     errno.ENAMETOOLONG: "the name is too long for the file system; give a shorter one",
-    errno.ELOOP: "its links lead back to themselves; remove one of them",
+    errno.ELOOP: "its symbolic links form a loop; remove one of them",
     errno.EMFILE: "too many open files; raise the limit with 'ulimit -n', and start the same command again",
-    errno.EIO: "the disk failed to read or write (input/output error); check it or copy the data elsewhere",
+    errno.EIO: "reading or writing failed (input/output error); check the disk, or copy the data elsewhere",
     errno.ESTALE: "the network drive lost the file; mount it again, and start the same command again",
-    errno.ENOTDIR: "a part of the path is a file; give another place",
+    errno.ENOTDIR: "a folder in the path is a file; give another path",
 }
 
 
 @contextmanager
 def user_errors(debug: bool) -> Iterator[None]:
-    """Print ``error: ...`` on standard error and exit with 2, or let the traceback through with ``debug``."""
+    """Print an error that the user can remedy as ``error: ...`` on standard error, and exit with status 2.
+
+    Such errors are `InputError` and faults of disks and file systems; other errors keep their traceback. The
+    exit status is 130 after an interrupt, and 141 (as after SIGPIPE) if the output is a pipe that was closed.
+    ``debug`` shows the traceback of all errors but a closed pipe.
+    """
     try:
         yield
     except InputError as error:
         if debug:
             raise
         _exit(str(error))
-    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+    except BrokenPipeError:  # the reader of the output, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(141) from None
     except OSError as error:

@@ -1,1 +1,1 @@
-"""The room of `nas-peft compare`: runs, contests and tables."""
+"""Runs, contests and tables of `nas-peft compare`."""

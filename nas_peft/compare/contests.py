@@ -1,4 +1,4 @@
-"""Comparing methods over runs and data sets."""
+"""Comparison of methods over runs and data sets."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from search_spaces import InputError
 
 SEARCHED = "searched subnet"
 CHOSEN = "chosen by validation"
-"""A row of its own: whatever each run exported."""
+"""Label of an extra row: the method that validation data chose in each run, whichever it was."""
 TIE_RULE = (
-    "a tie: with several seeds, the mean of the paired differences is within its standard error; with one, "
-    "the difference is within two standard errors of a difference of two accuracies on so many test images"
+    "a tie: with several seeds, the mean of the paired differences is within its standard error; with one "
+    "seed, the difference is within two of its standard errors, given the number of test images"
 )
 
 Repetition: TypeAlias = tuple[int, int]
-"""The seed of a run, which decides splits and search, and the seed of a training in it."""
+"""Seed of a run, which decides splits and search, and seed of a training in the run."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A data set: its runs pooled, how often each method was repeated, and its test images."""
+    """A data set with its pooled ``runs``; ``seeds`` is the largest number of repetitions of a method."""
 
     dataset: str
     group: str | None
@@ -37,9 +37,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A method on a data set: test accuracies (fractions), one for each repetition, and whether it is best.
+    """Test accuracies (fractions) of a method on a data set, one for each repetition.
 
-    ``std`` is `None` for one repetition. The best has the highest mean of the column; equal ones all have.
+    ``std`` is `None` for one repetition. ``best`` marks the highest mean of the column, and means equal to
+    it.
     """
 
     accuracies: tuple[float, ...]
@@ -50,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Contest:
-    """Numbers of data sets on which a method did better than another, as well, and worse."""
+    """Numbers of data sets on which a method won, tied and lost against another; see `TIE_RULE`."""
 
     wins: int
     ties: int
@@ -59,10 +60,12 @@ class Contest:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method: its cells by data set, and means over data sets if it was tested on all of them.
+    """A method's cells by data set, and the means of its test accuracies (fractions).
 
-    ``mean`` is over data sets, ``group_means`` over those of a group, ``group_mean`` over these. ``against``
-    says by reference (``searched subnet``, ``chosen by validation``) how that one did against this method.
+    ``mean`` is over all data sets, ``group_means`` over the data sets of each group, and ``group_mean`` over
+    the groups; each is ``None`` if the method was not tested on all of these data sets. ``against`` has, for
+    each reference (``searched subnet``, ``chosen by validation``), the reference's wins, ties and losses
+    against this method.
     """
 
     label: str
@@ -75,14 +78,14 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """Methods on data sets, in runs of equal ``settings``."""
+    """Methods by data sets, from runs with equal ``settings``."""
 
     settings: dict[str, Any]
     columns: tuple[Column, ...]
     rows: tuple[MethodRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
+        """JSON-able values."""
         return {"tie_rule": TIE_RULE, **asdict(self)}
 
 
@@ -91,15 +94,16 @@ def compare_runs(
 ) -> list[MethodComparison]:
     """Compare methods over the data sets of ``runs``.
 
-    Runs of one data set are pooled: their repetitions stand for that method together.
+    Runs on one data set are pooled: a method's repetitions in all of them count together.
 
     Args:
-        runs: what to compare.
-        groups: data sets by group; those of VTAB-1k are known.
-        apart: make one comparison for each configuration, rather than refuse runs that differ.
+        runs: finished runs.
+        groups: data sets by group; if empty, the groups of VTAB-1k.
+        apart: return one comparison for each configuration, instead of refusing runs that differ.
 
-    Raises `InputError` for runs of different configurations without ``apart``, for two runs of one data set
-    with the same seed, and for a data set that is in no group.
+    Raises `InputError` for no runs, for runs of different configurations without ``apart``, for two runs on
+    one data set with the same seed, for a data set that changed between runs, and for a data set that is in
+    no group.
     """
     if not runs:
         raise InputError("nothing to compare; give run folders of nas-peft search")
@@ -114,13 +118,13 @@ def compare_runs(
         first, other = alike[0][0], alike[1][0]
         raise InputError(
             f"the runs '{first.run}' and '{other.run}' are not comparable: {_differences(first, other)}; "
-            "leave one out, or give --apart for a table of each configuration"
+            "leave one out, or give --apart for a table for each configuration"
         )
     return [_compare_alike(of, groups) for of in alike]
 
 
 def differing_settings(comparisons: Sequence[MethodComparison]) -> list[str]:
-    """The names of the settings that are not the same in all."""
+    """Names of the settings that differ between the comparisons."""
     names = [name for comparison in comparisons for name in comparison.settings]
     return [
         name
@@ -132,10 +136,10 @@ def differing_settings(comparisons: Sequence[MethodComparison]) -> list[str]:
 def contest(
     reference: Mapping[Repetition, float], other: Mapping[Repetition, float], test_images: int
 ) -> int | None:
-    """1, 0 or -1: whether a method won, tied or lost against another on a data set, see `TIE_RULE`.
+    """1, 0 or -1 if the reference won, tied or lost against another method on a data set; see `TIE_RULE`.
 
-    Both map repetitions to accuracies; only common ones count, as they have images and seeds in common.
-    ``None`` if there are none.
+    Both methods map repetitions to accuracies. Only common repetitions count, since they share images and
+    seeds; ``None`` if there are none.
     """
     common = sorted(reference.keys() & other.keys())
     if not common:
@@ -147,7 +151,7 @@ def contest(
     else:
         variances = [p * (1 - p) / test_images for p in (reference[common[0]], other[common[0]])]
         margin = 2 * math.sqrt(sum(variances))
-    # the allowance is for rounding: means of equal accuracies may differ in their last bits
+    # 1e-12 allows for rounding: means of equal accuracies may differ in their last bits
     return 0 if abs(difference) <= margin + 1e-12 else int(math.copysign(1, difference))
 
 
@@ -200,7 +204,10 @@ def _best(
 
 
 def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
-    """Runs by the name of their data set: the last part of it, or all of it where that names several."""
+    """Runs by the name of their data set: its last component, or all of it if several data sets share that.
+
+    Raises `InputError` for a data set that changed between runs, and for two runs on it with the same seed.
+    """
     kinds: dict[str, set[Any]] = {}
     for run in runs:
         kinds.setdefault(run.short_name, set()).add(run.data)
@@ -215,7 +222,7 @@ def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
                 )
             if known.seed == run.seed:
                 raise InputError(
-                    f"the runs '{known.run}' and '{run.run}' are both of the data set '{name}' and of seed "
+                    f"the runs '{known.run}' and '{run.run}' are both on the data set '{name}' with seed "
                     f"{run.seed}; leave one out: the same repetition would count twice"
                 )
         found[name].append(run)
@@ -223,7 +230,7 @@ def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
 
 
 def _labelled(run: ComparedRun) -> list[tuple[str, ComparedRow]]:
-    """The rows of a run by their labels, with what it chose as a row of its own."""
+    """Tested rows of a run with their labels; the row that validation data chose comes first, as `CHOSEN`."""
     tested = [row for row in run.rows if row.tests]
     chosen = [(CHOSEN, row) for row in tested if row.selected]
     labels = [row.label for row in tested]

@@ -1,4 +1,4 @@
-"""Groups of data sets, whose means are averaged: those of VTAB-1k, and the user's own."""
+"""Groups of data sets whose means are averaged: the user's own, or the groups of VTAB-1k."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ VTAB_GROUPS = {
         "smallnorb_ele",
     ),
 }
-"""The 19 tasks of VTAB-1k (arXiv 1910.04867), by the names of their folders."""
+"""Groups of the 19 tasks of VTAB-1k (arXiv 1910.04867), by the names of the tasks' folders."""
 
 
 def parse_groups(file: Path | None, options: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Groups from a YAML file (name: list of data sets) and from ``NAME=dataset,dataset`` options.
 
-    Raises `InputError` for a file or an option that says no groups, and for a group or a data set that is
-    given twice.
+    Raises `InputError` for a file that is missing or holds no groups, for an option that cannot be read, and
+    for a group or a data set that is given twice.
     """
     found = [*_of_file(file), *(_of_option(option) for option in options)]
     groups: dict[str, tuple[str, ...]] = {}
@@ -49,15 +49,16 @@ def parse_groups(file: Path | None, options: Sequence[str]) -> dict[str, tuple[s
 
 
 def group_of_each(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> dict[str, str] | None:
-    """The group of each data set; ``None`` if there are no groups: none are given, and not all are VTAB-1k's.
+    """The group of each data set, by ``groups`` or else by the groups of VTAB-1k.
 
-    Raises `InputError` for a data set that is in none of the given groups.
+    ``None`` if no groups are given and a data set is not of VTAB-1k. Raises `InputError` for a data set that
+    is in none of the given groups.
     """
     of = {member: name for name, members in (groups or VTAB_GROUPS).items() for member in members}
     outside = [name for name in names if name not in of]
     if outside and groups:
         raise InputError(
-            f"the data set '{outside[0]}' is in none of the groups {', '.join(groups)}; name it in one, or "
+            f"the data set '{outside[0]}' is in none of the groups {', '.join(groups)}; add it to one, or "
             "leave the groups out"
         )
     return None if outside else {name: of[name] for name in names}
@@ -67,15 +68,15 @@ def _of_file(file: Path | None) -> list[tuple[str, tuple[str, ...]]]:
     if file is None:
         return []
     if not file.is_file():
-        raise InputError(f"there is no file of groups '{file}'; give a YAML file to --groups")
+        raise InputError(f"no groups file at '{file}'; give a YAML file to --groups")
     try:
         content = yaml.safe_load(file.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"the file of groups '{file}' is no YAML: {error}") from error
+        raise InputError(f"the groups file '{file}' is not YAML: {error}") from error
     lists = isinstance(content, dict) and all(isinstance(v, list) and v for v in content.values())
     if not content or not lists:
         raise InputError(
-            f"the file of groups '{file}' holds no groups; write one in each line: 'natural: [cifar, dtd]'"
+            f"the groups file '{file}' holds no groups; write one on each line: 'natural: [cifar, dtd]'"
         )
     return [(str(name), tuple(str(member) for member in members)) for name, members in content.items()]
 

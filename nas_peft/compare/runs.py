@@ -1,4 +1,4 @@
-"""The part of a run folder that `nas-peft compare` reads."""
+"""Results of a run as `nas-peft compare` reads them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 
 OF_THE_DATA = ("dataset", "data_root", "skip_bad_images", "seed", "seeds")
-"""Options that may differ within a comparison: which data, and which repetitions."""
+"""Options that may differ within a comparison: they decide the data and the repetitions."""
 OTHER_ROWS = ("baselines",)
-"""Options that add rows, which change nothing about the others."""
+"""Options that add rows to a table and do not change the other rows."""
 CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing", "data_parallel")
-"""Options that change results by rounding only, and the weights file, which is told by its digest."""
+"""Options that change results by rounding only, and the weights file, which is compared by its digest."""
 
 
 class ComparedSeed(BaseModel):
-    """One seed of a row: the accuracy (a fraction) of its final model on the test part, if it was tested."""
+    """One seed of a row: test accuracy (a fraction) of its final model, ``None`` if it was not tested."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -30,7 +30,7 @@ class ComparedSeed(BaseModel):
 
 
 class ComparedRow(BaseModel):
-    """One row of a run's table; rows of one ``label`` are one method, whatever size the budget left it."""
+    """One row of a run's table; rows with the same ``label`` are one method, at whatever size."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -41,12 +41,12 @@ class ComparedRow(BaseModel):
 
     @property
     def tests(self) -> dict[int, float]:
-        """Test accuracies by seed, of those that were tested."""
+        """Test accuracies (fractions) by seed; seeds that were not tested are left out."""
         return {s.seed: s.test_accuracy for s in self.seeds if s.test_accuracy is not None}
 
 
 class ComparedRun(BaseModel):
-    """The part of ``results.json`` that a comparison needs; what other versions add or lack is no matter."""
+    """The fields of ``results.json`` that a comparison needs; all other fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -59,7 +59,7 @@ class ComparedRun(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> ComparedRun:
-        """Read a run folder. Raises `InputError` for one that is none, or whose run has not ended."""
+        """Read a run folder. Raises `InputError` if it is not a run folder or the run has not ended."""
         if not (path / "config.yaml").is_file():
             raise InputError(
                 f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search"
@@ -68,7 +68,7 @@ class ComparedRun(BaseModel):
         if not file.is_file():
             raise InputError(
                 f"the run '{path}' has not ended: it has no results.json; start its nas-peft search command "
-                "again to go on, or leave it out"
+                "again to resume, or leave the run out"
             )
         try:
             run = cls.model_validate_json(file.read_bytes())
@@ -83,17 +83,17 @@ class ComparedRun(BaseModel):
 
     @property
     def short_name(self) -> str:
-        """The last part of the data set's name: ``dtd`` of ``vtab/dtd/``."""
+        """Last component of the data set's name: ``dtd`` of ``vtab/dtd/``."""
         return Path(self.spec).name or self.spec
 
     @property
     def spec(self) -> str:
-        """The data set as it was named."""
+        """The data set as ``--dataset`` named it."""
         return str(self.config["dataset"])
 
     @property
     def seed(self) -> int:
-        """The seed of its splits, its supernet and its search."""
+        """Seed of the run's splits, supernet and search."""
         return int(self.config["seed"])
 
     @property
@@ -103,13 +103,13 @@ class ComparedRun(BaseModel):
 
     @property
     def data(self) -> tuple[Any, ...]:
-        """Identity of the data: two runs of the same data have the same."""
+        """Number of classes, and numbers of images by part: equal for two runs on the same data."""
         return (self.dataset["classes"], *sorted(self.dataset["counts"].items()))
 
     def settings(self) -> dict[str, Any]:
         """Settings that two comparable runs share: backbone, protocol, and options by name.
 
-        An option that an older version did not have counts as its default.
+        An option that the run's version did not have counts as its default.
         """
         config = SearchConfig if "searcher" in self.config else BaselinesConfig
         defaults = {n: f.get_default() for n, f in config.model_fields.items() if not f.is_required()}

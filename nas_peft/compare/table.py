@@ -1,4 +1,4 @@
-"""A comparison over data sets as tables."""
+"""Tables of a comparison over data sets."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from rich.table import Table
 from nas_peft.compare.contests import CHOSEN, SEARCHED, TIE_RULE, Column, MethodComparison, MethodRow
 
 BORDER = 3
-"""Characters that a column takes beside its content."""
+"""Characters that a column takes in addition to its content."""
 
 
 def accuracy_tables(comparison: MethodComparison, width: int) -> list[Table]:
-    """Test accuracies in per cent, methods by data sets: by group, cut to ``width`` characters."""
+    """Tables of test accuracies in per cent, methods by data sets.
+
+    Each group has tables of its own, as many as it takes to stay within ``width`` characters.
+    """
     tables = []
     methods = max(len(row.label) for row in comparison.rows) + BORDER + 1
     for group in dict.fromkeys(column.group for column in comparison.columns):
@@ -32,12 +35,12 @@ def accuracy_tables(comparison: MethodComparison, width: int) -> list[Table]:
 
 
 def means_table(comparison: MethodComparison) -> Table:
-    """Means over data sets, over those of each group, and over groups."""
+    """Table of each method's means over all data sets, over each group, and over the groups."""
     columns = comparison.columns
     groups = [group for group in dict.fromkeys(column.group for column in columns) if group is not None]
     table = Table(
         title=f"mean test % over {len(columns)} data set{'s' if len(columns) != 1 else ''}",
-        caption="– not tested on all of them" + ("; group mean: of the groups' means" if groups else ""),
+        caption="– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
         title_justify="left",
         caption_justify="left",
     )
@@ -51,10 +54,10 @@ def means_table(comparison: MethodComparison) -> Table:
 
 
 def contests_table(comparison: MethodComparison) -> Table:
-    """Wins, ties and losses of the search, and of what validation chose, against each method."""
+    """Table of wins, ties and losses of `SEARCHED` and of `CHOSEN` against each method."""
     references = [r for r in (SEARCHED, CHOSEN) if any(r in row.against for row in comparison.rows)]
     table = Table(
-        title="data sets won/tied/lost by the method above against that on the left",
+        title="data sets won/tied/lost by the method above against the method on the left",
         caption=TIE_RULE,
         title_justify="left",
         caption_justify="left",

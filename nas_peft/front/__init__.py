@@ -1,1 +1,1 @@
-"""The room of `nas-peft front`: table, plot and export."""
+"""Table, plot and export of `nas-peft front`."""

@@ -1,4 +1,4 @@
-"""Exporting a point of the front: with inherited weights, or trained separately."""
+"""Export of a candidate of a finished search, with inherited or retrained weights."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ def export_candidate(
     ray_options: RayOptions | None = None,
     worker_device: str = "",
 ) -> dict[str, Any]:
-    """Write the checkpoint of a candidate of a finished search; what it holds.
+    """Write the checkpoint of a candidate of a finished search; return the record of the file.
 
-    With ``retrain`` it is trained as the run trains its best ones: on the training part, for its validation
-    accuracy, and again on both parts, for the checkpoint. Trainings that the run has done are not repeated.
-    Otherwise it has the weights of the supernet. The test part stays sealed: which point of a front to use is
-    a choice, and choices are made on the validation part.
+    With ``retrain`` the candidate is trained as the run trains its best candidates: on the training set, for
+    the validation score, then on training and validation set, for the checkpoint. Trainings that the run has
+    done are not repeated. Without ``retrain`` the checkpoint has the weights inherited from the supernet. The
+    test set stays sealed: which candidate to use is a choice, and choices are made on the validation set.
 
-    Raises `InputError` if the data or the backbone are not those of the run, and if the training failed.
+    The record is that of `export_subnet`, with ``val_accuracy`` (a fraction) and ``val_loss``. Raises
+    `InputError` if the data or the backbone differ from those of the run, and if the training failed.
     """
     inputs = search.inputs(bars)
     data, preprocessing, config = inputs.dataset, inputs.preprocessing, search.config

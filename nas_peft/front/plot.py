@@ -1,4 +1,4 @@
-"""The front of a search as a picture."""
+"""Picture of the front of a search."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AXES = {
 def require_format(file: Path) -> None:
     """Raise `InputError` unless the file's ending is one of `FORMATS`."""
     if file.suffix.lower() not in FORMATS:
-        raise InputError(f"'{file}' is no picture: its name must end in {', '.join(FORMATS)}")
+        raise InputError(f"'{file}' is not a picture: its name must end in one of {', '.join(FORMATS)}")
 
 
 def plot_front(
@@ -34,10 +34,10 @@ def plot_front(
     cost_name: str,
     title: str,
 ) -> None:
-    """Draw all candidates, the front as a staircase, and the one that is picked; `write_atomically`.
+    """Draw all candidates, the front as a staircase, and the picked candidate; write the file atomically.
 
-    The error bars are one standard error of a loss over images. Candidates on the front share images, so
-    their differences are surer than the bars suggest.
+    The error bars are one standard error of the mean loss over images. Candidates on the front are scored on
+    the same images, so their differences are more certain than the bars suggest.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def plot_front(
     axes = figure.add_subplot()
     groups = (
         ("scored on all images", [c for c in candidates if not c.dropped], "#7a8ba3", 18.0),
-        ("dropped early (estimate)", [c for c in candidates if c.dropped], "#d3d9e2", 12.0),
+        ("eliminated early (estimate)", [c for c in candidates if c.dropped], "#d3d9e2", 12.0),
     )
     for label, group, colour, size in groups:
         finite = [c for c in group if c.loss != float("inf")]
@@ -61,7 +61,7 @@ def plot_front(
     axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color="#c4532d", label="front", zorder=3)
     label = f"picked: candidate {pick.number}"
     axes.scatter([cost(pick)], [pick.loss], marker="*", s=190, color="#1b1b1b", label=label, zorder=4)
-    if cost_name != "latency":  # the backbone's own is most of it
+    if cost_name != "latency":  # latency stays linear: most of it is the backbone's
         axes.set_xscale("log")
     axes.set_xlabel(AXES[cost_name])
     axes.set_ylabel("loss with inherited weights")
@@ -73,7 +73,7 @@ def plot_front(
     axes.legend(frameon=False, fontsize=9)
     data = io.BytesIO()
     kind = file.suffix.lower().removeprefix(".")
-    # without a date two drawings of one run are equal
+    # without a date, two drawings of one run have equal bytes
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
     figure.savefig(data, format=kind, dpi=150, metadata=metadata)
     write_atomically(file, data.getvalue())

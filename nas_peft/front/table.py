@@ -1,4 +1,4 @@
-"""The front of a search as a table."""
+"""Table of the front of a search."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from nas_peft.searching.candidate import Candidate
 
 
 def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> Table:
-    """One line for each point, the cheapest first; the picked one is marked, and added if it is not on it."""
+    """Table with a row for each of ``points``, cheapest first, and the picked candidate marked.
+
+    A picked candidate that is not on the front has a row too.
+    """
     latency = search.folder.read_stage("latency", LatencyRecord)
     measured = ""
     if latency:
         device = latency.environment["device"]
-        measured = f"ms: of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
+        measured = f"ms: latency of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
     on_front = pick.number in {c.number for c in points}
     table = Table(
         title=f"front of loss against {search.config.front_cost}: {len(points)} of "

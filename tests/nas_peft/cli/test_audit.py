@@ -14,7 +14,7 @@ from nas_peft.run.results import SearchResult
     [
         (("--subnets", "3"), "subnets is 3; give 8 or more"),
         (("--seeds", "0"), "seeds is 0; give 1 or more"),
-        (("--plot", "x.bmp"), "is no picture"),
+        (("--plot", "x.bmp"), "is not a picture"),
         (("--device", "tpu"), "device is 'tpu'"),
     ],
 )

@@ -119,10 +119,10 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--budget", "1%", "--candidate", "0"), "budget and candidate both pick a point"),
-        (("--retrain",), "retrain is for --export FILE"),
+        (("--budget", "1%", "--candidate", "0"), "budget and candidate both pick a candidate"),
+        (("--retrain",), "--retrain needs --export FILE"),
         (("--candidate", "999"), "candidate is 999, and .* has the candidates 0 to 11"),
-        (("--plot", "front.txt"), r"is no picture: its name must end in .svg, .png, .pdf"),
+        (("--plot", "front.txt"), r"is not a picture: its name must end in one of .svg, .png, .pdf"),
         (("--export", "."), r"'\.' is a folder; give a file"),
         (("--budget", "much"), "the budget is 'much'"),
         (("--device", "gpu", "--export", "x.safetensors"), "device is 'gpu'"),

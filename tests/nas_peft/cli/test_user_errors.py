@@ -18,7 +18,7 @@ from search_spaces import InputError
             "error: 'run/x': no space left on the disk; "
             "free some, and start the same command again to go on\n",
         ),
-        (OSError(errno.EROFS, "Read-only"), "error: the file system is read-only; give another place\n"),
+        (OSError(errno.EROFS, "Read-only"), "error: the file system is read-only; give another path\n"),
     ],
 )
 def test_a_mistake_is_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]):

@@ -235,7 +235,7 @@ def test_a_comparison_without_a_search_has_no_options_of_one():
 
 def test_the_same_repetition_does_not_count_twice():
     runs = [run_of("dtd", {SEARCHED: [0.5]}, path=path) for path in ("runs/a", "runs/b")]
-    with pytest.raises(InputError, match="and 'runs/b' are both of the data set 'dtd' and of seed 0"):
+    with pytest.raises(InputError, match="and 'runs/b' are both on the data set 'dtd' with seed 0"):
         compare_runs(runs, NO_GROUPS)
 
 

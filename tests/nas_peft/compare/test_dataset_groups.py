@@ -34,16 +34,16 @@ def test_an_option_that_says_no_group(option: str):
 def test_a_file_that_says_no_groups(tmp_path: Path, text: str):
     file = tmp_path / "groups.yaml"
     file.write_text(text)
-    with pytest.raises(InputError, match="holds no groups; write one in each line"):
+    with pytest.raises(InputError, match="holds no groups; write one on each line"):
         parse_groups(file, [])
 
 
 def test_a_file_that_is_no_yaml_or_not_there(tmp_path: Path):
     file = tmp_path / "groups.yaml"
     file.write_text("easy: [digits\n")
-    with pytest.raises(InputError, match="is no YAML"):
+    with pytest.raises(InputError, match="is not YAML"):
         parse_groups(file, [])
-    with pytest.raises(InputError, match=r"no file of groups .*give a YAML file to --groups"):
+    with pytest.raises(InputError, match=r"no groups file at .*give a YAML file to --groups"):
         parse_groups(tmp_path / "other.yaml", [])
 
 
