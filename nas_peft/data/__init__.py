@@ -1,4 +1,4 @@
-"""Data sets: reading, splitting, decoding, and the sealed test part."""
+"""Data sets: reading, splitting, decoding, and the sealed test set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nas_peft.data.sealed import ProtocolError as ProtocolError
     from nas_peft.data.sealed import SealedPart as SealedPart
 
-# Imported when asked for: a wrong data set is answered before torch is imported.
+# Imported on first use, so that a wrong data set is reported before torch is imported.
 _HOMES = {
     "ImageDataset": "dataset",
     "Part": "part",

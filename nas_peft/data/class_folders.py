@@ -26,14 +26,14 @@ def list_class_folders(
 ) -> Listing:
     """The images below ``root``, by class folder.
 
-    Either ``root/CLASS/**/IMAGE``, or ``root/PART/CLASS/**/IMAGE``; see `read_layout` for how they are told
-    apart and `part_named` for what parts may be called. With ``domains`` there is one more folder above the
-    classes, DOMAIN/CLASS/**/IMAGE, and the images of a class are taken from all domains. Class names and
-    images are sorted. A val or test part without class folders has no labels and is left out.
+    The layout is ``root/CLASS/**/IMAGE`` or ``root/PART/CLASS/**/IMAGE``; `read_layout` tells the two apart,
+    and `part_named` lists the names of parts. With ``domains`` there is one more folder above the classes,
+    DOMAIN/CLASS/**/IMAGE, and a class takes its images from all domains. Class names and images are sorted. A
+    validation or test folder without class folders has no labels and is left out.
 
     Raises:
-        InputError: no class folders, a part named twice, a class without images, a class of val or test that
-            train lacks, or two possible readings.
+        InputError: there are no class folders, two folders for one part, a class without images, a class of
+            val or test that train lacks, or two possible layouts.
     """
     walk = FolderWalk(root)
     read = read_layout(walk, layout)
@@ -82,7 +82,7 @@ def list_class_folders(
 
 
 def _class_folders(walk: FolderWalk, base: Path, domains: bool) -> dict[str, list[Path]]:
-    """The folders of each class in order of name: several where domains, or two spellings, have the class."""
+    """Folders of each class, in order of name; several if domains share it or its name has two spellings."""
     _leave_out_loose(walk, base)
     bases = [base]
     if domains:
@@ -119,15 +119,18 @@ def _require_several_folders(walk: FolderWalk, base: Path, found: dict[str, list
         (only,) = (folders[0] for folders in found.values())
         if len(walk.folders(only)) > 1:
             raise InputError(
-                f"folder '{base}' has one folder only, '{shown_name(only.name)}'; if the classes or parts "
-                f"are in it, give --dataset {base / only.name}"
+                f"folder '{base}' has only one folder, '{shown_name(only.name)}'; if the classes or parts "
+                f"are in that one, give --dataset {base / only.name}"
             )
 
 
 def _unlabelled(
     walk: FolderWalk, folder: Path, found: dict[str, list[Path]], classes: dict[str, list[Path]]
 ) -> bool:
-    """Whether a val or test part has no labels: no class folders, or a single folder of another name."""
+    """Whether a val or test folder has no labels; its images are then left out.
+
+    A folder has no labels if it has no class folders, or a single one that is not a class of train.
+    """
     known = {name.casefold() for name in classes}
     if found and (len(found) > 1 or known & {name.casefold() for name in found}):
         return False
@@ -156,7 +159,10 @@ def _items(
     serves: list[str],
     to_tensor: ToTensor,
 ) -> tuple[Item, ...]:
-    """The images of one part; ``serves`` are the parts they must supply, for the error."""
+    """The images of one part.
+
+    ``serves`` names the parts that are made of these images, for the error of a class that has none.
+    """
     items: list[Item] = []
     for label, name in enumerate(classes):
         if name not in folders:
@@ -183,7 +189,7 @@ def _load(path: Path, to_tensor: ToTensor) -> Tensor:
 
 
 def _beside(walk: FolderWalk, used: list[Path]) -> tuple[str, ...]:
-    """Other entries of the root that are not hidden."""
+    """Entries of the root that were not read, except hidden ones."""
     names = {folder.relative_to(walk.root).parts[0] for folder in used}
     beside = [child.name for child in walk.root.iterdir() if child.name not in names]
     return tuple(sorted(shown_name(name) for name in beside if not name.startswith(".")))

@@ -1,4 +1,4 @@
-"""Loading a data set from whatever names it."""
+"""Loading of a data set by name or path."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
 from search_spaces.errors import InputError
 
-_EXAMPLES = 3  # names in the record for each reason
-_BLANK_RANGE = 15  # between the smallest and the largest value of a picture that shows next to nothing
-_IMBALANCE = 20  # times the rarest class
+_EXAMPLES = 3  # names of left-out files in the record, for each reason
+_BLANK_RANGE = 15  # largest range of pixel values in an image that shows next to nothing
+_IMBALANCE = 20  # ratio of the largest to the smallest class that calls for a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +31,18 @@ class ImageDataset:
     """A labelled data set in memory, in its three parts.
 
     Attributes:
-        name: what reports call it.
+        name: name in reports.
         classes: class names; a label is an index into them.
-        train: for training.
-        val: for choosing.
-        test: sealed; to be opened once, after everything is chosen.
-        record: how the data came about, for JSON: ``spec``, ``source``, ``classes`` (number), ``splits``
-            (part to text), ``counts`` (part to number), ``class_counts`` (part to list), ``shots``, ``seed``,
+        train: training set.
+        val: validation set, by which choices are made.
+        test: sealed test set, to be opened once, after everything is chosen.
+        record: origin of the data, JSON-able: ``spec``, ``source``, ``classes`` (number), ``splits`` (part to
+            text), ``counts`` (part to number), ``class_counts`` (part to list), ``shots``, ``seed``,
             ``skipped`` and ``ignored`` (lists of names), ``left_out`` (reason to number and examples),
             ``notes`` and ``warnings`` (sentences), and ``duplicates`` (see `Duplicates.to_dict`, with the
             number ``dropped`` by part).
-        fingerprint: SHA-256 over class names, images and labels of all parts: equal for equal data after
-            equal preprocessing, to recognise it when a run is resumed.
+        fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
+            recognises its data: equal for equal data after equal preprocessing.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ImageDataset:
 
     @property
     def train_val(self) -> Part:
-        """Train, then val: for the final training, when all choices are made. A copy in new memory."""
+        """Training and validation set, in this order, for the final training; a copy in new memory."""
         return Part.join([self.train, self.val])
 
 
@@ -75,35 +75,37 @@ def load_dataset(
 ) -> ImageDataset:
     """Read, split and decode the data set that ``spec`` names; equal arguments give equal data.
 
-    ``spec`` is the first of these that fits:
+    ``spec`` is read as the first of these that exists:
 
-    1. a folder: a VTAB-1k task (it has ``train800.txt``), else a folder of class folders, with or without
-       ``train``, ``val`` and ``test`` above them; or a file, a table of paths and labels;
+    1. a folder: a VTAB-1k task (with ``train800.txt``), else a folder of class folders, with or without
+       ``train``, ``val`` and ``test`` folders above them; or a file, a table of paths and labels;
     2. a name from ``embedded_names()``;
-    3. a name of timm: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/`` and the name there.
+    3. a timm name: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/``, and the data set's name there.
 
-    A part that the source lacks is split off by class: 20% for test, then 20% of the rest for val.
+    A set that the source lacks is a stratified random split: 20% of the images for the test set, then 20% of
+    the remaining training images for the validation set.
 
     Args:
-        spec: names the data set.
-        to_tensor: the backbone's preprocessing, PIL RGB image to uint8 (3, H, W); called on several threads.
-        seed: decides the splits that the source does not give, and the few shots; embedded data sets have a
-            fixed split.
+        spec: name or path of the data set.
+        to_tensor: preprocessing of the backbone, from a PIL image in RGB to uint8 (3, H, W); called on
+            several threads.
+        seed: seed of the splits that the source does not give, and of the draw of ``shots``; embedded data
+            sets have a fixed split.
         shots: training images per class, for few-shot learning; None for all.
-        skip_bad_images: leave images that cannot be decoded out and name them in the record, rather than
-            raise. Decodes everything twice.
-        drop_duplicates: take images out of train, and of val, that a later part has too, identical or nearly
-            so; without, they are counted in the record.
-        layout: whether the folders in the data set's own are parts or classes; by default what their names
-            say.
-        domains: the folders above the images are DOMAIN/CLASS, and domains are pooled.
-        max_pixels: images of more are refused.
-        root: where the data sets of timm lie or are downloaded to.
-        on_progress: called with the images decoded so far and in all; with ``skip_bad_images`` it first
-            counts through a round of checking.
+        skip_bad_images: leave out images that cannot be decoded and name them in the record, instead of
+            raising an error. Decodes everything twice.
+        drop_duplicates: leave out images of train and val that a later part also has, exactly or nearly;
+            otherwise the record only counts them.
+        layout: meaning of the folders in the data set's folder, ``parts`` or ``classes``; ``auto`` decides by
+            their names.
+        domains: read the folders above the images as DOMAIN/CLASS and pool the domains.
+        max_pixels: largest image to decode, in pixels.
+        root: folder of timm data sets, also for downloads.
+        on_progress: called with the number of images decoded so far and in all; ``skip_bad_images`` counts
+            through all images once before that, to check them.
 
     Raises:
-        InputError: there is no such data set, or its files are not as they should be.
+        InputError: the data set does not exist, or its files are malformed.
     """
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
@@ -160,7 +162,7 @@ def _class_counts(part: Part, classes: tuple[str, ...]) -> list[int]:
 def _without_duplicates(
     parts: dict[str, Part], found: Duplicates, classes: tuple[str, ...]
 ) -> tuple[dict[str, Part], dict[str, int]]:
-    """The parts without images that a later one has too, and how many each lost."""
+    """The parts without images that a later part also has, and the number of images that each part lost."""
     kept = dict(parts)
     for name, indices in found.copies.items():
         stays = torch.ones(len(parts[name]), dtype=torch.bool)
@@ -177,7 +179,7 @@ def _without_duplicates(
 
 
 def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
-    """Warnings about the decoded images: hints of a mistake in the data, or of an accuracy that misleads."""
+    """Warnings about images that suggest a mistake in the data, or that make accuracies misleading."""
     said = []
     blank: list[str] = []
     for part, items in listing.parts():
@@ -187,7 +189,7 @@ def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
     if blank:
         total = sum(len(part) for part in parts.values())
         said.append(
-            f"{len(blank)} of {total} images have almost one colour only (such as {shown_name(blank[0])}); "
+            f"{len(blank)} of {total} images have almost a single colour (such as {shown_name(blank[0])}); "
             "if their files hold more than 8 bits, scale them to the full range first"
         )
     counts = _class_counts(parts["train"], listing.classes)
@@ -195,8 +197,8 @@ def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
     if most >= _IMBALANCE * least:
         said.append(
             f"class '{listing.classes[counts.index(most)]}' has {most:,} training images and "
-            f"'{listing.classes[counts.index(least)]}' has {least:,}: always answering the first is right "
-            f"for {most / sum(counts):.1%}, so compare accuracies with that"
+            f"'{listing.classes[counts.index(least)]}' has {least:,}: always predicting the former is right "
+            f"for {most / sum(counts):.1%} of them, so compare accuracies with that"
         )
     return said
 
@@ -204,7 +206,7 @@ def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
 def _check_parts(listing: Listing) -> None:
     for part, items in listing.parts():
         if not items:
-            raise InputError(f"data set '{listing.name}' has no images in its {part} part; add some")
+            raise InputError(f"data set '{listing.name}' has no {part} images; add some")
     present = [
         name
         for name, count in zip(listing.classes, listing.class_counts(listing.train), strict=True)

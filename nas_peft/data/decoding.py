@@ -1,4 +1,4 @@
-"""From an image file to RGB, whatever the file holds."""
+"""Decoding of image files of any kind to RGB."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from nas_peft.data.image_files import register_heic, shown_name
 from search_spaces.errors import InputError
 
 DEFAULT_MAX_PIXELS = 89_478_485
-"""PIL's own limit: a quarter of a gigabyte in RGB."""
+"""Default limit of PIL: a quarter of a gigabyte in RGB."""
 
 _WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
 _SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
 _MOST_16_BIT = 65535
 
 
-# Without a handler Python prints what PIL logs before it raises; the error says more.
+# Without a handler Python prints what PIL logs before raising; the error says more.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class UnreadableImage(InputError):
-    """An image that cannot be decoded; names it, the reason and the remedy."""
+    """An image that cannot be decoded; the message has its name, the reason and the remedy."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
             f"image '{shown_name(name)}' cannot be decoded: {' '.join(reason.split())}; "
-            "mend or remove it, or leave such images out with --skip-bad-images"
+            "repair or remove it, or leave such images out with --skip-bad-images"
         )
         self.name = name
         self.reason = " ".join(reason.split())
@@ -43,9 +43,9 @@ class UnreadableImage(InputError):
 
 @contextmanager
 def pixel_limit(max_pixels: int) -> Iterator[None]:
-    """Within it, `read_image` refuses images of more pixels; PIL keeps the limit for all threads.
+    """Context in which `read_image` refuses images of more than ``max_pixels`` pixels, on all threads.
 
-    The limit is against files of a few bytes that claim to be gigantic.
+    The limit guards against decompression bombs, files of a few bytes that decode to gigantic images.
     """
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
@@ -58,16 +58,16 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
 
 
 def read_image(source: Path | IO[bytes], name: str) -> Image.Image:
-    """The image in RGB, upright; the first frame where there are several.
+    """The image in RGB, turned upright as its EXIF block says; the first frame if there are several.
 
-    An image whose EXIF block is nonsense is taken as it is stored, as viewers do.
+    An image whose EXIF block is malformed stays as it is stored, as in viewers.
 
     Args:
-        source: a path or an open binary file.
-        name: what the error calls it.
+        source: path or open binary file.
+        name: name of the image in errors.
 
     Raises:
-        UnreadableImage: it is damaged, has more pixels than `pixel_limit` allows, or is not an image.
+        UnreadableImage: the file is damaged, has more pixels than `pixel_limit` allows, or is not an image.
     """
     register_heic()
     try:
@@ -88,7 +88,7 @@ def read_image(source: Path | IO[bytes], name: str) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    # The readers of EXIF blocks raise as many errors as those of pixels; the pixels are whole.
+    # Malformed EXIF blocks, too, make PIL raise anything; the pixels are intact.
     except Exception:
         return image.copy()
 
@@ -97,23 +97,23 @@ def _too_large(error: Exception) -> str:
     numbers = [int(text) for text in re.findall(r"[0-9]+", str(error))]
     if len(numbers) != 2:
         return str(error)
-    # Above twice the limit PIL's error names that double.
+    # Above twice the limit, PIL's error names twice the limit.
     limit = numbers[1] if isinstance(error, Warning) else Image.MAX_IMAGE_PIXELS or numbers[1]
     return (
         f"it has {numbers[0]:,} pixels and the limit is {limit:,}, against decompression bombs; "
-        "raise the limit if the file is honest"
+        "raise the limit if you trust the file"
     )
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
     """The image in 8-bit RGB as a viewer shows it.
 
-    PIL's own ``convert("RGB")`` shows the colours hidden under transparent pixels and cuts 16-bit grey off at
-    255; here transparency lies on white and 16 bits are scaled to 8.
+    PIL's own ``convert("RGB")`` shows the colours hidden in transparent pixels and clips 16-bit grey at 255.
+    Here transparent pixels lie on white, and 16 bits are scaled to 8.
 
     Raises:
-        UnreadableImage: pixel values without a known range (floating point, more than 16 bits), or a colour
-            space that PIL cannot convert.
+        UnreadableImage: the range of pixel values is unknown (floating point, more than 16 bits), or PIL
+            cannot convert the colour space.
     """
     if image.mode in _SIXTEEN_BIT:
         return _from_16_bit(image, name).convert("RGB")
@@ -137,7 +137,7 @@ def _from_lab(image: Image.Image) -> Image.Image:
     converted = ImageCms.profileToProfile(
         image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
     )
-    assert converted is not None  # only None where the image itself is changed
+    assert converted is not None  # None only if the image is changed in place
     return converted
 
 

@@ -63,8 +63,8 @@ class Background:
     Attributes:
         colours: RGB at the two ends.
         angle: direction of the gradient in radians.
-        clouds: smooth differences in brightness at a few points, shape (6, 6), in units of 255.
-        grain: difference in brightness of every pixel of the picture, shape (64, 64), in units of 255.
+        clouds: brightness offsets on a coarse grid, interpolated smoothly, shape (6, 6), in units of 255.
+        grain: brightness offset of each pixel of the picture, shape (64, 64), in units of 255.
     """
 
     colours: tuple[Colour, Colour]
@@ -184,5 +184,5 @@ OUTLINES: dict[str, Points] = {
 """The outlines by name: corners in units of their own, shape (points, 2), pointing to the right.
 
 Square, ellipse and heart are those of dSprites (https://github.com/google-deepmind/dsprites-dataset). Square,
-ellipse and triangle look the same after a part of a full turn, the others after a full turn only.
+ellipse and triangle look the same after a fraction of a full turn, the others only after a full turn.
 """

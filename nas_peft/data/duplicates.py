@@ -1,4 +1,4 @@
-"""Pictures that are in several parts of a data set: identical pixels, and near copies by perceptual hash."""
+"""Images that several parts of a data set share: equal pixels, and near copies by perceptual hash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nas_peft.data.image_files import shown_name
 from nas_peft.data.part import Part
 
 PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
-"""Which parts are compared, the earlier first."""
+"""Pairs of parts that are compared, the earlier part first."""
 
 MOST_BITS = 4
 """Perceptual hashes (64 bits) of near copies differ in at most this many bits."""
@@ -26,21 +26,23 @@ MOST_BITS = 4
 LEAST_CORRELATION = 0.99
 """The pixels of near copies correlate at least this well."""
 
-_LEAST_CONTRAST = 4.0  # standard deviation within a channel; a blank picture is like every other blank one
+_LEAST_CONTRAST = 4.0  # standard deviation within a channel; below it, all images look alike
 _EXAMPLES = 5
 _CHUNK = 2048
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Pictures that two parts have in common, after the backbone's preprocessing.
+    """Images that two parts have in common, after the backbone's preprocessing.
 
     Attributes:
-        identical: for each pair of parts, images of the later part whose pixels an image of the earlier has.
-        near: likewise by perceptual hash (pHash) and correlation, without the identical ones.
-        two_labels: groups of identical images, in one part or several, that have different labels.
-        examples: names of images that belong together, a few.
-        copies: for each earlier part, the indices of its images that a later part has too, ascending.
+        identical: for each pair of parts, number of images of the later part that are equal, pixel by pixel,
+            to an image of the earlier part.
+        near: for each pair of parts, number of further images of the later part that are near copies of an
+            image of the earlier part, by perceptual hash (pHash) and correlation.
+        two_labels: number of groups of equal images, in one part or several, with different labels.
+        examples: names of a few pairs of equal or nearly equal images.
+        copies: for each earlier part, ascending indices of its images that a later part also has.
     """
 
     identical: dict[str, int]
@@ -60,7 +62,7 @@ class Duplicates:
 
 
 def find_duplicates(parts: Mapping[str, Part], names: Mapping[str, Sequence[str]]) -> Duplicates:
-    """Compare the images of all parts; ``names`` are those of the images of each part, in order."""
+    """Compare the images of all parts; ``names`` has the names of each part's images, in order."""
     digests = {part: _digests(images.images) for part, images in parts.items()}
     hashes = {part: _perceptual_hashes(images.images) for part, images in parts.items()}
     identical: dict[str, int] = {}
@@ -95,7 +97,7 @@ def _digests(images: Tensor) -> list[bytes]:
 
 
 def _perceptual_hashes(images: Tensor) -> Tensor:
-    """pHash of each image as -1 and 1, float32 (N, 64); zeros for a picture without contrast."""
+    """pHash of each image as -1 and 1, float32 (N, 64); zeros for an image without contrast."""
 
     def bits(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         pixels = image.permute(1, 2, 0).numpy()
@@ -111,10 +113,10 @@ def _perceptual_hashes(images: Tensor) -> Tensor:
 def _near_pairs(
     earlier: Tensor, later: Tensor, earlier_hashes: Tensor, later_hashes: Tensor
 ) -> list[tuple[int, int]]:
-    """Indices of images that are nearly the same, one pair for each image of both that has any."""
+    """Index pairs of an earlier and a later image that are nearly the same."""
     found: list[tuple[int, int]] = []
     for start in range(0, len(later), _CHUNK):
-        # Of 64 values that are -1 or 1 the product is 64 less twice the bits that differ.
+        # The product of two hashes of 64 values -1 or 1 is 64 minus twice the number of differing bits.
         close = earlier_hashes @ later_hashes[start : start + _CHUNK].T >= 64 - 2 * MOST_BITS
         for i, j in close.nonzero().tolist():
             if _correlation(earlier[i], later[start + j]) >= LEAST_CORRELATION:

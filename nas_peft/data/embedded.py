@@ -1,4 +1,4 @@
-"""Data sets that come with an installed package, for trying the tool without a download."""
+"""Data sets that need no folder and no download, for trying the tool."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _DIGITS_LARGEST_VALUE = 16
 
 
 def embedded_names() -> tuple[str, ...]:
-    """The names that ``load_dataset`` knows without a folder or a download, sorted."""
+    """Names of the data sets that ``load_dataset`` has without a folder or a download, sorted."""
     return tuple(sorted(EMBEDDED))
 
 
 def list_embedded(name: str, to_tensor: ToTensor) -> Listing:
-    """The embedded data set of that name.
+    """The embedded data set called ``name``.
 
-    Its split is fixed: seeds change what is learnt from it, never which images it is tested on, so that runs
-    with different seeds compare.
+    Its split is fixed. Seeds change what is learnt from the images, never which images are in the test set,
+    so runs with different seeds are comparable.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no embedded data set of that name.
     """
     if name not in EMBEDDED:
         raise unknown_name("embedded data set", name, EMBEDDED)
@@ -42,7 +42,7 @@ def list_embedded(name: str, to_tensor: ToTensor) -> Listing:
 
 
 def _digits(to_tensor: ToTensor) -> Listing:
-    """1,797 handwritten digits of 8 × 8 pixels, the test part of the UCI set, from scikit-learn.
+    """1,797 handwritten digits of 8 × 8 pixels, from scikit-learn: the test set of the UCI data.
 
     https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits
     """

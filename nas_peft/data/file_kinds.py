@@ -1,4 +1,4 @@
-"""Kinds of files that could not be decoded, told by their first bytes, for a truthful error."""
+"""Descriptions of files that cannot be decoded, by their first bytes, for errors that name the cause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBERS = {1: "whole numbers", 2: "signed whole numbers", 3: "floating-point nu
 
 
 def described_file(source: Path | IO[bytes]) -> str | None:
-    """Kind of the file and the remedy, or ``None`` where its first bytes say no more than PIL does."""
+    """Kind of the file and a remedy, or ``None`` if its first bytes say no more than PIL's error."""
     if isinstance(source, Path):
         try:
             with source.open("rb") as file:
@@ -31,9 +31,9 @@ def _described(file: IO[bytes]) -> str | None:
     if not start:
         return "the file is empty"
     if start.startswith(b"version https://git-lfs"):
-        return "it is a pointer of Git LFS and not the image; run 'git lfs pull'"
+        return "it is a Git LFS pointer and not the image; run 'git lfs pull'"
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
-        return "it is a web page and not an image: the download went wrong; fetch it again"
+        return "it is a web page and not an image: the download went wrong; download the image again"
     if text.startswith(b"<svg") or (text.startswith(b"<?xml") and b"<svg" in text):
         return "it is an SVG drawing; convert it to PNG"
     if text.startswith(b"<?xml"):
@@ -53,18 +53,18 @@ def _described(file: IO[bytes]) -> str | None:
     if start[:4] in _TIFF:
         return _described_tiff(file, _TIFF[start[:4]])
     if not any(start.strip(b"\0")):
-        return f"its first {len(start):,} bytes are all zero, as an interrupted copy leaves; copy it again"
+        return f"its first {len(start):,} bytes are all zero, as after an interrupted copy; copy it again"
     return None
 
 
 def _described_media(brand: bytes) -> str:
     if brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):
-        return "it is an HEIC image; to read whole ones: pip install 'nas-peft[heic]', or convert it to JPEG"
+        return "it is an HEIC image; to read intact ones: pip install 'nas-peft[heic]', or convert to JPEG"
     if brand in (b"avif", b"avis"):
         return "it is an AVIF image that this Pillow does not read; install Pillow 11.3, or convert to PNG"
     if brand == b"crx ":
-        return "it is a camera's raw file; export it as JPEG or PNG"
-    return "it is a film; extract its frames as JPEG or PNG"
+        return "it is a camera raw file; export it as JPEG or PNG"
+    return "it is a video; extract its frames as JPEG or PNG"
 
 
 def _described_tiff(file: IO[bytes], order: str) -> str | None:
@@ -78,12 +78,12 @@ def _described_tiff(file: IO[bytes], order: str) -> str | None:
     size = f"{tags.get(_WIDTH, ['?'])[0]} × {tags.get(_HEIGHT, ['?'])[0]} pixels"
     what = f"it is a TIFF of {size} with {bands} band{'' if bands == 1 else 's'} of {bits}-bit {numbers}"
     if bands > 4:
-        return f"{what}; a backbone takes 3: pick three bands and store them as an 8-bit RGB image"
-    return f"{what}, which Pillow does not read; store it as RGB or grey of 8 or 16 bits"
+        return f"{what}; a backbone takes 3: pick three bands, and store them as an 8-bit RGB image"
+    return f"{what}, which Pillow does not read; store it as RGB or grey with 8 or 16 bits"
 
 
 def _tiff_tags(file: IO[bytes], order: str) -> dict[int, list[int]]:
-    """The whole-number tags of a TIFF's first image."""
+    """Tags of a TIFF's first image whose values are whole numbers."""
     file.seek(4)
     (at,) = struct.unpack(f"{order}I", file.read(4))
     file.seek(at)

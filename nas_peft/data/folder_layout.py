@@ -1,4 +1,4 @@
-"""The meaning of a data set's folders: splits, classes or domains."""
+"""Meaning of a data set's folders: parts, classes or domains."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from nas_peft.data.part_names import part_named
 from search_spaces.errors import InputError
 
 Layout = Literal["auto", "parts", "classes"]
-"""``parts``: PART/CLASS/IMAGE; ``classes``: CLASS/IMAGE; ``auto``: what the names of the folders say."""
+"""``parts``: PART/CLASS/IMAGE; ``classes``: CLASS/IMAGE; ``auto``: decided by the names of the folders."""
 
 
 @dataclass(frozen=True)
 class FolderLayout:
-    """The reading that was taken.
+    """Layout of a data set's folders.
 
     Attributes:
-        parts: the folder of each part; empty where the class folders lie in the root itself.
-        notes: sentences on a reading that could have been another, and how to get the other.
+        parts: the folder of each part; empty if the class folders lie in the root itself.
+        notes: sentences on a layout that is not certain, with the option that gives the other layout.
     """
 
     parts: dict[str, Path] = field(default_factory=dict)
@@ -31,12 +31,12 @@ class FolderLayout:
 def read_layout(walk: FolderWalk, layout: Layout) -> FolderLayout:
     """Decide whether the folders in the root of ``walk`` are parts or classes.
 
-    They are parts where one is called like a training part and has sub-folders, and are classes otherwise: a
-    class may be called "train".
+    They are parts if one of them has the name of a training set, and sub-folders. Otherwise they are classes,
+    since a class may be called "train".
 
     Raises:
-        InputError: two readings are possible and nothing tells which was meant, two folders are called like
-            one part, or parts were asked for and are not there.
+        InputError: two layouts are possible and nothing tells which is meant, two folders have names of one
+            part, or ``layout`` asks for parts and there are none.
     """
     if layout == "classes":
         return FolderLayout()
@@ -58,7 +58,7 @@ def read_layout(walk: FolderWalk, layout: Layout) -> FolderLayout:
     if unclear and others:
         name = shown_name(unclear[0].name)
         raise InputError(
-            f"folder '{root}' has class folders and '{name}', which is called like a part: give --layout "
+            f"folder '{root}' has class folders and '{name}', which is the name of a part: give --layout "
             f"classes if '{name}' is a class; otherwise move '{name}' out of the folder, or arrange the "
             "images as train/CLASS/IMAGE beside it"
         )
@@ -66,7 +66,7 @@ def read_layout(walk: FolderWalk, layout: Layout) -> FolderLayout:
 
 
 def _named_parts(root: Path, folders: list[Path]) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """The folders called like parts, and a note where a name could mean another part."""
+    """Folders with names of parts, and a note if a name could mean another part."""
     by_part: dict[str, list[Path]] = {}
     for folder in folders:
         if part := part_named(shown_name(folder.name)):
@@ -78,9 +78,9 @@ def _named_parts(root: Path, folders: list[Path]) -> tuple[dict[str, Path], tupl
         if len(by_part["val"]) == 2:
             by_part["val"].remove(evaluation[0])
             by_part["test"] = evaluation
-            notes = (f"'{name}' is read as the test part, as '{by_part['val'][0].name}' is for validation",)
+            notes = (f"'{name}' is read as the test set, as '{by_part['val'][0].name}' is for validation",)
         else:
-            notes = (f"'{name}' is read as the validation part; call it 'test' if it is the test part",)
+            notes = (f"'{name}' is read as the validation set; call it 'test' if it is the test set",)
     for part, found in by_part.items():
         if len(found) > 1:
             first, second = (shown_name(folder.name) for folder in found[:2])
@@ -94,7 +94,7 @@ def _named_parts(root: Path, folders: list[Path]) -> tuple[dict[str, Path], tupl
 def _parts_or_classes(
     walk: FolderWalk, named: dict[str, Path], others: list[Path], notes: tuple[str, ...]
 ) -> FolderLayout:
-    """The reading of folders called like parts that have other folders with images beside them."""
+    """Layout where other folders with images lie beside folders with names of parts."""
     beside = ", ".join(f"'{shown_name(folder.name)}'" for folder in others[:3])
     train = shown_name(named["train"].name)
     inside = {shown_name(child.name) for child in walk.folders(named["train"])}
@@ -103,14 +103,14 @@ def _parts_or_classes(
         return FolderLayout(
             notes=(
                 f"'{train}' is read as a class, as {beside} beside it {_have(others)} sub-folders of "
-                f"the same names; give --layout parts if '{train}' is the training part",
+                f"the same names; give --layout parts if '{train}' is the training set",
             )
         )
     tested = [folder for part, folder in named.items() if part != "train"]
     confirmed = any({shown_name(child.name) for child in walk.folders(f)} & inside for f in tested)
     if alike or not confirmed:
         raise InputError(
-            f"folder '{walk.root}' can be read in two ways: '{train}' is the training part, or a class as "
+            f"folder '{walk.root}' can be read in two ways: '{train}' is the training set, or a class like "
             f"{beside} beside it; give --layout parts or --layout classes"
         )
     for folder in others:
@@ -126,7 +126,7 @@ def _parts_or_classes(
 
 
 def require_no_parts_below(walk: FolderWalk, classes: dict[str, list[Path]]) -> None:
-    """Raise `InputError` where class folders hold part folders, CLASS/train/IMAGE, which would be pooled."""
+    """Raise `InputError` if class folders hold part folders, CLASS/train/IMAGE, which would be pooled."""
     found = []
     for folders in classes.values():
         inside = [child for folder in folders for child in walk.folders(folder)]
@@ -135,13 +135,13 @@ def require_no_parts_below(walk: FolderWalk, classes: dict[str, list[Path]]) -> 
     if len(found) > 1:
         raise InputError(
             f"the class folders of '{walk.root}' hold part folders (such as '{shown_name(found[0].name)}/"
-            "train'), which are needed above them: arrange the images as PART/CLASS/IMAGE, or give --layout "
-            "classes to take the parts of a class together"
+            "train'), which must be above them: arrange the images as PART/CLASS/IMAGE, or give --layout "
+            "classes to pool the parts of each class"
         )
 
 
 def domain_note(walk: FolderWalk, classes: dict[str, list[Path]]) -> tuple[str, ...]:
-    """A note where the class folders repeat the same sub-folders, as domains above classes do."""
+    """A note if all class folders have the same sub-folders, as domains above classes do."""
     inside = [
         {shown_name(child.name) for folder in folders for child in walk.folders(folder)}
         for folders in classes.values()

@@ -1,4 +1,4 @@
-"""Walking through folders of images: what is found, and what is left out and why."""
+"""Walk through folders of images: which are found, and which are left out and why."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ LINKED_FOLDER = "links to a folder that is read already"
 
 
 class FolderWalk:
-    """Finds folders and images below a root and remembers what it left out.
+    """Finds folders and images below a root, and records what it leaves out.
 
-    Links are followed, as class folders are often gathered that way; one that leads back to a folder above,
-    or to a file of the same class, is left out. So are hidden and system files, folders of thumbnails, and
-    run folders of nas-peft.
+    Links are followed, since class folders are often made of links. Links to a folder above, or to a file of
+    the same class, are left out, and so are hidden and system files, folders of thumbnails, and run folders
+    of nas-peft.
 
     Attributes:
-        left_out: the paths left out by reason, relative to the root; the keys of a dictionary, in the order
-            in which they were found.
+        left_out: for each reason, the paths left out, relative to the root, as keys of a dictionary in the
+            order in which they were found.
     """
 
     def __init__(self, root: Path) -> None:
@@ -30,12 +30,15 @@ class FolderWalk:
         self.left_out: dict[str, dict[str, None]] = {}
 
     def leave_out(self, path: Path, reason: str) -> None:
-        """Remember that the path was left out."""
+        """Record that the path is left out."""
         relative = shown_name(os.path.relpath(path, self.root))
         self.left_out.setdefault(reason, {})[relative] = None
 
     def folders(self, folder: Path) -> list[Path]:
-        """The sub-folders that may hold data, in order of name."""
+        """Sub-folders that may hold data, in order of name; the others are left out.
+
+        Raises `InputError` for one folder under two names, whose images would count twice.
+        """
         kept: list[Path] = []
         above = {_identity(parent) for parent in (folder, *folder.parents)}
         seen: dict[tuple[int, int], Path] = {}
@@ -55,11 +58,11 @@ class FolderWalk:
         return kept
 
     def images(self, folder: Path) -> list[Path]:
-        """The images at any depth, in order of path, each file once."""
+        """Images at any depth, in order of path, each file once; other files are left out."""
         seen: set[tuple[int, int]] = set()
         found: list[Path] = []
         for path in sorted(self._files(folder), key=lambda path: path.parts):
-            # A pipe or a socket would keep whoever opens it waiting.
+            # Opening a pipe or a socket would block.
             if not path.is_file():
                 self.leave_out(path, "broken links and special files")
             elif reason := why_no_image(path):
@@ -72,18 +75,18 @@ class FolderWalk:
         return found
 
     def has_image(self, folder: Path) -> bool:
-        """Whether there is an image at any depth."""
+        """Whether the folder holds an image at any depth."""
         quiet = FolderWalk(self.root)
         return any(path.is_file() and why_no_image(path) is None for path in quiet._files(folder))
 
     def holds_only_other_files(self, folder: Path) -> bool:
-        """Whether there are files at any depth, and none that is a picture or may be one."""
+        """Whether the folder holds files at any depth, and none that is an image or may be one."""
         quiet = FolderWalk(self.root)
         reasons = [why_no_image(path) for path in quiet._files(folder) if path.is_file()]
         return bool(reasons) and all(reason is not None and not may_be_picture(reason) for reason in reasons)
 
     def files(self, folder: Path) -> list[Path]:
-        """The files right in the folder that are not hidden, in order of name."""
+        """Files directly in the folder that are not hidden, in order of name."""
         return sorted(
             path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
         )
@@ -112,7 +115,7 @@ class FolderWalk:
 
 
 def _is_for_runs(folder: Path) -> bool:
-    """Whether it is a run folder, or a folder of nothing else."""
+    """Whether the folder is a run folder, or a folder ``runs`` of nothing but run folders."""
     if _is_run(folder):
         return True
     if folder.name != "runs":

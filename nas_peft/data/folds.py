@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def stratified_folds(labels: Tensor, folds: int, rng: np.random.Generator) -> list[Tensor]:
-    """Ascending indices ``(n_f,)`` of each of ``folds`` folds, which share out all images, each class evenly.
+    """Ascending indices ``(n_f,)`` of each of ``folds`` stratified folds, which hold each image once.
 
     The folds differ by at most one image in size, and by at most one image of any class. Images are dealt out
-    class by class in random order, each class continuing at the fold where the class before ended.
+    class by class in random order, each class continuing at the fold where the previous class ended.
 
     Args:
         labels: int64 ``(N,)``.

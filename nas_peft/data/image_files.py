@@ -1,4 +1,4 @@
-"""Which files are images, told by suffix or by their first bytes, and why others are left out."""
+"""Recognition of images by suffix or by first bytes, and reasons for leaving out other files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, features
 
-# Pillow registers these without a decoder of its own, or they are documents and films.
+# Pillow registers these without a decoder of its own, or they are documents and videos.
 _NO_DECODER = {"BUFR", "GRIB", "HDF5", "WMF", "EPS", "MPEG", "PDF", "FITS", "ICNS"}
 _SAME_FORMATS = {".jpe", ".hif"}
 _HEIC = {".heic", ".heif", ".hif", ".heics"}
@@ -24,13 +24,16 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 
 def shown_name(name: str) -> str:
-    """The name in Unicode's composed form, undecodable bytes as ``\\xNN``: one text for all its spellings."""
+    """The name in Unicode's composed form, so that all its spellings give one text.
+
+    Undecodable bytes become ``\\xNN``.
+    """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", text)
 
 
 def why_system_folder(name: str, *, nested: bool) -> str | None:
-    """Why a folder of this name holds no data, or ``None``; ``nested`` for folders within a class folder."""
+    """Reason why a folder of this name holds no data, or ``None``; ``nested`` means within a class folder."""
     lowered = name.casefold()
     if name.startswith("."):
         return "hidden"
@@ -40,9 +43,9 @@ def why_system_folder(name: str, *, nested: bool) -> str | None:
 
 
 def why_no_image(path: Path) -> str | None:
-    """Why a regular file is not read as an image, or ``None`` for an image.
+    """Reason why a regular file is not read as an image, or ``None`` for an image.
 
-    A file of a suffix that is not known is an image if it starts like one (JPEG, PNG, GIF, WebP).
+    A file with an unknown suffix is an image if its first bytes are those of a JPEG, PNG, GIF or WebP.
     """
     name, suffix = path.name, path.suffix.lower()
     if name.startswith("."):
@@ -65,13 +68,16 @@ def why_no_image(path: Path) -> str | None:
 
 
 def may_be_picture(reason: str) -> bool:
-    """Whether what was left out for this reason may be pictures that the user meant to be read."""
+    """Whether files left out for this reason may be images that the user meant to be read.
+
+    Such a reason has a remedy in brackets.
+    """
     return "(" in reason
 
 
 @cache
 def readable_suffixes() -> frozenset[str]:
-    """Suffixes of what this Pillow decodes, and HEIC's where ``pillow_heif`` is installed."""
+    """Suffixes that this Pillow decodes, with those of HEIC if ``pillow_heif`` is installed."""
     Image.init()
     with_heic = register_heic()
     found = {
@@ -89,7 +95,7 @@ def readable_suffixes() -> frozenset[str]:
 
 @cache
 def register_heic() -> bool:
-    """Teach Pillow HEIC if the package for it is installed; whether it is."""
+    """Register the decoder of HEIC with Pillow. Returns whether the package for it is installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:

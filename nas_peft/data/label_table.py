@@ -1,4 +1,4 @@
-"""A data set as a table of image paths and labels: CSV, TSV or text with separators."""
+"""Data sets as a table of image paths and labels: CSV, TSV or text with separators."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ class _Row:
 
 
 def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
-    """The images that a table names, each row with a path and a label and perhaps a part.
+    """The images that a table lists; each row has a path, a label, and optionally a part.
 
-    The separator is a tab, semicolon, comma or bar; the columns are found by their names (``path``,
-    ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...), or are path and label where the
-    first row is a row of data. Paths are absolute or relative to the table's folder, or to ``images`` or
-    ``train`` in it; a suffix may be missing. Rows without a label are left out. Parts have the names that
-    `part_named` knows.
+    The separator is a tab, semicolon, comma or bar, or else the last space of a line. Columns are found by
+    name (``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...); a table without
+    a header has path, label and part, in this order. Paths are absolute, or relative to the table's folder or
+    to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without a label are left
+    out. Parts have the names that `part_named` knows.
 
     Raises:
-        InputError: no columns of paths and labels, an image that is missing or has two labels or parts, or
-            a part of another name.
+        InputError: there is no column of paths or of labels, an image is missing or has two labels or parts,
+            or a part has another name.
     """
     text, note = read_text(file)
     rows = _cells(file, text)
@@ -141,7 +141,7 @@ def _cells(file: Path, text: str) -> list[list[str]]:
 
 
 def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str]], int]:
-    """Names of the columns, the rows below, and the line number of the first of these."""
+    """Names of the columns, rows of data, and line number of the first of these rows."""
     names = rows[0]
     known = {*_PATHS, *_LABELS, *_SPLITS}
     if sum(_plain(name) in known for name in names) >= 2:
@@ -163,7 +163,7 @@ def _column(names: Sequence[str], known: Sequence[str]) -> int | None:
 def _part(text: str, where: str) -> str:
     part = part_named(text)
     if part is None:
-        raise InputError(f"{where}: '{text}' is no part; allowed are train, val and test")
+        raise InputError(f"{where}: '{text}' is not a part; allowed are train, val and test")
     return part
 
 

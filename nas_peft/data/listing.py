@@ -1,4 +1,4 @@
-"""The images of a source with their labels and splits, before any image is decoded."""
+"""Images of a source with their labels and parts, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # a wrong data set is answered before torch is imported
+if TYPE_CHECKING:  # a wrong data set is reported before torch is imported
     from PIL import Image
     from torch import Tensor
 
@@ -24,9 +24,9 @@ class Item:
     """One image that can be loaded.
 
     Attributes:
-        name: what an error calls it: its path, or its place in the source.
+        name: name in errors: the path of the image, or its place in the source.
         label: index into the class names.
-        load: decodes it to uint8 (3, H, W); raises ``UnreadableImage`` where that fails.
+        load: decodes the image to uint8 (3, H, W), or raises ``UnreadableImage``.
     """
 
     name: str
@@ -38,19 +38,19 @@ class Item:
 class Listing:
     """The images of a data set by part, in a fixed order.
 
-    Splitting and picking few shots work on this, so that only the images that are used get decoded.
+    Splits and few shots are drawn from a listing, so that only images that are used get decoded.
 
     Attributes:
-        name: what reports call the data set.
-        source: where it comes from, for the record.
+        name: name of the data set in reports.
+        source: origin of the data set, for the record.
         classes: class names; a label is an index into them.
         train: training images.
-        val: validation images, or None where the source has none and they must be split off.
-        test: test images, or None likewise.
-        origin: for each part, how it came about; parts not named here were given by the source.
+        val: validation images, or None if the source has none and they must be split off.
+        test: test images, or None if the source has none and they must be split off.
+        origin: description of how each part was made; parts not named here were given by the source.
         ignored: files and folders beside the data that were not read.
-        left_out: within the data, the paths that were not read, by reason.
-        notes: sentences on how the source was read where it could have been read otherwise.
+        left_out: paths within the data that were not read, by reason.
+        notes: sentences on how the source was read, if it could also be read in another way.
     """
 
     name: str
@@ -78,5 +78,5 @@ class Listing:
 
 
 def labels_of(items: Sequence[Item]) -> NDArray[np.int64]:
-    """The labels of the items, shape (number of items,)."""
+    """Labels of the items, shape (number of items,)."""
     return np.array([item.label for item in items], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Decoding the listed images into memory, in order and on several threads."""
+"""Decoding of listed images into memory, in order and on several threads."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _MOST_THREADS = 8
 
 
 def materialise(items: Sequence[Item], on_image: Callable[[], None]) -> Part:
-    """The images of the items as one part, in their order.
+    """Decode the items into one part, in their order.
 
     Args:
-        items: at least one.
-        on_image: called after each image, in the calling thread.
+        items: at least one item.
+        on_image: called after each image, on the calling thread.
 
     Raises:
-        UnreadableImage: the first image in order that cannot be decoded.
-        ValueError: the preprocessing gave another type or shape than uint8 (3, H, W), or shapes that differ.
+        UnreadableImage: an image cannot be decoded; names the first such image in order.
+        ValueError: there are no items, or the preprocessing returned another type than uint8, or images of
+            different shapes.
     """
     if not items:
         raise ValueError("there is no image to decode")
@@ -52,10 +53,10 @@ def materialise(items: Sequence[Item], on_image: Callable[[], None]) -> Part:
 def without_unreadable(
     listing: Listing, on_progress: Callable[[int, int], None]
 ) -> tuple[Listing, tuple[str, ...]]:
-    """The listing without the images that cannot be decoded, and the names of those.
+    """The listing without images that cannot be decoded, and the names of these images.
 
-    All images are decoded once for this and not kept: the splits are drawn afterwards from good images alone,
-    so that a class of a few-shot data set does not end up one image short.
+    All images are decoded once for this and not kept. Splits are drawn afterwards, from readable images only,
+    so that no class of a few-shot data set ends up one image short.
 
     Raises:
         InputError: a class loses its last training image.
@@ -81,7 +82,7 @@ def without_unreadable(
     for label, (had, has) in enumerate(zip(before, after, strict=True)):
         if had and not has:
             error = too_few_images(listing.classes[label], 0, 1, ("train",))
-            raise InputError(f"{error}; all of {had} cannot be decoded, the first because {reasons[label]}")
+            raise InputError(f"{error}; {had} more cannot be decoded, the first because {reasons[label]}")
     return replace(listing, train=good["train"], val=good.get("val"), test=good.get("test")), tuple(bad)
 
 

@@ -47,8 +47,8 @@ class Part:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as numpy arrays, of which Ray keeps one copy on each machine for all its processes.
 
-        Ray pickles torch tensors in band: twice the data while writing, twice while reading, and a copy for
-        each worker.
+        Ray would pickle torch tensors in band, which takes twice the memory while writing and while reading,
+        and a copy for each worker.
         """
         return _from_arrays, (self.images.numpy(), self.labels.numpy())
 
@@ -58,7 +58,7 @@ class Part:
 
     @staticmethod
     def join(parts: Sequence[Part]) -> Part:
-        """The given splits concatenated, copied into new memory.
+        """The given parts concatenated, copied into new memory.
 
         Raises:
             ValueError: the sequence is empty.

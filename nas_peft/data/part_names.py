@@ -1,4 +1,4 @@
-"""Which part of a data set a folder, file or table cell names."""
+"""Names that folders and table cells have for the parts of a data set."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JOINED = re.compile(r"(?<=[a-z])(?:set|data|images|split)$")
 def part_named(name: str) -> str | None:
     """The part, ``train``, ``val`` or ``test``, that a name stands for; ``None`` for any other name.
 
-    Case, digits, separators and filling words do not matter: ``Training``, ``test_set``, ``val2017``,
+    Case, digits, separators and filler words do not matter: ``Training``, ``test_set``, ``val2017``,
     ``images-train`` and ``hold-out`` name parts, ``trainer`` and ``train station`` do not.
     """
     text = re.sub(r"h[eo]ld[\W_]?out", "holdout", name.casefold())

@@ -104,8 +104,8 @@ def few_shot(listing: Listing, shots: int, seed: int) -> Listing:
     scarce = int(np.argmin(counts))
     if counts[scarce] < shots:
         raise InputError(
-            f"{shots} shots are more than the training images of class '{listing.classes[scarce]}', "
-            f"{counts[scarce]}; give --shots {max(int(counts[scarce]), 1)} at most, or add images"
+            f"class '{listing.classes[scarce]}' has {counts[scarce]} training images, fewer than {shots} "
+            f"shots; give at most --shots {max(int(counts[scarce]), 1)}, or add images"
         )
     how = f"{{}} per class at random, seed {seed}"
     return replace(

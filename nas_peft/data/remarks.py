@@ -1,4 +1,4 @@
-"""Remarks on the data that belong beside a test accuracy."""
+"""Remarks on the data to print beside a test accuracy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def data_remarks(record: Mapping[str, object]) -> list[str]:
-    """Sentences from `ImageDataset.record` on duplicates, on warnings, and on how the source was read."""
+    """Sentences from `ImageDataset.record`: duplicates, warnings, and notes on how the source was read."""
     duplicates = duplicates_sentence(record)
     said = [duplicates] if duplicates else []
     for kind in ("warnings", "notes"):
@@ -16,7 +16,7 @@ def data_remarks(record: Mapping[str, object]) -> list[str]:
 
 
 def duplicates_sentence(record: Mapping[str, object]) -> str:
-    """A sentence for beside the test accuracy, from `ImageDataset.record`; empty without duplicates."""
+    """Sentence on duplicates, from `ImageDataset.record`; empty without duplicates."""
     found = record.get("duplicates")
     if not isinstance(found, Mapping):
         return ""
@@ -37,6 +37,6 @@ def duplicates_sentence(record: Mapping[str, object]) -> str:
     pairs = found["examples"]
     example = f" (such as {pairs[0][0]} and {pairs[0][1]})" if pairs else ""
     remedy = (
-        "" if found.get("dropped") or not pairs else "; --drop-duplicates takes them out of train and val"
+        "" if found.get("dropped") or not pairs else "; --drop-duplicates leaves them out of train and val"
     )
     return f"duplicates: {text}{example}{remedy}"

@@ -1,4 +1,4 @@
-"""Finding the data set that a text names, and listing it without decoding anything."""
+"""Listing of the data set that a name or path stands for, before any image is decoded."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """Choices in reading folders and tables; see `list_class_folders`."""
+    """Options for reading class folders; see `list_class_folders`."""
 
     layout: Layout = "auto"
     domains: bool = False
 
 
 def list_source(spec: str, to_tensor: ToTensor, root: Path | None, reading: Reading) -> Listing:
-    """The images that ``spec`` names, see `load_dataset`. Raises `InputError` if there is none."""
+    """The images that ``spec`` names, as `load_dataset` describes.
+
+    Raises `InputError` if there is no such data set or its files are malformed.
+    """
     folder = Path(spec).expanduser()
-    # The path of an empty text is the working directory, which nobody named.
+    # An empty text would be the path of the working directory, which nobody named.
     if spec and _is(folder, "folder"):
         folder = folder.resolve()
         if is_task_folder(folder):
@@ -55,7 +58,7 @@ def list_source(spec: str, to_tensor: ToTensor, root: Path | None, reading: Read
 def require_source(spec: str, reading: Reading) -> None:
     """Raise the `InputError` of `list_source` for a wrong data set, before torch is imported.
 
-    Embedded data sets and those of timm are checked by name alone.
+    Embedded data sets and timm data sets are checked by name alone.
     """
     path = Path(spec).expanduser()
     if not (spec and (_is(path, "folder") or _is(path, "file"))) and (spec in EMBEDDED or is_timm_name(spec)):
@@ -65,7 +68,7 @@ def require_source(spec: str, reading: Reading) -> None:
 
 
 def _never(image: Image.Image) -> Tensor:
-    raise AssertionError("a listing decodes nothing")
+    raise AssertionError("listing a data set decodes no image")
 
 
 def _is(path: Path, what: str) -> bool:
@@ -78,7 +81,7 @@ def _is(path: Path, what: str) -> bool:
 def _require_default(reading: Reading, what: str) -> None:
     if reading != Reading():
         option = "domains" if reading.domains else "layout"
-        raise InputError(f"--{option} is for class folders, and the data set is {what}; leave it out")
+        raise InputError(f"--{option} is for class folders, and the data set is {what}; leave --{option} out")
 
 
 def _no_such_dataset(spec: str, path: Path) -> InputError:
@@ -87,7 +90,7 @@ def _no_such_dataset(spec: str, path: Path) -> InputError:
         return InputError(
             f"data set '{spec}' is a file, a folder is needed; "
             f"unpack it if it is an archive, and give the folder{f' ({kind})' if kind else ''}; "
-            f"a table of paths and labels ends in {', '.join(TABLE_SUFFIXES)}"
+            f"the name of a table of paths and labels ends in {', '.join(TABLE_SUFFIXES)}"
         )
     prefixes = ", ".join(f"{prefix}/NAME" for prefix in TIMM_PREFIXES)
     forms = (

@@ -1,6 +1,6 @@
-"""Random draws of images that keep every class's share.
+"""Random draws of images in which each class keeps its share.
 
-All functions work on indices and take their generator, so equal seeds give equal draws.
+The draws return indices and take a generator, so equal seeds give equal draws.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def draw_stratified(
     keep: int = 1,
     groups: Indices | None = None,
 ) -> Indices:
-    """Indices of about ``size`` images, each class by its share, leaving images of each class behind.
+    """Indices of about ``size`` images, stratified by class; images of each class remain.
 
     Args:
         labels: class indices, shape (N,).
@@ -70,7 +70,7 @@ def draw_stratified(
         The drawn indices in ascending order.
 
     Raises:
-        InputError: a class has too few images to give one and keep the rest.
+        InputError: a class has too few images to give one and keep ``keep`` in each group.
     """
     groups = np.zeros_like(labels) if groups is None else groups
     counts = np.bincount(labels, minlength=len(classes)).astype(np.int64)

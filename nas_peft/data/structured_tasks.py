@@ -1,4 +1,4 @@
-"""Structured tasks on rendered shapes: location, orientation and count. They are synthetic."""
+"""Structured tasks on synthetic images of rendered shapes: location, orientation and count."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 IMAGES = {"train": 800, "val": 200, "test": 1000}
-"""Images of each part."""
+"""Number of images in each part."""
 
 LOCATIONS, ORIENTATIONS, MOST_OBJECTS = 16, 8, 8
-"""Classes of the three tasks. VTAB (arXiv 1910.04867) has 16, 16 and 8 in its own: sixteen directions are
-beyond 800 images and the shipped backbone."""
+"""Numbers of classes of the three tasks. VTAB's tasks (arXiv 1910.04867) have 16, 16 and 8; sixteen
+orientations are too many for 800 images and the shipped backbone."""
 
 _SEED = 0
 _COLUMNS = 4
@@ -38,9 +38,9 @@ class StructuredTask:
     """A task on rendered scenes.
 
     Attributes:
-        what: in words, for the record.
+        what: description in words, for the record.
         classes: class names in the order of labels.
-        draw: a scene of a label, at random.
+        draw: draws a random scene of a label.
     """
 
     what: str
@@ -51,7 +51,7 @@ class StructuredTask:
 def scene(name: str, part: str, index: int) -> tuple[Scene, int]:
     """The scene of one image of a task, and its label; always the same.
 
-    Labels are spread evenly over each part: two classes differ by one image at most.
+    Labels are spread evenly over each part: class sizes differ by at most one image.
     """
     task = STRUCTURED_TASKS[name]
     label = int(_labels(name, part)[index])
@@ -59,10 +59,10 @@ def scene(name: str, part: str, index: int) -> tuple[Scene, int]:
 
 
 def list_structured(name: str, to_tensor: ToTensor) -> Listing:
-    """The structured task of that name, of `STRUCTURED_TASKS`, in its three parts.
+    """The structured task ``name``, a key of `STRUCTURED_TASKS`, in its three parts.
 
-    Its images are drawn when they are loaded, from one fixed seed: seeds of a run change what is learnt from
-    them, never the images, so that runs with different seeds compare.
+    Images are drawn when they are loaded, from one fixed seed. Seeds of a run change what is learnt from the
+    images, never the images, so runs with different seeds are comparable.
     """
     task = STRUCTURED_TASKS[name]
 
@@ -93,7 +93,7 @@ def _labels(name: str, part: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _location(label: int, rng: np.random.Generator) -> Scene:
-    """One shape whose centre is in that square of a grid of 4 × 4, anywhere in it."""
+    """One shape whose centre lies anywhere in the square ``label`` of a 4 × 4 grid."""
     background = draw_background(rng)
     shape = Shape(
         str(rng.choice(_ANY)),
@@ -107,7 +107,7 @@ def _location(label: int, rng: np.random.Generator) -> Scene:
 
 
 def _orientation(label: int, rng: np.random.Generator) -> Scene:
-    """One pointed shape turned by an angle of that eighth of a full turn, anywhere in it."""
+    """One pointed shape, turned by any angle in the eighth ``label`` of a full turn."""
     background = draw_background(rng)
     shape = Shape(
         str(rng.choice(_POINTED)),
@@ -121,7 +121,7 @@ def _orientation(label: int, rng: np.random.Generator) -> Scene:
 
 
 def _count(label: int, rng: np.random.Generator) -> Scene:
-    """Draw as many solid shapes as the class says, and up to three hollow shapes that do not count."""
+    """``label + 1`` solid shapes, and up to three hollow shapes that do not count."""
     background = draw_background(rng)
     solid = label + 1
     number = solid + int(rng.integers(_MOST_HOLLOW + 1))
@@ -143,7 +143,7 @@ def _count(label: int, rng: np.random.Generator) -> Scene:
 
 
 def _placed(shapes: list[Shape], rng: np.random.Generator) -> tuple[Shape, ...] | None:
-    """The shapes at random places, none touching another; None where the first ones left the last no room."""
+    """The shapes at random places, none touching another; None if there is no room for the last ones."""
     places: list[Shape] = []
     for shape in sorted(shapes, key=Shape.reach, reverse=True):
         edge = shape.reach() + _MARGIN
@@ -178,6 +178,6 @@ STRUCTURED_TASKS: dict[str, StructuredTask] = {
         _count,
     ),
 }
-"""In the manner of the structured tasks of VTAB (arXiv 1910.04867), which has them from dSprites
-(https://github.com/google-deepmind/dsprites-dataset) and CLEVR (arXiv 1612.06890). The images are others, and
-simpler: accuracies are not comparable with those published for VTAB."""
+"""Tasks by name, modelled on the structured tasks of VTAB (arXiv 1910.04867), which are made from dSprites
+(https://github.com/google-deepmind/dsprites-dataset) and CLEVR (arXiv 1612.06890). The images here are
+different and simpler, so accuracies are not comparable with those published for VTAB."""

@@ -1,4 +1,4 @@
-"""A short table of the data that were read, shown before anything is trained."""
+"""Summary of the data that were read, shown before anything is trained."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST_NAME = 28
 
 
 def data_summary(record: Mapping[str, Any], classes: tuple[str, ...]) -> str:
-    """Parts, classes with counts, what was left out and why, and how the source was read: lines of text.
+    """Lines of text on the parts, the classes with counts, left-out files with reasons, and the source.
 
     Args:
         record: `ImageDataset.record`.
@@ -40,7 +40,7 @@ def _lines(record: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[str]
     for how in dict.fromkeys(how for how in splits.values() if how != "given"):
         yield f"  {', '.join(part for part in splits if splits[part] == how)}: {how}"
     if record["skipped"]:
-        yield f"  left out: {len(record['skipped'])} that cannot be decoded (such as {record['skipped'][0]})"
+        yield f"  left out: {len(record['skipped'])} undecodable images (such as {record['skipped'][0]})"
     for reason, found in record["left_out"].items():
         yield f"  left out: {found['count']} {reason} (such as {found['examples'][0]})"
     if record["ignored"]:

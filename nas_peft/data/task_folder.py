@@ -1,4 +1,4 @@
-"""A task in the form of VTAB-1k: a folder of images with lists of the parts."""
+"""Data sets in the form of a VTAB-1k task: a folder of images with a list for each part."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLASS_NAMES = "classes.txt"
 
 @dataclass(frozen=True)
 class _Line:
-    """One line of a list, and where it stands."""
+    """One line of a list, and its place, ``FILE:LINE``."""
 
     path: str
     label: str
@@ -45,14 +45,15 @@ def is_task_folder(root: Path) -> bool:
 def list_task_folder(root: Path, to_tensor: ToTensor) -> Listing:
     """The images named by ``train800.txt``, ``val200.txt`` and ``test.txt``, each line ``path label``.
 
-    Path and label have spaces or a tab between them. Paths are relative to the folder, or absolute and in it
-    (also where it was before it moved). Labels are numbers or names. ``classes.txt`` names the classes in the
-    order of their labels, from 0 or from 1; without it a class is called by its label, and only labels that
-    occur are classes. A class may lack training images: VTAB-1k draws its 1,000 images at random.
+    Spaces or a tab separate path and label. Paths are relative to the folder, or absolute and inside it (or
+    inside the place where it was before it moved). Labels are numbers or names. ``classes.txt`` names the
+    classes in the order of their labels, from 0 or from 1; without this file a class is named after its
+    label, and only labels that occur are classes. A class may lack training images: VTAB-1k draws its 1,000
+    images at random.
 
     Raises:
-        InputError: a list is missing or empty, a line is malformed, an image is missing or stands in two
-            parts, or ``train800val200.txt`` is not the two lists together. Names the file and the line.
+        InputError: a list is missing or empty, a line is malformed, an image is missing or in two parts, or
+            ``train800val200.txt`` is not the union of the two lists. Names the file and the line.
     """
     notes: list[str] = []
     train, val, both, test = (
@@ -113,7 +114,7 @@ def _read(root: Path, name: str, notes: list[str]) -> dict[str, _Line]:
 
 
 def _parse(root: Path, text: str, where: str) -> _Line:
-    # With a tab a label may hold spaces; with spaces alone it is the last word, as a path may hold them.
+    # After a tab, a label may hold spaces; without tabs it is the last word, as a path may hold spaces.
     path, _, label = text.strip().rpartition("\t" if "\t" in text.strip() else " ")
     path, label = path.strip().strip('"'), label.strip().strip('"')
     if not path or not label or label.startswith("-"):
@@ -170,7 +171,7 @@ def _check_union(parts: dict[str, _Line], both: dict[str, _Line]) -> None:
 
 
 def _classes(root: Path, lines: list[_Line]) -> tuple[tuple[str, ...], dict[str, int], str | None]:
-    """Class names, the class of each label, and a note where labels are not simply 0, 1, 2 and so on."""
+    """Class names, the class of each label, and a note if the labels are not simply 0, 1, 2 and so on."""
     file = root / _CLASS_NAMES
     if not file.is_file():
         return class_names(line.label for line in lines)

@@ -20,19 +20,20 @@ _MARKS = (
 
 
 def read_text(file: Path) -> tuple[str, str | None]:
-    """The text of a list, and a note on its encoding where that is neither UTF-8 nor marked.
+    """The text of a list, and a note on its encoding if that had to be guessed.
 
-    Such a text is read as Windows-1252 (Latin-1 where that has no such byte).
+    A text that is not UTF-8 and has no byte-order mark is read as Windows-1252, or as Latin-1 if it holds
+    bytes that Windows-1252 does not define.
 
     Raises:
-        InputError: it holds zero bytes, as no text does.
+        InputError: the file holds zero bytes, so it is not text.
     """
     content = file.read_bytes()
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content.decode(encoding, "replace"), None
     if b"\0" in content:
-        raise InputError(f"list '{file}' is no text; save it as text in UTF-8")
+        raise InputError(f"list '{file}' is not text; save it as text in UTF-8")
     try:
         return content.decode("utf-8"), None
     except UnicodeDecodeError:
@@ -45,11 +46,10 @@ def read_text(file: Path) -> tuple[str, str | None]:
 
 
 def find_file(bases: Iterable[Path], text: str, suffixes: Sequence[str] = ("",)) -> Path | None:
-    """The first file that a list's path means, or ``None``.
+    """The first file that a path in a list may mean, or ``None``.
 
-    Tried are the path as it stands, relative to each of ``bases`` in turn, with each of ``suffixes``
-    appended; a Windows path with forward slashes; and names in the file system's other Unicode forms or in
-    Latin-1.
+    The path is tried below each of ``bases`` in turn, with each of ``suffixes`` appended: as written, with
+    forward slashes if it is a Windows path, in the other Unicode forms, and in Latin-1.
     """
     spellings = [text]
     if "\\" in text:
@@ -75,7 +75,7 @@ def find_file(bases: Iterable[Path], text: str, suffixes: Sequence[str] = ("",))
 def find_moved(base: Path, text: str) -> Path | None:
     """The file below ``base`` that an absolute path meant before its folder moved, or ``None``.
 
-    It is the one that agrees with the path in the most last components.
+    Of several files, the one that shares the most last components with the path.
     """
     parts = PureWindowsPath(text).parts[1:] if "\\" in text else Path(text).parts[1:]
     tails = (Path(*parts[start:]) for start in range(len(parts)))
@@ -94,9 +94,10 @@ def is_whole_number(text: str) -> bool:
 
 
 def class_names(labels: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int], str | None]:
-    """Class names, the class of each label, and a note where the numbers are not 0, 1, 2 and so on.
+    """Class names, the class of each label, and a note if labels are numbers other than 0, 1, 2 and so on.
 
-    Labels that are all whole numbers are sorted as such, others as texts; only labels that occur are classes.
+    Labels that are all whole numbers are sorted as numbers, others as text. Only labels that occur are
+    classes.
     """
     distinct = set(labels)
     if all(is_whole_number(label) for label in distinct):
@@ -106,7 +107,7 @@ def class_names(labels: Iterable[str]) -> tuple[tuple[str, ...], dict[str, int],
         if numbers != list(range(len(numbers))):
             note = (
                 f"labels are {len(numbers)} numbers from {numbers[0]} to {numbers[-1]}, not 0 to "
-                f"{len(numbers) - 1}; a class is called by its number"
+                f"{len(numbers) - 1}; each class is named after its number"
             )
         by_label = {label: index[int(label.removesuffix(".0"))] for label in distinct}
         return tuple(str(number) for number in numbers), by_label, note

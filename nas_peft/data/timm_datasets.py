@@ -1,4 +1,4 @@
-"""Data sets that timm can open by name: torchvision's, Hugging Face's, web data sets, TensorFlow's."""
+"""Data sets that timm opens by name: torchvision, Hugging Face, WebDataset and TensorFlow Datasets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from search_spaces.errors import InputError, unknown_name
 if TYPE_CHECKING:
     from torch import Tensor
 
-# For each prefix the module timm imports, and what installs it.
+# For each prefix, the module that timm imports and the packages to install.
 _PACKAGES = {
     "torch": ("torchvision", "torchvision"),
     "hfds": ("datasets", "datasets"),
@@ -26,8 +26,8 @@ _PACKAGES = {
 }
 TIMM_PREFIXES = tuple(_PACKAGES)
 
-# torchvision's data sets and the split that serves as test: the labels of the official test images of the
-# last four are not public, so their validation split is what papers test on.
+# torchvision's data sets, and the split that serves as the test set: the test labels of the last four are not
+# public, so papers test on their validation split.
 _TORCHVISION_TEST = {
     "cifar10": "test",
     "cifar100": "test",
@@ -48,7 +48,7 @@ _LABEL_COLUMNS = ("label", "fine_label")
 
 
 def is_timm_name(spec: str) -> bool:
-    """Whether ``spec`` begins with one of the prefixes and has a name behind it."""
+    """Whether ``spec`` is one of the prefixes followed by a name."""
     prefix, _, name = spec.partition("/")
     return prefix.lower() in _PACKAGES and bool(name)
 
@@ -56,13 +56,13 @@ def is_timm_name(spec: str) -> bool:
 def list_timm_dataset(spec: str, root: Path | None, to_tensor: ToTensor) -> Listing:
     """The images of a data set that ``timm.data.create_dataset`` knows.
 
-    Images are decoded here and not by timm, which puts another image in the place of one it cannot read. The
-    streams (``hfids/``, ``wds/``, ``tfds/``) allow no picking and are read whole.
+    Images are decoded here and not by timm, which replaces an image that it cannot read with another image.
+    The streams (``hfids/``, ``wds/``, ``tfds/``) have no random access and are read whole.
 
     Args:
-        spec: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/`` and the name there.
-        root: the folder they lie in or are downloaded to; each kind has its own default but ``wds/``.
-        to_tensor: the backbone's preprocessing.
+        spec: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/``, and the data set's name there.
+        root: folder of the data, also for downloads; all prefixes but ``wds/`` have a default.
+        to_tensor: preprocessing of the backbone.
 
     Raises:
         InputError: the package for that prefix is not installed, the data set is unknown or cannot be
@@ -87,7 +87,7 @@ def _open(spec: str, split: str, root: Path | None, **options: object) -> Any:
 
     try:
         return create_dataset(spec, root=None if root is None else str(root), split=split, **options)
-    # Five libraries stand behind this call; what they raise has no class in common below Exception.
+    # Five libraries are behind this call, and their errors have no common class below Exception.
     except Exception as error:
         raise _cannot(spec, "opened", error, root) from error
 
@@ -124,7 +124,7 @@ def _list_torchvision(spec: str, name: str, root: Path | None, to_tensor: ToTens
 
 
 def _open_or_download(spec: str, split: str, root: Path) -> Any:
-    # Asked to download what is there, some of torchvision's classes raise: local files are tried first.
+    # Some torchvision classes raise when told to download files that are there, so local files come first.
     try:
         return _open(spec, split, root, download=False)
     except InputError:
@@ -133,7 +133,7 @@ def _open_or_download(spec: str, split: str, root: Path) -> Any:
 
 def _torchvision_labels(dataset: Any) -> list[int]:
     if hasattr(dataset, "targets"):
-        # QMNIST has a row of facts per image, the label first.
+        # QMNIST has a row of values for each image, the label first.
         return [int(target[0]) if getattr(target, "ndim", 0) else int(target) for target in dataset.targets]
     return [int(category) for category, _ in dataset.index]
 
@@ -183,7 +183,7 @@ def _list_hugging_face(spec: str, name: str, root: Path | None, to_tensor: ToTen
 
 
 def _hugging_face_columns(spec: str, name: str, root: Path | None) -> dict[str, str]:
-    """timm's arguments for the columns of image and label, which have another name in every data set."""
+    """Arguments of timm for the image and label columns, whose names differ between data sets."""
     datasets = importlib.import_module("datasets")
     cache = None if root is None else str(root)
     try:
@@ -191,11 +191,11 @@ def _hugging_face_columns(spec: str, name: str, root: Path | None) -> dict[str, 
             features = datasets.load_dataset_builder(name, cache_dir=cache).info.features
         else:
             features = datasets.load_dataset(name, split="train", cache_dir=cache).features
-    # The library raises its own errors, those of its file systems and those of the network.
+    # The library raises its own errors, and those of file systems and the network.
     except Exception as error:
         raise _cannot(spec, "opened", error, root) from error
     if features is None:
-        raise InputError(f"data set '{spec}' does not say its columns as a stream; use hfds/{name}")
+        raise InputError(f"data set '{spec}' does not name its columns as a stream; use hfds/{name}")
     images = [key for key, feature in features.items() if isinstance(feature, datasets.Image)]
     if len(images) != 1:
         raise InputError(
@@ -248,10 +248,10 @@ def _list_stream(spec: str, prefix: str, name: str, root: Path | None, to_tensor
             raise _cannot(spec, f"read beyond image {len(read)} of '{split}'", error, root) from error
         declared = dataset.reader.num_samples
         if prefix == "wds" and declared != len(read):
-            # webdataset leaves out what it cannot decode, with a word in the log at most.
+            # webdataset skips images that it cannot decode, with a log message at most.
             raise InputError(
-                f"data set '{spec}' declares {declared} images in '{split}' and yields {len(read)}; mend the "
-                "unreadable ones or the declared number"
+                f"data set '{spec}' declares {declared} images in '{split}' and yields {len(read)}; repair "
+                "unreadable images, or correct the declared number"
             )
         return tuple(read)
 
@@ -281,7 +281,7 @@ def _listing(
     if nameless is not None:
         raise InputError(
             f"image '{nameless.name}' has no label ({nameless.label}); "
-            "images of train and val need one, and so do all of test or none"
+            "every image of train and val needs one, and every image of test or none"
         )
     highest = max((item.label for item in every), default=-1)
     classes = tuple(names) or tuple(str(label) for label in range(highest + 1))
@@ -293,7 +293,7 @@ def _listing(
 def _whole_numbers(spec: str, labels: Iterable[Any]) -> list[int]:
     numbers = []
     for label in labels:
-        # NumPy's integers are no int but have __index__, as whole numbers of any library do.
+        # NumPy's integers are not int, but have __index__ like the whole numbers of any library.
         if not hasattr(label, "__index__"):
             raise InputError(f"data set '{spec}' has label {label!r}; one whole number per image is needed")
         numbers.append(int(label))

@@ -103,7 +103,7 @@ class SearchRecord:
             different = [key for key in described if key in known and known[key] != described[key]]
         if different:
             raise InputError(
-                f"the study '{name}' in the storage '{self.storage.name}' is of another search: its "
+                f"the study '{name}' in the storage '{self.storage.name}' belongs to another search: its "
                 f"{', '.join(different)} differ; give another --study, or another --storage"
             )
         if not known:

@@ -28,7 +28,7 @@ class Evolution(Searcher):
     child stays within the budget, with parents among the best candidates within the budget of all generations
     so far. The other children extend the front, with parents on the front (and on the fronts of the rest,
     until there are enough). After NOAH (arXiv 2206.04673) and single-path one-shot search (arXiv 1904.00420),
-    with three faults mended: a mutation can change any size, a crossover mixes layers, and the last
+    with three faults corrected: a mutation can change any size, a crossover mixes layers, and the last
     generation counts.
 
     Args:

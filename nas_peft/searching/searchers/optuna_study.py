@@ -39,7 +39,7 @@ def ask_sampler(
 
     Draws above the budget are repaired (`search_spaces.repair.shrink`) rather than evaluated or reported as
     infeasible. Where members have several times the budget on average, nearly every draw of an untrained
-    sampler would be infeasible; a constraint would not say how to mend a draw, and infeasible trials, which
+    sampler would be infeasible; a constraint would not say how to repair a draw, and infeasible trials, which
     have no loss, would outnumber the others. The study holds the repaired architecture once it is evaluated.
     After many known draws in a row, samples fill up the generation.
 

@@ -1,4 +1,4 @@
-"""Task that is given to any searcher."""
+"""Search task that every searcher is given."""
 
 from __future__ import annotations
 

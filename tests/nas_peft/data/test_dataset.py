@@ -212,7 +212,7 @@ def test_a_test_part_emptied_by_bad_images_is_named(tmp_path, write_classes, to_
         write_classes(tmp_path / name, {"a": 1, "b": 1})
     for path in (tmp_path / "test").rglob("*.png"):
         path.write_bytes(b"broken")
-    with pytest.raises(InputError, match="has no images in its test part"):
+    with pytest.raises(InputError, match="has no test images; add some"):
         load_dataset(str(tmp_path), to_tensor=to_tensor, skip_bad_images=True)
 
 

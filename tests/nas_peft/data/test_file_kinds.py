@@ -29,11 +29,11 @@ def test_a_tiff_of_many_bands_is_called_so(tmp_path):
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>404", "a web page"),
         (b"<svg xmlns='x'/>", "an SVG drawing"),
         (b"\0\0\0\x18ftypheic", "an HEIC image|cannot be decoded"),
-        (b"\0\0\0\x18ftypisom", "a film"),
+        (b"\0\0\0\x18ftypisom", "a video"),
         (b"%PDF-1.7", "a PDF"),
         (b"PK\x03\x04", "an archive"),
         (b"", "the file is empty"),

@@ -17,7 +17,7 @@ def test_a_class_called_train_with_sub_folders_stays_a_class_and_it_is_said(
         write_classes(tmp_path / name, {"cam1": 2, "cam2": 2})
     listing = list_class_folders(tmp_path, to_tensor)
     assert (listing.classes, sizes(listing)) == (("bus", "car", "train"), {"train": 12})
-    assert "give --layout parts if 'train' is the training part" in listing.notes[0]
+    assert "give --layout parts if 'train' is the training set" in listing.notes[0]
     assert "'cam1', 'cam2': give --domains if these are the classes" in listing.notes[1]
 
 
@@ -26,7 +26,7 @@ def test_train_beside_another_folder_of_images_is_refused_and_the_layout_decides
 ):
     write_classes(tmp_path / "train", {"a": 3, "b": 3})
     write_image(tmp_path / "extra" / "1.png")
-    with pytest.raises(InputError, match="two ways: 'train' is the training part, or a class as 'extra'"):
+    with pytest.raises(InputError, match="two ways: 'train' is the training set, or a class like 'extra'"):
         list_class_folders(tmp_path, to_tensor)
     assert list_class_folders(tmp_path, to_tensor, layout="parts").classes == ("a", "b")
     assert list_class_folders(tmp_path, to_tensor, layout="classes").classes == ("extra", "train")
@@ -59,7 +59,7 @@ def test_a_flat_test_folder_beside_classes_is_not_taken_for_a_class(
 ):
     write_classes(tmp_path, {"a": 3, "b": 3})
     write_image(tmp_path / "test" / "1.png")
-    with pytest.raises(InputError, match=r"'test', which is called like a part: give --layout classes"):
+    with pytest.raises(InputError, match=r"'test', which is the name of a part: give --layout classes"):
         list_class_folders(tmp_path, to_tensor)
     listing = list_class_folders(tmp_path, to_tensor, layout="classes")
     assert listing.classes == ("a", "b", "test")
@@ -70,7 +70,7 @@ def test_eval_is_the_test_part_where_there_is_another_for_validation(tmp_path, w
         write_classes(tmp_path / part, {"a": 3, "b": 3})
     listing = list_class_folders(tmp_path, to_tensor)
     assert sizes(listing) == {"train": 6, "val": 6, "test": 6}
-    assert "'eval' is read as the test part" in listing.notes[0]
+    assert "'eval' is read as the test set" in listing.notes[0]
 
 
 def test_domains_above_classes_are_pooled(tmp_path, write_classes, to_tensor):

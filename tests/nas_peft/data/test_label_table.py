@@ -52,7 +52,7 @@ def test_rows_without_a_label_are_left_out_and_counted(write_table, to_tensor):
         ("a,b\n1,2\n", "no column of paths among a, b; call the columns 'path' and 'label'"),
         ("path,label\n9,x\n", "csv:2: no such image '9'"),
         ("path,label\n1,x\n1,y\n", "csv:3: image .* is 'y' in train here and 'x' in train in .*csv:2"),
-        ("path,label,split\n1,x,often\n", "'often' is no part; allowed are train, val and test"),
+        ("path,label,split\n1,x,often\n", "'often' is not a part; allowed are train, val and test"),
         ("", "is empty"),
     ],
 )

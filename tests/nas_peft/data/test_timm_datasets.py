@@ -253,7 +253,7 @@ def test_the_usual_label_columns_come_first(stand_in, to_tensor, features, chose
         ({"a": "image", "b": "image", "label": "class"}, "has 2 image columns among a, b, label"),
         ({"label": "class"}, "has 0 image columns among label"),
         ({"img": "image", "a": "class", "b": "class"}, "no column of class labels among img, a, b"),
-        (None, "does not say its columns as a stream; use hfds/insects"),
+        (None, "does not name its columns as a stream; use hfds/insects"),
     ],
 )
 def test_columns_that_cannot_be_told_are_an_error(stand_in, to_tensor, features, message):

@@ -166,7 +166,7 @@ def test_a_study_that_is_no_search_is_refused(tmp_path):
     address = f"sqlite:///{tmp_path}/studies.db"
     optuna.create_study(study_name="search", storage=address)
     with pytest.raises(
-        InputError, match=r"the study 'search' .* is of another search: its objectives differ"
+        InputError, match=r"the study 'search' .* belongs to another search: its objectives differ"
     ):
         SearchRecord.open(StudyStorage(address), "search", SPACE, cost="params", identity={})
 
