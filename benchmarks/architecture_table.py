@@ -7,8 +7,8 @@
 The architectures are of the default space on the shipped backbone (``--backbone``). Half of them are spread
 over all sizes, flat over the logarithm of their parameters; half are of nearly equal size (8,100 to 9,700
 parameters at width 128). Both halves contain single methods, in all layers and in a part of them. Each
-architecture is trained on the training part of each task with each seed, and scored on the validation part
-and on the test part. **The test columns are for judging searchers afterwards, never for choosing anything.**
+architecture is trained on the training set of each task with each seed, and scored on the validation set
+and on the test set. **The test columns are for judging searchers afterwards, never for choosing anything.**
 
 A training is what ``nas-peft search`` does with a searched subnet: the head alone for 20 epochs at 3e-3 on
 cached features, then modules and head for 10 epochs (``--epochs``) of AdamW at a peak learning rate of

@@ -7,14 +7,14 @@
 The backbone is frozen, and a linear head on its pooled features is trained by `supernet.train`: AdamW,
 batches of 64, 100 epochs, weight decay 1e-4, cosine decay after 10% warm-up, no augmentation.
 
-For each task and backbone, heads are trained on the training part at each of six learning rates with the
+For each task and backbone, heads are trained on the training set at each of six learning rates with the
 first seed; the rate with the highest validation accuracy is chosen (ties: lower validation loss). Then the
-head is trained on both parts with every seed. The test part is opened once, when the learning rates of both
-backbones are chosen. A seed of the pretrained backbone gives another head and another order of images; a
-seed of the control gives other random weights too.
+head is trained on training and validation set together, with every seed. The test set is opened once, when
+the learning rates of both backbones are chosen. Each seed of the pretrained backbone gives another head and
+another order of images; each seed of the control gives other random weights too.
 
-Prints a table and writes JSON (``--out``); progress is on standard error. Accuracy on held-out images of the
-pretraining is not measured: it is read from the record that ``examples/pretrain_backbone.py`` leaves in the
+Prints a table and writes JSON (``--out``); progress is on standard error. The accuracy on held-out images of
+the pretraining is not measured, but read from the record that ``examples/pretrain_backbone.py`` leaves in the
 weights file. With the shipped backbone a task of 1,000 training images takes about a minute on two cores.
 """
 

@@ -1,4 +1,4 @@
-"""Check of a GPU: its tests and the goals of speed, in one command that needs no Ray.
+"""Check of a GPU: the GPU tests and the speed goals, in one command that needs no Ray.
 
 ::
 
@@ -6,9 +6,9 @@
     python -m benchmarks.gpu_check --device cpu --tiny  # the script itself, in less than a minute
 
 Weights are random and images are noise; neither changes the time. In every repeat the contestants of a goal
-make one step each, in random order, and the device is waited for after each of them. The ratio is the median
-over repeats of the ratios within repeats. Scoring counts the forward passes that it computes (layers that
-candidates share count once), in multiples of the images per second of timm's own model.
+make one step each, in random order, and the clock stops when the device has finished. The ratio is the median
+over repeats of the ratios within repeats. Scoring speed counts the forward passes that are computed (layers
+that candidates share count once), in multiples of the images per second of timm's own model.
 
 Writes ``benchmarks/results/gpu_check.<device>.json`` (``--out``): device, versions, seed, seconds of every
 step, goals, the tests' output, and what was left out and why.

@@ -5,11 +5,11 @@
     python -m benchmarks.latency_table --backbone vit_micro_patch8_32 --batch-size 8
 
 A search with ``--front-cost latency`` measures the milliseconds that a module of each kind and size adds in a
-layer, and takes the latency of a subnet to be their sum. This benchmark measures random subnets of the space
-as wholes, half of them drawn flat over log size and half uniformly, and compares. It reports the relative
-error of the whole latency; the error of what the modules add, since most of the whole is the backbone's; and
-Kendall's tau between sums and measurements. The backbone without modules is measured again among the subnets:
-``drift`` is the difference of the two measurements, which predictions are not corrected for.
+layer, and predicts the latency of a subnet as their sum. This benchmark measures whole subnets, drawn at
+random from the space (half of them flat over log size, half uniformly), and compares. It reports the relative
+error of the whole latency; the error of the time that modules add, since most of the whole is the backbone's;
+and Kendall's tau between predictions and measurements. The backbone without modules is measured again among
+the subnets: ``drift`` is the difference of the two measurements. Predictions are not corrected for it.
 
 Prints a table and writes JSON (``--out``).
 """

@@ -1,10 +1,10 @@
-"""Packed trainings against one after another: seconds, and operations of a step.
+"""Packed trainings compared with trainings one after another: seconds, and operations of a step.
 
 Trains the same networks both ways, in turns, in one process, on random images of the shipped backbone's
-size. Random images cost as much as others, and nothing is learned here. Processor seconds are those of this
-process, which other processes on the machine disturb less than the clock; ratios are of pairs that ran one
-after the other. Operations are those that compute something (views launch no kernel on a GPU), of one step's
-forward and backward pass::
+size; random images cost as much as real ones. Measures wall-clock seconds and processor seconds; other
+processes on the machine disturb the latter less. Ratios are of pairs that ran directly after each other.
+Operations are counted over the forward and backward pass of one step; views are left out, since they launch
+no kernel on a GPU::
 
     python -m benchmarks.packed_trainings --packs 4,8
 """

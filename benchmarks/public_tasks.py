@@ -7,8 +7,8 @@
 writes the folders ``cifar100``, ``caltech101`` and ``dtd10`` to ``--out``, for ``--dataset`` of ``nas-peft``
 and ``--task`` of the benchmarks. torchvision reads the data sets from ``--root``, and with ``--download``
 fetches missing files (https://www.cs.toronto.edu/~kriz/cifar.html, https://data.caltech.edu/records/mzrjq-6wc02,
-https://www.robots.ox.ac.uk/~vgg/data/dtd/). Parts are drawn with a seed of this module: numbers measured on
-them compare with each other, but not with those published for VTAB-1k.
+https://www.robots.ox.ac.uk/~vgg/data/dtd/). Parts are drawn with a fixed seed of this module, so accuracies
+on these tasks are comparable with each other, but not with those published for VTAB-1k.
 
 - ``cifar100``: 10 training images of each class (800 + 200), 5,000 images of the test set, PNG.
 - ``caltech101``: 10 images of each class (808 + 202), 5,000 of the others for testing, JPEG, short side 64

@@ -14,8 +14,8 @@ layer), one for each seed. They run
 - with 1, 2, 4, ... workers of one core (or one GPU) each.
 
 There are two goals: the runner takes at most 1.15 times as long as one process, start included, and k workers
-have at least 0.85 k times the throughput of one. Anything else that runs on the machine spoils the
-measurement, so the file records the load before it.
+have at least 0.85 k times the throughput of one. Other load on the machine spoils the measurement, so the
+result file records the load before it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A module kind of your own: BitFit, new biases for a layer, in one class and one registration.
+"""A module kind of your own: BitFit, learned biases in a layer, as one class and one registration.
 
-The main job knows it once this file is imported, and a space can name it: ``bitfit: {sizes: [0, 1]}``::
+Once this file is imported, a search space can have the kind, as in ``bitfit: {sizes: [0, 1]}``::
 
     nas-peft search --dataset digits --space my-space.yaml --module-file examples/custom_module.py
 
-`main` does by hand what that does, in a few calls::
+`main` does in a few calls what that command does::
 
     python examples/custom_module.py --dataset digits --out biases.safetensors
 """
@@ -38,20 +38,21 @@ from supernet.modules import Place, Size
 
 
 def widths(shape: BackboneShape) -> dict[Place, int]:
-    """The outputs of each operation that has a bias."""
+    """Number of outputs of each operation that has a bias."""
     d, e = shape.width, shape.attention_width
     return {"norm1": d, "qkv": 3 * e, "proj": d, "norm2": d, "fc1": shape.fc1_width, "fc2": d}
 
 
 @register_elastic(Kind("bitfit", "BitFit", lambda n, shape: n * sum(widths(shape).values()), max_size=1))
 class BitFit(ElasticModule):
-    """``y + b`` with a learned b after every operation, Ben Zaken et al. (arXiv 2106.10199).
+    """Adds a learned bias to the output of every operation (Ben Zaken et al., arXiv 2106.10199).
 
-    Biases have no units to take some of, so the size is 0 or 1. The b start at zero, and can be merged.
+    A bias has no units to choose a number of, so the size is 0 or 1. Biases start at zero and can be merged
+    into the backbone.
     """
 
     places = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
-    unsized = frozenset(places)  # each is there whole, whatever the size
+    unsized = frozenset(places)  # no parameter's shape depends on the size
     mergeable = True
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
@@ -73,9 +74,9 @@ class BitFit(ElasticModule):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--out", type=Path, default=Path("subnet.safetensors"))
+    parser.add_argument("--dataset", default="digits", help="name or folder of the data set")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of training the supernet")
+    parser.add_argument("--out", type=Path, default=Path("subnet.safetensors"), help="checkpoint to write")
     args = parser.parse_args()
     backbone, recipe, budget = create_backbone("vit_micro_patch8_32"), Recipe(args.epochs, lr=5e-3), 12_000
     prepared = Preprocessing.of(backbone.model)

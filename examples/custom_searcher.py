@@ -1,10 +1,10 @@
-"""A searcher of your own: local search, registered under a name and run by the main job.
+"""A searcher of your own: local search, registered under a name and run by ``nas_peft.search``.
 
-The searcher is the class below; the rest of the file calls it::
+The searcher is the class below; the rest of the file runs a search with it::
 
     python examples/custom_searcher.py --dataset digits --out runs/local
 
-An option of a searcher is a field with a default: here ``--searcher-options starts=2``.
+Fields with defaults are the options of a searcher: here ``--searcher-options starts=2``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from search_spaces.streams import stream
 
 @dataclass(frozen=True)
 class LocalSearch(Searcher):
-    """Proposes what is one step from the best: one size in one layer, to the next smaller or larger one.
+    """Proposes neighbours of the best candidates: one size in one layer becomes the next smaller or larger.
 
     Args:
-        task: what is searched.
-        starts: how many of the best candidates are stepped from, in turn.
+        task: the search task.
+        starts: number of best candidates whose neighbours are proposed.
     """
 
     task: SearchTask
@@ -40,7 +40,7 @@ class LocalSearch(Searcher):
     def ask(self, generation: int, history: Sequence[Candidate]) -> list[Proposal]:
         """See `Searcher.ask`."""
         rng = stream(self.task.seed, "local", generation)
-        new = NewProposals(self.task, history)  # keeps what is new and within the budget, up to a generation
+        new = NewProposals(self.task, history)  # keeps new ones within the budget, up to a generation
         if generation == 0:
             new.add_references()
             new.add_samples(rng)
@@ -58,7 +58,7 @@ class LocalSearch(Searcher):
         for kind, choices in self.task.space.kinds:
             for layer, size in enumerate(a[kind]):
                 if size not in choices.sizes:
-                    continue  # beyond the depth of a kind that has one
+                    continue  # the layer is beyond the depth of the kind
                 at = choices.sizes.index(size)
                 for other in choices.sizes[max(0, at - 1) : at] + choices.sizes[at + 1 : at + 2]:
                     changed = (*a[kind][:layer], other, *a[kind][layer + 1 :])
@@ -70,14 +70,14 @@ register_searcher("local", LocalSearch)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--searcher-options", default="")
-    parser.add_argument("--generations", type=int, default=6)
-    parser.add_argument("--population", type=int, default=24)
-    parser.add_argument("--supernet-epochs", type=int, default=16)
-    parser.add_argument("--epochs", type=int, default=6, help="of each separate training")
-    parser.add_argument("--retrain", type=int, default=3, help="best searched subnets to train separately")
-    parser.add_argument("--out", type=Path, default=None, help="run folder")
+    parser.add_argument("--dataset", default="digits", help="name or folder of the data set")
+    parser.add_argument("--searcher-options", default="", help="options of the searcher, such as starts=2")
+    parser.add_argument("--generations", type=int, default=6, help="generations of the search")
+    parser.add_argument("--population", type=int, default=24, help="candidates in each generation")
+    parser.add_argument("--supernet-epochs", type=int, default=16, help="epochs of training the supernet")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs of each retraining and baseline")
+    parser.add_argument("--retrain", type=int, default=3, help="number of best searched subnets to retrain")
+    parser.add_argument("--out", type=Path, default=None, help="run folder; by default a folder under runs/")
     args = vars(parser.parse_args())
     out = args.pop("out")
     result = nas_peft.search(nas_peft.SearchConfig.of(searcher="local", **args), out)

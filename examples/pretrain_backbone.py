@@ -2,11 +2,11 @@
 
     python examples/pretrain_backbone.py --data tiny_imagenet_32.tar --out vit_micro_patch8_32.safetensors
 
-With the defaults and that data (28 epochs of 98,000 images, 200 classes) it takes about 80 minutes on two
-cores. Progress is one line of JSON an epoch. The state is saved after every epoch (``OUT.state.pt``); the
-same command goes on from it after a kill and ends with the same weights. The backbone shipped with nas-peft
-was made so, but shortened on its way to 14 epochs (37.5% of the held-out images right): epochs 1 to 5 have
-the learning rates of 28 epochs, 6 those of 22, 7 and 8 those of 18, the others those of 14.
+With the defaults and these data (28 epochs of 98,000 images, 200 classes) it takes about 80 minutes on two
+cores. Progress is one line of JSON per epoch. The state is saved after every epoch (``OUT.state.pt``); after
+a kill the same command resumes from it and ends with the same weights. The backbone shipped with nas-peft was
+made in this way, but cut to 14 epochs while it was trained (held-out accuracy 37.5%): epochs 1 to 5 have the
+learning rates of a schedule of 28 epochs, epoch 6 of 22, epochs 7 and 8 of 18, and the rest of 14.
 
 Recipe: cross-entropy with label smoothing 0.1 on the whole network, from scratch; each image flipped with
 probability 1/2 and shifted by up to ``image size / 8`` pixels, reflecting at the border; batches of 256; the
@@ -14,10 +14,10 @@ learning rate rises linearly for the first 5% of the steps and falls linearly to
 norm 1. Matrices inside the blocks are updated by Muon, its updates scaled to AdamW's size
 (https://kellerjordan.github.io/posts/muon/; torch >= 2.9), everything else by AdamW (betas 0.9 and 0.98);
 ``--optimizer adamw`` uses AdamW throughout. Weight decay is 0.05, and zero for biases and norms. Mean
-pooling, no class token. ``--held-out`` images, drawn from the seed, are not trained on, for the accuracy.
+pooling, no class token. ``--held-out`` random images are left out of training, to measure the accuracy.
 
-The file written holds the weights in half precision under timm's names, classifier included; its metadata
-hold as JSON ``classes`` (in label order), ``recipe`` (the settings) and ``history`` (an entry an epoch).
+The file holds the weights in half precision under timm's names, classifier included. Its metadata have, as
+JSON, ``classes`` (in label order), ``recipe`` (the settings) and ``history`` (an entry for each epoch).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png", ".bmp", ".webp"}
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of the command line; `parse` has the defaults."""
+    """Options of the command line, whose defaults are in `parse`."""
 
     data: Path
     out: Path
@@ -74,16 +74,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.image_size % self.patch_size:
             raise InputError(
-                f"--image-size {self.image_size} is no multiple of --patch-size {self.patch_size}"
+                f"--image-size {self.image_size} is not a multiple of --patch-size {self.patch_size}"
             )
         if self.dim % self.heads:
-            raise InputError(f"--dim {self.dim} is no multiple of --heads {self.heads}")
+            raise InputError(f"--dim {self.dim} is not a multiple of --heads {self.heads}")
         if self.optimizer == "muon" and not hasattr(torch.optim, "Muon"):
-            raise InputError(f"torch {torch.__version__} has no Muon; get 2.9, or use --optimizer adamw")
+            raise InputError(f"torch {torch.__version__} has no Muon; install 2.9, or give --optimizer adamw")
 
     @property
     def state_file(self) -> Path:
-        """Where the state between two epochs lies."""
+        """File of the state that is saved after each epoch."""
         return self.out.with_name(self.out.name + ".state.pt")
 
     def identity(self, images: str) -> dict[str, Any]:
@@ -93,10 +93,10 @@ class Settings:
 
 
 def encoded_images(source: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Yield ``(where it lies, name of the directory that holds it, encoded image)``.
+    """Yield ``(path, class, encoded image)`` of each image; the class is the name of its directory.
 
     A folder is read in order of path, a tar in its own order. Raises `InputError` for a source that does not
-    exist, is no tar, or has images outside of class directories.
+    exist or is not a tar, and for images outside class directories.
     """
     if source.is_dir():
         for path in sorted(
@@ -117,7 +117,7 @@ def encoded_images(source: Path) -> Iterator[tuple[str, str, bytes]]:
                     yield f"{source}:{member.name}", _class_of(path, source), stream.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(
-            f"'{source}' cannot be read as a tar ({type(error).__name__}); give a whole one"
+            f"'{source}' cannot be read as a tar ({type(error).__name__}); give an intact one"
         ) from error
 
 
@@ -128,12 +128,12 @@ def _class_of(path: Path, source: Path) -> str:
 
 
 def decode(where: str, data: bytes, size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """RGB pixels ``(size, size, 3)``, resized if need be; the proportions are not kept."""
+    """RGB pixels ``(size, size, 3)``; an image of another size is resized, whatever its proportions."""
     try:
         image = Image.open(io.BytesIO(data)).convert("RGB")
     except Exception as error:  # damaged bytes make PIL's format plugins raise anything
         reason = "it is not an image file" if "identify" in str(error) else " ".join(str(error).split())
-        raise InputError(f"image '{where}' cannot be decoded: {reason}; mend or remove it") from error
+        raise InputError(f"image '{where}' cannot be decoded: {reason}; repair or remove it") from error
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image)
@@ -158,7 +158,7 @@ def load_images(source: Path, size: int) -> tuple[Tensor, Tensor, list[str]]:
 
 
 def fingerprint(images: Tensor, labels: Tensor, classes: list[str]) -> str:
-    """The first 16 digits of the SHA-256 over class names, images and labels."""
+    """The first 16 hexadecimal digits of the SHA-256 over class names, images and labels."""
     digest = hashlib.sha256("\n".join(classes).encode())
     digest.update(images.numpy().data)
     digest.update(labels.numpy().data)
@@ -166,7 +166,7 @@ def fingerprint(images: Tensor, labels: Tensor, classes: list[str]) -> str:
 
 
 def split_held_out(images: int, held_out: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the held-out images and of the others, both in random order. Raises `InputError`."""
+    """Indices of held-out and of training images, in random order. Raises `InputError` without the latter."""
     if held_out >= images:
         raise InputError(f"--held-out {held_out} leaves nothing of {images} images to train on; give less")
     order = torch.from_numpy(np.random.default_rng(seed).permutation(images))
@@ -199,7 +199,7 @@ def build_model(settings: Settings, num_classes: int) -> VisionTransformer:
 
 
 def build_optimizers(model: VisionTransformer, settings: Settings) -> list[torch.optim.Optimizer]:
-    """AdamW for all, or Muon for the block matrices (its update scaled to AdamW's) and AdamW for the rest."""
+    """AdamW for all, or Muon for block matrices (updates scaled to AdamW's size) and AdamW for the rest."""
     lr, weight_decay = settings.lr, settings.weight_decay
     matrices = [p for n, p in model.named_parameters() if n.startswith("blocks.") and p.ndim == 2]
     chosen = {id(p) for p in matrices} if settings.optimizer == "muon" else set()
@@ -228,7 +228,7 @@ def accuracy(model: VisionTransformer, images: Tensor, labels: Tensor, batch: in
 
 @dataclass
 class Training:
-    """All that changes from epoch to epoch, and the settings (see `Settings.identity`) that it belongs to."""
+    """State that changes from epoch to epoch, and the settings of its training (see `Settings.identity`)."""
 
     identity: dict[str, Any]
     model: VisionTransformer
@@ -236,7 +236,7 @@ class Training:
     history: list[dict[str, float]] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
-        """Write what the next epoch needs; a kill leaves the previous state whole."""
+        """Write the state atomically: a kill leaves the previous state intact."""
         buffer = io.BytesIO()
         state = {
             "settings": self.identity,
@@ -248,10 +248,7 @@ class Training:
         write_atomically(path, buffer.getvalue())
 
     def restore(self, path: Path) -> None:
-        """Go on from a saved state.
-
-        Raises `InputError` for another file, and for other settings or images: says what differs.
-        """
+        """Resume from a saved state. Raises `InputError` for no state, and for other settings or images."""
         try:
             state = torch.load(path, weights_only=True)
         except Exception as error:  # torch.load raises errors of zipfile, pickle and its own
@@ -271,14 +268,14 @@ class Training:
 
 
 def pretrain(settings: Settings) -> None:
-    """Train and write the weights. Raises `InputError`."""
+    """Train and write the weights. Raises `InputError` for impossible settings and an infinite loss."""
     if settings.out.is_dir():
         raise InputError(f"--out '{settings.out}' is a folder; give the name of a .safetensors file")
     images, labels, classes = load_images(settings.data, settings.image_size)
     held_out, train = split_held_out(len(labels), settings.held_out, settings.seed)
     steps_per_epoch = len(train) // settings.batch_size
     if steps_per_epoch == 0:
-        raise InputError(f"{len(train)} training images are less than a batch; give a smaller --batch-size")
+        raise InputError(f"{len(train)} training images are fewer than a batch; give a smaller --batch-size")
     print(f"{len(train)} training and {len(held_out)} held-out images of {len(classes)} classes", flush=True)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
 
@@ -287,7 +284,7 @@ def pretrain(settings: Settings) -> None:
     training = Training(settings.identity(fingerprint(images, labels, classes)), model, optimizers)
     if settings.state_file.exists():
         training.restore(settings.state_file)
-        print(f"going on after epoch {len(training.history)}", flush=True)
+        print(f"resuming after epoch {len(training.history)}", flush=True)
 
     def loss_of(x: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(model(x), y, label_smoothing=0.1)
@@ -349,45 +346,45 @@ class _Parser(argparse.ArgumentParser):
 
 
 def whole_number(text: str, least: int = 1) -> int:
-    """A value of the command line."""
+    """Parse a whole number of at least ``least``."""
     if not (text.isascii() and text.isdigit() and int(text) >= least):
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from {least}")
     return int(text)
 
 
 def number(text: str) -> float:
-    """A value of the command line."""
+    """Parse a finite number of at least 0."""
     if not 0 <= float(text) < math.inf:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0")
     return float(text)
 
 
 def parse(argv: Sequence[str] | None = None) -> Settings:
-    """The settings that a command line gives. Raises `InputError`."""
+    """Settings from command-line arguments. Raises `InputError` for a wrong option or value."""
     style = argparse.ArgumentDefaultsHelpFormatter
     parser = _Parser(description=(__doc__ or "").partition("::")[0], formatter_class=style)
     add = parser.add_argument
-    add("--data", type=Path, required=True, help="folder or tar: class/name.jpg")
+    add("--data", type=Path, required=True, help="folder or tar with images as class/name.jpg")
     add("--out", type=Path, required=True, help="safetensors file to write (half precision)")
-    add("--image-size", type=whole_number, default=32, help="pixels; images of another size are resized")
-    add("--patch-size", type=whole_number, default=8, help="pixels")
+    add("--image-size", type=whole_number, default=32, help="height and width of images, in pixels")
+    add("--patch-size", type=whole_number, default=8, help="height and width of a patch in pixels")
     add("--dim", type=whole_number, default=128, help="width of the network")
-    add("--depth", type=whole_number, default=8, help="layers")
-    add("--heads", type=whole_number, default=4, help="attention heads")
+    add("--depth", type=whole_number, default=8, help="number of layers")
+    add("--heads", type=whole_number, default=4, help="attention heads in each layer")
     add("--epochs", type=whole_number, default=28, help="passes over the training images")
-    add("--batch-size", type=whole_number, default=256, help="images")
-    add("--lr", type=number, default=3e-3, help="highest learning rate")
-    add("--weight-decay", type=number, default=0.05, help="of matrices, not of biases and norms")
-    add("--optimizer", choices=["muon", "adamw"], default="muon", help="of the matrices inside the blocks")
+    add("--batch-size", type=whole_number, default=256, help="images in each training step")
+    add("--lr", type=number, default=3e-3, help="peak learning rate")
+    add("--weight-decay", type=number, default=0.05, help="weight decay; zero for biases and norms")
+    add("--optimizer", choices=["muon", "adamw"], default="muon", help="optimizer of the block matrices")
     add("--held-out", type=whole_number, default=2000, help="images kept for the reported accuracy")
-    add("--seed", type=partial(whole_number, least=0), default=0, help="of weights, split and order")
+    add("--seed", type=partial(whole_number, least=0), default=0, help="seed of weights, split and order")
     add("--compile", action=argparse.BooleanOptionalAction, default=True, help="use torch.compile")
     add("--max-steps", type=whole_number, help="stop after so many steps and write nothing, to try a recipe")
     return Settings(**vars(parser.parse_args(argv)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    """Run the command line. Returns the exit status, 2 for an `InputError`."""
     try:
         pretrain(parse(argv))
     except InputError as error:

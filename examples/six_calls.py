@@ -1,7 +1,7 @@
-"""The tool's parts by hand: data, backbone, supernet, search, retraining, checkpoint.
+"""A search as calls of the library: backbone, data, supernet, search, retraining, checkpoint.
 
-``nas-peft search`` does this with progress, a record, resumption, Ray, baselines and a test; here are the
-bare calls, for experiments of your own::
+``nas-peft search`` adds progress bars, a record to resume from, Ray, baselines and a test. The calls here
+are without all that, for experiments of your own::
 
     python examples/six_calls.py --dataset digits --out subnet.safetensors
 """
@@ -33,22 +33,22 @@ from supernet import (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--backbone", default="vit_micro_patch8_32")
-    parser.add_argument("--budget", type=int, default=12_000, help="parameters, head not counted")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--generations", type=int, default=4)
-    parser.add_argument("--population", type=int, default=16)
-    parser.add_argument("--out", type=Path, default=Path("subnet.safetensors"))
+    parser.add_argument("--dataset", default="digits", help="name or folder of the data set")
+    parser.add_argument("--backbone", default="vit_micro_patch8_32", help="name of a timm ViT")
+    parser.add_argument("--budget", type=int, default=12_000, help="most trainable parameters, without head")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of supernet training and retraining")
+    parser.add_argument("--generations", type=int, default=4, help="generations of the search")
+    parser.add_argument("--population", type=int, default=16, help="candidates in each generation")
+    parser.add_argument("--out", type=Path, default=Path("subnet.safetensors"), help="checkpoint to write")
     args = parser.parse_args()
     recipe = Recipe(args.epochs, lr=5e-3)
 
-    # 1, 2: a frozen backbone, and the data as it wants them
+    # 1, 2: a frozen backbone, and the data preprocessed for the backbone
     backbone = create_backbone(args.backbone)
     preprocessing = Preprocessing.of(backbone.model)
     data = load_dataset(args.dataset, to_tensor=preprocessing.to_tensor)
 
-    # 3: one set of weights for every architecture, trained on those around the budget
+    # 3: one set of weights for every architecture, trained on architectures around the budget
     space = load_space("default", backbone.depth)
     sampler = BudgetSampler(space, backbone.shape, args.budget // 2, args.budget)
     supernet = Supernet(backbone.model, space.largest(), len(data.classes), seed=1)
@@ -56,7 +56,7 @@ def main() -> None:
     train(supernet, data.train.images, data.train.labels, preprocessing=preprocessing, chooser=chooser,
           recipe=recipe, seed=2)  # fmt: skip
 
-    # 4: evolution on the weights that candidates inherit
+    # 4: evolution, scored with the weights that candidates inherit
     task = SearchTask(
         space=space,
         fits=lambda a: count_params(a, backbone.shape) <= args.budget,
@@ -76,7 +76,7 @@ def main() -> None:
         history += scored.candidates
     best = searcher.ranked(history)[0]
 
-    # 5: the winner alone, from scratch
+    # 5: the winner alone, trained from scratch
     network = Supernet(backbone.model, best.architecture, len(data.classes), seed=4)
     train(network, data.train.images, data.train.labels, preprocessing=preprocessing,
           chooser=Constant(best.architecture), recipe=recipe, seed=5)  # fmt: skip

@@ -1,16 +1,16 @@
-"""VTAB-1k: the main job on each of its 19 tasks, and one table beside the published numbers.
+"""VTAB-1k: a search on each of its 19 tasks, and one table beside the published numbers.
 
-For who has the data (a folder with one folder for each task: images/, train800.txt, val200.txt,
-train800val200.txt and test.txt, as NOAH's script and others' downloads lay it out) and a GPU::
+Needs a GPU, and the data: a folder with one folder for each task, with images/, train800.txt, val200.txt,
+train800val200.txt and test.txt, as NOAH's script and other downloads arrange them::
 
     python examples/vtab1k.py --data vtab-1k/ --out runs/vtab1k
 
-The settings are in NOAH's manner (arXiv 2206.04673): ViT-B/16 with the original weights pretrained on
-ImageNet-21k, at most 0.64 M parameters, 100 epochs at 1e-3 for every separate training, here with three
-seeds. Accuracies are of the last epoch, on a test part that nothing was chosen by; those that NOAH
-published for itself, LoRA and adapters are of the epoch that was best on the test part. A task that has
-ended is not run again: the same command goes on where it was stopped. What was measured is in
-``vtab1k.json`` in the output folder.
+The settings follow NOAH (arXiv 2206.04673): ViT-B/16 with the original weights pretrained on ImageNet-21k,
+at most 0.64 M parameters, and 100 epochs at 1e-3 for every separate training, here with three seeds.
+Accuracies are those of the last epoch, on a test set by which nothing was chosen; the accuracies that NOAH
+published for itself, LoRA and adapters are those of the epoch that was best on the test set. The same command
+resumes a stopped run and does not repeat finished tasks. The measurements go to ``vtab1k.json`` in the output
+folder.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ SPELLINGS = {
     "smallnorb_azi": ("smallnorb_azimuth", 'smallnorb(predicted_attribute="label_azimuth")'),
     "smallnorb_ele": ("smallnorb_elevation", 'smallnorb(predicted_attribute="label_elevation")'),
 }
-"""Other names that folders have: those of VTAB's own code (https://github.com/google-research/task_adaptation),
-which may stand after ``vtab-``, and plain ones."""
+"""Other names of task folders: those of VTAB's own code (https://github.com/google-research/task_adaptation),
+also with the prefix ``vtab-``, and plain ones."""
 
 NOAH_MANNER: dict[str, Any] = {
     "backbone": "vit_base_patch16_224.orig_in21k",
@@ -79,7 +79,7 @@ NOAH_MANNER: dict[str, Any] = {
     "batch_size": 64,
     "precision": "fp32",
 }
-"""The options that are passed on to `SearchConfig`, with their defaults here."""
+"""Options that are passed on to `SearchConfig`, with this script's defaults."""
 
 OURS = {
     "searched": "searched",
@@ -89,25 +89,26 @@ OURS = {
     "linear": "Linear",
     "full": "Full",
 }
-"""Rows of a result and the columns they are shown in, beside ``chosen``, what validation chose."""
+"""Columns of the table by row of a result; a further column ``chosen`` has the row that validation chose."""
 
 Columns = dict[str, dict[str, float]]
 """Accuracy in per cent by column, then by task."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status, 2 for a mistake in what was given."""
+    """Run the command line. Returns the exit status, 2 for an `InputError`."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder with one folder for each task")
-    add("--out", type=Path, default=Path("runs/vtab1k"), help="a run folder for each task (%(default)s)")
-    add("--tasks", help="only these, NAME,NAME,...; all that are there if not given")
-    add("--device", default="auto", help="auto, cpu or cuda (%(default)s)")
-    add("--backbone-weights", type=Path, help="weights file instead of a download")
+    add("--out", type=Path, default=Path("runs/vtab1k"), help="folder for the run folders (%(default)s)")
+    add("--tasks", help="tasks to run, NAME,NAME,...; by default all tasks in --data")
+    add("--device", default="auto", help="device to compute on: auto, cpu or cuda (%(default)s)")
+    add("--backbone-weights", type=Path, help="weights file of the backbone, instead of a download")
     for name, default in NOAH_MANNER.items():
-        add(f"--{name.replace('_', '-')}", type=type(default), default=default, help="(%(default)s)")
+        option = f"--{name.replace('_', '-')}"
+        add(option, type=type(default), default=default, help=f"{option} of nas-peft search (%(default)s)")
     args = parser.parse_args(argv)
     options = {name: getattr(args, name) for name in (*NOAH_MANNER, "backbone_weights")}
     try:
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def task_folders(data: Path) -> dict[str, Path]:
-    """The task folders in ``data``, by NOAH's names. Raises `InputError` if there is none, or one twice."""
+    """Task folders in ``data``, by NOAH's names. Raises `InputError` for none, and for a task found twice."""
     names = {task: task for tasks in GROUPS.values() for task in tasks}
     names |= {_plain(other): task for task, others in SPELLINGS.items() for other in others}
     found: dict[str, Path] = {}
@@ -161,9 +162,9 @@ def _plain(name: str) -> str:
 def chosen_tasks(
     folders: Mapping[str, Path], asked: Sequence[str] | None, data: Path
 ) -> tuple[list[str], list[str]]:
-    """The tasks to run, in the order of the published tables, and those of the 19 that are left out.
+    """The tasks to run, in the order of the published tables, and the rest of the 19.
 
-    Raises `InputError` for a name that is no task, or a task whose folder is not there.
+    Raises `InputError` for an unknown task and for a task whose folder is missing.
     """
     order = [task for tasks in GROUPS.values() for task in tasks]
     for name in asked or ():
@@ -179,7 +180,7 @@ def chosen_tasks(
 
 
 def finished_or_run(config: nas_peft.SearchConfig, out: Path, device: str) -> SearchResult:
-    """The result of a task: read where it has ended, without loading its images again, or run."""
+    """Result of a task: read, without loading images, if the task is finished; otherwise the task is run."""
     if (out / "results.json").is_file():
         folder = RunFolder.open(out, config)  # refuses a run of another configuration
         return SearchResult.model_validate_json(folder.results.read_text(encoding="utf-8"))
@@ -188,9 +189,10 @@ def finished_or_run(config: nas_peft.SearchConfig, out: Path, device: str) -> Se
 
 @dataclass(frozen=True)
 class Report:
-    """Ours and the published accuracies in per cent, on the tasks that ``ours`` has.
+    """Our accuracies and the published ones in per cent, on the tasks that were run.
 
-    ``chosen`` names what validation chose, by task; ``missing`` are the tasks of the 19 that were not run.
+    ``chosen`` has, for each task, the label of the row that validation chose; ``missing`` lists the tasks of
+    the 19 that were not run.
     """
 
     ours: Columns
@@ -200,11 +202,11 @@ class Report:
 
     @classmethod
     def of(cls, results: Mapping[str, SearchResult], missing: Sequence[str]) -> Report:
-        """From the results of the tasks, each the mean over its seeds."""
+        """Report from the results of the tasks; accuracies are means over seeds."""
         ours: Columns = {"chosen": {task: _percent(result.selected) for task, result in results.items()}}
         for task, result in results.items():
             for row in result.rows:
-                # A single method is called KIND-SIZE there.
+                # The row of a single method is called KIND-SIZE.
                 name = row.name.rpartition("-")[0] if row.group == "single" else row.name
                 column = OURS.get("searched" if row.group == "searched" else name)
                 if column and row.tested:
@@ -218,7 +220,7 @@ class Report:
         return cls(ours, published, chosen, list(missing))
 
     def counts(self, rival: Mapping[str, float]) -> tuple[int, int, int]:
-        """Tasks on which what validation chose is better than, equal to and worse than ``rival``, to 0.1."""
+        """Numbers of tasks on which ``chosen`` wins, ties and loses against ``rival``, rounded to 0.1."""
         differences = [
             round(self.ours["chosen"][task], 1) - round(rival[task], 1)
             for task in rival
@@ -229,7 +231,7 @@ class Report:
         return wins, len(differences) - wins - losses, losses
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able: the columns with their means, and wins, ties and losses of ``chosen``."""
+        """JSON-able values: the columns with their means, and wins, ties and losses of ``chosen``."""
         return {
             "tasks": list(self.chosen),
             "missing": self.missing,
@@ -248,7 +250,7 @@ class Report:
         return {"tasks": dict(column), **means}
 
     def text(self) -> str:
-        """The table: a line for each task, the means, and wins, ties and losses of ``chosen``."""
+        """Table with a line for each task, the means, and wins, ties and losses of ``chosen``."""
         columns = [*self.ours.values(), *self.published.values()]
         titles = [*self.ours, *self.published]
         ours = 9 * len(self.ours)
@@ -273,7 +275,7 @@ class Report:
         lines.append(_line("wins/ties/losses", [cell.rjust(9) for cell in versus]))
         if self.missing:
             lines.append(
-                f"Not run: {', '.join(self.missing)}. All means, published ones too, are of the "
+                f"Not run: {', '.join(self.missing)}. All means, published ones too, are over the "
                 f"{len(self.chosen)} tasks shown, not of VTAB-1k."
             )
         return "\n".join(lines)
@@ -292,12 +294,12 @@ def _cell(value: float | None) -> str:
 
 
 def _mean(column: Mapping[str, float], tasks: Sequence[str]) -> float | None:
-    """Over ``tasks``; none where the column lacks one of them, which would compare different tasks."""
+    """Mean over ``tasks``; ``None`` if the column lacks one, as means over different tasks do not compare."""
     return fmean(column[task] for task in tasks) if all(task in column for task in tasks) else None
 
 
 def _group_mean(column: Mapping[str, float], tasks: Sequence[str]) -> float | None:
-    """The mean of the means of the groups that ``tasks`` are of; as a rule two points above the flat one."""
+    """Mean of the means of the groups of ``tasks``; as a rule two points above the mean of the tasks."""
     groups = [[task for task in members if task in tasks] for members in GROUPS.values()]
     means = [_mean(column, group) for group in groups if group]
     return None if None in means else fmean(mean for mean in means if mean is not None)

@@ -4,7 +4,7 @@ For each task, chooser and number of epochs, the report has Kendall's tau-b betw
 architectures: the score with inherited weights on the **validation** part, and the table's score, mean over
 its seeds. Losses enter with the sign that makes more better. There are two sections: against the table's
 *validation* columns, by which choices may be made, and against its *test* columns, for judging afterwards
-only. The test section also has the ranking by inherited loss on the test part, which shows what the weights
+only. The test section also has the ranking by inherited loss on the test set, which shows what the weights
 know beyond what the few validation images can tell.
 
 For comparison the report has the tau of the plain number of parameters, the mean tau between seeds of the

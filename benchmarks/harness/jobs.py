@@ -1,4 +1,4 @@
-"""Jobs of the stores: separate trainings, and the one reading of a task's test part."""
+"""Jobs of the stores: separate trainings, and the one reading of a task's test set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets whose test part is open from the start, for studies that choose nothing."""
+"""Data sets whose test set is open from the start, for studies that choose nothing."""
 
 from __future__ import annotations
 

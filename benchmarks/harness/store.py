@@ -1,4 +1,4 @@
-"""Store of finished searches and trainings: one line for each, models beside them, test parts sealed.
+"""Store of finished searches and trainings: one line for each, models beside them, test sets sealed.
 
 Studies share a store, so that a search or a training that two of them need is done once. A line and a model
 are found by the job's key, the digest of everything that decides them.

@@ -29,9 +29,9 @@ of a single method is chosen at the middle rate.
    one search by NOAH.
 2. Sizes of single methods, then learning rates, are chosen once for each method and task on validation data.
    Linear probing has a grid of its own. The three best subnets of the search are retrained on the training
-   part at every rate; the searched subnet is the best of them on validation data.
-3. Final models are trained with three seeds on training and validation part, to the last epoch.
-4. The test part of a task is read once, after all of this.
+   set at every rate; the searched subnet is the best of them on validation data.
+3. Final models are trained with three seeds on training and validation set, to the last epoch.
+4. The test set of a task is read once, after all of this.
 
 Best on validation data means the lowest loss, then the highest accuracy, as in ``nas-peft search``.
 

@@ -16,9 +16,9 @@ backbone):
   budget.
 
 The three best subnets of each contestant (of NOAH the best one) are trained from scratch on the training
-part. The best of them by validation accuracy, then loss, is trained again on training and validation part.
-After everything is chosen, the test part of each task is read once: by these final models and by the three
-best subnets of evolution, with inherited weights and as trained on the training part.
+set. The best of them by validation accuracy, then loss, is trained again on training and validation set.
+After everything is chosen, the test set of each task is read once: by these final models and by the three
+best subnets of evolution, with inherited weights and as trained on the training set.
 
 Each search and training appends a line to ``--store`` as it ends; the same command resumes, and uses what
 `mini_vtab` has done in the same store. The report goes to ``--out``.
