@@ -47,18 +47,6 @@ class StoppingBars(StageBars):
         yield advance
 
 
-class CountingBars(StageBars):
-    """Keeps what it was told."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.seen: list[tuple[int, int]] = []
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Advance]:
-        yield lambda done, total: self.seen.append((done, total))
-
-
 @pytest.fixture(scope="module")
 def inputs(tiny_inputs: SearchInputs) -> SearchInputs:
     longer = tiny_inputs.config.model_copy(update={"generations": 3})
@@ -208,11 +196,11 @@ def test_the_record_says_which_searcher_with_which_options(
 
 
 def test_a_finished_search_is_read(
-    inputs: SearchInputs, scorer: LocalScorer, undisturbed: tuple[list[Candidate], Path]
+    inputs: SearchInputs, scorer: LocalScorer, undisturbed: tuple[list[Candidate], Path], counting_bars
 ):
     history, journal = undisturbed
     before = RunFolder(journal.parent).read_stage("search", SearchStageRecord)
-    bars = CountingBars()
+    bars = counting_bars()
     again, stage = run_search(inputs, scorer, RunFolder(journal.parent), bars)
     assert again == history
     assert stage == before

@@ -1,7 +1,5 @@
 """The supernet's training: by two processes as by one, and carried out as the configuration says."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nas_peft.run.progress import Advance, StageBars
+from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
@@ -26,18 +24,6 @@ from supernet.backbones import weights_digest
 pytestmark = pytest.mark.slow
 
 
-class CountingBars(StageBars):
-    """Keeps what it was told."""
-
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
-        self.seen: list[tuple[int, int]] = []
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Advance]:
-        yield lambda done, total: self.seen.append((done, total))
-
-
 @pytest.fixture(scope="module")
 def features(tiny_inputs: SearchInputs) -> torch.Tensor:
     network = Supernet(tiny_inputs.backbone.model, Architecture.empty(8), 3)
@@ -45,13 +31,19 @@ def features(tiny_inputs: SearchInputs) -> torch.Tensor:
 
 
 @pytest.fixture
-def trained(tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path):
+def trained(
+    tiny_inputs: SearchInputs,
+    tiny_values: dict[str, Any],
+    features: torch.Tensor,
+    tmp_path: Path,
+    counting_bars,
+):
     """Trains the tiny supernet with other options: its weights, the stage's record, the progress."""
 
     def run(**changes: Any):
         config = SearchConfig.of(**tiny_values | changes)
         folder = RunFolder.open(tmp_path / f"run{len(list(tmp_path.iterdir()))}", config)
-        bars = CountingBars()
+        bars = counting_bars()
         inputs = replace(tiny_inputs, config=config)
         found = train_supernets(Run(inputs, folder, "cpu", bars), features)
         (fold,), (stage,) = found.folds, found.record.supernets
@@ -93,11 +85,15 @@ def test_execution_is_as_asked_for_and_changes_little(trained):
 
 
 def test_folds_share_out_the_training_part_and_the_image_passes(
-    tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+    tiny_inputs: SearchInputs,
+    tiny_values: dict[str, Any],
+    features: torch.Tensor,
+    tmp_path: Path,
+    counting_bars,
 ):
     config = SearchConfig.of(**tiny_values | {"folds": 3, "supernet_epochs": 4})
     inputs, train_part = replace(tiny_inputs, config=config), tiny_inputs.dataset.train
-    folder, bars = RunFolder.open(tmp_path / "run", config), CountingBars()
+    folder, bars = RunFolder.open(tmp_path / "run", config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     folds, stage = found.folds, found.record
     left_out = torch.cat([fold.part.images.flatten(1) for fold in folds])
@@ -115,11 +111,16 @@ def test_folds_share_out_the_training_part_and_the_image_passes(
 
 @pytest.mark.parametrize("folds", [1, 2])
 def test_unseen_images_choose_among_supernets_of_several_lengths(
-    folds: int, tiny_inputs: SearchInputs, tiny_values: dict[str, Any], features: torch.Tensor, tmp_path: Path
+    folds: int,
+    tiny_inputs: SearchInputs,
+    tiny_values: dict[str, Any],
+    features: torch.Tensor,
+    tmp_path: Path,
+    counting_bars,
 ):
     config = SearchConfig.of(**tiny_values | {"supernet_epochs": "1,4", "supernet_lr": 0.02, "folds": folds})
     inputs = replace(tiny_inputs, config=config)
-    folder, bars = RunFolder.open(tmp_path / "run", config), CountingBars()
+    folder, bars = RunFolder.open(tmp_path / "run", config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     kept, stage = found.folds, found.record
     subnets = judged_subnets(inputs.sampler.sample, config.seed)
