@@ -61,7 +61,7 @@ class Tau(BaseModel):
 
     @classmethod
     def of(cls, score: ArrayLike, retrained: ArrayLike, seed: int) -> Tau:
-        """Tau of ``score`` (higher is better) with ``retrained`` accuracies; ``seed`` is of the bootstrap."""
+        """Tau of ``score`` (higher is better) with ``retrained`` accuracies; ``seed`` draws the bootstrap."""
         low, high = bootstrap_interval(bootstrap_taus(score, retrained, seed=seed))
         found = (kendall_tau(score, retrained), low, high)
         tau, least, most = (None if np.isnan(x) else float(x) for x in found)
