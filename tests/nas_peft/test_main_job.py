@@ -14,6 +14,8 @@ from PIL import Image
 
 import nas_peft
 from nas_peft.data import ProtocolError
+from nas_peft.main_job import search
+from nas_peft.protocol.results_table import results_table
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -241,3 +243,25 @@ def test_only_what_may_be_exported_is_public():
         assert all(getattr(nas_peft, name).__name__ == name for name in nas_peft.__all__)
     with pytest.raises(AttributeError, match="no attribute 'serch'"):
         _ = nas_peft.serch
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
+    tiny_values: dict[str, Any], tmp_path: Path
+):
+    starts = {"start": "pretrained,inherited", "epochs": 4, "inherited_epochs": "1,2", "baselines": "linear"}
+    config = SearchConfig.of(**tiny_values | starts | {"generations": 1})
+    result = search(config, tmp_path / "run", device="cpu")
+    searched, *others = [row for row in result.rows if row.group != "baseline"]
+    tried = [(run.recipe["start"], run.recipe["epochs"]) for run in searched.runs if run.on == "train"]
+    assert tried == [("pretrained", 4), ("inherited", 1), ("inherited", 2)]
+    best = min((r for r in searched.runs if r.on == "train"), key=lambda run: run.val_loss)
+    assert searched.recipe["start"] == best.recipe["start"]
+    assert searched.recipe["epochs"] == best.recipe["epochs"]
+    assert all(run.recipe["start"] == "pretrained" for row in others for run in row.runs)
+    trainings = {file.name for file in (tmp_path / "run" / "trainings").glob("candidate-*.json")}
+    assert len([name for name in trainings if ".train.inherited.e" in name]) == 2
+    (tmp_path / "run" / "results.json").unlink()
+    assert search(config, tmp_path / "run", device="cpu").rows == result.rows
+    shown = results_table(result)
+    assert [column.header for column in shown.columns][3:5] == ["start", "epochs"]

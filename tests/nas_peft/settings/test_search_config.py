@@ -11,7 +11,7 @@ import yaml
 import supernet
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
-from nas_peft.settings.lists import AUGMENTATIONS, comma_separated
+from nas_peft.settings.lists import AUGMENTATIONS, STARTS, comma_separated
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
@@ -32,6 +32,7 @@ from supernet import DEFAULT_BACKBONE, Execution
         ),
         ("augmentation", "", "give one of none, crop, crop-flip, strong, or several separated by commas"),
         ("augmentation", "none,none", "give each augmentation once"),
+        ("start", "scratch", "unknown start 'scratch'; give one of pretrained, inherited, or several"),
         ("supernet_augmentation", "none,flip", "unknown augmentation 'flip'"),
         ("label_smoothing", 1, "less than 1"),
         ("label_smoothing", -0.1, "greater than or equal to 0"),
@@ -118,6 +119,16 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
             {"no_retrain": True, "augmentation": "none,crop,strong"},
             "no_retrain skips all separate trainings, and augmentation names 3 to choose from for each of "
             "them; give one, or leave no_retrain out",
+        ),
+        (
+            {"inherited_epochs": "4,8"},
+            "inherited_epochs is 4, 8, and nothing starts from inherited weights; give --start inherited, or "
+            "leave inherited_epochs out",
+        ),
+        (
+            {"no_retrain": True, "start": "inherited"},
+            "no_retrain skips all separate trainings, and start sets an option of theirs; "
+            "leave out one or the other",
         ),
         (
             {"no_retrain": True, "soup": 2},
@@ -236,6 +247,25 @@ def test_epochs_and_augmentations_are_lists_and_one_value_is_written_plainly():
     assert (several.epochs, several.augmentation) == ((8, 24), ("none", "crop-flip"))
     for config in (one, several):
         assert SearchConfig.of(**config.to_dict()) == config
+
+
+def test_searched_subnets_may_start_from_inherited_weights_for_fewer_epochs():
+    config = SearchConfig.of(dataset="digits", lr_grid="1,3", start="pretrained,inherited")
+    assert config.start == ("pretrained", "inherited")
+    found = [(recipe.start, recipe.epochs, recipe.lr) for recipe in config.searched_recipes()]
+    assert found == [
+        ("pretrained", 8, 5e-3),
+        ("pretrained", 8, 1.5e-2),
+        ("inherited", 4, 5e-3),
+        ("inherited", 4, 1.5e-2),
+    ]
+    assert all(recipe.start == "pretrained" for recipe in config.recipes("subnet"))
+    alone = SearchConfig.of(dataset="digits", epochs="8,24", start="inherited", inherited_epochs="2,6")
+    assert [(r.start, r.epochs) for r in alone.searched_recipes()] == [("inherited", 2), ("inherited", 6)]
+
+
+def test_the_starts_are_those_of_a_recipe():
+    assert STARTS == supernet.recipe.STARTS
 
 
 def test_the_augmentations_are_those_of_the_supernet():

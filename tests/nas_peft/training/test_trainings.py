@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle  # noqa: TID251
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +98,7 @@ def test_a_record_survives_json_and_one_without_the_choices_of_the_recipe_is_rea
         ({}, "full.train_val.lr0.005.seed0"),
         ({"names_epochs": True}, "full.train_val.e2.lr0.005.seed0"),
         ({"recipe": replace(RECIPE, augmentation="strong")}, "full.train_val.strong.lr0.005.seed0"),
+        ({"recipe": replace(RECIPE, start="inherited")}, "full.train_val.inherited.lr0.005.seed0"),
         ({"init_seed": 3, "seed": 1, "on": "train"}, "full.train.lr0.005.seed1.init3"),
     ],
 )
@@ -286,6 +288,27 @@ def test_a_subnet_starts_as_the_pretrained_function_where_it_has_no_prompts(inpu
         x = inputs.preprocessing.normalise(inputs.val.images)
         plain = Supernet(inputs.backbone.model, EMPTY, 3).features(x)
         assert torch.allclose(network.features(x, lora), plain, atol=1e-6)
+
+
+def test_a_training_may_start_from_inherited_weights(inputs: TrainingInputs):
+    supernet = Supernet(inputs.backbone.model, MIXED, 3, seed=5)
+    inherited = supernet.module_tensors(MIXED)
+    subnet = training("subnet", recipe=replace(RECIPE, start="inherited"))
+    given = replace(inputs, inherited={"subnet": inherited})
+    start = trained_tensors(starting_network(subnet, given, "cpu"), subnet)
+    assert start.keys() == inherited.keys()
+    assert all(torch.equal(start[name], value) for name, value in inherited.items())
+    record, _ = run_training(subnet, given, "cpu")
+    assert record == TrainingRecord.from_dict(record.to_dict())
+    assert record.training.recipe.start == "inherited"
+    pretrained, _ = run_training(replace(subnet, recipe=RECIPE), given, "cpu")
+    assert record.curve is not None
+    assert pretrained.curve is not None
+    assert record.curve.losses != pretrained.curve.losses
+    assert all(torch.equal(value, supernet.module_tensors(MIXED)[n]) for n, value in inherited.items())
+    sent = pickle.loads(pickle.dumps(given))
+    assert torch.equal(sent.inherited["subnet"]["head.weight"], inherited["head.weight"])
+    assert torch.equal(sent.features, given.features)
 
 
 def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
