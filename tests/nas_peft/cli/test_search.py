@@ -77,7 +77,7 @@ def out(tmp_path: Path) -> Path:
         ),
         ("--space", "no.yaml", "cannot read the space file 'no.yaml'"),
         ("--budget", "plenty", "the budget is 'plenty'; give a number of parameters such as 12000, 500k"),
-        ("--epochs", "0", "epochs is 0: input should be greater than or equal to 1"),
+        ("--epochs", "0", "epochs is '0': give a whole number from 1 up, or several separated by"),
         ("--device", "tpu", "device is 'tpu'; give auto, cpu or cuda"),
         ("--searcher", "tpee", "unknown searcher 'tpee'; did you mean 'tpe'? There are: evolution, "),
         ("--searcher", "random", "'random' has no option 'parents', it has none; leave --parents out"),
