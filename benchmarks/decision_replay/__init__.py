@@ -3,6 +3,7 @@
 ::
 
     python -m benchmarks.decision_replay --tunings FOLDER
+    python -m benchmarks.decision_replay --runs runs/digits runs/photos
 
 ``FOLDER`` has two tables of a finished study of several tasks, which are not part of this repository
 (arXiv 2409.16434 has published such results for the 19 tasks of VTAB-1k):
@@ -14,5 +15,9 @@
 Rules choose one method for each task by validation figures. Anything that a rule learns, its fraction of a
 standard error or the prior of the methods, comes from the other tasks, whose test accuracies are the rule's
 training data; the test accuracy on the task left out is what is reported. The same leave-one-task-out is
-reported for greedy portfolios of settings. The report goes to ``--out``.
+reported for greedy portfolios of settings.
+
+``--runs`` takes finished runs, which keep the logits of each validation image. The images are split in halves
+many times; rules choose a training on one half, and are judged by its accuracy on the other. Nothing is
+trained or tested. The report goes to ``--out``, where parts that are not replayed stay.
 """

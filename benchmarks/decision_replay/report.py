@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.decision_replay.half_splits import WAYS
+
 METHODS = ("methods", "exportable methods")
 
 
@@ -21,6 +23,11 @@ def print_report(report: Mapping[str, Any]) -> None:
         print("\nportfolio: settings, regret on the task left out ± s.e., of as many random settings")
         for size, row in report["portfolio"]["sizes"].items():
             print(f"  {size:>3} {row['regret']:6.2f} ± {row['regret_se']:.2f} {row['random']:6.2f}")
+    for way in WAYS if "half splits" in report else ():
+        print(f"\nhalf-splits, choice of {way}: accuracy on the other half, gain on the lowest loss ± s.e.")
+        for name, row in report["half splits"][way].items():
+            error = "" if row["gain_se"] is None else f" ± {row['gain_se']:.2f}"
+            print(f"  {name:68} {row['accuracy']:6.2f} {row['gain_on_lowest_loss']:+6.2f}{error}")
 
 
 def _print_methods(title: str, found: Mapping[str, Any]) -> None:

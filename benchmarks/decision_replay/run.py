@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.decision_replay.half_splits import half_splits, read_run
 from benchmarks.decision_replay.portfolio import portfolios
 from benchmarks.decision_replay.replay import among_methods, among_settings
 from benchmarks.decision_replay.report import print_report
@@ -23,6 +25,13 @@ def run(argv: Sequence[str]) -> None:
     parser = StudyParser("decision_replay", "Replay rules of decision on finished trainings.")
     add = parser.add_argument
     add("--tunings", type=Path, help="folder with tunings.csv and finals.csv")
+    add(
+        "--runs",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="finished run folders, whose validation images are split in halves many times",
+    )
     add("--images", type=whole_number, default=200, help="images of their validation sets (%(default)s)")
     add(
         "--out",
@@ -31,20 +40,38 @@ def run(argv: Sequence[str]) -> None:
         help="JSON file of the report (benchmarks/results/decision_replay.json)",
     )
     args = parser.parse_args(argv)
-    if args.tunings is None:
-        raise InputError("nothing to replay; give --tunings with a folder of tables")
-    report: dict[str, Any] = {}
-    tables = Tables.read(args.tunings)
-    report["methods"] = among_methods(tables.finals, args.images)
+    if args.tunings is None and not args.runs:
+        raise InputError("nothing to replay; give --tunings a folder of tables, or --runs finished runs")
+    names = [folder.name for folder in args.runs]
+    if len(set(names)) < len(names):
+        raise InputError(f"--runs has two folders of one name ({', '.join(names)}); rename one")
+    report = read_parts(args.out)
+    if args.tunings is not None:
+        report |= replay_tables(args.tunings, args.images)
+    if args.runs:
+        report["half splits"] = half_splits({folder.name: read_run(folder) for folder in args.runs})
+    write_result(args.out, report, indent=1)
+    print_report(report)
+
+
+def read_parts(out: Path) -> dict[str, Any]:
+    """The parts of an earlier report, which stay when only others are replayed."""
+    return dict(json.loads(out.read_text(encoding="utf-8"))) if out.is_file() else {}
+
+
+def replay_tables(folder: Path, images: int) -> dict[str, Any]:
+    """The parts of the report that come from tables. Raises `InputError`."""
+    tables = Tables.read(folder)
     exportable = {
         task: [option for option in options if option.method not in NEVER_EXPORTED]
         for task, options in tables.finals.items()
     }
-    report["exportable methods"] = among_methods(exportable, args.images)
-    report["settings"] = among_settings(tables, args.images)
-    report["portfolio"] = portfolios(tables.tunings)
-    write_result(args.out, report, indent=1)
-    print_report(report)
+    return {
+        "methods": among_methods(tables.finals, images),
+        "exportable methods": among_methods(exportable, images),
+        "settings": among_settings(tables, images),
+        "portfolio": portfolios(tables.tunings),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
 from nas_peft.protocol.row_runs import RowRuns
-from nas_peft.protocol.rows import Params, Row, choose
+from nas_peft.protocol.rows import Params, Row, Scores, choose
 from nas_peft.run.results import AveragingResult, IngredientResult
 from nas_peft.run.stage_records import StageRecord
 from nas_peft.run.training_inputs import TrainingInputs
@@ -239,10 +239,14 @@ def choose_again(
     choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], params: Params
 ) -> Choice:
     """The choice when averages of searched subnets may be exported too; the plain network wins a tie."""
-    scores = {found.row: found.scores for found in runs if found.error is None}
-    scores |= {average.row: average.runs.scores for average in averages if average.runs.error is None}
-    found = choose(scores, params)
+    found = choose(usable_scores(runs, averages), params)
     return choice if found is None else replace(choice, exported=found[0], decision=found[1])
+
+
+def usable_scores(runs: Sequence[RowRuns], averages: Sequence[Average]) -> dict[Row, Scores]:
+    """The scores of all rows, averages after them, that did not fail."""
+    found = [*runs, *(average.runs for average in averages)]
+    return {of.row: of.scores for of in found if of.error is None}
 
 
 def _averaged_row(row: Row, way: Way) -> AveragedRow:

@@ -7,15 +7,19 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_peft.data.remarks import data_remarks
+from nas_peft.protocol.confidence import decision_sentences
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
+
+_MARKS = {"tie": "≈", "worse": "▲"}
 
 
 def results_table(result: SearchResult) -> Table:
     """Table of the tested and the failed rows.
 
     It shows parameters, accuracies in per cent (mean ± standard deviation over seeds) and, where several were
-    tried, learning rates.
+    tried, learning rates. Rows that tie with the exported one on the validation set, or are better there, are
+    marked.
     """
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
@@ -27,7 +31,8 @@ def results_table(result: SearchResult) -> Table:
         caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
         f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
-        f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported",
+        f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported"
+        f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -43,11 +48,12 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
+    verdicts = {rival.row: rival.verdict for rival in result.decision.rivals} if result.decision else {}
     for row in result.rows:
         if row.tested or row.error is not None:
             lr = row.seeds[0].lr if row.seeds else None
             table.add_row(
-                "►" if row.selected else "",
+                "►" if row.selected else _MARKS.get(verdicts.get(row.name, "better"), ""),
                 row.label,
                 row.description.replace(", ", "\n"),
                 *(["" if lr is None else f"{lr:g}"] if rates else []),
@@ -61,10 +67,13 @@ def results_table(result: SearchResult) -> Table:
 
 
 def remarks(result: SearchResult) -> str:
-    """Remarks below the table: why rows failed, the paired comparison, and duplicates in the data."""
+    """Remarks below the table: duplicates in the data, failed rows, what decided and how sure that is."""
     lines = [f"failed: {row.label} ({row.name}): {row.error}" for row in result.rows if row.error is not None]
+    labels = {row.name: row.label for row in result.rows}
+    if result.decision is not None:
+        lines += decision_sentences(result.decision, labels, result.selected.name)
     if result.paired is not None:
-        lines.append(paired_sentence(result.paired, {row.name: row.label for row in result.rows}))
+        lines.append(paired_sentence(result.paired, labels))
     return "\n".join([*data_remarks(result.dataset), *lines])
 
 
