@@ -201,7 +201,7 @@ class Averaging:
             uniform[seed] = (measure(uniform_soup(tensors)), usable)
             best = greedy_soup(tensors, scores, lambda weights: measure(weights).val)
             soup = measure(uniform_soup([tensors[member] for member in best.members]))
-            greedy[seed] = (soup, [usable[member] for member in best.members])
+            greedy[seed] = (soup._replace(val=best.score), [usable[member] for member in best.members])
             start = trained_tensors(starting_network(own, self.shared, "cpu"), own)
             lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
         alpha = choose_alpha({a: _mean([line[a].val for line in lines.values()]) for a in ALPHAS})

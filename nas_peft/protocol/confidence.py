@@ -36,7 +36,7 @@ def decision_result(
     """
     resampled = resampled_accuracies({row.name: of.images for row, of in scores.items()}, seed)
     exported = choice.exported
-    accuracies = {row: scores[row].contestant(row.name, params(row)).accuracy for row in scores}
+    contestants = {row: of.contestant(row.name, params(row)) for row, of in scores.items()}
     rivals = []
     for row in scores:
         if row is not exported:
@@ -46,7 +46,8 @@ def decision_result(
             rivals.append(
                 RivalResult(
                     row=row.name,
-                    difference=accuracies[exported] - accuracies[row],
+                    difference=contestants[exported].accuracy - contestants[row].accuracy,
+                    loss_difference=contestants[exported].loss - contestants[row].loss,
                     interval=(float(low), float(high)),
                     better=better,
                     verdict=verdict(better),

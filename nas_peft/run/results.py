@@ -161,12 +161,14 @@ class RivalResult(BaseModel):
     ``difference`` is the exported row's accuracy minus the other's, ``interval`` its 90% bootstrap interval
     over images, and over seeds where there are several. ``better`` is the share of resamples in which the
     exported row is better, where level ones count half; from 0.1 to 0.9 the ``verdict`` is ``tie``.
+    ``loss_difference`` is that of the losses after temperature scaling on other images.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     row: str
     difference: float
+    loss_difference: float
     interval: tuple[float, float]
     better: float
     verdict: Verdict

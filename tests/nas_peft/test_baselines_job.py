@@ -71,13 +71,13 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
 
 
-def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, Any], tmp_path: Path):
+def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, Any], tmp_path: Path, best_row):
     config = BaselinesConfig.of(**values, baselines="none", single_sizes=2)
     result = compare_baselines(config, tmp_path / "run", device="cpu")
     rows = {r.name: r for r in result.rows}
     assert list(rows) == ["prompt_tokens-2", "prompt_tokens-1", "ssf-1"]  # half of ssf-1 would be nothing
     prompts = [rows["prompt_tokens-2"], rows["prompt_tokens-1"]]
-    better = min(prompts, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
+    better = best_row(result, prompts)
     assert [r for r in prompts if r.tested] == [better]
     assert rows["ssf-1"].tested
     assert result.stages["final training"].trainings == 2
@@ -112,10 +112,13 @@ def test_every_run_is_told_those_of_unused_rates_among_them(with_grid: SearchRes
         assert [s.test_accuracy for s in seeds] == [r.test_accuracy for r in finals]
 
 
-def test_the_best_single_method_on_validation_data_is_exported(with_grid: SearchResult):
+def test_the_best_single_method_on_validation_data_is_exported(with_grid: SearchResult, best_row):
     singles = [r for r in with_grid.rows if r.group == "single"]
-    best = min(singles, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
+    best = best_row(with_grid, singles)
     assert with_grid.selected == best
+    assert with_grid.decision is not None
+    assert with_grid.decision.roles["full"] == "full"
+    assert "searched" not in with_grid.decision.roles
     header = read_header(Path(with_grid.run) / "subnet.safetensors")
     assert header["architecture"] == best.architecture
     assert header["training"]["recipe"]["lr"] == best.seeds[0].lr

@@ -69,7 +69,7 @@ def test_the_lowest_loss_takes_the_modest_and_accuracy_or_calibration_the_better
     exportable = ways["exportable"]
     assert exportable["lowest loss"] < 70
     assert exportable["within 0.5 s.e., then calibrated loss"] > 80
-    assert exportable["lowest calibrated loss"] > 80
+    assert exportable["lowest calibrated loss"] > exportable["lowest loss"] + 5
     assert ways["all"]["within 0 s.e., then loss"] > 85
     gain = found["exportable"]["lowest calibrated loss"]["gain_on_lowest_loss"]
     assert gain == pytest.approx(exportable["lowest calibrated loss"] - exportable["lowest loss"])

@@ -122,8 +122,13 @@ def test_what_validation_chose_is_not_worse_there_than_what_it_chose_from(result
 
 def test_the_best_subnet_on_validation_data_is_exported_and_full_fine_tuning_never(result: SearchResult):
     subnets = [r for r in result.rows if r.group != "baseline"]
-    best = min(subnets, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
-    assert result.selected == best
+    best = result.selected
+    assert best in subnets
+    assert result.decision is not None
+    rivals = {rival.row: rival for rival in result.decision.rivals}
+    assert set(rivals) == {r.name for r in result.rows} - {best.name}
+    for other in (rivals[r.name] for r in subnets if r is not best):
+        assert other.difference > 0 or other.loss_difference < 0 or other.difference == other.loss_difference
     header = read_header(Path(result.run) / "subnet.safetensors")
     assert header["metrics"]["test_accuracy"] == best.seeds[0].test_accuracy
     assert best.averaging is not None  # on these data an average is the best

@@ -54,6 +54,7 @@ def test_a_clear_choice():
     assert found.roles == {"full": "full", "single": "lora_rank-2", "runner_up": "lora_rank-2"}
     assert rivals["full"].difference == pytest.approx(0.35)
     assert rivals["full"].better > 0.999
+    assert rivals["full"].loss_difference < 0
     low, high = rivals["full"].interval
     assert 0.2 < low < 0.35 < high < 0.5
     assert {rival.verdict for rival in found.rivals} == {"better"}
