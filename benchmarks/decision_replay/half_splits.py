@@ -130,9 +130,11 @@ def half_splits(runs: Mapping[str, Sequence[Trained]]) -> dict[str, Any]:
     In each split, rules choose among all trainings of a run (``all``), among those of rows that may be
     exported (``exportable``), and among those of each row, which differ in their learning rate (``rates``;
     mean over rows). The standard error is over
-    runs, because the splits of a run share its images and trainings. ``by_run`` has the means of each run.
+    runs, because the splits of a run share its images and trainings. ``by_run`` has the means of each run,
+    ``trainings`` each training on all of the validation images.
     """
-    found: dict[str, Any] = {"splits": SPLITS, "runs": {n: len(of) for n, of in runs.items()}}
+    lines = [_line(name, trained) for name, of in runs.items() for trained in of]
+    found: dict[str, Any] = {"splits": SPLITS, "trainings": lines}
     for way in WAYS:
         by_run = {name: _of_run(name, of, way) for name, of in runs.items()}
         found[way] = {}
@@ -146,6 +148,20 @@ def half_splits(runs: Mapping[str, Sequence[Trained]]) -> dict[str, Any]:
                 "by_run": {name: of[rule] for name, of in by_run.items()},
             }
     return found
+
+
+def _line(run: str, trained: Trained) -> dict[str, Any]:
+    """A training on all validation images."""
+    return {
+        "run": run,
+        "training": trained.key,
+        "group": trained.group,
+        "params": trained.params,
+        "images": len(trained.images.labels),
+        "accuracy": float(trained.images.hits.mean()),
+        "loss": float(trained.images.losses.mean()),
+        "calibrated_loss": float(trained.images.calibrated_losses.mean()),
+    }
 
 
 def _of_run(name: str, trainings: Sequence[Trained], way: str) -> dict[str, float]:

@@ -129,7 +129,7 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
         "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
         "params": "of those that validation cannot tell apart in accuracy and loss, it is the cheapest",
     }[decision.by]
-    lines = [f"exported: {labels[exported]} ({exported}), one of {decision.among}: {why}"]
+    lines = [f"exported: {labels[exported]} ({exported}), one of {decision.among} rows that may be: {why}"]
     named: dict[str, str] = {}
     for role, prefix in _PREFIXES.items():
         if name := decision.roles.get(role):

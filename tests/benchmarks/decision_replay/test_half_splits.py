@@ -75,7 +75,10 @@ def test_the_lowest_loss_takes_the_modest_and_accuracy_or_calibration_the_better
     assert gain == pytest.approx(exportable["lowest calibrated loss"] - exportable["lowest loss"])
     assert found["exportable"]["lowest calibrated loss"]["gain_se"] is None  # one run
     assert ways["rates"]["lowest loss"] == pytest.approx((90 + 60 + 95) / 3, abs=3)
-    assert found["runs"] == {"run": 6}
+    assert len(found["trainings"]) == 6
+    sure = next(line for line in found["trainings"] if line["training"] == "sure.train.lr1.seed0")
+    assert (sure["run"], sure["accuracy"], sure["params"]) == ("run", 0.9, 10)
+    assert sure["calibrated_loss"] < sure["loss"]
 
 
 def test_rules_see_the_half_that_they_choose_on(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

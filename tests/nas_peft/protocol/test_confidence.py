@@ -79,7 +79,9 @@ def test_full_fine_tuning_that_is_better_is_said_to_be_and_by_how_much():
     assert full.verdict == "worse"
     lines = decision_sentences(found, LABELS, "candidate-3")
     assert lines[-1] == ("full fine-tuning is better on validation data by 25.0 points, more than the noise")
-    assert lines[0].startswith("exported: searched subnet (candidate-3), one of 2: no other accuracy")
+    assert lines[0].startswith(
+        "exported: searched subnet (candidate-3), one of 2 rows that may be: no other accuracy"
+    )
     assert "-25.0 points against full fine-tuning (90% -3" in lines[1]
     assert "better with probability 0.00)" in lines[1]
 

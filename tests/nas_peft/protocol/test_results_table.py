@@ -88,7 +88,9 @@ def test_what_decided_and_how_sure_that_is_stands_under_the_table(finished_run: 
     decision, selected = finished_run.decision, finished_run.selected
     assert decision is not None
     first, second, *_ = remarks(finished_run).splitlines()
-    assert first.startswith(f"exported: {selected.label} ({selected.name}), one of {decision.among}: ")
+    assert first.startswith(
+        f"exported: {selected.label} ({selected.name}), one of {decision.among} rows that may be: "
+    )
     assert f"on {decision.images} validation images its accuracy is " in second
     assert "points against full fine-tuning (90% " in second
     earlier = finished_run.model_copy(update={"decision": None})
