@@ -18,7 +18,7 @@ from nas_peft.training.temperature import cross_fitted_losses
 from search_spaces import InputError
 from search_spaces.streams import stream
 
-SPLITS = 200
+SPLITS = 100
 FRACTIONS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 

@@ -123,13 +123,14 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
     """The decision in plain sentences, to be printed below the table; ``labels`` are those of the rows."""
     rivals = {rival.row: rival for rival in decision.rivals}
     why = {
-        "alone": "nothing else could be exported",
+        "alone": "no other row may be exported",
         "accuracy": "no other accuracy on validation data is as high within "
         f"{decision.fraction:g} standard errors",
         "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
         "params": "of those that validation cannot tell apart in accuracy and loss, it is the cheapest",
     }[decision.by]
-    lines = [f"exported: {labels[exported]} ({exported}), one of {decision.among} rows that may be: {why}"]
+    among = "" if decision.by == "alone" else f", one of {decision.among} rows that may be"
+    lines = [f"exported: {labels[exported]} ({exported}){among}: {why}"]
     named: dict[str, str] = {}
     for role, prefix in _PREFIXES.items():
         if name := decision.roles.get(role):
