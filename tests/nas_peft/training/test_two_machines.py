@@ -30,5 +30,6 @@ def test_a_lost_machine_changes_nothing(tiny_config: SearchConfig, tmp_path: Pat
     assert disturbed["finished_at_kill"][0] < 3
     assert [record["error"] for record in disturbed["records"]] == [None, None, None]
     assert disturbed["records"] == undisturbed["records"]
-    names = [f"lora_rank-2.train.lr0.005.seed{seed}.json" for seed in (0, 1, 2)]
+    ends = ("json", "val.safetensors")
+    names = [f"lora_rank-2.train.lr0.005.seed{seed}.{end}" for seed in (0, 1, 2) for end in ends]
     assert disturbed["left"] == undisturbed["left"] == names
