@@ -18,10 +18,14 @@ from supernet.transfers import to_device
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Cross-entropy ``losses (N,)`` of N images, and ``hits (N,)``: whether the predicted class is right."""
+    """Cross-entropy ``losses (N,)`` of N images, and ``hits (N,)``: whether the predicted class is right.
+
+    ``logits (N, C)`` in float32 are there if they were asked for.
+    """
 
     losses: Tensor
     hits: Tensor
+    logits: Tensor | None = None
 
     @property
     def loss(self) -> float:
@@ -49,18 +53,24 @@ def evaluate(
     architecture: Architecture | None = None,
     batch_size: int = 256,
     precision: Precision = "fp32",
+    keep_logits: bool = False,
 ) -> Evaluation:
     """Evaluate one subnet on uint8 ``images (N, 3, H, W)`` with int64 ``labels (N,)``; results on the CPU.
 
-    Head and losses are float32 in every precision. The host waits for a GPU once, at the end.
+    Head, losses and logits are float32 in every precision; the logits are kept with ``keep_logits``, and take
+    4·N·C bytes for C classes. The host waits for a GPU once, at the end.
     """
     device = supernet.head.weight.device
     normalise, of = preprocessing.on(device), to_device(labels, device)
-    losses, hits = [], []
+    losses, hits, kept = [], [], []
     with computing_in(device, precision), cast_once(supernet.backbone, precision):
         for start in range(0, len(labels), batch_size):
             x, y = to_device(images[start : start + batch_size], device), of[start : start + batch_size]
             logits = supernet(normalise(x), architecture).float()
             losses.append(F.cross_entropy(logits, y, reduction="none"))
             hits.append(logits.argmax(-1) == y)
-    return Evaluation(torch.cat(losses).cpu(), torch.cat(hits).cpu())
+            if keep_logits:
+                kept.append(logits)
+    return Evaluation(
+        torch.cat(losses).cpu(), torch.cat(hits).cpu(), torch.cat(kept).cpu() if keep_logits else None
+    )

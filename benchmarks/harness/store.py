@@ -79,7 +79,7 @@ class Store:
         return min(jobs, key=self.accuracy_key)
 
     def lowest_loss(self, jobs: Sequence[TrainingJob]) -> TrainingJob:
-        """Training with the lowest validation loss, then the highest accuracy, as ``nas-peft`` chooses."""
+        """Training with the lowest validation loss, then the highest accuracy: the rule of these studies."""
         return min(jobs, key=self.loss_key)
 
 

@@ -6,17 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from torch import Tensor
 
 from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
 from nas_peft.protocol.row_runs import RowRuns
-from nas_peft.protocol.rows import Row, choose
+from nas_peft.protocol.rows import Params, Row, Scores, choose
 from nas_peft.run.results import AveragingResult, IngredientResult
 from nas_peft.run.stage_records import StageRecord
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.final_models import FinalModel, SoupModel, WiseFtModel
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.soups import greedy_soup, uniform_soup
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
@@ -117,7 +118,7 @@ class Averaging:
             ]
             usable += sum(i.record.failure is None for i in ingredients)
             averages += self._averages(row, ingredients)
-        scored = usable + len(ALPHAS) * len(rows) * len(self.trainings.seeds)
+        scored = usable + (1 + len(ALPHAS)) * len(rows) * len(self.trainings.seeds)
         cost = StageRecord(
             seconds=time.perf_counter() - started, image_passes_forward=scored * len(self.shared.val)
         )
@@ -196,15 +197,16 @@ class Averaging:
             scores = [i.record.val_score() for i in usable]
             own = usable[0].training
 
-            def measure(weights: Mapping[str, Tensor], own: Training = own) -> ValScore:
+            def measure(weights: Mapping[str, Tensor], own: Training = own) -> _Scored:
                 return self._score(own, weights)
 
             uniform[seed] = (measure(uniform_soup(tensors)), usable)
-            best = greedy_soup(tensors, scores, measure)
-            greedy[seed] = (best.score, [usable[member] for member in best.members])
+            best = greedy_soup(tensors, scores, lambda weights: measure(weights).val)
+            soup = measure(uniform_soup([tensors[member] for member in best.members]))
+            greedy[seed] = (soup._replace(val=best.score), [usable[member] for member in best.members])
             start = trained_tensors(starting_network(own, self.shared, "cpu"), own)
             lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
-        alpha = choose_alpha({a: _mean([line[a] for line in lines.values()]) for a in ALPHAS})
+        alpha = choose_alpha({a: _mean([line[a].val for line in lines.values()]) for a in ALPHAS})
         on_line = {seed: (line[alpha], by_seed[seed][:1]) for seed, line in lines.items()}
         first_alone = {seed: usable[:1] for seed, usable in by_seed.items()}
         return [
@@ -213,7 +215,7 @@ class Averaging:
             _average(row, "wise-ft", on_line, first_alone, alpha),
         ]
 
-    def _score(self, training: Training, weights: Mapping[str, Tensor]) -> ValScore:
+    def _score(self, training: Training, weights: Mapping[str, Tensor]) -> _Scored:
         network = trained_network(training, dict(weights), self.shared, self.device)
         found = evaluate(
             network,
@@ -221,16 +223,32 @@ class Averaging:
             self.shared.val.labels,
             preprocessing=self.shared.preprocessing,
             precision=training.execution.precision,
+            keep_logits=True,
         )
-        return ValScore(found.accuracy, found.loss)
+        assert found.logits is not None  # asked for
+        images = ImageScores.of(found.logits, self.shared.val.labels)
+        return _Scored(ValScore(found.accuracy, found.loss), images)
 
 
-def choose_again(choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average]) -> Choice:
+class _Scored(NamedTuple):
+    """Score of averaged weights on the validation set, as a whole and of each image."""
+
+    val: ValScore
+    images: ImageScores
+
+
+def choose_again(
+    choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], params: Params
+) -> Choice:
     """The choice when averages of searched subnets may be exported too; the plain network wins a tie."""
-    scores = {found.row: found.scores for found in runs if found.error is None}
-    scores |= {average.row: average.runs.scores for average in averages if average.runs.error is None}
-    exported = choose(scores)
-    return choice if exported is None else replace(choice, exported=exported)
+    found = choose(usable_scores(runs, averages), params)
+    return choice if found is None else replace(choice, exported=found[0], decision=found[1])
+
+
+def usable_scores(runs: Sequence[RowRuns], averages: Sequence[Average]) -> dict[Row, Scores]:
+    """The scores of all rows, averages after them, that did not fail."""
+    found = [*runs, *(average.runs for average in averages)]
+    return {of.row: of.scores for of in found if of.error is None}
 
 
 def _averaged_row(row: Row, way: Way) -> AveragedRow:
@@ -240,7 +258,7 @@ def _averaged_row(row: Row, way: Way) -> AveragedRow:
 def _average(
     row: Row,
     way: Way,
-    chosen: Mapping[int, tuple[ValScore, Sequence[Ingredient]]],
+    chosen: Mapping[int, tuple[_Scored, Sequence[Ingredient]]],
     tried: Mapping[int, Sequence[Ingredient]],
     alpha: float | None,
 ) -> Average:
@@ -259,15 +277,16 @@ def _impossible(row: Row, way: Way, reason: str) -> Average:
 
 
 def _averaged_record(
-    first: Training, seed: int, score: ValScore | None, ingredients: Sequence[TrainingRecord]
+    first: Training, seed: int, score: _Scored | None, ingredients: Sequence[TrainingRecord]
 ) -> TrainingRecord:
     """The record of an average in the form of one training: summed costs, and no losses by epoch."""
     curves = [record.curve for record in ingredients if record.curve]
     return TrainingRecord(
         replace(first, seed=seed),
         Curve([], sum(c.image_passes for c in curves), sum(c.seconds for c in curves)),
-        score,
+        score.val if score else None,
         error=next((record.failure for record in ingredients if record.failure is not None), None),
+        images=score.images if score else None,
     )
 
 

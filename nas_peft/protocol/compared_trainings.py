@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
+from nas_peft.protocol.decision import Decision
+from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
 from nas_peft.run.run import Run
@@ -23,11 +26,15 @@ from supernet import TRAINABLE_SETS, Recipe
 
 @dataclass(frozen=True)
 class Choice:
-    """The choice by validation: the row to export, the best searched subnet and the best single method."""
+    """The choice by validation: the row to export, the best searched subnet and the best single method.
+
+    ``decision`` says what decided for the exported row.
+    """
 
     exported: Row
     searched: Row | None
     single: Row | None
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -83,15 +90,18 @@ class ComparedTrainings:
         for all baselines. A row whose final model fails is excluded, and the choice is repeated. Raises
         `InputError` if every subnet has failed.
         """
+        params = partial(trained_params, self.run.inputs)
         while True:
             scores = {found.row: found.scores for found in runs if found.error is None}
-            exported = choose(scores)
-            if exported is None:
+            chosen = choose(scores, params)
+            if chosen is None:
                 reasons = "; ".join(f"{r.row.name}: {r.error}" for r in runs if r.row.group != "baseline")
                 raise InputError(f"no subnet could be trained: {reasons}")
-            choice = Choice(exported, best_of("searched", scores), best_of("single", scores))
+            exported, decision = chosen
+            searched, single = best_of("searched", scores, params), best_of("single", scores, params)
+            choice = Choice(exported, searched, single, decision)
             baselines = [row for row in scores if row.group == "baseline"]
-            in_final = [choice.searched, *best_sizes(scores), *baselines]
+            in_final = [choice.searched, *best_sizes(scores, params), *baselines]
             finalists = [found for found in runs if found.row in in_final]
             models = {found.row: self.final_models(found) for found in finalists}
             records = self.train(models, "final training")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from nas_peft.protocol.averaging_stage import Average, Averaging, choose_again
+from nas_peft.protocol.averaging_stage import Average, Averaging, choose_again, usable_scores
 from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
+from nas_peft.protocol.confidence import decision_result
 from nas_peft.protocol.paired_comparison import compare_pair
 from nas_peft.protocol.reading import Reading, read_test_set
-from nas_peft.protocol.row_results import row_result
+from nas_peft.protocol.row_results import row_result, trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row
 from nas_peft.protocol.run_result import write_result
@@ -55,7 +57,8 @@ def compare_rows(
         averages = averaging.run([found for found in runs if found.row.averaged and found.finals])
         for average in averages:
             models |= averaging.models(average)
-        choice = choose_again(choice, runs, averages)
+        params = partial(trained_params, run.inputs)
+        choice = choose_again(choice, runs, averages, params)
         reading = read_test_set(run, models, _decision(choice, runs, averages, trainings.seeds))
         pair = None
         if choice.searched is not None and choice.single is not None:
@@ -65,6 +68,7 @@ def compare_rows(
             protocol=protocol,
             rows=_row_results(run.inputs, probe, runs, averages, choice, reading),
             paired=pair,
+            decision=decision_result(choice, usable_scores(runs, averages), params, config.seed),
             reading=reading,
             exported=models[choice.exported, config.seed],
         )

@@ -7,18 +7,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_peft.data.remarks import data_remarks
+from nas_peft.protocol.confidence import decision_sentences
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
 
 CHOSEN = {"start": "start", "epochs": "epochs", "lr": "learning rate", "augmentation": "augmentation"}
 """Fields of a recipe that validation may choose, with the titles of their columns."""
 
+_MARKS = {"tie": "≈", "worse": "▲"}
+
 
 def results_table(result: SearchResult) -> Table:
     """Table of the tested and the failed rows.
 
     It shows parameters, accuracies in per cent (mean ± standard deviation over seeds) and, where several were
-    tried, epochs, learning rates and augmentations.
+    tried, the chosen parts of the recipe. Rows that tie with the exported one on the validation set, or are
+    better there, are marked.
     """
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
@@ -30,7 +34,8 @@ def results_table(result: SearchResult) -> Table:
         caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
         f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
-        f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported",
+        f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported"
+        f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -46,10 +51,11 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
+    verdicts = {rival.row: rival.verdict for rival in result.decision.rivals} if result.decision else {}
     for row in result.rows:
         if row.tested or row.error is not None:
             table.add_row(
-                "►" if row.selected else "",
+                "►" if row.selected else _MARKS.get(verdicts.get(row.name, "better"), ""),
                 row.label,
                 row.description.replace(", ", "\n"),
                 *(_chosen(row, field) for field in tried),
@@ -75,10 +81,13 @@ def _chosen(row: RowResult, field: str) -> str:
 
 
 def remarks(result: SearchResult) -> str:
-    """Remarks below the table: why rows failed, the paired comparison, and duplicates in the data."""
+    """Remarks below the table: duplicates in the data, failed rows, what decided and how sure that is."""
     lines = [f"failed: {row.label} ({row.name}): {row.error}" for row in result.rows if row.error is not None]
+    labels = {row.name: row.label for row in result.rows}
+    if result.decision is not None:
+        lines += decision_sentences(result.decision, labels, result.selected.name)
     if result.paired is not None:
-        lines.append(paired_sentence(result.paired, {row.name: row.label for row in result.rows}))
+        lines.append(paired_sentence(result.paired, labels))
     return "\n".join([*data_remarks(result.dataset), *lines])
 
 

@@ -34,9 +34,8 @@ def row_result(
         averaging: the averaged trainings, if the row is an average.
     """
     row, shape, classes = runs.row, inputs.backbone.shape, len(inputs.dataset.classes)
-    modules = count_params(row.architecture, shape)
+    modules, trained = count_params(row.architecture, shape), trained_params(inputs, row)
     trains = TRAINABLE_SETS[METHODS[row.method].trains]
-    trained = modules + backbone_params(inputs, row)
     params = trained + inputs.head_params
     failed = runs.error is not None
     return RowResult(
@@ -66,6 +65,11 @@ def _of_what(averaging: AveragingResult) -> str:
         return f"α = {averaging.alpha:g}"
     counts = [len(of) for of in averaging.ingredients.values()]
     return f"mean of {'/'.join(map(str, counts))} trainings" if counts else "mean of none"
+
+
+def trained_params(inputs: TaskInputs, row: Row) -> int:
+    """Number of parameters that the row's method trains, in modules and backbone; without the head."""
+    return count_params(row.architecture, inputs.backbone.shape) + backbone_params(inputs, row)
 
 
 def backbone_params(inputs: TaskInputs, row: Row) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from nas_peft.protocol.decision import decide
 from nas_peft.protocol.rows import Row, Scores
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
@@ -60,7 +61,7 @@ class RowRuns:
 
 
 def best_recipe(records: Sequence[TrainingRecord]) -> Recipe:
-    """The recipe with the lowest validation loss; ties go to the best accuracy, then to the first.
+    """The recipe of the training that `decision.decide` chooses.
 
     Trainings that failed or were stopped early cannot be chosen. Raises `InputError` with the first reason if
     that is true of all.
@@ -68,5 +69,6 @@ def best_recipe(records: Sequence[TrainingRecord]) -> Recipe:
     usable = [record for record in records if record.failure is None]
     if not usable:
         raise InputError(str(records[0].failure))
-    best = min(usable, key=lambda record: Scores.of([record]).rank_key())
-    return best.training.recipe
+    trainings = {record.training.key: record for record in usable}
+    chosen = decide([Scores.of([record]).contestant(key, 0) for key, record in trainings.items()])
+    return trainings[chosen.name].training.recipe

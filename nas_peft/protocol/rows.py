@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from nas_peft.protocol.decision import Contestant, Decision, decide
 from nas_peft.settings.baselines import BASELINES, NOAH
 from nas_peft.settings.methods import METHODS, Method
 from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import KINDS, Architecture
@@ -87,25 +88,33 @@ class Row:
 
 @dataclass
 class Scores:
-    """Validation accuracy and loss of one row's trainings, one entry for each seed."""
+    """Validation accuracy and loss of one row's trainings, one entry for each seed.
+
+    ``images`` are the scores of each image, by seed too; empty where they are not known of every seed.
+    """
 
     val_accuracy: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
+    images: list[ImageScores] = field(default_factory=list)
 
     @classmethod
     def of(cls, records: Sequence[TrainingRecord]) -> Scores:
         """The scores in the records of trainings on the training set."""
         scores = [record.val_score() for record in records]
-        return cls([score.accuracy for score in scores], [score.loss for score in scores])
+        images = [record.images for record in records if record.images is not None]
+        return cls(
+            [score.accuracy for score in scores],
+            [score.loss for score in scores],
+            images if len(images) == len(scores) else [],
+        )
 
-    def rank_key(self) -> tuple[float, float]:
-        """Sort key that puts better rows first: lower mean validation loss, then higher mean accuracy.
+    def contestant(self, name: str, params: int) -> Contestant:
+        """These scores as they take part in a choice."""
+        return Contestant.of(name, params, self.val_accuracy, self.val_loss, self.images)
 
-        The accuracy on 200 images has a standard error of three points, more than the difference between most
-        rivals, so the highest accuracy is often luck. The loss of an image says more than whether its class
-        is right (docs/log/accuracy_or_loss.md).
-        """
-        return (fmean(self.val_loss), -fmean(self.val_accuracy))
+
+Params: TypeAlias = Callable[["Row"], int]
+"""Number of trained parameters of a row without the head; the cheaper of equal rows is chosen."""
 
 
 def baseline_rows(config: TrainingConfig, depth: int, noah: Architecture | None = None) -> list[Row]:
@@ -124,26 +133,35 @@ def single_rows(methods: Mapping[str, Architecture]) -> list[Row]:
     return [Row(name, "single", "subnet", architecture) for name, architecture in methods.items()]
 
 
-def best_of(group: Literal["searched", "single"], scores: Mapping[Row, Scores]) -> Row | None:
+def best_of(group: Literal["searched", "single"], scores: Mapping[Row, Scores], params: Params) -> Row | None:
     """The row of a group with the best validation score; ``None`` for an empty group."""
-    members = (row for row in scores if row.group == group)
-    return min(members, key=lambda row: scores[row].rank_key(), default=None)
+    found = best_row([row for row in scores if row.group == group], scores, params)
+    return found[0] if found else None
 
 
-def best_sizes(scores: Mapping[Row, Scores]) -> list[Row]:
+def best_sizes(scores: Mapping[Row, Scores], params: Params) -> list[Row]:
     """The row with the best validation score among the sizes of each single method."""
-    best: dict[tuple[str, ...], Row] = {}
+    sizes: dict[tuple[str, ...], list[Row]] = {}
     for row in scores:
         if row.group == "single":
-            rival = best.setdefault(row.architecture.kinds, row)
-            best[row.architecture.kinds] = min(rival, row, key=lambda row: scores[row].rank_key())
-    return list(best.values())
+            sizes.setdefault(row.architecture.kinds, []).append(row)
+    return [found[0] for rows in sizes.values() if (found := best_row(rows, scores, params))]
 
 
-def choose(scores: Mapping[Row, Scores]) -> Row | None:
+def choose(scores: Mapping[Row, Scores], params: Params) -> tuple[Row, Decision] | None:
     """The row to export: the searched subnet or single method with the best validation score.
 
     If a single method beats the search, the user should get that method. ``None`` if all rows are baselines.
     """
-    subnets = (row for row in scores if row.group != "baseline")
-    return min(subnets, key=lambda row: scores[row].rank_key(), default=None)
+    return best_row([row for row in scores if row.group != "baseline"], scores, params)
+
+
+def best_row(
+    rows: Sequence[Row], scores: Mapping[Row, Scores], params: Params
+) -> tuple[Row, Decision] | None:
+    """The best of ``rows`` by `decision.decide`, and what decided; ``None`` for no rows."""
+    if not rows:
+        return None
+    named = {row.name: row for row in rows}
+    decision = decide([scores[row].contestant(row.name, params(row)) for row in rows])
+    return named[decision.name], decision

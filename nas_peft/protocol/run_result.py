@@ -8,7 +8,7 @@ from dataclasses import asdict
 from nas_peft.machine.environment import environment
 from nas_peft.protocol.reading import Reading
 from nas_peft.run.export import export_subnet
-from nas_peft.run.results import PairedComparison, RowResult, SearchResult
+from nas_peft.run.results import DecisionResult, PairedComparison, RowResult, SearchResult
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import write_json
 from nas_peft.run.task_inputs import TaskInputs
@@ -21,6 +21,7 @@ def write_result(
     protocol: str,
     rows: Sequence[RowResult],
     paired: PairedComparison | None,
+    decision: DecisionResult | None,
     reading: Reading,
     exported: FinalModel,
 ) -> SearchResult:
@@ -48,6 +49,7 @@ def write_result(
         budget=asdict(inputs.budget),
         rows=list(rows),
         paired=paired,
+        decision=decision,
         stages=run.costs.to_dict(),
         test_opened=reading.opened,
         subnet=file | {"seed": seed},

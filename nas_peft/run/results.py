@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from statistics import fmean, stdev
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from nas_peft.run.stage_records import OpeningRecord, StageRecord
+
+Verdict: TypeAlias = Literal["better", "tie", "worse"]
+Role: TypeAlias = Literal["full", "single", "searched", "runner_up"]
 
 
 class RunResult(BaseModel):
@@ -154,8 +157,53 @@ class PairedComparison(BaseModel):
     p_value: float
 
 
+class RivalResult(BaseModel):
+    """The exported row against another row on the validation set.
+
+    ``difference`` is the exported row's accuracy minus the other's, ``interval`` its 90% bootstrap interval
+    over images, and over seeds where there are several. ``better`` is the share of resamples in which the
+    exported row is better, where level ones count half; from 0.1 to 0.9 the ``verdict`` is ``tie``.
+    ``loss_difference`` is that of the losses after temperature scaling on other images.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    row: str
+    difference: float
+    loss_difference: float
+    interval: tuple[float, float]
+    better: float
+    verdict: Verdict
+
+
+class DecisionResult(BaseModel):
+    """How the exported row was chosen, and how sure that is. All of it is about the validation set.
+
+    ``by`` is the step of the ``rule`` that decided (``alone`` if ``among``, the number of rows that may be
+    exported, is 1), ``fraction`` the number of standard errors within which scores count as equal. ``roles``
+    names the ``rivals`` that are full fine-tuning, the best single method, the best searched subnet and the
+    one that would be exported instead. ``expected_regret`` is the accuracy by which the best row that may be
+    exported is ahead of the exported one, on average over ``resamples``.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    rule: str
+    fraction: float
+    by: Literal["alone", "accuracy", "loss", "params"]
+    among: int
+    images: int
+    resamples: int
+    roles: dict[Role, str]
+    rivals: list[RivalResult]
+    expected_regret: float
+
+
 class SearchResult(BaseModel):
-    """All measurements of a search, or of a comparison without a search, and their conditions."""
+    """All measurements of a search, or of a comparison without a search, and their conditions.
+
+    ``decision`` is ``None`` where nothing was trained separately, and in results of earlier versions.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -168,6 +216,7 @@ class SearchResult(BaseModel):
     budget: dict[str, Any]
     rows: list[RowResult]
     paired: PairedComparison | None
+    decision: DecisionResult | None = None
     stages: dict[str, StageRecord]
     test_opened: OpeningRecord
     subnet: dict[str, Any]

@@ -33,7 +33,8 @@ class RunFolder:
     """All files of a run, each written atomically.
 
     ``config.yaml``; ``supernet.safetensors``; ``study.journal`` (Optuna); ``stages/*.json``, one for each
-    finished stage; ``trainings/*.json`` and ``*.safetensors``, a pair for each separate training;
+    finished stage; ``trainings/``, for each separate training ``*.json``, the weights of a final model in
+    ``*.safetensors``, and else the logits of each validation image in ``*.val.safetensors``;
     ``results.json``; ``subnet.safetensors``, the winner.
     """
 

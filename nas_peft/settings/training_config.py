@@ -122,7 +122,7 @@ class TrainingConfig(BaseModel):
     head_lr: float = Field(3e-3, gt=0, description="Peak learning rate of the head-only training")
     linear_epochs: int = Field(100, ge=1, description="Epochs of linear probing, on cached features")
     linear_lr: float | None = Field(
-        None, gt=0, description="Peak learning rate of linear probing; by default chosen by validation loss"
+        None, gt=0, description="Peak learning rate of linear probing; by default chosen on validation data"
     )
     weight_decay: float = Field(WEIGHT_DECAY, ge=0, description="AdamW weight decay")
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(

@@ -90,6 +90,7 @@ def finish_without_retraining(
             row_result(inputs, probe.recipe, runs, reading.tests, selected=False),
         ],
         paired=None,
+        decision=None,
         reading=reading,
         exported=models[chosen, config.seed],
     )

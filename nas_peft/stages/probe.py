@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from nas_peft.machine.peak_memory import PeakMemory
+from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.run import Run
 from nas_peft.run.stage_records import ProbeRecord
 from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.trainings import probe_head
 from search_spaces import Architecture
 from supernet import Recipe, Supernet, pooled_features
@@ -34,9 +35,9 @@ class Probe:
 def probe(run: Run[TaskInputs]) -> Probe:
     """Compute the pretrained features, and choose the learning rate of linear probes.
 
-    Unless the configuration gives one, the learning rate is that of `LEARNING_RATES` with the lowest
-    validation loss: how strongly a linear probe should fit depends on the data, and on cached features the
-    choice costs seconds.
+    Unless the configuration gives one, the learning rate is that of `LEARNING_RATES` which `decision.decide`
+    chooses on the validation set: how strongly a linear probe should fit depends on the data, and on cached
+    features the choice costs seconds.
     """
     inputs, config, data = run.inputs, run.inputs.config, run.inputs.dataset
     started, memory = time.perf_counter(), PeakMemory(run.device)
@@ -52,7 +53,7 @@ def probe(run: Run[TaskInputs]) -> Probe:
         of_train, of_val = features[: len(data.train)], features[len(data.train) :]
         record = run.folder.read_stage("probe", ProbeRecord)
         if record is None:
-            losses = []
+            tried = []
             for lr in rates:
                 network.reset(config.seed)
                 probe_head(
@@ -64,13 +65,18 @@ def probe(run: Run[TaskInputs]) -> Probe:
                     config.seed,
                     execution=config.execution("linear"),
                 )
-                logits = network.head(of_val)
-                losses.append(float(F.cross_entropy(logits, data.val.labels.to(run.device)).detach()))
+                tried.append(ImageScores.of(network.head(of_val).detach().cpu(), data.val.labels))
                 bar()
+            losses = [float(scores.losses.mean()) for scores in tried]
+            rivals = {
+                f"{lr:g}": Contestant.of(f"{lr:g}", 0, [float(scores.hits.mean())], [loss], [scores])
+                for lr, loss, scores in zip(rates, losses, tried, strict=True)
+            }
+            chosen = list(rivals).index(decide(list(rivals.values())).name)
             record = ProbeRecord(
                 lrs=rates,
                 val_losses=losses,
-                lr=rates[losses.index(min(losses))],
+                lr=rates[chosen],
                 seconds=time.perf_counter() - started,
                 image_passes_forward=len(features),
                 peak_memory=memory.bytes,

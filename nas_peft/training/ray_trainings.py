@@ -18,6 +18,7 @@ from nas_peft.run.run_folder import RunFolder, read_json, write_json
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
@@ -155,6 +156,8 @@ class RayTrainings:
             if record.error is None:
                 if tensors:
                     write_atomically(self._tensors_file(training), tensors)
+                if record.images is not None:
+                    write_atomically(self._images_file(training), record.images.data)
                 write_json(self._record_file(training), record.to_dict())
             self._remove_state(training)
             records[training.key] = record
@@ -163,14 +166,24 @@ class RayTrainings:
         (ray_client if ray_client.connected() else ray_tasks).run(work, resources, rivals, keep)
 
     def _read(self, training: Training) -> TrainingRecord | None:
-        content = read_json(self._record_file(training))
-        return None if content is None else TrainingRecord.from_dict(content)
+        """The record of a finished training; ``None`` too if it lacks the scores of its images.
+
+        These decide with the others. Runs that an earlier version started did not keep them.
+        """
+        content, file = read_json(self._record_file(training)), self._images_file(training)
+        if content is None or (content["val"] is not None and not file.exists()):
+            return None
+        images = ImageScores(file.read_bytes()) if content["val"] is not None else None
+        return TrainingRecord.from_dict(content, images)
 
     def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"
 
     def _tensors_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.safetensors"
+
+    def _images_file(self, training: Training) -> Path:
+        return self._folder.path / "trainings" / f"{training.key}.val.safetensors"
 
     def _remove_state(self, training: Training) -> None:
         for file in self._record_file(training).parent.glob(f"{training.key}.state.pt*"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training import Training
 from nas_peft.training.val_score import ValScore
 from supernet import Curve
@@ -22,6 +23,7 @@ class TrainingRecord:
         error: why the training failed for good, else ``None``.
         stopped_at: epoch after which the training was stopped early, else ``None``.
         peak_memory: peak memory of the process in bytes; ``None`` where it cannot be measured.
+        images: the scores of each validation image, with ``val``; kept in a file of their own.
     """
 
     training: Training
@@ -30,6 +32,7 @@ class TrainingRecord:
     error: str | None = None
     stopped_at: int | None = None
     peak_memory: int | None = None
+    images: ImageScores | None = None
 
     @classmethod
     def failed(cls, training: Training, reason: str) -> TrainingRecord:
@@ -68,7 +71,7 @@ class TrainingRecord:
         return self.val
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields of the training, then those of the record, JSON-able."""
+        """The fields of the training, then those of the record but ``images``, JSON-able."""
         stopped = {} if self.stopped_at is None else {"stopped_at": self.stopped_at}
         return {
             **self.training.to_dict(),
@@ -80,8 +83,11 @@ class TrainingRecord:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TrainingRecord:
-        """The inverse of `to_dict`. Raises ``KeyError`` or ``TypeError`` for any other content."""
+    def from_dict(cls, data: Mapping[str, Any], images: ImageScores | None = None) -> TrainingRecord:
+        """The inverse of `to_dict`; ``images`` are those of its file.
+
+        Raises ``KeyError`` or ``TypeError`` for any other content.
+        """
         curve, val = data["curve"], data["val"]
         return cls(
             Training.from_dict(data),
@@ -90,4 +96,5 @@ class TrainingRecord:
             data["error"],
             data.get("stopped_at"),
             data.get("peak_memory"),
+            images,
         )

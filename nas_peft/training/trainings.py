@@ -15,6 +15,7 @@ from nas_peft.data import Part
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.val_score import ValScore
@@ -117,9 +118,11 @@ def score_network(
         preprocessing=inputs.preprocessing,
         batch_size=max(1, EVALUATED // training.execution.micro_batches),
         precision=training.execution.precision,
+        keep_logits=True,
     )
-    val = ValScore(result.accuracy, result.loss)
-    return TrainingRecord(training, so_far, val, peak_memory=memory.bytes)
+    assert result.logits is not None  # asked for
+    val, images = ValScore(result.accuracy, result.loss), ImageScores.of(result.logits, inputs.val.labels)
+    return TrainingRecord(training, so_far, val, peak_memory=memory.bytes, images=images)
 
 
 def tensors_to_keep(network: Supernet, training: Training) -> bytes:

@@ -1,6 +1,6 @@
 """A small real data set and one whole run on it, which several tests read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from nas_peft.main_job import search
+from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.progress import StageBars
-from nas_peft.run.results import SearchResult
+from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.image_scores import ImageScores
 from supernet import Backbone, create_backbone
 
 STRIPES = {"across": (0, 1), "down": (1, 0), "slanting": (1, 1)}
@@ -94,6 +96,24 @@ def finished_run(tiny_config: SearchConfig, tmp_path_factory) -> SearchResult:
     result = search(tiny_config, tmp_path_factory.mktemp("runs") / "undisturbed", device="cpu")
     assert not ray.is_initialized()
     return result
+
+
+@pytest.fixture(scope="session")
+def best_row() -> Callable[[SearchResult, Sequence[RowResult]], RowResult]:
+    """Chooses among rows by the rule, from the scores of images that the run folder has kept."""
+
+    def choose(result: SearchResult, rows: Sequence[RowResult]) -> RowResult:
+        contestants = []
+        for row in rows:
+            names = [f"{row.name}.train.lr{s.lr:g}.seed{s.seed}.val.safetensors" for s in row.seeds]
+            images = [ImageScores((Path(result.run) / "trainings" / name).read_bytes()) for name in names]
+            losses = [s.val_loss for s in row.seeds]
+            accuracies = [s.val_accuracy for s in row.seeds]
+            contestants.append(Contestant.of(row.name, row.module_params, accuracies, losses, images))
+        name = decide(contestants).name
+        return next(row for row in rows if row.name == name)
+
+    return choose
 
 
 @pytest.fixture(scope="session")

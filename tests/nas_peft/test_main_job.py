@@ -84,20 +84,35 @@ def test_parameters_bytes_and_operations_are_counted(finished_run: SearchResult)
     }
 
 
-def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchResult):
+def test_the_selected_row_is_the_best_on_validation_data(finished_run: SearchResult, best_row):
     assert [row.selected for row in finished_run.rows].count(True) == 1
     eligible = [row for row in finished_run.rows if row.group != "baseline"]
-    best = min(eligible, key=lambda row: (row.mean("val_loss"), -row.mean("val_accuracy")))
-    assert finished_run.selected == best
+    assert finished_run.selected == best_row(finished_run, eligible)
+
+
+def test_how_sure_the_decision_is_is_told(finished_run: SearchResult):
+    decision = finished_run.decision
+    assert decision is not None
+    names = {row.name for row in finished_run.rows if row.seeds}
+    assert {rival.row for rival in decision.rivals} == names - {finished_run.selected.name}
+    assert decision.images == finished_run.dataset["counts"]["val"]
+    assert decision.roles["full"] == "full"
+    assert decision.expected_regret >= 0
+    for rival in decision.rivals:
+        row = next(row for row in finished_run.rows if row.name == rival.row)
+        expected = finished_run.selected.mean("val_accuracy") - row.mean("val_accuracy")
+        assert rival.difference == pytest.approx(expected, abs=1e-6)
+        assert rival.interval[0] <= rival.difference <= rival.interval[1]
 
 
 def test_the_searched_subnet_is_compared_with_the_single_method_that_validation_prefers(
     finished_run: SearchResult,
+    best_row,
 ):
     pair = finished_run.paired
     assert pair is not None
     singles = [row for row in finished_run.rows if row.group == "single"]
-    best = min(singles, key=lambda row: (row.mean("val_loss"), -row.mean("val_accuracy")))
+    best = best_row(finished_run, singles)
     searched = finished_run.rows[0]
     assert (pair.searched, pair.single) == (searched.name, best.name)
     expected = searched.mean("test_accuracy") - best.mean("test_accuracy")
@@ -117,9 +132,11 @@ def test_the_folder_is_complete(folder: RunFolder, tiny_config: SearchConfig):
     generations = {f"generations/{number:03d}.safetensors" for number in range(2)}
     assert names >= generations
     trainings = names - files - stages - generations
-    finals = [name for name in trainings if name.endswith(".safetensors")]
     assert all(name.startswith("trainings/") for name in trainings)
-    assert (len(trainings), len(finals)) == (21, 7)  # a record for each of 7 + 7, tensors of the final ones
+    scores = {name for name in trainings if name.endswith(".val.safetensors")}
+    finals = {name for name in trainings - scores if name.endswith(".safetensors")}
+    # a record for each of 7 + 7, tensors of the final ones, scores of images of the others
+    assert (len(trainings), len(finals), len(scores)) == (28, 7, 7)
     assert all(json.loads(p.read_text()) for p in folder.path.rglob("*.json"))
 
 
@@ -255,9 +272,8 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     searched, *others = [row for row in result.rows if row.group != "baseline"]
     tried = [(run.recipe["start"], run.recipe["epochs"]) for run in searched.runs if run.on == "train"]
     assert tried == [("pretrained", 4), ("inherited", 1), ("inherited", 2)]
-    best = min((r for r in searched.runs if r.on == "train"), key=lambda run: run.val_loss)
-    assert searched.recipe["start"] == best.recipe["start"]
-    assert searched.recipe["epochs"] == best.recipe["epochs"]
+    (best,) = (r for r in searched.runs if r.on == "train" and r.chosen)
+    assert searched.recipe == best.recipe
     assert all(run.recipe["start"] == "pretrained" for row in others for run in row.runs)
     trainings = {file.name for file in (tmp_path / "run" / "trainings").glob("candidate-*.json")}
     assert len([name for name in trainings if ".train.inherited.e" in name]) == 2

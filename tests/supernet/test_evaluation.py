@@ -26,6 +26,15 @@ def test_it_is_the_cross_entropy_and_the_hit_of_each_image(small, toy, preproces
     assert result.loss == pytest.approx(float(F.cross_entropy(logits, labels)), rel=1e-5)
 
 
+def test_logits_are_kept_where_they_are_asked_for(small, toy, preprocessing):
+    kept = evaluate(small, *toy, preprocessing=preprocessing, batch_size=7, keep_logits=True)
+    assert kept.logits.dtype == torch.float32
+    torch.testing.assert_close(
+        F.cross_entropy(kept.logits, toy[1], reduction="none"), kept.losses, atol=1e-6, rtol=1e-6
+    )
+    assert evaluate(small, *toy, preprocessing=preprocessing).logits is None
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 40, 1000])
 def test_batches_do_not_matter(small, toy, preprocessing, batch_size):
     whole = evaluate(small, *toy, preprocessing=preprocessing)

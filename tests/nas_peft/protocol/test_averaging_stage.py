@@ -13,6 +13,7 @@ from nas_peft.protocol import averaging_stage
 from nas_peft.protocol.averaging_stage import Average, AveragedRow, Way, choose_again
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.comparison_stage import compare_rows
+from nas_peft.protocol.decision import Decision
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, baseline_rows
 from nas_peft.run.progress import StageBars
@@ -121,8 +122,13 @@ def test_what_validation_chose_is_not_worse_there_than_what_it_chose_from(result
 
 def test_the_best_subnet_on_validation_data_is_exported_and_full_fine_tuning_never(result: SearchResult):
     subnets = [r for r in result.rows if r.group != "baseline"]
-    best = min(subnets, key=lambda r: (r.mean("val_loss"), -r.mean("val_accuracy")))
-    assert result.selected == best
+    best = result.selected
+    assert best in subnets
+    assert result.decision is not None
+    rivals = {rival.row: rival for rival in result.decision.rivals}
+    assert set(rivals) == {r.name for r in result.rows} - {best.name}
+    for other in (rivals[r.name] for r in subnets if r is not best):
+        assert other.difference > 0 or other.loss_difference < 0 or other.difference == other.loss_difference
     header = read_header(Path(result.run) / "subnet.safetensors")
     assert header["metrics"]["test_accuracy"] == best.seeds[0].test_accuracy
     assert best.averaging is not None  # on these data an average is the best
@@ -209,7 +215,8 @@ def test_without_soup_nothing_is_averaged_or_kept(compare: Callable[..., SearchR
     assert [r.name for r in result.rows] == ["candidate-7", "full"]
     assert all(r.averaging is None for r in result.rows)
     assert "soups" not in result.stages
-    assert list((Path(result.run) / "trainings").glob("*.train.*.safetensors")) == []
+    left = {file.name for file in (Path(result.run) / "trainings").glob("*.train.*.safetensors")}
+    assert {name for name in left if not name.endswith(".val.safetensors")} == set()
 
 
 def runs_of(found: Row, accuracy: float, loss: float) -> RowRuns:
@@ -238,5 +245,6 @@ def test_the_choice(averages: list[tuple[str, float, float, str | None]], export
     full = Row("full", "baseline", "full", Architecture.empty(8))
     plain = [runs_of(SEARCHED, 0.8, 0.4), runs_of(full, 0.95, 0.1)]
     rows = {found.row.name: found.row for found in plain}
+    before = Choice(SEARCHED, SEARCHED, None, Decision(SEARCHED.name, "alone"))
     made = [average_of(rows[n], "greedy-soup", a, loss, error) for n, a, loss, error in averages]
-    assert choose_again(Choice(SEARCHED, SEARCHED, None), plain, made).exported.name == exported
+    assert choose_again(before, plain, made, lambda row: 1).exported.name == exported

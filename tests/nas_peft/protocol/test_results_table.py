@@ -93,9 +93,33 @@ def test_epochs_and_augmentations_are_shown_where_there_was_a_choice(finished_ru
 
 
 def test_the_pair_is_a_sentence_under_the_table(finished_run: SearchResult):
-    (sentence,) = remarks(finished_run).splitlines()
+    *_, sentence = remarks(finished_run).splitlines()
     assert sentence.startswith("searched subnet against ")
     assert "the best single method on validation data" in sentence
+
+
+def test_what_decided_and_how_sure_that_is_stands_under_the_table(finished_run: SearchResult):
+    decision, selected = finished_run.decision, finished_run.selected
+    assert decision is not None
+    first, second, *_ = remarks(finished_run).splitlines()
+    assert first.startswith(
+        f"exported: {selected.label} ({selected.name}), one of {decision.among} rows that may be: "
+    )
+    assert f"on {decision.images} validation images its accuracy is " in second
+    assert "points against full fine-tuning (90% " in second
+    earlier = finished_run.model_copy(update={"decision": None})
+    assert "exported:" not in remarks(earlier)
+    assert "≈" not in printed(earlier)
+
+
+@pytest.mark.parametrize(("verdict", "mark"), [("tie", "≈"), ("worse", "▲"), ("better", None)])
+def test_rows_that_tie_or_are_better_are_marked(finished_run: SearchResult, verdict: str, mark: str | None):
+    decision = finished_run.decision
+    assert decision is not None
+    rivals = [rival.model_copy(update={"verdict": verdict}) for rival in decision.rivals]
+    changed = decision.model_copy(update={"rivals": rivals})
+    line = line_of(printed(finished_run.model_copy(update={"decision": changed})), "full fine-tuning")
+    assert {sign for sign in "≈▲►" if sign in line} == ({mark} if mark else set())
 
 
 def test_one_seed_shows_no_spread(finished_run: SearchResult):

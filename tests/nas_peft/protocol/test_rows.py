@@ -1,12 +1,16 @@
 """The comparison: rows, their trainings, and the choice, which validation alone decides."""
 
-from dataclasses import fields
+from collections.abc import Mapping
+from dataclasses import fields, replace
 
 import pytest
+import torch
 
+from nas_peft.protocol.decision import Decision
 from nas_peft.protocol.rows import Row, Scores, baseline_rows, best_of, best_sizes, choose, single_rows
 from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.val_score import ValScore
 from search_spaces import Architecture
@@ -20,6 +24,16 @@ SECOND = Row("candidate-9", "searched", "subnet", Architecture.uniform(DEPTH, "a
 SINGLE = Row("lora_rank-2", "single", "subnet", LORA)
 LINEAR, FULL = baseline_rows(SearchConfig.of(dataset="digits"), DEPTH)
 PROBE = Recipe(epochs=7, lr=0.3)
+
+
+def params(row: Row) -> int:
+    """A cost that follows the sizes of the modules."""
+    return sum(sum(row.architecture[kind]) for kind in row.architecture.kinds)
+
+
+def chosen(scores: Mapping[Row, Scores]) -> Row | None:
+    found = choose(scores, params)
+    return found[0] if found else None
 
 
 def record(accuracy: float, loss: float) -> TrainingRecord:
@@ -71,45 +85,48 @@ def test_all_but_linear_probing_start_from_a_trained_head_where_asked():
 
 
 def test_scores_have_no_test():
-    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss"]
+    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss", "images"]
     scores = Scores.of([record(0.5, 1.0), record(0.75, 0.5)])
     assert scores == Scores([0.5, 0.75], [1.0, 0.5])
 
 
-def test_the_loss_decides_then_the_accuracy():
-    better = Scores([0.8, 0.8], [0.9, 0.7])
-    assert better.rank_key() < Scores([0.9, 0.9], [0.8, 0.81]).rank_key()
-    assert better.rank_key() > Scores([0.8, 0.81], [0.8, 0.8]).rank_key()
+def test_the_scores_of_images_count_where_every_seed_has_them():
+    images = ImageScores.of(torch.eye(3), torch.tensor([0, 1, 1]))
+    with_images = replace(record(2 / 3, 1.0), images=images)
+    assert Scores.of([with_images, with_images]).images == [images, images]
+    assert Scores.of([with_images, record(0.5, 1.0)]).images == []
 
 
 def test_the_mean_over_seeds_decides():
     scores = {FIRST: Scores([0.9, 0.5], [1.0, 1.0]), SECOND: Scores([0.71, 0.71], [1.0, 1.0])}
-    assert choose(scores) is best_of("searched", scores) is SECOND
+    assert chosen(scores) is best_of("searched", scores, params) is SECOND
 
 
 def test_a_single_method_that_is_better_is_chosen_and_a_baseline_never():
     scores = {
         FIRST: Scores([0.8], [0.5]),
         SECOND: Scores([0.9], [0.6]),
-        SINGLE: Scores([0.7], [0.4]),
+        SINGLE: Scores([0.92], [0.8]),
         LINEAR: Scores([0.95], [0.1]),
         FULL: Scores([1.0], [0.0]),
     }
-    assert choose(scores) is SINGLE
-    assert best_of("searched", scores) is FIRST
-    assert best_of("single", scores) is SINGLE
+    assert choose(scores, params) == (SINGLE, Decision(SINGLE.name, "accuracy"))
+    assert best_of("searched", scores, params) is SECOND
+    assert best_of("single", scores, params) is SINGLE
 
 
-def test_ties_go_to_the_lower_loss_then_to_the_first_row():
-    scores = {FIRST: Scores([0.8], [1.0]), SINGLE: Scores([0.8], [0.9])}
-    assert choose(scores) is SINGLE
+def test_ties_go_to_the_lower_loss_then_to_the_cheaper_row():
+    scores = {FIRST: Scores([0.8], [0.9]), SINGLE: Scores([0.8], [1.0])}
+    assert choose(scores, params) == (FIRST, Decision(FIRST.name, "loss"))
     tied = {FIRST: Scores([0.8], [1.0]), SINGLE: Scores([0.8], [1.0])}
-    assert choose(tied) is FIRST
-    assert choose(dict(reversed(tied.items()))) is SINGLE
+    assert params(SINGLE) < params(FIRST)
+    assert choose(tied, params) == (SINGLE, Decision(SINGLE.name, "params"))
+    assert chosen(dict(reversed(tied.items()))) is SINGLE
+    assert choose(tied, lambda row: 0 if row is FIRST else 1) == (FIRST, Decision(FIRST.name, "params"))
 
 
 def test_baselines_alone_leave_nothing_to_export():
-    assert choose({LINEAR: Scores([0.9], [1.0]), FULL: Scores([0.9], [1.0])}) is None
+    assert choose({LINEAR: Scores([0.9], [1.0]), FULL: Scores([0.9], [1.0])}, params) is None
 
 
 def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
@@ -143,8 +160,10 @@ def test_the_size_of_a_single_method_is_the_best_on_validation_data():
         other: Scores([0.5], [2.0]),
         LINEAR: Scores([0.9], [0.5]),
     }
-    assert best_sizes(scores) == [smaller, other]
-    assert best_sizes({SINGLE: Scores([0.8], [0.9]), smaller: Scores([0.8], [0.9])}) == [SINGLE]
+    assert best_sizes(scores, params) == [smaller, other]
+    tied = {SINGLE: Scores([0.8], [0.9]), smaller: Scores([0.8], [0.9])}
+    assert best_sizes(tied, params) == [smaller]
+    assert best_sizes(tied | {SINGLE: Scores([0.81], [2.0])}, params) == [SINGLE]
 
 
 def test_single_methods_are_named_rows():
@@ -212,5 +231,5 @@ def test_rates_are_factors_on_each_method_s_own_and_the_probe_s_is_the_probe_s()
 
 def test_nothing_searched():
     scores = {SINGLE: Scores([0.8], [1.0]), LINEAR: Scores([0.9], [1.0])}
-    assert best_of("searched", scores) is None
-    assert choose(scores) is SINGLE
+    assert best_of("searched", scores, params) is None
+    assert choose(scores, params) == (SINGLE, Decision(SINGLE.name, "alone"))

@@ -1,5 +1,6 @@
-"""The linear probe: features once, the learning rate by validation loss, and a finished one is read."""
+"""The linear probe: features once, the learning rate by validation data, and a finished one is read."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from nas_peft.protocol.decision import Contestant, Decision, decide
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
@@ -27,13 +29,24 @@ def run(inputs: SearchInputs, path: Path) -> Probe:
     return probe(Run(inputs, RunFolder.open(path, inputs.config), "cpu", QUIET))
 
 
-def test_the_learning_rate_with_the_lowest_validation_loss_is_taken(tiny_inputs: SearchInputs, tmp_path):
-    inputs = configured(tiny_inputs, linear_epochs=20)
+def test_the_rule_chooses_the_learning_rate(tiny_inputs: SearchInputs, tmp_path, monkeypatch):
+    """A rate is tried with the scores of its images, and the chosen one is taken."""
+    inputs, seen = configured(tiny_inputs, linear_epochs=20), []
+
+    def watched(contestants: Sequence[Contestant]) -> Decision:
+        seen.append(contestants)
+        return decide(contestants)
+
+    monkeypatch.setattr("nas_peft.stages.probe.decide", watched)
     found = run(inputs, tmp_path / "run")
     recipe, stage = found.recipe, found.record
     assert stage.lrs == list(LEARNING_RATES)
     assert len(set(stage.val_losses)) == len(LEARNING_RATES)
-    assert stage.val_losses[stage.lrs.index(recipe.lr)] == min(stage.val_losses)
+    (contestants,) = seen
+    assert [float(c.name) for c in contestants] == stage.lrs
+    assert {len(c.hits) for c in contestants} == {len(inputs.dataset.val)}
+    assert f"{recipe.lr:g}" == decide(contestants).name
+    monkeypatch.undo()
     assert recipe == inputs.config.linear_recipe(stage.lr)
     alone = [run(configured(inputs, linear_lr=lr), tmp_path / str(lr)).record for lr in LEARNING_RATES[:2]]
     assert [s.val_losses[0] for s in alone] == stage.val_losses[:2]

@@ -93,10 +93,11 @@ def require_equal(found, expected):
     assert record.curve.losses == pytest.approx(other.curve.losses, abs=1e-5)
     assert record.curve.image_passes == other.curve.image_passes
     if other.val is None:
-        assert record.val is None
+        assert record.val is record.images is None
     else:
         assert record.val.accuracy == other.val.accuracy
         assert record.val.loss == pytest.approx(other.val.loss, abs=1e-5)
+        assert record.images.logits == pytest.approx(other.images.logits, abs=1e-4)
     assert bool(tensors) == bool(others)
     if others:
         left, right = load(tensors), load(others)

@@ -61,6 +61,11 @@ def without_seconds(record: TrainingRecord) -> TrainingRecord:
     return replace(record, curve=curve, peak_memory=None)
 
 
+def files_of(training: Training) -> set[str]:
+    """Names of the files that a training leaves which was scored on the validation set."""
+    return {f"{training.key}.json", f"{training.key}.val.safetensors"}
+
+
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
     return [t for row in ROWS for t in row.trainings(config, PROBE, [0, 1], on)]
 
@@ -76,7 +81,7 @@ def test_records_come_in_order_and_stay_in_the_folder(
     assert [(r.training.name, r.seed) for r in records] == [(t.name, t.seed) for t in trainings]
     assert ticks == 6
     files = sorted(p.name for p in (folder.path / "trainings").iterdir())
-    assert files == sorted(f"{t.key}.json" for t in trainings)
+    assert files == sorted(name for t in trainings for name in files_of(t))
     assert ray.is_initialized()  # it was the caller's
 
 
@@ -131,6 +136,25 @@ def test_ray_computes_what_a_direct_call_does(
         direct, _ = run_training(training, shared, "cpu")
         assert record.val.loss == pytest.approx(direct.val.loss, rel=1e-4)
         assert record.curve.losses == pytest.approx(direct.curve.losses, rel=1e-4)
+        assert record.images.losses == pytest.approx(direct.images.losses, rel=1e-3, abs=1e-4)
+        assert record.images.losses.mean() == pytest.approx(record.val.loss, rel=1e-5)
+        assert record.images.hits.mean() == pytest.approx(record.val.accuracy)
+
+
+@pytest.mark.usefixtures("running_ray")
+def test_the_scores_of_images_are_read_back_and_a_training_that_lost_them_is_repeated(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    trainings = ROWS[1].trainings(tiny_config, PROBE, [0, 1], "train")
+    first, _ = run(folder, shared, trainings)
+    of = {t.seed: folder.path / "trainings" / f"{t.key}.val.safetensors" for t in trainings}
+    kept = of[0].stat().st_mtime_ns
+    of[1].unlink()
+    again, _ = run(folder, shared, trainings)
+    assert of[1].is_file()
+    assert of[0].stat().st_mtime_ns == kept
+    assert [record.images for record in again] == [record.images for record in first]
+    assert first[0].images.labels.tolist() == shared.val.labels.tolist()
 
 
 @pytest.mark.usefixtures("ray_address")
@@ -149,7 +173,7 @@ def test_a_training_that_fails_is_reported_and_the_others_go_on(
     assert other.error is None
     assert other.val.loss > 0
     assert len(ticks) == 3
-    assert [file.name for file in (folder.path / "trainings").iterdir()] == ["linear.train.lr0.01.seed0.json"]
+    assert {file.name for file in (folder.path / "trainings").iterdir()} == files_of(good[0])
 
 
 LOGGING_FILE = """
@@ -222,7 +246,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     killer.join()
     assert len(killed) == 1
     assert len(workers.processes()) == 2
-    assert [file.name for file in (folder.path / "trainings").iterdir()] == [f"{trainings[0].key}.json"]
+    assert {file.name for file in (folder.path / "trainings").iterdir()} == files_of(trainings[0])
     (folder.path / "trainings" / f"{trainings[0].key}.json").unlink()
     with RayTrainings(folder, shared, device="cpu", ray_options=one) as runner:
         (undisturbed,) = runner.run(trainings, lambda: None)
@@ -324,7 +348,8 @@ def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
     with RayTrainings(folder, shared, device="cpu", module_files=modules, ray_options=one, pack=4) as runner:
         packed = runner.run(trainings, lambda: None)
     killer.join()
-    assert sorted((folder.path / "trainings").iterdir()) == sorted(files)
+    kept = {file.name for file in (folder.path / "trainings").iterdir()}
+    assert kept == {name for training in trainings for name in files_of(training)}
     for file in files:
         file.unlink()
     with RayTrainings(folder, shared, device="cpu", ray_options=one, pack=1) as runner:

@@ -29,4 +29,6 @@ def test_a_lost_machine_changes_nothing(tiny_config: SearchConfig, tmp_path: Pat
     assert finished < 3
     assert [record["error"] for record in found["disturbed"]] == [None, None, None]
     assert found["disturbed"] == found["undisturbed"]
-    assert found["left"] == [f"lora_rank-2.train.lr0.005.seed{seed}.json" for seed in (0, 1, 2)]
+    ends = ("json", "val.safetensors")
+    names = [f"lora_rank-2.train.lr0.005.seed{seed}" for seed in (0, 1, 2)]
+    assert found["left"] == [f"{name}.{end}" for name in names for end in ends]

@@ -1,0 +1,177 @@
+"""How sure the choice is: the exported row against the others, on resampled validation images and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_peft.protocol.compared_trainings import Choice
+from nas_peft.protocol.decision import FRACTION
+from nas_peft.protocol.rows import Params, Row, Scores, best_row
+from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
+from nas_peft.training.image_scores import ImageScores
+from search_spaces.streams import stream
+
+RESAMPLES = 2000
+TIE = (0.1, 0.9)
+"""Probabilities of being better between which two rows are called a tie."""
+
+RULE = (
+    f"the highest accuracy; of accuracies within {FRACTION:g} standard errors of it, paired by image, the "
+    "lowest loss after temperature scaling on other images; of losses within as many of that, the fewest "
+    "parameters"
+)
+_CHUNK = 100  # resamples at a time, to bound the memory
+
+
+def decision_result(
+    choice: Choice, scores: Mapping[Row, Scores], params: Params, seed: int
+) -> DecisionResult:
+    """The exported row against every other row with scores, and against the ones that a reader asks about.
+
+    ``scores`` are those of all rows that did not fail, with the scores of their images. ``seed`` decides the
+    resamples.
+    """
+    resampled = resampled_accuracies({row.name: of.images for row, of in scores.items()}, seed)
+    exported = choice.exported
+    contestants = {row: of.contestant(row.name, params(row)) for row, of in scores.items()}
+    rivals = []
+    for row in scores:
+        if row is not exported:
+            differences = resampled[exported.name] - resampled[row.name]
+            better = probability_of_more(differences)
+            low, high = np.quantile(differences, (0.05, 0.95))
+            rivals.append(
+                RivalResult(
+                    row=row.name,
+                    difference=contestants[exported].accuracy - contestants[row].accuracy,
+                    loss_difference=contestants[exported].loss - contestants[row].loss,
+                    interval=(float(low), float(high)),
+                    better=better,
+                    verdict=verdict(better),
+                )
+            )
+    may_be_exported = [row for row in scores if row.group != "baseline"]
+    best = np.max([resampled[row.name] for row in may_be_exported], axis=0)
+    return DecisionResult(
+        rule=RULE,
+        fraction=FRACTION,
+        by=choice.decision.by,
+        among=len(may_be_exported),
+        images=len(next(iter(scores.values())).images[0].labels),
+        resamples=RESAMPLES,
+        roles=_roles(choice, scores, params),
+        rivals=rivals,
+        expected_regret=float((best - resampled[exported.name]).mean()),
+    )
+
+
+def _roles(choice: Choice, scores: Mapping[Row, Scores], params: Params) -> dict[Role, str]:
+    """The names of the rivals that a reader asks about, as far as they are in the run."""
+    exported = choice.exported
+    others = [row for row in scores if row.group != "baseline" and row is not exported]
+    second = best_row(others, scores, params)
+    found: dict[Role, Row | None] = {
+        "full": next((row for row in scores if row.name == "full"), None),
+        "single": choice.single,
+        "searched": choice.searched,
+        "runner_up": second[0] if second else None,
+    }
+    return {role: row.name for role, row in found.items() if row is not None and row is not exported}
+
+
+def resampled_accuracies(
+    images: Mapping[str, Sequence[ImageScores]], seed: int
+) -> dict[str, NDArray[np.float64]]:
+    """Accuracy of each row in each resample: the same images of all rows, and seeds of each row by itself.
+
+    A row of one seed has no variance of seeds; its certainty is about images alone.
+    """
+    hits = {name: np.array([scores.hits for scores in of], dtype=np.float64) for name, of in images.items()}
+    rng = stream(seed, "certainty of the decision")
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in hits}
+    count = next(iter(hits.values())).shape[1]
+    for weights in _weights(rng, count):
+        for name, of in hits.items():
+            by_seed = weights @ of.T  # (resamples, seeds)
+            drawn = rng.integers(0, len(of), by_seed.shape)
+            found[name].append(np.take_along_axis(by_seed, drawn, axis=1).mean(axis=1))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _weights(rng: np.random.Generator, images: int) -> Iterator[NDArray[np.float64]]:
+    """Shares of the images in each resample, ``(resamples, images)``, in chunks."""
+    for _ in range(RESAMPLES // _CHUNK):
+        yield rng.multinomial(images, np.full(images, 1 / images), size=_CHUNK) / images
+
+
+def probability_of_more(differences: NDArray[np.float64]) -> float:
+    """Share of positive differences; a difference of zero counts as half."""
+    level = np.abs(differences) < 1e-12
+    return float((differences[~level] > 0).sum() + 0.5 * level.sum()) / len(differences)
+
+
+def verdict(better: float) -> Verdict:
+    """The exported row's verdict against another, by the probability that the exported row is better."""
+    least, most = TIE
+    return "tie" if least <= better <= most else "better" if better > most else "worse"
+
+
+def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], exported: str) -> list[str]:
+    """The decision in plain sentences, to be printed below the table; ``labels`` are those of the rows."""
+    rivals = {rival.row: rival for rival in decision.rivals}
+    why = {
+        "alone": "no other row may be exported",
+        "accuracy": "no other accuracy on validation data is as high within "
+        f"{decision.fraction:g} standard errors",
+        "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
+        "params": "of those that validation cannot tell apart in accuracy and loss, it is the cheapest",
+    }[decision.by]
+    among = "" if decision.by == "alone" else f", one of {decision.among} rows that may be"
+    lines = [f"exported: {labels[exported]} ({exported}){among}: {why}"]
+    named: dict[str, str] = {}
+    for role, prefix in _PREFIXES.items():
+        if name := decision.roles.get(role):
+            named.setdefault(name, f"{prefix}{labels[name]}")
+    compared = [_against(text, rivals[name]) for name, text in named.items()]
+    if compared:
+        regret = 100 * decision.expected_regret
+        lines.append(
+            f"on {decision.images:,} validation images its accuracy is {'; '.join(compared)}; "
+            f"expected regret {regret:.1f} points"
+        )
+    full = rivals.get(decision.roles.get("full", ""))
+    if full is not None and full.verdict == "worse":
+        lines.append(
+            f"full fine-tuning is better on validation data by {-100 * full.difference:.1f} points, more "
+            "than the noise"
+        )
+    if (searched := rivals.get(decision.roles.get("searched", ""))) is not None:
+        lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
+    elif (single := rivals.get(decision.roles.get("single", ""))) is not None and single.verdict == "tie":
+        lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on validation data")
+    return lines
+
+
+_PREFIXES: Mapping[Role, str] = {
+    "full": "",
+    "single": "the best single method, ",
+    "searched": "the best ",
+    "runner_up": "the runner-up, ",
+}
+_NOT_WORTH: Mapping[Verdict, str] = {
+    "better": "the single method is better than the searched subnets",
+    "tie": "a single method does as well as the searched subnets, a tie on validation data",
+    "worse": "a single method is exported",
+}
+
+
+def _against(text: str, rival: RivalResult) -> str:
+    low, high = rival.interval
+    tie = ", a tie" if rival.verdict == "tie" else ""
+    return (
+        f"{100 * rival.difference:+.1f} points against {text} (90% {100 * low:+.1f} to {100 * high:+.1f}, "
+        f"better with probability {rival.better:.2f}{tie})"
+    )

@@ -1,0 +1,141 @@
+"""The rule by which one of several trained networks is chosen on validation data.
+
+Accuracy within a fraction of a standard error of the best decides first, then the loss after temperature
+scaling, then the number of parameters (docs/log/decision_rule.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_peft.training.image_scores import ImageScores
+
+FRACTION = 0.5
+"""Standard errors of the paired difference within which two accuracies, or two losses, count as equal."""
+
+Reason: TypeAlias = Literal["alone", "accuracy", "loss", "params"]
+"""What left one contestant: nothing to choose, or the first of the rule's three steps that did."""
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A row, or a training of a row, by its scores on the validation set.
+
+    ``accuracy`` and ``loss`` are means over seeds and images. ``hits`` and ``losses`` are those of each
+    image, means over seeds; both are ``None`` where the scores of images were not kept. Where they were, the
+    losses are temperature-scaled, with temperatures that were fitted on other images. ``name`` is unique.
+    """
+
+    name: str
+    params: int
+    accuracy: float
+    loss: float
+    hits: NDArray[np.float64] | None = None
+    losses: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        params: int,
+        accuracies: Sequence[float],
+        losses: Sequence[float],
+        images: Sequence[ImageScores] = (),
+    ) -> Contestant:
+        """The contestant of scores by seed; ``images`` has the same seeds, or is empty."""
+        if not images:
+            return cls(name, params, fmean(accuracies), fmean(losses))
+        hits = np.mean([scores.hits for scores in images], axis=0)
+        calibrated = np.mean([scores.calibrated_losses for scores in images], axis=0)
+        return cls(name, params, float(hits.mean()), float(calibrated.mean()), hits, calibrated)
+
+    def without_images(self) -> Contestant:
+        """The same contestant by its means alone."""
+        return Contestant(self.name, self.params, self.accuracy, self.loss)
+
+    def dominates(self, other: Contestant) -> bool:
+        """Whether this one is nowhere worse, in accuracy, loss and parameters, and somewhere better."""
+        ours = (-self.accuracy, self.loss, self.params)
+        theirs = (-other.accuracy, other.loss, other.params)
+        return ours != theirs and all(a <= b for a, b in zip(ours, theirs, strict=True))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The name of the chosen contestant, and the step of the rule that left it alone."""
+
+    name: str
+    by: Reason
+
+
+def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Decision:
+    """Choose one of the contestants; their order does not matter.
+
+    1. Contestants that another dominates in accuracy, loss and parameters are left out.
+    2. Those stay whose accuracy is within ``fraction`` standard errors of the highest one. The standard error
+       is that of the paired difference on the same images.
+    3. Of them those stay whose loss is, in the same way, not above the lowest one.
+    4. The fewest parameters decide; then the lower loss, the higher accuracy and the name.
+
+    Where the scores of images of any contestant are missing no standard error is known, and only equal
+    accuracies and losses count as equal. Raises ``ValueError`` for no contestant, and for images that differ
+    in number.
+    """
+    if not contestants:
+        raise ValueError("there is nothing to choose from")
+    counts = {None if c.hits is None else len(c.hits) for c in contestants}
+    if None in counts:
+        contestants = [contestant.without_images() for contestant in contestants]
+    elif len(counts) > 1:
+        raise ValueError(f"contestants were scored on different numbers of images: {sorted(counts, key=str)}")
+    left = [c for c in contestants if not any(other.dominates(c) for other in contestants)]
+    best = min(left, key=lambda c: (-c.accuracy, c.loss, c.params, c.name))
+    alike = _as_accurate(best, left, fraction)
+    lowest = min(alike, key=lambda c: (c.loss, -c.accuracy, c.params, c.name))
+    near = _as_low(lowest, alike, fraction)
+    chosen = min(near, key=lambda c: (c.params, c.loss, -c.accuracy, c.name))
+    return Decision(chosen.name, _reason(best, contestants, fraction))
+
+
+def _reason(best: Contestant, contestants: Sequence[Contestant], fraction: float) -> Reason:
+    """The deciding step among all ``contestants``, dominated ones included."""
+    if len(contestants) == 1:
+        return "alone"
+    alike = _as_accurate(best, contestants, fraction)
+    if len(alike) == 1:
+        return "accuracy"
+    lowest = min(alike, key=lambda c: (c.loss, -c.accuracy, c.params, c.name))
+    return "loss" if len(_as_low(lowest, alike, fraction)) == 1 else "params"
+
+
+def _as_accurate(best: Contestant, others: Sequence[Contestant], fraction: float) -> list[Contestant]:
+    """The ``others`` whose accuracy counts as equal to that of ``best``."""
+    return [
+        other
+        for other in others
+        if best.accuracy - other.accuracy <= fraction * standard_error(best.hits, other.hits) + _ROUNDING
+    ]
+
+
+def _as_low(lowest: Contestant, others: Sequence[Contestant], fraction: float) -> list[Contestant]:
+    """The ``others`` whose loss counts as equal to that of ``lowest``."""
+    return [
+        other
+        for other in others
+        if other.loss - lowest.loss <= fraction * standard_error(lowest.losses, other.losses) + _ROUNDING
+    ]
+
+
+def standard_error(first: NDArray[np.float64] | None, second: NDArray[np.float64] | None) -> float:
+    """Standard error of the mean paired difference; 0 where images are missing, and for one image."""
+    if first is None or second is None or len(first) < 2:
+        return 0.0
+    return float((first - second).std(ddof=1) / len(first) ** 0.5)

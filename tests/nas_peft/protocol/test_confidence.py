@@ -1,0 +1,119 @@
+"""How sure a choice is: probabilities, ties and regret on resampled images and seeds, and the sentences."""
+
+import numpy as np
+import pytest
+import torch
+
+from nas_peft.protocol.compared_trainings import Choice
+from nas_peft.protocol.confidence import (
+    decision_result,
+    decision_sentences,
+    probability_of_more,
+    resampled_accuracies,
+    verdict,
+)
+from nas_peft.protocol.rows import Row, Scores, best_of, choose
+from nas_peft.run.results import DecisionResult
+from nas_peft.training.image_scores import ImageScores
+from search_spaces import Architecture
+
+SEARCHED = Row("candidate-3", "searched", "subnet", Architecture.uniform(4, "adapter_dim", 1))
+SINGLE = Row("lora_rank-2", "single", "subnet", Architecture.uniform(4, "lora_rank", 2))
+FULL = Row("full", "baseline", "full", Architecture.empty(4))
+LABELS = {row.name: row.label for row in (SEARCHED, SINGLE, FULL)}
+
+
+def params(row: Row) -> int:
+    return {"candidate-3": 5, "lora_rank-2": 10, "full": 1000}[row.name]
+
+
+def scores(wrong: int, images: int = 100, first: int = 0, seeds: int = 1) -> Scores:
+    """``wrong`` images from ``first`` on are wrong; each further seed has ten more that are."""
+    found = Scores()
+    for seed in range(seeds):
+        logits = torch.tensor([[2.0, 0.0]]).repeat(images, 1)
+        logits[first : first + wrong + 10 * seed] = torch.tensor([0.0, 2.0])
+        of = ImageScores.of(logits, torch.zeros(images, dtype=torch.int64))
+        found.images.append(of)
+        found.val_accuracy.append(float(of.hits.mean()))
+        found.val_loss.append(float(of.losses.mean()))
+    return found
+
+
+def decided(given: dict[Row, Scores]) -> DecisionResult:
+    chosen = choose(given, params)
+    assert chosen is not None
+    best = [best_of(group, given, params) for group in ("searched", "single")]
+    return decision_result(Choice(chosen[0], best[0], best[1], chosen[1]), given, params, 0)
+
+
+def test_a_clear_choice():
+    found = decided({SEARCHED: scores(5), SINGLE: scores(30), FULL: scores(40)})
+    rivals = {rival.row: rival for rival in found.rivals}
+    assert (found.by, found.among, found.images, found.expected_regret) == ("accuracy", 2, 100, 0.0)
+    assert found.roles == {"full": "full", "single": "lora_rank-2", "runner_up": "lora_rank-2"}
+    assert rivals["full"].difference == pytest.approx(0.35)
+    assert rivals["full"].better > 0.999
+    assert rivals["full"].loss_difference < 0
+    low, high = rivals["full"].interval
+    assert 0.2 < low < 0.35 < high < 0.5
+    assert {rival.verdict for rival in found.rivals} == {"better"}
+
+
+def test_a_tie_is_called_one_and_has_a_regret():
+    found = decided({SEARCHED: scores(10), SINGLE: scores(11, first=50)})
+    (rival,) = found.rivals
+    assert (found.by, rival.verdict) == ("params", "tie")
+    assert 0.5 < rival.better < 0.7
+    assert 0.005 < found.expected_regret < 0.02
+
+
+def test_rows_that_are_right_on_the_same_images_are_level():
+    (rival,) = decided({SEARCHED: scores(10), SINGLE: scores(10)}).rivals
+    assert (rival.better, rival.interval, rival.verdict) == (0.5, (0.0, 0.0), "tie")
+
+
+def test_full_fine_tuning_that_is_better_is_said_to_be_and_by_how_much():
+    found = decided({SEARCHED: scores(30), SINGLE: scores(45), FULL: scores(5)})
+    (full,) = (rival for rival in found.rivals if rival.row == "full")
+    assert full.verdict == "worse"
+    lines = decision_sentences(found, LABELS, "candidate-3")
+    assert lines[-1] == ("full fine-tuning is better on validation data by 25.0 points, more than the noise")
+    assert lines[0].startswith(
+        "exported: searched subnet (candidate-3), one of 2 rows that may be: no other accuracy"
+    )
+    assert "-25.0 points against full fine-tuning (90% -3" in lines[1]
+    assert "better with probability 0.00)" in lines[1]
+
+
+def test_a_search_that_was_not_worth_it_is_said_to_be():
+    found = decided({SEARCHED: scores(40), SINGLE: scores(10)})
+    assert found.roles == {"searched": "candidate-3", "runner_up": "candidate-3"}
+    text = decision_sentences(found, LABELS, "lora_rank-2")
+    assert text[-1].startswith("searching was not worth it here: the single method is better")
+    assert text[1].count("points against") == 1  # the best searched subnet is the runner-up too
+    level = decided({SEARCHED: scores(10), SINGLE: scores(11, first=50)})
+    assert decision_sentences(level, LABELS, "candidate-3")[-1] == (
+        "searching gained nothing certain over LoRA alone: a tie on validation data"
+    )
+
+
+def test_seeds_widen_the_interval():
+    """Seeds of 10, 20 and 30 wrong images against one of 20."""
+    images = {"one": scores(20).images, "several": scores(10, seeds=3).images}
+    found = resampled_accuracies(images, 0)
+    assert found["several"].mean() == pytest.approx(found["one"].mean(), abs=0.005)
+    assert found["several"].std() > 1.3 * found["one"].std()
+
+
+def test_resamples_are_the_same_every_time_and_share_their_images():
+    images = {"a": scores(20).images, "b": scores(20).images}
+    first, again = resampled_accuracies(images, 0), resampled_accuracies(images, 0)
+    assert (first["a"] == again["a"]).all()
+    assert (first["a"] == first["b"]).all()
+    assert (first["a"] != resampled_accuracies(images, 1)["a"]).any()
+
+
+def test_verdicts():
+    assert [verdict(p) for p in (0.05, 0.1, 0.5, 0.9, 0.91)] == ["worse", "tie", "tie", "tie", "better"]
+    assert probability_of_more(np.array([0.1, 0.0, -0.1, 0.1])) == 0.625

@@ -1,0 +1,110 @@
+"""The rule of the choice: accuracy, then calibrated loss, then the cheaper; whatever the order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_peft.protocol.decision import Contestant, Decision, decide, standard_error
+from nas_peft.training.image_scores import ImageScores
+
+
+def contestant(name: str, hits: list[float], losses: list[float], params: int = 10) -> Contestant:
+    right, of = np.array(hits, dtype=float), np.array(losses, dtype=float)
+    return Contestant(name, params, float(right.mean()), float(of.mean()), right, of)
+
+
+@st.composite
+def fields(draw: st.DrawFn) -> list[Contestant]:
+    """Two to six contestants on the same images, with many ties."""
+    images = draw(st.integers(1, 12))
+    values = st.lists(st.sampled_from([0.0, 1.0]), min_size=images, max_size=images)
+    losses = st.lists(st.sampled_from([0.1, 0.2, 0.9]), min_size=images, max_size=images)
+    return [
+        contestant(f"c{i}", draw(values), draw(losses), draw(st.sampled_from([1, 2, 3])))
+        for i in range(draw(st.integers(2, 6)))
+    ]
+
+
+@given(fields(), st.randoms(use_true_random=False), st.sampled_from([0.0, 0.5, 2.0]))
+def test_the_order_does_not_matter(field: list[Contestant], random, fraction: float):
+    shuffled = list(field)
+    random.shuffle(shuffled)
+    assert decide(shuffled, fraction) == decide(field, fraction)
+
+
+@given(fields(), st.sampled_from([0.0, 0.5, 2.0, 100.0]))
+def test_a_dominated_contestant_never_wins(field: list[Contestant], fraction: float):
+    chosen = decide(field, fraction).name
+    (winner,) = (c for c in field if c.name == chosen)
+    assert not any(other.dominates(winner) for other in field)
+    no_images = decide([c.without_images() for c in field], fraction).name
+    best = max(field, key=lambda c: c.accuracy)
+    assert next(c for c in field if c.name == no_images).accuracy == best.accuracy
+
+
+@given(fields())
+def test_of_equals_the_cheaper_wins(field: list[Contestant]):
+    winner = next(c for c in field if c.name == decide(field).name)
+    cheaper = replace(winner, name="cheaper", params=winner.params - 1)
+    assert decide([*field, cheaper]).name == "cheaper"
+
+
+@given(fields())
+def test_of_copies_the_first_name_wins(field: list[Contestant]):
+    winner = next(c for c in field if c.name == decide(field).name)
+    assert decide([replace(winner, name=f"{winner.name}-soup"), *field]).name == winner.name
+
+
+def test_each_step_decides_in_turn():
+    """Of 16 images: four net differences of eight are 1.46 standard errors, none of four is no difference."""
+    base = [1.0] * 12 + [0.0] * 4
+    best = contestant("best", base, [0.5] * 16, 100)
+    behind = contestant("behind", [0.0] * 6 + [1.0] * 8 + [0.0] * 2, [0.1] * 16, 1)
+    assert decide([best, behind]) == Decision("best", "accuracy")
+    level = contestant("level", [*base[2:], 1.0, 1.0], [0.3] * 16, 100)
+    assert decide([best, behind, level]) == Decision("level", "loss")
+    cheap = contestant("cheap", [*base[2:], 1.0, 1.0], [0.22, 0.39] * 8, 1)
+    assert decide([best, behind, level, cheap]) == Decision("cheap", "params")
+    assert decide([best]) == Decision("best", "alone")
+
+
+def test_the_difference_is_paired():
+    """Two networks that are right on the same images are told apart by two images, others are not."""
+    shared = contestant("shared", [1.0] * 48 + [0.0] * 2 + [0.0] * 50, [0.2] * 100)
+    best = contestant("best", [1.0] * 50 + [0.0] * 50, [0.4] * 100)
+    elsewhere = contestant("elsewhere", [0.0] * 50 + [1.0] * 48 + [0.0] * 2, [0.2] * 100)
+    assert decide([best, shared]).name == "best"
+    assert decide([best, elsewhere]).name == "elsewhere"
+    assert standard_error(best.hits, shared.hits) < 0.02 < standard_error(best.hits, elsewhere.hits)
+
+
+def test_without_the_scores_of_any_the_higher_accuracy_decides_for_all():
+    best = contestant("best", [1.0] * 50 + [0.0] * 50, [0.4] * 100)
+    elsewhere = contestant("elsewhere", [0.0] * 50 + [1.0] * 48 + [0.0] * 2, [0.2] * 100)
+    assert decide([best, elsewhere.without_images()]).name == "best"
+
+
+def test_images_must_be_the_same_and_something_must_be_there():
+    with pytest.raises(ValueError, match="nothing to choose from"):
+        decide([])
+    with pytest.raises(ValueError, match=r"different numbers of images: \[1, 2\]"):
+        decide([contestant("a", [1.0], [0.1]), contestant("b", [1.0, 1.0], [0.1, 0.1])])
+
+
+def test_a_contestant_of_several_seeds_has_their_means_and_calibrated_losses():
+    labels = torch.tensor([0, 1, 1, 0] * 10)
+    rng = np.random.default_rng(0)
+    seeds = [ImageScores.of(torch.tensor(rng.normal(size=(40, 2))), labels) for _ in range(3)]
+    accuracies = [float(s.hits.mean()) for s in seeds]
+    found = Contestant.of("row", 7, accuracies, [float(s.losses.mean()) for s in seeds], seeds)
+    assert found.accuracy == pytest.approx(np.mean(accuracies))
+    assert found.loss == pytest.approx(np.mean([s.calibrated_losses.mean() for s in seeds]))
+    plain = Contestant.of("row", 7, accuracies, [float(s.losses.mean()) for s in seeds])
+    assert plain.hits is None
+    assert plain.loss != found.loss
