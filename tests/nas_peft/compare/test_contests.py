@@ -194,7 +194,7 @@ def test_groups_of_ones_own_and_none():
     ("changes", "message"),
     [
         ({"budget": "2%"}, r"budget differ \('0.75%' and '2%'\)"),
-        ({"epochs": 100}, r"epochs differ \(8 and 100\)"),
+        ({"epochs": 100}, r"epochs differ \(\[8\] and \[100\]\)"),
         ({"digest": "1" * 64}, r"backbone differ \('vit \(000000000000\)' and 'vit \(111111111111\)'\)"),
         ({"protocol": "inherited weights"}, "protocols differ"),
     ],
