@@ -123,10 +123,8 @@ TESTED_ELSEWHERE = {
         "nas_peft/training/test_ray_trainings.py",
         "records that are kept, and read instead of trained again",
     ),
-    "nas_peft/training/training_trial.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
     "nas_peft/training/training_worker.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
-    "nas_peft/training/tune_client.py": ("nas_peft/training/test_ray_client.py", "needs a cluster"),
-    "nas_peft/training/tune_run.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
+    "nas_peft/training/ray_tasks.py": ("nas_peft/training/test_ray_trainings.py", "needs Ray"),
 }
 """Modules without a test of their own: where they are tested, and why there."""
 
@@ -138,7 +136,6 @@ OF_SEVERAL_MODULES = {
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
     "nas_peft/test_resuming.py": "killed in each stage and resumed",
-    "nas_peft/training/test_ray_client.py": "trainings and scoring on a cluster, from outside it",
     "nas_peft/training/test_two_machines.py": "the loss of a machine of a cluster",
 }
 """Tests that belong to no single module, and what they are about."""
