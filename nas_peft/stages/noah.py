@@ -23,6 +23,9 @@ from search_spaces.mixture import Sampler
 SUPERNET_EPOCHS = 5
 """Epochs of the supernet as a multiple of a retraining's: 500 and 100 in the paper."""
 
+POPULATION, GENERATIONS = 50, 16
+"""Candidates of a generation, and generations, the first included."""
+
 _OF_COMPARISONS = (
     "seeds", "baselines", "epochs", "augmentation", "lr_grid", "early_stopping", "single_sizes", "soup",
     "full_lr", "bitfit_lr",
@@ -65,8 +68,8 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
         augmentation=config.augmentation[0],
         supernet_epochs=SUPERNET_EPOCHS * config.epochs[0],
         supernet_lr=config.lr,
-        generations=16,
-        population=50,
+        generations=GENERATIONS,
+        population=POPULATION,
         racing=False,
     )
 

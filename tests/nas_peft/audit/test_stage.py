@@ -30,7 +30,7 @@ def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
     assert found.choice.inherited_loss == pytest.approx(search.pick().loss, rel=1e-4)
     assert found.equal_size.subnets == 4
     added = {p for p in run.rglob("*") if p.is_file()} - set(before)
-    trainings = sorted(p for p in added if p.name.startswith("audit-"))
+    trainings = sorted(p for p in added if p.name.startswith("audit-") and p.suffix == ".json")
     assert len(trainings) == 9 * 2
     for file in trainings[::3]:
         file.unlink()  # as if stopped before them

@@ -1,5 +1,6 @@
 """NOAH as published, among the baselines of a comparison."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from nas_peft.run.results import SearchResult
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages import noah
 from nas_peft.stages.noah import noah_config, noah_inputs
 from search_spaces import Architecture, InputError, count_params, load_space
 from search_spaces.streams import stream
@@ -24,8 +26,31 @@ def values(tiny_values: dict[str, Any]) -> dict[str, Any]:
     return {name: tiny_values[name] for name in FIELDS} | {"baselines": "linear,noah"}
 
 
+def test_its_search_is_the_published_one(values: dict[str, Any]):
+    config = BaselinesConfig.of(
+        **values | {"epochs": 100, "lr": 1e-3, "seed": 3, "budget": "0.7%"}, seeds=3, lr_grid="0.3,1", soup=0
+    )
+    found = noah_config(config)
+    assert (found.space, found.searcher, found.chooser) == ("noah-vtab", "noah", "one-path")
+    assert (found.population, found.generations, found.racing) == (50, 16, False)
+    (recipe,) = found.supernet_recipes()
+    assert (recipe.epochs, recipe.lr) == (500, 1e-3)
+    assert (found.seed, found.budget, found.dataset) == (3, "0.7%", config.dataset)
+
+
 @pytest.fixture(scope="module")
-def compared(values: dict[str, Any], ray_address: str, tmp_path_factory: Any) -> SearchResult:
+def short_search() -> Iterator[None]:
+    """A search of NOAH's kind that ends in seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noah, "POPULATION", 6)
+        patch.setattr(noah, "GENERATIONS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def compared(
+    values: dict[str, Any], ray_address: str, tmp_path_factory: Any, short_search: None
+) -> SearchResult:
     folder = tmp_path_factory.mktemp("runs") / "noah"
     return compare_baselines(BaselinesConfig.of(**values), folder, device="cpu")
 
@@ -54,7 +79,8 @@ def test_a_run_that_was_stopped_does_not_search_again(compared: SearchResult, va
     assert (run / "noah" / "supernet.safetensors").stat().st_mtime_ns == weights
 
 
-def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path, ray_address: str):
+@pytest.mark.usefixtures("ray_address", "short_search")
+def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path):
     sizes = {"population": 4, "generations": 1, "supernet_epochs": 1, "retrain": 1}
     config = SearchConfig.of(**values | sizes | {"baselines": "noah"})
     result = search(config, tmp_path / "run", device="cpu")
@@ -63,18 +89,6 @@ def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path, 
     assert [name for name in names if name.startswith("candidate-")]
     assert "supernet" in result.stages
     assert "NOAH's supernet" in result.stages
-
-
-def test_its_search_is_the_published_one(values: dict[str, Any]):
-    config = BaselinesConfig.of(
-        **values | {"epochs": 100, "lr": 1e-3, "seed": 3, "budget": "0.7%"}, seeds=3, lr_grid="0.3,1", soup=0
-    )
-    found = noah_config(config)
-    assert (found.space, found.searcher, found.chooser) == ("noah-vtab", "noah", "one-path")
-    assert (found.population, found.generations, found.racing) == (50, 16, False)
-    (recipe,) = found.supernet_recipes()
-    assert (recipe.epochs, recipe.lr) == (500, 1e-3)
-    assert (found.seed, found.budget, found.dataset) == (3, "0.7%", config.dataset)
 
 
 def test_its_supernet_is_trained_on_uniform_draws(values: dict[str, Any]):
