@@ -19,7 +19,7 @@ from nas_peft.cli.app import app
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 TINY = ["--supernet-epochs", "1", "--epochs", "1", "--linear-epochs", "1", "--generations", "1"]
-TINY += ["--population", "4", "--retrain", "1"]
+TINY += ["--population", "4", "--retrain", "1", "--shots", "5"]
 
 
 def shell_lines() -> list[str]:
