@@ -132,6 +132,7 @@ def test_importing_the_package_loads_nothing_heavy():
     assert loaded_after("import nas_peft", "torch", "timm", "ray", "optuna", "rich", "typer") == []
 
 
+@pytest.mark.slow
 def test_loading_a_subnet_needs_neither_ray_nor_optuna():
     loaded = loaded_after(
         "import nas_peft; nas_peft.load_subnet", "torch", "ray", "optuna", "typer", "sklearn"

@@ -73,6 +73,7 @@ def test_torch_s_own_error_of_an_accelerator_is_broken():
     assert is_broken(torch.AcceleratorError("device-side assert triggered"))
 
 
+@pytest.mark.slow
 def test_a_process_with_a_broken_context_ends_with_its_own_status():
     code = (
         "from nas_peft.machine.accelerator import end_if_broken\n"
