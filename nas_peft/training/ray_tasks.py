@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -103,7 +103,7 @@ class _Tasks:
 
     def stop(self, pack: int) -> None:
         """Stop a pack at the end of its current epoch; nothing comes from it any more."""
-        for task in self._of(pack):
+        for task in [task for task, number in self._running.items() if number == pack]:
             del self._running[task]
             ray.cancel(task)
 
@@ -112,9 +112,6 @@ class _Tasks:
         for task in self._running:
             ray.cancel(task, force=True)
         self._running.clear()
-
-    def _of(self, pack: int) -> Sequence[ObjectRefGenerator]:
-        return [task for task, number in self._running.items() if number == pack]
 
 
 # `run` repeats the task of a worker that died; a process that has used a GPU is reused.
