@@ -1,6 +1,7 @@
 """NOAH as published, among the baselines of a comparison."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_its_search_is_the_published_one(values: dict[str, Any]):
     assert (found.seed, found.budget, found.dataset) == (3, "0.7%", config.dataset)
 
 
-@pytest.fixture(scope="module")
+@contextmanager
 def short_search() -> Iterator[None]:
     """A search of NOAH's kind that ends in seconds."""
     with pytest.MonkeyPatch.context() as patch:
@@ -48,11 +49,10 @@ def short_search() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def compared(
-    values: dict[str, Any], ray_address: str, tmp_path_factory: Any, short_search: None
-) -> SearchResult:
+def compared(values: dict[str, Any], ray_address: str, tmp_path_factory: Any) -> SearchResult:
     folder = tmp_path_factory.mktemp("runs") / "noah"
-    return compare_baselines(BaselinesConfig.of(**values), folder, device="cpu")
+    with short_search():
+        return compare_baselines(BaselinesConfig.of(**values), folder, device="cpu")
 
 
 def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
@@ -74,16 +74,18 @@ def test_a_run_that_was_stopped_does_not_search_again(compared: SearchResult, va
     run = Path(compared.run)
     weights = (run / "noah" / "supernet.safetensors").stat().st_mtime_ns
     (run / "results.json").unlink()
-    again = compare_baselines(BaselinesConfig.of(**values), run, device="cpu")
+    with short_search():
+        again = compare_baselines(BaselinesConfig.of(**values), run, device="cpu")
     assert again.rows == compared.rows
     assert (run / "noah" / "supernet.safetensors").stat().st_mtime_ns == weights
 
 
-@pytest.mark.usefixtures("ray_address", "short_search")
+@pytest.mark.usefixtures("ray_address")
 def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path):
     sizes = {"population": 4, "generations": 1, "supernet_epochs": 1, "retrain": 1}
     config = SearchConfig.of(**values | sizes | {"baselines": "noah"})
-    result = search(config, tmp_path / "run", device="cpu")
+    with short_search():
+        result = search(config, tmp_path / "run", device="cpu")
     names = [row.name for row in result.rows]
     assert names[-1] == "noah"
     assert [name for name in names if name.startswith("candidate-")]
