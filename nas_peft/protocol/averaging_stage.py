@@ -246,9 +246,9 @@ def choose_again(
 
 
 def usable_scores(runs: Sequence[RowRuns], averages: Sequence[Average]) -> dict[Row, Scores]:
-    """The scores of all rows, averages after them, that did not fail."""
+    """The scores of all rows that compete, averages after them."""
     found = [*runs, *(average.runs for average in averages)]
-    return {of.row: of.scores for of in found if of.error is None}
+    return {of.row: of.scores for of in found if of.competes}
 
 
 def _averaged_row(row: Row, way: Way) -> AveragedRow:

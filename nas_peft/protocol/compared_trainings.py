@@ -10,6 +10,7 @@ from functools import partial
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
 from nas_peft.protocol.decision import Decision
+from nas_peft.protocol.halving import rounds_of, survivors
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
@@ -57,31 +58,48 @@ class ComparedTrainings:
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
         """Train each row on the training set: the first seed by every recipe, the rest by the best.
 
-        If every row has one recipe, all seeds are trained at once.
+        If every row has one recipe, all seeds are trained at once. With halving the recipes come in rounds,
+        see `halving`, and rows that were dropped after a round are trained no more.
         """
         config, first = self.run.inputs.config, self.seeds[0]
-        several = any(len(row.recipes(config, self.probe)) > 1 for row in rows)
+        recipes = {row: row.recipes(config, self.probe) for row in rows}
+        several = any(len(of_row) > 1 for of_row in recipes.values())
         seeds = [first] if several else self.seeds
-        tried = {
-            row: [
-                training
-                for recipe in row.recipes(config, self.probe)
-                for training in row.trainings(config, self.probe, seeds, "train", recipe)
-            ]
-            for row in rows
-        }
+        rounds = {row: rounds_of(of_row) if config.halving else [of_row] for row, of_row in recipes.items()}
+        count = max(map(len, rounds.values()), default=0)
         runs = {row: RowRuns(row) for row in rows}
-        for row, records in self.train(tried, "recipes" if several else "retraining").items():
-            runs[row].add_tried(records, first)
+        for number in range(count):
+            tried = {
+                row: [
+                    training
+                    for recipe in rounds[row][number]
+                    for training in row.trainings(config, self.probe, seeds, "train", recipe)
+                ]
+                for row, found in runs.items()
+                if found.dropped_after is None and number < len(rounds[row])
+            }
+            stage = "retraining" if not several else "recipes" + (f" {number + 1}" if count > 1 else "")
+            for row, records in self.train(tried, stage).items():
+                runs[row].add_tried(records, first)
+            if number + 1 < count:
+                self._drop(runs, after=number + 1)
         if several and len(self.seeds) > 1:
             others = {
                 row: row.trainings(config, self.probe, self.seeds[1:], "train", found.recipe)
                 for row, found in runs.items()
-                if found.error is None
+                if found.competes
             }
             for row, records in self.train(others, "retraining").items():
                 runs[row].add_tried(records, first)
         return list(runs.values())
+
+    def _drop(self, runs: Mapping[Row, RowRuns], after: int) -> None:
+        """Drop the rows that `survivors` leaves out; a row that has failed so far may yet succeed."""
+        scores = {row: found.scores for row, found in runs.items() if found.competes}
+        kept = survivors(scores, partial(trained_params, self.run.inputs))
+        for row in scores:
+            if row not in kept:
+                runs[row].dropped_after = after
 
     def finish(self, runs: Sequence[RowRuns]) -> Choice:
         """Choose by validation, and train the final models.
@@ -92,7 +110,7 @@ class ComparedTrainings:
         """
         params = partial(trained_params, self.run.inputs)
         while True:
-            scores = {found.row: found.scores for found in runs if found.error is None}
+            scores = {found.row: found.scores for found in runs if found.competes}
             chosen = choose(scores, params)
             if chosen is None:
                 reasons = "; ".join(f"{r.row.name}: {r.error}" for r in runs if r.row.group != "baseline")

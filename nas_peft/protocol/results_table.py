@@ -18,7 +18,7 @@ _MARKS = {"tie": "≈", "worse": "▲"}
 
 
 def results_table(result: SearchResult) -> Table:
-    """Table of the tested and the failed rows.
+    """Table of the tested and the failed rows, and of the single methods that halving dropped.
 
     It shows parameters, accuracies in per cent (mean ± standard deviation over seeds) and, where several were
     tried, the chosen parts of the recipe. Rows that tie with the exported one on the validation set, or are
@@ -35,7 +35,8 @@ def results_table(result: SearchResult) -> Table:
         f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
         f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported"
-        f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}",
+        f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}"
+        f"{'; no test: dropped after a round of recipes' if any(map(_dropped_single, result.rows)) else ''}",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -53,7 +54,7 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("test %", justify="right", no_wrap=True)
     verdicts = {rival.row: rival.verdict for rival in result.decision.rivals} if result.decision else {}
     for row in result.rows:
-        if row.tested or row.error is not None:
+        if row.tested or row.error is not None or _dropped_single(row):
             table.add_row(
                 "►" if row.selected else _MARKS.get(verdicts.get(row.name, "better"), ""),
                 row.label,
@@ -61,11 +62,15 @@ def results_table(result: SearchResult) -> Table:
                 *(_chosen(row, field) for field in tried),
                 f"{row.module_params:,}",
                 f"{row.flops / 1e6:,.0f}",
-                _percent(row, "val_accuracy") if row.tested else "failed",
+                "failed" if row.error is not None else _percent(row, "val_accuracy"),
                 _percent(row, "test_accuracy") if row.tested else "",
                 style="bold" if row.selected else None,
             )
     return table
+
+
+def _dropped_single(row: RowResult) -> bool:
+    return row.group == "single" and row.dropped_after is not None and row.error is None
 
 
 def _tried(row: RowResult, field: str) -> int:

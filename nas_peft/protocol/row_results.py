@@ -57,6 +57,7 @@ def row_result(
         seeds=[] if failed else [_seed(runs, i, tests) for i in range(len(runs.chosen))],
         runs=[_run(record, runs, params, tests) for record in (*runs.tried, *runs.finals)],
         error=runs.error,
+        dropped_after=runs.dropped_after,
     )
 
 

@@ -18,7 +18,9 @@ class RowRuns:
 
     ``tried`` are the records of all trainings on the training set; ``chosen`` are those by the chosen
     recipe, one for each seed; ``finals`` are those of the final models. ``error`` says which training
-    failed and why; a failed row is excluded from every choice.
+    failed and why; a failed row is excluded from every choice. ``dropped_after`` is the round of recipes
+    after which halving dropped the row, counted from 1; a dropped row is excluded from the choices that
+    follow.
     """
 
     row: Row
@@ -26,6 +28,12 @@ class RowRuns:
     chosen: list[TrainingRecord] = field(default_factory=list)
     finals: list[TrainingRecord] = field(default_factory=list)
     error: str | None = None
+    dropped_after: int | None = None
+
+    @property
+    def competes(self) -> bool:
+        """Whether the row takes part in the choice."""
+        return self.error is None and self.dropped_after is None
 
     @property
     def scores(self) -> Scores:
@@ -38,25 +46,19 @@ class RowRuns:
         return self.chosen[0].training.recipe if self.chosen else None
 
     def add_tried(self, records: Sequence[TrainingRecord], seed: int) -> None:
-        """Add trainings on the training set; the first time, those of ``seed`` choose the recipe."""
+        """Add trainings on the training set, and choose the recipe again among those of ``seed`` so far."""
         self.tried += records
-        recipe = self.recipe
-        if recipe is None:
-            try:
-                recipe = best_recipe([r for r in records if r.seed == seed])
-            except InputError as error:
-                self.error = str(error)
-                return
-        used = [r for r in records if r.training.recipe == recipe]
-        self.chosen += used
-        self._note(used)
+        try:
+            recipe = best_recipe([r for r in self.tried if r.seed == seed])
+        except InputError as error:
+            self.error = str(error)
+            return
+        self.chosen = [r for r in self.tried if r.training.recipe == recipe]
+        self.error = next((record.failure for record in self.chosen if record.failure), None)
 
     def set_finals(self, records: Sequence[TrainingRecord]) -> None:
         """Set the records of the final models."""
         self.finals = list(records)
-        self._note(records)
-
-    def _note(self, records: Sequence[TrainingRecord]) -> None:
         self.error = self.error or next((record.failure for record in records if record.failure), None)
 
 

@@ -95,9 +95,10 @@ class RowResult(BaseModel):
     ``params`` are all trained parameters: ``module_params`` (including the trained part of the backbone) and
     the head. ``bytes`` is their size in float32, ``flops`` the floating point operations of a forward pass on
     one image, see `search_spaces.count_flops`. ``seeds`` are the trainings that count, ``runs`` all
-    trainings. Rows without a test accuracy are searched subnets that lost to another on validation data, and
-    failed rows, which have no seeds and give the reason in ``error``. ``averaging`` is set for averages of
-    other trainings; their costs include those of the trainings.
+    trainings. Rows without a test accuracy are searched subnets that lost to another on validation data, rows
+    that halving dropped after the round ``dropped_after`` of recipes, and failed rows, which have no seeds
+    and give the reason in ``error``. ``averaging`` is set for averages of other trainings; their costs
+    include those of the trainings.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -119,6 +120,7 @@ class RowResult(BaseModel):
     seeds: list[SeedResult]
     runs: list[RunResult]
     error: str | None
+    dropped_after: int | None = None
 
     @property
     def tested(self) -> bool:

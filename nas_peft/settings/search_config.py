@@ -146,6 +146,7 @@ class SearchConfig(TrainingConfig):
             "baselines",
             "single_sizes",
             "early_stopping",
+            "halving",
             "soup",
             "pack",
         )
@@ -173,6 +174,9 @@ class SearchConfig(TrainingConfig):
                 "data_parallel); give a larger batch_size or fewer parts"
             )
         return self
+
+    def _several_recipes(self) -> bool:
+        return len(self.start) > 1 or len(self.inherited_epochs or ()) > 1 or super()._several_recipes()
 
     def supernet_recipes(self) -> list[Recipe]:
         """Recipes of the supernet; where there are several, validation data choose one."""

@@ -99,6 +99,11 @@ class TrainingConfig(BaseModel):
         "given several factors in --lr-grid (ASHA, on the validation loss); the outcome depends on the order "
         "in which trainings report, so two runs may differ",
     )
+    halving: bool = Field(
+        False,
+        description="Try the recipes in rounds, and drop the worse half of the searched subnets and of the "
+        "single methods after each round; baselines stay",
+    )
     baselines: BaselineNames = Field(
         ("linear", "full"),
         description="Baselines to compare with: linear, full, lp-ft, l2-sp, bitfit; at published sizes "
@@ -159,6 +164,11 @@ class TrainingConfig(BaseModel):
                 "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
                 "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
             )
+        if self.halving and not self._several_recipes():
+            raise ValueError(
+                "halving drops rows between rounds of recipes, and each row has one recipe; give several "
+                "values to --epochs, --augmentation or --lr-grid, or leave halving out"
+            )
         if self.early_stopping and self.pack not in (None, 1):
             raise ValueError(
                 f"early_stopping ends single trainings, and pack is {self.pack}; leave one of them out"
@@ -169,6 +179,10 @@ class TrainingConfig(BaseModel):
                 "(micro_batches); give a larger batch_size or fewer parts"
             )
         return self
+
+    def _several_recipes(self) -> bool:
+        """Whether any row has several recipes to try."""
+        return max(map(len, (self.epochs, self.augmentation, self.lr_grid))) > 1
 
     @field_validator("dataset")
     @classmethod

@@ -133,3 +133,15 @@ def test_recipes_that_differ_in_epochs_or_augmentation_alone_are_told_apart():
     runs.add_tried(records, 0)
     assert runs.recipe == recipes[2]
     assert runs.chosen == [records[2], records[5]]
+
+
+def test_more_recipes_may_change_the_choice_and_a_recipe_that_failed_may_be_followed_by_one_that_did_not():
+    runs = RowRuns(ROW)
+    runs.add_tried([failed(0.1)], 0)
+    assert not runs.competes
+    runs.add_tried([record(0.3, 0.7)], 0)
+    assert runs.recipe == Recipe(8, 0.3)
+    runs.add_tried([record(1.0, 0.8)], 0)
+    assert (runs.recipe, runs.error, len(runs.chosen)) == (Recipe(8, 1.0), None, 1)
+    runs.dropped_after = 3
+    assert not runs.competes
