@@ -22,12 +22,12 @@ def rounds_of(recipes: Sequence[Recipe]) -> list[tuple[Recipe, ...]]:
     first = recipes[0]
     own = {start: next(r for r in recipes if r.start == start) for start in {r.start for r in recipes}}
 
-    def distance(recipe: Recipe) -> int:
+    def distance(recipe: Recipe) -> int:  # number of choices in which the recipe differs
         like = own[recipe.start]
         differing = [
             getattr(recipe, name) != getattr(like, name) for name in ("epochs", "lr", "augmentation")
         ]
-        return sum(differing) + (recipe.start != first.start)
+        return differing.count(True) + (recipe.start != first.start)
 
     rounds = ([r for r in recipes if distance(r) in steps] for steps in ((0,), (1,), (2, 3, 4)))
     return [tuple(found) for found in rounds if found]
