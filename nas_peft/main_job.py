@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -11,6 +12,8 @@ from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.process_group import require_devices
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.plan import make_plan
+from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.progress import StageBars
@@ -18,6 +21,7 @@ from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PLAN, PlanRecord
 from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.scoring.ray_scorer import require_workers, scoring
 from nas_peft.searching.candidate import Candidate
@@ -69,6 +73,7 @@ def search(
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
+    started = time.perf_counter()
     ray_options = ray_options or RayOptions()
     devices = resolve_devices(device, ray_options)
     config = config.on(devices.workers)
@@ -85,11 +90,46 @@ def search(
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
         with folder.held():
-            return _run(
-                Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers),
-                storage,
-                study,
-            )
+            run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
+            return _run(_planned(run, time.perf_counter() - started), storage, study)
+
+
+def plan(
+    config: SearchConfig,
+    *,
+    device: str = "auto",
+    bars: StageBars | None = None,
+    ray_options: RayOptions | None = None,
+) -> PlanRecord:
+    """The plan that a search with a time would make now; nothing is trained for longer than it takes to time.
+
+    Raises `InputError` for a configuration without a time, and for any mistake in it.
+    """
+    if config.chosen_time is None:
+        raise InputError("a plan is made for a time, and none is given; give --time or --preset")
+    started = time.perf_counter()
+    ray_options = ray_options or RayOptions()
+    devices = resolve_devices(device, ray_options)
+    with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
+        inputs = SearchInputs.load(config.on(devices.workers), shown)
+        return make_plan(inputs, devices, ray_options, before=time.perf_counter() - started)
+
+
+def _planned(run: Run[SearchInputs], before: float) -> Run[SearchInputs]:
+    """The run by its plan, which is made and recorded first unless it is recorded; ``run`` without a time."""
+    config = run.inputs.config
+    if config.chosen_time is None:
+        return run
+    recorded = run.folder.read_stage(PLAN, PlanRecord)
+    if recorded is None:
+        try:
+            recorded = make_plan(run.inputs, run.devices, run.ray, before=before)
+        except InputError:
+            run.folder.discard()
+            raise
+        run.folder.write_stage(PLAN, recorded)
+        run.bars.say(plan_sentence(recorded))
+    return replace(run, inputs=run.inputs.with_config(config.planned(recorded.set_options)), plan=recorded)
 
 
 def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> SearchResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
@@ -12,6 +12,19 @@ from pydantic_core import PydanticUndefined
 
 from nas_peft.settings.lists import comma_separated
 from nas_peft.settings.training_config import TrainingConfig
+
+NOT_AN_OPTION = {"command_line": False}
+"""The extra of a field that is no option of the command line."""
+
+
+def given(fields: Mapping[str, Any], context: typer.Context) -> dict[str, Any]:
+    """The ``fields`` that stand on the command line; the configuration has the defaults of the others."""
+
+    def by_default(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "DEFAULT"
+
+    return {name: value for name, value in fields.items() if not by_default(name)}
 
 
 def default_of(field: FieldInfo) -> Any:
@@ -31,6 +44,8 @@ def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> 
     given = inspect.signature(function, eval_str=True)
     parameters = []
     for name, field in config.model_fields.items():
+        if (field.json_schema_extra or {}) == NOT_AN_OPTION:
+            continue
         kind: Any = field.annotation
         option = typer.Option(f"--{name.replace('_', '-')}", help=field.description)
         if kind is bool and name.startswith("no_"):

@@ -12,7 +12,7 @@ def print_result(result: SearchResult) -> None:
     """Print the tables of results and costs, the remarks, and the paths of run folder and subnet."""
     from rich.console import Console
 
-    from nas_peft.protocol.cost_ledger import cost_table
+    from nas_peft.protocol.cost_ledger import cost_table, plan_against_fact
     from nas_peft.protocol.results_table import remarks, results_table
 
     console = Console()
@@ -20,6 +20,8 @@ def print_result(result: SearchResult) -> None:
     if text := remarks(result):
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     console.print(cost_table(result))
+    if time := plan_against_fact(result):
+        console.print(time, highlight=False, soft_wrap=True)
     console.print(
         f"run folder: {result.run}\nsubnet: {result.run}/{result.subnet['file']} "
         f"({result.subnet['params']:,} parameters, {result.subnet['bytes']:,} bytes)",

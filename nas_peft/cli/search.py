@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas_peft.cli.config_options import with_fields
+from nas_peft.cli.config_options import given, with_fields
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
@@ -16,6 +16,7 @@ from nas_peft.settings.search_config import SearchConfig
 
 def _run_search(
     *,
+    context: typer.Context,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder; by default a folder under runs/ named after data and configuration."),
@@ -41,6 +42,13 @@ def _run_search(
             help="Number of processes that score candidates, each with a GPU or a share of the cores."
         ),
     ] = 1,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print the plan for --time or --preset, with the expected seconds of each stage, and stop.",
+        ),
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -55,14 +63,22 @@ def _run_search(
         from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.ray_session import RayOptions
 
-        config = SearchConfig.of(**fields)
+        config = SearchConfig.of(**given(fields, context))
         require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
 
+        from rich.console import Console
+
+        from nas_peft.main_job import plan
         from nas_peft.main_job import search as run
+        from nas_peft.planning.table import plan_table
         from nas_peft.run.progress import StageBars
 
         with StageBars() as bars:
+            if dry_run:
+                made = plan(config, device=device, bars=bars, ray_options=ray_options)
+                Console().print(plan_table(made))
+                return
             result = run(
                 config,
                 out,

@@ -8,6 +8,8 @@ from rich import box
 from rich.table import Table
 
 from nas_peft.run.results import SearchResult
+from nas_peft.run.stage_records import PlanRecord
+from nas_peft.settings.durations import in_words
 from nas_peft.settings.lists import items
 from supernet import TRAINABLE_SETS
 
@@ -86,7 +88,8 @@ def cost_table(result: SearchResult) -> Table:
         pad_edge=False,
     )
     table.add_column("stage", no_wrap=True)
-    for name in ("forward", "backward", "seconds", "peak MB", "retrainings", "by work"):
+    planned = [] if result.plan is None else ["planned s"]
+    for name in ("forward", "backward", "seconds", *planned, "peak MB", "retrainings", "by work"):
         table.add_column(name, justify="right", no_wrap=True)
     for cost in stage_costs(result):
         table.add_row(
@@ -94,8 +97,24 @@ def cost_table(result: SearchResult) -> Table:
             f"{cost.forward:,.0f}",
             f"{cost.backward:,.0f}",
             f"{cost.seconds:,.0f}",
+            *([] if result.plan is None else [_planned(result.plan, cost.name)]),
             "-" if cost.peak_memory is None else f"{cost.peak_memory / 1e6:,.0f}",
             f"{cost.passes / reference.passes:.1f}",
             f"{cost.work / reference.work:.1f}",
         )
     return table
+
+
+def _planned(plan: PlanRecord, stage: str) -> str:
+    return f"{plan.stages[stage]:,.0f}" if stage in plan.stages else "-"
+
+
+def plan_against_fact(result: SearchResult) -> str:
+    """A sentence with the planned and the actual time of a run; empty without a plan."""
+    if result.plan is None:
+        return ""
+    actual = result.plan.before + sum(stage.seconds for stage in result.stages.values())
+    return (
+        f"time: {in_words(actual)}, planned {in_words(result.plan.expected)} for --time {result.plan.time} "
+        f"(level {result.plan.level} of {result.plan.levels})"
+    )

@@ -51,6 +51,7 @@ def write_result(
         paired=paired,
         decision=decision,
         stages=run.costs.to_dict(),
+        plan=run.plan,
         test_opened=reading.opened,
         subnet=file | {"seed": seed},
         environment=environment(run.device),

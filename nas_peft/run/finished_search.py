@@ -11,7 +11,7 @@ from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
-from nas_peft.run.stage_records import InputsRecord, SearchStageRecord
+from nas_peft.run.stage_records import PLAN, InputsRecord, PlanRecord, SearchStageRecord
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
@@ -55,6 +55,8 @@ class FinishedSearch:
                 "give a folder of nas-peft search"
             )
         config, folder = SearchConfig.of(**values), RunFolder(path)
+        if (plan := folder.read_stage(PLAN, PlanRecord)) is not None:
+            config = config.planned(plan.set_options)
         stage = folder.read_stage("search", SearchStageRecord)
         if stage is None:
             raise InputError(

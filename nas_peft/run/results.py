@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-from nas_peft.run.stage_records import OpeningRecord, StageRecord
+from nas_peft.run.stage_records import OpeningRecord, PlanRecord, StageRecord
 
 Verdict: TypeAlias = Literal["better", "tie", "worse"]
 Role: TypeAlias = Literal["full", "single", "searched", "runner_up"]
@@ -204,7 +204,8 @@ class DecisionResult(BaseModel):
 class SearchResult(BaseModel):
     """All measurements of a search, or of a comparison without a search, and their conditions.
 
-    ``decision`` is ``None`` where nothing was trained separately, and in results of earlier versions.
+    ``decision`` is ``None`` where nothing was trained separately, and in results of earlier versions;
+    ``plan`` is ``None`` in runs without a time.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -220,6 +221,7 @@ class SearchResult(BaseModel):
     paired: PairedComparison | None
     decision: DecisionResult | None = None
     stages: dict[str, StageRecord]
+    plan: PlanRecord | None = None
     test_opened: OpeningRecord
     subnet: dict[str, Any]
     environment: dict[str, str]

@@ -9,7 +9,7 @@ from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
-from nas_peft.run.stage_records import StageCosts
+from nas_peft.run.stage_records import PlanRecord, StageCosts
 from nas_peft.run.task_inputs import TaskInputs
 
 Inputs = TypeVar("Inputs", bound=TaskInputs, covariant=True)
@@ -28,6 +28,7 @@ class Run(Generic[Inputs]):
         workers: number of processes that score candidates.
         worker_device: device of the processes on Ray; by default that of this process.
         costs: records of the finished stages.
+        plan: the plan that set the options of ``inputs``, in a run with a time.
     """
 
     inputs: Inputs
@@ -38,6 +39,7 @@ class Run(Generic[Inputs]):
     workers: int = 1
     worker_device: str = ""
     costs: StageCosts = field(default_factory=StageCosts)
+    plan: PlanRecord | None = None
 
     @property
     def devices(self) -> Devices:

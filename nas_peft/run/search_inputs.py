@@ -85,6 +85,14 @@ class SearchInputs(TaskInputs):
         build_searcher(config.searcher, inputs.search_task(), searcher_options(config))
         return inputs
 
+    def with_config(self, config: SearchConfig) -> SearchInputs:
+        """The same data and backbone with other options of search and trainings."""
+        budget = Budget.parse(
+            config.budget, backbone_params=self.backbone.params, count_head=config.count_head
+        )
+        task = TaskInputs(config, self.backbone, self.preprocessing, budget, self.dataset)
+        return SearchInputs.of_task(config, task)
+
     def single_methods(self) -> dict[str, Architecture]:
         """The single methods of every run, then the largest uniform member of each other kind of the space.
 

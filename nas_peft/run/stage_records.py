@@ -131,6 +131,51 @@ class RecordPlace(BaseModel):
     study: str
 
 
+PLAN = "plan"
+"""Name of the stage that plans a run for a given time."""
+
+
+class Speeds(BaseModel):
+    """Seconds per image, as measured on this machine before the plan was made.
+
+    ``forward`` is a forward pass, ``supernet`` a training step of the supernet, ``subnet`` and ``full`` steps
+    of separate trainings, of which ``places`` run at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    forward: float
+    supernet: float
+    subnet: float
+    full: float
+    places: int
+
+
+class PlanRecord(BaseModel):
+    """The plan of a run: the options that it sets, and the seconds that each stage is expected to take.
+
+    ``time`` is the limit as it was given, ``seconds`` the same in seconds. ``before`` are the seconds from
+    the start of the command to the plan. ``level`` is the plan's place among the ``levels``, from 1;
+    ``set_options`` are the options that the plan sets, in the terms of ``config.yaml``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time: str
+    seconds: float
+    before: float
+    level: int
+    levels: int
+    set_options: dict[str, Any]
+    speeds: Speeds
+    stages: dict[str, float]
+
+    @property
+    def expected(self) -> float:
+        """Seconds that the command is expected to take, from its start to its end."""
+        return self.before + sum(self.stages.values())
+
+
 class OpeningRecord(BaseModel):
     """Time of opening the test set, and the decision frozen before it."""
 

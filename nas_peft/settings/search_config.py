@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
 from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs, Starts
 from nas_peft.settings.training_config import TrainingConfig
 
@@ -28,6 +30,16 @@ class SearchConfig(TrainingConfig):
     Two runs with equal configurations on one machine give equal results.
     """
 
+    time: str | None = Field(
+        None,
+        description="Time for the whole command, such as 5m or 2h, or auto for what the data deserve, at "
+        "most an hour; a plan sets the options that are not given (epochs, supernet, search, recipes)",
+    )
+    preset: Literal["fast", "standard", "thorough"] | None = Field(
+        None, description="Name of a time: fast is 3m, standard 20m, thorough 2h"
+    )
+    fixed: tuple[str, ...] = Field((), json_schema_extra={"command_line": False})
+    """With a time, the names of the options that were given, which the plan keeps."""
     space: str = Field("default", description="Search space: preset name or YAML file")
     module_files: tuple[Path, ...] = Field(
         (), description="Python file that registers your own module kinds; can be given several times"
@@ -119,6 +131,39 @@ class SearchConfig(TrainingConfig):
         description="Processes that train the supernet together, each with a GPU or a share of the cores",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _note_given(cls, values: Any) -> Any:
+        """Note which options are given, where a plan sets the others."""
+        if (
+            isinstance(values, dict)
+            and not values.get("fixed")
+            and (values.get("time") or values.get("preset"))
+        ):
+            return values | {"fixed": tuple(sorted(set(values) - {"time", "preset", "fixed"}))}
+        return values
+
+    @field_validator("time")
+    @classmethod
+    def _require_span(cls, value: str | None) -> str | None:
+        if value is not None and value != AUTO:
+            seconds_of(value)
+        return value
+
+    @model_validator(mode="after")
+    def _require_one_time(self) -> SearchConfig:
+        if self.time is not None and self.preset is not None:
+            raise ValueError(
+                f"time is '{self.time}', and preset '{self.preset}' is the time {PRESETS[self.preset]}; "
+                "give one of them"
+            )
+        if self.chosen_time is not None and self.no_retrain:
+            raise ValueError(
+                "time is divided among supernet, search and separate trainings, and no_retrain skips the "
+                "latter; leave out one or the other"
+            )
+        return self
+
     @model_validator(mode="after")
     def _require_consistent(self) -> SearchConfig:
         if self.groups != DEFAULT_GROUPS and self.chooser != "groups":
@@ -175,8 +220,25 @@ class SearchConfig(TrainingConfig):
             )
         return self
 
-    def _several_recipes(self) -> bool:
-        return len(self.start) > 1 or len(self.inherited_epochs or ()) > 1 or super()._several_recipes()
+    @property
+    def several_recipes(self) -> bool:
+        """Whether any row has several recipes to try."""
+        return len(self.start) > 1 or len(self.inherited_epochs or ()) > 1 or super().several_recipes
+
+    @property
+    def chosen_time(self) -> str | None:
+        """The time for the whole command, by ``time`` or ``preset``; ``None`` without a plan."""
+        return self.time if self.preset is None else PRESETS[self.preset]
+
+    def planned(self, options: Mapping[str, Any]) -> SearchConfig:
+        """This configuration with the ``options`` of a plan in place of the time.
+
+        Halving is left out where the options that the user gave leave each row one recipe. Raises
+        `InputError` where they contradict the plan's.
+        """
+        values = self.model_dump() | dict(options) | {"time": None, "preset": None, "fixed": ()}
+        config = SearchConfig.of(**values | {"halving": False})
+        return config.model_copy(update={"halving": bool(values["halving"]) and config.several_recipes})
 
     def supernet_recipes(self) -> list[Recipe]:
         """Recipes of the supernet; where there are several, validation data choose one."""

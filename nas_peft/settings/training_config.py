@@ -164,7 +164,7 @@ class TrainingConfig(BaseModel):
                 "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
                 "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
             )
-        if self.halving and not self._several_recipes():
+        if self.halving and not self.several_recipes:
             raise ValueError(
                 "halving drops rows between rounds of recipes, and each row has one recipe; give several "
                 "values to --epochs, --augmentation or --lr-grid, or leave halving out"
@@ -180,7 +180,8 @@ class TrainingConfig(BaseModel):
             )
         return self
 
-    def _several_recipes(self) -> bool:
+    @property
+    def several_recipes(self) -> bool:
         """Whether any row has several recipes to try."""
         return max(map(len, (self.epochs, self.augmentation, self.lr_grid))) > 1
 

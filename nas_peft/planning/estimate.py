@@ -1,0 +1,162 @@
+"""The seconds that each stage of a search is expected to take, from measured speeds."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from nas_peft.planning.speeds import typical
+from nas_peft.protocol.halving import rounds_of
+from nas_peft.protocol.rows import Row, baseline_rows, single_rows
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import Speeds
+from nas_peft.settings.baselines import NOAH
+from nas_peft.settings.methods import METHODS
+from nas_peft.stages.noah import noah_config
+from nas_peft.stages.probe import LEARNING_RATES
+from nas_peft.stages.supernet_recipe import JUDGED
+from search_spaces import Architecture, count_flops
+from supernet import TRAINABLE_SETS, Recipe
+
+RACED = 0.4
+"""Share of the candidates' images that are scored where candidates race."""
+
+HEAD_STEP = 2.5e-4
+"""Seconds of a training step of a head on cached features."""
+
+PER_TRAINING = 0.4
+"""Seconds of a separate training beyond its passes: the network's making, records and files."""
+
+START = 9.0
+"""Seconds until Ray and its workers have started."""
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Estimates the stages of a search by ``inputs`` at ``speeds``."""
+
+    inputs: SearchInputs
+    speeds: Speeds
+
+    def all(self) -> dict[str, float]:
+        """Seconds of each stage, by the name that it has in ``results.json``, in their order."""
+        config = self.inputs.config
+        found = {"linear probe": self._probe(), "supernet": self._supernet(), "search": self._search()}
+        if NOAH in config.baselines:
+            found |= self._noah()
+        return found | self._trainings()
+
+    def _probe(self) -> float:
+        config, images = self.inputs.config, len(self.inputs.dataset.train_val)
+        rates = 1 if config.linear_lr else len(LEARNING_RATES)
+        return images * self.speeds.forward + rates * self._head(config.linear_epochs)
+
+    def _head(self, epochs: int) -> float:
+        return epochs * ceil(len(self.inputs.dataset.train) / self.inputs.config.batch_size) * HEAD_STEP
+
+    def _supernet(self) -> float:
+        recipes, data = self.inputs.config.supernet_recipes(), self.inputs.dataset
+        passes = sum(recipe.epochs for recipe in recipes) * len(data.train)
+        judged = JUDGED * len(data.val) * len(recipes) if len(recipes) > 1 else 0
+        return passes * self.speeds.supernet + judged * self.speeds.forward
+
+    def _search(self) -> float:
+        config, data = self.inputs.config, self.inputs.dataset
+        scored = len(data.train) if config.folds > 1 else len(data.val)
+        share = RACED if config.racing else 1.0
+        return config.generations * config.population * scored * share * self.speeds.forward
+
+    def _noah(self) -> dict[str, float]:
+        """NOAH's own supernet and search, which are as long as published."""
+        config, data = noah_config(self.inputs.config), self.inputs.dataset
+        passes = sum(recipe.epochs for recipe in config.supernet_recipes()) * len(data.train)
+        scored = config.generations * config.population * len(data.val)
+        return {
+            "NOAH's supernet": passes * self.speeds.supernet,
+            "NOAH's search": scored * self.speeds.forward,
+        }
+
+    def _trainings(self) -> dict[str, float]:
+        """The stages of separate trainings, halving included."""
+        config, linear = self.inputs.config, self.inputs.config.linear_recipe(1.0)
+        rows = self._rows()
+        recipes = {row: row.recipes(config, linear) for row in rows}
+        several = any(len(of_row) > 1 for of_row in recipes.values())
+        rounds = {row: rounds_of(of_row) if config.halving else [of_row] for row, of_row in recipes.items()}
+        count = max(map(len, rounds.values()))
+        found: dict[str, float] = {}
+        alive = rows
+        for number in range(count):
+            name = "retraining" if not several else "recipes" + (f" {number + 1}" if count > 1 else "")
+            seeds = 1 if several else config.seeds
+            costs = [
+                self._training(row, recipe, len(self.inputs.dataset.train))
+                for row in alive
+                if number < len(rounds[row])
+                for recipe in rounds[row][number]
+            ]
+            found[name] = self._makespan(costs * seeds) + (START if not number else 0.0)
+            if number + 1 < count:
+                alive = _better_half(alive)
+        longest = {row: max(recipes[row], key=lambda r: r.epochs) for row in alive}
+        if several and config.seeds > 1:
+            costs = [self._training(row, longest[row], len(self.inputs.dataset.train)) for row in alive]
+            found["retraining"] = self._makespan(costs * (config.seeds - 1))
+        tested = _tested(alive)
+        both = len(self.inputs.dataset.train_val)
+        finals = [self._training(row, longest[row], both, scored=False) for row in tested]
+        found["final training"] = self._makespan(finals * config.seeds)
+        images = len(self.inputs.dataset.test) * len(tested) * config.seeds
+        found["test"] = images * self.speeds.forward
+        return found
+
+    def _rows(self) -> list[Row]:
+        config, depth = self.inputs.config, self.inputs.backbone.depth
+        searched = [
+            Row(f"candidate-{n}", "searched", "subnet", typical(depth)) for n in range(config.retrain)
+        ]
+        baselines = baseline_rows(config, depth, typical(depth))
+        return [*searched, *single_rows(self.inputs.single_methods()), *baselines]
+
+    def _training(self, row: Row, recipe: Recipe, images: int, *, scored: bool = True) -> float:
+        trains = TRAINABLE_SETS[METHODS[row.method].trains]
+        if row.method == "linear":
+            return self._head(recipe.epochs)
+        step = self.speeds.full if trains.changes_backbone else self.speeds.subnet * self._size(row)
+        val = len(self.inputs.dataset.val) * self.speeds.subnet / 2 if scored else 0.0
+        head = self._head(self.inputs.config.head_epochs)
+        return PER_TRAINING + head + recipe.epochs * images * step + val
+
+    def _size(self, row: Row) -> float:
+        """The operations of a row's subnet as a multiple of those of the subnet that was timed."""
+        shape, classes = self.inputs.backbone.shape, len(self.inputs.dataset.classes)
+
+        def flops(architecture: Architecture) -> float:
+            return float(count_flops(architecture, shape, classes))
+
+        return flops(row.architecture) / flops(typical(self.inputs.backbone.depth))
+
+    def _makespan(self, costs: Sequence[float]) -> float:
+        """Seconds until all trainings have ended, the longest first, on as many places as there are."""
+        ends = [0.0] * self.speeds.places
+        for cost in sorted(costs, reverse=True):
+            heapq.heappush(ends, heapq.heappop(ends) + cost)
+        return max(ends)
+
+
+def _better_half(rows: Sequence[Row]) -> list[Row]:
+    """As many rows of each group as halving keeps."""
+    kept: list[Row] = []
+    for group in ("searched", "single", "baseline"):
+        of_group = [row for row in rows if row.group == group]
+        kept += of_group if group == "baseline" else of_group[: (len(of_group) + 1) // 2]
+    return kept
+
+
+def _tested(rows: Sequence[Row]) -> list[Row]:
+    """The rows that have final models: one searched subnet, each single method at one size, all baselines."""
+    searched = [row for row in rows if row.group == "searched"][:1]
+    singles = {row.architecture.kinds: row for row in rows if row.group == "single"}
+    return [*searched, *singles.values(), *(row for row in rows if row.group == "baseline")]

@@ -1,0 +1,68 @@
+"""The plan of a search: the highest level of effort that fits into the time."""
+
+from __future__ import annotations
+
+from nas_peft.machine.devices import Devices
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.estimate import StageTimes
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS
+from nas_peft.planning.speeds import measure
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PlanRecord, Speeds
+from nas_peft.settings.durations import AUTO, in_words, seconds_of
+from search_spaces import InputError
+
+FILLED = 0.9
+"""Share of the time that a plan may take; the rest is for what the estimate misses."""
+
+LONGEST_AUTOMATIC = 3600.0
+"""Seconds that a run may take whose time is ``auto``."""
+
+
+def make_plan(
+    inputs: SearchInputs, devices: Devices, ray_options: RayOptions, *, before: float
+) -> PlanRecord:
+    """The plan for the time in the configuration of ``inputs``; the speeds are measured now.
+
+    Options that the user gave are kept. ``before`` are the seconds that the command has taken so far. Raises
+    `InputError` if not even the lowest level fits into the time.
+    """
+    return fitting_plan(inputs, measure(inputs, devices.here, ray_options), before)
+
+
+def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRecord:
+    """The plan of the highest level whose estimate fits; see `make_plan`."""
+    given = inputs.config
+    assert given.chosen_time is not None  # a plan is made for a time
+    automatic = given.chosen_time == AUTO
+    limit = LONGEST_AUTOMATIC if automatic else seconds_of(given.chosen_time)
+    plans = []
+    for number, level in enumerate(LEVELS[:AUTOMATIC_LEVEL] if automatic else LEVELS):
+        options = {name: value for name, value in level.items() if name not in given.fixed}
+        planned = given.planned(options)
+        recorded = planned.to_dict()
+        plans.append(
+            PlanRecord(
+                time=given.chosen_time,
+                seconds=limit,
+                before=before,
+                level=number + 1,
+                levels=len(LEVELS),
+                set_options={name: recorded[name] for name in options},
+                speeds=speeds,
+                stages=StageTimes(inputs.with_config(planned), speeds).all(),
+            )
+        )
+    fitting = [plan for plan in plans if plan.expected <= FILLED * limit]
+    if not fitting:
+        least = min(plans, key=lambda plan: plan.expected)
+        raise InputError(
+            f"time is '{given.chosen_time}', and the shortest plan for these data and this backbone takes "
+            f"about {in_words(least.expected)} here; give --time {_minutes(least.expected / FILLED)} or "
+            "more, fewer images (--shots), or a smaller backbone"
+        )
+    return fitting[-1]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds // 60) + 1}m"

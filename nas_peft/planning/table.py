@@ -1,0 +1,51 @@
+"""A plan as people read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from nas_peft.run.stage_records import PlanRecord
+from nas_peft.settings.durations import in_words
+
+
+def plan_sentence(plan: PlanRecord) -> str:
+    """One line: the time that the plan takes, and the options that it sets."""
+    return f"plan (level {plan.level} of {plan.levels}), about {in_words(plan.expected)}: {options(plan)}"
+
+
+def options(plan: PlanRecord) -> str:
+    """The options that the plan sets, as a command line would have them."""
+    return " ".join(_option(name, value) for name, value in plan.set_options.items())
+
+
+def plan_table(plan: PlanRecord) -> Table:
+    """The expected time of each stage, and below it the options that the plan sets."""
+    table = Table(
+        title=f"plan for --time {plan.time}: level {plan.level} of {plan.levels}",
+        caption=f"sets {options(plan)}; measured here for each image: forward pass "
+        f"{1e3 * plan.speeds.forward:.2f} ms, step of the supernet {1e3 * plan.speeds.supernet:.2f} ms, of a "
+        f"subnet {1e3 * plan.speeds.subnet:.2f} ms, of full fine-tuning {1e3 * plan.speeds.full:.2f} ms; "
+        f"separate trainings at once: {plan.speeds.places}",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    table.add_column("stage", no_wrap=True)
+    table.add_column("expected", justify="right", no_wrap=True)
+    table.add_row("data, backbone and plan", in_words(plan.before))
+    for name, seconds in plan.stages.items():
+        table.add_row(name, in_words(seconds))
+    table.add_row("whole command", in_words(plan.expected), style="bold")
+    return table
+
+
+def _option(name: str, value: Any) -> str:
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return flag
+    return f"{flag} {','.join(map(str, value)) if isinstance(value, list) else value}"
