@@ -56,6 +56,8 @@ TESTED_ELSEWHERE = {
     ),
     "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
+    "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
+    "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
     "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
     "nas_peft/run/task_inputs.py": (
         "nas_peft/run/test_search_inputs.py",

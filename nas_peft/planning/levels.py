@@ -1,22 +1,72 @@
-"""Levels of effort: the settings of a search from the shortest to the longest."""
+"""Levels of effort: the settings of a search from the shortest to the longest.
+
+What a level adds to the one before is what the measurements in docs/log/levels.md found worth its time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+_EVERYWHERE = {"space": "large", "budget": "4%", "singles": ("lora-everywhere",)}
+"""Enough parameters for a module in each place of each layer; of equal subnets the smaller one is exported."""
+
 LEVELS: tuple[Mapping[str, Any], ...] = (
-    {"epochs": (2,), "supernet_epochs": (2,), "generations": 2, "population": 8, "retrain": 1},
-    {"epochs": (4,), "supernet_epochs": (4,), "generations": 4, "population": 12, "retrain": 1},
-    {"epochs": (8,), "supernet_epochs": (4,), "generations": 6, "population": 12, "retrain": 2},
-    {
+    _EVERYWHERE
+    | {
+        "epochs": (4,),
+        "lr_grid": (2.0,),
+        "augmentation": ("crop",),
+        "supernet_epochs": (4,),
+        "generations": 3,
+        "population": 12,
+        "retrain": 1,
+        "start": ("inherited",),
+        "inherited_epochs": (2,),
+        "baselines": ("linear",),
+    },
+    _EVERYWHERE
+    | {
         "epochs": (8,),
+        "lr_grid": (2.0, 0.6),
+        "augmentation": ("crop",),
         "supernet_epochs": (8,),
-        "generations": 8,
+        "generations": 4,
         "population": 16,
-        "retrain": 2,
+        "retrain": 1,
+        "start": ("inherited",),
+        "inherited_epochs": (4,),
+        "baselines": ("linear", "full"),
+    },
+    _EVERYWHERE
+    | {
+        "epochs": (8,),
+        "lr_grid": (2.0, 0.6, 6.0),
         "augmentation": ("crop", "none"),
         "halving": True,
+        "supernet_epochs": (8,),
+        "generations": 6,
+        "population": 16,
+        "retrain": 2,
+        "start": ("inherited",),
+        "inherited_epochs": (8,),
+        "baselines": ("linear", "full"),
+    },
+    _EVERYWHERE
+    | {
+        "singles": ("lora-everywhere", "lora_rank", "adapter_dim", "ssf"),
+        "epochs": (8, 24),
+        "lr_grid": (2.0, 0.6, 6.0),
+        "augmentation": ("crop", "none"),
+        "halving": True,
+        "supernet_epochs": (16,),
+        "supernet_augmentation": ("crop", "none"),
+        "generations": 12,
+        "population": 24,
+        "retrain": 4,
+        "start": ("inherited", "pretrained"),
+        "inherited_epochs": (8, 4),
+        "baselines": ("linear", "full"),
     },
 )
 """Options of each level; each level is expected to give at least as good a result as the one before."""

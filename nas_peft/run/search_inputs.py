@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
+from nas_peft.run.single_methods import ALWAYS_COMPARED, halvings
 from nas_peft.run.stage_records import InputsRecord
-from nas_peft.run.task_inputs import ALWAYS_COMPARED, TaskInputs, halvings
+from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import Searcher, SearchTask, build_searcher, parse_options
 from nas_peft.settings.search_config import SearchConfig
@@ -98,9 +99,11 @@ class SearchInputs(TaskInputs):
 
         All are within the budget. Sizes of the former are not limited to the space's: a method alone should
         use the whole budget. For the latter, half the size and so on means the next smaller size of the
-        space.
+        space. With ``singles`` only those that it names, of any size.
         """
         found = super().single_methods()
+        if self.config.singles:
+            return found
         for kind, fitting in self._fitting().items():
             if kind in ALWAYS_COMPARED:
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,22 @@ from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.data.summary import data_summary
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.single_methods import (
+    ALWAYS_COMPARED,
+    LORA_EVERYWHERE,
+    alone,
+    halvings,
+    largest_alone,
+    largest_everywhere,
+    lora_everywhere,
+    require_known,
+)
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.run.version import __version__
 from nas_peft.settings.training_config import TrainingConfig
-from search_spaces import KINDS, Architecture, Budget, InputError, count_params, head_params
+from search_spaces import Architecture, Budget, InputError, count_params, head_params
 from supernet import Backbone, Preprocessing, create_backbone
-
-ALWAYS_COMPARED = ("prompt_tokens", "lora_rank", "adapter_dim", "ssf")
-"""The kinds that compete alone in every run: VPT, LoRA, adapters, SSF."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class TaskInputs:
     @classmethod
     def of(cls, config: TrainingConfig, backbone: Backbone, bars: StageBars) -> TaskInputs:
         """Load the data for a backbone. Raises `InputError` for any mistake in the configuration."""
+        require_known(config.singles or ())
         preprocessing = Preprocessing.of(backbone.model)
         budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
         with bars.stage("data (images)") as advance:
@@ -69,9 +76,8 @@ class TaskInputs:
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
         inputs = cls.of(config, backbone, bars)
         if not inputs.single_methods():
-            least = min(
-                count_params(_uniform(kind, 1, backbone.depth), backbone.shape) for kind in ALWAYS_COMPARED
-            )
+            shape = backbone.shape
+            least = min(count_params(alone(kind, 1, shape), shape) for kind in ALWAYS_COMPARED)
             needed = least + (inputs.head_params if config.count_head else 0)
             raise InputError(
                 f"the budget {config.budget!r} is {inputs.budget.max_params:,} parameters, and the smallest "
@@ -92,19 +98,18 @@ class TaskInputs:
     def single_methods(self) -> dict[str, Architecture]:
         """VPT, LoRA, adapters and SSF alone, by name, each at the largest uniform size within the budget.
 
-        With ``single_sizes`` each also at half of that size, a quarter and so on, up to that many sizes.
-        Names are of the form ``lora_rank-2``. A method whose smallest size exceeds the budget is left out.
+        With ``singles`` those that it names. With ``single_sizes`` each also at half of that size, a quarter
+        and so on, up to that many sizes. Names are of the form ``lora_rank-2``. A method whose smallest size
+        exceeds the budget is left out.
         """
-        limit, found = self.budget.limit(self.head_params), {}
-        for kind in ALWAYS_COMPARED:
-
-            def params(size: int, kind: str = kind) -> int:
-                return count_params(_uniform(kind, size, self.backbone.depth), self.backbone.shape)
-
-            most = KINDS[kind].max_size or max(0, limit)  # a unit of size has at least one parameter
-            largest = bisect_right(range(1, most + 1), limit, key=params)
-            for size in halvings(largest, self.config.single_sizes):
-                found[f"{kind}-{size}"] = _uniform(kind, size, self.backbone.depth)
+        limit, shape, found = self.budget.limit(self.head_params), self.backbone.shape, {}
+        for name in self.config.singles or ALWAYS_COMPARED:
+            if name == LORA_EVERYWHERE:
+                for rank in halvings(largest_everywhere(shape, limit), self.config.single_sizes):
+                    found[f"{name}-{rank}"] = lora_everywhere(rank, shape)
+            else:
+                for size in halvings(largest_alone(name, shape, limit), self.config.single_sizes):
+                    found[f"{name}-{size}"] = alone(name, size, shape)
         return found
 
     @property
@@ -154,12 +159,3 @@ class TaskInputs:
                 f"the run was started with another {', '.join(changed)} (the files have changed since); "
                 "give another --out to start anew"
             )
-
-
-def _uniform(kind: str, size: int, depth: int) -> Architecture:
-    return Architecture.uniform(depth, kind, size)
-
-
-def halvings(size: int, count: int) -> list[int]:
-    """``size``, half of it (rounded down) and so on while positive; at most ``count`` values."""
-    return [half for i in range(count) if (half := size >> i)]

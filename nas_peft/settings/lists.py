@@ -89,6 +89,15 @@ def _optional_augmentations(value: Any) -> tuple[str, ...] | None:
     return None if value is None else _augmentations(value)
 
 
+def _optional_names(value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    names = tuple(str(item) for item in items(value))
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError("give each name once, separated by commas, such as lora_rank,adapter_dim")
+    return names
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return baseline_names([str(item) for item in items(value)])
 
@@ -141,3 +150,9 @@ def with_lists(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, 
         return list(found) if isinstance(found, tuple) else found
 
     return {name: listed(name, value) for name, value in values.items()}
+
+
+OptionalNames: TypeAlias = Annotated[
+    tuple[str, ...] | None, BeforeValidator(_optional_names), CommaSeparated(_optional_names)
+]
+"""Different names, or ``None``."""

@@ -189,6 +189,7 @@ class SearchConfig(TrainingConfig):
             "inherited_epochs",
             "lr_grid",
             "baselines",
+            "singles",
             "single_sizes",
             "early_stopping",
             "halving",

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nas_peft.settings.baselines import BASELINES
-from nas_peft.settings.lists import Augmentations, BaselineNames, Epochs, Factors
+from nas_peft.settings.lists import Augmentations, BaselineNames, Epochs, Factors, OptionalNames
 from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
 from search_spaces import InputError
 
@@ -108,6 +108,12 @@ class TrainingConfig(BaseModel):
         ("linear", "full"),
         description="Baselines to compare with: linear, full, lp-ft, l2-sp, bitfit; at published sizes "
         "vpt-shallow, vpt-deep, lora, adapter, ssf; all or none of these; and noah, with its own search",
+    )
+    singles: OptionalNames = Field(
+        None,
+        description="Single methods to compare with: module kinds, such as lora_rank,adapter_dim, and "
+        "lora-everywhere (LoRA of one rank on all projections, and on positions); by default VPT, LoRA, "
+        "adapter, SSF, and every other kind of the space",
     )
     single_sizes: int = Field(
         1,

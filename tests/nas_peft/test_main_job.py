@@ -15,7 +15,9 @@ from PIL import Image
 import nas_peft
 from nas_peft.data import ProtocolError
 from nas_peft.main_job import search
+from nas_peft.protocol.cost_ledger import plan_against_fact
 from nas_peft.protocol.results_table import results_table
+from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -281,3 +283,28 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     assert search(config, tmp_path / "run", device="cpu").rows == result.rows
     shown = results_table(result)
     assert [column.header for column in shown.columns][3:5] == ["start", "epochs"]
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_a_search_with_a_time_is_planned_once_and_says_plan_and_fact(
+    tiny_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    level = {"supernet_epochs": (1,), "epochs": (1,), "lr_grid": (1.0, 3.0), "halving": True, "retrain": 1}
+    monkeypatch.setattr("nas_peft.planning.plan.LEVELS", (level, level | {"epochs": (2,)}))
+    given = {name: tiny_values[name] for name in ("dataset", "batch_size", "population", "linear_epochs")}
+    config = SearchConfig.of(**given, time="1h", generations=2, singles="lora_rank", head_epochs=3)
+    result = search(config, tmp_path / "run", device="cpu")
+    assert result.plan is not None
+    assert (result.plan.level, result.plan.levels) == (2, 2)
+    assert result.config["epochs"] == [2]  # planned
+    assert result.config["generations"] == 2  # given
+    assert list(result.plan.stages) == [name for name in result.stages if name in result.plan.stages]
+    assert set(result.stages) == set(result.plan.stages)
+    assert all(run.recipe["epochs"] == 2 for row in result.rows if row.method == "full" for run in row.runs)
+    assert "planned" in plan_against_fact(result)
+    # resumed by the same command: the recorded plan holds, whatever a plan would be now
+    (tmp_path / "run" / "results.json").unlink()
+    monkeypatch.setattr("nas_peft.planning.plan.LEVELS", (level,))
+    again = search(config, tmp_path / "run", device="cpu")
+    assert (again.plan, again.rows) == (result.plan, result.rows)
+    assert FinishedSearch.read(tmp_path / "run").config.epochs == (2,)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.data import embedded_names, load_dataset
+from nas_peft.planning.levels import LEVELS
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.settings.search_config import SearchConfig
@@ -267,3 +268,22 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
 def test_help_names_every_embedded_data_set():
     text = " ".join(nas_peft("search", "--help").output.split())
     assert f"({', '.join(embedded_names())})" in text
+
+
+@pytest.mark.slow
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["search", "--dataset", str(image_folder), "--time", "10h", "--dry-run", "--population", "12"]
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert f"plan for --time 10h: level {len(LEVELS)} of {len(LEVELS)}" in done.output
+    for stage in ("linear probe", "supernet", "search", "final training", "whole command"):
+        assert stage in done.output
+    assert "--population" not in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_without_a_time_is_refused(image_folder: Path):
+    done = CliRunner().invoke(app, ["search", "--dataset", str(image_folder), "--dry-run"])
+    assert done.exit_code == 2
+    assert "give --time or --preset" in done.output

@@ -10,7 +10,6 @@ import pytest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import InputsRecord
-from nas_peft.run.task_inputs import halvings
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
     Architecture,
@@ -54,11 +53,22 @@ def test_single_methods_compete_at_halves_of_their_size_if_asked(tiny_values: di
     assert by_kind["shallow_prompt_tokens"] == [32, 16, 8]
 
 
-@pytest.mark.parametrize(
-    ("size", "count", "sizes"), [(11, 3, [11, 5, 2]), (11, 9, [11, 5, 2, 1]), (6, 1, [6]), (0, 3, [])]
-)
-def test_halvings_end_with_one(size: int, count: int, sizes: list[int]):
-    assert halvings(size, count) == sizes
+def test_the_single_methods_that_are_named_compete_and_no_others(tiny_values: dict[str, Any]):
+    named = {"singles": "lora-everywhere,lora_rank_fc2,adapter_dim", "budget": "4%"}
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values | named), QUIET)
+    singles = inputs.single_methods()
+    assert list(singles) == ["lora-everywhere-3", "lora_rank_fc2-12", "adapter_dim-30"]
+    everywhere = singles["lora-everywhere-3"]
+    assert set(everywhere.kinds) == {
+        "lora_rank", "lora_rank_proj", "lora_rank_fc1", "lora_rank_fc2", "lora_rank_pos"
+    }  # fmt: skip
+    assert all(inputs.fits(a) for a in singles.values())
+
+
+def test_a_single_method_that_is_not_known_is_named_with_the_nearest(tiny_values: dict[str, Any]):
+    config = SearchConfig.of(**tiny_values | {"singles": "lora-everywere"})
+    with pytest.raises(InputError, match=r"singles is 'lora-everywere', .* did you mean 'lora-everywhere'\?"):
+        SearchInputs.load(config, QUIET)
 
 
 def test_the_largest_of_the_space_are_members(tiny_inputs: SearchInputs):

@@ -1,0 +1,66 @@
+"""The expected seconds of each stage."""
+
+from typing import Any
+
+import pytest
+
+from nas_peft.planning.estimate import StageTimes
+from nas_peft.run.progress import StageBars
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import Speeds
+from nas_peft.settings.search_config import SearchConfig
+
+pytestmark = pytest.mark.slow
+
+SPEEDS = Speeds(forward=1e-3, supernet=4e-3, subnet=3e-3, full=4e-3, places=1)
+
+
+@pytest.fixture(scope="module")
+def times(tiny_values: dict[str, Any]):
+    inputs = SearchInputs.load(SearchConfig.of(**tiny_values).on("cpu"), StageBars(quiet=True))
+
+    def of(places: int = 1, **changes: Any) -> dict[str, float]:
+        config = SearchConfig.of(**tiny_values | changes).on("cpu")
+        return StageTimes(inputs.with_config(config), SPEEDS.model_copy(update={"places": places})).all()
+
+    return of
+
+
+def test_the_stages_have_the_names_and_the_order_of_a_run(times, finished_run):
+    assert list(times()) == list(finished_run.stages)
+
+
+def test_epochs_candidates_and_seeds_cost_in_proportion(times):
+    once, twice = times(epochs=100), times(epochs=200)
+    assert twice["retraining"] == pytest.approx(2 * once["retraining"], rel=0.1)
+    assert twice["final training"] == pytest.approx(2 * once["final training"], rel=0.1)
+    assert times(population=12)["search"] == pytest.approx(2 * times()["search"])
+    assert times(supernet_epochs=20)["supernet"] == pytest.approx(10 * times()["supernet"])
+    assert times(epochs=100, seeds=3)["test"] == pytest.approx(3 * once["test"])
+    assert once["supernet"] == times()["supernet"]
+
+
+def test_two_places_take_half_of_the_time(times):
+    one, two = times(epochs=50), times(places=2, epochs=50)
+    assert one["retraining"] / two["retraining"] == pytest.approx(2, rel=0.25)
+    assert one["supernet"] == two["supernet"]
+
+
+def test_halving_costs_less_than_all_recipes_for_all(times):
+    grid = {"lr_grid": "0.3,1,3", "augmentation": "none,crop", "epochs": "20"}
+    whole, halved = times(**grid), times(**grid, halving=True)
+    rounds = [name for name in halved if name.startswith("recipes")]
+    assert rounds == ["recipes 1", "recipes 2", "recipes 3"]
+    assert sum(halved[name] for name in rounds) < 0.8 * whole["recipes"]
+    assert halved["final training"] < whole["final training"]
+
+
+def test_a_longer_sequence_costs_more(times):
+    prompts = times(singles="prompt_tokens", budget="4%", epochs=50, baselines="linear")
+    lora = times(singles="lora_rank", budget="4%", epochs=50, baselines="linear")
+    assert prompts["retraining"] > 1.2 * lora["retraining"]
+
+
+def test_noah_has_stages_of_its_own(times, tiny_values):
+    found = times(baselines="linear,noah")
+    assert list(found)[3:5] == ["NOAH's supernet", "NOAH's search"]

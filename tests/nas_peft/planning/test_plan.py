@@ -1,0 +1,113 @@
+"""The plan for a time: the highest level that fits, around the options that are given."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS
+from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PlanRecord, Speeds
+from nas_peft.settings.search_config import SearchConfig
+from search_spaces import InputError
+
+pytestmark = pytest.mark.slow
+
+FAST = Speeds(forward=1e-4, supernet=4e-4, subnet=3e-4, full=4e-4, places=2)
+
+
+def slower(factor: float) -> Speeds:
+    own = {name: getattr(FAST, name) * factor for name in ("forward", "supernet", "subnet", "full")}
+    return Speeds(**own, places=2)
+
+
+def timed(inputs: SearchInputs, **values: Any) -> SearchInputs:
+    """The data of ``inputs`` with a configuration in which nothing but these values is given."""
+    config = SearchConfig.of(dataset=inputs.config.dataset, **values).on("cpu")
+    return replace(inputs, config=config)
+
+
+@given(st.floats(60, 20_000), st.floats(60, 20_000), st.floats(0.1, 50))
+def test_more_time_is_never_a_lower_level_and_the_time_is_kept(
+    tiny_inputs: SearchInputs, first: float, second: float, factor: float
+):
+    plans = []
+    for seconds in sorted((first, second)):
+        try:
+            plans.append(fitting_plan(timed(tiny_inputs, time=f"{seconds:.1f}s"), slower(factor), 5.0))
+        except InputError:
+            assert not plans
+    assert [plan.level for plan in plans] == sorted(plan.level for plan in plans)
+    assert all(plan.expected <= FILLED * plan.seconds for plan in plans)
+
+
+def test_every_level_is_a_configuration_and_takes_longer_than_the_one_before(tiny_inputs: SearchInputs):
+    plans = [plan_of_level(tiny_inputs, number) for number in range(1, len(LEVELS) + 1)]
+    assert [plan.level for plan in plans] == list(range(1, len(LEVELS) + 1))
+
+
+def plan_of_level(inputs: SearchInputs, level: int) -> PlanRecord:
+    """The plan of the shortest time that is enough for a level."""
+    low, high = 0.0, 1e7
+    while high - low > 0.5:
+        middle = (low + high) / 2
+        try:
+            reached = fitting_plan(timed(inputs, time=f"{middle:.2f}s"), FAST, 0.0).level >= level
+        except InputError:
+            reached = False
+        low, high = (low, middle) if reached else (middle, high)
+    return fitting_plan(timed(inputs, time=f"{high:.2f}s"), FAST, 0.0)
+
+
+def test_options_that_are_given_are_kept_and_planned_around(tiny_inputs: SearchInputs):
+    free = fitting_plan(timed(tiny_inputs, time="2h"), FAST, 0.0)
+    kept = {"epochs": "50", "augmentation": "none", "lr_grid": "1", "start": "pretrained", "retrain": 3}
+    around = timed(tiny_inputs, time="2h", **kept)
+    plan = fitting_plan(around, FAST, 0.0)
+    assert set(kept) & set(free.set_options)
+    assert not set(kept) & set(plan.set_options)
+    planned = around.config.planned(plan.set_options)
+    assert (planned.epochs, planned.augmentation, planned.retrain) == ((50,), ("none",), 3)
+    assert not planned.halving  # each row has one recipe
+    assert (planned.time, planned.preset, planned.fixed) == (None, None, ())
+
+
+def test_a_given_default_is_kept_too(tiny_inputs: SearchInputs):
+    default = SearchConfig.model_fields["population"].default
+    inputs = timed(tiny_inputs, time="2h", population=default)
+    plan = fitting_plan(inputs, FAST, 0.0)
+    assert inputs.config.planned(plan.set_options).population == default
+
+
+def test_auto_is_at_most_an_hour_and_no_level_that_is_not_worth_its_time(tiny_inputs: SearchInputs):
+    fast = fitting_plan(timed(tiny_inputs, time="auto"), FAST, 0.0)
+    slow = fitting_plan(timed(tiny_inputs, time="auto"), slower(2000), 0.0)
+    assert fast.level == AUTOMATIC_LEVEL
+    assert slow.level < fast.level
+    assert slow.expected <= FILLED * LONGEST_AUTOMATIC
+
+
+def test_a_preset_is_a_time(tiny_inputs: SearchInputs):
+    by_name = fitting_plan(timed(tiny_inputs, preset="standard"), FAST, 0.0)
+    assert by_name == fitting_plan(timed(tiny_inputs, time="20m"), FAST, 0.0)
+
+
+def test_too_little_time_says_how_much_is_needed(tiny_inputs: SearchInputs):
+    with pytest.raises(
+        InputError, match=r"time is '2s', .* takes about .* here; give --time (\d+)m or more"
+    ) as e:
+        fitting_plan(timed(tiny_inputs, time="2s"), FAST, 0.0)
+    enough = str(e.value).split("--time ")[1].split()[0]
+    fitting_plan(timed(tiny_inputs, time=enough), FAST, 0.0)
+
+
+def test_options_that_contradict_a_plan_are_named(tiny_inputs: SearchInputs):
+    with pytest.raises(InputError, match="no_retrain"):
+        timed(tiny_inputs, time="5m", no_retrain=True)
+    with pytest.raises(InputError, match="give one of them"):
+        timed(tiny_inputs, time="5m", preset="fast")
+    with pytest.raises(InputError, match="such as 2h, 5m"):
+        timed(tiny_inputs, time="soon")
