@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _EVERYWHERE = {"space": "large", "budget": "4%", "singles": ("lora-everywhere",)}
-"""Enough parameters for a module in each place of each layer; of equal subnets the smaller one is exported."""
+"""Parameters for a module in each place of each layer; of equal subnets the smaller one is exported."""
 
 LEVELS: tuple[Mapping[str, Any], ...] = (
     _EVERYWHERE

@@ -234,10 +234,13 @@ class SearchConfig(TrainingConfig):
     def planned(self, options: Mapping[str, Any]) -> SearchConfig:
         """This configuration with the ``options`` of a plan in place of the time.
 
-        Halving is left out where the options that the user gave leave each row one recipe. Raises
-        `InputError` where they contradict the plan's.
+        Options of the plan that those of the user leave nothing to do are left out: halving where each row
+        has one recipe, the epochs from inherited weights where nothing starts from them. Raises `InputError`
+        where the two contradict each other.
         """
         values = self.model_dump() | dict(options) | {"time": None, "preset": None, "fixed": ()}
+        if "inherited" not in values["start"] and "inherited_epochs" in options:
+            values["inherited_epochs"] = None
         config = SearchConfig.of(**values | {"halving": False})
         return config.model_copy(update={"halving": bool(values["halving"]) and config.several_recipes})
 
