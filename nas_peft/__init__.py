@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nas_peft.data import load_dataset as load_dataset
     from nas_peft.main_job import search as search
     from nas_peft.run.results import SearchResult as SearchResult
+    from nas_peft.run.version import __version__ as __version__
     from nas_peft.settings.search_config import SearchConfig as SearchConfig
     from supernet import Subnet as Subnet
     from supernet import load_subnet as load_subnet
@@ -26,15 +27,20 @@ _HOMES = {
     "SearchConfig": "nas_peft.settings.search_config",
     "SearchResult": "nas_peft.run.results",
     "Subnet": "supernet",
+    "__version__": "nas_peft.run.version",
     "load_dataset": "nas_peft.data",
     "load_subnet": "supernet",
     "search": "nas_peft.main_job",
 }
 
-__all__ = ["SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"]
+__all__ = ["SearchConfig", "SearchResult", "Subnet", "__version__", "load_dataset", "load_subnet", "search"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nas_peft' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({name for name in globals() if name.startswith("_")} | set(__all__))

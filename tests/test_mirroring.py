@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "nas_peft/data/remarks.py": ("nas_peft/data/test_duplicates.py", "sentences on a real data set"),
     "nas_peft/data/source.py": ("nas_peft/data/test_label_table.py", "mistakes before anything is decoded"),
     "nas_peft/data/text_lists.py": ("nas_peft/data/test_label_table.py", "lists of real tasks and tables"),
+    "nas_peft/__main__.py": ("nas_peft/cli/test_app.py", "the command line as a module"),
     "nas_peft/audit/plot.py": ("nas_peft/audit/test_stage.py", "drawn of a whole audit"),
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
     "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),

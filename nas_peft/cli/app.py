@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from nas_peft.cli.audit import audit
@@ -13,11 +15,38 @@ from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
 
 app = typer.Typer(
-    help="Neural architecture search for parameter-efficient fine-tuning of Vision Transformers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from nas_peft.run.version import __version__
+
+        typer.echo(f"nas-peft {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    """Neural architecture search for parameter-efficient fine-tuning of Vision Transformers.
+
+    Start with three commands, on a folder that has one folder of images for each class:
+
+    nas-peft search --dataset FOLDER --time 20m --dry-run     what 20 minutes allow on this machine
+
+    nas-peft search --dataset FOLDER --time 20m     search, compare, and export the best small modules
+
+    nas-peft predict RUN/subnet.safetensors PHOTO.jpg     classify images by the result
+    """
+
+
 app.command("search")(search)
 app.command("front")(front)
 app.command("audit")(audit)

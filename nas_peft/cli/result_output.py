@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line imports this file to print its help
@@ -27,4 +28,21 @@ def print_result(result: SearchResult) -> None:
         f"({result.subnet['params']:,} parameters, {result.subnet['bytes']:,} bytes)",
         highlight=False,
         soft_wrap=True,
+    )
+    console.print(next_commands(result), highlight=False, markup=False, soft_wrap=True)
+
+
+def next_commands(result: SearchResult) -> str:
+    """What to do with the result: one command a line, with its purpose."""
+    run = shlex.quote(result.run)
+    subnet = shlex.quote(f"{result.run}/{result.subnet['file']}")
+    commands = {f"nas-peft predict {subnet} PHOTO.png": "classify images"}
+    if "search" in result.stages:
+        commands |= {
+            f"nas-peft front {run}": "other sizes from the same search",
+            f"nas-peft audit {run}": "how well the search ranks subnets on these data",
+        }
+    width = max(map(len, commands))
+    return "\n".join(
+        ["next:", *(f"  {command:{width}}  # {purpose}" for command, purpose in commands.items())]
     )

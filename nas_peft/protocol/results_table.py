@@ -20,9 +20,9 @@ _MARKS = {"tie": "≈", "worse": "▲"}
 def results_table(result: SearchResult) -> Table:
     """Table of the tested and the failed rows, and of the single methods that halving dropped.
 
-    It shows parameters, accuracies in per cent (mean ± standard deviation over seeds) and, where several were
-    tried, the chosen parts of the recipe. Rows that tie with the exported one on the validation set, or are
-    better there, are marked.
+    It shows parameters, accuracies in per cent (mean ± standard deviation over seeds), the mean validation
+    loss and, where several were tried, the chosen parts of the recipe. Rows that tie with the exported one
+    on the validation set, or are better there, are marked.
     """
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
@@ -33,6 +33,7 @@ def results_table(result: SearchResult) -> Table:
         f"{budget['max_params']:,} parameters ({head})",
         caption=f"validation: trained on train ({result.dataset['counts']['train']} images); "
         f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
+        f"loss: validation loss; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
         f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported"
         f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}"
@@ -42,6 +43,7 @@ def results_table(result: SearchResult) -> Table:
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
+        padding=(0, 0, 0, 1),  # every column fits into 80 characters
     )
     table.add_column("")
     table.add_column("method", no_wrap=True)
@@ -51,6 +53,7 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("params", justify="right", no_wrap=True)
     table.add_column("MFLOPs", justify="right", no_wrap=True)
     table.add_column("val %", justify="right", no_wrap=True)
+    table.add_column("loss", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
     verdicts = {rival.row: rival.verdict for rival in result.decision.rivals} if result.decision else {}
     for row in result.rows:
@@ -63,6 +66,7 @@ def results_table(result: SearchResult) -> Table:
                 f"{row.module_params:,}",
                 f"{row.flops / 1e6:,.0f}",
                 "failed" if row.error is not None else _percent(row, "val_accuracy"),
+                "" if row.error is not None else f"{row.mean('val_loss'):.3f}",
                 _percent(row, "test_accuracy") if row.tested else "",
                 style="bold" if row.selected else None,
             )

@@ -3,6 +3,11 @@
 import subprocess
 import sys
 
+from typer.testing import CliRunner
+
+import nas_peft
+from nas_peft.cli.app import app
+
 
 def test_debug_shows_the_traceback_and_no_debug_does_not():
     wrong = ["search", "--dataset", "digits", "--seeds", "0"]
@@ -16,3 +21,19 @@ def test_debug_shows_the_traceback_and_no_debug_does_not():
     assert debug.returncode != 0
     assert "Traceback (most recent call last)" in debug.stderr
     assert "InputError: seeds is 0" in debug.stderr
+
+
+def test_the_package_runs_as_a_module_and_says_its_version():
+    said = subprocess.run([sys.executable, "-m", "nas_peft", "--version"], capture_output=True, text=True)
+    assert (said.returncode, said.stdout) == (0, f"nas-peft {nas_peft.__version__}\n")
+
+
+def test_the_package_lists_its_public_names():
+    public = [name for name in dir(nas_peft) if not name.startswith("_")]
+    assert public == ["SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"]
+
+
+def test_without_a_command_it_says_what_to_start_with():
+    shown = CliRunner().invoke(app, [], env={"COLUMNS": "120"}).output
+    assert "nas-peft search --dataset FOLDER --time 20m --dry-run" in shown
+    assert "nas-peft predict RUN/subnet.safetensors PHOTO.jpg" in shown

@@ -257,6 +257,8 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
         assert row.label in result.stdout
     assert f"run folder: {finished_run.run}" in result.stdout
     assert f"subnet: {finished_run.run}/subnet.safetensors" in result.stdout
+    for command in (f"predict {finished_run.run}/subnet.safetensors", f"front {finished_run.run}"):
+        assert f"nas-peft {command}" in result.stdout.split("next:")[1]
     assert (
         f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
         in result.stdout

@@ -43,6 +43,7 @@ def test_every_tested_row_is_a_line_with_its_numbers(finished_run: SearchResult)
         assert f"{row.module_params:,}" in line
         assert f"{row.flops / 1e6:,.0f}" in line
         assert f"{100 * row.mean('val_accuracy'):.1f}" in line
+        assert f"{row.mean('val_loss'):.3f}" in line
         assert f"{100 * row.mean('test_accuracy'):.1f}" in line
         assert ("►" in line) == row.selected
     assert "all weights" in line_of(text, "full fine-tuning")
