@@ -8,10 +8,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+IMAGES = 800
+"""Training images for which the epochs of the levels were chosen."""
+
+_MOST_TIMES = 12.5
+
 _EVERYWHERE = {"space": "large", "budget": "4%", "singles": ("lora-everywhere",)}
 """Parameters for a module in each place of each layer; of equal subnets the smaller one is exported."""
 
 LEVELS: tuple[Mapping[str, Any], ...] = (
+    _EVERYWHERE
+    | {
+        "epochs": (2,),
+        "lr_grid": (2.0,),
+        "augmentation": ("crop",),
+        "supernet_epochs": (2,),
+        "generations": 2,
+        "population": 12,
+        "retrain": 1,
+        "start": ("inherited",),
+        "inherited_epochs": (1,),
+        "baselines": ("linear",),
+    },
     _EVERYWHERE
     | {
         "epochs": (4,),
@@ -69,7 +87,24 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
         "baselines": ("linear", "full"),
     },
 )
-"""Options of each level; each level is expected to give at least as good a result as the one before."""
+"""Options of each level; each level is expected to give at least as good a result as the one before.
+
+Epochs are those of `IMAGES` training images or more; `options_of` has them for fewer.
+"""
 
 AUTOMATIC_LEVEL = 4
 """Number of levels among which ``--time auto`` chooses: those whose gain was worth their time."""
+
+
+def options_of(level: Mapping[str, Any], images: int) -> dict[str, Any]:
+    """The options of a level for a number of training images.
+
+    Fewer images than `IMAGES` are trained on for more epochs, so that the number of steps stays the same: an
+    epoch of 50 images is one step. For more images the epochs stay, and the time decides for a lower level.
+    """
+    times = min(_MOST_TIMES, max(1.0, IMAGES / images))
+    lengths = ("epochs", "supernet_epochs", "inherited_epochs")
+    scaled = {
+        name: tuple(round(times * epochs) for epochs in level[name]) for name in lengths if name in level
+    }
+    return dict(level) | scaled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import StageTimes
-from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, options_of
 from nas_peft.planning.speeds import measure
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
@@ -24,8 +24,8 @@ def make_plan(
 ) -> PlanRecord:
     """The plan for the time in the configuration of ``inputs``; the speeds are measured now.
 
-    Options that the user gave are kept. ``before`` are the seconds that the command has taken so far. Raises
-    `InputError` if not even the lowest level fits into the time.
+    Options that the user gave are kept. ``before`` are the seconds that the command has taken so far. If not
+    even the lowest level fits, that is the plan for ``auto``; for another time `InputError` is raised.
     """
     return fitting_plan(inputs, measure(inputs, devices.here, ray_options), before)
 
@@ -38,7 +38,8 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
     limit = LONGEST_AUTOMATIC if automatic else seconds_of(given.chosen_time)
     plans = []
     for number, level in enumerate(LEVELS[:AUTOMATIC_LEVEL] if automatic else LEVELS):
-        options = {name: value for name, value in level.items() if name not in given.fixed}
+        of_level = options_of(level, len(inputs.dataset.train))
+        options = {name: value for name, value in of_level.items() if name not in given.fixed}
         planned = given.planned(options)
         recorded = planned.to_dict()
         plans.append(
@@ -54,6 +55,8 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
             )
         )
     fitting = [plan for plan in plans if plan.expected <= FILLED * limit]
+    if not fitting and automatic:
+        return plans[0]  # who names no time is not turned away; the plan says how long it takes
     if not fitting:
         least = min(plans, key=lambda plan: plan.expected)
         raise InputError(

@@ -33,7 +33,8 @@ class SearchConfig(TrainingConfig):
     time: str | None = Field(
         None,
         description="Time for the whole command, such as 5m or 2h, or auto for what the data deserve, at "
-        "most an hour; a plan sets the options that are not given (epochs, supernet, search, recipes)",
+        "most an hour; a plan sets the options of recipe, supernet and search that are not given; by default "
+        "auto if none of these is given, else no plan",
     )
     preset: Literal["fast", "standard", "thorough"] | None = Field(
         None, description="Name of a time: fast is 3m, standard 20m, thorough 2h"

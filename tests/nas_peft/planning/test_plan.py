@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, options_of
 from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
@@ -88,6 +88,16 @@ def test_auto_is_at_most_an_hour_and_no_level_that_is_not_worth_its_time(tiny_in
     assert fast.level == AUTOMATIC_LEVEL
     assert slow.level < fast.level
     assert slow.expected <= FILLED * LONGEST_AUTOMATIC
+    endless = fitting_plan(timed(tiny_inputs, time="auto"), slower(1e6), 0.0)
+    assert endless.level == 1
+    assert endless.expected > LONGEST_AUTOMATIC
+
+
+def test_few_images_are_trained_on_for_as_many_steps(tiny_inputs: SearchInputs):
+    level = {"epochs": (8, 24), "supernet_epochs": (4,), "retrain": 2}
+    assert options_of(level, 800) == options_of(level, 50_000) == level
+    assert options_of(level, 400) == {"epochs": (16, 48), "supernet_epochs": (8,), "retrain": 2}
+    assert options_of(level, 3)["epochs"] == (100, 300)
 
 
 def test_a_preset_is_a_time(tiny_inputs: SearchInputs):
