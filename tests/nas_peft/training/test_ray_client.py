@@ -96,9 +96,9 @@ def runs(
     """One search whose candidates are scored and rows are trained on the cluster, and the same one here."""
     values = tiny_values | {"generations": 1, "supernet_epochs": 1, "baselines": "linear"}
     options = [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", value)]
-    command = ["search", *options, "--workers", 2, "--cpus-per-trial", 1]
+    command = ["search", *options, "--cpus-per-trial", 2]
     there, here = (tmp_path_factory.mktemp("runs") / name for name in ("there", "here"))
-    nas_peft(run_program, *command, "--out", there, "--ray-address", address)
+    nas_peft(run_program, *command, "--workers", 2, "--out", there, "--ray-address", address)
     done = CliRunner().invoke(app, [*map(str, command), "--out", str(here), "--device", "cpu"])
     assert done.exit_code == 0, done.output
     return there, here
