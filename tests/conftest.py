@@ -4,6 +4,7 @@ import os
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process that the tests start compiles torch anew
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the networks are tiny
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits leaves its core to others
 os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
 
 import json

@@ -21,7 +21,18 @@ from nas_peft.cli.app import app
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 TINY = ["--supernet-epochs", "1", "--epochs", "1", "--linear-epochs", "1", "--generations", "1"]
-TINY += ["--population", "4", "--retrain", "1", "--shots", "5", "--cpus-per-trial", "2"]
+TINY += [
+    "--population",
+    "4",
+    "--retrain",
+    "1",
+    "--shots",
+    "5",
+    "--cpus-per-trial",
+    "2",
+    "--baselines",
+    "full",
+]
 
 
 def shell_lines() -> list[str]:
@@ -115,9 +126,10 @@ def test_main_job_and_predict_run(tmp_path: Path, run_program: Callable[..., Any
     line = next(line for line in shell_lines() if "nas-peft search --dataset digits" in line)
     command = shlex.split(line.split("&&")[-1])
     tool = Path(sys.executable).with_name(Path(command[0]).name)
-    out = tmp_path / "run"
+    out, space = tmp_path / "run", tmp_path / "small.yaml"
+    space.write_text("name: small\nkinds: {lora_rank: {sizes: [0, 2]}}\n")
     assert os.access(tool, os.X_OK)
-    done = run_program(tool, *command[1:], *TINY, "--out", out)
+    done = run_program(tool, *command[1:], *TINY, "--space", space, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "full fine-tuning" in done.stdout
     image = tmp_path / "digit.png"

@@ -93,6 +93,7 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     write_kind()
     (tmp_path / "space.yaml").write_text("name: mine\nkinds: {shift: {sizes: [0, 1]}}\n")
     values = tiny_values | {"space": "space.yaml", "population": 4, "generations": 1, "supernet_epochs": 1}
+    values |= {"baselines": "linear"}
     options = [w for name, value in values.items() for w in (f"--{name.replace('_', '-')}", str(value))]
     done = run("search", *options, "--module-file", "shift.py", "--cpus-per-trial", "2", "--out", "run")
     assert done.returncode == 0, done.stderr
@@ -103,7 +104,7 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     rows = {row["name"]: row for row in results["rows"]}
     assert rows["shift-1"]["module_params"] == 8 * 128  # trained by a worker, as all rows are
     assert rows["shift-1"]["seeds"][0]["test_accuracy"] is not None
-    done = run("front", "run", "--export", "mine.safetensors", cwd=tmp_path)  # whichever row was chosen
+    done = run("front", "run", "--export", "mine.safetensors")  # whichever row was chosen
     assert done.returncode == 0, done.stderr
     exported = tmp_path / "mine.safetensors"
     assert set(read_header(exported)["architecture"]) == {"depth", "shift"}
