@@ -7,9 +7,9 @@ input, a line of JSON each, and answers each with an exit status.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
-import runpy
 import signal
 import sys
 import traceback
@@ -64,23 +64,23 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], output: str, lim
 
 
 def run(what: str, rest: list[str]) -> None:
-    """Run a module, code, or a file, as the main module."""
+    """Run a module, code, or a file, as the main module: ``what`` is ``-m``, ``-c`` or the file."""
+    main: Any = type(sys)("__main__")
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main  # multiprocessing reads the second
     if what == "-m":
-        sys.path[0], sys.argv = str(Path.cwd()), rest
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        sys.path[0] = str(Path.cwd())
+        spec: Any = importlib.util.find_spec(rest[0])
+        if spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{rest[0]}.__main__")
+        main.__spec__, main.__package__, main.__file__ = spec, spec.parent, spec.origin
+        code, sys.argv = spec.loader.get_code(spec.name), [spec.origin, *rest[1:]]
     elif what == "-c":
-        sys.path[0], sys.argv = "", ["-c", *rest[1:]]
-        exec(compile(rest[0], "<string>", "exec"), _fresh_main())
+        sys.path[0] = ""
+        code, sys.argv = compile(rest[0], "<string>", "exec"), ["-c", *rest[1:]]
     else:
-        sys.path[0], sys.argv = str(Path(what).resolve().parent), [what, *rest]
-        runpy.run_path(what, run_name="__main__")
-
-
-def _fresh_main() -> dict[str, Any]:
-    main = type(sys)("__main__")
-    main.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = main
-    return main.__dict__
+        sys.path[0], main.__file__ = str(Path(what).resolve().parent), what
+        code, sys.argv = compile(Path(what).read_bytes(), what, "exec"), [what, *rest]
+    exec(code, main.__dict__)
 
 
 if __name__ == "__main__":
