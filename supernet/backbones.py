@@ -19,6 +19,7 @@ from timm.models.eva import Eva
 from timm.models.eva import checkpoint_filter_fn as eva_filter
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from search_spaces import BackboneShape, InputError
 from supernet.backbone_names import ResolvedName, resolve_name
@@ -170,13 +171,22 @@ def _on_meta(name: str, image_size: tuple[int, int] | None) -> nn.Module:
     """The model on torch's meta device: types and shapes, without initialising or fetching anything."""
     sized = {} if image_size is None else {"img_size": image_size}
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutClamping():
             return cast(nn.Module, timm.create_model(name, pretrained=False, num_classes=0, **sized))
     except Exception as error:  # not all of timm's models can be built without a classifier or on meta
         at = "" if image_size is None else f" for images of {as_text(image_size)} pixels"
         raise InputError(
             f"backbone '{name}' cannot be built{at} ({_one_line(error)}); supported: {SUPPORTED}"
         ) from error
+
+
+class _WithoutClamping(TorchFunctionMode):
+    """Skips the clamping of initial weights, which is slow on the meta device and has no effect there."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func is torch.Tensor.clamp_ else func(*args, **(kwargs or {}))
 
 
 def _initialised(name: str, seed: int, image_size: tuple[int, int] | None) -> nn.Module:

@@ -2,16 +2,23 @@
 
 import os
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process that the tests start compiles torch anew
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the networks are tiny
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits leaves its core to others
 os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
 
+import json
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=30)
 settings.load_profile("repeatable")
@@ -22,6 +29,12 @@ ON_RAY = {"ray_address", "finished_run"}
 """Fixtures that use Ray, or were made on it."""
 PROGRAMS = {"examples", "benchmarks"}
 """Folders whose tests run whole programs."""
+SHARED = {"finished_run": "the finished run", "store": "the store of the studies"}
+"""Fixtures that take long and are of several files, and the group of their tests."""
+LIMIT = 400
+"""Seconds for a program; about 30 on two idle cores."""
+
+RunProgram = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +56,48 @@ def ray_address() -> Iterator[str]:
     ray.shutdown()
 
 
+@pytest.fixture(scope="session")
+def run_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunProgram]:
+    """Runs ``python ARGUMENTS`` in a process of its own, with what it writes (see ``programs.py``)."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(
+        *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] = os.environ
+    ) -> subprocess.CompletedProcess[str]:
+        if not started:
+            command, pipe = [sys.executable, str(TESTS / "programs.py")], subprocess.PIPE
+            started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+        (server,) = started
+        assert server.stdin is not None
+        assert server.stdout is not None
+        output = tmp_path_factory.mktemp("output")
+        words = [str(argument) for argument in arguments]
+        order = {"arguments": words, "cwd": str(cwd or Path.cwd()), "env": dict(env), "limit": LIMIT}
+        print(json.dumps(order | {"output": str(output)}), file=server.stdin, flush=True)
+        status = int(server.stdout.readline())
+        said = [(output / name).read_text() for name in ("stdout", "stderr")]
+        return subprocess.CompletedProcess(words, status, *said)
+
+    yield run
+    for server in started:
+        with server:
+            assert server.stdin is not None
+            server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Task folder with two classes of 30 images, the second class a little brighter."""
+    root = tmp_path_factory.mktemp("task") / "insects"
+    rng = np.random.default_rng(0)
+    for name, darkest in (("ant", 0), ("bee", 16)):
+        (root / name).mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{i:02}.png")
+    return root
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses Ray or is slow, tell pytest-xdist what belongs together, and begin with the longest."""
@@ -57,9 +112,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item, fixtures: set[str]) -> str:
-    """Tests of a group run in one process and share fixtures: the finished run, a model family, a file."""
-    if "finished_run" in fixtures:
-        return "the finished run"
+    """Tests of a group run in one process and share fixtures: what takes long, a model family, a file."""
+    for fixture in SHARED.keys() & fixtures:
+        return SHARED[fixture]
     if family := _family(item):
         return f"supernet of {family}"
     return str(item.path.relative_to(TESTS))

@@ -8,7 +8,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -19,7 +21,18 @@ from nas_peft.cli.app import app
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 TINY = ["--supernet-epochs", "1", "--epochs", "1", "--linear-epochs", "1", "--generations", "1"]
-TINY += ["--population", "4", "--retrain", "1", "--shots", "5"]
+TINY += [
+    "--population",
+    "4",
+    "--retrain",
+    "1",
+    "--shots",
+    "5",
+    "--cpus-per-trial",
+    "2",
+    "--baselines",
+    "full",
+]
 
 
 def shell_lines() -> list[str]:
@@ -109,12 +122,14 @@ def test_the_quick_command_is_that_of_pytest() -> None:
 
 
 @pytest.mark.ray
-def test_main_job_and_predict_run(tmp_path: Path) -> None:
+def test_main_job_and_predict_run(tmp_path: Path, run_program: Callable[..., Any]) -> None:
     line = next(line for line in shell_lines() if "nas-peft search --dataset digits" in line)
     command = shlex.split(line.split("&&")[-1])
     tool = Path(sys.executable).with_name(Path(command[0]).name)
-    out = tmp_path / "run"
-    done = subprocess.run([tool, *command[1:], *TINY, "--out", out], capture_output=True, text=True)
+    out, space = tmp_path / "run", tmp_path / "small.yaml"
+    space.write_text("name: small\nkinds: {lora_rank: {sizes: [0, 2]}}\n")
+    assert os.access(tool, os.X_OK)
+    done = run_program(tool, *command[1:], *TINY, "--space", space, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "full fine-tuning" in done.stdout
     image = tmp_path / "digit.png"

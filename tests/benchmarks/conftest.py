@@ -8,10 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 import benchmarks.mini_vtab.run
 import benchmarks.mini_vtab.study as mini_vtab
@@ -28,19 +26,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session")
-def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Task folder with two classes of 30 images, the second class a little brighter."""
-    root = tmp_path_factory.mktemp("task") / "insects"
-    rng = np.random.default_rng(0)
-    for name, darkest in (("ant", 0), ("bee", 16)):
-        (root / name).mkdir(parents=True)
-        for i in range(30):
-            pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(root / name / f"{i:02}.png")
-    return root
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ def lines_of(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def test_workers_train_what_one_process_resumes(insects: Path, tmp_path: Path) -> None:
+def test_workers_train_what_one_process_resumes(
+    insects: Path, tmp_path: Path, run_program: Callable[..., Any]
+) -> None:
     out = tmp_path / "table.jsonl"
     options = [f"--task={insects}", "--limit=1", "--epochs=1", "--device=cpu", f"--out={out}"]
-    command = [sys.executable, "-m", "benchmarks.architecture_table", *options, "--seeds=1", "--workers=2"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    command = ["-m", "benchmarks.architecture_table", *options, "--seeds=1", "--workers=2"]
+    done = run_program(*command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     first = lines_of(out)
     assert [(line["task"], line["seed"]) for line in first] == [("insects", 0)] * 2

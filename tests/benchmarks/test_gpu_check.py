@@ -1,8 +1,6 @@
 """The check of a GPU, tried on a CPU, as on a machine without Ray, Optuna and pydantic."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -15,14 +13,9 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def check(*options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", WITHOUT, *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def test_it_needs_no_ray_and_writes_every_goal_with_its_seconds(tmp_path):
+def test_it_needs_no_ray_and_writes_every_goal_with_its_seconds(tmp_path, run_program):
     out = tmp_path / "check.json"
-    done = check("--device", "cpu", "--tiny", "--out", str(out))
+    done = run_program("-c", WITHOUT, "--device", "cpu", "--tiny", "--out", out, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text())
     assert [(g["contestant"], g["goal"]) for g in found["goals"]] == [

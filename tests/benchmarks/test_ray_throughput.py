@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -35,11 +35,10 @@ def test_other_losses_are_found() -> None:
         ray_throughput._difference([1.0, 2.1], [1.0, 2.0])
 
 
-def test_a_run(tmp_path: Path) -> None:
+def test_a_run(insects: Path, tmp_path: Path, run_program: Callable[..., Any]) -> None:
     out = tmp_path / "new" / "throughput.json"
-    small = ["--trainings=1", "--epochs=1", "--workers", "1", f"--out={out}"]
-    command = [sys.executable, "-m", "benchmarks.ray_throughput", *small]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    small = [f"--task={insects}", "--trainings=1", "--epochs=1", "--workers", "1", f"--out={out}"]
+    done = run_program("-m", "benchmarks.ray_throughput", *small, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     entry = json.loads(out.read_text())
     assert entry["seeds"] == [0]

@@ -2,10 +2,9 @@
 
 import copy
 import importlib.util
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,12 +153,13 @@ def test_extracted_saved_loaded_and_merged_it_is_the_same_function(
     close(folded(pixels), expected)
 
 
-def test_the_example_trains_searches_and_leaves_a_checkpoint(tmp_path: Path):
+def test_the_example_trains_searches_and_leaves_a_checkpoint(
+    tmp_path: Path, insects: Path, run_program: Callable[..., Any]
+):
     out = tmp_path / "biases.safetensors"
-    command = [sys.executable, "-W", "error", str(EXAMPLE), "--epochs", "1", "--out", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_program("-W", "error", EXAMPLE, "--dataset", insects, "--epochs", "1", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "validation accuracy" in done.stdout
     subnet = load_subnet(out)
-    assert len(subnet.classes) == 10
+    assert subnet.classes == ("ant", "bee")
     assert set(subnet.architecture.kinds) <= {"bitfit", "lora_rank"}

@@ -1,8 +1,8 @@
 """The example's main job finds its searcher by name; that it is a proper one, the conformance suite says."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +17,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_searcher.py"
     ],
 )
 def test_the_main_job_builds_the_searcher_before_it_trains(
-    tmp_path: Path, options: str, message: str
+    tmp_path: Path, insects: Path, options: str, message: str, run_program: Callable[..., Any]
 ) -> None:
-    command = [sys.executable, str(EXAMPLE), "--searcher-options", options, "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True)
+    wrong = ["--dataset", insects, "--searcher-options", options]
+    done = run_program(EXAMPLE, *wrong, "--out", tmp_path / "run")
     assert done.returncode != 0
     assert done.stderr.rstrip().endswith(f"InputError: {message}")
     assert not (tmp_path / "run").exists()

@@ -1,8 +1,7 @@
 """A whole run of the main job on a small real data set, and what it leaves behind."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +214,7 @@ def test_a_new_process_loads_the_subnet_and_repeats_nothing(
     image_folder: Path,
     subnet,
     tmp_path,
+    run_program: Callable[..., Any],
 ):
     images = sorted(image_folder.rglob("*.png"))[::5]
     before = {p: p.stat().st_mtime_ns for p in folder.path.rglob("*")}
@@ -225,8 +225,7 @@ def test_a_new_process_loads_the_subnet_and_repeats_nothing(
         tmp_path / "logits.npy",
         *images,
     ]
-    command = [sys.executable, "-c", IN_A_NEW_PROCESS, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_program("-c", IN_A_NEW_PROCESS, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert SearchResult.model_validate_json(done.stdout) == finished_run

@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +31,7 @@ KILLED = """
 import functools, json, os, signal, sys
 from contextlib import contextmanager
 from pathlib import Path
+import torch
 import nas_peft.stages.supernet_training as stage
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.run.progress import StageBars
@@ -52,13 +51,9 @@ class KillingBars(StageBars):
 
 # Saves the state after every epoch rather than after 15 seconds, which this training does not take.
 stage.train = functools.partial(stage.train, save_every=0.0)
-for line in sys.stdin:
-    config, out, stage_name, steps = json.loads(line)
-    child = os.fork()  # before any thread: importing torch once is enough
-    if child == 0:
-        search(SearchConfig(**config), Path(out), device="cpu", bars=KillingBars(stage_name, steps))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+config, out, stage_name, steps, threads = json.loads(sys.argv[1])
+torch.set_num_threads(threads)  # sums depend on it in their last bits
+search(SearchConfig(**config), Path(out), device="cpu", bars=KillingBars(stage_name, steps))
 """
 
 
@@ -91,27 +86,16 @@ KilledIn = Callable[[str, int, Path], None]
 
 
 @pytest.fixture(scope="module")
-def killed_in(tiny_config: SearchConfig, running_ray: str) -> Iterator[KilledIn]:
+def killed_in(tiny_config: SearchConfig, running_ray: str, run_program: Callable[..., Any]) -> KilledIn:
     """Runs in processes of their own, which end by SIGKILL in a stage and train on the running Ray."""
-    # sums depend on the number of threads in their last bits
-    variables = {"OMP_NUM_THREADS": str(torch.get_num_threads()), "RAY_ADDRESS": running_ray}
-    program = subprocess.Popen(
-        [sys.executable, "-c", KILLED],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | variables,
-    )
-    assert program.stdin is not None
-    assert program.stdout is not None
-    sent, ended = program.stdin, program.stdout
+    environment = os.environ | {"RAY_ADDRESS": running_ray}
 
     def killed(stage: str, steps: int, out: Path) -> None:
-        print(json.dumps([tiny_config.to_dict(), str(out), stage, steps]), file=sent, flush=True)
-        assert int(ended.readline()) == -signal.SIGKILL
+        what = json.dumps([tiny_config.to_dict(), str(out), stage, steps, torch.get_num_threads()])
+        done = run_program("-c", KILLED, what, env=environment)
+        assert done.returncode == -signal.SIGKILL, done.stderr
 
-    with program:
-        yield killed
+    return killed
 
 
 def stopped_in(stage: str, at: int, config: SearchConfig, out: Path) -> StoppingBars:

@@ -1,8 +1,6 @@
 """One safetensors file brings a subnet back; every other file is refused with a remedy."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -108,7 +106,7 @@ def test_the_header_can_be_read_alone(saved, subnet, micro):
 
 
 @pytest.mark.slow
-def test_it_loads_in_a_process_with_torch_timm_and_safetensors_alone(saved, subnet):
+def test_it_loads_in_a_process_with_torch_timm_and_safetensors_alone(saved, subnet, run_program):
     code = f"""
 import json, sys
 import numpy as np
@@ -119,7 +117,8 @@ picture = Image.fromarray(np.random.default_rng(3).integers(0, 256, (32, 32, 3),
 unneeded = ("ray", "optuna", "pydantic", "typer", "rich", "sklearn", "nas_peft")
 print(json.dumps([subnet.logits([picture]).tolist(), [m for m in unneeded if m in sys.modules]]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_program("-c", code)
+    assert done.returncode == 0, done.stderr
     logits, unneeded = json.loads(done.stdout)
     assert unneeded == []
     torch.testing.assert_close(torch.tensor(logits), subnet.logits([picture()]), atol=1e-5, rtol=0)

@@ -1,7 +1,5 @@
 """Two processes that train together end where one does: each training is run both ways."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from supernet.data_parallel import Processes
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).with_name("trained_together.py")
-LIMIT = 300  # seconds; about 20 on two idle cores
 CHOOSERS = ("constant", "one path", "one per image", "groups", "sandwich")
 DIFFERENT_WEIGHTS = "all"
 PENALTY = ("penalty, 1", "penalty, 2")
@@ -24,21 +21,12 @@ CASES += ["head", "checkpointing", "all", "augmented constant", "augmented group
 
 
 @pytest.fixture(scope="module")
-def left(tmp_path_factory):
+def left(tmp_path_factory, run_program):
     """What the process alone and the two together left, by training."""
     folder = tmp_path_factory.mktemp("processes")
-    commands = [[sys.executable, "-W", "error", str(PROGRAM), str(rank), str(folder)] for rank in (0, 1)]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for command in commands
-    ]
-    try:
-        said = [process.communicate(timeout=LIMIT)[0] for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    assert [process.returncode for process in running] == [0, 0], "\n".join(said)
-    assert said == ["", ""]  # torch warns on standard error where it knows better
+    done = run_program("-W", "error", PROGRAM, folder)
+    assert done.returncode == 0, done.stderr
+    assert (done.stdout, done.stderr) == ("", "")  # torch warns on standard error where it knows better
     return {name: torch.load(folder / f"{name}.pt") for name in ("alone", "0", "1")}
 
 

@@ -48,8 +48,8 @@ def sample(net):
 
 def fit(net, chooser, **options):
     images, labels = data(net)
-    augmentation = options.pop("augmentation", "none")
-    recipe = Recipe(epochs=1, lr=1e-3, batch_size=2, augmentation=augmentation)
+    augmentation, batch_size = options.pop("augmentation", "none"), options.pop("batch_size", 3)
+    recipe = Recipe(epochs=1, lr=1e-3, batch_size=batch_size, augmentation=augmentation)
     return train(
         net,
         images,
@@ -99,7 +99,7 @@ def evaluated(net):
 
 STAGES = {
     "reset": lambda net: net.reset(1),
-    "constant": lambda net: fit(net, Constant(net.capacity)),
+    "constant": lambda net: fit(net, Constant(net.capacity), batch_size=2),  # in two steps
     "one path": lambda net: fit(net, OnePath(sample(net))),
     "one per image": lambda net: fit(net, OnePerImage(sample(net), net.capacity.kinds)),
     "groups in parts": lambda net: fit(

@@ -1,8 +1,5 @@
 """The package runs where only torch, timm and safetensors are."""
 
-import subprocess
-import sys
-
 import pytest
 
 import supernet
@@ -12,9 +9,10 @@ pytestmark = pytest.mark.slow
 UNNEEDED = ("ray", "optuna", "pydantic", "typer", "rich", "sklearn", "nas_peft")
 
 
-def test_it_imports_without_the_libraries_of_the_tool():
+def test_it_imports_without_the_libraries_of_the_tool(run_program):
     code = f"import sys, supernet; print([m for m in {UNNEEDED} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_program("-c", code)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
 
 

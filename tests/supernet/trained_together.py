@@ -2,9 +2,10 @@
 
 ::
 
-    python trained_together.py RANK FOLDER
+    python trained_together.py FOLDER
 """
 
+import os
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -151,4 +152,7 @@ def main(rank, folder):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    second = os.fork()  # there is no thread yet
+    main(0 if second else 1, Path(sys.argv[1]))
+    if second:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(second, 0)[1]))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,19 +96,16 @@ def test_ways_differ_and_the_setup_is_beside_the_lines(study: Path, table: Path,
     assert str(insects.parent) not in text + study.read_text()
 
 
-def test_a_killed_study_goes_on(study: Path, insects: Path, table: Path, tmp_path: Path) -> None:
+def test_a_killed_study_goes_on(
+    study: Path, insects: Path, table: Path, tmp_path: Path, run_program: Callable[..., Any]
+) -> None:
     out = tmp_path / "study.jsonl"
     shutil.copy(study.with_suffix(".json"), out.with_suffix(".json"))
     whole = study.read_text().splitlines(keepends=True)
     kept = len(WAYS) - 2
     out.write_text("".join(whole[:kept]) + whole[kept][:50])
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.chooser_study",
-        *options(insects, table, out, "--epochs=1", "--workers=2"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    more = options(insects, table, out, "--epochs=1", "--workers=2")
+    done = run_program("-m", "benchmarks.chooser_study", *more, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert "2 supernets to train" in done.stderr
     assert "1 left" in done.stderr

@@ -1,8 +1,5 @@
 """Memory and faults of a GPU, without one: what is tried again, and when a process has to end."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -74,14 +71,14 @@ def test_torch_s_own_error_of_an_accelerator_is_broken():
 
 
 @pytest.mark.slow
-def test_a_process_with_a_broken_context_ends_with_its_own_status():
+def test_a_process_with_a_broken_context_ends_with_its_own_status(run_program):
     code = (
         "from nas_peft.machine.accelerator import end_if_broken\n"
         "end_if_broken(RuntimeError('shapes differ'))\n"
         "end_if_broken(RuntimeError('CUDA error: device-side assert triggered'))\n"
         "print('went on')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = run_program("-c", code)
     assert (done.returncode, done.stdout) == (STICKY_FAULT, "")
 
 

@@ -3,7 +3,9 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,11 +31,11 @@ def run(*what: str) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def lines() -> list[str]:
+def lines(run_program: Callable[..., Any]) -> list[str]:
     """What came of three pieces of work, one after the other."""
-    status, output, errors = run("add_up", "one_user_error", "one_bug")
-    assert status == 0, errors
-    return output.splitlines()
+    done = run_program(PROGRAM, "add_up", "one_user_error", "one_bug")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def test_each_does_its_part_and_the_first_one_is_heard(lines: list[str]):

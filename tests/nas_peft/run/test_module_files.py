@@ -1,6 +1,7 @@
 """Kinds of one's own from the command line: in the main process, in Ray's workers, and for predictions."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -67,16 +68,23 @@ def write_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WriteKind:
     return write
 
 
-def run(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """``nas-peft`` as a user runs it."""
+@pytest.fixture
+def run(
+    run_program: Callable[..., subprocess.CompletedProcess[str]], ray_address: str, tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``nas-peft`` as a user runs it, on the running Ray."""
     code = "from nas_peft.cli.app import main; main()"
-    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    environment = os.environ | {"RAY_ADDRESS": ray_address}
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return run_program("-W", "error", "-c", code, *arguments, cwd=tmp_path, env=environment)
+
+    return run
 
 
-@pytest.mark.ray
 def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     write_kind: WriteKind,
+    run: Callable[..., subprocess.CompletedProcess[str]],
     tiny_values: dict[str, Any],
     image_folder: Path,
     tmp_path: Path,
@@ -85,8 +93,9 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     write_kind()
     (tmp_path / "space.yaml").write_text("name: mine\nkinds: {shift: {sizes: [0, 1]}}\n")
     values = tiny_values | {"space": "space.yaml", "population": 4, "generations": 1, "supernet_epochs": 1}
+    values |= {"baselines": "linear"}
     options = [w for name, value in values.items() for w in (f"--{name.replace('_', '-')}", str(value))]
-    done = run("search", *options, "--module-file", "shift.py", "--out", "run", cwd=tmp_path)
+    done = run("search", *options, "--module-file", "shift.py", "--cpus-per-trial", "2", "--out", "run")
     assert done.returncode == 0, done.stderr
     assert "Shift alone" in done.stdout
     folder = tmp_path / "run"
@@ -95,13 +104,13 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     rows = {row["name"]: row for row in results["rows"]}
     assert rows["shift-1"]["module_params"] == 8 * 128  # trained by a worker, as all rows are
     assert rows["shift-1"]["seeds"][0]["test_accuracy"] is not None
-    done = run("front", "run", "--export", "mine.safetensors", cwd=tmp_path)  # whichever row was chosen
+    done = run("front", "run", "--export", "mine.safetensors")  # whichever row was chosen
     assert done.returncode == 0, done.stderr
     exported = tmp_path / "mine.safetensors"
     assert set(read_header(exported)["architecture"]) == {"depth", "shift"}
 
     image = next(image_folder.rglob("*.png"))
-    done = run("predict", exported, image, "--module-file", "shift.py", cwd=tmp_path)
+    done = run("predict", exported, image, "--module-file", "shift.py")
     assert done.returncode == 0, done.stderr
     assert "%" in done.stdout
     monkeypatch.chdir(tmp_path)  # this process does not know the kind either, and starts sooner

@@ -108,25 +108,6 @@ def test_a_dead_worker_is_replaced_and_its_share_done_again(
     assert two._workers[1] is not dead
 
 
-def test_workers_that_keep_dying_are_an_error(two: RayScorer, architectures: list[Architecture], monkeypatch):
-    import ray
-
-    real = two._new_worker
-
-    def dying():
-        worker = real()
-        ray.kill(worker)
-        return worker
-
-    monkeypatch.setattr(two, "_new_worker", dying)
-    monkeypatch.setattr(two, "_deaths", DEATHS - 1)
-    workers = [*two._workers]
-    ray.kill(two._workers[0])
-    with pytest.raises(InputError, match=r"scoring workers have died.*fewer --workers"):
-        two.score(0, images_of(two, 0), architectures[:2])
-    two._workers[:] = [real(), workers[1]]
-
-
 def test_a_search_of_two_workers_is_that_of_one_also_when_it_goes_on(
     tiny_inputs: SearchInputs, local: LocalScorer, two: RayScorer, tmp_path: Path
 ):
@@ -162,3 +143,20 @@ def test_one_worker_is_this_process(tiny_inputs: SearchInputs, folds: list[Fold]
 def test_as_many_workers_as_there_are_cores(workers: int, words: str):
     with pytest.raises(InputError, match=words):
         require_workers(workers, "cpu", RayOptions())
+
+
+def test_workers_that_keep_dying_are_an_error(two: RayScorer, architectures: list[Architecture], monkeypatch):
+    import ray
+
+    real = two._new_worker
+
+    def dying():
+        worker = real()
+        ray.kill(worker)
+        return worker
+
+    monkeypatch.setattr(two, "_new_worker", dying)
+    monkeypatch.setattr(two, "_deaths", DEATHS - 1)
+    ray.kill(two._workers[0])
+    with pytest.raises(InputError, match=r"scoring workers have died.*fewer --workers"):
+        two.score(0, images_of(two, 0), architectures[:2])

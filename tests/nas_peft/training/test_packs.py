@@ -1,5 +1,6 @@
 """Packs of separate trainings: which share one, and that each ends as alone."""
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -17,16 +18,15 @@ from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
 from supernet import Backbone, Execution, NonFiniteLoss, Preprocessing, Recipe, Supernet, pooled_features
+from supernet.backbones import weights_digest
 
 pytestmark = pytest.mark.slow
 
-EMPTY = Architecture.empty(8)
-MIXED = Architecture.of(
-    8,
-    {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "prompt_tokens": [0, 3] * 4, "adapter_dim": [0, 0, 4] + [0] * 5},
-)
-LORA = Architecture.of(8, {"lora_rank": [2] * 8})
-SHALLOW = Architecture.of(8, {"shallow_prompt_tokens": [2] + [0] * 7})
+DEPTH = 3
+EMPTY = Architecture.empty(DEPTH)
+MIXED = Architecture.of(DEPTH, {"lora_rank": [2, 0, 1], "prompt_tokens": [0, 3, 0], "adapter_dim": [0, 0, 4]})
+LORA = Architecture.of(DEPTH, {"lora_rank": [2] * DEPTH})
+SHALLOW = Architecture.of(DEPTH, {"shallow_prompt_tokens": [2, 0, 0]})
 RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
 HEAD = Recipe(epochs=2, lr=3e-3, batch_size=8)
 
@@ -36,6 +36,14 @@ def part(count: int, seed: int) -> Part:
     labels = torch.arange(count) % 3
     images = torch.randint(0, 80, (count, 3, 32, 32), generator=generator) + 80 * labels[:, None, None, None]
     return Part(images.to(torch.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def backbone(backbone: Backbone) -> Backbone:
+    """The first layers of the shipped one."""
+    model: Any = copy.deepcopy(backbone.model)
+    model.blocks = model.blocks[:DEPTH]
+    return replace(backbone, model=model, digest=weights_digest(model))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,9 @@ def address() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def nas_peft(*arguments: Any) -> None:
+def nas_peft(run_program: Callable[..., Any], *arguments: Any) -> None:
     """Run the tool in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *map(str, arguments), "--device", "cpu"],
-        env=os.environ | TOKEN,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
+    done = run_program("-c", COMMAND, *arguments, "--device", "cpu", env=os.environ | TOKEN)
     assert done.returncode == 0, done.stderr
 
 
@@ -93,14 +87,18 @@ def numbers(run: Path) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def runs(
-    address: str, ray_address: str, tiny_values: dict[str, Any], tmp_path_factory: Any
+    address: str,
+    ray_address: str,
+    tiny_values: dict[str, Any],
+    tmp_path_factory: Any,
+    run_program: Callable[..., Any],
 ) -> tuple[Path, Path]:
     """One search whose candidates are scored and rows are trained on the cluster, and the same one here."""
     values = tiny_values | {"generations": 1, "supernet_epochs": 1, "baselines": "linear"}
     options = [text for name, value in values.items() for text in (f"--{name.replace('_', '-')}", value)]
-    command = ["search", *options, "--workers", 2, "--cpus-per-trial", 1]
+    command = ["search", *options, "--cpus-per-trial", 2]
     there, here = (tmp_path_factory.mktemp("runs") / name for name in ("there", "here"))
-    nas_peft(*command, "--out", there, "--ray-address", address)
+    nas_peft(run_program, *command, "--workers", 2, "--out", there, "--ray-address", address)
     done = CliRunner().invoke(app, [*map(str, command), "--out", str(here), "--device", "cpu"])
     assert done.exit_code == 0, done.output
     return there, here

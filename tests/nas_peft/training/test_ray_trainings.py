@@ -19,6 +19,7 @@ from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training import ray_tasks
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
@@ -226,7 +227,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("nas_peft.training.training_worker.SAVE_EVERY", 0.0)
-    config = tiny_config.model_copy(update={"epochs": (12,)})
+    config = tiny_config.model_copy(update={"epochs": (5,)})
     trainings = ROWS[0].trainings(config, PROBE, [0], "train")
     workers, killed = Workers(tmp_path), []
 
@@ -255,39 +256,22 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
 
 @pytest.mark.usefixtures("ray_address")
 def test_a_training_whose_workers_all_die_is_reported(
-    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
+    folder: RunFolder,
+    shared: TrainingInputs,
+    tiny_config: SearchConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    assert ray_tasks.MAX_FAILURES == 2
+    monkeypatch.setattr(ray_tasks, "MAX_FAILURES", 1)  # each takes seconds
     workers = Workers(tmp_path, "import signal; os.kill(os.getpid(), signal.SIGKILL)")
     (training,) = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
     with RayTrainings(folder, shared, device="cpu", module_files=[workers.file]) as runner:
         (record,) = runner.run([training], lambda: None)
-    assert len(set(workers.processes())) == 3
-    assert re.match(r"the worker died 3 times; last error: .*The worker died unexpectedly", record.error)
+    assert len(set(workers.processes())) == 2
+    assert re.match(r"the worker died 2 times; last error: .*The worker died unexpectedly", record.error)
     assert record.curve is None
     assert list((folder.path / "trainings").iterdir()) == []
-
-
-@pytest.mark.usefixtures("ray_address")
-def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
-    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
-):
-    import ray
-
-    class Stopped(Exception):
-        pass
-
-    def stop() -> None:
-        raise Stopped
-
-    config = tiny_config.model_copy(update={"epochs": (10_000,)})
-    long = ROWS[0].trainings(config, PROBE, [0], "train")
-    short = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
-    with RayTrainings(folder, shared, device="cpu") as runner, pytest.raises(Stopped):
-        runner.run([*long, *short], stop)
-    deadline = time.monotonic() + 60
-    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.usefixtures("ray_address")
@@ -335,7 +319,7 @@ def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setattr("nas_peft.training.training_worker.SAVE_EVERY", 0.0)
-    config = tiny_config.model_copy(update={"epochs": (12,)})
+    config = tiny_config.model_copy(update={"epochs": (5,)})
     small = Row("lora_rank-1", "single", "subnet", Architecture.uniform(8, "lora_rank", 1))
     trainings = [t for row in (small, ROWS[0]) for t in row.trainings(config, PROBE, [0, 1], "train")]
     trainings += ROWS[1].trainings(config, PROBE, [0], "train")
@@ -392,3 +376,26 @@ def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
     assert len(set(workers.processes())) == 2
     assert record.error is None
     assert without_seconds(record).curve == without_seconds(run_training(training, shared, "cpu")[0]).curve
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    import ray
+
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    config = tiny_config.model_copy(update={"epochs": (10_000,)})
+    long = ROWS[0].trainings(config, PROBE, [0], "train")
+    short = ROWS[1].trainings(tiny_config, PROBE, [0], "train")
+    with RayTrainings(folder, shared, device="cpu") as runner, pytest.raises(Stopped):
+        runner.run([*long, *short], stop)
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU") != ray.cluster_resources()["CPU"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

@@ -36,11 +36,9 @@ from supernet.backbones import weights_digest
 
 pytestmark = pytest.mark.slow
 
-EMPTY = Architecture.empty(8)
-MIXED = Architecture.of(
-    8,
-    {"lora_rank": [2, 0, 0, 0, 0, 0, 0, 1], "prompt_tokens": [0, 3] * 4, "adapter_dim": [0, 0, 4] + [0] * 5},
-)
+DEPTH = 3
+EMPTY = Architecture.empty(DEPTH)
+MIXED = Architecture.of(DEPTH, {"lora_rank": [2, 0, 1], "prompt_tokens": [0, 3, 0], "adapter_dim": [0, 0, 4]})
 RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
 METHODS = {name: MIXED if name == "subnet" else EMPTY for name in methods.METHODS}
 ALL_WEIGHTS = ["full", "lp-ft", "l2-sp"]
@@ -52,6 +50,14 @@ def part(count: int, seed: int) -> Part:
     labels = torch.arange(count) % 3
     images = torch.randint(0, 80, (count, 3, 32, 32), generator=generator) + 80 * labels[:, None, None, None]
     return Part(images.to(torch.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def backbone(backbone: Backbone) -> Backbone:
+    """The first layers of the shipped one."""
+    model: Any = copy.deepcopy(backbone.model)
+    model.blocks = model.blocks[:DEPTH]
+    return replace(backbone, model=model, digest=weights_digest(model))
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +288,7 @@ def test_trainings_of_one_initialisation_start_alike_and_see_the_images_in_anoth
 
 
 def test_a_subnet_starts_as_the_pretrained_function_where_it_has_no_prompts(inputs: TrainingInputs):
-    lora = Architecture.uniform(8, "lora_rank", 2)
+    lora = Architecture.uniform(DEPTH, "lora_rank", 2)
     network = starting_network(training("subnet", architecture=lora), inputs, "cpu")
     with torch.inference_mode():
         x = inputs.preprocessing.normalise(inputs.val.images)
