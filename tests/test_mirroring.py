@@ -44,6 +44,7 @@ TESTED_ELSEWHERE = {
             f"nas_peft/deployment/{module}.py"
             for module in (
                 *("check_images", "extra", "folding", "form", "latency_cost", "onnx_model", "peft_adapter"),
+                "subnet_checkpoint",
                 *("timm_checkpoint", "torch_program", "verification"),
             )
         ),

@@ -21,14 +21,14 @@ def export(
         str,
         typer.Option(
             help="Form: merged (a plain timm checkpoint), peft (a LoRA adapter of Hugging Face PEFT), "
-            "onnx, or torch-export."
+            "onnx, torch-export, or subnet (a checkpoint of nas-peft)."
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
-            help="File to write (.safetensors or .pth for merged, .onnx, .pt2 for torch-export), or the new "
-            "folder of a PEFT adapter."
+            help="File to write (.safetensors or .pth for merged, .onnx, .pt2 for torch-export, .safetensors "
+            "for subnet), or the new folder of a PEFT adapter."
         ),
     ],
     row: Annotated[
@@ -52,14 +52,17 @@ def export(
             "default images of the subnet's data set, if that is on this machine, else generated pictures."
         ),
     ] = [],  # noqa: B006
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights of --to subnet in float16: half the size.")
+    ] = False,
     tolerance: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0,
             help="Largest accepted difference of a logit, relative to the largest logit (absolute where that "
-            "is below 1).",
+            "is below 1); by default 1e-4, or 1e-2 with --half.",
         ),
-    ] = 1e-4,
+    ] = None,
     backbone_weights: Annotated[
         Path | None,
         typer.Option(help="Weights file of the backbone, if FILE was trained with --backbone-weights."),
@@ -93,7 +96,7 @@ def export(
             raise InputError("a run names its own backbone weights and module files; leave them out")
         from nas_peft.deployment.exporting import export_model, require_form
 
-        require_form(to, output)
+        require_form(to, output, half=half)
         if of_run:
             from nas_peft.deployment.run_subnet import subnet_of_run
 
@@ -104,7 +107,7 @@ def export(
 
             import_module_files(module_file)
             subnet = load_subnet(source, backbone_weights=backbone_weights)
-        report = export_model(subnet, to, output, images=images, tolerance=tolerance)
+        report = export_model(subnet, to, output, images=images, tolerance=tolerance, half=half)
         if json_lines:
             print(json.dumps(report.to_dict()))
         else:

@@ -15,23 +15,33 @@ from nas_peft.deployment.folding import fold, labels
 from nas_peft.deployment.form import Form, require_output
 from nas_peft.deployment.onnx_model import OnnxModel
 from nas_peft.deployment.peft_adapter import PeftAdapter
+from nas_peft.deployment.subnet_checkpoint import SubnetCheckpoint
 from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
 from nas_peft.deployment.torch_program import TorchProgram
-from nas_peft.deployment.verification import TOLERANCE, Verification, verify
+from nas_peft.deployment.verification import HALF_TOLERANCE, TOLERANCE, Verification, verify
 from search_spaces import InputError
 from search_spaces.errors import unknown_name
 from supernet import Subnet
 
 FORMS: dict[str, Form] = {
-    form.name: form for form in (TimmCheckpoint(), PeftAdapter(), OnnxModel(), TorchProgram())
+    form.name: form
+    for form in (
+        TimmCheckpoint(),
+        PeftAdapter(),
+        OnnxModel(),
+        TorchProgram(),
+        SubnetCheckpoint(),
+    )
 }
+KEEP_MODULES = (PeftAdapter.name, SubnetCheckpoint.name)
+"""Forms into which nothing is folded."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
     """A finished export: its path and size, what was folded into the weights, and the comparison.
 
-    ``folded`` and ``remaining`` are the kinds of modules; a PEFT adapter keeps all. ``usage`` is the Python
+    ``folded`` and ``remaining`` are the kinds of modules. ``usage`` is the Python
     line that loads the export.
     """
 
@@ -68,11 +78,18 @@ class ExportReport:
         }
 
 
-def require_form(to: str, output: Path) -> Form:
-    """The form called ``to``. Raises `InputError` for another name, a missing library and a wrong output."""
+def require_form(to: str, output: Path, *, half: bool = False) -> Form:
+    """The form called ``to``, in float16 with ``half``.
+
+    Raises `InputError` for another name, a missing library and a wrong output.
+    """
     if to not in FORMS:
         raise unknown_name("form of export", to, FORMS, "Give one of them to --to.")
     form = FORMS[to]
+    if half:
+        if to != SubnetCheckpoint.name:
+            raise InputError(f"half stores a subnet checkpoint in float16; give --to subnet, not {to}")
+        form = SubnetCheckpoint(half=True)
     if form.extra:
         require_extra(form.extra)
     require_output(form, output)
@@ -85,20 +102,24 @@ def export_model(
     output: str | Path,
     *,
     images: Sequence[str | Path] = (),
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
+    half: bool = False,
 ) -> ExportReport:
-    """Export ``subnet`` to ``output`` and check it: ``to`` is merged, peft, onnx or torch-export.
+    """Export ``subnet`` to ``output`` and check it: ``to`` is merged, peft, onnx, torch-export or subnet.
 
     The export is read back by the library that it is for, and its logits are compared with the subnet's on
     ``images`` (files); by default on images of the subnet's data set where that is at hand, else on generated
-    pictures. ``tolerance`` is relative to the largest logit, or absolute where that is below 1. A file that
+    pictures. ``tolerance`` is relative to the largest logit, or absolute where that is below 1; by default
+    `TOLERANCE`, or `HALF_TOLERANCE` with ``half``, which stores a subnet checkpoint in float16. A file that
     exists is replaced once the check has passed.
 
     Raises `InputError` if the subnet has no such form, a library is missing, the output is in the way, or the
     logits differ by more; nothing is then left behind.
     """
     path = Path(output)
-    form = require_form(to, path)
+    form = require_form(to, path, half=half)
+    if tolerance is None:
+        tolerance = HALF_TOLERANCE if half else TOLERANCE
     files = [Path(file) for file in images]
     if missing := [file for file in files if not file.is_file()]:
         raise InputError(f"no image at '{missing[0]}'; give image files to --images")
@@ -117,7 +138,7 @@ def export_model(
             )
         size = sum(file.stat().st_size for file in (beside, *beside.rglob("*")) if file.is_file())
         _keep(beside, path)
-    whole = form.name == PeftAdapter.name
+    whole = form.name in KEEP_MODULES
     return ExportReport(
         to=to,
         path=path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from nas_peft.run.run_folder import RunFolder, read_json
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import restored_network
 from search_spaces import InputError
@@ -45,10 +47,13 @@ def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | N
 
 @dataclass(frozen=True)
 class _RunSubnets:
+    """The subnets whose weights a run folder holds."""
+
     config: TrainingConfig
     folder: RunFolder
 
     def exported_or(self, row: str | None) -> Subnet:
+        """The subnet of a row, by name or label; without one the exported subnet."""
         if row is None:
             return self.exported()
         return self.row(_found_row(self.results(), row))
@@ -137,7 +142,12 @@ class _RunSubnets:
         return None
 
     def tensors_file(self, training: Training) -> Path:
+        """The file of a final training's weights."""
         return self.folder.path / "trainings" / f"{training.key}.safetensors"
+
+    def scores_file(self, training: Training) -> Path:
+        """The file of the same training on the training set alone, which the validation set scored."""
+        return self.folder.path / "trainings" / f"{replace(training, on='train').key}.val.safetensors"
 
     def trained(self, training: Training, metrics: dict[str, Any]) -> Subnet:
         """The subnet of a final training."""
@@ -151,6 +161,8 @@ class _RunSubnets:
                 f"'{self.folder.path}'; put the run's weights back"
             )
         tensors = load_file(self.tensors_file(training))
+        file = self.scores_file(training)
+        scores = ImageScores(file.read_bytes()) if file.is_file() else None
         network = restored_network(training, tensors, backbone, len(recorded.classes), "cpu")
         return Subnet(
             network=network,
@@ -159,6 +171,7 @@ class _RunSubnets:
             preprocessing=Preprocessing.of(backbone.model),
             metrics=metrics,
             training=training.to_dict() | {"weights": "retrained", "dataset": recorded.dataset},
+            temperature=None if scores is None else fit_temperature(scores.logits, scores.labels),
         )
 
 

@@ -14,6 +14,9 @@ from supernet import Supernet
 TOLERANCE = 1e-4
 """Largest accepted difference of a logit, relative to the largest logit (absolute where that is below 1)."""
 
+HALF_TOLERANCE = 1e-2
+"""The same for weights stored in float16, of which each is rounded to three significant digits."""
+
 
 @dataclass(frozen=True)
 class Verification:

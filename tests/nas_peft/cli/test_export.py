@@ -1,6 +1,5 @@
 """``nas-peft export``: any subnet of a finished run, and a checkpoint, in another library's form."""
 
-import inspect
 import json
 from pathlib import Path
 
@@ -10,10 +9,8 @@ import torch
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
-from nas_peft.cli.export import export as command
 from nas_peft.deployment.check_images import CheckImages
 from nas_peft.deployment.run_subnet import subnet_of_run
-from nas_peft.deployment.verification import TOLERANCE
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.results import SearchResult
 from search_spaces import Architecture, InputError
@@ -56,6 +53,23 @@ def test_a_row_is_a_plain_timm_model(run: Path, lora_row: str, tmp_path: Path):
         torch.testing.assert_close(model(pixels), subnet.network(pixels), atol=1e-4, rtol=0)
 
 
+def test_a_row_is_a_checkpoint_of_half_the_size(run: Path, lora_row: str, tmp_path: Path):
+    half, whole = tmp_path / "half.safetensors", tmp_path / "whole.safetensors"
+    for file, options in ((half, ["--half"]), (whole, [])):
+        shown = export(run, "--row", lora_row, "--to", "subnet", "--output", file, *options)
+        assert shown.exit_code == 0, shown.output
+    subnet, own = load_subnet(half), subnet_of_run(run, row=lora_row)
+    assert subnet.temperature == own.temperature
+    assert whole.stat().st_size - half.stat().st_size == pytest.approx(2 * subnet.params, abs=100)
+    pixels = CheckImages.for_subnet(own).pixels
+    with torch.inference_mode():
+        torch.testing.assert_close(subnet.network(pixels), own.network(pixels), atol=2e-2, rtol=0)
+    said = error_of(export(run, "--to", "merged", "--output", tmp_path / "vit.pth", "--half"))
+    assert said == "half stores a subnet checkpoint in float16; give --to subnet, not merged"
+    said = error_of(export(run, "--row", "full", "--to", "subnet", "--output", tmp_path / "full.safetensors"))
+    assert "training changed the weights of the backbone" in said
+
+
 def test_a_row_is_a_peft_adapter(run: Path, lora_row: str, tmp_path: Path):
     shown = export(run, "--row", lora_row, "--to", "peft", "--output", tmp_path / "adapter", "--json")
     report = json.loads(shown.stdout)
@@ -73,6 +87,9 @@ def test_full_fine_tuning_and_linear_probing_have_weights_of_their_own(run: Path
     assert (logits[1] - logits[2]).abs().max() > 1e-3
     assert linear.architecture == Architecture.empty(8)
     assert full.metrics["test_accuracy"] is not None
+    assert full.temperature is not None
+    assert exported.temperature is not None
+    assert "validation part" in exported.metrics["protocol"]
 
 
 @torch.inference_mode()
@@ -136,7 +153,3 @@ def test_a_row_that_lost_names_the_command_that_trains_it(run: Path, lora_row: s
             subnet_of_run(run, row=lora_row)
     finally:
         moved.rename(file)
-
-
-def test_the_tolerance_of_the_option_is_that_of_the_function():
-    assert inspect.signature(command).parameters["tolerance"].default == TOLERANCE
