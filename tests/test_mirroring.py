@@ -51,6 +51,8 @@ TESTED_ELSEWHERE = {
         ("nas_peft/deployment/test_exporting.py", "a part of an export, which is tested as a whole"),
     ),
     "nas_peft/deployment/run_subnet.py": ("nas_peft/cli/test_export.py", "subnets of a finished run"),
+    "nas_peft/evaluation/labelled_images.py": ("nas_peft/cli/test_evaluate.py", "parts of a real data set"),
+    "nas_peft/evaluation/report.py": ("nas_peft/cli/test_evaluate.py", "printed and written of a real run"),
     "nas_peft/front/export.py": ("nas_peft/cli/test_front.py", "any point of a finished run"),
     "nas_peft/front/plot.py": ("nas_peft/cli/test_front.py", "drawn of a finished run"),
     "nas_peft/front/table.py": ("nas_peft/cli/test_front.py", "printed of a finished run"),

@@ -8,6 +8,7 @@ from nas_peft.cli.audit import audit
 from nas_peft.cli.baselines import baselines
 from nas_peft.cli.compare import compare
 from nas_peft.cli.console_encoding import show_every_character
+from nas_peft.cli.evaluate import evaluate
 from nas_peft.cli.export import export
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
@@ -26,6 +27,7 @@ app.command("baselines")(baselines)
 app.command("compare")(compare)
 app.command("predict")(predict)
 app.command("export")(export)
+app.command("evaluate")(evaluate)
 
 
 def main() -> None:
