@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas_peft.data import load_dataset as load_dataset
+    from nas_peft.deployment.exporting import export_model as export_model
+    from nas_peft.deployment.run_subnet import subnet_of_run as subnet_of_run
     from nas_peft.main_job import search as search
     from nas_peft.run.results import SearchResult as SearchResult
     from nas_peft.run.version import __version__ as __version__
@@ -28,12 +30,24 @@ _HOMES = {
     "SearchResult": "nas_peft.run.results",
     "Subnet": "supernet",
     "__version__": "nas_peft.run.version",
+    "export_model": "nas_peft.deployment.exporting",
     "load_dataset": "nas_peft.data",
     "load_subnet": "supernet",
     "search": "nas_peft.main_job",
+    "subnet_of_run": "nas_peft.deployment.run_subnet",
 }
 
-__all__ = ["SearchConfig", "SearchResult", "Subnet", "__version__", "load_dataset", "load_subnet", "search"]
+__all__ = [
+    "SearchConfig",
+    "SearchResult",
+    "Subnet",
+    "__version__",
+    "export_model",
+    "load_dataset",
+    "load_subnet",
+    "search",
+    "subnet_of_run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
@@ -17,17 +21,17 @@ from supernet.subnet import Subnet
 from supernet.supernet import Supernet
 
 FORMAT = "nas-peft subnet"
-VERSION = 1
+VERSION = 2
 
 
-def save_subnet(subnet: Subnet, path: Path) -> None:
+def save_subnet(subnet: Subnet, path: Path, *, half: bool = False) -> None:
     """Write ``subnet`` to ``path``, atomically; the frozen backbone is not in the file.
 
-    Raises ``ValueError`` if training changed the backbone, because the file could not restore it.
+    With ``half`` tensors are stored in float16, which halves the file and rounds each weight to three
+    significant digits. ``docs/subnet_file.md`` documents the format.
 
-    The header holds, as JSON under the key ``subnet``: format version, the backbone's name, source, digest
-    and image size (null for the default), architecture, class names, preprocessing, metrics and training
-    record.
+    Raises ``ValueError`` if training changed the backbone, because the file could not restore it, and
+    `InputError` if a weight is beyond the range of float16.
     """
     if weights_digest(subnet.network.backbone) != subnet.backbone.digest:
         raise ValueError(
@@ -48,19 +52,51 @@ def save_subnet(subnet: Subnet, path: Path) -> None:
         "preprocessing": subnet.preprocessing.to_dict(),
         "metrics": subnet.metrics,
         "training": subnet.training,
+        "temperature": subnet.temperature,
     }
-    exact = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    data = save(exact, metadata={"format": FORMAT, "subnet": json.dumps(header)})
-    write_atomically(path, data)
+    dtype = torch.float16 if half else torch.float32
+    exact = {name: value.detach().to("cpu", dtype).contiguous() for name, value in tensors.items()}
+    if wide := [name for name, value in exact.items() if half and not value.isfinite().all()]:
+        raise InputError(
+            f"the tensor {wide[0]} has values beyond the range of float16; save in full precision"
+        )
+    text = json.dumps(header)
+    metadata = {"format": FORMAT, "subnet": text, "sha256": content_digest(text, exact)}
+    write_atomically(path, save(exact, metadata=metadata))
+
+
+def content_digest(header: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a file's content: the header's text, then name, type, shape and bytes of each tensor."""
+    digest = hashlib.sha256(header.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _from_version_1(header: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had no temperature, and no digest of the content."""
+    return header | {"version": 2, "temperature": None}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1}
+"""For each earlier version, the function that turns its header into that of the next version."""
 
 
 def read_header(path: str | Path) -> dict[str, Any]:
-    """The header of a checkpoint, without reading tensors. Raises `InputError` for any other file."""
+    """The header of a checkpoint in the terms of this version, without reading tensors.
+
+    Raises `InputError` for any other file, and for the format of a newer version.
+    """
+    return _upgraded(path, _metadata(path))
+
+
+def _metadata(path: str | Path) -> dict[str, str]:
     if not Path(path).is_file():
         raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes RUN/subnet.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"'{path}' is not a whole safetensors file ({error}); give the file that nas-peft search wrote"
@@ -70,34 +106,42 @@ def read_header(path: str | Path) -> dict[str, Any]:
             f"'{path}' is a safetensors file but no subnet checkpoint; "
             "give the file that nas-peft search wrote"
         )
+    return metadata
+
+
+def _upgraded(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(metadata["subnet"])
         version = header["version"]
     except (KeyError, ValueError) as error:
         raise _damaged(path, error) from error
-    if version != VERSION:
+    if version != VERSION and version not in UPGRADES:
         raise InputError(
-            f"'{path}' has format version {version} and this nas-peft reads version {VERSION}; "
+            f"'{path}' has format version {version} and this nas-peft reads versions 1 to {VERSION}; "
             "use the nas-peft that wrote it or a newer one"
         )
+    while header["version"] != VERSION:
+        header = UPGRADES[header["version"]](header)
     return header
 
 
-def _damaged(path: str | Path, error: Exception) -> InputError:
+def _damaged(path: str | Path, error: Exception | str) -> InputError:
     return InputError(f"'{path}' is damaged ({error}); give the file that nas-peft search wrote")
 
 
 def load_subnet(
-    path: str | Path, *, backbone: Backbone | None = None, backbone_weights: str | Path | None = None
+    path: str | Path, backbone: Backbone | None = None, *, backbone_weights: str | Path | None = None
 ) -> Subnet:
     """Load a checkpoint with its backbone, ready for inference on the CPU.
 
     Needs only torch, timm and safetensors. The backbone is ``backbone``, or is created by the recorded name,
     with the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
 
-    Raises `InputError` for a file that is not a checkpoint, and for a backbone with other weights.
+    Files of every earlier format version load. Raises `InputError` for a file that is not a checkpoint, was
+    altered or is of a newer format, and for a backbone with other weights.
     """
-    header = read_header(path)
+    metadata = _metadata(path)
+    header = _upgraded(path, metadata)
     try:  # before any weights are fetched
         architecture = Architecture.from_dict(header["architecture"])
     except InputError as error:
@@ -135,10 +179,14 @@ def load_subnet(
     network = Supernet(backbone.model, architecture, len(header["classes"]))
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if missing := sorted(network.module_tensors(architecture).keys() - tensors.keys()):
+        raise _damaged(path, f"it lacks the tensor {missing[0]}, and {len(missing) - 1} others")
     try:
         network.load_module_tensors(tensors)
     except (KeyError, ValueError) as error:
         raise _damaged(path, error) from error
+    if "sha256" in metadata and metadata["sha256"] != content_digest(metadata["subnet"], tensors):
+        raise _damaged(path, "its content was altered since it was written")
     network.eval()
     return Subnet(
         network=network,
@@ -147,4 +195,5 @@ def load_subnet(
         preprocessing=Preprocessing.from_dict(header["preprocessing"]),
         metrics=header["metrics"],
         training=header["training"],
+        temperature=header["temperature"],
     )

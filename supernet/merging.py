@@ -72,17 +72,17 @@ def _merge(layer: Operations, module: ElasticModule, name: str) -> None:
 
 def _read(layer: Operations, place: Place) -> tuple[Tensor, Tensor]:
     """Weight and bias of an operation, concatenated if stored in parts; absent biases are 0."""
-    parts, a = _parts(layer, place), layer.attention
+    parts, a = parts_of(layer, place), layer.attention
     weight = torch.cat([part.weight for part in parts])
-    if _biases_beside(layer, place):
+    if biases_beside(layer, place):
         return weight, torch.cat([a.q_bias, a.k_bias, a.v_bias])
     found = [(part.weight, getattr(part, "bias", None)) for part in parts]
     return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in found])
 
 
 def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: str) -> None:
-    parts = _parts(layer, place)
-    if _biases_beside(layer, place):
+    parts = parts_of(layer, place)
+    if biases_beside(layer, place):
         bias = _written_beside(layer.attention, bias)
     sizes = [len(part.weight) for part in parts]
     values = zip(parts, torch.split(weight, sizes), torch.split(bias, sizes), strict=True)
@@ -98,7 +98,7 @@ def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: 
         part.bias = _frozen(its_bias)
 
 
-def _biases_beside(layer: Operations, place: Place) -> bool:
+def biases_beside(layer: Operations, place: Place) -> bool:
     """Whether biases of queries and values are stored beside the fused projection, as in EVA and BEiT."""
     return place == "qkv" and getattr(layer.attention, "q_bias", None) is not None
 
@@ -121,7 +121,8 @@ def _frozen(value: Tensor) -> nn.Parameter:
     return nn.Parameter(value.detach().clone(), requires_grad=False)
 
 
-def _parts(layer: Operations, place: Place) -> list[Any]:
+def parts_of(layer: Operations, place: Place) -> list[Any]:
+    """The backbone's own modules of an operation, in the order of their outputs."""
     if place == "qkv" and layer.attention.qkv is None:
         return [layer.attention.q_proj, layer.attention.k_proj, layer.attention.v_proj]
     if place == "fc1" and isinstance(layer.mlp, SwiGLU):

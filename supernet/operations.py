@@ -153,9 +153,9 @@ class Operations:
 
 def spread(x: Tensor, batch: int) -> Tensor:
     """Repeat each row of ``(M, ...)`` for the images of one of M equal parts of a batch: ``(batch, ...)``."""
-    if len(x) in (1, batch):
+    if x.shape[0] in (1, batch):
         return x.expand(batch, *x.shape[1:])
-    return x[:, None].expand(-1, batch // len(x), *x.shape[1:]).flatten(0, 1)
+    return x[:, None].expand(-1, batch // x.shape[0], *x.shape[1:]).flatten(0, 1)
 
 
 def _normalised(attention: nn.Module, name: str, x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ class Subnet:
     """The content of a checkpoint with its backbone.
 
     ``metrics`` and ``training`` are the run's records of the subnet (accuracy, seed, data set, recipe).
+    Dividing the logits by ``temperature`` calibrates the probabilities; ``None`` where none was fitted.
     """
 
     network: Supernet
@@ -29,6 +30,7 @@ class Subnet:
     preprocessing: Preprocessing
     metrics: dict[str, Any]
     training: dict[str, Any]
+    temperature: float | None = None
 
     @property
     def architecture(self) -> Architecture:

@@ -130,7 +130,7 @@ class Supernet(nn.Module):
         architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None = None,
     ) -> Tensor:
         """The pooled features ``(B, d)`` that the head reads; arguments as in `forward`."""
-        sizes = self._sizes(len(images), architecture)
+        sizes = self._sizes(images.shape[0], architecture)
         if not self.compiled:
             return self._pass(images, sizes)
         if self._compiled_pass is None:

@@ -41,7 +41,7 @@ class Trunk:
         model, depth = self.model, len(self.layers)
         if isinstance(model, Beit):
             x = model.patch_embed(images)
-            x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
             x = x if model.pos_embed is None else x + model.pos_embed
             shared = None if model.rel_pos_bias is None else model.rel_pos_bias()[None]
             return x, [Positions(bias=_relative_bias(layer, shared)) for layer in self.layers]
@@ -62,7 +62,7 @@ class Trunk:
         first ``sizes[b]`` are there; all if ``sizes`` is ``None``.
         """
         first, p = self.prefix_tokens, prompts.shape[-2]
-        rows = spread(prompts if prompts.ndim == 3 else prompts[None], len(x))
+        rows = spread(prompts if prompts.ndim == 3 else prompts[None], x.shape[0])
         x = torch.cat([x[:, :first], rows, x[:, first:]], dim=1)
         keys = None
         if sizes is not None:

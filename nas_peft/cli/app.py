@@ -10,6 +10,8 @@ from nas_peft.cli.audit import audit
 from nas_peft.cli.baselines import baselines
 from nas_peft.cli.compare import compare
 from nas_peft.cli.console_encoding import show_every_character
+from nas_peft.cli.evaluate import evaluate
+from nas_peft.cli.export import export
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
@@ -53,6 +55,8 @@ app.command("audit")(audit)
 app.command("baselines")(baselines)
 app.command("compare")(compare)
 app.command("predict")(predict)
+app.command("export")(export)
+app.command("evaluate")(evaluate)
 
 
 def main() -> None:

@@ -17,10 +17,22 @@ from nas_peft.scoring.inherited_network import inherited_network, inherited_tens
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.trainings import trained_network
 from search_spaces import InputError
 from supernet import evaluate
+
+INHERITED = (
+    "The weights are inherited from the supernet, which was trained on the training part; the subnet was "
+    "evaluated with them on the validation part."
+)
+RETRAINED = (
+    "Accuracy and loss are those of a training on the training part, evaluated on the validation part; the "
+    "weights in the file are of the same training on both."
+)
+"""What the numbers in the checkpoint mean."""
 
 
 def export_candidate(
@@ -54,10 +66,21 @@ def export_candidate(
             data.val.labels,
             preprocessing=preprocessing,
             precision=config.chosen_precision,
+            keep_logits=True,
         )
+        assert found.logits is not None  # asked for
         metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
+        temperature = _temperature(ImageScores.of(found.logits, data.val.labels))
         training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}
-        return export_subnet(network.cpu(), inputs, file, metrics=metrics, training=training) | metrics
+        written = export_subnet(
+            network.cpu(),
+            inputs,
+            file,
+            metrics=metrics | {"protocol": INHERITED},
+            training=training,
+            temperature=temperature,
+        )
+        return written | metrics
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     probed = probe(run)
     of_probe = probed.recipe
@@ -86,4 +109,16 @@ def export_candidate(
     val = record.val_score()
     metrics = {"val_accuracy": val.accuracy, "val_loss": val.loss}
     training = final.to_dict() | {"weights": "retrained"}
-    return export_subnet(network, inputs, file, metrics=metrics, training=training) | metrics
+    written = export_subnet(
+        network,
+        inputs,
+        file,
+        metrics=metrics | {"protocol": RETRAINED},
+        training=training,
+        temperature=_temperature(record.images),
+    )
+    return written | metrics
+
+
+def _temperature(scores: ImageScores | None) -> float | None:
+    return None if scores is None else fit_temperature(scores.logits, scores.labels)

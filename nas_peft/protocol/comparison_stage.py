@@ -63,14 +63,17 @@ def compare_rows(
         pair = None
         if choice.searched is not None and choice.single is not None:
             pair = compare_pair(choice.searched, choice.single, trainings.seeds, reading.tests)
+        usable = usable_scores(runs, averages)
+        of_images = usable[choice.exported].images
         return write_result(
             run,
             protocol=protocol,
             rows=_row_results(run.inputs, probe, runs, averages, choice, reading),
             paired=pair,
-            decision=decision_result(choice, usable_scores(runs, averages), params, config.seed),
+            decision=decision_result(choice, usable, params, config.seed),
             reading=reading,
             exported=models[choice.exported, config.seed],
+            scores=of_images[0] if of_images else None,
         )
 
 

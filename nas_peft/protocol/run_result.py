@@ -13,6 +13,8 @@ from nas_peft.run.run import Run
 from nas_peft.run.run_folder import write_json
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.training.final_models import FinalModel
+from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.temperature import fit_temperature
 
 
 def write_result(
@@ -24,11 +26,13 @@ def write_result(
     decision: DecisionResult | None,
     reading: Reading,
     exported: FinalModel,
+    scores: ImageScores | None,
 ) -> SearchResult:
     """Write the checkpoint of the exported model, then ``results.json``, which marks the run as finished.
 
     ``exported`` is the model of the selected row and the run's first seed; ``protocol`` says in words on
-    which data models were trained and chosen.
+    which data models were trained and chosen. ``scores`` are those of the selected row on the validation
+    images, to which the exported temperature is fitted: the final model itself was trained on these.
     """
     inputs, seed = run.inputs, run.inputs.config.seed
     selected = next(row for row in rows if row.selected)
@@ -37,8 +41,13 @@ def write_result(
         exported.network("cpu"),
         inputs,
         run.folder.subnet,
-        metrics={"val_accuracy": of_seed.val_accuracy, "test_accuracy": of_seed.test_accuracy},
+        metrics={
+            "val_accuracy": of_seed.val_accuracy,
+            "test_accuracy": of_seed.test_accuracy,
+            "protocol": protocol,
+        },
         training=exported.to_dict(),
+        temperature=None if scores is None else fit_temperature(scores.logits, scores.labels),
     )
     result = SearchResult(
         run=str(run.folder.path),

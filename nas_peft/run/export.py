@@ -11,11 +11,18 @@ from supernet import Subnet, Supernet, save_subnet
 
 
 def export_subnet(
-    network: Supernet, inputs: TaskInputs, file: Path, *, metrics: dict[str, Any], training: dict[str, Any]
+    network: Supernet,
+    inputs: TaskInputs,
+    file: Path,
+    *,
+    metrics: dict[str, Any],
+    training: dict[str, Any],
+    temperature: float | None = None,
 ) -> dict[str, Any]:
     """Write a subnet's checkpoint and return the record of the file.
 
-    ``metrics`` (the measurements) and ``training`` (the origin of the weights) are stored in the checkpoint.
+    ``metrics`` (the measurements), ``training`` (the origin of the weights) and ``temperature`` (that of the
+    probabilities) are stored in the checkpoint.
     """
     subnet = Subnet(
         network=network,
@@ -24,6 +31,7 @@ def export_subnet(
         preprocessing=inputs.preprocessing,
         metrics=metrics,
         training=training | {"dataset": inputs.dataset.record, "nas_peft": __version__},
+        temperature=temperature,
     )
     save_subnet(subnet, file)
     return {"file": file.name, "bytes": file.stat().st_size, "params": subnet.params}

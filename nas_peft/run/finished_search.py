@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,17 +39,7 @@ class FinishedSearch:
         Raises `InputError` for a folder that is not a run folder, for a run whose search has not ended, and
         for a module file that is gone or has changed.
         """
-        file = path / "config.yaml"
-        if not file.is_file():
-            raise InputError(
-                f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search"
-            )
-        try:
-            values = yaml.safe_load(file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError(f"'{file}' cannot be read as the configuration of a run") from error
-        if not isinstance(values, dict):
-            raise InputError(f"'{file}' is not the configuration of a run; give a folder of nas-peft search")
+        values = recorded_options(path)
         if "searcher" not in values:
             raise InputError(
                 f"'{path}' is a run of nas-peft baselines, which searches nothing; "
@@ -125,3 +116,17 @@ class FinishedSearch:
                 f"{len(self.candidates) - 1}; nas-peft front lists those on the front"
             )
         return self.candidates[number]
+
+
+def recorded_options(path: Path) -> dict[str, Any]:
+    """The options in a run's ``config.yaml``. Raises `InputError` for a folder that is not a run folder."""
+    file = path / "config.yaml"
+    if not file.is_file():
+        raise InputError(f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search")
+    try:
+        values = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"'{file}' cannot be read as the configuration of a run") from error
+    if not isinstance(values, dict):
+        raise InputError(f"'{file}' is not the configuration of a run; give a folder of nas-peft search")
+    return values

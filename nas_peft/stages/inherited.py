@@ -19,6 +19,7 @@ from nas_peft.scoring.scorer import Fold
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import Probe
 from nas_peft.training.final_models import FinalModel, InheritedModel
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.trainings import run_training, trained_network
 from search_spaces import Architecture
 from supernet import evaluate
@@ -56,7 +57,9 @@ def finish_without_retraining(
         data.val.labels,
         preprocessing=inputs.preprocessing,
         precision=config.chosen_precision,
+        keep_logits=True,
     )
+    assert val.logits is not None  # asked for
     (on_train,) = linear.trainings(config, probe.recipe, [config.seed], "train")
     (on_both,) = linear.trainings(config, probe.recipe, [config.seed], "train_val")
     compared, _ = run_training(on_train, shared, run.device)
@@ -93,4 +96,5 @@ def finish_without_retraining(
         decision=None,
         reading=reading,
         exported=models[chosen, config.seed],
+        scores=ImageScores.of(val.logits, data.val.labels),
     )

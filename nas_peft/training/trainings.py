@@ -200,10 +200,17 @@ def trained_network(
     training: Training, tensors: dict[str, Tensor], inputs: TrainingInputs, device: str
 ) -> Supernet:
     """The network of a training, rebuilt from its saved tensors."""
-    model = inputs.backbone.model
+    return restored_network(training, tensors, inputs.backbone, inputs.classes, device)
+
+
+def restored_network(
+    training: Training, tensors: dict[str, Tensor], backbone: Backbone, classes: int, device: str
+) -> Supernet:
+    """The network of a training, rebuilt from its saved tensors without the data."""
+    model = backbone.model
     if _trained_set(training).changes_backbone:
         model = copy.deepcopy(model)
-    network = Supernet(model.to(device), training.architecture, inputs.classes)
+    network = Supernet(model.to(device), training.architecture, classes)
     with torch.no_grad():
         for name, value in _trained(network, training).items():
             value.copy_(tensors[name])

@@ -255,7 +255,8 @@ def test_a_finished_run_is_read_without_a_stage_of_work(
 
 def test_only_what_may_be_exported_is_public():
     assert set(nas_peft.__all__) == {
-        "SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"
+        "SearchConfig", "SearchResult", "Subnet", "export_model", "load_dataset", "load_subnet", "search",
+        "subnet_of_run",
     }  # fmt: skip
     for _ in range(2):  # a module of the same name, once imported, would take the name's place
         assert all(getattr(nas_peft, name).__name__ == name for name in nas_peft.__all__)

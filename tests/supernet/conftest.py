@@ -185,4 +185,5 @@ def subnet(micro: Backbone) -> Subnet:
         preprocessing=Preprocessing.of(micro.model),
         metrics={"accuracy": 0.75, "confusion": [[1, 2], [3, 4]]},
         training={"seed": 7, "recipe": {"lr": 1e-3}},
+        temperature=1.25,
     )

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ from supernet import (
     save_subnet,
 )
 from supernet.backbones import weights_digest
+from supernet.checkpoint import UPGRADES, VERSION, content_digest
 
+FROZEN = Path(__file__).parent / "subnet_files"
 PLAIN_PREPROCESSING = Preprocessing((3, 32, 32), (0.5,) * 3, (0.5,) * 3, "bicubic", 1.0, "center")
 
 
@@ -41,8 +44,9 @@ def picture():
 def rewritten(path, **changes):
     """Rewrite the file with another header."""
     header = read_header(path)
-    metadata = {"format": "nas-peft subnet", "subnet": json.dumps(header | changes)}
-    save_file(load_file(path), path, metadata=metadata)
+    text, tensors = json.dumps(header | changes), load_file(path)
+    metadata = {"format": "nas-peft subnet", "subnet": text, "sha256": content_digest(text, tensors)}
+    save_file(tensors, path, metadata=metadata)
 
 
 def test_everything_comes_back(saved, subnet, micro):
@@ -52,6 +56,7 @@ def test_everything_comes_back(saved, subnet, micro):
     assert loaded.preprocessing == subnet.preprocessing
     assert loaded.metrics == subnet.metrics
     assert loaded.training == subnet.training
+    assert loaded.temperature == subnet.temperature == 1.25
     assert loaded.architecture == subnet.architecture
     own, other = (s.network.module_tensors(s.architecture) for s in (subnet, loaded))
     assert own.keys() == other.keys()
@@ -93,7 +98,8 @@ def test_saving_a_small_subnet_of_a_supernet_saves_no_more(micro, randomised, tm
 
 def test_the_header_can_be_read_alone(saved, subnet, micro):
     header = read_header(saved)
-    assert header["version"] == 1
+    assert header["version"] == 2
+    assert header["temperature"] == 1.25
     assert header["backbone"] == {
         "name": micro.name,
         "weights": "random",
@@ -150,8 +156,9 @@ def test_another_safetensors_file(tmp_path):
 
 
 def test_another_version(saved, micro):
-    rewritten(saved, version=2)
-    with pytest.raises(InputError, match=r"subnet.safetensors' has format version 2 .* reads version 1; use"):
+    rewritten(saved, version=3)
+    message = r"subnet.safetensors' has format version 3 .* reads versions 1 to 2; use the nas-peft that wro"
+    with pytest.raises(InputError, match=message):
         load_subnet(saved, backbone=micro)
 
 
@@ -162,6 +169,61 @@ def test_a_header_that_does_not_fit_its_tensors(saved, micro, subnet):
     rewritten(saved, architecture=subnet.architecture.to_dict(), classes=["cat", "dog"])
     with pytest.raises(InputError, match=r"subnet.safetensors' is damaged .*head.weight.*; give the file"):
         load_subnet(saved, backbone=micro)
+
+
+def test_a_missing_tensor(saved, micro):
+    tensors = load_file(saved)
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata()
+    del tensors["head.bias"]
+    save_file(tensors, saved, metadata=metadata)
+    with pytest.raises(InputError, match=r"is damaged \(it lacks the tensor head.bias.*; give the file"):
+        load_subnet(saved, micro)
+
+
+@pytest.mark.parametrize("part", ["tensors", "header"])
+def test_an_altered_file(saved, micro, part):
+    """One bit of a weight, one letter of a class: both would change answers silently."""
+    data = bytearray(saved.read_bytes())
+    if part == "tensors":
+        data[-2] ^= 1
+    else:
+        place = data.index(b"cat")
+        data[place : place + 3] = b"car"
+    saved.write_bytes(data)
+    with pytest.raises(InputError, match=r"is damaged \(its content was altered since it was written\)"):
+        load_subnet(saved, micro)
+
+
+@pytest.mark.parametrize("version", [*UPGRADES, VERSION])
+def test_every_version_of_the_format_is_read(version):
+    """Frozen files, made by the version that introduced the format; they are never made anew."""
+    loaded = load_subnet(FROZEN / f"version_{version}.safetensors")
+    assert loaded.classes == ("cat", "dog", "größer")
+    assert loaded.metrics == {"val_accuracy": 0.75, "test_accuracy": 0.5}
+    assert loaded.training["recipe"] == {"lr": 0.005, "epochs": 8}
+    assert loaded.temperature == (None if version == 1 else 1.5)
+    expected = torch.tensor([[-0.1447247862815857, 0.9638408422470093, -0.1340635120868683]])
+    torch.testing.assert_close(loaded.logits([picture()]), expected, atol=1e-4, rtol=0)
+    assert (FROZEN / f"version_{version}.safetensors").stat().st_size < 8000
+
+
+def test_half_precision(subnet, micro, tmp_path):
+    for half in (False, True):
+        save_subnet(subnet, tmp_path / f"{half}", half=half)
+    loaded = load_subnet(tmp_path / "True", micro)
+    stored = load_file(tmp_path / "True")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    saved_bytes = (tmp_path / "False").stat().st_size - (tmp_path / "True").stat().st_size
+    assert abs(saved_bytes - 2 * subnet.params) < 100
+    own = subnet.logits([picture()])
+    assert loaded.network.head.weight.dtype == torch.float32
+    assert 0 < (loaded.logits([picture()]) - own).abs().max() < 1e-2
+    with torch.no_grad():
+        loaded.network.head.bias[0] = 1e6
+    with pytest.raises(InputError, match=r"head.bias has values beyond the range of float16; save in full"):
+        save_subnet(loaded, tmp_path / "wide", half=True)
+    assert not (tmp_path / "wide").exists()
 
 
 def test_a_header_that_is_not_one(saved):

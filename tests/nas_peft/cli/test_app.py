@@ -30,7 +30,8 @@ def test_the_package_runs_as_a_module_and_says_its_version():
 
 def test_the_package_lists_its_public_names():
     public = [name for name in dir(nas_peft) if not name.startswith("_")]
-    assert public == ["SearchConfig", "SearchResult", "Subnet", "load_dataset", "load_subnet", "search"]
+    assert public == sorted(set(nas_peft.__all__) - {"__version__"})
+    assert {"SearchConfig", "load_subnet", "search"} <= set(public)
 
 
 def test_without_a_command_it_says_what_to_start_with():

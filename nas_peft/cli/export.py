@@ -1,0 +1,120 @@
+"""``nas-peft export``: a subnet in the form of another library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nas_peft.cli.user_errors import user_errors
+
+
+def export(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|FILE", help="Run folder of nas-peft search or baselines, or a subnet checkpoint."
+        ),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            help="Form: merged (a plain timm checkpoint), peft (a LoRA adapter of Hugging Face PEFT), "
+            "onnx, torch-export, or subnet (a checkpoint of nas-peft)."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="File to write (.safetensors or .pth for merged, .onnx, .pt2 for torch-export, .safetensors "
+            "for subnet), or the new folder of a PEFT adapter."
+        ),
+    ],
+    row: Annotated[
+        str | None,
+        typer.Option(
+            help="Row of the run's results table, by name (lora_rank-2) or label (LoRA alone); by default "
+            "the exported model."
+        ),
+    ] = None,
+    candidate: Annotated[
+        int | None,
+        typer.Option(
+            help="Candidate of the run's search, as nas-peft front numbers them: with retrained weights if "
+            "the run has them, else with weights inherited from the supernet."
+        ),
+    ] = None,
+    images: Annotated[
+        list[Path],
+        typer.Option(
+            help="Image file to compare the export with the subnet on; can be given several times. By "
+            "default images of the subnet's data set, if that is on this machine, else generated pictures."
+        ),
+    ] = [],  # noqa: B006
+    half: Annotated[
+        bool, typer.Option("--half", help="Store the weights of --to subnet in float16: half the size.")
+    ] = False,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Largest accepted difference of a logit, relative to the largest logit (absolute where that "
+            "is below 1); by default 1e-4, or 1e-2 with --half.",
+        ),
+    ] = None,
+    backbone_weights: Annotated[
+        Path | None,
+        typer.Option(help="Weights file of the backbone, if FILE was trained with --backbone-weights."),
+    ] = None,
+    module_file: Annotated[
+        list[Path],
+        typer.Option(
+            help="Python file that registers module kinds of FILE; can be given several times. A run names "
+            "its own."
+        ),
+    ] = [],  # noqa: B006
+    json_lines: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Write a subnet as another library reads it, and check that its logits are the subnet's.
+
+    An export that differs by more than the tolerance is removed, and the exit status is then 2.
+    """
+    with user_errors(debug):
+        import json
+        import sys
+
+        from search_spaces import InputError
+
+        of_run = source.is_dir()
+        if not of_run and (row is not None or candidate is not None):
+            raise InputError(
+                "--row and --candidate pick a subnet of a run folder; give one, or leave them out"
+            )
+        if of_run and (backbone_weights is not None or module_file):
+            raise InputError("a run names its own backbone weights and module files; leave them out")
+        from nas_peft.deployment.exporting import export_model, require_form
+
+        require_form(to, output, half=half)
+        if of_run:
+            from nas_peft.deployment.run_subnet import subnet_of_run
+
+            subnet = subnet_of_run(source, row=row, candidate=candidate)
+        else:
+            from nas_peft.run.module_files import import_module_files
+            from supernet import load_subnet
+
+            import_module_files(module_file)
+            subnet = load_subnet(source, backbone_weights=backbone_weights)
+        report = export_model(subnet, to, output, images=images, tolerance=tolerance, half=half)
+        if json_lines:
+            print(json.dumps(report.to_dict()))
+        else:
+            print("\n".join(report.lines()))
+        if candidate is not None and subnet.training.get("weights") == "inherited":
+            print(
+                f"note: candidate {candidate} has the weights inherited from the supernet; nas-peft front "
+                f"{source} --candidate {candidate} --retrain --export FILE retrains it",
+                file=sys.stderr,
+            )

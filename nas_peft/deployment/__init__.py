@@ -1,0 +1,1 @@
+"""Exports of a subnet to timm, PEFT, ONNX and torch.export, each checked before it is kept."""

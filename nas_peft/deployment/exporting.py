@@ -1,0 +1,159 @@
+"""Export in another library's form: written aside, compared with the subnet, then kept or removed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas_peft.deployment.check_images import CheckImages
+from nas_peft.deployment.extra import require_extra
+from nas_peft.deployment.folding import fold, labels
+from nas_peft.deployment.form import Form, require_output
+from nas_peft.deployment.onnx_model import OnnxModel
+from nas_peft.deployment.peft_adapter import PeftAdapter
+from nas_peft.deployment.subnet_checkpoint import SubnetCheckpoint
+from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
+from nas_peft.deployment.torch_program import TorchProgram
+from nas_peft.deployment.verification import HALF_TOLERANCE, TOLERANCE, Verification, verify
+from search_spaces import InputError
+from search_spaces.errors import unknown_name
+from supernet import Subnet
+
+FORMS: dict[str, Form] = {
+    form.name: form
+    for form in (
+        TimmCheckpoint(),
+        PeftAdapter(),
+        OnnxModel(),
+        TorchProgram(),
+        SubnetCheckpoint(),
+    )
+}
+KEEP_MODULES = (PeftAdapter.name, SubnetCheckpoint.name)
+"""Forms into which nothing is folded."""
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """A finished export: its path and size, what was folded into the weights, and the comparison.
+
+    ``folded`` and ``remaining`` are the kinds of modules. ``usage`` is the Python
+    line that loads the export.
+    """
+
+    to: str
+    path: Path
+    bytes: int
+    folded: tuple[str, ...]
+    remaining: tuple[str, ...]
+    verification: Verification
+    usage: str
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        return [
+            f"{self.to}: {self.path} ({self.bytes:,} bytes)",
+            f"folded into the weights: {labels(self.folded)}; kept as modules: {labels(self.remaining)}",
+            f"checked: {self.verification.describe()}",
+            f"load: {self.usage}",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, JSON-able."""
+        found = self.verification
+        return {
+            "to": self.to,
+            "path": str(self.path),
+            "bytes": self.bytes,
+            "folded": list(self.folded),
+            "remaining": list(self.remaining),
+            "largest_difference": found.difference,
+            "accepted_difference": found.accepted,
+            "images": found.images,
+            "load": self.usage,
+        }
+
+
+def require_form(to: str, output: Path, *, half: bool = False) -> Form:
+    """The form called ``to``, in float16 with ``half``.
+
+    Raises `InputError` for another name, a missing library and a wrong output.
+    """
+    if to not in FORMS:
+        raise unknown_name("form of export", to, FORMS, "Give one of them to --to.")
+    form = FORMS[to]
+    if half:
+        if to != SubnetCheckpoint.name:
+            raise InputError(f"half stores a subnet checkpoint in float16; give --to subnet, not {to}")
+        form = SubnetCheckpoint(half=True)
+    if form.extra:
+        require_extra(form.extra)
+    require_output(form, output)
+    return form
+
+
+def export_model(
+    subnet: Subnet,
+    to: str,
+    output: str | Path,
+    *,
+    images: Sequence[str | Path] = (),
+    tolerance: float | None = None,
+    half: bool = False,
+) -> ExportReport:
+    """Export ``subnet`` to ``output`` and check it: ``to`` is merged, peft, onnx, torch-export or subnet.
+
+    The export is read back by the library that it is for, and its logits are compared with the subnet's on
+    ``images`` (files); by default on images of the subnet's data set where that is at hand, else on generated
+    pictures. ``tolerance`` is relative to the largest logit, or absolute where that is below 1; by default
+    `TOLERANCE`, or `HALF_TOLERANCE` with ``half``, which stores a subnet checkpoint in float16. A file that
+    exists is replaced once the check has passed.
+
+    Raises `InputError` if the subnet has no such form, a library is missing, the output is in the way, or the
+    logits differ by more; nothing is then left behind.
+    """
+    path = Path(output)
+    form = require_form(to, path, half=half)
+    if tolerance is None:
+        tolerance = HALF_TOLERANCE if half else TOLERANCE
+    files = [Path(file) for file in images]
+    if missing := [file for file in files if not file.is_file()]:
+        raise InputError(f"no image at '{missing[0]}'; give image files to --images")
+    subnet.network.cpu().eval()
+    folded = fold(subnet.network)
+    form.require(subnet, folded)
+    checked_on = CheckImages.for_subnet(subnet, files)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.absolute().parent) as folder:
+        beside = Path(folder) / path.name  # the name's ending tells readers what the file is
+        form.write(subnet, folded, beside)
+        found = verify(subnet.network, form.read(subnet, beside), checked_on, tolerance)
+        if not found.passed:
+            raise InputError(
+                f"the export does not compute what the subnet computes and was removed: {found.describe()}; "
+                "give another --to, or a larger --tolerance if you accept that"
+            )
+        size = sum(file.stat().st_size for file in (beside, *beside.rglob("*")) if file.is_file())
+        _keep(beside, path)
+    whole = form.name in KEEP_MODULES
+    return ExportReport(
+        to=to,
+        path=path,
+        bytes=size,
+        folded=() if whole else folded.kinds,
+        remaining=subnet.architecture.kinds if whole else folded.remaining,
+        verification=found,
+        usage=form.usage(subnet, path),
+    )
+
+
+def _keep(beside: Path, path: Path) -> None:
+    if path.is_dir():
+        path.rmdir()  # empty, as was checked; a folder that has been filled since stays
+    if beside.is_dir():
+        shutil.move(beside, path)
+    else:
+        beside.replace(path)

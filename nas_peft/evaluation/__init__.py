@@ -1,0 +1,1 @@
+"""Evaluation of a subnet on labelled images: measures with intervals, tables, pictures."""

@@ -1,0 +1,90 @@
+"""The labelled images that a subnet is evaluated on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nas_peft.data.decoding import UnreadableImage
+from nas_peft.data.listing import Item, Listing
+from nas_peft.data.partition import complete
+from nas_peft.data.source import Reading, list_source
+from search_spaces import InputError
+from supernet import Subnet
+
+EvaluatedPart: TypeAlias = Literal["test", "val", "train", "all"]
+PARTS = get_args(EvaluatedPart)
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with labels in the order of the subnet's classes; ``source`` says in words which they are."""
+
+    items: tuple[Item, ...]
+    source: str
+
+    @classmethod
+    def of(
+        cls, subnet: Subnet, spec: str, part: EvaluatedPart | None = None, *, root: Path | None = None
+    ) -> LabelledImages:
+        """One part of the data set ``spec``, before any image is decoded.
+
+        By default the test set that the data set has, or that a run splits off the subnet's own data set; all
+        images of any other data set without one. Splits that the data set lacks are drawn as in the subnet's
+        run, by its seed. Raises `InputError` for a class that the subnet does not have.
+        """
+        listing = list_source(spec, subnet.preprocessing.to_tensor, root, Reading())
+        if unknown := [name for name in listing.classes if name not in subnet.classes]:
+            raise InputError(
+                f"the data set '{spec}' has {len(unknown)} classes that the subnet does not have (such as "
+                f"'{unknown[0]}'); the subnet has {', '.join(subnet.classes[:10])}"
+            )
+        record = subnet.training.get("dataset", {})
+        if part is None:
+            part = "test" if listing.test is not None or _same(spec, str(record.get("spec"))) else "all"
+        if part == "all":
+            items, how = tuple(item for _, of_part in listing.parts() for item in of_part), "all images"
+        else:
+            items, how = _part(listing, part, int(record.get("seed", 0)))
+        place = [subnet.classes.index(name) for name in listing.classes]
+        named = tuple(replace(item, label=place[item.label]) for item in items)
+        return cls(named, f"{len(named)} images of '{spec}' ({how})")
+
+    @property
+    def labels(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """The labels, ``(N,)``."""
+        return np.array([item.label for item in self.items], dtype=np.int64)
+
+
+def _same(spec: str, other: str) -> bool:
+    return spec == other or (Path(spec).exists() and Path(spec).resolve() == Path(other).resolve())
+
+
+def _part(listing: Listing, part: EvaluatedPart, seed: int) -> tuple[tuple[Item, ...], str]:
+    given = {"train": True, "val": listing.val is not None, "test": listing.test is not None}
+    parts = dict(complete(listing, seed).parts())
+    how = f"{part} part" if given[part] else f"{part} part, split off with seed {seed}"
+    return parts[part], how
+
+
+def logits_of(subnet: Subnet, images: LabelledImages) -> Iterator[tuple[Item, Tensor]]:
+    """Each readable image with its logits ``(C,)``; only a batch of images is in memory.
+
+    Raises `InputError` with the image's name if one cannot be decoded.
+    """
+    for start in range(0, len(images.items), BATCH):
+        items = images.items[start : start + BATCH]
+        try:
+            pixels = torch.stack([item.load() for item in items])
+        except UnreadableImage as error:
+            raise InputError(f"image '{error.name}' cannot be decoded: {error.reason}; remove it") from error
+        with torch.inference_mode():
+            logits = subnet.network(subnet.preprocessing.normalise(pixels))
+        yield from zip(items, logits, strict=True)

@@ -1,0 +1,148 @@
+"""Measures of a classifier's logits, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_peft.training.temperature import Labels, Logits, cross_entropy
+from search_spaces.streams import stream
+
+BINS = 15
+"""Bins of the expected calibration error, of equal width (Guo et al. 2017, arXiv 1706.04599)."""
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value with its bootstrap interval over images."""
+
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ClassMeasure:
+    """Precision, recall and F1 of one class, and its number of images; NaN where undefined."""
+
+    name: str
+    images: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All measures of an evaluation.
+
+    ``overall`` has accuracy, balanced accuracy, macro F1 (over the classes that have images), top-5 accuracy
+    where there are more than five classes, log loss and expected calibration error, the last two also
+    ``calibrated`` by the temperature where there is one. ``confusion[i, j]`` counts the images of class i
+    predicted as class j.
+    """
+
+    overall: dict[str, Measure]
+    classes: tuple[ClassMeasure, ...]
+    confusion: NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All measures, JSON-able; undefined values are null."""
+        return {
+            "overall": {k: {"value": m.value, "interval": list(m.interval)} for k, m in self.overall.items()},
+            "interval_level": LEVEL,
+            "classes": [
+                {
+                    "name": c.name,
+                    "images": c.images,
+                    **{
+                        key: None if np.isnan(value) else value
+                        for key, value in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
+                    },
+                }
+                for c in self.classes
+            ],
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature: float | None) -> Measures:
+    """All measures of ``logits (N, C)`` for ``labels (N,)``."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    everything = np.arange(len(classes))
+    predicted = logits.argmax(axis=1)
+    confusion = confusion_matrix(labels, predicted, labels=everything)
+    by_class = precision_recall_fscore_support(
+        labels, predicted, labels=everything, average=None, zero_division=np.nan
+    )
+    values = _of_images(logits, labels, temperature)
+    whole = _statistics(values, labels, predicted, np.arange(len(labels)), len(classes))
+    rng = stream(0, "evaluation bootstrap", len(labels))
+    resampled = [
+        _statistics(values, labels, predicted, rng.integers(0, len(labels), len(labels)), len(classes))
+        for _ in range(RESAMPLES)
+    ]
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    overall = {}
+    for name, value in whole.items():
+        low, high = np.quantile([found[name] for found in resampled], ends)
+        overall[name] = Measure(value, (float(low), float(high)))
+    rows = zip(classes, by_class[3], by_class[0], by_class[1], by_class[2], strict=True)
+    return Measures(
+        overall,
+        tuple(ClassMeasure(name, int(n), float(p), float(r), float(f)) for name, n, p, r, f in rows),
+        confusion,
+    )
+
+
+def calibration_error(confidence: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
+    """Expected calibration error: the mean distance of confidence and accuracy in bins of confidence."""
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    difference = np.bincount(place, confidence - hits, minlength=BINS)
+    return float(np.abs(difference).sum() / len(hits))
+
+
+def _of_images(logits: Logits, labels: Labels, temperature: float | None) -> dict[str, NDArray[Any]]:
+    """What the measures of a resample are made of, by image."""
+    found: dict[str, NDArray[Any]] = {}
+    if logits.shape[1] > 5:
+        right = np.take_along_axis(logits, labels[:, None], axis=1)
+        found["top5"] = (logits > right).sum(axis=1) < 5
+    scales = {"": 1.0} if temperature is None else {"": 1.0, "_calibrated": temperature}
+    for name, scale in scales.items():
+        found[f"loss{name}"] = cross_entropy(logits, labels, scale)
+        found[f"confidence{name}"] = np.exp(-cross_entropy(logits, logits.argmax(axis=1), scale))
+    return found
+
+
+def _statistics(
+    values: dict[str, NDArray[Any]],
+    labels: Labels,
+    predicted: Labels,
+    chosen: NDArray[np.int64],
+    classes: int,
+) -> dict[str, float]:
+    """The overall measures of the ``chosen`` images."""
+    pairs = labels[chosen] * classes + predicted[chosen]
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    right, true, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    present = true > 0
+    hits = labels[chosen] == predicted[chosen]
+    found = {
+        "accuracy": float(hits.mean()),
+        "balanced_accuracy": float((right[present] / true[present]).mean()),
+        "macro_f1": float((2 * right / np.maximum(true + claimed, 1))[present].mean()),
+    }
+    if "top5" in values:
+        found["top5_accuracy"] = float(values["top5"][chosen].mean())
+    for name in ("", "_calibrated"):
+        if f"loss{name}" in values:
+            found[f"log_loss{name}"] = float(values[f"loss{name}"][chosen].mean())
+            found[f"calibration_error{name}"] = calibration_error(values[f"confidence{name}"][chosen], hits)
+    return found

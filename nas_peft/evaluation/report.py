@@ -1,0 +1,100 @@
+"""The report of an evaluation: tables, the CSV of predictions, and the picture of the confusion matrix."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from nas_peft.evaluation.measures import LEVEL, Measures
+from nas_peft.front.plot import require_format
+from nas_peft.training.temperature import Labels, Logits
+from supernet import write_atomically
+
+NAMES = {
+    "accuracy": "accuracy %",
+    "balanced_accuracy": "balanced accuracy %",
+    "macro_f1": "macro F1 %",
+    "top5_accuracy": "top-5 accuracy %",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error %",
+    "log_loss_calibrated": "log loss, calibrated",
+    "calibration_error_calibrated": "calibration error %, calibrated",
+}
+MOST_NUMBERED = 25
+"""Classes up to which the picture of the confusion matrix has numbers."""
+
+
+def tables(measures: Measures, source: str, temperature: float | None) -> Iterator[Table]:
+    """The overall measures with their intervals, then those of each class."""
+    calibration = "no temperature is stored" if temperature is None else f"temperature {temperature:.3f}"
+    table = Table(
+        title=source,
+        caption=f"{LEVEL:.0%} intervals by bootstrap over images; {calibration}",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("measure", no_wrap=True)
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("interval", justify="right", no_wrap=True)
+    for name, found in measures.overall.items():
+        scale, digits = (1, 3) if name.startswith("log_loss") else (100, 1)
+        low, high = (scale * end for end in found.interval)
+        table.add_row(
+            NAMES[name], f"{scale * found.value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
+        )
+    yield table
+    by_class = Table()
+    by_class.add_column("class", overflow="fold")
+    for name in ("images", "precision %", "recall %", "F1 %"):
+        by_class.add_column(name, justify="right", no_wrap=True)
+    for row in measures.classes:
+        values = [row.precision, row.recall, row.f1]
+        shown = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in values]
+        by_class.add_row(row.name, f"{row.images:,}", *shown)
+    yield by_class
+
+
+def write_predictions(
+    file: Path, names: Sequence[str], logits: Logits, labels: Labels, classes: Sequence[str]
+) -> None:
+    """Write a CSV file with the path, class, predicted class and probabilities of each image."""
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["path", "class", "predicted", "correct", "probability", "probability_of_class"])
+    for name, row, label in zip(names, probabilities, labels, strict=True):
+        best = int(row.argmax())
+        values = (int(best == label), f"{row[best]:.6f}", f"{row[label]:.6f}")
+        writer.writerow([name, classes[label], classes[best], *values])
+    write_atomically(file, text.getvalue().encode())
+
+
+def plot_confusion(file: Path, measures: Measures, title: str) -> None:
+    """Draw the confusion matrix, coloured by the share of each true class; write the file atomically."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    require_format(file)
+    names, counts = [c.name for c in measures.classes], measures.confusion
+    side = min(20.0, max(4.0, 1.5 + 0.45 * len(names)))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=90)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    if len(names) <= MOST_NUMBERED:
+        for i, j in zip(*counts.nonzero(), strict=True):
+            colour = "white" if share[i, j] > 0.5 else "black"
+            axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour, fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=file.suffix[1:].lower(), dpi=150)
+    write_atomically(file, buffer.getvalue())

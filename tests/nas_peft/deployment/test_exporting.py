@@ -1,0 +1,224 @@
+"""Each form, read back by the library that it is for; and what is refused leaves nothing behind."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from PIL import Image
+from torch import nn
+
+from nas_peft.deployment.check_images import CheckImages
+from nas_peft.deployment.exporting import FORMS, export_model
+from nas_peft.deployment.folding import Folded
+from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
+from search_spaces import Architecture, InputError
+from supernet import Backbone, Preprocessing, Subnet, Supernet, random_backbone
+
+LORA = {"lora_rank": (2, 0, 1, 0, 0, 0, 0, 1), "lora_rank_v": (1,) * 8, "lora_rank_fc2": (0, 3) * 4}
+MIXED = {"lora_rank": (1,) * 8, "prompt_tokens": (0, 2) * 4, "adapter_dim": (1,) + (0,) * 7}
+
+Make = Callable[[dict], Subnet]
+
+
+@pytest.fixture(scope="module")
+def make(backbone: Backbone) -> Make:
+    """Makes a subnet of the shipped backbone whose modules all have an effect."""
+
+    def made(sizes: dict) -> Subnet:
+        network = Supernet(backbone.model, Architecture.of(8, sizes), 3, seed=5).eval()
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for value in (*network.layers.parameters(), network.head.weight):
+                value += 0.1 * torch.randn(value.shape, generator=generator)
+        return Subnet(network, backbone, ("a", "b", "c"), Preprocessing.of(backbone.model), {}, {"seed": 7})
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def lora(make: Make) -> Subnet:
+    return make(LORA)
+
+
+@pytest.fixture(scope="module")
+def mixed(make: Make) -> Subnet:
+    return make(MIXED)
+
+
+@pytest.fixture(scope="module")
+def shallow() -> Subnet:
+    """Two layers with modules, because tracing takes long."""
+    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
+    vit = timm.create_model("vit_base_patch16_224", num_classes=0, **shape).eval()
+    network = Supernet(
+        vit, Architecture.of(2, {k: sizes[:2] for k, sizes in MIXED.items()}), 3, seed=5
+    ).eval()
+    backbone = Backbone("mine", "random", vit, "")
+    return Subnet(network, backbone, ("a", "b", "c"), Preprocessing.of(vit), {}, {})
+
+
+def images(subnet: Subnet, count: int = 3) -> torch.Tensor:
+    return CheckImages.for_subnet(subnet).pixels[:count]
+
+
+@torch.inference_mode()
+def close(found: torch.Tensor, subnet: Subnet) -> None:
+    torch.testing.assert_close(found, subnet.network(images(subnet, len(found))), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["vit.safetensors", "vit.pth"])
+@torch.inference_mode()
+def test_timm_loads_what_is_merged(lora: Subnet, tmp_path: Path, name: str):
+    report = export_model(lora, "merged", tmp_path / name)
+    model = timm.create_model("vit_micro_patch8_32", num_classes=3, checkpoint_path=str(tmp_path / name))
+    close(model.eval()(images(lora)), lora)
+    assert report.folded == lora.architecture.kinds
+    assert report.remaining == ()
+    assert report.bytes == (tmp_path / name).stat().st_size
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@torch.inference_mode()
+def test_full_fine_tuning_is_a_plain_checkpoint_too(make: Make, tmp_path: Path):
+    tuned = Supernet(random_backbone("vit_micro_patch8_32", 3).model, Architecture.empty(8), 3).eval()
+    subnet = replace(make({}), network=tuned)
+    export_model(subnet, "merged", tmp_path / "full.safetensors")
+    model = timm.create_model(
+        "vit_micro_patch8_32", num_classes=3, checkpoint_path=str(tmp_path / "full.safetensors")
+    )
+    close(model.eval()(images(subnet)), subnet)
+    with pytest.raises(InputError, match=r"training changed the weights of the backbone.*--to merged"):
+        export_model(subnet, "peft", tmp_path / "adapter")
+
+
+@torch.inference_mode()
+def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
+    from peft import PeftModel
+
+    report = export_model(lora, "peft", tmp_path / "adapter")
+    base = timm.create_model("vit_micro_patch8_32", pretrained=True, num_classes=3)
+    model = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    close(model(images(lora)), lora)
+    close(model.merge_and_unload()(images(lora)), lora)
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["rank_pattern"]["blocks.0.attn.qkv"] == config["alpha_pattern"]["blocks.0.attn.qkv"] == 3
+    assert config["base_model_name_or_path"] == "vit_micro_patch8_32"
+    assert config["target_modules"] == sorted(config["target_modules"])
+    assert report.remaining == lora.architecture.kinds
+    files = {file.name for file in (tmp_path / "adapter").iterdir()}
+    assert files == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_onnxruntime_runs_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: Path):
+    import onnx
+    import onnxruntime
+
+    report = export_model(shallow, "onnx", tmp_path / "vit.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "vit.onnx", providers=["CPUExecutionProvider"])
+    (given,), (returned,) = session.get_inputs(), session.get_outputs()
+    assert (given.name, given.shape) == ("images", ["batch", 3, 32, 32])
+    assert (returned.name, returned.shape[1:]) == ("logits", [3])
+    for count in (1, 2, 7):
+        (found,) = session.run(["logits"], {"images": images(shallow, count).numpy()})
+        close(torch.from_numpy(found), shallow)
+    metadata = {prop.key: prop.value for prop in onnx.load(tmp_path / "vit.onnx").metadata_props}
+    assert json.loads(metadata["nas_peft"])["classes"] == ["a", "b", "c"]
+    assert report.folded == ("lora_rank",)
+    assert report.remaining == ("adapter_dim", "prompt_tokens")
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_torch_export_loads_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: Path):
+    export_model(shallow, "torch-export", tmp_path / "vit.pt2")
+    extra = {"nas_peft.json": ""}
+    program = torch.export.load(tmp_path / "vit.pt2", extra_files=extra).module()
+    for count in (1, 2, 7):
+        close(program(images(shallow, count)), shallow)
+    assert json.loads(extra["nas_peft.json"])["architecture"]["prompt_tokens"] == [0, 2]
+
+
+def test_what_cannot_be_merged_is_named_with_its_latency(mixed: Subnet, tmp_path: Path):
+    message = (
+        r"Adapter, VPT cannot be merged .*: Adapter [+-]\d+\.\d\d ms, VPT [+-]\d+\.\d\d ms: "
+        r"\d+\.\d\d instead of \d+\.\d\d ms for one image here.*--to onnx and --to torch-export"
+    )
+    with pytest.raises(InputError, match=message):
+        export_model(mixed, "merged", tmp_path / "vit.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kinds_that_peft_does_not_know_are_named(mixed: Subnet, make: Make, tmp_path: Path):
+    with pytest.raises(InputError, match="adapter cannot hold Adapter, VPT; --to onnx"):
+        export_model(mixed, "peft", tmp_path / "adapter")
+    with pytest.raises(InputError, match="the subnet has no LoRA, only a head; give --to merged"):
+        export_model(make({}), "peft", tmp_path / "adapter")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_that_computes_something_else_is_removed(lora: Subnet, tmp_path: Path, monkeypatch):
+    class Wrong(TimmCheckpoint):
+        def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
+            head = nn.Linear(128, 3)
+            head.load_state_dict({k: v + 0.01 for k, v in folded.network.head.state_dict().items()})
+            folded.network.head = head
+            super().write(subnet, folded, path)
+
+    monkeypatch.setitem(FORMS, "merged", Wrong())
+    (tmp_path / "vit.safetensors").write_text("an earlier one")
+    with pytest.raises(
+        InputError, match=r"was removed: largest difference of the logits .*; give another --to"
+    ):
+        export_model(lora, "merged", tmp_path / "vit.safetensors")
+    assert [file.name for file in tmp_path.iterdir()] == ["vit.safetensors"]
+    assert (tmp_path / "vit.safetensors").read_text() == "an earlier one"
+    report = export_model(lora, "merged", tmp_path / "vit.safetensors", tolerance=1.0)
+    assert report.verification.difference > 1e-3
+
+
+def test_the_images_of_the_check(lora: Subnet, image_folder: Path, tmp_path: Path):
+    generated = CheckImages.for_subnet(lora)
+    assert generated.source == "10 generated pictures"
+    assert torch.equal(generated.pixels, CheckImages.for_subnet(lora).pixels)
+    of_folder = CheckImages.for_subnet(replace(lora, training={"dataset": {"spec": str(image_folder)}}))
+    assert of_folder.source == f"10 images of the data set '{image_folder}'"
+    gone = CheckImages.for_subnet(replace(lora, training={"dataset": {"spec": "gone/photos"}}))
+    assert gone.source == "10 generated pictures, as the data set 'gone/photos' is not at hand"
+    Image.new("RGB", (40, 50), "red").save(tmp_path / "red.png")
+    given = CheckImages.for_subnet(lora, [tmp_path / "red.png"])
+    assert given.source == "1 given image"
+    assert len(given.pixels) == 10
+
+
+@pytest.mark.parametrize(
+    ("to", "name", "said"),
+    [
+        ("merged", "vit.bin", r"does not end in .safetensors or .pth, as --to merged needs"),
+        ("onnx", "vit", r"does not end in .onnx"),
+        ("merge", "vit.pth", r"unknown form of export 'merge'; did you mean 'merged'"),
+        ("merged", "none/vit.pth", "no folder '.*none' for the output"),
+        ("peft", "file", "is a file, and --to peft writes a folder"),
+        ("peft", "full", "is a folder that is not empty, and --to peft writes a folder"),
+    ],
+)
+def test_wrong_outputs_are_refused(lora: Subnet, tmp_path: Path, to: str, name: str, said: str):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    with pytest.raises(InputError, match=said):
+        export_model(lora, to, tmp_path / name)
+    assert {file.name for file in tmp_path.iterdir()} == {"file", "full"}
+
+
+def test_a_missing_library_is_one_line_with_the_command(lora: Subnet, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("nas_peft.deployment.extra.EXTRAS", {"onnx": ("onnx", "no_such_library")})
+    with pytest.raises(
+        InputError, match=r"needs no_such_library, which is not .*pip install 'nas-peft\[onnx\]'"
+    ):
+        export_model(lora, "onnx", tmp_path / "vit.onnx")
