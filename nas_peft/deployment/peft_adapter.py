@@ -74,6 +74,10 @@ class PeftAdapter:
         saved = json.loads(file.read_text())
         saved["target_modules"] = sorted(saved["target_modules"])  # a set, in another order each time
         file.write_text(json.dumps(saved, indent=2, sort_keys=True) + "\n")
+        weights = path / "adapter_model.safetensors"
+        content = weights.read_bytes()
+        weights.unlink()  # safetensors makes files that only their owner may read
+        weights.write_bytes(content)
 
     def read(self, subnet: Subnet, path: Path) -> Logits:
         """See `Form.read`. The base has a head of zeros, so that only the adapter's can be right."""

@@ -80,6 +80,8 @@ def test_timm_loads_what_is_merged(lora: Subnet, tmp_path: Path, name: str):
     assert report.remaining == ()
     assert report.bytes == (tmp_path / name).stat().st_size
     assert [file.name for file in tmp_path.iterdir()] == [name]
+    (tmp_path / "usual").touch()
+    assert (tmp_path / name).stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 @torch.inference_mode()
@@ -109,6 +111,9 @@ def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
     assert config["base_model_name_or_path"] == "vit_micro_patch8_32"
     assert config["target_modules"] == sorted(config["target_modules"])
     assert report.remaining == lora.architecture.kinds
+    (tmp_path / "usual").touch()
+    for file in (tmp_path / "adapter").iterdir():
+        assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
     files = {file.name for file in (tmp_path / "adapter").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
 
