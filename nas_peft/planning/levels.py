@@ -21,7 +21,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "epochs": (2,),
         "lr_grid": (2.0,),
-        "augmentation": ("crop",),
+        "augmentation": ("none",),
         "supernet_epochs": (2,),
         "generations": 2,
         "population": 12,
@@ -34,7 +34,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "epochs": (4,),
         "lr_grid": (2.0,),
-        "augmentation": ("crop",),
+        "augmentation": ("none",),
         "supernet_epochs": (4,),
         "generations": 3,
         "population": 12,
@@ -47,7 +47,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "epochs": (8,),
         "lr_grid": (2.0, 0.6),
-        "augmentation": ("crop",),
+        "augmentation": ("none",),
         "supernet_epochs": (8,),
         "generations": 4,
         "population": 16,
@@ -60,9 +60,10 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "epochs": (8,),
         "lr_grid": (2.0, 0.6, 6.0),
-        "augmentation": ("crop", "none"),
+        "augmentation": ("none", "crop"),
         "halving": True,
         "supernet_epochs": (8,),
+        "supernet_augmentation": ("crop",),
         "generations": 6,
         "population": 16,
         "retrain": 2,
@@ -75,7 +76,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
         "singles": ("lora-everywhere", "lora_rank", "adapter_dim", "ssf"),
         "epochs": (8, 24),
         "lr_grid": (2.0, 0.6, 6.0),
-        "augmentation": ("crop", "none"),
+        "augmentation": ("none", "crop"),
         "halving": True,
         "supernet_epochs": (16,),
         "supernet_augmentation": ("crop", "none"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.plain_command import main, summary, table
-from nas_peft.planning import plan
+from nas_peft.planning import levels, plan
 
 LEVEL = {
     "epochs": (1,),
@@ -24,6 +24,7 @@ LEVEL = {
 def test_a_line_for_each_run_which_is_read_again(
     insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
+    monkeypatch.setattr(levels, "IMAGES", 1)  # no more epochs for few images
     monkeypatch.setattr(plan, "LEVELS", (LEVEL,))
     out = tmp_path / "report.json"
     options = [

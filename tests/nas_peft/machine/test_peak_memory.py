@@ -1,8 +1,8 @@
 """Peak memory of this process: it rises by what is held, and starts anew."""
 
+import mmap
 import sys
 
-import numpy as np
 import pytest
 
 from nas_peft.machine.peak_memory import PeakMemory, largest, what_is_measured
@@ -12,7 +12,9 @@ MEGABYTES = 100
 
 
 def held_for_a_moment() -> None:
-    np.ones(MEGABYTES * 10**6 // 8)  # written to, or it would not be resident
+    size = MEGABYTES * 10**6
+    with mmap.mmap(-1, size) as fresh:  # an array could lie in memory that was freed and is still resident
+        fresh.write(b"1" * size)  # written to, or it would not be resident
 
 
 @LINUX
