@@ -256,11 +256,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
 
 @pytest.mark.usefixtures("ray_address")
 def test_a_training_whose_workers_all_die_is_reported(
-    folder: RunFolder,
-    shared: TrainingInputs,
-    tiny_config: SearchConfig,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path, monkeypatch
 ):
     assert ray_tasks.MAX_FAILURES == 2
     monkeypatch.setattr(ray_tasks, "MAX_FAILURES", 1)  # each takes seconds
