@@ -23,6 +23,7 @@ from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.standard_error import mean_and_error
 from nas_peft import SearchConfig, SearchResult, search
+from nas_peft.protocol.cost_ledger import seconds_taken
 from nas_peft.run.progress import StageBars
 
 OUT = RESULTS / "plain_command.json"
@@ -66,7 +67,7 @@ def line_of(task: str, result: SearchResult) -> Line:
         "seed": result.config["seed"],
         "level": result.plan.level,
         "planned_seconds": round(result.plan.expected, 1),
-        "seconds": round(result.plan.before + sum(s.seconds for s in result.stages.values()), 1),
+        "seconds": round(seconds_taken(result), 1),
         "exported": result.selected.name,
         "decided_by": result.decision.by if result.decision else None,
         "rows": {

@@ -41,7 +41,7 @@ def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> 
 
     Changes the signature of ``function`` in place and returns ``function``.
     """
-    given = inspect.signature(function, eval_str=True)
+    signature = inspect.signature(function, eval_str=True)
     parameters = []
     for name, field in config.model_fields.items():
         if (field.json_schema_extra or {}) == NOT_AN_OPTION:
@@ -64,7 +64,7 @@ def with_fields(config: type[TrainingConfig], function: Callable[..., None]) -> 
         parameters.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
         )
-    parameters += [p for p in given.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    function.__signature__ = given.replace(parameters=parameters)  # type: ignore[attr-defined]
+    parameters += [p for p in signature.parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
     return function

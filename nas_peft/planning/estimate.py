@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from nas_peft.planning.speeds import typical
-from nas_peft.protocol.halving import rounds_of
+from nas_peft.protocol.halving import Rounds
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import Speeds
@@ -82,26 +82,21 @@ class StageTimes:
         """The stages of separate trainings, halving included."""
         config, linear = self.inputs.config, self.inputs.config.linear_recipe(1.0)
         rows = self._rows()
-        recipes = {row: row.recipes(config, linear) for row in rows}
-        several = any(len(of_row) > 1 for of_row in recipes.values())
-        rounds = {row: rounds_of(of_row) if config.halving else [of_row] for row, of_row in recipes.items()}
-        count = max(map(len, rounds.values()))
+        rounds = Rounds.of(rows, config, linear)
         found: dict[str, float] = {}
         alive = rows
-        for number in range(count):
-            name = "retraining" if not several else "recipes" + (f" {number + 1}" if count > 1 else "")
-            seeds = 1 if several else config.seeds
+        for number in range(rounds.count):
+            seeds = 1 if rounds.several else config.seeds
             costs = [
                 self._training(row, recipe, len(self.inputs.dataset.train))
                 for row in alive
-                if number < len(rounds[row])
-                for recipe in rounds[row][number]
+                for recipe in rounds.recipes(row, number)
             ]
-            found[name] = self._makespan(costs * seeds) + (START if not number else 0.0)
-            if number + 1 < count:
+            found[rounds.stage(number)] = self._makespan(costs * seeds) + (START if not number else 0.0)
+            if number + 1 < rounds.count:
                 alive = _better_half(alive)
-        longest = {row: max(recipes[row], key=lambda r: r.epochs) for row in alive}
-        if several and config.seeds > 1:
+        longest = {row: max(row.recipes(config, linear), key=lambda r: r.epochs) for row in alive}
+        if rounds.several and config.seeds > 1:
             costs = [self._training(row, longest[row], len(self.inputs.dataset.train)) for row in alive]
             found["retraining"] = self._makespan(costs * (config.seeds - 1))
         tested = _tested(alive)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import StageTimes
@@ -27,7 +30,18 @@ def make_plan(
     Options that the user gave are kept. ``before`` are the seconds that the command has taken so far. If not
     even the lowest level fits, that is the plan for ``auto``; for another time `InputError` is raised.
     """
-    return fitting_plan(inputs, measure(inputs, devices.here, ray_options), before)
+    return fitting_plan(inputs, measure(_at_most(inputs), devices.here, ray_options), before)
+
+
+def _at_most(inputs: SearchInputs) -> SearchInputs:
+    """The inputs by the highest level, in whose space the supernet's speed is measured."""
+    return inputs.with_config(inputs.config.planned(_options(inputs, LEVELS[-1])))
+
+
+def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a level, for this number of training images, that the user did not give."""
+    of_level = options_of(level, len(inputs.dataset.train))
+    return {name: value for name, value in of_level.items() if name not in inputs.config.fixed}
 
 
 def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRecord:
@@ -38,8 +52,7 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
     limit = LONGEST_AUTOMATIC if automatic else seconds_of(given.chosen_time)
     plans = []
     for number, level in enumerate(LEVELS[:AUTOMATIC_LEVEL] if automatic else LEVELS):
-        of_level = options_of(level, len(inputs.dataset.train))
-        options = {name: value for name, value in of_level.items() if name not in given.fixed}
+        options = _options(inputs, level)
         planned = given.planned(options)
         recorded = planned.to_dict()
         plans.append(

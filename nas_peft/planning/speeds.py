@@ -14,7 +14,6 @@ from nas_peft.data import Part
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import Speeds
-from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS, Method
 from nas_peft.stages.supernet_chooser import supernet_chooser
 from nas_peft.training.training import Training
@@ -118,16 +117,7 @@ def _training(inputs: SearchInputs, device: str, method: Method) -> Callable[[Pa
     )
     recipe = replace(config.recipe(method), epochs=1)
     training = Training("speed", method, architecture, recipe, None, config.seed, "train")
-    empty = torch.empty(0)
-    shared = TrainingInputs(
-        inputs.backbone,
-        inputs.preprocessing,
-        len(inputs.dataset.classes),
-        inputs.dataset.train,
-        inputs.dataset.val,
-        empty,
-        {},
-    )
+    shared = inputs.for_trainings(torch.empty(0))
     network = starting_network(training, shared, device)
 
     def run(some: Part) -> Curve:

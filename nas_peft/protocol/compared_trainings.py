@@ -10,7 +10,7 @@ from functools import partial
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
 from nas_peft.protocol.decision import Decision
-from nas_peft.protocol.halving import rounds_of, survivors
+from nas_peft.protocol.halving import Rounds, survivors
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
@@ -62,28 +62,24 @@ class ComparedTrainings:
         see `halving`, and rows that were dropped after a round are trained no more.
         """
         config, first = self.run.inputs.config, self.seeds[0]
-        recipes = {row: row.recipes(config, self.probe) for row in rows}
-        several = any(len(of_row) > 1 for of_row in recipes.values())
-        seeds = [first] if several else self.seeds
-        rounds = {row: rounds_of(of_row) if config.halving else [of_row] for row, of_row in recipes.items()}
-        count = max(map(len, rounds.values()), default=0)
+        rounds = Rounds.of(rows, config, self.probe)
+        seeds = [first] if rounds.several else self.seeds
         runs = {row: RowRuns(row) for row in rows}
-        for number in range(count):
+        for number in range(rounds.count):
             tried = {
                 row: [
                     training
-                    for recipe in rounds[row][number]
+                    for recipe in recipes
                     for training in row.trainings(config, self.probe, seeds, "train", recipe)
                 ]
                 for row, found in runs.items()
-                if found.dropped_after is None and number < len(rounds[row])
+                if found.dropped_after is None and (recipes := rounds.recipes(row, number))
             }
-            stage = "retraining" if not several else "recipes" + (f" {number + 1}" if count > 1 else "")
-            for row, records in self.train(tried, stage).items():
+            for row, records in self.train(tried, rounds.stage(number)).items():
                 runs[row].add_tried(records, first)
-            if number + 1 < count:
+            if number + 1 < rounds.count:
                 self._drop(runs, after=number + 1)
-        if several and len(self.seeds) > 1:
+        if rounds.several and len(self.seeds) > 1:
             others = {
                 row: row.trainings(config, self.probe, self.seeds[1:], "train", found.recipe)
                 for row, found in runs.items()

@@ -113,8 +113,13 @@ def plan_against_fact(result: SearchResult) -> str:
     """A sentence with the planned and the actual time of a run; empty without a plan."""
     if result.plan is None:
         return ""
-    actual = result.plan.before + sum(stage.seconds for stage in result.stages.values())
     return (
-        f"time: {in_words(actual)}, planned {in_words(result.plan.expected)} for --time {result.plan.time} "
-        f"(level {result.plan.level} of {result.plan.levels})"
+        f"time: {in_words(seconds_taken(result))}, planned {in_words(result.plan.expected)} for --time "
+        f"{result.plan.time} (level {result.plan.level} of {result.plan.levels})"
     )
+
+
+def seconds_taken(result: SearchResult) -> float:
+    """Seconds of all stages, and with a plan of what came before it."""
+    before = 0.0 if result.plan is None else result.plan.before
+    return before + sum(stage.seconds for stage in result.stages.values())

@@ -7,10 +7,42 @@ halving (arXiv 1502.07943) each round costs about as much as the one before, wit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from nas_peft.protocol.decision import decide
 from nas_peft.protocol.rows import Params, Row, Scores
+from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The recipes of each row by round; ``several`` if any row has more than one recipe."""
+
+    of_row: Mapping[Row, Sequence[Sequence[Recipe]]]
+    several: bool
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], config: TrainingConfig, probe: Recipe) -> Rounds:
+        """The rounds by a configuration: one for all recipes, or those of halving."""
+        recipes = {row: row.recipes(config, probe) for row in rows}
+        several = any(len(of_row) > 1 for of_row in recipes.values())
+        return cls({r: rounds_of(all_) if config.halving else [all_] for r, all_ in recipes.items()}, several)
+
+    @property
+    def count(self) -> int:
+        """The number of rounds of the row that has most."""
+        return max(map(len, self.of_row.values()), default=0)
+
+    def stage(self, number: int) -> str:
+        """The name of the stage that trains a round, counted from 0."""
+        if not self.several:
+            return "retraining"
+        return f"recipes {number + 1}" if self.count > 1 else "recipes"
+
+    def recipes(self, row: Row, number: int) -> Sequence[Recipe]:
+        """The recipes that a row tries in a round; none where it has had all."""
+        return self.of_row[row][number] if number < len(self.of_row[row]) else ()
 
 
 def rounds_of(recipes: Sequence[Recipe]) -> list[tuple[Recipe, ...]]:

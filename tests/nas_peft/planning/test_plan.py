@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas_peft.machine.devices import Devices
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning import plan as plan_module
 from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, options_of
-from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan
+from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan, make_plan
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.search_config import SearchConfig
-from search_spaces import InputError
+from search_spaces import InputError, load_space
 
 pytestmark = pytest.mark.slow
 
@@ -121,3 +124,21 @@ def test_options_that_contradict_a_plan_are_named(tiny_inputs: SearchInputs):
         timed(tiny_inputs, time="5m", preset="fast")
     with pytest.raises(InputError, match="such as 2h, 5m"):
         timed(tiny_inputs, time="soon")
+
+
+def test_speeds_are_measured_in_the_space_that_is_planned(
+    tiny_inputs: SearchInputs, monkeypatch: pytest.MonkeyPatch
+):
+    spaces = []
+
+    def noted(inputs: SearchInputs, device: str, ray_options: RayOptions) -> Speeds:
+        spaces.append(inputs.space)
+        return FAST
+
+    monkeypatch.setattr(plan_module, "measure", noted)
+    devices, inputs = Devices("cpu", "cpu"), timed(tiny_inputs, time="2h")
+    made = make_plan(inputs, devices, RayOptions(), before=0.0)
+    assert spaces == [load_space(made.set_options["space"], 8)]
+    assert spaces != [inputs.space]
+    make_plan(timed(tiny_inputs, time="2h", space="default"), devices, RayOptions(), before=0.0)
+    assert spaces[1] == load_space("default", 8)
