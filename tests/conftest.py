@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the n
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits leaves its core to others
 os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
 
+import gc
 import json
 import logging
 import subprocess
@@ -29,7 +30,7 @@ ON_RAY = {"ray_address", "finished_run"}
 """Fixtures that use Ray, or were made on it."""
 PROGRAMS = {"examples", "benchmarks"}
 """Folders whose tests run whole programs."""
-SHARED = {"finished_run": "the finished run", "store": "the store of the studies"}
+SHARED = {"finished_run": "the finished run", "store": "Ray of the programs"}
 """Fixtures that take long and are of several files, and the group of their tests."""
 LIMIT = 400
 """Seconds for a program; about 30 on two idle cores."""
@@ -111,10 +112,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
+def pytest_collection_finish() -> None:
+    """Leave out what importing and collecting have made, millions of objects, when garbage is looked for."""
+    gc.collect()
+    gc.freeze()
+
+
 def _group(item: pytest.Item, fixtures: set[str]) -> str:
     """Tests of a group run in one process and share fixtures: what takes long, a model family, a file."""
     for fixture in SHARED.keys() & fixtures:
         return SHARED[fixture]
+    if "ray_address" in fixtures:  # few processes with a Ray: its workers take seconds each to import torch
+        programs = PROGRAMS & set(item.path.relative_to(TESTS).parts)
+        return "Ray of the programs" if programs else "Ray of the runs"
     if family := _family(item):
         return f"supernet of {family}"
     return str(item.path.relative_to(TESTS))

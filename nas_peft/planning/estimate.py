@@ -49,7 +49,7 @@ class StageTimes:
         return found | self._trainings()
 
     def _probe(self) -> float:
-        config, images = self.inputs.config, len(self.inputs.dataset.train_val)
+        config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
         rates = 1 if config.linear_lr else len(LEARNING_RATES)
         return images * self.speeds.forward + rates * self._head(config.linear_epochs)
 
@@ -100,7 +100,7 @@ class StageTimes:
             costs = [self._training(row, longest[row], len(self.inputs.dataset.train)) for row in alive]
             found["retraining"] = self._makespan(costs * (config.seeds - 1))
         tested = _tested(alive)
-        both = len(self.inputs.dataset.train_val)
+        both = len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
         finals = [self._training(row, longest[row], both, scored=False) for row in tested]
         found["final training"] = self._makespan(finals * config.seeds)
         images = len(self.inputs.dataset.test) * len(tested) * config.seeds

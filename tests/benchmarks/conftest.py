@@ -16,7 +16,7 @@ import benchmarks.mini_vtab.study as mini_vtab
 import benchmarks.search_study.run
 import benchmarks.search_study.study as search_study
 
-TINY: dict[str, Any] = {"generations": 2, "population": 6}
+TINY: dict[str, Any] = {"generations": 2, "population": 4}
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -49,6 +49,7 @@ def run_search_study(options: list[str], store: Path) -> Callable[[Path], dict[s
             patch.setattr(search_study, "DEFAULT", replace(search_study.DEFAULT, **TINY))
             patch.setattr(search_study, "NOAH", replace(search_study.NOAH, **TINY))
             patch.setattr(search_study, "LONG_EPOCHS", 2)
+            patch.setattr(search_study, "UNIFORM", 2)
             more = [f"--out={out}", "--supernet-epochs=1", f"--table={store / 'none'}"]
             assert benchmarks.search_study.run.main([*options, *more]) == 0
         report: dict[str, Any] = json.loads(out.read_text())

@@ -17,6 +17,7 @@ LEVEL = {
     "population": 4,
     "retrain": 1,
     "singles": ("ssf",),
+    "baselines": ("linear", "full"),
 }
 
 

@@ -294,7 +294,8 @@ def test_a_search_with_a_time_is_planned_once_and_says_plan_and_fact(
     monkeypatch.setattr("nas_peft.planning.levels.IMAGES", 1)  # no more epochs for few images
     monkeypatch.setattr("nas_peft.planning.plan.LEVELS", (level, level | {"epochs": (2,)}))
     given = {name: tiny_values[name] for name in ("dataset", "batch_size", "population", "linear_epochs")}
-    config = SearchConfig.of(**given, time="1h", generations=2, singles="lora_rank", head_epochs=3)
+    given |= {"baselines": "linear,full", "singles": "lora_rank"}
+    config = SearchConfig.of(**given, time="1h", generations=2, head_epochs=3)
     result = search(config, tmp_path / "run", device="cpu")
     assert result.plan is not None
     assert (result.plan.level, result.plan.levels) == (2, 2)

@@ -54,9 +54,9 @@ def test_every_level_is_a_configuration_and_takes_longer_than_the_one_before(tin
 
 def plan_of_level(inputs: SearchInputs, level: int) -> PlanRecord:
     """The plan of the shortest time that is enough for a level."""
-    low, high = 0.0, 1e7
-    while high - low > 0.5:
-        middle = (low + high) / 2
+    low, high = 1.0, 1e6
+    while high > 1.05 * low:
+        middle = (low * high) ** 0.5
         try:
             reached = fitting_plan(timed(inputs, time=f"{middle:.2f}s"), FAST, 0.0).level >= level
         except InputError:
