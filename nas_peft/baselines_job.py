@@ -64,7 +64,7 @@ def _run(run: Run[TaskInputs]) -> SearchResult:
     inputs = run.inputs
     inputs.require_recorded(run.folder)
     if run.folder.results.exists():
-        return SearchResult.model_validate_json(run.folder.results.read_text())
+        return SearchResult.read(run.folder.results)
     try:
         probed = probe(run)
     except InputError:

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas_peft.machine.accelerator import release_memory
+from nas_peft.machine.compiler import require_compiler
 from nas_peft.machine.devices import resolve_devices
-from nas_peft.machine.process_group import require_devices
-from nas_peft.machine.ray_session import RayOptions
+from nas_peft.machine.process_group import require_devices, require_main_guard
+from nas_peft.machine.ray_session import LOCAL, RayOptions
 from nas_peft.planning.plan import make_plan
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
@@ -73,16 +74,22 @@ def search(
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
+    require_main_guard()
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
-    devices = resolve_devices(device, ray_options)
-    config = config.on(devices.workers)
-    if config.no_retrain and workers == 1 and ray_options != RayOptions():
+    without_ray = config.no_retrain and workers == 1
+    if without_ray and ray_options != RayOptions():
         raise InputError(
             "with no_retrain and one worker nothing is done on Ray, and ray_address, cpus_per_trial or "
             "gpus_per_trial is given; leave out one or the other"
         )
+    if without_ray:
+        ray_options = RayOptions(LOCAL)
+    devices = resolve_devices(device, ray_options)
+    config = config.on(devices.workers)
     ray_options.require_possible(devices.workers)
+    if config.compile:
+        require_compiler()
     require_devices(config.data_parallel, devices.here)
     require_workers(workers, devices.workers, ray_options)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
@@ -135,7 +142,7 @@ def _planned(run: Run[SearchInputs], before: float) -> Run[SearchInputs]:
 def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> SearchResult:
     run.inputs.require_recorded(run.folder)
     if run.folder.results.exists():
-        return SearchResult.model_validate_json(run.folder.results.read_text())
+        return SearchResult.read(run.folder.results)
     record = open_record(run, storage, study)
     try:
         probed = probe(run)

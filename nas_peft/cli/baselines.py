@@ -35,10 +35,13 @@ def _run_baselines(
     with user_errors(debug):
         from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.ray_session import RayOptions
+        from nas_peft.machine.system import require_system
 
+        require_system()
         config = BaselinesConfig.of(**fields)
         require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
+        ray_options.require_answer()
 
         from nas_peft.baselines_job import compare_baselines
         from nas_peft.run.progress import StageBars

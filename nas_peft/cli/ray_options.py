@@ -10,8 +10,8 @@ RayAddress: TypeAlias = Annotated[
     str | None,
     typer.Option(
         help="Address of a running Ray to train on: auto or HOST:PORT if this machine is part of it, else "
-        "ray://HOST:PORT of its client server. By default the command starts a Ray of its own on this "
-        "machine, and stops it at the end."
+        "ray://HOST:PORT of its client server, or local for a Ray of the command's own on this machine, "
+        "which is stopped at the end. By default the environment variable RAY_ADDRESS, else local."
     ),
 ]
 CpusPerTrial: TypeAlias = Annotated[

@@ -79,11 +79,18 @@ def _run_search(
     """
     with user_errors(debug):
         from nas_peft.cli.early_checks import require_data_and_weights
+        from nas_peft.machine.compiler import require_compiler
         from nas_peft.machine.ray_session import RayOptions
+        from nas_peft.machine.system import require_system
 
+        require_system()
         config = SearchConfig.of(**with_time(given(fields, context)))
         require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
+        if config.compile:
+            require_compiler()
+        if not config.no_retrain or workers > 1:
+            ray_options.require_answer()
 
         from rich.console import Console
 

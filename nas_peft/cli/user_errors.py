@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 
+from nas_peft.cli.stop_signals import Stopped, stop_signals
 from search_spaces.errors import InputError
 
 _OF_THE_MACHINE = {
@@ -32,11 +34,13 @@ def user_errors(debug: bool) -> Iterator[None]:
     """Print an error that the user can remedy as ``error: ...`` on standard error, and exit with status 2.
 
     Such errors are `InputError` and faults of disks and file systems; other errors keep their traceback. The
-    exit status is 130 after an interrupt, and 141 (as after SIGPIPE) if the output is a pipe that was closed.
+    exit status is 130 after an interrupt, 128 and its number after another signal that asks to stop, and 141
+    (as after SIGPIPE) if the output is a pipe that was closed.
     ``debug`` shows the traceback of all errors but a closed pipe.
     """
     try:
-        yield
+        with stop_signals():
+            yield
     except InputError as error:
         if debug:
             raise
@@ -49,11 +53,12 @@ def user_errors(debug: bool) -> Iterator[None]:
             raise
         where = f"'{error.filename}': " if error.filename else ""
         _exit(where + _OF_THE_MACHINE[error.errno])
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         if debug:
             raise
-        print("stopped; start the same command again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
+        with suppress(OSError):  # the terminal may be gone
+            print("stopped; start the same command again to go on", file=sys.stderr)
+        raise typer.Exit(128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)) from None
 
 
 def _exit(message: str) -> None:

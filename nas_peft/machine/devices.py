@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
 
-from nas_peft.machine.ray_session import RayOptions, RaySession
+from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
 from search_spaces import InputError
 
 
@@ -46,8 +45,8 @@ def resolve_devices(device: str, ray_options: RayOptions) -> Devices:
     the Ray has any. Raises `InputError` for another name, and for ``cuda`` if the Ray, or this machine where
     no address is given, has no GPU.
     """
-    address = ray_options.address or os.environ.get("RAY_ADDRESS")
-    if device not in ("auto", "cuda") or address in (None, "local"):
+    address = ray_options.place.address
+    if device not in ("auto", "cuda") or address == LOCAL:
         here = resolve_device(device)
         return Devices(here, here)
     with RaySession(ray_options) as session:

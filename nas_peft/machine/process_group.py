@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -12,9 +13,12 @@ from typing import Any, Literal, Protocol
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch.multiprocessing.spawn import start_processes
+from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
 from search_spaces import InputError
+
+_UNGUARDED = 70
+"""Exit status of a process that has started the parent's script a second time."""
 
 
 class Work(Protocol):
@@ -33,6 +37,16 @@ def require_devices(count: int, device: str) -> None:
         )
 
 
+def require_main_guard() -> None:
+    """End this process if it is one of `run_together` that is only importing the parent's script.
+
+    A process of torch imports the script that started it. Without ``if __name__ == "__main__":`` around its
+    calls, that would start the same job again in every process; `run_together` then says so.
+    """
+    if getattr(mp.current_process(), "_inheriting", False):
+        sys.exit(_UNGUARDED)
+
+
 def run_together(work: Work, count: int, device: str, on_step: Callable[[int], None]) -> Any:
     """The result of ``work`` in the first of ``count`` processes.
 
@@ -40,11 +54,13 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
     cores and communicate over Gloo. All end when this process ends, however it ends. Images and weights are
     passed in shared memory.
 
-    Raises any `InputError` that a process raised, else ``RuntimeError`` with the traceback of the first
-    process that failed; the others then fail only because that process is missing.
+    Raises any `InputError` that a process raised, and one for a script without a guard
+    (`require_main_guard`); else ``RuntimeError`` with the traceback of the first process that failed; the
+    others then fail only because that process is missing.
     """
     threads = max(1, torch.get_num_threads() // count)
-    messages = mp.get_context("spawn").SimpleQueue()
+    context = mp.get_context("spawn")
+    messages, orders = context.SimpleQueue(), [context.SimpleQueue() for _ in range(count)]
     results: list[Any] = []
 
     def read() -> None:
@@ -54,14 +70,16 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
                 raise content
             if kind == "failure":
                 raise RuntimeError(f"one of {count} processes failed:\n{content}")
-            if kind == "step":
+            if kind == "ready":  # sent on its way before, the work would fill a pipe that nobody reads
+                orders[content].put(work)
+            elif kind == "step":
                 on_step(content)
             else:
                 results.append(content)
 
     with tempfile.TemporaryDirectory() as folder:
         meeting = f"file://{Path(folder) / 'meeting'}"
-        arguments = (work, count, device, threads, meeting, messages)
+        arguments = (orders, count, device, threads, meeting, messages)
         processes = start_processes(  # type: ignore[no-untyped-call]
             _do_part, arguments, nprocs=count, join=False, start_method="spawn"
         )
@@ -70,6 +88,13 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
             while not done:
                 try:
                     done = processes.join(timeout=0.1)
+                except ProcessExitedException as error:
+                    if error.exit_code == _UNGUARDED:
+                        raise InputError(
+                            "each process of data_parallel imports the script that starts it; put the calls "
+                            'of the script under if __name__ == "__main__":'
+                        ) from error
+                    raise
                 finally:  # a process's last message says more than its exit status
                     read()
         finally:
@@ -81,10 +106,12 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
 
 
 def _do_part(
-    rank: int, work: Work, count: int, device: str, threads: int, meeting: str, messages: Any
+    rank: int, orders: list[Any], count: int, device: str, threads: int, meeting: str, messages: Any
 ) -> None:
     # SIGINT tells this process that its parent has ended; shells make background jobs ignore the signal.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    messages.put(("ready", rank))
+    work: Work = orders[rank].get()
     torch.set_num_threads(threads)
     backend: Literal["nccl", "gloo"] = "nccl" if device == "cuda" else "gloo"
     own = f"cuda:{rank}" if device == "cuda" else device

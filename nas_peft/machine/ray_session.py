@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
+import threading
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from search_spaces import InputError
 
+LOCAL = "local"
+"""Address of a Ray that is started on this machine."""
+_VARIABLE = "RAY_ADDRESS"
+_REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it out to start one here"
+_UNSET = (
+    f"unset {_VARIABLE}, or give --ray-address local to start a Ray here, or auto, HOST:PORT or "
+    "ray://HOST:PORT of a running Ray"
+)
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _STARTS = 2
 _PATIENCE = 10.0  # seconds for a head node to accept a connection
 
@@ -20,9 +31,9 @@ class RayOptions:
     """Place and resources of separate trainings.
 
     Args:
-        address: ``auto`` or ``HOST:PORT`` of a running Ray that includes this machine, or ``ray://HOST:PORT``
-            of the client server of a Ray that does not; by default the value of the environment variable
-            ``RAY_ADDRESS``, else a Ray on this machine that is shut down at the end.
+        address: ``auto`` or ``HOST:PORT`` of a running Ray that includes this machine, ``ray://HOST:PORT``
+            of the client server of a Ray that does not, or ``local`` for a Ray on this machine that is shut
+            down at the end; by default the value of the environment variable ``RAY_ADDRESS``, else ``local``.
         cpus_per_trial: cores and threads of each training; by default an equal share for each of a stage's
             trainings. The last bits of sums depend on the number of threads.
         gpus_per_trial: GPUs of each training, up to 1; with less than 1, several trainings share a GPU.
@@ -49,8 +60,31 @@ class RayOptions:
         """
         if device == "cpu" and self.gpus_per_trial is not None:
             raise InputError("gpus_per_trial is given, and the device is cpu; leave it out, or use a GPU")
-        if self.address is not None:
-            _require_answer(self.address)
+        self.require_answer()
+
+    def require_answer(self) -> None:
+        """Raise `InputError` if nothing answers at the address of a running Ray."""
+        if self.place.address != LOCAL:
+            _require_answer(self.place)
+
+    @property
+    def place(self) -> RayPlace:
+        """The Ray that is meant, and who named it."""
+        if self.address is None and (found := os.environ.get(_VARIABLE)):
+            return RayPlace(found, f"the environment variable {_VARIABLE}", _UNSET)
+        return RayPlace(self.address or LOCAL, "ray_address", _REMEDY)
+
+
+@dataclass(frozen=True)
+class RayPlace:
+    """Address of a Ray, what it was given by, and what to do when it is wrong."""
+
+    address: str
+    given_by: str
+    remedy: str
+
+    def error(self, reason: str) -> InputError:
+        return InputError(f"{self.given_by} is '{self.address}'{reason}; {self.remedy}")
 
 
 class RaySession:
@@ -84,12 +118,17 @@ class RaySession:
         import ray
 
         if not ray.is_initialized():
-            address = self._options.address or os.environ.get("RAY_ADDRESS") or "local"
-            if address == "local":
+            handlers = {number: signal.getsignal(number) for number in _STOPPING}
+            place = self._options.place
+            if place.address == LOCAL:
                 _start(ray)
             else:
-                _reach(ray, address)
+                _reach(ray, place)
             self._ours = True
+            if threading.current_thread() is threading.main_thread():
+                for number, handler in handlers.items():  # Ray's own end the process without a word
+                    if callable(handler):
+                        signal.signal(number, handler)
         if self._machines is None:
             # Read once: a stage after the loss of a machine must divide the cores as before.
             self._machines = [n["Resources"] for n in ray.nodes() if n["Alive"]]  # type: ignore[no-untyped-call]
@@ -125,12 +164,19 @@ class RaySession:
 
 
 def _start(ray: Any) -> None:
+    options = {
+        "address": LOCAL,
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+    }
     reason = ""
     for _ in range(_STARTS):
         try:
-            ray.init(
-                address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
-            )
+            ray.init(**options)
+            if ray.cluster_resources().get("CPU", 0) < 1:  # Ray rounds a container's half a core down
+                ray.shutdown()
+                ray.init(**options, num_cpus=1)
             return
         except Exception as error:
             ray.shutdown()
@@ -141,33 +187,31 @@ def _start(ray: Any) -> None:
     )
 
 
-_REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it out to start one here"
-
-
-def _reach(ray: Any, address: str) -> None:
-    _require_answer(address)  # before Ray, which tries for minutes and then ends the process
+def _reach(ray: Any, place: RayPlace) -> None:
+    _require_answer(place)  # before Ray, which tries for minutes and then ends the process
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=place.address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         ray.shutdown()
         raise InputError(
-            f"ray_address is '{address}', and Ray cannot be reached there: {_first_line(error)}; {_REMEDY}; "
-            "a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
+            f"{place.given_by} is '{place.address}', and Ray cannot be reached there: {_first_line(error)}; "
+            f"{place.remedy}; a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
         ) from error
 
 
-def _require_answer(address: str) -> None:
+def _require_answer(place: RayPlace) -> None:
+    address = place.address
     if address == "auto":
         return
+    if address.startswith(("http://", "https://")):
+        raise place.error(", which is an address of Ray's jobs API")
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not (colon and host and port.isdecimal()):
-        raise InputError(f"ray_address is '{address}'; {_REMEDY}")
+        raise place.error("")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise InputError(
-            f"ray_address is '{address}', and nothing answers there ({_first_line(error)}); {_REMEDY}"
-        ) from error
+        raise place.error(f", and nothing answers there ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:

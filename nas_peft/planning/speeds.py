@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 
 from nas_peft.data import Part
-from nas_peft.machine.ray_session import RayOptions, RaySession
+from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import Speeds
 from nas_peft.settings.methods import METHODS, Method
@@ -79,7 +79,7 @@ def measure(inputs: SearchInputs, device: str, ray_options: RayOptions) -> Speed
 
 def places_on(device: str, ray_options: RayOptions) -> tuple[int, int]:
     """The number of separate trainings that run at once, and the threads of each."""
-    if ray_options.address or os.environ.get("RAY_ADDRESS"):
+    if ray_options.place.address != LOCAL:
         with RaySession(ray_options) as session:
             cluster = session.connect().cluster_resources()
         cores, gpus = int(cluster.get("CPU", 1)), int(cluster.get("GPU", 0))

@@ -55,6 +55,31 @@ def test_all_end_when_the_one_that_asked_is_killed():
     assert (status, output) == (-signal.SIGKILL, "")
 
 
+UNGUARDED = """
+from nas_peft.machine.process_group import require_main_guard, run_together
+from search_spaces import InputError
+
+def work(device, on_step):
+    return 1
+
+require_main_guard()  # as a search begins
+try:
+    run_together(work, 2, "cpu", print)
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path: Path, run_program: Callable[..., Any]):
+    script = tmp_path / "mine.py"
+    script.write_text(UNGUARDED)
+    done = run_program(script)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert 'put the calls of the script under if __name__ == "__main__":' in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_each_process_needs_a_gpu_of_its_own():
     require_devices(1000, "cpu")
     with pytest.raises(

@@ -63,9 +63,35 @@ def test_a_start_is_tried_again_once():
         if len(starts) == 1:
             raise TimeoutError("slow")
 
-    ray_session._start(SimpleNamespace(init=slow, shutdown=lambda: stops.append(1)))
+    ray = SimpleNamespace(init=slow, shutdown=lambda: stops.append(1), cluster_resources=lambda: {"CPU": 2.0})
+    ray_session._start(ray)
     assert starts == ["local", "local"]
     assert len(stops) == 1
+
+
+def test_half_a_core_is_one():
+    """Ray rounds the half core of a container down to none."""
+    starts: list[int | None] = []
+    ray = SimpleNamespace(
+        init=lambda num_cpus=None, **others: starts.append(num_cpus),
+        shutdown=lambda: starts.append(0),
+        cluster_resources=lambda: {"memory": 1.0},
+    )
+    ray_session._start(ray)
+    assert starts == [None, 0, 1]
+
+
+def test_the_environment_s_address_is_answered_for_by_its_name(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port}")
+    with pytest.raises(InputError, match=r"variable RAY_ADDRESS is .*nothing answers.*unset RAY_ADDRESS"):
+        RayOptions().require_possible("cpu")
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:8265")
+    with pytest.raises(InputError, match=r"an address of Ray's jobs API; unset RAY_ADDRESS"):
+        RayOptions().require_possible("cpu")
+    RayOptions("local").require_possible("cpu")
+    assert RayOptions("local").place.address == "local"
 
 
 def test_a_start_that_fails_twice_is_said():
