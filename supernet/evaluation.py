@@ -20,12 +20,13 @@ from supernet.transfers import to_device
 class Evaluation:
     """Cross-entropy ``losses (N,)`` of N images, and ``hits (N,)``: whether the predicted class is right.
 
-    ``logits (N, C)`` in float32 are there if they were asked for.
+    ``logits (N, C)`` in float32 are there if they were asked for, ``labels (N,)`` if `evaluate` made this.
     """
 
     losses: Tensor
     hits: Tensor
     logits: Tensor | None = None
+    labels: Tensor | None = None
 
     @property
     def loss(self) -> float:
@@ -36,6 +37,14 @@ class Evaluation:
     def accuracy(self) -> float:
         """Fraction of images classified correctly."""
         return float(self.hits.float().mean())
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean over the classes among the labels of the fraction of their images classified correctly."""
+        if self.labels is None:
+            raise ValueError("balanced accuracy needs the labels of the images")
+        right, of = torch.bincount(self.labels, self.hits.double()), torch.bincount(self.labels)
+        return float((right[of > 0] / of[of > 0]).mean())
 
     @property
     def loss_standard_error(self) -> float:
@@ -72,5 +81,8 @@ def evaluate(
             if keep_logits:
                 kept.append(logits)
     return Evaluation(
-        torch.cat(losses).cpu(), torch.cat(hits).cpu(), torch.cat(kept).cpu() if keep_logits else None
+        torch.cat(losses).cpu(),
+        torch.cat(hits).cpu(),
+        torch.cat(kept).cpu() if keep_logits else None,
+        of.cpu(),
     )

@@ -88,6 +88,7 @@ def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation
         val_accuracy=val.accuracy,
         val_loss=val.loss,
         test_accuracy=test.accuracy if test else None,
+        test_balanced_accuracy=test.balanced_accuracy if test else None,
         test_loss=test.loss if test else None,
         image_passes=sum(curve.image_passes for curve in curves),
         seconds=sum(curve.seconds for curve in curves),

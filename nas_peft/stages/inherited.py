@@ -78,6 +78,7 @@ def finish_without_retraining(
         val_accuracy=val.accuracy,
         val_loss=val.loss,
         test_accuracy=test.accuracy,
+        test_balanced_accuracy=test.balanced_accuracy,
         test_loss=test.loss,
         image_passes=0,
         seconds=0.0,

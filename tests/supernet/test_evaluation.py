@@ -56,3 +56,18 @@ def test_standard_error():
     # deviations -2 -1 0 3, sum of squares 14, over 3, over 4
     assert result.loss_standard_error == pytest.approx((14 / 3 / 4) ** 0.5)
     assert Evaluation(losses[:1], torch.tensor([True])).loss_standard_error == 0.0
+
+
+def test_each_class_counts_alike_in_the_balanced_accuracy():
+    losses, labels = torch.zeros(5), torch.tensor([0, 0, 0, 3, 3])
+    hits = torch.tensor([True, True, True, False, True])
+    assert Evaluation(losses, hits, labels=labels).balanced_accuracy == pytest.approx((1 + 0.5) / 2)
+    with pytest.raises(ValueError, match="needs the labels"):
+        _ = Evaluation(losses, hits).balanced_accuracy
+
+
+def test_an_evaluation_knows_its_labels(small, toy, preprocessing):
+    found = evaluate(small, *toy, preprocessing=preprocessing)
+    assert torch.equal(found.labels, toy[1])
+    by_class = [found.hits[toy[1] == label].double().mean() for label in toy[1].unique()]
+    assert found.balanced_accuracy == pytest.approx(float(torch.stack(by_class).mean()))

@@ -51,6 +51,23 @@ def test_every_tested_row_is_a_line_with_its_numbers(finished_run: SearchResult)
     assert f"without the head's {finished_run.rows[0].head_params:,}" in " ".join(text.split())
 
 
+def test_classes_of_uneven_sizes_have_a_balanced_accuracy(finished_run: SearchResult):
+    assert "bal %" not in printed(finished_run)  # its classes are alike
+    counts = finished_run.dataset["class_counts"] | {"test": [20, 3, 0]}
+    uneven = finished_run.model_copy(update={"dataset": finished_run.dataset | {"class_counts": counts}})
+    text = printed(uneven)
+    assert "bal %: mean of the accuracies of the test set's classes" in " ".join(text.split())
+    row = uneven.selected
+    assert line_of(text, row.label).split()[-1] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
+    unknown = [
+        row.model_copy(
+            update={"seeds": [s.model_copy(update={"test_balanced_accuracy": None}) for s in row.seeds]}
+        )
+        for row in uneven.rows
+    ]
+    assert "bal %" not in printed(uneven.model_copy(update={"rows": unknown}))
+
+
 def test_a_searched_subnet_that_lost_is_left_out(finished_run: SearchResult):
     first = finished_run.rows[0]
     assert first.group == "searched"
