@@ -183,7 +183,7 @@ def finished_or_run(config: nas_peft.SearchConfig, out: Path, device: str) -> Se
     """Result of a task: read, without loading images, if the task is finished; otherwise the task is run."""
     if (out / "results.json").is_file():
         folder = RunFolder.open(out, config)  # refuses a run of another configuration
-        return SearchResult.model_validate_json(folder.results.read_text(encoding="utf-8"))
+        return SearchResult.read(folder.results)
     return nas_peft.search(config, out, device=device)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
 from supernet.backbones import Backbone, as_text, create_backbone, weights_digest
+from supernet.checked_tensors import content_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet
@@ -63,15 +62,6 @@ def save_subnet(subnet: Subnet, path: Path, *, half: bool = False) -> None:
     text = json.dumps(header)
     metadata = {"format": FORMAT, "subnet": text, "sha256": content_digest(text, exact)}
     write_atomically(path, save(exact, metadata=metadata))
-
-
-def content_digest(header: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a file's content: the header's text, then name, type, shape and bytes of each tensor."""
-    digest = hashlib.sha256(header.encode())
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _from_version_1(header: dict[str, Any]) -> dict[str, Any]:

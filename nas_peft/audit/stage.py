@@ -14,9 +14,9 @@ from nas_peft.machine.environment import environment
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.rows import Row
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.json_file import write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
-from nas_peft.run.run_folder import write_json
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import LocalScorer

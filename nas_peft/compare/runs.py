@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nas_peft.run.json_file import read_json
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.lists import with_lists
 from nas_peft.settings.search_config import SearchConfig
@@ -71,7 +72,7 @@ class ComparedRun(BaseModel):
                 "again to resume, or leave the run out"
             )
         try:
-            run = cls.model_validate_json(file.read_bytes())
+            run = cls.model_validate(read_json(file))
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -9,9 +9,10 @@ from typing import Any
 from safetensors.torch import load_file
 
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
+from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
-from nas_peft.run.run_folder import RunFolder, read_json
+from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.training_config import TrainingConfig
@@ -70,7 +71,7 @@ class _RunSubnets:
         """The content of ``results.json``."""
         if not self.folder.results.is_file():
             raise InputError(f"'{self.folder.path}' has no results yet; start its command again to resume")
-        return SearchResult.model_validate_json(self.folder.results.read_text())
+        return SearchResult.read(self.folder.results)
 
     def row(self, row: RowResult) -> Subnet:
         """The final model of a row, of the run's first seed."""
@@ -151,8 +152,7 @@ class _RunSubnets:
 
     def trained(self, training: Training, metrics: dict[str, Any]) -> Subnet:
         """The subnet of a final training."""
-        recorded = self.folder.read_stage("inputs", InputsRecord)
-        assert recorded is not None  # written before any training
+        recorded = self.folder.required_stage("inputs", InputsRecord)
         config = self.config
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
         if backbone.digest != recorded.backbone["digest"]:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from nas_peft.machine.environment import environment
 from nas_peft.protocol.reading import Reading
 from nas_peft.run.export import export_subnet
+from nas_peft.run.json_file import write_json
 from nas_peft.run.results import DecisionResult, PairedComparison, RowResult, SearchResult
 from nas_peft.run.run import Run
-from nas_peft.run.run_folder import write_json
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.training.final_models import FinalModel
 from nas_peft.training.image_scores import ImageScores

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from nas_peft.run.config_file import read_config
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
@@ -53,8 +52,7 @@ class FinishedSearch:
             raise InputError(
                 f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
-        inputs = folder.read_stage("inputs", InputsRecord)
-        assert inputs is not None  # written before any other stage
+        inputs = folder.required_stage("inputs", InputsRecord)
         digests = inputs.module_files or {}
         for module_file in config.module_files:
             if module_file_digest(module_file) != digests.get(str(module_file)):
@@ -70,15 +68,14 @@ class FinishedSearch:
         if len(candidates) != stage.candidates:
             raise InputError(
                 f"the run '{path}' has {len(candidates)} of its {stage.candidates} candidates: files are "
-                "missing under generations/; search anew with another --out"
+                "missing under generations/; start the command of the run again, which scores them again"
             )
         return cls(config, folder, tuple(candidates), stage)
 
     def inputs(self, bars: StageBars) -> SearchInputs:
         """Data, backbone and space, loaded again. Raises `InputError` if they differ from the run's."""
         inputs = SearchInputs.load(self.config, bars)
-        recorded = self.folder.read_stage("inputs", InputsRecord)
-        assert recorded is not None  # written before any other stage
+        recorded = self.folder.required_stage("inputs", InputsRecord)
         inputs.require_unchanged(recorded)
         return inputs
 
@@ -123,10 +120,4 @@ def recorded_options(path: Path) -> dict[str, Any]:
     file = path / "config.yaml"
     if not file.is_file():
         raise InputError(f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search")
-    try:
-        values = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"'{file}' cannot be read as the configuration of a run") from error
-    if not isinstance(values, dict):
-        raise InputError(f"'{file}' is not the configuration of a run; give a folder of nas-peft search")
-    return values
+    return read_config(file)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from nas_peft.run.json_file import CHECKSUM, read_json
 from nas_peft.run.stage_records import OpeningRecord, PlanRecord, StageRecord
+from search_spaces import InputError
 
 Verdict: TypeAlias = Literal["better", "tie", "worse"]
 Role: TypeAlias = Literal["full", "single", "searched", "runner_up"]
@@ -48,7 +51,8 @@ class SeedResult(BaseModel):
     ``val_*`` come from a training on the training split, ``test_*`` from one on training and validation
     split, both by the row's recipe, of which ``lr`` is the learning rate (``None`` for inherited weights).
     ``image_passes`` (forward and backward) and ``seconds`` are the sums over both trainings; ``losses`` is
-    the final model's mean training loss by epoch.
+    the final model's mean training loss by epoch. ``test_balanced_accuracy`` is the mean of the classes'
+    accuracies, absent in results of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -58,6 +62,7 @@ class SeedResult(BaseModel):
     val_accuracy: float
     val_loss: float
     test_accuracy: float | None
+    test_balanced_accuracy: float | None = None
     test_loss: float | None
     image_passes: int
     seconds: float
@@ -225,6 +230,28 @@ class SearchResult(BaseModel):
     test_opened: OpeningRecord
     subnet: dict[str, Any]
     environment: dict[str, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_checksum(cls, values: Any) -> Any:
+        """Of the file, which `read` compares; the text of ``results.json`` is valid with it."""
+        return {k: v for k, v in values.items() if k != CHECKSUM} if isinstance(values, dict) else values
+
+    @classmethod
+    def read(cls, file: Path) -> SearchResult:
+        """The result in ``results.json``. Raises `InputError` for a missing, damaged or other file."""
+        content = read_json(file)
+        if content is None:
+            raise InputError(f"there is no result '{file}'; start the command of the run again to end it")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise InputError(
+                f"'{file}' is not a result of this version of nas-peft: {field}: {first['msg'].lower()}; "
+                "search anew with another --out"
+            ) from error
 
     @property
     def selected(self) -> RowResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import json
@@ -18,12 +17,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nas_peft.machine.system import require_system
+from nas_peft.run.config_file import read_config, write_config
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.stage_records import OpeningRecord
 from nas_peft.run.version import __version__
 from nas_peft.settings.lists import with_lists
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError
-from supernet import write_atomically
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
@@ -63,7 +64,7 @@ class RunFolder:
             raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
         path.mkdir(parents=True, exist_ok=True)
         if not file.exists():  # written first: a folder without it cannot be resumed
-            write_atomically(file, config.to_yaml().encode())
+            write_config(file, config.to_yaml())
         for sub in ("stages", "trainings"):
             (path / sub).mkdir(exist_ok=True)
         return cls(path)
@@ -76,6 +77,9 @@ class RunFolder:
         ``config.yaml``, so no lock file remains. Raises `InputError` if another process holds the lock, and
         where the file system has no locks.
         """
+        require_system()
+        import fcntl  # only on systems that have it
+
         with (self.path / "config.yaml").open("r+b") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,6 +131,15 @@ class RunFolder:
                 f"'{file}' is not a record of this stage ({reason}); {self.written_by()}; remove the file to "
                 "do the stage again, or give another --out"
             ) from error
+
+    def required_stage(self, name: str, kind: type[_Record]) -> _Record:
+        """The record of a stage that must have finished. Raises `InputError` if it is not there."""
+        record = self.read_stage(name, kind)
+        if record is None:
+            raise InputError(
+                f"'{self._stage_file(name)}' is missing; put it back, or start the command of the run again"
+            )
+        return record
 
     def write_stage(self, name: str, record: BaseModel) -> None:
         """Mark a stage as finished."""
@@ -199,12 +212,7 @@ def _plain(text: str) -> str:
 
 def _recorded(file: Path, kind: type[TrainingConfig]) -> dict[str, Any]:
     """A recorded configuration in this version's terms; options that it lacks take their defaults."""
-    try:
-        recorded = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError):
-        recorded = None
-    if not isinstance(recorded, dict):
-        raise InputError(f"'{file}' is not the configuration of a run; give another --out")
+    recorded = read_config(file)
     defaults = {name: f.get_default() for name, f in kind.model_fields.items() if not f.is_required()}
     try:
         return kind.model_construct(**defaults).to_dict() | with_lists(kind, recorded)
@@ -224,16 +232,3 @@ def _differing(recorded: Mapping[str, Any], config: TrainingConfig) -> list[str]
 def _shown(value: Any) -> str:
     """A value of a configuration as a command line would have it."""
     return ",".join(map(str, value)) if isinstance(value, list) and value else repr(value)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write ``content`` atomically, without NaN and infinity, which are refused."""
-    write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file, or ``None`` if there is none."""
-    if not path.exists():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content

@@ -6,13 +6,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save
+import torch
 
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.racing import Losses
-from supernet import write_atomically
+from supernet import checked_bytes, checked_tensors, write_atomically
 
 
 @dataclass(frozen=True)
@@ -44,16 +42,18 @@ def write_generation(path: Path, scored: Scored) -> None:
         "peak_memory": json.dumps(scored.peak_memory),
     }
     path.parent.mkdir(exist_ok=True)
-    write_atomically(path, save({"losses": scored.losses}, metadata=header))
+    write_atomically(path, checked_bytes({"losses": torch.from_numpy(scored.losses)}, header))
 
 
 def read_generation(path: Path) -> Scored | None:
-    """The generation written by `write_generation`, or ``None`` if there is no such file."""
+    """The generation written by `write_generation`, or ``None`` if there is no such file.
+
+    Raises `InputError` for a damaged file.
+    """
     if not path.exists():
         return None
-    with safe_open(path, framework="numpy") as file:
-        header = file.metadata()
-        losses: np.ndarray = file.get_tensor("losses")
+    tensors, header = checked_tensors(path)
+    losses = tensors["losses"].numpy()
     candidates = [Candidate.from_dict(c) for c in json.loads(header["candidates"])]
     peak = json.loads(header.get("peak_memory", "null"))  # absent in runs of earlier versions
     return Scored(candidates, losses, float(header["image_passes"]), float(header["seconds"]), peak)

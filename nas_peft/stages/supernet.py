@@ -69,8 +69,7 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
                     bar.move_to(before + done)
 
                 if chosen is not None and name != _chosen_name(chosen):
-                    record = folder.read_stage(training.name, SupernetRecord)
-                    assert record is not None  # not chosen: its weights have been removed
+                    record = folder.required_stage(training.name, SupernetRecord)  # without its weights
                 else:
                     supernet, record = _trained(run, training, on_epoch)
                     found[name].append(Fold(supernet.eval(), unseen))
@@ -216,9 +215,9 @@ def supernet_trainings(
 def _trained(
     run: Run[SearchInputs], training: SupernetTraining, on_epoch: Callable[[int], None]
 ) -> tuple[Supernet, SupernetRecord]:
-    """The trained supernet and its record, read from the run folder if the training has finished."""
+    """The trained supernet and its record, read from the run folder if both are there."""
     record = run.folder.read_stage(training.name, SupernetRecord)
-    if record is not None:
+    if record is not None and training.weights.exists():
         return training.read(run.device), record
     processes = run.inputs.config.data_parallel
     if run.devices.elsewhere:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from nas_peft.data import Part
@@ -25,6 +24,8 @@ from supernet import (
     Preprocessing,
     Recipe,
     Supernet,
+    checked_bytes,
+    checked_tensors,
     train,
     write_atomically,
 )
@@ -120,12 +121,12 @@ class SupernetTraining:
 
     def write(self, tensors: dict[str, Tensor]) -> None:
         """Write the weights to their file."""
-        write_atomically(self.weights, save(tensors))
+        write_atomically(self.weights, checked_bytes(tensors))
 
     def read(self, device: str) -> Supernet:
         """The supernet with the weights from their file."""
         supernet = self._initial(device)
-        supernet.load_module_tensors(load(self.weights.read_bytes()))
+        supernet.load_module_tensors(checked_tensors(self.weights)[0])
         return supernet
 
     def _initial(self, device: str) -> Supernet:

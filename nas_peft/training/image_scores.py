@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load
-from safetensors.torch import save
 from torch import Tensor
 
 from nas_peft.training.temperature import cross_entropy, cross_fitted_losses
+from supernet import checked_bytes, checked_tensors
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,15 @@ class ImageScores:
     @classmethod
     def of(cls, logits: Tensor, labels: Tensor) -> ImageScores:
         """The scores of ``logits (N, C)`` for ``labels (N,)``."""
-        return cls(save({"logits": logits.to(torch.float32).contiguous(), "labels": labels.contiguous()}))
+        return cls(
+            checked_bytes({"logits": logits.to(torch.float32).contiguous(), "labels": labels.contiguous()})
+        )
+
+    @classmethod
+    def read(cls, file: Path) -> ImageScores:
+        """The scores in a file of a run folder. Raises `InputError` for a damaged one."""
+        checked_tensors(file)
+        return cls(file.read_bytes())
 
     @cached_property
     def logits(self) -> NDArray[np.float64]:

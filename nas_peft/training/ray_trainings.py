@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from safetensors.torch import load
 
 from nas_peft.machine.ray_session import RayOptions, RaySession
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.module_files import SentModuleFile
 from nas_peft.run.run import Run
-from nas_peft.run.run_folder import RunFolder, read_json, write_json
+from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
@@ -22,7 +22,7 @@ from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from supernet import TRAINABLE_SETS, write_atomically
+from supernet import TRAINABLE_SETS, checked_tensors, write_atomically
 
 
 class RayTrainings:
@@ -108,7 +108,7 @@ class RayTrainings:
 
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
         """The trained tensors of a final model that has run."""
-        return load(self._tensors_file(training).read_bytes())
+        return checked_tensors(self._tensors_file(training))[0]
 
     def _run_missing(
         self,
@@ -173,7 +173,7 @@ class RayTrainings:
         content, file = read_json(self._record_file(training)), self._images_file(training)
         if content is None or (content["val"] is not None and not file.exists()):
             return None
-        images = ImageScores(file.read_bytes()) if content["val"] is not None else None
+        images = ImageScores.read(file) if content["val"] is not None else None
         return TrainingRecord.from_dict(content, images)
 
     def _record_file(self, training: Training) -> Path:

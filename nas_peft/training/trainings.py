@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from nas_peft.data import Part
@@ -32,6 +31,7 @@ from supernet import (
     Recipe,
     Supernet,
     TrainableSet,
+    checked_bytes,
     evaluate,
     train,
 )
@@ -129,7 +129,7 @@ def tensors_to_keep(network: Supernet, training: Training) -> bytes:
     """The trained tensors as safetensors bytes: of a final model, or where they are wanted; else none."""
     if training.on == "train" and not training.keep:
         return b""
-    return save(trained_tensors(network, training))
+    return checked_bytes(trained_tensors(network, training))
 
 
 def on_device(backbone: Backbone, device: str) -> bool:

@@ -1,6 +1,5 @@
 """Comparisons without a search: the grid of learning rates, all baselines, failures, the sealed test set."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nas_peft.protocol.compared_trainings import ComparedTrainings
 from nas_peft.protocol.results_table import remarks, results_table
 from nas_peft.protocol.rows import single_rows
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.run import Run
@@ -204,10 +204,11 @@ def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
         ]
 
     assert numbers(again) == numbers(with_grid)
-    frozen = json.loads((out / "stages" / "test.json").read_text())
+    frozen = read_json(out / "stages" / "test.json")
+    assert frozen is not None
     (out / "results.json").unlink()
     frozen["decision"]["recipes"]["full"]["lr"] = 1.0
-    (out / "stages" / "test.json").write_text(json.dumps(frozen))
+    write_json(out / "stages" / "test.json", frozen)
     with pytest.raises(RuntimeError, match=r"was opened at .* for another decision"):
         compare_baselines(config, out, device="cpu")
     (out / "results.json").write_text(with_grid.model_dump_json())

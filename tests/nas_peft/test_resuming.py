@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from nas_peft.main_job import search
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import Advance, StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -201,15 +202,16 @@ def test_the_test_part_is_not_opened_for_another_decision(
     out = Path(resumed_run.run)
     (out / "results.json").unlink()
     record = out / "stages" / "test.json"
-    frozen = json.loads(record.read_text())
+    frozen = read_json(record)
+    assert frozen is not None
     changed = frozen | {"decision": frozen["decision"] | {"exported": "linear"}}
     try:
-        record.write_text(json.dumps(changed))
+        write_json(record, changed)
         with pytest.raises(RuntimeError, match=r"was opened at .* for another decision"):
             search(tiny_config, out, device="cpu")
         assert not (out / "results.json").exists()
     finally:
-        record.write_text(json.dumps(frozen))
+        write_json(record, frozen)
         search(tiny_config, out, device="cpu")
 
 

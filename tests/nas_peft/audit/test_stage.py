@@ -11,6 +11,7 @@ from nas_peft.audit.result import Audit
 from nas_peft.audit.stage import audit
 from nas_peft.cli.app import app
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 
@@ -24,7 +25,7 @@ def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     search = FinishedSearch.read(run)
     found = audit(search, subnets=8, seeds=2, device="cpu", bars=QUIET)
-    assert Audit.model_validate_json((run / "audit.json").read_text()) == found
+    assert Audit.model_validate(read_json(run / "audit.json")) == found
     assert [len(row.val_accuracy) for row in found.sample] == [2] * 8
     assert found.choice.description == search.pick().architecture.describe()
     assert found.choice.inherited_loss == pytest.approx(search.pick().loss, rel=1e-4)

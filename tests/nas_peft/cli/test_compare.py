@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.results import SearchResult
 
 
@@ -24,9 +25,10 @@ def other_run(finished_run: SearchResult, tmp_path: Path):
         folder = tmp_path / name
         folder.mkdir()
         shutil.copy(Path(finished_run.run) / "config.yaml", folder)
-        content = json.loads((Path(finished_run.run) / "results.json").read_text())
+        content = read_json(Path(finished_run.run) / "results.json")
+        assert content is not None
         content["config"] |= config
-        (folder / "results.json").write_text(json.dumps(content))
+        write_json(folder / "results.json", content)
         return folder
 
     return write
@@ -116,8 +118,9 @@ def test_what_is_no_finished_run(finished_run: SearchResult, other_run, tmp_path
 
 def test_what_a_later_version_adds_is_no_matter(finished_run: SearchResult, other_run):
     run = other_run("later")
-    content = json.loads((run / "results.json").read_text())
+    content = read_json(run / "results.json")
+    assert content is not None
     content["novelty"] = 1
     content["rows"][0]["novelty"] = content["rows"][0]["seeds"][0]["novelty"] = 1
-    (run / "results.json").write_text(json.dumps(content))
+    write_json(run / "results.json", content)
     assert compare(run).exit_code == 0

@@ -146,4 +146,4 @@ def test_what_is_no_finished_run_is_said(tmp_path, run: Path):
     assert shown.exit_code == 2
     assert "has not ended; start its nas-peft search command again" in " ".join(shown.stderr.split())
     (tmp_path / "config.yaml").write_text("[1, 2")
-    assert "cannot be read as the configuration of a run" in " ".join(front(tmp_path).stderr.split())
+    assert "is not the configuration of a run" in " ".join(front(tmp_path).stderr.split())

@@ -1,6 +1,5 @@
 """Latency as the cost of a front: measured once, kept in the run folder, and then the same for ever."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from nas_peft.front.plot import plot_front
 from nas_peft.front.table import front_table
 from nas_peft.main_job import search
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
@@ -100,7 +100,7 @@ def test_it_is_measured_once(tiny_inputs: SearchInputs, tmp_path: Path, monkeypa
     again = latency_stage(Run(inputs, folder, "cpu", QUIET))
     assert again == record
     assert again.latency_table() == record.latency_table()
-    content = json.loads((folder.path / "stages" / "latency.json").read_text())
+    content = read_json(folder.path / "stages" / "latency.json")
     assert record.model_dump(mode="json") == content
     assert record.unit == "milliseconds of a batch"
     assert record.batch_size == inputs.config.latency_batch_size

@@ -1,6 +1,5 @@
 """The supernet's training: by two processes as by one, and carried out as the configuration says."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
@@ -185,10 +185,11 @@ def test_a_choice_of_version_0_1_is_read(
     folder, bars = RunFolder.open(tmp_path / "run", inputs.config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     now = folder.path / "stages" / "supernet-recipe.json"
-    recorded = json.loads(now.read_text())
+    recorded = read_json(now)
+    assert recorded is not None
     now.unlink()
     del recorded["augmentation"]
-    (folder.path / "stages" / "supernet-length.json").write_text(json.dumps(recorded))
+    write_json(folder.path / "stages" / "supernet-length.json", recorded)
     again = train_supernets(Run(inputs, folder, "cpu", bars), features)
     assert again.record == found.record
 

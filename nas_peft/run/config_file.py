@@ -1,0 +1,47 @@
+"""The file ``config.yaml`` of a run folder: the options of the run, with a checksum in its first line."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search_spaces import InputError
+from supernet import write_atomically
+
+_CHECKSUM = "# sha256 "
+
+
+def write_config(file: Path, text: str) -> None:
+    """Write the options ``text`` (YAML) atomically."""
+    write_atomically(file, f"{_CHECKSUM}{_digest(text)}\n{text}".encode())
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The options in a file by `write_config`.
+
+    Files that earlier versions wrote have no checksum and are read without. Raises `InputError` for a file
+    that is cut off, was altered, or holds something else.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+        first, _, rest = text.partition("\n")
+        if first.startswith(_CHECKSUM) and first != _CHECKSUM + _digest(rest):
+            raise InputError(
+                f"'{file}' was altered or cut off since the run wrote it; put the file back, or start anew "
+                "with another --out"
+            )
+        options = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        options = None
+    if not isinstance(options, dict):
+        raise InputError(
+            f"'{file}' is not the configuration of a run; give another --out, or the folder of a run"
+        )
+    return options
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
