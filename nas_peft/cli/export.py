@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -63,23 +64,15 @@ def export(
             "is below 1); by default 1e-4, or 1e-2 with --half.",
         ),
     ] = None,
-    backbone_weights: Annotated[
-        Path | None,
-        typer.Option(help="Weights file of the backbone, if FILE was trained with --backbone-weights."),
-    ] = None,
-    module_file: Annotated[
-        list[Path],
-        typer.Option(
-            help="Python file that registers module kinds of FILE; can be given several times. A run names "
-            "its own."
-        ),
-    ] = [],  # noqa: B006
+    backbone_weights: BackboneWeights = None,
+    module_file: ModuleFiles = [],  # noqa: B006
     json_lines: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Write a subnet as another library reads it, and check that its logits are the subnet's.
 
-    An export that differs by more than the tolerance is removed, and the exit status is then 2.
+    An export that differs by more than the tolerance is removed, and the exit status is then 2. A run names
+    its own backbone weights and module files.
     """
     with user_errors(debug):
         import json
