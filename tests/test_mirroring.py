@@ -45,13 +45,15 @@ TESTED_ELSEWHERE = {
         (
             f"nas_peft/deployment/{module}.py"
             for module in (
-                *("check_images", "extra", "folding", "form", "latency_cost", "onnx_model", "peft_adapter"),
+                *("check_images", "extra", "folding", "form", "hub_folder", "latency_cost"),
+                *("onnx_model", "peft_adapter"),
                 "subnet_checkpoint",
                 *("timm_checkpoint", "torch_program", "verification"),
             )
         ),
         ("nas_peft/deployment/test_exporting.py", "a part of an export, which is tested as a whole"),
     ),
+    "nas_peft/deployment/row_choice.py": ("nas_peft/cli/test_export.py", "rows of a finished run"),
     "nas_peft/deployment/run_subnet.py": ("nas_peft/cli/test_export.py", "subnets of a finished run"),
     "nas_peft/evaluation/labelled_images.py": ("nas_peft/cli/test_evaluate.py", "parts of a real data set"),
     "nas_peft/evaluation/report.py": ("nas_peft/cli/test_evaluate.py", "printed and written of a real run"),
