@@ -214,7 +214,6 @@ def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
             assert soup.seeds[0].test_loss == plain.seeds[0].test_loss
 
 
-@torch.inference_mode()
 def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResult):
     """As it was tested: soups from their members, WiSE-FT from the data, too."""
     folder = RunFolder(Path(result.run))
