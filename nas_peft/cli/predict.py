@@ -33,7 +33,7 @@ def predict(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE... IMAGE|FOLDER...",
+            metavar="FILE|IMAGE|FOLDER",
             help="Subnet files, whose names end in .safetensors (subnet.safetensors of a run), and images: "
             "image files, or folders whose images at any depth are classified.",
         ),
@@ -60,8 +60,9 @@ def predict(
 ) -> None:
     """Classify images: the most probable classes of each, with calibrated probabilities.
 
-    Exit status: 0 if every image was classified; 3 if images were left out because they cannot be read, each
-    named on standard error; 2 for a mistake in the command, before any answer.
+    Exit status: 0 if every image was classified; 3 if images were skipped
+    because they cannot be read (standard error names them); 2 for a mistake
+    in the command, before any answer.
     """
     with user_errors(debug):
         from nas_peft.prediction.image_paths import find_images, models_and_images

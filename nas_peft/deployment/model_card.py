@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_peft.deployment.architecture_drawing import drawn
 from search_spaces import count_params
-from supernet import Subnet
+from supernet import DEFAULT_BACKBONE, Subnet
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
@@ -78,7 +78,7 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     yield "```python"
     yield "import nas_peft\nfrom huggingface_hub import hf_hub_download\nfrom PIL import Image\n"
     yield f'subnet = nas_peft.load_subnet(hf_hub_download("USER/NAME", "{file}"))'
-    yield 'probabilities = subnet.probabilities([Image.open("photo.jpg").convert("RGB")])'
+    yield 'probabilities = subnet.probabilities([Image.open("photo.jpg")])'
     yield "```\n"
     if backbone.weights not in ("timm", "random"):
         file_name = PurePath(backbone.weights).name
@@ -92,7 +92,8 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     for part, how in record.get("splits", {}).items():
         yield f"- {part}: {how}"
     yield "\n## Backbone\n"
-    yield f"`{backbone.name}` of timm, frozen; SHA-256 of its weights `{backbone.digest}`.\n"
+    origin = "which ships with nas-peft" if backbone.name == DEFAULT_BACKBONE else "of timm"
+    yield f"`{backbone.name}` {origin}, frozen; SHA-256 of its weights `{backbone.digest}`.\n"
     own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("license")
     yield f"Licence of the backbone by timm's record: {own or 'not recorded'}.\n"
     yield "## Architecture\n"
@@ -102,7 +103,7 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     yield from _recipe(training)
     yield "\n## Metrics\n"
     yield from _metrics(subnet)
-    yield "\n## Licence\n"
+    yield "## Licence\n"
     if license == LICENSE_UNKNOWN:
         yield "Not chosen yet. It has to suit the licences of the backbone and of the images."
     else:
@@ -158,7 +159,7 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
     if subnet.temperature is not None:
         yield (
             f"Probabilities are calibrated: `Subnet.probabilities` divides the logits by the temperature "
-            f"{subnet.temperature:.3f}, which was fitted to the validation images."
+            f"{subnet.temperature:.3f}, which was fitted to the validation images.\n"
         )
 
 

@@ -153,17 +153,18 @@ class RunSubnets:
                 f"the weights that the row '{row.name}' is the average of are no longer in "
                 f"'{self.folder.path}/trainings'; give another --row"
             )
-        first, backbone = trainings[0], self._backbone()
+        first = trainings[0]
         if averaging.alpha is None:
+            backbone = self._backbone()
             mean = uniform_soup([load_file(self._tensors_file(training)) for training in trainings])
             network = self._restored(first, mean, backbone)
             about: dict[str, Any] = {"mean_of": [training.to_dict() for training in trainings]}
         else:
-            network = self._on_line(first, averaging.alpha)
+            network, backbone = self._on_line(first, averaging.alpha)
             about = {"alpha": averaging.alpha, "training": first.to_dict()}
         return self._subnet(network, backbone, about, self._metrics(row), None)
 
-    def _on_line(self, training: Training, alpha: float) -> Supernet:
+    def _on_line(self, training: Training, alpha: float) -> tuple[Supernet, Backbone]:
         """The point of WiSE-FT; the network before the training is made again from the run's data."""
         with StageBars(quiet=True) as bars:
             inputs: TaskInputs
@@ -178,7 +179,8 @@ class RunSubnets:
                 inputs.require_unchanged(self._inputs_record())
             run = Run(inputs, self.folder, "cpu", bars)
             shared = inputs.for_trainings(probe(run).features, inherited)
-            return WiseFtModel(training, alpha, RayTrainings.of_run(run, shared), shared).network("cpu")
+            model = WiseFtModel(training, alpha, RayTrainings.of_run(run, shared), shared)
+            return model.network("cpu"), inputs.backbone
 
     def _kept(
         self, name: str, on: str, recipe: Mapping[str, Any] | None = None, seed: int | None = None

@@ -116,6 +116,20 @@ def test_a_candidate_has_inherited_weights_unless_it_was_retrained(run: Path, fi
     assert "candidate" not in subnet_of_run(run, candidate=number).training
 
 
+def test_a_hub_folder_has_the_run_s_accuracy_and_the_command_of_the_upload(
+    run: Path, finished_run: SearchResult, tmp_path: Path
+):
+    shown = export(run, "--to", "hub-folder", "--output", tmp_path / "hub", "--license", "cc-by-4.0")
+    assert shown.exit_code == 0, shown.output
+    assert f"hf upload USER/NAME {tmp_path / 'hub'} ." in shown.stdout
+    card = (tmp_path / "hub" / "README.md").read_text()
+    (seed,) = finished_run.selected.seeds
+    images = finished_run.dataset["counts"]["test"]
+    assert f"| test | {images} | {100 * seed.test_accuracy:.1f} |" in card
+    assert "license: cc-by-4.0" in card
+    assert "- epochs: 1" in card
+
+
 def test_a_checkpoint_is_checked_on_given_images(run: Path, image_folder: Path, tmp_path: Path):
     picture = next(image_folder.rglob("*.png"))
     file = tmp_path / "vit.pt2"

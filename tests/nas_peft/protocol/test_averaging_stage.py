@@ -230,6 +230,8 @@ def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResul
         ).accuracy
         assert accuracy == found.seeds[0].test_accuracy, found.name
         assert subnet.metrics["test_accuracy"] == found.seeds[0].test_accuracy
+        frozen = subnet.network.backbone is subnet.backbone.model
+        assert frozen == (found.method == "subnet")
 
 
 def test_without_soup_nothing_is_averaged_or_kept(compare: Callable[..., SearchResult], tmp_path: Path):

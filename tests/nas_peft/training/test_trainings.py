@@ -233,7 +233,7 @@ def test_training_lowers_the_loss_and_is_scored_on_validation_data(inputs: Train
     assert len(losses) == 5
     assert losses[-1] < losses[0]
     # modules and head are small; a changed backbone is kept only where it is needed
-    assert bool(data) == (not TRAINABLE_SETS[METHODS[method].trains].changes_backbone)
+    assert bool(data) == (not TRAINABLE_SETS[methods.METHODS[method].trains].changes_backbone)
     assert 0 <= record.val.accuracy <= 1
     assert record.val.loss < losses[0]
 
