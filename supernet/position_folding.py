@@ -25,7 +25,7 @@ def fold_positions(trunk: Trunk, added: Tensor) -> bool:
     wanted = _tokens(trunk) + added
     originals = [parameter.clone() for parameter, _ in changes]
     for parameter, change in changes:
-        parameter += change
+        parameter.add_(change)
     if torch.allclose(_tokens(trunk), wanted, rtol=1e-4, atol=1e-5 * float(wanted.abs().max())):
         return True
     for (parameter, _), original in zip(changes, originals, strict=True):
