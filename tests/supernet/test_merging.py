@@ -24,11 +24,6 @@ def has_rms_norm(vit):
     return not hasattr(vit.blocks[0].norm1, "bias")
 
 
-def has_table_before_layers(vit):
-    """Whether positions are a table that is added to the tokens right before the first layer."""
-    return vit.pos_embed is not None and isinstance(getattr(vit, "norm_pre", None), torch.nn.Identity | None)
-
-
 def close(a, b):
     torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 
@@ -36,7 +31,7 @@ def close(a, b):
 @torch.no_grad()
 @settings(deadline=None, max_examples=1, derandomize=True, database=None)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_a_merged_subnet_is_the_same_function(net, space, images, seed):
+def test_a_merged_subnet_is_the_same_function(net, space, images, position_table, seed):
     """With prompts and adapters around it, in every space."""
     a = space.sample(np.random.default_rng(seed))
     if has_rms_norm(net.backbone):
@@ -45,7 +40,7 @@ def test_a_merged_subnet_is_the_same_function(net, space, images, seed):
     digest = weights_digest(net.backbone), weights_digest(subnet.layers), weights_digest(subnet.head)
     result = merged(subnet)
     kept = {"prompt_tokens", "shallow_prompt_tokens", "adapter_dim", "adapter_dim_parallel_scaled"}
-    if not has_table_before_layers(net.backbone):
+    if not position_table:
         kept.add("lora_rank_pos")
     assert set(result.capacity.kinds) == set(a.kinds) & kept
     close(result(images), subnet(images))

@@ -14,12 +14,8 @@ from supernet.trunk import Trunk
 POSITIONS = Architecture.of(4, {"lora_rank_pos": (3, 0, 0, 0), "lora_rank": (1, 0, 2, 0)})
 
 
-def has_table_before_layers(vit):
-    return vit.pos_embed is not None and isinstance(getattr(vit, "norm_pre", None), torch.nn.Identity | None)
-
-
 @torch.no_grad()
-def test_what_is_folded_computes_the_same_and_the_rest_is_left_alone(vit, images):
+def test_what_is_folded_computes_the_same_and_the_rest_is_left_alone(vit, images, position_table):
     """At another size than the model's own, too, where it takes any."""
     model = copy.deepcopy(vit)
     trunk = Trunk(model)
@@ -29,7 +25,7 @@ def test_what_is_folded_computes_the_same_and_the_rest_is_left_alone(vit, images
     added = torch.randn(count, tokens.shape[2], generator=torch.Generator().manual_seed(1))
     before = weights_digest(model)
     folded = fold_positions(trunk, added)
-    assert folded == has_table_before_layers(vit)
+    assert folded == position_table
     if not folded:
         assert weights_digest(model) == before
         return

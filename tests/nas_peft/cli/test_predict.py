@@ -112,6 +112,16 @@ def test_several_subnets_answer_at_once(checkpoint: Path, second: Path, image_fo
     assert shown[0].split()[:2] == ["image", "model"]
 
 
+def test_progress_is_on_standard_error_and_on_a_terminal_only(checkpoint: Path, image_folder: Path):
+    command = ["predict", str(checkpoint), str(image_folder), "--json"]
+    quiet = CliRunner().invoke(app, command)
+    shown = CliRunner().invoke(app, command, env={"TTY_COMPATIBLE": "1"})  # as rich sees a terminal
+    assert quiet.stderr == ""
+    assert "/72" in shown.stderr
+    assert shown.stdout == quiet.stdout
+    assert len(shown.stdout.splitlines()) == 72
+
+
 def test_the_number_of_classes_is_limited(checkpoint: Path, image_folder: Path):
     file = sorted(image_folder.rglob("*.png"))[0]
     for top, shown in ((1, 1), (2, 2), (9, 3)):
