@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -19,5 +22,23 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def text_written_atomically(path: Path) -> Iterator[TextIO]:
+    """A text file beside ``path`` to write to, renamed at the end; an error or a kill leaves the old file.
+
+    For files that are too large to be put together in memory. Lines end as they are written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -10,9 +10,11 @@ from timm.layers import SwiGLU
 from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError
-from supernet.modules import ELASTIC, ElasticModule, Place
+from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, Place
 from supernet.operations import Operations
+from supernet.position_folding import fold_positions
 from supernet.supernet import Supernet
+from supernet.trunk import Trunk
 
 PLACES: tuple[Place, ...] = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
 
@@ -21,18 +23,21 @@ PLACES: tuple[Place, ...] = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
 def merged(subnet: Supernet) -> Supernet:
     """A network that computes the same function, with LoRA and SSF merged into a copy of the backbone.
 
-    Modules that cannot be merged (prompts, adapters) remain. If none remain (an empty ``capacity``), the
-    backbone is a plain timm model with other weights, and timm's own ``forward_features`` and
-    ``forward_head`` compute the input of ``head``. Parameters have timm's names; a shift may add a bias that
-    timm's class does not have.
+    LoRA on the position embedding is merged where the backbone adds a table of positions right before its
+    layers (`fold_positions`). Modules that cannot be merged (prompts, adapters) remain. If none remain (an
+    empty ``capacity``), the backbone is a plain timm model with other weights, and timm's own
+    ``forward_features`` and ``forward_head`` compute the input of ``head``. Parameters have timm's names; a
+    shift may add a bias that timm's class does not have.
 
     Raises `InputError` for a shift on a normalisation without a bias (RMSNorm), and for a mergeable module
     that applies at the same place after one that cannot be merged.
     """
     _require_mergeable_first(subnet)
-    rest = [kind for kind in subnet.capacity.kinds if not ELASTIC[kind].mergeable]
+    backbone = copy.deepcopy(subnet.backbone)
+    folded = _fold_positions(Trunk(backbone), subnet)
+    rest = [kind for kind in subnet.capacity.kinds if not ELASTIC[kind].mergeable and kind not in folded]
     result = Supernet(
-        copy.deepcopy(subnet.backbone),
+        backbone,
         Architecture.of(subnet.capacity.depth, {kind: subnet.capacity[kind] for kind in rest}),
         subnet.num_classes,
     )
@@ -44,6 +49,16 @@ def merged(subnet: Supernet) -> Supernet:
             if kind in found and ELASTIC[kind].mergeable:
                 _merge(layer, cast(ElasticModule, found[kind]), f"{kind} of layer {i}")
     return result
+
+
+def _fold_positions(trunk: Trunk, subnet: Supernet) -> tuple[str, ...]:
+    """Fold LoRA on positions into ``trunk`` if possible; return the kind if it was."""
+    modules = cast(nn.ModuleDict, subnet.layers[0])
+    if LoRAPositions.kind not in modules:
+        return ()
+    module = cast(LoRAPositions, modules[LoRAPositions.kind])
+    done = fold_positions(trunk, module.added(module.down, module.capacity))
+    return (LoRAPositions.kind,) if done else ()
 
 
 def _require_mergeable_first(subnet: Supernet) -> None:

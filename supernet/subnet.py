@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ class Subnet:
     """The content of a checkpoint with its backbone.
 
     ``metrics`` and ``training`` are the run's records of the subnet (accuracy, seed, data set, recipe).
-    Dividing the logits by ``temperature`` calibrates the probabilities; ``None`` where none was fitted.
+    Dividing the logits by ``temperature`` calibrates the probabilities; ``None`` where none was fitted. The
+    logits themselves are never divided.
     """
 
     network: Supernet
@@ -46,15 +48,40 @@ class Subnet:
     def logits(self, images: Iterable[Image], batch_size: int = 64) -> Tensor:
         """Float32 logits ``(N, classes)`` of PIL images, preprocessed as in training.
 
-        Images are converted one by one and not kept, so a generator holds only one image in memory.
+        Images are converted one by one and computed batch by batch, so a generator holds one image in memory,
+        beside a batch of small tensors. Raises ``TypeError`` for anything but PIL images.
+        """
+        pixels = (self._pixels(image) for image in images)
+        batches = [self.logits_of(torch.stack(batch)) for batch in _batches(pixels, batch_size)]
+        return torch.cat(batches) if batches else torch.empty(0, len(self.classes))
+
+    @torch.inference_mode()
+    def logits_of(self, pixels: Tensor) -> Tensor:
+        """Float32 logits ``(B, classes)``, on the CPU, of images ``(B, 3, H, W)`` in uint8.
+
+        The images come from ``preprocessing.to_tensor``, and are one batch on the subnet's device.
         """
         device = self.network.head.weight.device
-        pixels = [self.preprocessing.to_tensor(image) for image in images]
-        if not pixels:
-            return torch.empty(0, len(self.classes))
-        batches = [torch.stack(pixels[i : i + batch_size]) for i in range(0, len(pixels), batch_size)]
-        return torch.cat([self.network(self.preprocessing.normalise(x.to(device))).cpu() for x in batches])
+        logits: Tensor = self.network(self.preprocessing.normalise(pixels.to(device)))
+        return logits.cpu()
 
     def probabilities(self, images: Iterable[Image], batch_size: int = 64) -> Tensor:
-        """Class probabilities ``(N, classes)``: the softmax of `logits`."""
-        return self.logits(images, batch_size).softmax(-1)
+        """Calibrated class probabilities ``(N, classes)`` of PIL images: `probabilities_of` the `logits`."""
+        return self.probabilities_of(self.logits(images, batch_size))
+
+    def probabilities_of(self, logits: Tensor) -> Tensor:
+        """The softmax of ``logits (N, classes)``, divided by the temperature where one was fitted."""
+        return (logits / (self.temperature or 1.0)).softmax(-1)
+
+    def _pixels(self, image: Image) -> Tensor:
+        if not hasattr(image, "convert"):
+            raise TypeError(
+                f"{type(image).__name__} is not an image; give PIL images, such as PIL.Image.open(path)"
+            )
+        return self.preprocessing.to_tensor(image)
+
+
+def _batches(items: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

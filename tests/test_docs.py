@@ -74,7 +74,7 @@ def test_commands_of_the_tool_are_understood(page: str) -> None:
         ("search --dataset photos/ --seeds many", "valid integer"),
         ("search --dataset photos/ --epoch 3", "epoch"),
         ("search --dataset photos/ --distil", "sandwich"),
-        ("predict", "file"),
+        ("predict", "paths"),
     ],
 )
 def test_a_wrong_command_is_not_understood(wrong: str, message: str) -> None:

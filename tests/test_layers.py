@@ -16,7 +16,7 @@ MAY_IMPORT = {
 }
 ORDER = (
     *("machine", "searching", "data", "settings", "run", "training", "scoring", "protocol", "stages"),
-    *("planning", "front", "deployment", "evaluation", "audit", "compare"),
+    *("planning", "front", "deployment", "prediction", "evaluation", "audit", "compare"),
     *("main_job", "baselines_job", "cli", "__main__"),
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""

@@ -36,6 +36,7 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every field is compared with its option",
     ),
+    "nas_peft/cli/subnet_options.py": ("nas_peft/cli/test_predict.py", "annotations; mistakes in --output"),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
     "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
@@ -44,16 +45,20 @@ TESTED_ELSEWHERE = {
         (
             f"nas_peft/deployment/{module}.py"
             for module in (
-                *("check_images", "extra", "folding", "form", "latency_cost", "onnx_model", "peft_adapter"),
+                *("check_images", "extra", "folding", "form", "hub_folder", "latency_cost"),
+                *("onnx_model", "peft_adapter"),
                 "subnet_checkpoint",
                 *("timm_checkpoint", "torch_program", "verification"),
             )
         ),
         ("nas_peft/deployment/test_exporting.py", "a part of an export, which is tested as a whole"),
     ),
+    "nas_peft/deployment/row_choice.py": ("nas_peft/cli/test_export.py", "rows of a finished run"),
     "nas_peft/deployment/run_subnet.py": ("nas_peft/cli/test_export.py", "subnets of a finished run"),
     "nas_peft/evaluation/labelled_images.py": ("nas_peft/cli/test_evaluate.py", "parts of a real data set"),
     "nas_peft/evaluation/report.py": ("nas_peft/cli/test_evaluate.py", "printed and written of a real run"),
+    "nas_peft/prediction/image_paths.py": ("nas_peft/cli/test_predict.py", "files and folders of a command"),
+    "nas_peft/prediction/output.py": ("nas_peft/cli/test_predict.py", "printed and written by a command"),
     "nas_peft/front/export.py": ("nas_peft/cli/test_front.py", "any point of a finished run"),
     "nas_peft/front/plot.py": ("nas_peft/cli/test_front.py", "drawn of a finished run"),
     "nas_peft/front/table.py": ("nas_peft/cli/test_front.py", "printed of a finished run"),

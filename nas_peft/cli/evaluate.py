@@ -7,6 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from nas_peft.cli.subnet_options import (
+    BackboneWeights,
+    Debug,
+    MaxPixels,
+    ModuleFiles,
+    OneDevice,
+    require_folder_of,
+)
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -22,61 +30,100 @@ def evaluate(
             "subnet's own (then split off as in its run), else all images."
         ),
     ] = None,
+    layout: Annotated[
+        Literal["auto", "parts", "classes"],
+        typer.Option(
+            help="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides by "
+            "their names."
+        ),
+    ] = "auto",
+    domains: Annotated[
+        bool,
+        typer.Option(
+            "--domains/--no-domains",
+            help="Read the folders above the images as DOMAIN/CLASS and pool the domains.",
+        ),
+    ] = False,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write: path, class, predicted class and probability of each image."),
+        typer.Option(
+            help="CSV file to write: path, class, predicted class and calibrated probabilities of each image."
+        ),
     ] = None,
     confusion: Annotated[
         Path | None, typer.Option(help="Picture of the confusion matrix to write: svg, png or pdf.")
     ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of timm data sets.")] = None,
-    backbone_weights: Annotated[
+    mistakes: Annotated[
         Path | None,
-        typer.Option(help="Weights file of the backbone, if the subnet was trained with --backbone-weights."),
-    ] = None,
-    module_file: Annotated[
-        list[Path],
         typer.Option(
-            help="Python file that registers module kinds of the subnet; can be given several times."
+            help="Contact sheet of the most confident mistakes to write, at most 25: svg, png or pdf."
         ),
-    ] = [],  # noqa: B006
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Folder of timm data sets.")] = None,
+    skip_bad_images: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-images/--no-skip-bad-images",
+            help="Leave out unreadable images, before the parts are split off.",
+        ),
+    ] = False,
+    max_pixels: MaxPixels = 89_478_485,
+    device: OneDevice = "auto",
+    backbone_weights: BackboneWeights = None,
+    module_file: ModuleFiles = [],  # noqa: B006
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print all measures as one JSON object.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Evaluate a subnet: accuracy, calibration and each class, with bootstrap intervals."""
     with user_errors(debug):
+        from nas_peft.data.source import Reading, require_source
+
+        reading = Reading(layout, domains)
+        require_source(dataset, reading)  # before torch is imported
+        require_folder_of(predictions, confusion, mistakes)
+
         import json
 
-        import numpy as np
         import torch
         from rich.console import Console
 
+        from nas_peft.data.decoding import pixel_limit
         from nas_peft.evaluation.labelled_images import LabelledImages, logits_of
         from nas_peft.evaluation.measures import measure
+        from nas_peft.evaluation.mistakes import confident_mistakes, plot_mistakes
         from nas_peft.evaluation.report import plot_confusion, tables, write_predictions
         from nas_peft.front.plot import require_format
+        from nas_peft.machine.devices import resolve_device
         from nas_peft.run.module_files import import_module_files
-        from search_spaces import InputError
+        from nas_peft.run.progress import StageBars
         from supernet import load_subnet
 
-        if confusion:
-            require_format(confusion)
-        for output in (predictions, confusion):
-            if output and not output.absolute().parent.is_dir():
-                raise InputError(
-                    f"no folder '{output.parent}' for '{output.name}'; create it, or give another"
-                )
+        for picture in (confusion, mistakes):
+            if picture:
+                require_format(picture)
         import_module_files(module_file)
         subnet = load_subnet(file, backbone_weights=backbone_weights)
-        images = LabelledImages.of(subnet, dataset, part, root=data_root)
-        found = list(logits_of(subnet, images))
-        logits = torch.stack([row for _, row in found]).numpy().astype(np.float64)
-        measures = measure(logits, images.labels, subnet.classes, subnet.temperature)
+        subnet.network.to(resolve_device(device))
+        with pixel_limit(max_pixels), StageBars() as bars:
+            images = LabelledImages.of(
+                subnet, dataset, part, root=data_root, reading=reading, skip_bad_images=skip_bad_images
+            )
+            rows = []
+            with bars.counted("evaluation (images)", len(images.items)) as bar:
+                for _, row in logits_of(subnet, images):
+                    rows.append(row)
+                    bar()
+            raw = torch.stack(rows).double()
+            probabilities = subnet.probabilities_of(raw).numpy()
+            measures = measure(raw.numpy(), images.labels, subnet.classes, subnet.temperature)
+            if mistakes:
+                worst = confident_mistakes(images.items, probabilities, images.labels, subnet.classes)
+                plot_mistakes(mistakes, worst, f"most confident mistakes of {images.source}")
         if predictions:
             names = [item.name for item in images.items]
-            write_predictions(predictions, names, logits, images.labels, subnet.classes)
+            write_predictions(predictions, names, probabilities, images.labels, subnet.classes)
         if confusion:
             plot_confusion(confusion, measures, images.source)
         if json_lines:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -21,14 +22,15 @@ def export(
         str,
         typer.Option(
             help="Form: merged (a plain timm checkpoint), peft (a LoRA adapter of Hugging Face PEFT), "
-            "onnx, torch-export, or subnet (a checkpoint of nas-peft)."
+            "onnx, torch-export, subnet (a checkpoint of nas-peft), or hub-folder (a checkpoint with a model "
+            "card, for the Hugging Face hub)."
         ),
     ],
     output: Annotated[
         Path,
         typer.Option(
             help="File to write (.safetensors or .pth for merged, .onnx, .pt2 for torch-export, .safetensors "
-            "for subnet), or the new folder of a PEFT adapter."
+            "for subnet), or the new folder of a PEFT adapter or hub folder."
         ),
     ],
     row: Annotated[
@@ -53,8 +55,18 @@ def export(
         ),
     ] = [],  # noqa: B006
     half: Annotated[
-        bool, typer.Option("--half", help="Store the weights of --to subnet in float16: half the size.")
+        bool,
+        typer.Option(
+            "--half", help="Store the weights of --to subnet and --to hub-folder in float16: half the size."
+        ),
     ] = False,
+    license: Annotated[
+        str | None,
+        typer.Option(
+            help="Licence on the model card of --to hub-folder, by the hub's identifiers (such as apache-2.0 "
+            "or cc-by-4.0); by default unknown."
+        ),
+    ] = None,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -63,23 +75,15 @@ def export(
             "is below 1); by default 1e-4, or 1e-2 with --half.",
         ),
     ] = None,
-    backbone_weights: Annotated[
-        Path | None,
-        typer.Option(help="Weights file of the backbone, if FILE was trained with --backbone-weights."),
-    ] = None,
-    module_file: Annotated[
-        list[Path],
-        typer.Option(
-            help="Python file that registers module kinds of FILE; can be given several times. A run names "
-            "its own."
-        ),
-    ] = [],  # noqa: B006
+    backbone_weights: BackboneWeights = None,
+    module_file: ModuleFiles = [],  # noqa: B006
     json_lines: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Write a subnet as another library reads it, and check that its logits are the subnet's.
 
-    An export that differs by more than the tolerance is removed, and the exit status is then 2.
+    An export that differs by more than the tolerance is removed, and the exit status is then 2. A run names
+    its own backbone weights and module files.
     """
     with user_errors(debug):
         import json
@@ -96,7 +100,7 @@ def export(
             raise InputError("a run names its own backbone weights and module files; leave them out")
         from nas_peft.deployment.exporting import export_model, require_form
 
-        require_form(to, output, half=half)
+        require_form(to, output, half=half, license=license)
         if of_run:
             from nas_peft.deployment.run_subnet import subnet_of_run
 
@@ -107,11 +111,19 @@ def export(
 
             import_module_files(module_file)
             subnet = load_subnet(source, backbone_weights=backbone_weights)
-        report = export_model(subnet, to, output, images=images, tolerance=tolerance, half=half)
+        report = export_model(
+            subnet, to, output, images=images, tolerance=tolerance, half=half, license=license
+        )
         if json_lines:
             print(json.dumps(report.to_dict()))
         else:
             print("\n".join(report.lines()))
+        if of_run and subnet.training.get("on") == "train":
+            print(
+                f"note: the row '{subnet.training['name']}' lost to another of its kind, so that it has no "
+                "final model; its weights are those of the training on the training set alone",
+                file=sys.stderr,
+            )
         if candidate is not None and subnet.training.get("weights") == "inherited":
             print(
                 f"note: candidate {candidate} has the weights inherited from the supernet; nas-peft front "

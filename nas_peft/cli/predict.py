@@ -1,92 +1,155 @@
-"""``nas-peft predict``: classify images with an exported subnet."""
+"""``nas-peft predict``: classify images with exported subnets."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from nas_peft.cli.subnet_options import (
+    BackboneWeights,
+    Debug,
+    MaxPixels,
+    ModuleFiles,
+    OneDevice,
+    require_folder_of,
+)
 from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from rich.progress import Progress
 
-    from PIL.Image import Image
-    from torch import Tensor
+    from nas_peft.data.decoding import UnreadableImage
 
-_BATCH = 8  # images that are read and classified before their classes are printed
+SKIPPED = 3
+"""Exit status when some images were left out."""
 
 
 def predict(
-    file: Annotated[Path, typer.Argument(help="Subnet checkpoint (subnet.safetensors of a run).")],
-    images: Annotated[list[Path], typer.Argument(help="Image files to classify.")],
-    module_file: Annotated[
+    paths: Annotated[
         list[Path],
-        typer.Option(
-            help="Python file that registers module kinds of the subnet; can be given several times."
+        typer.Argument(
+            metavar="FILE|IMAGE|FOLDER",
+            help="Subnet files, whose names end in .safetensors (subnet.safetensors of a run), and images: "
+            "image files, or folders whose images at any depth are classified.",
         ),
-    ] = [],  # noqa: B006
+    ],
     top: Annotated[int, typer.Option(min=1, help="Number of classes to print for each image.")] = 3,
-    backbone_weights: Annotated[
-        Path | None,
-        typer.Option(help="Weights file of the backbone, if the subnet was trained with --backbone-weights."),
+    shown_as: Annotated[
+        Literal["table", "json", "csv"] | None,
+        typer.Option(
+            "--format",
+            help="Form of the answers: a table, JSON lines (an object for each image and subnet), or CSV. By "
+            "default the ending of --output decides (.csv, .json, .jsonl), else a table is printed.",
+        ),
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--json", help="Print one JSON object for each image.")] = False,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")] = 89_478_485,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    json_lines: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File to write the answers to, instead of standard output."),
+    ] = None,
+    device: OneDevice = "auto",
+    backbone_weights: BackboneWeights = None,
+    module_file: ModuleFiles = [],  # noqa: B006
+    max_pixels: MaxPixels = 89_478_485,
+    debug: Debug = False,
 ) -> None:
-    """Classify images: print the most probable classes of each, with their probabilities.
+    """Classify images: the most probable classes of each, with calibrated probabilities.
 
-    Images that cannot be decoded are named on standard error, and the exit status is then 2.
+    Exit status: 0 if every image was classified; 3 if images were skipped
+    because they cannot be read (standard error names them); 2 for a mistake
+    in the command, before any answer.
     """
     with user_errors(debug):
-        from nas_peft.data.decoding import UnreadableImage, pixel_limit, read_image
+        from nas_peft.prediction.image_paths import find_images, models_and_images
+
+        files, others = models_and_images(paths)  # mistakes are told before torch is imported
+        images = find_images(others)
+        require_folder_of(output)
+
+        from nas_peft.data.decoding import pixel_limit
         from nas_peft.data.image_files import shown_name
+        from nas_peft.machine.devices import resolve_device
+        from nas_peft.prediction.classification import classify, load_models
+        from nas_peft.prediction.output import chosen_format, output_to
         from nas_peft.run.module_files import import_module_files
-        from search_spaces import InputError
-        from supernet import load_subnet
+        from supernet.atomic_file import text_written_atomically
 
-        for path in images:
-            if not path.is_file():
-                raise InputError(f"no image at '{shown_name(str(path))}'; give image files")
+        form = chosen_format(shown_as, json_lines, output)
         import_module_files(module_file)
-        subnet = load_subnet(file, backbone_weights=backbone_weights)
-        read: list[Path] = []
+        models = load_models(files, backbone_weights=backbone_weights, device=resolve_device(device))
+        skipped = sum(images.unread.values())
+        target = nullcontext(sys.stdout) if output is None else text_written_atomically(output)
+        with target as stream, pixel_limit(max_pixels), _progress(len(images.paths)) as bar:
 
-        def opened(paths: list[Path]) -> Iterator[Image]:
-            for path in paths:
-                try:
-                    yield read_image(path, str(path))
-                except UnreadableImage as error:
-                    text = f"image '{shown_name(str(path))}' cannot be decoded: {error.reason}"
-                    if len(images) == 1:
-                        raise InputError(f"{text}; give image files") from error
-                    print(f"error: {text}", file=sys.stderr)
-                else:
-                    read.append(path)
+            def leave_out(path: Path, error: UnreadableImage) -> None:
+                nonlocal skipped
+                skipped += 1
+                with bar.hidden():
+                    _note(f"skipped: image '{shown_name(str(path))}' cannot be decoded: {error.reason}")
 
-        with pixel_limit(max_pixels):
-            for start in range(0, len(images), _BATCH):
-                before = len(read)
-                found = subnet.probabilities(opened(images[start : start + _BATCH]))
-                for path, probabilities in zip(read[before:], found, strict=True):
-                    _print_classes(path, probabilities, subnet.classes, top, json_lines)
-        if len(read) < len(images):
-            raise InputError(
-                f"{len(images) - len(read)} of {len(images)} images cannot be decoded; the others are printed"
-            )
+            written = output_to(stream, form, models, images.paths, top)
+            for predictions in classify(models, bar.counting(images.paths), top=top, on_unreadable=leave_out):
+                with bar.hidden() if stream.isatty() else nullcontext():
+                    written.write(predictions)
+        for reason, count in images.unread.items():
+            _note(f"skipped: {count} {reason}")
+        if images.left_out:
+            held = ", ".join(f"{count} {reason}" for reason, count in images.left_out.items())
+            _note(f"left out of the folders, not images: {held}")
+        if skipped:
+            total = len(images.paths) + sum(images.unread.values())
+            _note(f"{skipped} of {total} images were skipped")
+            raise typer.Exit(SKIPPED)
 
 
-def _print_classes(
-    path: Path, probabilities: Tensor, classes: tuple[str, ...], top: int, json_lines: bool
-) -> None:
-    import json
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
 
-    best = probabilities.topk(min(top, len(classes)))
-    found = [(classes[int(i)], float(p)) for p, i in zip(best.values, best.indices, strict=True)]
-    if json_lines:
-        print(json.dumps({"image": str(path), "classes": dict(found)}), flush=True)
-    else:
-        print(f"{path}: " + ", ".join(f"{name} {chance:.1%}" for name, chance in found), flush=True)
+
+class _Bar:
+    """Progress on standard error where that is a terminal; else nothing."""
+
+    def __init__(self, bars: Progress, total: int) -> None:
+        self._bars = bars
+        self._task = bars.add_task("images", total=total)
+
+    def counting(self, paths: tuple[Path, ...]) -> Iterator[Path]:
+        """The paths, each counted when the next is asked for."""
+        for path in paths:
+            yield path
+            self._bars.advance(self._task)
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Context in which other lines are printed on the terminal."""
+        shown = not self._bars.disable
+        if shown:
+            self._bars.stop()
+        yield
+        if shown:
+            self._bars.start()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[_Bar]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # would send the answers to standard error
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    ) as bars:
+        yield _Bar(bars, total)

@@ -36,7 +36,14 @@ def next_commands(result: SearchResult) -> str:
     """What to do with the result: one command a line, with its purpose."""
     run = shlex.quote(result.run)
     subnet = shlex.quote(f"{result.run}/{result.subnet['file']}")
-    commands = {f"nas-peft predict {subnet} PHOTO.png": "classify images"}
+    loading = _options(result, "backbone_weights", "module_files")
+    reading = _options(result, "layout", "domains", "data_root", "skip_bad_images")
+    data = shlex.quote(str(result.config["dataset"]))
+    commands = {
+        f"nas-peft predict {subnet} PHOTOS/{loading}": "classify images",
+        f"nas-peft evaluate {subnet} --dataset {data}{reading}{loading}": "quality class by class",
+        f"nas-peft export {run} --to onnx --output model.onnx": "for other libraries; --help lists them",
+    }
     if "search" in result.stages:
         commands |= {
             f"nas-peft front {run}": "other sizes from the same search",
@@ -46,3 +53,18 @@ def next_commands(result: SearchResult) -> str:
     return "\n".join(
         ["next:", *(f"  {command:{width}}  # {purpose}" for command, purpose in commands.items())]
     )
+
+
+def _options(result: SearchResult, *names: str) -> str:
+    """Those of a run's options that differ from their defaults, as they follow a command."""
+    words = []
+    for name in names:
+        value = result.config.get(name)
+        flag = f"--{name.replace('_', '-').removesuffix('s')}"
+        if value is True:
+            words.append(f"--{name.replace('_', '-')}")
+        elif isinstance(value, list | tuple):
+            words += [f"{flag} {shlex.quote(str(item))}" for item in value]
+        elif value not in (None, False, "auto"):
+            words.append(f"--{name.replace('_', '-')} {shlex.quote(str(value))}")
+    return "".join(f" {word}" for word in words)

@@ -13,6 +13,8 @@ from nas_peft.deployment.check_images import CheckImages
 from nas_peft.deployment.extra import require_extra
 from nas_peft.deployment.folding import fold, labels
 from nas_peft.deployment.form import Form, require_output
+from nas_peft.deployment.hub_folder import HubFolder, upload_command
+from nas_peft.deployment.model_card import LICENSE_UNKNOWN
 from nas_peft.deployment.onnx_model import OnnxModel
 from nas_peft.deployment.peft_adapter import PeftAdapter
 from nas_peft.deployment.subnet_checkpoint import SubnetCheckpoint
@@ -31,9 +33,10 @@ FORMS: dict[str, Form] = {
         OnnxModel(),
         TorchProgram(),
         SubnetCheckpoint(),
+        HubFolder(),
     )
 }
-KEEP_MODULES = (PeftAdapter.name, SubnetCheckpoint.name)
+KEEP_MODULES = (PeftAdapter.name, SubnetCheckpoint.name, HubFolder.name)
 """Forms into which nothing is folded."""
 
 
@@ -41,8 +44,8 @@ KEEP_MODULES = (PeftAdapter.name, SubnetCheckpoint.name)
 class ExportReport:
     """A finished export: its path and size, what was folded into the weights, and the comparison.
 
-    ``folded`` and ``remaining`` are the kinds of modules. ``usage`` is the Python
-    line that loads the export.
+    ``folded`` and ``remaining`` are the kinds of modules. ``usage`` is the Python line that loads the export,
+    ``upload`` the command that uploads a hub folder, ``None`` of other forms.
     """
 
     to: str
@@ -52,6 +55,7 @@ class ExportReport:
     remaining: tuple[str, ...]
     verification: Verification
     usage: str
+    upload: str | None = None
 
     def lines(self) -> list[str]:
         """The report for people."""
@@ -60,6 +64,7 @@ class ExportReport:
             f"folded into the weights: {labels(self.folded)}; kept as modules: {labels(self.remaining)}",
             f"checked: {self.verification.describe()}",
             f"load: {self.usage}",
+            *([f"upload, when you want to: {self.upload}"] if self.upload else []),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,21 +80,28 @@ class ExportReport:
             "accepted_difference": found.accepted,
             "images": found.images,
             "load": self.usage,
+            **({"upload": self.upload} if self.upload else {}),
         }
 
 
-def require_form(to: str, output: Path, *, half: bool = False) -> Form:
-    """The form called ``to``, in float16 with ``half``.
+def require_form(to: str, output: Path, *, half: bool = False, license: str | None = None) -> Form:
+    """The form called ``to``, in float16 with ``half``; ``license`` is that of a model card.
 
     Raises `InputError` for another name, a missing library and a wrong output.
     """
     if to not in FORMS:
         raise unknown_name("form of export", to, FORMS, "Give one of them to --to.")
     form = FORMS[to]
-    if half:
-        if to != SubnetCheckpoint.name:
-            raise InputError(f"half stores a subnet checkpoint in float16; give --to subnet, not {to}")
+    if half and to not in (SubnetCheckpoint.name, HubFolder.name):
+        raise InputError(
+            f"half stores a subnet checkpoint in float16; give --to subnet or --to hub-folder, not {to}"
+        )
+    if license is not None and to != HubFolder.name:
+        raise InputError(f"license is for the model card of a hub folder; give --to hub-folder, not {to}")
+    if to == SubnetCheckpoint.name and half:
         form = SubnetCheckpoint(half=True)
+    if to == HubFolder.name:
+        form = HubFolder(half=half, license=license or LICENSE_UNKNOWN)
     if form.extra:
         require_extra(form.extra)
     require_output(form, output)
@@ -104,20 +116,24 @@ def export_model(
     images: Sequence[str | Path] = (),
     tolerance: float | None = None,
     half: bool = False,
+    license: str | None = None,
 ) -> ExportReport:
-    """Export ``subnet`` to ``output`` and check it: ``to`` is merged, peft, onnx, torch-export or subnet.
+    """Export ``subnet`` to ``output`` and check it.
+
+    ``to`` is merged, peft, onnx, torch-export, subnet or hub-folder.
 
     The export is read back by the library that it is for, and its logits are compared with the subnet's on
     ``images`` (files); by default on images of the subnet's data set where that is at hand, else on generated
     pictures. ``tolerance`` is relative to the largest logit, or absolute where that is below 1; by default
-    `TOLERANCE`, or `HALF_TOLERANCE` with ``half``, which stores a subnet checkpoint in float16. A file that
-    exists is replaced once the check has passed.
+    `TOLERANCE`, or `HALF_TOLERANCE` with ``half``, which stores a subnet checkpoint in float16. ``license``
+    is the licence on the model card of a hub folder, by the hub's identifiers. A file that exists is replaced
+    once the check has passed.
 
     Raises `InputError` if the subnet has no such form, a library is missing, the output is in the way, or the
     logits differ by more; nothing is then left behind.
     """
     path = Path(output)
-    form = require_form(to, path, half=half)
+    form = require_form(to, path, half=half, license=license)
     if tolerance is None:
         tolerance = HALF_TOLERANCE if half else TOLERANCE
     files = [Path(file) for file in images]
@@ -147,6 +163,7 @@ def export_model(
         remaining=subnet.architecture.kinds if whole else folded.remaining,
         verification=found,
         usage=form.usage(subnet, path),
+        upload=upload_command(path) if form.name == HubFolder.name else None,
     )
 
 

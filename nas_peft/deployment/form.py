@@ -65,7 +65,10 @@ def require_output(form: Form, path: Path) -> None:
 
 
 def about(subnet: Subnet) -> str:
-    """JSON that travels with an export: input, classes, preprocessing, architecture, origin, measurements."""
+    """JSON that travels with an export: input, classes, preprocessing, architecture, origin, measurements.
+
+    Exports give logits; divided by ``temperature`` (where it is not null) their softmax is calibrated.
+    """
     return json.dumps(
         {
             "input": "images (batch, 3, H, W), float32: (pixel / 255 - mean) / std",
@@ -73,6 +76,7 @@ def about(subnet: Subnet) -> str:
             "preprocessing": subnet.preprocessing.to_dict(),
             "backbone": subnet.backbone.name,
             "architecture": subnet.architecture.to_dict(),
+            "temperature": subnet.temperature,
             "metrics": subnet.metrics,
             "training": subnet.training,
         }

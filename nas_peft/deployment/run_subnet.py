@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from torch import Tensor
 
+from nas_peft.deployment.row_choice import found_row
+from nas_peft.front.export import inherited_subnet
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
 from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import StageBars
-from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.run.results import AveragingResult, RowResult, SearchResult
+from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.stage_records import InputsRecord
+from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.run.version import __version__
+from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.stages.probe import probe
+from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.final_models import WiseFtModel
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.soups import uniform_soup
 from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import restored_network
 from search_spaces import InputError
-from search_spaces.errors import unknown_name
-from supernet import Preprocessing, Subnet, create_backbone, load_subnet
+from supernet import (
+    Backbone,
+    Preprocessing,
+    Subnet,
+    Supernet,
+    checked_tensors,
+    create_backbone,
+    load_subnet,
+)
+
+TRAINING_SET_ALONE = (
+    "The weights are those of a training on the training part, which the validation part scored. The row "
+    "lost to another of its kind there, so that it has no final model, and no accuracy on the test part."
+)
+"""What the numbers mean of a row without a final model."""
 
 
 def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | None = None) -> Subnet:
     """A subnet of the run folder ``run``, on the CPU; by default the exported one.
 
-    ``row`` is the name or label of a row of the results table whose final model the run has kept.
-    ``candidate`` is a number that ``nas-peft front`` lists: with retrained weights if the run has them, else
-    with weights inherited from the supernet; ``training["weights"]`` says which.
+    ``row`` is the name or label of a row of the results table: its final model, or where the row lost to
+    another of its kind on validation data, the network of its training on the training set alone
+    (``training["on"]`` is then ``"train"``). ``candidate`` is a number that ``nas-peft front`` lists: with
+    retrained weights if the run has them, else with weights inherited from the supernet;
+    ``training["weights"]`` says which.
 
     Raises `InputError` for a folder without such a subnet, naming the command that makes its weights.
     """
@@ -39,25 +66,26 @@ def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | N
         raise InputError("row and candidate both pick a subnet; give one of them")
     if "searcher" in recorded_options(path):
         search = FinishedSearch.read(path)
-        found = _RunSubnets(search.config, search.folder)
+        found = RunSubnets(search.config, search.folder, search)
         return found.exported_or(row) if candidate is None else found.candidate(search, candidate)
     if candidate is not None:
         raise InputError(f"'{path}' is a run of nas-peft baselines, which has no candidates; give --row")
-    return _RunSubnets(BaselinesConfig.of(**recorded_options(path)), RunFolder(path)).exported_or(row)
+    return RunSubnets(BaselinesConfig.of(**recorded_options(path)), RunFolder(path)).exported_or(row)
 
 
 @dataclass(frozen=True)
-class _RunSubnets:
-    """The subnets whose weights a run folder holds."""
+class RunSubnets:
+    """The subnets whose weights a run folder holds; ``search`` is ``None`` in a run of baselines."""
 
     config: TrainingConfig
     folder: RunFolder
+    search: FinishedSearch | None = None
 
     def exported_or(self, row: str | None) -> Subnet:
         """The subnet of a row, by name or label; without one the exported subnet."""
         if row is None:
             return self.exported()
-        return self.row(_found_row(self.results(), row))
+        return self.row(found_row(self.results(), row))
 
     def exported(self) -> Subnet:
         """The subnet that the run has exported."""
@@ -74,116 +102,168 @@ class _RunSubnets:
         return SearchResult.read(self.folder.results)
 
     def row(self, row: RowResult) -> Subnet:
-        """The final model of a row, of the run's first seed."""
+        """The model of a row, of the run's first seed."""
         if row.selected:
             return self.exported()
+        if row.error is not None:
+            raise InputError(f"the row '{row.name}' could not be trained ({row.error}); give another --row")
         if row.averaging is not None:
-            raise InputError(
-                f"the row '{row.name}' is an average of several trainings, whose weights are kept only where "
-                "the run exports it; give another --row"
-            )
-        training = self.final_training(row.name)
-        if training is None:
-            number = row.name.removeprefix("candidate-")
-            remedy = (
-                f"nas-peft front {self.folder.path} --candidate {number} --retrain --export FILE trains one"
-                if row.group == "searched"
-                else "give a --row that has a test accuracy, of a run with retraining"
-            )
-            raise InputError(
-                f"the run has kept no final model of the row '{row.name}', which was not the best of its "
-                f"kind on validation data; {remedy}"
-            )
-        of_seed = next((s for s in row.seeds if s.seed == self.config.seed), None)
-        metrics = (
-            {}
-            if of_seed is None
-            else {
-                "val_accuracy": of_seed.val_accuracy,
-                "test_accuracy": of_seed.test_accuracy,
-            }
+            return self._average(row, row.averaging)
+        if (training := self._kept(row.name, "train_val")) is not None:
+            return self._trained(training, self._metrics(row))
+        if (training := self._kept(row.name, "train", row.recipe)) is not None:
+            return self._trained(training, self._metrics(row) | {"protocol": TRAINING_SET_ALONE})
+        number = row.name.removeprefix("candidate-")
+        remedy = (
+            f"nas-peft front {self.folder.path} --candidate {number} --retrain --export FILE trains one"
+            if row.group == "searched"
+            else "give a --row that has a test accuracy, or run the comparison again with another --out"
         )
-        return self.trained(training, metrics)
+        raise InputError(
+            f"the run has kept no weights of the row '{row.name}', which was not the best of its kind on "
+            f"validation data (earlier versions kept none of such rows); {remedy}"
+        )
 
     def candidate(self, search: FinishedSearch, number: int) -> Subnet:
         """A candidate of the search, with retrained weights if there are any, else with inherited ones."""
         found = search.numbered(number)
         name = f"candidate-{number}"
         if self.folder.results.is_file():
-            rows = {row.name: row for row in self.results().rows}
-            if name in rows and rows[name].selected:
-                return self.exported()
-        if (training := self.final_training(name)) is not None:
-            return self.trained(training, {})
-        from nas_peft.scoring.inherited_network import inherited_network
-        from nas_peft.stages.supernet import read_supernets
-
+            row = next((row for row in self.results().rows if row.name == name), None)
+            if row is not None and row.error is None and (row.selected or self._has(row)):
+                return self.row(row)
+        if (training := self._kept(name, "train_val")) is not None:  # by nas-peft front --retrain
+            return self._trained(training, {})
         with StageBars(quiet=True) as bars:
-            inputs = search.inputs(bars)
-        network = inherited_network(read_supernets(inputs, search.folder, "cpu"), found.architecture)
-        training_record = {
-            "weights": "inherited",
-            "candidate": found.to_dict(),
-            "dataset": inputs.dataset.record,
-        }
-        metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
-        return Subnet(
-            network, inputs.backbone, inputs.dataset.classes, inputs.preprocessing, metrics, training_record
-        )
+            return inherited_subnet(search, found, search.inputs(bars))
 
-    def final_training(self, name: str) -> Training | None:
-        """The final training called ``name`` whose tensors are in the run folder, of the run's first seed."""
+    def _has(self, row: RowResult) -> bool:
+        kept = self._kept(row.name, "train_val") or self._kept(row.name, "train", row.recipe)
+        return kept is not None
+
+    def _metrics(self, row: RowResult) -> dict[str, Any]:
+        """The first seed's accuracies, and what they are of."""
+        for found in row.seeds:
+            if found.seed == self.config.seed:
+                metrics = {"val_accuracy": found.val_accuracy, "test_accuracy": found.test_accuracy}
+                return metrics | {"protocol": self.results().protocol}
+        return {}
+
+    def _average(self, row: RowResult, averaging: AveragingResult) -> Subnet:
+        """The mean of the final models of a soup's members, or the point of WiSE-FT."""
+        members = [
+            self._kept(averaging.of, "train_val", {"lr": member.lr}, member.order_seed)
+            for member in averaging.ingredients.get(self.config.seed, ())
+        ]
+        trainings = [training for training in members if training is not None]
+        if not trainings or len(trainings) < len(members):
+            raise InputError(
+                f"the weights that the row '{row.name}' is the average of are no longer in "
+                f"'{self.folder.path}/trainings'; give another --row"
+            )
+        first = trainings[0]
+        if averaging.alpha is None:
+            backbone = self._backbone()
+            mean = uniform_soup([checked_tensors(self._tensors_file(training))[0] for training in trainings])
+            network = self._restored(first, mean, backbone)
+            about: dict[str, Any] = {"mean_of": [training.to_dict() for training in trainings]}
+        else:
+            network, backbone = self._on_line(first, averaging.alpha)
+            about = {"alpha": averaging.alpha, "training": first.to_dict()}
+        return self._subnet(network, backbone, about, self._metrics(row), None)
+
+    def _on_line(self, training: Training, alpha: float) -> tuple[Supernet, Backbone]:
+        """The point of WiSE-FT; the network before the training is made again from the run's data."""
+        with StageBars(quiet=True) as bars:
+            inputs: TaskInputs
+            inherited: dict[str, Mapping[str, Tensor]] = {}
+            if self.search is not None:
+                inputs = of_search = self.search.inputs(bars)
+                if training.recipe.start == "inherited":
+                    supernets = read_supernets(of_search, self.folder, "cpu")
+                    inherited[training.name] = inherited_tensors(supernets, training.architecture)
+            else:
+                inputs = TaskInputs.of(self.config, self._backbone(), bars)
+                inputs.require_unchanged(self._inputs_record())
+            run = Run(inputs, self.folder, "cpu", bars)
+            shared = inputs.for_trainings(probe(run).features, inherited)
+            model = WiseFtModel(training, alpha, RayTrainings.of_run(run, shared), shared)
+            return model.network("cpu"), inputs.backbone
+
+    def _kept(
+        self, name: str, on: str, recipe: Mapping[str, Any] | None = None, seed: int | None = None
+    ) -> Training | None:
+        """A training called ``name`` that starts from the run's first seed, if its tensors are kept.
+
+        ``recipe`` has values that its recipe must have. ``seed`` is that of the order of its images, by
+        default the first seed, too.
+        """
+        first = self.config.seed
+        order = first if seed is None else seed
+        wanted = (name, on, order, None if order == first else first)
         for file in sorted((self.folder.path / "trainings").glob("*.json")):
             record = read_json(file) or {}
-            named = (record.get("name"), record.get("on"), record.get("seed"), record.get("init_seed"))
-            if named == (name, "train_val", self.config.seed, None):
-                training = Training.from_dict(record)
-                if self.tensors_file(training).is_file():
-                    return training
+            if (record.get("name"), record.get("on"), record.get("seed"), record.get("init_seed")) != wanted:
+                continue
+            training = Training.from_dict(record)
+            own = training.recipe.to_dict()
+            of_recipe = all(own.get(key) == value for key, value in (recipe or {}).items())
+            if of_recipe and self._tensors_file(training).is_file():
+                return training
         return None
 
-    def tensors_file(self, training: Training) -> Path:
-        """The file of a final training's weights."""
+    def _tensors_file(self, training: Training) -> Path:
         return self.folder.path / "trainings" / f"{training.key}.safetensors"
 
-    def scores_file(self, training: Training) -> Path:
-        """The file of the same training on the training set alone, which the validation set scored."""
-        return self.folder.path / "trainings" / f"{replace(training, on='train').key}.val.safetensors"
+    def _scores(self, training: Training) -> ImageScores | None:
+        """The scores of the training on the training set alone, of each validation image."""
+        key = replace(training, on="train").key
+        file = self.folder.path / "trainings" / f"{key}.val.safetensors"
+        return ImageScores.read(file) if file.is_file() else None
 
-    def trained(self, training: Training, metrics: dict[str, Any]) -> Subnet:
-        """The subnet of a final training."""
-        recorded = self.folder.required_stage("inputs", InputsRecord)
+    def _inputs_record(self) -> InputsRecord:
+        return self.folder.required_stage("inputs", InputsRecord)
+
+    def _backbone(self) -> Backbone:
+        """The run's backbone. Raises `InputError` if its weights have changed."""
         config = self.config
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
-        if backbone.digest != recorded.backbone["digest"]:
+        if backbone.digest != self._inputs_record().backbone["digest"]:
             raise InputError(
                 f"the weights of backbone '{backbone.name}' are not those of the run "
                 f"'{self.folder.path}'; put the run's weights back"
             )
-        tensors = load_file(self.tensors_file(training))
-        file = self.scores_file(training)
-        scores = ImageScores(file.read_bytes()) if file.is_file() else None
-        network = restored_network(training, tensors, backbone, len(recorded.classes), "cpu")
+        return backbone
+
+    def _restored(self, training: Training, tensors: dict[str, Tensor], backbone: Backbone) -> Supernet:
+        return restored_network(training, tensors, backbone, len(self._inputs_record().classes), "cpu")
+
+    def _trained(self, training: Training, metrics: dict[str, Any]) -> Subnet:
+        """The subnet of one training."""
+        backbone = self._backbone()
+        network = self._restored(training, checked_tensors(self._tensors_file(training))[0], backbone)
+        return self._subnet(network, backbone, training.to_dict(), metrics, self._scores(training))
+
+    def _subnet(
+        self,
+        network: Supernet,
+        backbone: Backbone,
+        training: Mapping[str, Any],
+        metrics: dict[str, Any],
+        scores: ImageScores | None,
+    ) -> Subnet:
+        recorded = self._inputs_record()
         return Subnet(
             network=network,
             backbone=backbone,
             classes=tuple(recorded.classes),
             preprocessing=Preprocessing.of(backbone.model),
             metrics=metrics,
-            training=training.to_dict() | {"weights": "retrained", "dataset": recorded.dataset},
+            training={
+                **training,
+                "weights": "retrained",
+                "dataset": recorded.dataset,
+                "nas_peft": recorded.nas_peft or __version__,
+            },
             temperature=None if scores is None else fit_temperature(scores.logits, scores.labels),
         )
-
-
-def _found_row(results: SearchResult, name: str) -> RowResult:
-    """The row with a name, or with a label that no other row has."""
-    by_name = {row.name: row for row in results.rows}
-    if name in by_name:
-        return by_name[name]
-    labelled = [row for row in results.rows if row.label == name]
-    if len(labelled) == 1:
-        return labelled[0]
-    if labelled:
-        names = ", ".join(row.name for row in labelled)
-        raise InputError(f"{len(labelled)} rows are called '{name}'; give one of their names: {names}")
-    raise unknown_name("row", name, by_name, "Give one of them to --row.")

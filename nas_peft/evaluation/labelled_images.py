@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
+from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.partition import complete
 from nas_peft.data.source import Reading, list_source
 from search_spaces import InputError
@@ -32,30 +33,51 @@ class LabelledImages:
 
     @classmethod
     def of(
-        cls, subnet: Subnet, spec: str, part: EvaluatedPart | None = None, *, root: Path | None = None
+        cls,
+        subnet: Subnet,
+        spec: str,
+        part: EvaluatedPart | None = None,
+        *,
+        root: Path | None = None,
+        reading: Reading | None = None,
+        skip_bad_images: bool = False,
     ) -> LabelledImages:
-        """One part of the data set ``spec``, before any image is decoded.
+        """One part of the data set ``spec``.
 
         By default the test set that the data set has, or that a run splits off the subnet's own data set; all
         images of any other data set without one. Splits that the data set lacks are drawn as in the subnet's
-        run, by its seed. Raises `InputError` for a class that the subnet does not have.
+        run, by its seed. With ``skip_bad_images`` all images are decoded once, and the unreadable ones left
+        out before the split; else none is decoded here.
+
+        Raises `InputError` for a class that the subnet does not have, and if the run has left out unreadable
+        images of the same data set before its split and ``skip_bad_images`` is not set.
         """
-        listing = list_source(spec, subnet.preprocessing.to_tensor, root, Reading())
+        listing = list_source(spec, subnet.preprocessing.to_tensor, root, reading or Reading())
         if unknown := [name for name in listing.classes if name not in subnet.classes]:
             raise InputError(
                 f"the data set '{spec}' has {len(unknown)} classes that the subnet does not have (such as "
                 f"'{unknown[0]}'); the subnet has {', '.join(subnet.classes[:10])}"
             )
         record = subnet.training.get("dataset", {})
+        own = _same(spec, str(record.get("spec")))
         if part is None:
-            part = "test" if listing.test is not None or _same(spec, str(record.get("spec"))) else "all"
+            part = "test" if listing.test is not None or own else "all"
+        if own and record.get("skipped") and part != "all" and not skip_bad_images:
+            raise InputError(
+                f"the subnet's run left out {len(record['skipped'])} unreadable images of '{spec}' before it "
+                "split the rest; give --skip-bad-images to get the same split"
+            )
+        skipped = ""
+        if skip_bad_images:
+            listing, names = without_unreadable(listing, lambda done, total: None)
+            skipped = f"; unreadable and left out of the data set: {len(names)}" if names else ""
         if part == "all":
             items, how = tuple(item for _, of_part in listing.parts() for item in of_part), "all images"
         else:
             items, how = _part(listing, part, int(record.get("seed", 0)))
         place = [subnet.classes.index(name) for name in listing.classes]
         named = tuple(replace(item, label=place[item.label]) for item in items)
-        return cls(named, f"{len(named)} images of '{spec}' ({how})")
+        return cls(named, f"{len(named)} images of '{spec}' ({how}{skipped})")
 
     @property
     def labels(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -84,7 +106,8 @@ def logits_of(subnet: Subnet, images: LabelledImages) -> Iterator[tuple[Item, Te
         try:
             pixels = torch.stack([item.load() for item in items])
         except UnreadableImage as error:
-            raise InputError(f"image '{error.name}' cannot be decoded: {error.reason}; remove it") from error
-        with torch.inference_mode():
-            logits = subnet.network(subnet.preprocessing.normalise(pixels))
-        yield from zip(items, logits, strict=True)
+            raise InputError(
+                f"image '{error.name}' cannot be decoded: {error.reason}; repair or remove it, or give "
+                "--skip-bad-images"
+            ) from error
+        yield from zip(items, subnet.logits_of(pixels), strict=True)

@@ -28,13 +28,16 @@ class Measure:
 
 @dataclass(frozen=True)
 class ClassMeasure:
-    """Precision, recall and F1 of one class, and its number of images; NaN where undefined."""
+    """Precision, recall and F1 of one class, and its number of images; NaN where undefined.
+
+    Intervals are of the resamples in which the measure is defined.
+    """
 
     name: str
     images: int
-    precision: float
-    recall: float
-    f1: float
+    precision: Measure
+    recall: Measure
+    f1: Measure
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,12 @@ class Measures:
                     "name": c.name,
                     "images": c.images,
                     **{
-                        key: None if np.isnan(value) else value
-                        for key, value in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
+                        name: None if np.isnan(m.value) else m.value
+                        for name, m in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
+                    },
+                    **{
+                        f"{name}_interval": None if np.isnan(m.value) else list(m.interval)
+                        for name, m in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
                     },
                 }
                 for c in self.classes
@@ -78,27 +85,38 @@ def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature:
     everything = np.arange(len(classes))
     predicted = logits.argmax(axis=1)
     confusion = confusion_matrix(labels, predicted, labels=everything)
-    by_class = precision_recall_fscore_support(
+    *by_class, images = precision_recall_fscore_support(
         labels, predicted, labels=everything, average=None, zero_division=np.nan
     )
     values = _of_images(logits, labels, temperature)
     whole = _statistics(values, labels, predicted, np.arange(len(labels)), len(classes))
     rng = stream(0, "evaluation bootstrap", len(labels))
-    resampled = [
-        _statistics(values, labels, predicted, rng.integers(0, len(labels), len(labels)), len(classes))
-        for _ in range(RESAMPLES)
-    ]
-    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    overall = {}
-    for name, value in whole.items():
-        low, high = np.quantile([found[name] for found in resampled], ends)
-        overall[name] = Measure(value, (float(low), float(high)))
-    rows = zip(classes, by_class[3], by_class[0], by_class[1], by_class[2], strict=True)
-    return Measures(
-        overall,
-        tuple(ClassMeasure(name, int(n), float(p), float(r), float(f)) for name, n, p, r, f in rows),
-        confusion,
-    )
+    resampled, of_classes = [], np.empty((RESAMPLES, 3, len(classes)))
+    for number in range(RESAMPLES):
+        chosen = rng.integers(0, len(labels), len(labels))
+        resampled.append(_statistics(values, labels, predicted, chosen, len(classes)))
+        of_classes[number] = _by_class(_confusion(labels[chosen], predicted[chosen], len(classes)))
+    overall = {
+        name: Measure(value, _interval(np.array([found[name] for found in resampled])))
+        for name, value in whole.items()
+    }
+    classified = []
+    for label, name in enumerate(classes):
+        found = [
+            Measure(float(value[label]), _interval(of_classes[:, number, label]))
+            for number, value in enumerate(by_class)
+        ]
+        classified.append(ClassMeasure(name, int(images[label]), *found))
+    return Measures(overall, tuple(classified), confusion)
+
+
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The interval that holds `LEVEL` of the values that are defined; NaN if none is."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def calibration_error(confidence: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
@@ -121,6 +139,19 @@ def _of_images(logits: Logits, labels: Labels, temperature: float | None) -> dic
     return found
 
 
+def _confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
+    """The number of images of each class (rows) by predicted class (columns)."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def _by_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Precision, recall and F1 of each class, ``(3, C)``; NaN where undefined."""
+    right, true, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = np.stack([right / claimed, right / true, 2 * right / (true + claimed)])
+    return found
+
+
 def _statistics(
     values: dict[str, NDArray[Any]],
     labels: Labels,
@@ -129,8 +160,7 @@ def _statistics(
     classes: int,
 ) -> dict[str, float]:
     """The overall measures of the ``chosen`` images."""
-    pairs = labels[chosen] * classes + predicted[chosen]
-    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    confusion = _confusion(labels[chosen], predicted[chosen], classes)
     right, true, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     present = true > 0
     hits = labels[chosen] == predicted[chosen]

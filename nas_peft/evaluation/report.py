@@ -6,14 +6,19 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
-from nas_peft.evaluation.measures import LEVEL, Measures
+from nas_peft.evaluation.measures import LEVEL, Measure, Measures
 from nas_peft.front.plot import require_format
-from nas_peft.training.temperature import Labels, Logits
+from nas_peft.training.temperature import Labels
 from supernet import write_atomically
+
+Probabilities: TypeAlias = NDArray[np.float64]
+"""Probabilities of each class, ``(N, C)``."""
 
 NAMES = {
     "accuracy": "accuracy %",
@@ -25,13 +30,16 @@ NAMES = {
     "log_loss_calibrated": "log loss, calibrated",
     "calibration_error_calibrated": "calibration error %, calibrated",
 }
+"""Measures as the table names them; without "calibrated" they are those of the logits as they are."""
 MOST_NUMBERED = 25
 """Classes up to which the picture of the confusion matrix has numbers."""
 
 
 def tables(measures: Measures, source: str, temperature: float | None) -> Iterator[Table]:
     """The overall measures with their intervals, then those of each class."""
-    calibration = "no temperature is stored" if temperature is None else f"temperature {temperature:.3f}"
+    calibration = (
+        "no temperature is stored" if temperature is None else f"calibrated by temperature {temperature:.3f}"
+    )
     table = Table(
         title=source,
         caption=f"{LEVEL:.0%} intervals by bootstrap over images; {calibration}",
@@ -53,20 +61,24 @@ def tables(measures: Measures, source: str, temperature: float | None) -> Iterat
     for name in ("images", "precision %", "recall %", "F1 %"):
         by_class.add_column(name, justify="right", no_wrap=True)
     for row in measures.classes:
-        values = [row.precision, row.recall, row.f1]
-        shown = ["–" if np.isnan(value) else f"{100 * value:.1f}" for value in values]
-        by_class.add_row(row.name, f"{row.images:,}", *shown)
+        by_class.add_row(row.name, f"{row.images:,}", *map(_percent, (row.precision, row.recall, row.f1)))
     yield by_class
 
 
+def _percent(found: Measure) -> str:
+    """A share in per cent with its interval, such as ``87.5 (80–94)``."""
+    if np.isnan(found.value):
+        return "–"
+    low, high = (100 * end for end in found.interval)
+    return f"{100 * found.value:.1f} ({low:.0f}–{high:.0f})"
+
+
 def write_predictions(
-    file: Path, names: Sequence[str], logits: Logits, labels: Labels, classes: Sequence[str]
+    file: Path, names: Sequence[str], probabilities: Probabilities, labels: Labels, classes: Sequence[str]
 ) -> None:
-    """Write a CSV file with the path, class, predicted class and probabilities of each image."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    """Write a CSV file with the path, class, predicted class and ``probabilities (N, C)`` of each image."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "class", "predicted", "correct", "probability", "probability_of_class"])
     for name, row, label in zip(names, probabilities, labels, strict=True):
         best = int(row.argmax())

@@ -9,10 +9,11 @@ from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
-from nas_peft.run.export import export_subnet
+from nas_peft.run.export import export_subnet, file_record, subnet_of
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
+from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.inherited_network import inherited_network, inherited_tensors
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
@@ -22,7 +23,7 @@ from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.trainings import trained_network
 from search_spaces import InputError
-from supernet import evaluate
+from supernet import Subnet, evaluate, save_subnet
 
 INHERITED = (
     "The weights are inherited from the supernet, which was trained on the training part; the subnet was "
@@ -57,30 +58,11 @@ def export_candidate(
     `InputError` if the data or the backbone differ from those of the run, and if the training failed.
     """
     inputs = search.inputs(bars)
-    data, preprocessing, config = inputs.dataset, inputs.preprocessing, search.config
+    config = search.config
     if not retrain:
-        network = inherited_network(read_supernets(inputs, search.folder, device), candidate.architecture)
-        found = evaluate(
-            network,
-            data.val.images,
-            data.val.labels,
-            preprocessing=preprocessing,
-            precision=config.chosen_precision,
-            keep_logits=True,
-        )
-        assert found.logits is not None  # asked for
-        metrics = {"val_accuracy": found.accuracy, "val_loss": found.loss}
-        temperature = _temperature(ImageScores.of(found.logits, data.val.labels))
-        training: dict[str, Any] = {"weights": "inherited", "candidate": candidate.to_dict()}
-        written = export_subnet(
-            network.cpu(),
-            inputs,
-            file,
-            metrics=metrics | {"protocol": INHERITED},
-            training=training,
-            temperature=temperature,
-        )
-        return written | metrics
+        subnet = inherited_subnet(search, candidate, inputs, device)
+        save_subnet(subnet, file)
+        return file_record(subnet, file) | {k: subnet.metrics[k] for k in ("val_accuracy", "val_loss")}
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     probed = probe(run)
     of_probe = probed.recipe
@@ -118,6 +100,30 @@ def export_candidate(
         temperature=_temperature(record.images),
     )
     return written | metrics
+
+
+def inherited_subnet(
+    search: FinishedSearch, candidate: Candidate, inputs: SearchInputs, device: str = "cpu"
+) -> Subnet:
+    """A candidate with the weights inherited from the supernet, on the CPU, scored on the validation set."""
+    network = inherited_network(read_supernets(inputs, search.folder, device), candidate.architecture)
+    val = inputs.dataset.val
+    found = evaluate(
+        network,
+        val.images,
+        val.labels,
+        preprocessing=inputs.preprocessing,
+        precision=search.config.chosen_precision,
+        keep_logits=True,
+    )
+    assert found.logits is not None  # asked for
+    return subnet_of(
+        network.cpu(),
+        inputs,
+        metrics={"val_accuracy": found.accuracy, "val_loss": found.loss, "protocol": INHERITED},
+        training={"weights": "inherited", "candidate": candidate.to_dict()},
+        temperature=_temperature(ImageScores.of(found.logits, val.labels)),
+    )
 
 
 def _temperature(scores: ImageScores | None) -> float | None:

@@ -128,6 +128,18 @@ class ComparedTrainings:
         """The trainings of a row's final models, one for each seed."""
         return runs.row.trainings(self.run.inputs.config, self.probe, self.seeds, "train_val", runs.recipe)
 
+    def forget_others(self, runs: Sequence[RowRuns]) -> None:
+        """Remove the weights of trainings on the training set that are of no use after the comparison.
+
+        What remains is one training for each row without a final model: that of the first seed by the chosen
+        recipe, for export. Ingredients of soups remain, too.
+        """
+        for found in runs:
+            if not found.row.keeps_weights(self.run.inputs.config):
+                stays = {r.training.key for r in found.chosen if r.seed == self.seeds[0] and not found.finals}
+                tried = [record.training for record in found.tried]
+                self.runner.forget(training for training in tried if training.key not in stays)
+
     def train(
         self, trainings: Mapping[Row, Sequence[Training]], stage: str
     ) -> dict[Row, list[TrainingRecord]]:

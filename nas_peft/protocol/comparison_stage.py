@@ -43,7 +43,7 @@ def compare_rows(
     """
     config = run.inputs.config
     shared = run.inputs.for_trainings(features, inherited)
-    with RayTrainings.of_run(run, shared, early_stopping=config.early_stopping) as runner:
+    with RayTrainings.of_run(run, shared, early_stopping=config.early_stopping, keep_modules=True) as runner:
         trainings = ComparedTrainings(run, runner, probe)
         runs = trainings.compare(rows)
         choice = trainings.finish(runs)
@@ -60,6 +60,7 @@ def compare_rows(
         params = partial(trained_params, run.inputs)
         choice = choose_again(choice, runs, averages, params)
         reading = read_test_set(run, models, _decision(choice, runs, averages, trainings.seeds))
+        trainings.forget_others(runs)
         pair = None
         if choice.searched is not None and choice.single is not None:
             pair = compare_pair(choice.searched, choice.single, trainings.seeds, reading.tests)

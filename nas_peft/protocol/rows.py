@@ -47,6 +47,10 @@ class Row:
         """Whether the weights of the row's trainings are averaged if the configuration asks for soups."""
         return self.group == "searched" or self.name == "full"
 
+    def keeps_weights(self, config: TrainingConfig) -> bool:
+        """Whether the weights of every training are needed later: those of the ingredients of soups."""
+        return config.soup > 0 and self.averaged
+
     def recipes(self, config: TrainingConfig, probe: Recipe) -> tuple[Recipe, ...]:
         """The recipes to try; that of linear probes was already chosen by the probe stage."""
         if self.method == "linear":
@@ -71,7 +75,7 @@ class Row:
         head = {"briefly": config.head_recipe(), "probe": probe, "not": None}[METHODS[self.method].head]
         if recipe.start == "inherited":
             head = None  # inherited with the modules
-        execution, keep = config.execution(self.method), config.soup > 0 and self.averaged
+        execution, keep = config.execution(self.method), self.keeps_weights(config)
         return [
             Training(
                 self.name,

@@ -34,8 +34,9 @@ class RunFolder:
     """All files of a run, each written atomically.
 
     ``config.yaml``; ``supernet.safetensors``; ``study.journal`` (Optuna); ``stages/*.json``, one for each
-    finished stage; ``trainings/``, for each separate training ``*.json``, the weights of a final model in
-    ``*.safetensors``, and else the logits of each validation image in ``*.val.safetensors``;
+    finished stage; ``trainings/``, for each separate training ``*.json``, the logits of each validation image
+    in ``*.val.safetensors`` unless it is a final model, and in ``*.safetensors`` the weights of final models
+    and of one training of each row without a final model;
     ``results.json``; ``subnet.safetensors``, the winner.
     """
 

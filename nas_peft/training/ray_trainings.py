@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,9 @@ class RayTrainings:
     With ``early_stopping`` those of ``run``'s trainings that differ in their learning rate alone compete: one
     that is behind ends early (`early_stopping.Halvings`).
 
+    With ``keep_modules`` the trained modules of every training are stored, not only those of final models and
+    of trainings with ``keep``; `forget` removes them again.
+
     Up to ``pack`` trainings share a process and one frozen backbone (see `packs`), and are then one task; by
     default as many as `packs.pack_size` says, but one with ``early_stopping``, which ends single trainings.
     """
@@ -51,6 +54,7 @@ class RayTrainings:
         ray_options: RayOptions | None = None,
         early_stopping: bool = False,
         pack: int | None = None,
+        keep_modules: bool = False,
     ) -> None:
         self._folder = folder
         self._inputs = inputs
@@ -59,11 +63,17 @@ class RayTrainings:
         self._session = RaySession(ray_options or RayOptions())
         self._early_stopping = early_stopping
         self._pack = 1 if early_stopping else pack
+        self._keep_modules = keep_modules
         self._shared: Any = None
 
     @classmethod
     def of_run(
-        cls, run: Run[TaskInputs], inputs: TrainingInputs, *, early_stopping: bool = False
+        cls,
+        run: Run[TaskInputs],
+        inputs: TrainingInputs,
+        *,
+        early_stopping: bool = False,
+        keep_modules: bool = False,
     ) -> RayTrainings:
         """The runner of a run's trainings."""
         return cls(
@@ -74,6 +84,7 @@ class RayTrainings:
             ray_options=run.ray,
             early_stopping=early_stopping,
             pack=run.inputs.config.pack,
+            keep_modules=keep_modules,
         )
 
     def __enter__(self) -> RayTrainings:
@@ -109,6 +120,11 @@ class RayTrainings:
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
         """The trained tensors of a final model that has run."""
         return checked_tensors(self._tensors_file(training))[0]
+
+    def forget(self, trainings: Iterable[Training]) -> None:
+        """Remove the trained tensors of ``trainings``, where they were stored; records and scores stay."""
+        for training in trainings:
+            self._tensors_file(training).unlink(missing_ok=True)
 
     def _run_missing(
         self,
@@ -154,7 +170,7 @@ class RayTrainings:
 
         def keep(training: Training, record: TrainingRecord, tensors: bytes) -> None:
             if record.error is None:
-                if tensors:
+                if tensors and (self._keep_modules or training.keep or training.on != "train"):
                     write_atomically(self._tensors_file(training), tensors)
                 if record.images is not None:
                     write_atomically(self._images_file(training), record.images.data)

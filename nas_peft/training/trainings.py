@@ -56,9 +56,9 @@ def run_training(
     the training ended there; this costs a pass over the validation set each time. ``state_file`` and
     ``save_every`` are those of `supernet.train`; the caller removes the file after storing the record.
 
-    Returns the record and the trained tensors as safetensors bytes; the bytes are empty unless the training
-    is a final model or has ``keep`` set. Raises `supernet.NonFiniteLoss`, any error of ``on_epoch``, and
-    `InputError` for BitFit of a backbone without biases.
+    Returns the record and the trained tensors as safetensors bytes; the bytes are empty where the training
+    changes the backbone, unless it is a final model or has ``keep`` set. Raises `supernet.NonFiniteLoss`, any
+    error of ``on_epoch``, and `InputError` for BitFit of a backbone without biases.
     """
     memory = PeakMemory(device)
     method = METHODS[training.method]
@@ -126,8 +126,11 @@ def score_network(
 
 
 def tensors_to_keep(network: Supernet, training: Training) -> bytes:
-    """The trained tensors as safetensors bytes: of a final model, or where they are wanted; else none."""
-    if training.on == "train" and not training.keep:
+    """The trained tensors as safetensors bytes; none of a changed backbone unless they are needed later.
+
+    They are needed of a final model, and where the training says so.
+    """
+    if training.on == "train" and not training.keep and _trained_set(training).changes_backbone:
         return b""
     return checked_bytes(trained_tensors(network, training))
 

@@ -26,7 +26,7 @@ from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.training.ray_trainings import RayTrainings
 from search_spaces import Architecture, InputError
-from supernet import Recipe, read_header
+from supernet import Recipe, evaluate, read_header
 
 pytestmark = pytest.mark.usefixtures("ray_address")
 
@@ -85,6 +85,7 @@ def test_halving_gives_the_better_half_the_other_recipes(values: dict[str, Any],
     assert [row.tested for row in singles] == [row.dropped_after is None for row in singles]
     assert result.selected.dropped_after is None
     assert len(results_table(result).rows) == len(result.rows)
+    require_weights_of_losers(result)
 
 
 def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[str, Any], tmp_path: Path):
@@ -136,6 +137,26 @@ def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, An
     assert rows["ssf-1"].tested
     assert result.stages["final training"].trainings == 2
     assert set(result.test_opened.decision["tested"]) == {better.name, "ssf-1"}
+    require_weights_of_losers(result)
+
+
+def require_weights_of_losers(result: SearchResult) -> None:
+    """One training of each row without a final model has its weights in the run folder, that of its score."""
+    folder = Path(result.run) / "trainings"
+    losers = [r for r in result.rows if not r.tested]
+    assert losers
+    kept = [f.name for f in folder.glob("*.train.*.safetensors") if not f.name.endswith(".val.safetensors")]
+    assert sorted(name.partition(".")[0] for name in kept) == sorted(r.name for r in losers)
+    config = BaselinesConfig.of(**result.config)
+    val = TaskInputs.of_single_methods(config, StageBars(quiet=True)).dataset.val
+    for found in losers:
+        subnet = nas_peft.subnet_of_run(result.run, row=found.name)
+        again = evaluate(subnet.network, val.images, val.labels, preprocessing=subnet.preprocessing)
+        assert again.accuracy == found.seeds[0].val_accuracy == subnet.metrics["val_accuracy"]
+        assert again.loss == pytest.approx(found.seeds[0].val_loss, rel=1e-4)
+        assert subnet.training["on"] == "train"
+        assert subnet.metrics["test_accuracy"] is None
+        assert "lost to another of its kind" in subnet.metrics["protocol"]
 
 
 def test_every_run_is_told_those_of_unused_rates_among_them(with_grid: SearchResult):

@@ -97,6 +97,13 @@ def vit(request) -> nn.Module:
 
 
 @pytest.fixture(scope="session")
+def position_table(vit: nn.Module) -> bool:
+    """Whether positions are a table that the model adds to its tokens right before the first layer."""
+    before_layers = getattr(vit, "norm_pre", None)
+    return vit.pos_embed is not None and isinstance(before_layers, nn.Identity | None)
+
+
+@pytest.fixture(scope="session")
 def plain() -> Callable[[], nn.Module]:
     """Makes a fresh plain ViT, always the same."""
 

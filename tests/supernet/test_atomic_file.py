@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from supernet import write_atomically
+from supernet.atomic_file import text_written_atomically
 
 
 def test_it_writes_and_replaces(tmp_path):
@@ -58,3 +59,16 @@ def test_a_failed_rename_leaves_no_partial_file(tmp_path):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "missing" / "file", b"data")
+
+
+def test_a_text_is_written_line_by_line(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with text_written_atomically(path) as file:
+        file.write("größer\n")
+        assert path.read_text() == "old"
+    assert path.read_bytes() == "größer\n".encode()
+    with pytest.raises(TypeError), text_written_atomically(path) as file:
+        file.writelines(["half", None])
+    assert path.read_bytes() == "größer\n".encode()
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,5 +1,7 @@
 """A subnet reads PIL images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,25 @@ def test_logits_are_the_networks_on_preprocessed_images(subnet, pictures):
     assert logits.shape == (5, 3)
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(subnet.logits(pictures, batch_size=2), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(subnet.probabilities(pictures), expected.softmax(-1), atol=1e-6, rtol=0)
+
+
+def test_probabilities_are_calibrated_and_logits_are_not(subnet, pictures):
+    logits, calibrated = subnet.logits(pictures), subnet.probabilities(pictures)
+    assert subnet.temperature == 1.25
+    torch.testing.assert_close(calibrated, (logits / 1.25).softmax(-1), atol=1e-6, rtol=0)
+    plain = replace(subnet, temperature=None)
+    torch.testing.assert_close(plain.probabilities(pictures), logits.softmax(-1), atol=1e-6, rtol=0)
+
+
+def test_a_generator_serves_as_well(subnet, pictures):
+    found = subnet.logits((picture for picture in pictures), batch_size=2)
+    torch.testing.assert_close(found, subnet.logits(pictures), atol=1e-5, rtol=0)
+    assert subnet.logits([]).shape == (0, 3)
+
+
+def test_a_path_is_no_image(subnet):
+    with pytest.raises(TypeError, match=r"str is not an image; give PIL images, such as PIL.Image.open"):
+        subnet.probabilities(["photo.png"])
 
 
 def test_params_are_the_modules_and_the_head(subnet):

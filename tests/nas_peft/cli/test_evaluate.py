@@ -3,7 +3,10 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
+from math import log
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from PIL import Image
@@ -11,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.run.results import SearchResult
+from supernet import load_subnet, save_subnet
 
 
 def evaluate(*arguments: str | Path) -> Result:
@@ -42,6 +46,9 @@ def test_the_test_accuracy_of_the_run(
     assert all(Path(row["path"]).parent.name == row["class"] for row in rows)
     right = sum(row["class"] == row["predicted"] for row in rows)
     assert right / len(rows) == pytest.approx(seed.test_accuracy)
+    # the probabilities are those of the calibrated loss
+    losses = [-log(float(row["probability_of_class"])) for row in rows]
+    assert fmean(losses) == pytest.approx(found["overall"]["log_loss_calibrated"]["value"], rel=1e-3)
     with Image.open(picture) as image:
         assert min(image.size) > 300
 
@@ -56,6 +63,54 @@ def test_another_folder_is_evaluated_whole(checkpoint: Path, image_folder: Path,
     assert "95% intervals by bootstrap" in shown.stdout
 
 
+def test_folders_are_read_as_search_reads_them(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    """Domains above the classes, and a class that is called like a part."""
+    for domain, numbers in (("sketch", "0*"), ("photo", "1*")):
+        for name in ("down", "across"):
+            (tmp_path / domain / name).mkdir(parents=True)
+            for file in (image_folder / name).glob(f"{numbers}.png"):
+                shutil.copy(file, tmp_path / domain / name)
+    shown = evaluate(checkpoint, "--dataset", tmp_path, "--domains", "--json")
+    assert shown.exit_code == 0, shown.output
+    assert [c["images"] for c in json.loads(shown.stdout)["classes"]] == [20, 20, 0]
+    without = evaluate(checkpoint, "--dataset", tmp_path)
+    assert "has 2 classes that the subnet does not have (such as 'photo')" in without.stderr
+    parts = evaluate(checkpoint, "--dataset", image_folder, "--layout", "parts")
+    assert parts.exit_code == 2
+    assert "arrange the images as train/CLASS/IMAGE" in parts.stderr
+
+
+def test_a_contact_sheet_of_mistakes(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    sheet = tmp_path / "mistakes.png"
+    shown = evaluate(checkpoint, "--dataset", image_folder, "--part", "all", "--mistakes", sheet)
+    assert shown.exit_code == 0, shown.output
+    with Image.open(sheet) as image:
+        assert min(image.size) > 300
+
+
+def test_unreadable_images_are_left_out_before_the_split(
+    checkpoint: Path, image_folder: Path, tmp_path: Path
+):
+    folder = tmp_path / "stripes"
+    shutil.copytree(image_folder, folder)
+    (folder / "down" / "99.png").write_text("no image")
+    shown = evaluate(checkpoint, "--dataset", folder)
+    assert shown.exit_code == 2
+    assert "99.png' cannot be decoded" in shown.stderr
+    assert "--skip-bad-images" in shown.stderr
+    shown = evaluate(checkpoint, "--dataset", folder, "--skip-bad-images", "--json")
+    found = json.loads(shown.stdout)["images"]
+    assert found == f"72 images of '{folder}' (all images; unreadable and left out of the data set: 1)"
+    # a run that left images out has split the others
+    subnet = load_subnet(checkpoint)
+    record = subnet.training["dataset"] | {"spec": str(folder), "skipped": ["down/99.png"]}
+    own = tmp_path / "own.safetensors"
+    save_subnet(replace(subnet, training={"dataset": record}), own)
+    said = evaluate(own, "--dataset", folder)
+    assert "left out 1 unreadable images" in said.stderr
+    assert evaluate(own, "--dataset", folder, "--skip-bad-images").exit_code == 0
+
+
 def test_mistakes_of_evaluate(checkpoint: Path, image_folder: Path, tmp_path: Path):
     (tmp_path / "cats").mkdir()
     (tmp_path / "dogs").mkdir()
@@ -65,6 +120,9 @@ def test_mistakes_of_evaluate(checkpoint: Path, image_folder: Path, tmp_path: Pa
         (("--dataset", tmp_path), "has 2 classes that the subnet does not have (such as 'cats')"),
         (("--dataset", "nowhere"), "unknown data set 'nowhere'"),
         (("--dataset", image_folder, "--confusion", "matrix.txt"), "is not a picture"),
+        (("--dataset", image_folder, "--mistakes", "sheet.jpg"), "is not a picture"),
+        (("--dataset", "digits", "--domains"), "--domains is for class folders"),
+        (("--dataset", image_folder, "--device", "tpu"), "device is 'tpu'; give auto, cpu or cuda"),
         (("--dataset", image_folder, "--predictions", tmp_path / "none" / "a.csv"), "no folder"),
     ]
     for arguments, said in mistakes:

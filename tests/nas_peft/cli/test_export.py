@@ -65,7 +65,9 @@ def test_a_row_is_a_checkpoint_of_half_the_size(run: Path, lora_row: str, tmp_pa
     with torch.inference_mode():
         torch.testing.assert_close(subnet.network(pixels), own.network(pixels), atol=2e-2, rtol=0)
     said = error_of(export(run, "--to", "merged", "--output", tmp_path / "vit.pth", "--half"))
-    assert said == "half stores a subnet checkpoint in float16; give --to subnet, not merged"
+    assert (
+        said == "half stores a subnet checkpoint in float16; give --to subnet or --to hub-folder, not merged"
+    )
     said = error_of(export(run, "--row", "full", "--to", "subnet", "--output", tmp_path / "full.safetensors"))
     assert "training changed the weights of the backbone" in said
 
@@ -114,6 +116,20 @@ def test_a_candidate_has_inherited_weights_unless_it_was_retrained(run: Path, fi
     assert "candidate" not in subnet_of_run(run, candidate=number).training
 
 
+def test_a_hub_folder_has_the_run_s_accuracy_and_the_command_of_the_upload(
+    run: Path, finished_run: SearchResult, tmp_path: Path
+):
+    shown = export(run, "--to", "hub-folder", "--output", tmp_path / "hub", "--license", "cc-by-4.0")
+    assert shown.exit_code == 0, shown.output
+    assert f"hf upload USER/NAME {tmp_path / 'hub'} ." in shown.stdout
+    card = (tmp_path / "hub" / "README.md").read_text()
+    (seed,) = finished_run.selected.seeds
+    images = finished_run.dataset["counts"]["test"]
+    assert f"| test | {images} | {100 * seed.test_accuracy:.1f} |" in card
+    assert "license: cc-by-4.0" in card
+    assert "- epochs: 1" in card
+
+
 def test_a_checkpoint_is_checked_on_given_images(run: Path, image_folder: Path, tmp_path: Path):
     picture = next(image_folder.rglob("*.png"))
     file = tmp_path / "vit.pt2"
@@ -144,12 +160,14 @@ def test_mistakes_of_export(run: Path, lora_row: str, tmp_path: Path, image_fold
     assert [file.name for file in tmp_path.iterdir()] == ["text.png"]
 
 
-def test_a_row_that_lost_names_the_command_that_trains_it(run: Path, lora_row: str):
-    """Its final model is moved away: in this small run no row lacks one."""
+def test_a_row_without_weights_names_the_command_that_trains_it(run: Path, lora_row: str):
+    """Its final model is moved away: earlier versions kept no weights of rows that lost."""
     (file,) = (run / "trainings").glob(f"{lora_row}.train_val.*.safetensors")
     moved = file.rename(file.with_suffix(".moved"))
     try:
-        with pytest.raises(InputError, match=f"has kept no final model of the row '{lora_row}'"):
+        with pytest.raises(
+            InputError, match=f"has kept no weights of the row '{lora_row}', .* with another --out"
+        ):
             subnet_of_run(run, row=lora_row)
     finally:
         moved.rename(file)

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
+from nas_peft.cli.result_output import next_commands
 from nas_peft.cli.search import PLANNED_WITH, with_time
 from nas_peft.data import embedded_names, load_dataset
 from nas_peft.planning.levels import LEVELS
@@ -260,6 +261,12 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
     assert f"subnet: {finished_run.run}/subnet.safetensors" in result.stdout
     for command in (f"predict {finished_run.run}/subnet.safetensors", f"front {finished_run.run}"):
         assert f"nas-peft {command}" in result.stdout.split("next:")[1]
+    changes = {"domains": True, "layout": "classes", "module_files": ["my kind.py"], "seed": 3}
+    changed = next_commands(finished_run.model_copy(update={"config": finished_run.config | changes}))
+    assert "subnet.safetensors PHOTOS/ --module-file 'my kind.py'" in changed
+    (evaluation,) = (line for line in changed.splitlines() if "evaluate" in line)
+    assert " --layout classes --domains --module-file 'my kind.py'" in evaluation
+    assert "--" not in next_commands(finished_run).split("predict")[1].split("#")[0]
     assert (
         f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
         in result.stdout

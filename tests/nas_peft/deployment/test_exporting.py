@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from torch import nn
 
@@ -16,7 +17,7 @@ from nas_peft.deployment.exporting import FORMS, export_model
 from nas_peft.deployment.folding import Folded
 from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
 from search_spaces import Architecture, InputError
-from supernet import Backbone, Preprocessing, Subnet, Supernet, random_backbone
+from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, random_backbone
 
 LORA = {"lora_rank": (2, 0, 1, 0, 0, 0, 0, 1), "lora_rank_v": (1,) * 8, "lora_rank_fc2": (0, 3) * 4}
 MIXED = {"lora_rank": (1,) * 8, "prompt_tokens": (0, 2) * 4, "adapter_dim": (1,) + (0,) * 7}
@@ -116,6 +117,35 @@ def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
         assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
     files = {file.name for file in (tmp_path / "adapter").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+@torch.inference_mode()
+def test_a_hub_folder_is_loaded_and_says_no_path(mixed: Subnet, tmp_path: Path):
+    record = {"spec": "/home/me/photos", "source": "class folders in /home/me/photos", "counts": {"test": 9}}
+    subnet = replace(mixed, training={"seed": 7, "dataset": record | {"left_out": {"hidden": "a"}}})
+    report = export_model(subnet, "hub-folder", tmp_path / "my hub", license="mit")
+    folder = tmp_path / "my hub"
+    assert {file.name for file in folder.iterdir()} == {"README.md", "config.json", "subnet.safetensors"}
+    assert report.remaining == subnet.architecture.kinds
+    assert report.lines()[-1] == f"upload, when you want to: hf upload USER/NAME '{folder}' ."
+    assert report.to_dict()["upload"] == report.upload
+    loaded = load_subnet(folder / "subnet.safetensors")
+    close(loaded.network(images(subnet)), subnet)
+    assert loaded.training == {"seed": 7, "dataset": {"spec": "photos", "counts": {"test": 9}}}
+    for file in folder.iterdir():
+        assert b"/home/me" not in file.read_bytes()
+    assert ModelCard.load(folder / "README.md").data.license == "mit"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["id2label"] == {"0": "a", "1": "b", "2": "c"}
+    assert config["architecture"] == subnet.architecture.to_dict()
+    half = export_model(subnet, "hub-folder", tmp_path / "half", half=True)
+    assert half.bytes < report.bytes
+    with pytest.raises(InputError, match="license is for the model card of a hub folder"):
+        export_model(subnet, "subnet", tmp_path / "a.safetensors", license="mit")
+    with pytest.raises(
+        InputError, match="is a folder that is not empty, and --to hub-folder writes a folder"
+    ):
+        export_model(subnet, "hub-folder", folder)
 
 
 @pytest.mark.slow

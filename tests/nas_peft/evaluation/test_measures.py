@@ -48,10 +48,19 @@ def test_classes_and_confusion(scores):
     found = measure(logits, labels, CLASSES, None)
     assert found.confusion.sum(axis=1).tolist() == [*np.bincount(labels, minlength=8)]
     first = found.classes[0]
-    assert first.recall == pytest.approx(found.confusion[0, 0] / first.images)
-    assert first.precision == pytest.approx(found.confusion[0, 0] / found.confusion[:, 0].sum())
+    assert first.recall.value == pytest.approx(found.confusion[0, 0] / first.images)
+    assert first.precision.value == pytest.approx(found.confusion[0, 0] / found.confusion[:, 0].sum())
     assert found.classes[7].images == 0
     assert found.to_dict()["classes"][7]["recall"] is None
+    assert found.to_dict()["classes"][7]["recall_interval"] is None
+    expected = metrics.precision_recall_fscore_support(labels, logits.argmax(axis=1), labels=range(7))
+    for place, name in enumerate(("precision", "recall", "f1")):
+        measures = [getattr(c, name) for c in found.classes[:7]]
+        assert [m.value for m in measures] == pytest.approx(expected[place])
+        assert all(m.interval[0] <= m.value <= m.interval[1] for m in measures)
+    low, high = first.recall.interval
+    share = first.recall.value
+    assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / first.images) ** 0.5, rel=0.25)
 
 
 def test_the_temperature_lowers_loss_and_calibration_error(scores):

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
+from nas_peft.deployment.run_subnet import RunSubnets
 from nas_peft.protocol import averaging_stage
 from nas_peft.protocol.averaging_stage import Average, AveragedRow, Way, choose_again
 from nas_peft.protocol.compared_trainings import Choice
@@ -16,11 +18,13 @@ from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.decision import Decision
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, baseline_rows
+from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import SearchStageRecord
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.probe import probe
 from nas_peft.training.training import Training
@@ -208,6 +212,26 @@ def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
             assert soup.mean("val_loss") == pytest.approx(plain.mean("val_loss"), rel=1e-5)
             assert soup.seeds[0].test_accuracy == plain.seeds[0].test_accuracy
             assert soup.seeds[0].test_loss == plain.seeds[0].test_loss
+
+
+def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResult):
+    """As it was tested: soups from their members, WiSE-FT from the data, too."""
+    folder = RunFolder(Path(result.run))
+    config = SearchConfig.of(**yaml.safe_load((folder.path / "config.yaml").read_text()))
+    inputs = SearchInputs.load(config, QUIET)
+    inputs.require_recorded(folder)
+    recorded = SearchStageRecord.model_construct()  # a comparison alone has no search
+    runs = RunSubnets(config, folder, FinishedSearch(config, folder, (), recorded))
+    test = inputs.dataset.test.open("the averages of this test")
+    for found in result.rows:
+        subnet = runs.row(found)
+        accuracy = evaluate(
+            subnet.network, test.images, test.labels, preprocessing=subnet.preprocessing
+        ).accuracy
+        assert accuracy == found.seeds[0].test_accuracy, found.name
+        assert subnet.metrics["test_accuracy"] == found.seeds[0].test_accuracy
+        frozen = subnet.network.backbone is subnet.backbone.model
+        assert frozen == (found.method == "subnet")
 
 
 def test_without_soup_nothing_is_averaged_or_kept(compare: Callable[..., SearchResult], tmp_path: Path):

@@ -23,6 +23,7 @@ from nas_peft.training.trainings import (
 )
 from search_spaces import Architecture, InputError
 from supernet import (
+    TRAINABLE_SETS,
     Backbone,
     Execution,
     NonFiniteLoss,
@@ -231,7 +232,8 @@ def test_training_lowers_the_loss_and_is_scored_on_validation_data(inputs: Train
     losses = record.curve.losses
     assert len(losses) == 5
     assert losses[-1] < losses[0]
-    assert data == b""
+    # modules and head are small; a changed backbone is kept only where it is needed
+    assert bool(data) == (not TRAINABLE_SETS[methods.METHODS[method].trains].changes_backbone)
     assert 0 <= record.val.accuracy <= 1
     assert record.val.loss < losses[0]
 

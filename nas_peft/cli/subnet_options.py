@@ -1,0 +1,33 @@
+"""Options of the commands that load subnet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+BackboneWeights: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(help="Weights file of the backbone, if the subnet was trained with --backbone-weights."),
+]
+ModuleFiles: TypeAlias = Annotated[
+    list[Path],
+    typer.Option(help="Python file that registers module kinds of the subnet; can be given several times."),
+]
+OneDevice: TypeAlias = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
+MaxPixels: TypeAlias = Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")]
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def require_folder_of(*outputs: Path | None) -> None:
+    """Raise `InputError` for an output that is a folder or whose folder is missing."""
+    from search_spaces.errors import InputError
+
+    for output in outputs:
+        if output is None:
+            continue
+        if output.is_dir():
+            raise InputError(f"the output '{output}' is a folder; give the name of a file")
+        if not output.absolute().parent.is_dir():
+            raise InputError(f"no folder '{output.parent}' for '{output.name}'; create it, or give another")

@@ -1,0 +1,80 @@
+"""``--to hub-folder``: a folder by the conventions of the Hugging Face hub, to be uploaded as it is."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, ClassVar, cast
+
+from nas_peft.deployment.folding import Folded
+from nas_peft.deployment.form import Logits
+from nas_peft.deployment.model_card import LICENSE_UNKNOWN, model_card
+from search_spaces import InputError
+from supernet import Subnet, load_subnet, read_header, save_subnet
+
+FILE = "subnet.safetensors"
+KEPT_OF_DATASET = ("classes", "splits", "counts", "class_counts", "shots", "seed")
+"""What is told of the data set; its other entries hold paths and names of files."""
+
+
+@dataclass(frozen=True)
+class HubFolder:
+    """The subnet file, its header as ``config.json``, and a model card with ``license`` as ``README.md``."""
+
+    half: bool = False
+    license: str = LICENSE_UNKNOWN
+    name: ClassVar[str] = "hub-folder"
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str | None] = None
+
+    def require(self, subnet: Subnet, folded: Folded) -> None:
+        """See `Form.require`."""
+        if subnet.network.backbone is not subnet.backbone.model:
+            raise InputError(
+                "training changed the weights of the backbone, which a hub folder does not hold; give "
+                "--to merged"
+            )
+
+    def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
+        """See `Form.write`."""
+        public = replace(subnet, training=without_paths(subnet.training))
+        path.mkdir()
+        save_subnet(public, path / FILE, half=self.half)
+        config = {
+            "library_name": "nas-peft",
+            "id2label": {str(number): name for number, name in enumerate(subnet.classes)},
+            **read_header(path / FILE),
+        }
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        (path / "config.json").write_text(text, encoding="utf-8")
+        card = model_card(public, FILE, self.license)
+        (path / "README.md").write_text(str(card), encoding="utf-8")
+
+    def read(self, subnet: Subnet, path: Path) -> Logits:
+        """See `Form.read`."""
+        return cast(Logits, load_subnet(path / FILE, subnet.backbone).network)
+
+    def usage(self, subnet: Subnet, path: Path) -> str:
+        """See `Form.usage`."""
+        return f"nas_peft.load_subnet({str(path / FILE)!r})"
+
+
+def upload_command(path: Path) -> str:
+    """The command by which a user uploads the folder; it is shown and never run."""
+    return f"hf upload USER/NAME {shlex.quote(str(path))} ."
+
+
+def without_paths(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a training as it may be published: of the data set, no path and no name of a file."""
+    record = training.get("dataset")
+    if not record:
+        return dict(training)
+    spec = str(record.get("spec", ""))
+    named = (
+        spec if spec.partition("/")[0] in ("hfds", "hfids", "torch", "wds", "tfds") else PurePath(spec).name
+    )
+    kept = {key: record[key] for key in KEPT_OF_DATASET if key in record}
+    return {**training, "dataset": {"spec": named, **kept}}
