@@ -46,8 +46,7 @@ def attention_rollout(network: Supernet, images: Tensor) -> Tensor:
     first = network.trunk.prefix_tokens
     rows = _pooled_rows(network, x, mixing, prompts)
     shares = rows[:, first + prompts :]
-    shares = shares / shares.sum(1, keepdim=True)
-    return shares.unflatten(1, _grid(network, images))
+    return (shares / shares.sum(1, keepdim=True)).reshape(len(shares), *_grid(network, images))
 
 
 class _Recorded(TorchFunctionMode):
@@ -85,9 +84,9 @@ def _pooled_rows(network: Supernet, x: Tensor, mixing: Tensor, prompts: int) -> 
     with _Recorded() as attention:
         network.pool(x, prompts)
     if attention.weights:  # a learned query that attends to the tokens, after the prompts are dropped
-        weights = attention.weights[-1].mean(1)
+        weights: Tensor = attention.weights[-1]  # (B, 1, N without prompts)
         own = torch.cat([mixing[:, :first], mixing[:, first + prompts :]], dim=1)
-        return (weights[:, None] @ own)[:, 0]
+        return (weights @ own).mean(1)
     if isinstance(model, VisionTransformerDistilled):
         return mixing[:, :first].mean(1)
     if cast(str, model.global_pool) == "token":
