@@ -99,10 +99,12 @@ def running(service: Service, token: str | None = None) -> Iterator[Running]:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         assert started.wait(30)
-        yield Running(listener.getsockname()[1], server, service, token)
-        server.should_exit = True
-        thread.join(30)
-        assert not thread.is_alive()
+        try:
+            yield Running(listener.getsockname()[1], server, service, token)
+        finally:
+            server.should_exit = True
+            thread.join(30)
+    assert not thread.is_alive()
 
 
 def random_image(seed: int, size: tuple[int, int] = (40, 48)) -> Image.Image:
