@@ -20,7 +20,17 @@ ORDER = (
     *("main_job", "baselines_job", "cli", "__main__"),
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
-OF_THE_TOOL = {"ray", "optuna", "rich", "typer", "pydantic", "pydantic_core", "fastapi", "uvicorn", "starlette"}
+OF_THE_TOOL = {
+    "ray",
+    "optuna",
+    "rich",
+    "typer",
+    "pydantic",
+    "pydantic_core",
+    "fastapi",
+    "uvicorn",
+    "starlette",
+}
 NO_CONCEPT = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 

@@ -15,8 +15,8 @@ def serve(
         list[Path],
         typer.Argument(
             metavar="FILE…",
-            help="Subnet checkpoints of one backbone. Each is a task named after its file, or after its folder "
-            "if the file is called subnet.safetensors.",
+            help="Subnet checkpoints of one backbone. Each is a task named after its file, or after its "
+            "folder if the file is called subnet.safetensors.",
         ),
     ] = [],  # noqa: B006
     task: Annotated[
@@ -25,7 +25,9 @@ def serve(
     ] = [],  # noqa: B006
     folder: Annotated[
         Path | None,
-        typer.Option(help="Folder from which clients may load subnets, and unload them; by default they may not."),
+        typer.Option(
+            help="Folder from which clients may load subnets, and unload them; by default they may not."
+        ),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address to listen at. Other than this machine's own needs a token.")
@@ -53,7 +55,9 @@ def serve(
     device: Annotated[str, typer.Option(help="Device of the model: auto, cpu or cuda.")] = "auto",
     backbone_weights: Annotated[
         Path | None,
-        typer.Option(help="Weights file of the backbone, if the subnets were trained with --backbone-weights."),
+        typer.Option(
+            help="Weights file of the backbone, if the subnets were trained with --backbone-weights."
+        ),
     ] = None,
     module_file: Annotated[
         list[Path],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -57,9 +57,7 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def read_image(
-    source: Path | IO[bytes], name: str, formats: Sequence[str] | None = None
-) -> Image.Image:
+def read_image(source: Path | IO[bytes], name: str, formats: tuple[str, ...] | None = None) -> Image.Image:
     """The image in RGB, turned upright as its EXIF block says; the first frame if there are several.
 
     An image whose EXIF block is malformed stays as it is stored, as in viewers.

@@ -23,7 +23,9 @@ def read_token(file: Path | None) -> str | None:
     """
     if file is not None:
         if not file.is_file():
-            raise InputError(f"no token file at '{file}'; write a token of {_SHORTEST} characters or more to it")
+            raise InputError(
+                f"no token file at '{file}'; write a token of {_SHORTEST} characters or more to it"
+            )
         text, source = file.read_text("utf-8", "replace").strip(), f"the token in '{file}'"
     elif TOKEN_VARIABLE in os.environ:
         text, source = os.environ[TOKEN_VARIABLE].strip(), f"the token in ${TOKEN_VARIABLE}"
@@ -31,8 +33,8 @@ def read_token(file: Path | None) -> str | None:
         return None
     if len(text) < _SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
         raise InputError(
-            f"{source} has {len(text)} characters; give at least {_SHORTEST} letters, digits and signs without "
-            "spaces, such as the output of: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            f"{source} has {len(text)} characters; give at least {_SHORTEST} letters, digits and signs "
+            "without spaces, such as the output of: python -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     return text
 
@@ -45,7 +47,9 @@ def is_loopback(host: str) -> bool:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise InputError(f"--host '{host}' has no address here; give 127.0.0.1 or an address of this machine") from error
+        raise InputError(
+            f"--host '{host}' has no address here; give 127.0.0.1 or an address of this machine"
+        ) from error
     # a zone such as %eth0 is no part of the address
     return all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_loopback for entry in found)
 
@@ -54,6 +58,6 @@ def require_token(host: str, token: str | None) -> None:
     """Raise `InputError` if other machines could reach the server and there is no token."""
     if token is None and not is_loopback(host):
         raise InputError(
-            f"--host {host} can be reached from other machines, which needs a token; give --token-file FILE or "
-            f"set {TOKEN_VARIABLE}, or serve this machine alone with --host 127.0.0.1"
+            f"--host {host} can be reached from other machines, which needs a token; give --token-file "
+            f"FILE or set {TOKEN_VARIABLE}, or serve this machine alone with --host 127.0.0.1"
         )

@@ -17,8 +17,8 @@ from nas_peft.run.version import __version__
 from nas_peft.serving.allowed_folder import shortened
 from nas_peft.serving.answers import (
     AttentionMap,
-    ClassProbability,
     Classification,
+    ClassProbability,
     Health,
     LoadRequest,
     Problem,
@@ -62,7 +62,9 @@ _REFUSED_FILES = {409: "the name is taken", 422: "no subnet of this backbone"}
 
 def _refusals(*groups: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     return {
-        status: {"model": Problem, "description": about} for group in groups for status, about in group.items()
+        status: {"model": Problem, "description": about}
+        for group in groups
+        for status, about in group.items()
     }
 
 

@@ -42,7 +42,9 @@ class Guard:
         if self._token is None:
             if _without_port(host) in _LOOPBACK_NAMES:
                 return None
-            return Refusal(403, "without a token the server answers to the names localhost and 127.0.0.1 alone")
+            return Refusal(
+                403, "without a token the server answers to the names localhost and 127.0.0.1 alone"
+            )
         if path in OPEN_PATHS:
             return None
         scheme, _, given = headers.get("authorization", "").partition(" ")

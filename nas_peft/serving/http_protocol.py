@@ -12,11 +12,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nas_peft.serving.limits import Limits
 
-_SPARE_SECONDS = 1.0  # the application refuses a slow body first, with the request's own metrics
+_SPARE_SECONDS = 1.0
+"""Seconds by which the application is faster to refuse a slow body, so that its metrics name the endpoint."""
+_LINGER_SECONDS = 1.0
+"""Seconds for which a refused client's bytes are still taken: after a reset it could not read the answer."""
 
 
 def bounded_protocol(limits: Limits, refused: Callable[[int], None]) -> type[H11Protocol]:
-    """A protocol class for uvicorn that keeps to ``limits``; ``refused`` is told the status of each refusal."""
+    """A protocol class for uvicorn that keeps to ``limits``; ``refused`` is told each refusal's status."""
 
     class Bounded(BoundedProtocol):
         seconds = limits.send_seconds + _SPARE_SECONDS
@@ -38,6 +41,7 @@ class BoundedProtocol(H11Protocol):
     seconds: ClassVar[float]
     most: ClassVar[int]
     _clock: asyncio.TimerHandle | None = None
+    _refused: bool = False
 
     def on_refusal(self, status: int) -> None:
         """Take notice of a refusal that the application does not see."""
@@ -50,16 +54,23 @@ class BoundedProtocol(H11Protocol):
         else:
             self._clock = self.loop.call_later(self.seconds, self._too_slow)
 
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived, unless the client was refused."""
+        if not self._refused:
+            super().data_received(data)
+
     def handle_events(self) -> None:
         """Handle what has arrived, and start or stop the clock of the request."""
         super().handle_events()
-        if not self._awaits_more():
+        if self._refused or not self._awaits_more():
             self._stop_clock()
         elif self._clock is None and not self.transport.is_closing():
             self._clock = self.loop.call_later(self.seconds, self._too_slow)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a client that sends nothing more, and then close; true while the answer is pending."""
+        if self._refused:
+            return None
         if self._awaits_more():
             self._refuse(400, "the request ended before it was whole")
         elif self.cycle is not None and not self.cycle.response_complete:
@@ -92,12 +103,16 @@ class BoundedProtocol(H11Protocol):
 
     def _refuse(self, status: int, reason: str) -> None:
         """Answer with JSON if no answer has begun, and close."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._refused:
             return
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True  # the application has nobody to answer
             self.cycle.message_event.set()
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+        else:
+            self._refused = True
+            self.on_refusal(status)
             body = json.dumps({"error": " ".join(reason.split())}).encode()
             headers = [
                 ("content-type", "application/json"),
@@ -110,5 +125,5 @@ class BoundedProtocol(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
-            self.on_refusal(status)
-        self.transport.close()
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER_SECONDS, self.transport.close)

@@ -27,5 +27,5 @@ class Limits:
 
     @property
     def connections(self) -> int:
-        """Connections that may be open at one time: each queued request's own, idle ones, and health checks."""
+        """Connections that may be open at one time: of the requests in hand, idle ones, and health checks."""
         return 2 * self.queue + 64

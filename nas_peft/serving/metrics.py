@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import time
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 """Media type of `Metrics.text`."""
 
+_NAMESPACE = "nas_peft"
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
@@ -18,15 +27,25 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        of = {"registry": self.registry, "namespace": "nas_peft"}
-        self.requests = Counter("requests", "Answered requests", ["endpoint", "status"], **of)
-        self.seconds = Histogram("request_seconds", "From a request's head to its answer", ["endpoint"], **of)
-        self.answers = Counter("answers", "Classified images", ["task"], **of)
-        self.batch_images = Histogram("batch_images", "Images of a batch", buckets=_SIZES, **of)
-        self.batch_tasks = Histogram("batch_tasks", "Tasks of a batch", buckets=_SIZES, **of)
-        self.batch_seconds = Histogram("batch_seconds", "Forward pass of a batch", **of)
-        self.in_hand = Gauge("requests_in_hand", "Requests that are read, decoded or waiting", **of)
-        self.tasks = Gauge("tasks", "Tasks that are served", **of)
+        self.requests = self._counter("requests", "Answered requests", "endpoint", "status")
+        self.answers = self._counter("answers", "Classified images", "task")
+        self.seconds = self._histogram(
+            "request_seconds", "From the head of a request to its answer", _SECONDS, "endpoint"
+        )
+        self.batch_images = self._histogram("batch_images", "Images of a batch", _SIZES)
+        self.batch_tasks = self._histogram("batch_tasks", "Tasks of a batch", _SIZES)
+        self.batch_seconds = self._histogram("batch_seconds", "Forward pass of a batch", _SECONDS)
+        self.in_hand = self._gauge("requests_in_hand", "Requests that are read, decoded or waiting")
+        self.tasks = self._gauge("tasks", "Tasks that are served")
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, labels, namespace=_NAMESPACE, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, about, labels, namespace=_NAMESPACE, registry=self.registry, buckets=buckets)
+
+    def _gauge(self, name: str, about: str) -> Gauge:
+        return Gauge(name, about, namespace=_NAMESPACE, registry=self.registry)
 
     def text(self) -> bytes:
         """All counters as Prometheus reads them."""

@@ -11,18 +11,13 @@ RETRY_AFTER = "1"
 
 
 class Refusal(Exception):
-    """A request is refused with an HTTP status and one line of reason.
+    """A request is refused with an HTTP status and one line of reason."""
 
-    ``close`` ends the connection, for clients whose rest of the request is not worth waiting for.
-    """
-
-    def __init__(
-        self, status: int, reason: str, headers: Mapping[str, str] | None = None, *, close: bool = False
-    ) -> None:
+    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = " ".join(reason.split())
-        self.headers = dict(headers or {}) | ({"Connection": "close"} if close else {})
+        self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
         """The refusal as JSON: ``{"error": REASON}``."""

@@ -27,7 +27,7 @@ async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     try:
         body = await asyncio.wait_for(_collected(request, max_bytes), seconds)
     except asyncio.TimeoutError as error:
-        raise Refusal(408, f"the body was not whole after {seconds:g} s", close=True) from error
+        raise Refusal(408, f"the body was not whole after {seconds:g} s") from error
     except ClientDisconnect as error:
         raise Refusal(400, "the connection ended before the body") from error
     if not body:

@@ -22,7 +22,9 @@ class ServedTasks:
         folder: the folder from which clients may load; without one they may not.
     """
 
-    def __init__(self, model: MultiTaskModel, files: Mapping[str, Path], folder: AllowedFolder | None) -> None:
+    def __init__(
+        self, model: MultiTaskModel, files: Mapping[str, Path], folder: AllowedFolder | None
+    ) -> None:
         self.model = model
         self._files = dict(files)
         self._folder = folder

@@ -60,8 +60,8 @@ class Looks:
 class Service:
     """Answers requests within limits.
 
-    Images are decoded on a few threads, and one thread runs the model. A request takes a place before its body
-    is read and keeps it until it is answered, so that the memory of all requests together is bounded.
+    Images are decoded on a few threads, and one thread runs the model. A request takes a place before its
+    body is read and keeps it until it is answered, so that the memory of all requests is bounded.
     """
 
     def __init__(self, tasks: ServedTasks, limits: Limits, metrics: Metrics) -> None:
@@ -143,7 +143,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._images, work, *arguments)
 
     def _logits(self, questions: Sequence[Question]) -> list[Tensor]:
-        """The logits of a batch; images of different sizes, which some backbones take, go one size at a time."""
+        """The logits of a batch; images of several sizes, which some backbones take, go one size a pass."""
         started = time.perf_counter()
         answers: dict[int, Tensor] = {}
         for shape in {tuple(q.pixels.shape) for q in questions}:

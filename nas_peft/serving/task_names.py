@@ -19,7 +19,7 @@ def is_task_name(text: str) -> bool:
 
 
 def named_files(files: Sequence[Path], named: Sequence[str]) -> dict[str, Path]:
-    """The files by the names of their tasks: plain ones, then texts such as ``digits=runs/digits/subnet.safetensors``.
+    """The files by the names of their tasks: plain ``files``, then ``named`` ones as ``NAME=FILE``.
 
     A plain file is named after itself, or after its folder if it is called ``subnet``, as all runs call it.
     Raises `InputError` for no file, a malformed name, and two files of one name.
@@ -37,7 +37,9 @@ def named_files(files: Sequence[Path], named: Sequence[str]) -> dict[str, Path]:
         if not is_task_name(name):
             raise InputError(f"'{name}' is no name of a task ({NAMES_ARE}); give --task NAME={path}")
         if name in found:
-            raise InputError(f"two tasks are named '{name}': {found[name]} and {path}; give --task NAME={path}")
+            raise InputError(
+                f"two tasks are named '{name}': {found[name]} and {path}; give --task NAME={path}"
+            )
         found[name] = path
     return found
 

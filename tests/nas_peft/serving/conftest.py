@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -79,12 +79,13 @@ class Running:
     def raw(self, *pieces: bytes, pause: float = 0, end: bool = False) -> bytes:
         """What the server sends until it closes the connection, after these bytes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            for piece in pieces:
-                connection.sendall(piece)
-                time.sleep(pause)
-            if end:
-                connection.shutdown(socket.SHUT_WR)
             found = b""
+            with suppress(OSError):  # the server may have closed before the last piece
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(pause)
+                if end:
+                    connection.shutdown(socket.SHUT_WR)
             while received := connection.recv(65536):
                 found += received
             return found

@@ -34,7 +34,9 @@ def test_an_answer_is_the_subnet_s_own(server, subnets, backbone):
 def test_a_form_and_plain_bytes_have_one_answer(server):
     image = png(random_image(1))
     form = (
-        b'--edge\r\nContent-Disposition: form-data; name="image"; filename="x.png"\r\n\r\n' + image + b"\r\n--edge--\r\n"
+        b'--edge\r\nContent-Disposition: form-data; name="image"; filename="x.png"\r\n\r\n'
+        + image
+        + b"\r\n--edge--\r\n"
     )
     headers = {"Content-Type": "multipart/form-data; boundary=edge"}
     plain = server.ask("POST", "/tasks/pets/predict", image)
@@ -131,7 +133,13 @@ def test_clients_load_and_unload_within_the_folder(make_service, subnets, tmp_pa
             answer = load(name, file)
             assert (answer.status, reason in answer.error) == (status, True), answer.content
             assert str(folder) not in answer.error
-        for body in (b"", b"{", b'{"file": 3}', b'{"file": "a", "more": 1}', b'{"file": "%s"}' % (b"n" * 2000)):
+        for body in (
+            b"",
+            b"{",
+            b'{"file": 3}',
+            b'{"file": "a", "more": 1}',
+            b'{"file": "%s"}' % (b"n" * 2000),
+        ):
             assert server.ask("PUT", "/tasks/x", body).status == 400
         assert server.ask("PUT", "/tasks/x", b" " * 20_000).status == 413
         assert "outside the folder" in server.ask("DELETE", "/tasks/pets").error
