@@ -1,168 +1,144 @@
 """One forward pass over images of several networks around one frozen trunk, each network at its exact size.
 
-The tokens of all images lie one behind the other, image by image, those of a network's images together. The
-trunk's operations treat every token alike, so they run once over all of them. Modules and attention run on
-the tokens of one network at a time. A network's images may therefore have more tokens than those of another
-(VPT-shallow) and see other prompts (VPT-deep), and nothing is padded, masked or copied.
+The tokens of all images lie one behind the other, those of a network's images together. The trunk's
+operations treat every token alike, so they run once over all of them. Modules and attention run on the rows
+of one network at a time. Images of different networks may therefore have different numbers of tokens
+(VPT-shallow) and see different prompts (VPT-deep), and nothing is padded, masked or gathered.
 
-A `Pack` trains networks and stacks their weights; this pass is for inference only and leaves them alone.
+A `Pack` trains networks and moves their weights into stacks; this pass is for inference only and leaves the
+weights where they are.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import cast
+from functools import cached_property
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from supernet.layer import (
-    Active,
-    Applied,
-    after_attention,
-    apply_modules,
-    present_modules,
-    queries_keys_values,
-)
-from supernet.modules import Place, Prompts, Size
+from supernet.bound_modules import BoundNetwork
+from supernet.layer import Applied, after_attention, queries_keys_values
+from supernet.modules import Place
 from supernet.operations import Operations, Positions
-from supernet.supernet import Supernet
-
-
-class Resident:
-    """A network with its modules sorted once for all passes, at the network's capacity."""
-
-    def __init__(self, network: Supernet) -> None:
-        capacity = network.capacity
-        self.network = network
-        self.sizes: list[dict[str, Size]] = [
-            {kind: capacity[kind][i] for kind in capacity.kinds} for i in range(capacity.depth)
-        ]
-        self.layers = [
-            _ResidentLayer(present_modules(cast(nn.ModuleDict, modules), sizes))
-            for modules, sizes in zip(network.layers, self.sizes, strict=True)
-        ]
-
-
-class _ResidentLayer:
-    """The modules of one layer of a network, by the place that they change."""
-
-    def __init__(self, active: Active) -> None:
-        places = {place for module, _ in active for place in module.places}
-        self.at: dict[Place, Active] = {
-            place: [(module, size) for module, size in active if place in module.places] for place in places
-        }
-        found = [(module, size) for module, size in active if isinstance(module, Prompts)]
-        self._prompts = found[-1] if found else None
-
-    def prompts(self) -> Tensor | None:
-        """The layer's prompts ``(p, d)``, if there are any."""
-        if self._prompts is None:
-            return None
-        module, size = self._prompts
-        return module.prompts(size)
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Rows from ``start`` to ``stop`` of ``(T, c)``, in ``shape``: ``(n, N)`` or, of prompts, ``(p,)``."""
-
-    start: int
-    stop: int
-    shape: tuple[int, ...]
-
-    def of(self, x: Tensor) -> Tensor:
-        """The rows ``(*shape, c)``, as a view."""
-        return x[self.start : self.stop].view(*self.shape, x.shape[-1])
-
-
-def _spans(shapes: Sequence[tuple[int, ...]]) -> list[_Span]:
-    """Spans of the given shapes, one behind the other."""
-    lengths = [int(torch.Size(shape).numel()) for shape in shapes]
-    stops = list(accumulate(lengths))
-    return [_Span(stop - n, stop, shape) for n, stop, shape in zip(lengths, stops, shapes, strict=True)]
+from supernet.precision import autocast
 
 
 @torch.inference_mode()
-def grouped_logits(
-    residents: Sequence[Resident], members: Sequence[Sequence[int]], images: Tensor
-) -> list[Tensor]:
-    """Logits ``(n, classes)`` of each network for its own images, in the order of ``members``.
+def grouped_logits(networks: Sequence[BoundNetwork], images: Tensor, counts: Sequence[int]) -> list[Tensor]:
+    """Logits ``(n, classes)`` of each network for its own images, in float32.
 
     Args:
-        residents: networks around one trunk, at least one.
-        members: for each network the indices of its images, at least one; together every image once.
-        images: normalised images ``(B, 3, H, W)``.
+        networks: networks around one trunk, at least one.
+        images: normalised images ``(B, 3, H, W)``, those of the first network first.
+        counts: number n of images of each network, at least 1.
     """
-    trunk = residents[0].network.trunk
-    x, at = trunk.embed(images)
-    order = [index for of_one in members for index in of_one]
-    if order != sorted(order):
-        x = x.index_select(0, torch.tensor(order, device=x.device))
-    pieces = torch.split(x, [len(of_one) for of_one in members])
-    begun = [
-        resident.network.before_layers(piece, at, images, resident.sizes[0])
-        for resident, piece in zip(residents, pieces, strict=True)
-    ]
-    spans = _spans([(tokens.shape[0], tokens.shape[1]) for tokens, _, _ in begun])
-    unchanged = all(tokens is piece for (tokens, _, _), piece in zip(begun, pieces, strict=True))
-    x = x.flatten(0, 1) if unchanged else torch.cat([tokens.flatten(0, 1) for tokens, _, _ in begun])
-    for index, layer in enumerate(trunk.layers):
-        x = _layer_forward(
-            layer, [r.layers[index] for r in residents], spans, x, [where[index] for _, where, _ in begun]
-        )
-    last = [
-        trunk.without_prompts(span.of(x), prompts) if prompts else span.of(x)
-        for span, (_, _, prompts) in zip(spans, begun, strict=True)
-    ]
-    pooled = trunk.pool(last[0] if len(last) == 1 else torch.cat(last))
-    of_networks = torch.split(pooled, [len(of_one) for of_one in members])
-    return [r.network.classify(own) for r, own in zip(residents, of_networks, strict=True)]
+    trunk = networks[0].network.trunk
+    with autocast(images.device, "fp32"):
+        x, at = trunk.embed(images)
+        pieces = torch.split(x, list(counts))
+        begun = [
+            bound.network.before_layers(piece, at, images, bound.sizes[0])
+            for bound, piece in zip(networks, pieces, strict=True)
+        ]
+        rows = _Rows([(tokens.shape[0], tokens.shape[1]) for tokens, _, _ in begun])
+        unchanged = all(tokens is piece for (tokens, _, _), piece in zip(begun, pieces, strict=True))
+        x = x.flatten(0, 1) if unchanged else torch.cat([tokens.flatten(0, 1) for tokens, _, _ in begun])
+        for index, layer in enumerate(trunk.layers):
+            x = _layer_forward(index, layer, networks, x, rows, [where[index] for _, where, _ in begun])
+        last = [
+            trunk.without_prompts(own, prompts) if prompts else own
+            for own, (_, _, prompts) in zip(rows.images_of(x), begun, strict=True)
+        ]
+        prompted = any(prompts for _, _, prompts in begun)
+        pooled = trunk.pool(torch.cat(last) if prompted else x.view(len(images), -1, x.shape[1]))
+        of_networks = torch.split(pooled, list(counts))
+        return [b.network.classify(own) for b, own in zip(networks, of_networks, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Which rows of ``(T, c)`` belong to which network.
+
+    ``shapes`` are those of each network's rows, which follow each other: ``(n, N)`` for images with N tokens,
+    or ``(p,)`` for prompts.
+    """
+
+    shapes: Sequence[tuple[int, ...]]
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        """Number of rows of each network."""
+        return [math.prod(shape) for shape in self.shapes]
+
+    @property
+    def alike(self) -> bool:
+        """Whether all images have the same number of tokens."""
+        return len({shape[1] for shape in self.shapes}) == 1
+
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The rows of each network, ``(t, c)``, as views."""
+        return torch.split(x, self.lengths)
+
+    def images_of(self, x: Tensor) -> list[Tensor]:
+        """The tokens of each network's images, ``(n, N, c)``, as views."""
+        return [own.view(*shape, -1) for own, shape in zip(self.split(x), self.shapes, strict=True)]
+
+    def applied(self, index: int, networks: Sequence[BoundNetwork]) -> Applied:
+        """The modules of layer ``index`` of all networks, each on its own network's rows."""
+
+        def applied(place: Place, x: Tensor, y: Tensor) -> Tensor:
+            of_networks = [bound.layers[index].get(place) for bound in networks]
+            if any(of_networks):
+                for modules, own_x, own_y, shape in zip(
+                    of_networks, self.split(x), self.split(y), self.shapes, strict=True
+                ):
+                    for module in modules or ():
+                        module(own_x, own_y, shape)
+            return y
+
+        return applied
 
 
 def _layer_forward(
+    index: int,
     layer: Operations,
-    of_networks: Sequence[_ResidentLayer],
-    spans: Sequence[_Span],
+    networks: Sequence[BoundNetwork],
     x: Tensor,
+    rows: _Rows,
     at: Sequence[Positions],
 ) -> Tensor:
     """Run a block on the tokens ``(T, d)`` of all networks; see `supernet.layer.layer_forward`."""
-    applied = _applied(of_networks, spans)
-    prompts = _prompts(layer, of_networks)
+    applied = rows.applied(index, networks)
+    prompts = _prompts(index, layer, networks)
     qkv = queries_keys_values(layer, x, applied)
-    out = [
-        layer.attend(span.of(qkv), own, None, where).flatten(0, 1)
-        for span, own, where in zip(spans, prompts, at, strict=True)
+    if rows.alike and all(where is at[0] for where in at):  # heads, norms and positions at once
+        q, k, v = layer.tokens_by_head(qkv.view(-1, rows.shapes[0][1], qkv.shape[1]), at[0])
+        counts = [shape[0] for shape in rows.shapes]
+        each = zip(*(torch.split(tokens, counts) for tokens in (q, k, v)), strict=True)
+    else:
+        each = (layer.tokens_by_head(own, where) for own, where in zip(rows.images_of(qkv), at, strict=True))
+    parts = [
+        layer.attend_by_head(*own, own_prompts, None, where).flatten(0, 1)
+        for own, own_prompts, where in zip(each, prompts, at, strict=True)
     ]
-    return after_attention(layer, x, out[0] if len(out) == 1 else torch.cat(out), applied)
+    out = layer.normalised_attention(parts[0] if len(parts) == 1 else torch.cat(parts))
+    return after_attention(layer, x, out, applied)
 
 
-def _prompts(layer: Operations, of_networks: Sequence[_ResidentLayer]) -> list[Tensor | None]:
-    """Queries, keys and values ``(p, 3e)`` of each network's prompts, or None where there are none."""
-    tokens = [of_one.prompts() for of_one in of_networks]
-    present = [(of_one, own) for of_one, own in zip(of_networks, tokens, strict=True) if own is not None]
+def _prompts(
+    index: int, layer: Operations, networks: Sequence[BoundNetwork]
+) -> list[tuple[Tensor, Tensor] | None]:
+    """Keys and values ``(1, heads, p, ·)`` of the prompts of each network, None for networks without."""
+    tokens = [bound.prompts(index) for bound in networks]
+    present = [own for own in tokens if own is not None]
     if not present:
         return [None] * len(tokens)
-    spans = _spans([(len(own),) for _, own in present])
-    applied = _applied([of_one for of_one, _ in present], spans)
-    qkv = queries_keys_values(layer, torch.cat([own for _, own in present]), applied)
-    found = iter(spans)
-    return [None if own is None else next(found).of(qkv) for own in tokens]
-
-
-def _applied(of_networks: Sequence[_ResidentLayer], spans: Sequence[_Span]) -> Applied:
-    """The modules of all networks, each on the rows of its own network, which it overwrites."""
-
-    def applied(place: Place, x: Tensor, y: Tensor) -> Tensor:
-        for of_one, span in zip(of_networks, spans, strict=True):
-            if place in of_one.at:
-                own = span.of(y)
-                changed = apply_modules(place, of_one.at[place], span.of(x), own)
-                if changed is not own:
-                    own.copy_(changed)
-        return y
-
-    return applied
+    owners = [bound for bound, own in zip(networks, tokens, strict=True) if own is not None]
+    rows = _Rows([(len(own),) for own in present])
+    qkv = queries_keys_values(layer, torch.cat(present), rows.applied(index, owners))
+    keys, values = (torch.split(part, rows.lengths, dim=2) for part in layer.prompts_by_head(qkv))
+    found = iter(zip(keys, values, strict=True))
+    return [None if own is None else next(found) for own in tokens]

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError, unknown_name
 from supernet.backbones import Backbone, as_text
+from supernet.bound_modules import BoundNetwork
 from supernet.checkpoint import load_subnet
-from supernet.grouped_pass import Resident, grouped_logits
+from supernet.grouped_pass import grouped_logits
 from supernet.preprocessing import Preprocessing
 from supernet.shared_backbone import backbone_of_files
 from supernet.subnet import Subnet
@@ -29,7 +30,7 @@ class Task:
 
     name: str
     subnet: Subnet
-    resident: Resident = field(repr=False)
+    bound: BoundNetwork = field(repr=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -145,7 +146,7 @@ class MultiTaskModel:
         _require_free(name, self._tasks)
         subnet = load_subnet(file, self.backbone)
         subnet.network.requires_grad_(False)
-        task = Task(name, subnet, Resident(subnet.network))
+        task = Task(name, subnet, BoundNetwork(subnet.network))
         with self._lock:
             _require_free(name, self._tasks)  # another thread may have been faster
             self._tasks = MappingProxyType({**self._tasks, name: task})
@@ -236,13 +237,14 @@ class MultiTaskModel:
             members.setdefault(task, []).append(index)
         if not members:
             return []
-        of_tasks = grouped_logits([task.resident for task in members], list(members.values()), images)
-        found = {
-            index: row
-            for indices, logits in zip(members.values(), of_tasks, strict=True)
-            for index, row in zip(indices, logits.unbind(), strict=True)
-        }
-        return [found[index] for index in range(len(tasks))]
+        order = [index for indices in members.values() for index in indices]
+        if order != sorted(order):
+            images = images.index_select(0, torch.tensor(order, device=images.device))
+        of_tasks = grouped_logits(
+            [task.bound for task in members], images, [len(own) for own in members.values()]
+        )
+        rows = [row for logits in of_tasks for row in logits.unbind()]
+        return [row for _, row in sorted(zip(order, rows, strict=True), key=lambda item: item[0])]
 
 
 def _found(name: str, tasks: Mapping[str, Task]) -> Task:
