@@ -34,7 +34,7 @@ def read_token(file: Path | None) -> str | None:
     if len(text) < _SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
         raise InputError(
             f"{source} has {len(text)} characters; give at least {_SHORTEST} letters, digits and signs "
-            "without spaces, such as the output of: python -c 'import secrets; print(secrets.token_urlsafe())'"
+            "without spaces, such as python -c 'import secrets; print(secrets.token_urlsafe())' prints"
         )
     return text
 
