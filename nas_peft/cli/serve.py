@@ -108,6 +108,7 @@ def serve(
             model = MultiTaskModel(None, named, backbone_weights=backbone_weights, device=on)
             service = Service(ServedTasks(model, named, allowed), limits, Metrics())
             print(f"loaded {', '.join(named)} on {model.backbone.name} ({on})", flush=True)
+            service.warm_up()
             where = address_of(listener)
             started = f"serving at {where} (Ctrl+C ends)"
             Server(service, token, lambda: print(started, flush=True)).serve_on(listener)

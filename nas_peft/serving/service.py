@@ -76,6 +76,14 @@ class Service:
         )
         self._count_tasks()
 
+    def warm_up(self) -> None:
+        """Classify a blank image by each task, so that no client waits for what is done once."""
+        blank = Image.new("RGB", (8, 8))
+        tasks = list(self.tasks.model.tasks.values())
+        for start in range(0, len(tasks), self.limits.max_batch):
+            chosen = tasks[start : start + self.limits.max_batch]
+            self._computed([Question(task, task.prepare(blank)) for task in chosen])
+
     def start(self) -> None:
         """Begin to answer, in the running event loop."""
         self._batcher.start()
@@ -143,17 +151,22 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._images, work, *arguments)
 
     def _logits(self, questions: Sequence[Question]) -> list[Tensor]:
-        """The logits of a batch; images of several sizes, which some backbones take, go one size a pass."""
+        """The logits of a batch, measured."""
         started = time.perf_counter()
+        answers = self._computed(questions)
+        self.metrics.batch_images.observe(len(questions))
+        self.metrics.batch_tasks.observe(len({q.task.name for q in questions}))
+        self.metrics.batch_seconds.observe(time.perf_counter() - started)
+        return answers
+
+    def _computed(self, questions: Sequence[Question]) -> list[Tensor]:
+        """Logits; images of several sizes, which some backbones take, go one size a pass."""
         answers: dict[int, Tensor] = {}
         for shape in {tuple(q.pixels.shape) for q in questions}:
             chosen = [i for i, q in enumerate(questions) if tuple(q.pixels.shape) == shape]
             pixels = torch.stack([questions[i].pixels for i in chosen]).to(self.tasks.model.device)
             logits = self.tasks.model(pixels, [questions[i].task for i in chosen])
             answers |= dict(zip(chosen, (row.cpu() for row in logits), strict=True))
-        self.metrics.batch_images.observe(len(questions))
-        self.metrics.batch_tasks.observe(len({q.task.name for q in questions}))
-        self.metrics.batch_seconds.observe(time.perf_counter() - started)
         return [answers[i] for i in range(len(questions))]
 
     def _count_tasks(self) -> None:
