@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,6 +27,7 @@ class Server(uvicorn.Server):
             ws="none",
             lifespan="on",
             log_config=None,  # errors go to standard error, by Python's handler of last resort
+            log_level="error",  # and malformed requests, which anybody can send, are no errors
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -44,7 +46,13 @@ class Server(uvicorn.Server):
 
         A second SIGINT ends at once.
         """
-        with pixel_limit(self._limits.max_pixels), _quiet_signals((signal.SIGTERM, signal.SIGINT)):
+        with (
+            warnings.catch_warnings(),
+            pixel_limit(self._limits.max_pixels),
+            _quiet_signals((signal.SIGTERM, signal.SIGINT)),
+        ):
+            # remarks on the files of strangers would fill the log
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
             self.run(sockets=[listener])
 
 
