@@ -102,7 +102,7 @@ def _bottleneck(module: ElasticModule, place: Place) -> Bound:
     own = cast(Bottleneck, module)
     down, down_bias = own.down.detach().T, own.down_bias.detach()
     up, up_bias = own.up.detach(), own.up_bias.detach()
-    scale = float(own.scale) if own.learned_scale else 1.0
+    scale = float(own.scale.detach()) if own.learned_scale else 1.0
     parallel = own.parallel
 
     def run(x: Tensor, y: Tensor, shape: tuple[int, ...]) -> None:

@@ -114,15 +114,16 @@ def _layer_forward(
     applied = rows.applied(index, networks)
     prompts = _prompts(index, layer, networks)
     qkv = queries_keys_values(layer, x, applied)
+    each: list[tuple[Tensor, ...]]
     if rows.alike and all(where is at[0] for where in at):  # heads, norms and positions at once
-        q, k, v = layer.tokens_by_head(qkv.view(-1, rows.shapes[0][1], qkv.shape[1]), at[0])
+        of_all = layer.tokens_by_head(qkv.view(-1, rows.shapes[0][1], qkv.shape[1]), at[0])
         counts = [shape[0] for shape in rows.shapes]
-        each = zip(*(torch.split(tokens, counts) for tokens in (q, k, v)), strict=True)
+        each = list(zip(*(torch.split(part, counts) for part in of_all), strict=True))
     else:
-        each = (layer.tokens_by_head(own, where) for own, where in zip(rows.images_of(qkv), at, strict=True))
+        each = [layer.tokens_by_head(own, where) for own, where in zip(rows.images_of(qkv), at, strict=True)]
     parts = [
-        layer.attend_by_head(*own, own_prompts, None, where).flatten(0, 1)
-        for own, own_prompts, where in zip(each, prompts, at, strict=True)
+        layer.attend_by_head(q, k, v, own_prompts, None, where).flatten(0, 1)
+        for (q, k, v), own_prompts, where in zip(each, prompts, at, strict=True)
     ]
     out = layer.normalised_attention(parts[0] if len(parts) == 1 else torch.cat(parts))
     return after_attention(layer, x, out, applied)

@@ -112,7 +112,7 @@ class Operations:
         sizes: Tensor | None,
         at: Positions,
     ) -> Tensor:
-        """`attend` for the results of `tokens_by_head` and `prompts_by_head`, without the last normalisation."""
+        """`attend` for results of `tokens_by_head` and `prompts_by_head`, without the last normalisation."""
         batch, _, tokens, _ = q.shape
         extra = 0
         if prompts is not None:
