@@ -37,10 +37,19 @@ class Client:
         body = await self._reader.readexactly(length)
         return int(head.split()[1]), json.loads(body)
 
-    def close(self) -> None:
-        """Close the connection."""
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection; the next question opens another."""
         if self._writer is not None:
             self._writer.close()
+            with suppress(ConnectionError):
+                await self._writer.wait_closed()
+            self._reader = self._writer = None
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,18 @@ _TEXTS = (
     b"ID3\x04" + bytes(200),
     b"\x7fELF\x02\x01\x01" + bytes(200),
 )
+_STARTS = (
+    *(b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\x99\0\0\0WEBP"),
+    *(b"II*\0", b"BM", b"P6 9 9 255\n"),
+)
 _PATHS = (
     *("../../etc/passwd", "/etc/passwd", "..\\..\\x", "a/../../b", "....//x", "%2e%2e/x", "\x00", "~/x"),
     *("folder/" * 200, "x" * 999, ".", "", "/", "//", "/proc/self/mem", "C:\\x", "nul\ud800"),
 )
+
+
+_ADDRESSES = ("/../../etc/passwd", "/tasks/../../x", "/%2e%2e/%2e%2e/etc/passwd", "/static/..%5c..%5cx")
+_PART = b"--edge\r\nContent-Disposition: form-data; name="
 
 
 class HostileRequests:
@@ -65,16 +73,7 @@ class HostileRequests:
 
     def noise(self) -> Hostile:
         """Random bytes, some of which begin like an image."""
-        start = (
-            b"",
-            b"\x89PNG\r\n\x1a\n",
-            b"\xff\xd8\xff\xe0",
-            b"GIF89a",
-            b"RIFF\x99\0\0\0WEBP",
-            b"II*\0",
-            b"BM",
-        )
-        first = start[int(self._rng.integers(len(start)))]
+        first = _STARTS[int(self._rng.integers(len(_STARTS)))]
         return self._predict("random bytes", first + self._rng.bytes(int(self._rng.integers(1, 5000))))
 
     def wrong_type(self) -> Hostile:
@@ -116,13 +115,8 @@ class HostileRequests:
         kind = "path traversal"
         which = int(self._rng.integers(4))
         if which == 0:
-            address = (
-                "/../../etc/passwd",
-                "/tasks/../../x",
-                "/%2e%2e/%2e%2e/etc/passwd",
-                "/static/..%5c..%5cx",
-            )
-            return Hostile(kind, (request("GET", address[int(self._rng.integers(len(address)))]),))
+            address = _ADDRESSES[int(self._rng.integers(len(_ADDRESSES)))]
+            return Hostile(kind, (request("GET", address),))
         if which == 1:
             return Hostile(kind, (request("DELETE", "/tasks/..%2f..%2fx"),))
         return Hostile(kind, (request("PUT", "/tasks/stolen", json.dumps({"file": given}).encode()),))
@@ -139,10 +133,9 @@ class HostileRequests:
         texts = (
             b"--edge",
             b"--edge\r\n\r\n\r\n--edge--\r\n",
-            b'--edge\r\nContent-Disposition: form-data; name="../image"; filename="../../x"\r\n\r\nx\r\n--edge--\r\n',
-            b'--edge\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
-            + self._rng.bytes(99),
-            b'--edge\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n' * 99 + b"--edge--\r\n",
+            _PART + b'"../image"; filename="../../x"\r\n\r\nx\r\n--edge--\r\n',
+            _PART + b'"image"; filename="x"\r\n\r\n' + self._rng.bytes(99),
+            (_PART + b'"a"\r\n\r\nx\r\n') * 99 + b"--edge--\r\n",
         )
         if self._rng.random() < 0.3:
             body = (b"{", b"[" * 5000, b'{"file": 1e999}', b"null", b'{"file": "x", "file2": "y"}')

@@ -80,7 +80,7 @@ def write_subnets(folder: Path, tasks: int, seed: int) -> dict[str, Path]:
 
 
 def expected_cases(files: dict[str, Path], images: Sequence[bytes]) -> list[Case]:
-    """A case for each image and task, by each subnet alone. Raises if any two could be taken for each other."""
+    """A case for each image and task, by each subnet alone. Raises if two could be taken for each other."""
     backbone = create_backbone(DEFAULT_BACKBONE)
     cases = []
     for name, file in files.items():
@@ -128,14 +128,13 @@ async def measure_load(
     async def client(number: int) -> None:
         nonlocal wrong
         rng = stream(seed, "load", clients, number)
-        connection = Client(port)
-        while time.perf_counter() < end:
-            case = cases[int(rng.integers(len(cases)))]
-            asked = time.perf_counter()
-            answer = await connection.ask(case.sent)
-            latencies.append(time.perf_counter() - asked)
-            wrong += not _is_own(answer, case)
-        connection.close()
+        async with Client(port) as connection:
+            while time.perf_counter() < end:
+                case = cases[int(rng.integers(len(cases)))]
+                asked = time.perf_counter()
+                answer = await connection.ask(case.sent)
+                latencies.append(time.perf_counter() - asked)
+                wrong += not _is_own(answer, case)
 
     started = time.perf_counter()
     end = started + seconds
@@ -159,16 +158,15 @@ async def check_answers(
     chosen = iter(stream(seed, "answers").integers(len(cases), size=count).tolist())
 
     async def client() -> None:
-        connection = Client(port)
-        for index in chosen:  # shared: each question is asked once
-            try:
-                answer = await asyncio.wait_for(connection.ask(cases[index].sent), 60)
-            except (ConnectionError, EOFError, asyncio.TimeoutError):
-                found["lost"] += 1
-                connection = Client(port)
-                continue
-            found["own" if _is_own(answer, cases[index]) else "mixed_up"] += 1
-        connection.close()
+        async with Client(port) as connection:
+            for index in chosen:  # shared: each question is asked once
+                try:
+                    answer = await asyncio.wait_for(connection.ask(cases[index].sent), 60)
+                except (ConnectionError, EOFError, asyncio.TimeoutError):
+                    found["lost"] += 1
+                    await connection.close()
+                else:
+                    found["own" if _is_own(answer, cases[index]) else "mixed_up"] += 1
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return {"asked": count, "own": found["own"], "lost": found["lost"], "mixed_up": found["mixed_up"]}
@@ -308,11 +306,11 @@ def run(argv: Sequence[str]) -> None:
     Console().print(as_table(found))
     answers, hostile = found["answers"], found["hostile"]
     print(
-        f"answers: {answers['own']:,} of {answers['asked']:,} own, {answers['lost']} lost, {answers['mixed_up']} mixed up"
+        f"answers: {answers['own']:,} of {answers['asked']:,} own, {answers['lost']} lost, "
+        f"{answers['mixed_up']} mixed up"
     )
-    print(
-        f"hostile: {hostile['refused_with_4xx']:,} of {hostile['sent']:,} refused; MiB: {hostile['memory_mib']}"
-    )
+    refused, memory = hostile["refused_with_4xx"], hostile["memory_mib"]
+    print(f"hostile: {refused:,} of {hostile['sent']:,} refused; MiB from {memory[0]} to {memory[-1]}")
     write_result(args.out, found | {"failures": failures(found)}, indent=1)
     if failures(found):
         print(f"failed: {'; '.join(failures(found))}", file=sys.stderr)

@@ -25,11 +25,12 @@ from nas_peft.serving.answers import (
     TaskDescription,
     TaskList,
 )
+from nas_peft.serving.form import IMAGE_FIELD
 from nas_peft.serving.guard import Guard
 from nas_peft.serving.metrics import CONTENT_TYPE, MeasuredRequests
 from nas_peft.serving.page import page
 from nas_peft.serving.refusal import Refusal
-from nas_peft.serving.request_body import IMAGE_FIELD, read_body
+from nas_peft.serving.request_body import read_body
 from nas_peft.serving.service import Service
 from supernet.multi_task import Task
 

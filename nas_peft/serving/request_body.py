@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from nas_peft.serving.form import image_of_form
 from nas_peft.serving.refusal import Refusal
-
-IMAGE_FIELD = "image"
-"""Field of a form (``multipart/form-data``) that holds the image."""
 
 
 async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
@@ -41,8 +36,8 @@ async def read_image_bytes(request: Request, max_bytes: int, seconds: float) -> 
     Raises `Refusal` as `read_body` does, and 400 for a malformed form or one without that file.
     """
     body = await read_body(request, max_bytes, seconds)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return await _file_of_form(request, body) if kind == "multipart/form-data" else body
+    kind = request.headers.get("content-type", "")
+    return image_of_form(kind, body) if kind.strip().lower().startswith("multipart/form-data") else body
 
 
 async def _collected(request: Request, max_bytes: int) -> bytes:
@@ -56,22 +51,3 @@ async def _collected(request: Request, max_bytes: int) -> bytes:
 
 def _too_large(max_bytes: int) -> Refusal:
     return Refusal(413, f"the body has more than {max_bytes:,} bytes, which is the limit (--max-body)")
-
-
-async def _file_of_form(request: Request, body: bytes) -> bytes:
-    async def whole() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    try:
-        form = await MultiPartParser(request.headers, whole(), max_files=1, max_fields=8).parse()
-    # python-multipart raises errors of its own for some malformed headers
-    except (MultiPartException, ValueError, KeyError) as error:
-        reason = error.message if isinstance(error, MultiPartException) else "malformed"
-        raise Refusal(400, f"the form cannot be read: {reason}") from error
-    try:
-        file = form.get(IMAGE_FIELD)
-        if not isinstance(file, UploadFile):
-            raise Refusal(400, f"the form has no file in the field '{IMAGE_FIELD}'")
-        return await file.read()
-    finally:
-        await form.close()

@@ -77,7 +77,9 @@ def test_it_serves_with_a_token_until_it_is_told_to_end(checkpoint: Path):
     try:
         assert started.stdout is not None
         assert started.stdout.readline() == "loaded insects on vit_micro_patch8_32 (cpu)\n"
-        found = re.fullmatch(r"serving at (http://127.0.0.1:\d+) \(Ctrl\+C ends\)\n", started.stdout.readline())
+        found = re.fullmatch(
+            r"serving at (http://127.0.0.1:\d+) \(Ctrl\+C ends\)\n", started.stdout.readline()
+        )
         assert found
         request = urllib.request.Request(f"{found[1]}/tasks", headers={"Authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=30) as answer:

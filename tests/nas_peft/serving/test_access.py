@@ -21,7 +21,9 @@ def test_this_machine_alone_needs_no_token(host):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_any_other_address_needs_one(host):
     require_token(host, TOKEN)
-    with pytest.raises(InputError, match="needs a token; give --token-file FILE or set NAS_PEFT_TOKEN") as refused:
+    with pytest.raises(
+        InputError, match="needs a token; give --token-file FILE or set NAS_PEFT_TOKEN"
+    ) as refused:
         require_token(host, None)
     assert len(str(refused.value).splitlines()) == 1
 
@@ -40,7 +42,9 @@ def test_a_token_is_read_from_a_file_or_else_from_the_environment(tmp_path: Path
     assert read_token(tmp_path / "token") == TOKEN
 
 
-@pytest.mark.parametrize("text", ["", "short", "0123456789 abcdef", "0123456789abcdé" * 2, "0123456789\nabcdef"])
+@pytest.mark.parametrize(
+    "text", ["", "short", "0123456789 abcdef", "0123456789abcdé" * 2, "0123456789\nabcdef"]
+)
 def test_weak_tokens_are_refused(text, tmp_path: Path):
     (tmp_path / "token").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match="at least 16 letters") as refused:

@@ -12,7 +12,9 @@ def test_the_names_of_this_machine_are_answered(server, host):
     assert server.ask("GET", "/tasks", headers={"Host": host}).status == 200
 
 
-@pytest.mark.parametrize("host", ["example.com", "localhost.example.com:8000", "192.0.2.1", "", "127.0.0.1@x"])
+@pytest.mark.parametrize(
+    "host", ["example.com", "localhost.example.com:8000", "192.0.2.1", "", "127.0.0.1@x"]
+)
 def test_other_names_are_not(server, host):
     for path in ("/tasks", "/", "/health"):
         answer = server.ask("GET", path, headers={"Host": host})
@@ -31,7 +33,15 @@ def test_the_page_of_another_site_is_refused(server, origin):
 def test_odd_tokens_are_wrong_and_never_an_error(make_service):
     with running(make_service(), "0123456789abcdef") as server:
         server.token = None
-        for given in ("Bearer", "Bearer ", "", "Bearer 0123456789abcde", "bearer\xff", "Bearer \xe9" * 9, "x" * 9999):
+        for given in (
+            "Bearer",
+            "Bearer ",
+            "",
+            "Bearer 0123456789abcde",
+            "bearer\xff",
+            "Bearer \xe9" * 9,
+            "x" * 9999,
+        ):
             assert server.ask("GET", "/tasks", headers={"Authorization": given}).status == 401
         right = {"Authorization": "bearer  0123456789abcdef", "Host": "any.example.com"}
         assert server.ask("GET", "/tasks", headers=right).status == 200

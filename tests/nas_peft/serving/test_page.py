@@ -1,7 +1,7 @@
 """The page at ``/`` in headless Chromium: an image by keyboard and by mouse, the answer, the map, the token.
 
-Chromium and its driver are Debian's packages ``chromium`` and ``chromium-driver``, which ``.ci/run`` installs. Where
-they are missing these tests are skipped, unless the environment variable CI is set: then they fail.
+Chromium and its driver are Debian's packages ``chromium`` and ``chromium-driver``, which ``.ci/run`` installs.
+Where they are missing these tests are skipped, unless the environment variable CI is set: then they fail.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ const transfer = new DataTransfer();
 transfer.items.add(new File([bytes], "dropped.png", {type: "image/png"}));
 for (const name of ["dragenter", "dragover", "drop"])
   zone.dispatchEvent(new DragEvent(name, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+"""
+COLOURS = """
+const data = arguments[0].getContext("2d").getImageData(0, 0, 640, 640).data, found = new Set();
+for (let i = 0; i < data.length; i += 4) found.add((data[i] << 16) + (data[i + 1] << 8) + data[i + 2]);
+return found.size;
 """
 
 
@@ -105,12 +110,7 @@ def test_an_image_is_classified_and_the_map_is_drawn(browser, server, subnets, b
     picture = browser.find_element(By.ID, "picture")
     assert picture.is_displayed()
     assert re.match(r"Map of attention: most of it, \d+\.\d%, is (at the|in the)", picture.accessible_name)
-    colours = browser.execute_script(
-        "const data = arguments[0].getContext('2d').getImageData(0, 0, 640, 640).data, found = new Set();"
-        "for (let i = 0; i < data.length; i += 4) found.add((data[i] << 16) + (data[i + 1] << 8) + data[i + 2]);"
-        "return found.size",
-        picture,
-    )
+    colours = browser.execute_script(COLOURS, picture)
     assert colours > 1000
     button.click()
     assert not picture.is_displayed()

@@ -75,43 +75,6 @@ def test_a_client_that_leaves_gives_its_place_back(strict):
     assert strict.ask("POST", "/tasks/pets/predict", png(random_image(2))).status == 200
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "reason"),
-    [
-        ("multipart/form-data", b"x", "Missing boundary"),
-        ("multipart/form-data; boundary=edge", b"x", "cannot be read"),
-        ("multipart/form-data; boundary=edge", b"--edge--\r\n", "no file in the field 'image'"),
-        (
-            "multipart/form-data; boundary=edge",
-            b'--edge\r\nContent-Disposition: form-data; name="image"\r\n\r\nx\r\n--edge--\r\n',
-            "no file in the field 'image'",
-        ),
-        (
-            "multipart/form-data; boundary=edge",
-            b'--edge\r\nContent-Disposition: form-data; name="a"; filename="../a"\r\n\r\nx\r\n--edge--\r\n',
-            "no file in the field 'image'",
-        ),
-        (
-            "multipart/form-data; boundary=edge",
-            b'--edge\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\nx\r\n' * 2
-            + b"--edge--\r\n",
-            "Too many files",
-        ),
-        ("multipart/form-data; boundary=" + "e" * 300, b"x", "cannot be read"),
-        ("image/png", b"", "the body is empty"),
-    ],
-    ids=[
-        "no boundary",
-        "no form",
-        "empty",
-        "no file",
-        "other field",
-        "two files",
-        "long boundary",
-        "no body",
-    ],
-)
-def test_forms_that_hold_no_image(strict, kind, body, reason):
-    answer = strict.ask("POST", "/tasks/pets/predict", body, {"Content-Type": kind})
-    assert answer.status == 400
-    assert reason in answer.error
+def test_an_empty_body_holds_no_image(strict):
+    answer = strict.ask("POST", "/tasks/pets/predict", b"", {"Content-Type": "image/png"})
+    assert (answer.status, answer.error) == (400, "the body is empty")
