@@ -19,7 +19,7 @@ def test_mistakes_are_one_line():
     with bound_socket("127.0.0.1", 0) as taken:
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"port {port} of 127\.0\.0\.1 is in use; give another --port"):
+        with pytest.raises(InputError, match=rf"^port {port} of 127\.0\.0\.1 is in use; give another --port"):
             bound_socket("127.0.0.1", port)
-    with pytest.raises(InputError, match="'192.0.2.1' is no address of this machine"):
+    with pytest.raises(InputError, match=r"'192\.0\.2\.1' is no address of this machine"):
         bound_socket("192.0.2.1", 0)
