@@ -3,7 +3,7 @@
 ::
 
     python -m benchmarks.task_switching
-    python -m benchmarks.task_switching --backbone vit_small_patch16_224 --image-size 64 --rounds 8
+    python -m benchmarks.task_switching --backbone vit_small_patch16_224 --rounds 4
 
 The tasks are subnets of different architectures, drawn at random from a space, each with its own head; their
 weights are random, which costs as much as trained ones. Compared are, on images of the backbone's size:
@@ -13,17 +13,22 @@ weights are random, which costs as much as trained ones. Compared are, on images
 * ``single``: a batch of the same size of one task, by the subnet alone; another task in each round;
 * ``sequence``: the same images as ``mixed``, the tasks one after another, each by its subnet alone.
 
-``single in model`` and ``sequence in model`` are these two by `MultiTaskModel`. In each round every way runs
-once, in a newly drawn order; a ratio is the median over rounds, so that a busy machine slows both sides. The
-report has seconds on the clock and of the process's threads on the processor; other processes disturb the
-latter less, but a second thread that waits is not seen in it. Memory counts each storage behind the tensors
-of the model once.
+``single in model`` and ``sequence in model`` are these two by `MultiTaskModel`. ``backbone`` and
+``backbone in parts`` are a batch of the bare backbone, and its images in as many parts as there are tasks:
+what a processor gains from the larger batch alone. A mixed batch gains that, and the time of the modules'
+calls.
+
+In each round every way runs once, in a newly drawn order; a ratio is the median over rounds, so that a busy
+machine slows both sides. The report has seconds on the clock and of the process's threads on the processor;
+other processes disturb the latter less, but a second thread that waits is not seen in it. Memory counts each
+storage behind the tensors of the model once.
 
 Prints a table and writes JSON (``--out``).
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 import time
@@ -56,13 +61,25 @@ from supernet import (
 )
 
 OUT = RESULTS / "task_switching.json"
-WAYS = ("mixed", "random", "single", "sequence", "single in model", "sequence in model")
+BACKBONES = (DEFAULT_BACKBONE, "vit_small_patch16_224@64")
+"""The shipped backbone, and the shapes of ViT-S/16 on images of 64 pixels: 224 take twelve times as long."""
+WAYS = (
+    "mixed",
+    "random",
+    "single",
+    "sequence",
+    "single in model",
+    "sequence in model",
+    "backbone",
+    "backbone in parts",
+)
 COMPARED = {
     "mixed / single": ("single", "mixed"),
     "random / single": ("single", "random"),
     "mixed / single in model": ("single in model", "mixed"),
     "mixed / sequence": ("sequence", "mixed"),
     "mixed / sequence in model": ("sequence in model", "mixed"),
+    "backbone / backbone in parts": ("backbone in parts", "backbone"),
 }
 """Images per second of one way divided by those of another: the seconds to divide."""
 
@@ -113,6 +130,7 @@ def ways(model: MultiTaskModel, images: Tensor, seed: int) -> dict[str, Callable
     even = [names[i % len(names)] for i in rng.permutation(len(images))]
     drawn = [names[i] for i in rng.integers(0, len(names), len(images))]
     networks = {name: task.subnet.network for name, task in model.tasks.items()}
+    bare = Supernet(model.backbone.model, Architecture.empty(model.backbone.depth), 10).eval()
     parts = {name: images[[i for i, other in enumerate(even) if other == name]] for name in names}
 
     def one(number: int) -> str:
@@ -127,6 +145,8 @@ def ways(model: MultiTaskModel, images: Tensor, seed: int) -> dict[str, Callable
         "sequence in model": lambda number: [
             logits for name, part in parts.items() for logits in model(part, [name] * len(part))
         ],
+        "backbone": lambda number: [bare(images)],
+        "backbone in parts": lambda number: [bare(part) for part in parts.values()],
     }
 
 
@@ -245,12 +265,25 @@ def as_table(found: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def name_and_side(text: str) -> tuple[str, int | None]:
+    """A backbone's name and the side of its images in pixels, from ``NAME`` or ``NAME@SIDE``."""
+    name, _, side = text.partition("@")
+    try:
+        return name, whole_number(side) if "@" in text else None
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"--backbone '{text}': {error}; give NAME or NAME@SIDE") from error
+
+
 def run(argv: Sequence[str]) -> None:
     """Measure the backbones of the command line, print and write. Raises `InputError`."""
     parser = StudyParser("task_switching", str(__doc__).splitlines()[0])
     add = parser.add_argument
-    add("--backbone", action="append", help=f"timm name; repeat for more ({DEFAULT_BACKBONE})")
-    add("--image-size", type=whole_number, help="side of the images in pixels (the backbone's own)")
+    add(
+        "--backbone",
+        action="append",
+        help="timm name, or NAME@SIDE for images of other pixels than its own; repeat for more "
+        f"({' and '.join(BACKBONES)})",
+    )
     add("--space", default="large", help="search space of the architectures (%(default)s)")
     add("--tasks", type=whole_number, default=8, help="number of tasks (%(default)s)")
     add("--batch-size", type=whole_number, default=64, help="images of a batch (%(default)s)")
@@ -268,13 +301,9 @@ def run(argv: Sequence[str]) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(args.threads)
     try:
-        found = [
-            measure(
-                Setting(name, args.image_size, args.space, args.tasks, args.batch_size, args.seed),
-                args.rounds,
-            )
-            for name in args.backbone or [DEFAULT_BACKBONE]
-        ]
+        rest = (args.space, args.tasks, args.batch_size, args.seed)
+        named = [name_and_side(text) for text in args.backbone or BACKBONES]
+        found = [measure(Setting(name, side, *rest), args.rounds) for name, side in named]
         setup = {"machine": machine(), "versions": versions()}
     finally:
         torch.set_num_threads(before)

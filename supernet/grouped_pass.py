@@ -38,7 +38,7 @@ def grouped_logits(networks: Sequence[BoundNetwork], images: Tensor, counts: Seq
     trunk = networks[0].network.trunk
     with autocast(images.device, "fp32"):
         x, at = trunk.embed(images)
-        pieces = torch.split(x, list(counts))
+        pieces = x.split_with_sizes(list(counts))
         begun = [
             bound.network.before_layers(piece, at, images, bound.sizes[0])
             for bound, piece in zip(networks, pieces, strict=True)
@@ -54,7 +54,7 @@ def grouped_logits(networks: Sequence[BoundNetwork], images: Tensor, counts: Seq
         ]
         prompted = any(prompts for _, _, prompts in begun)
         pooled = trunk.pool(torch.cat(last) if prompted else x.view(len(images), -1, x.shape[1]))
-        of_networks = torch.split(pooled, list(counts))
+        of_networks = pooled.split_with_sizes(list(counts))
         return [b.network.classify(own) for b, own in zip(networks, of_networks, strict=True)]
 
 
@@ -80,7 +80,7 @@ class _Rows:
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """The rows of each network, ``(t, c)``, as views."""
-        return torch.split(x, self.lengths)
+        return x.split_with_sizes(self.lengths)
 
     def images_of(self, x: Tensor) -> list[Tensor]:
         """The tokens of each network's images, ``(n, N, c)``, as views."""
@@ -118,7 +118,7 @@ def _layer_forward(
     if rows.alike and all(where is at[0] for where in at):  # heads, norms and positions at once
         of_all = layer.tokens_by_head(qkv.view(-1, rows.shapes[0][1], qkv.shape[1]), at[0])
         counts = [shape[0] for shape in rows.shapes]
-        each = list(zip(*(torch.split(part, counts) for part in of_all), strict=True))
+        each = list(zip(*(part.split_with_sizes(counts) for part in of_all), strict=True))
     else:
         each = [layer.tokens_by_head(own, where) for own, where in zip(rows.images_of(qkv), at, strict=True)]
     parts = [
@@ -140,6 +140,6 @@ def _prompts(
     owners = [bound for bound, own in zip(networks, tokens, strict=True) if own is not None]
     rows = _Rows([(len(own),) for own in present])
     qkv = queries_keys_values(layer, torch.cat(present), rows.applied(index, owners))
-    keys, values = (torch.split(part, rows.lengths, dim=2) for part in layer.prompts_by_head(qkv))
+    keys, values = (part.split_with_sizes(rows.lengths, dim=2) for part in layer.prompts_by_head(qkv))
     found = iter(zip(keys, values, strict=True))
     return [None if own is None else next(found) for own in tokens]

@@ -39,6 +39,7 @@ def test_every_way_computes_the_same_images(tmp_path: Path):
 
 def test_ratios_are_of_images_per_second():
     seconds = {name: {"clock": 1.0, "processor": 2.0} for name in script.WAYS}
+    assert set(seconds) >= {way for pair in script.COMPARED.values() for way in pair}
     lines = [seconds | {"mixed": {"clock": clock, "processor": 1.0}} for clock in (0.5, 0.25, 0.2)]
     found = script.ratios(lines)
     assert found["mixed / sequence"] == {"clock": 4.0, "processor": 2.0}
@@ -47,7 +48,13 @@ def test_ratios_are_of_images_per_second():
 
 def test_it_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "new" / "switching.json"
-    options = ["--tasks=2", "--batch-size=4", "--rounds=2", "--threads=1", "--image-size=16"]
+    options = [
+        "--tasks=2",
+        "--batch-size=4",
+        "--rounds=2",
+        "--threads=1",
+        "--backbone=vit_micro_patch8_32@16",
+    ]
     assert script.main([*options, f"--out={out}"]) == 0
     report = json.loads(out.read_text())
     assert report["machine"]["threads"] == 1
@@ -58,7 +65,9 @@ def test_it_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "sequence" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("options", [["--batch-size=9"], ["--tasks=0"], ["--out=."], ["--space=none"]])
+@pytest.mark.parametrize(
+    "options", [["--batch-size=9"], ["--tasks=0"], ["--out=."], ["--space=none"], ["--backbone=a@b"]]
+)
 def test_mistakes_are_one_line(options: list[str], capsys: pytest.CaptureFixture[str]):
     assert script.main(options) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
