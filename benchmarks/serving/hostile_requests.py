@@ -56,6 +56,9 @@ class HostileRequests:
         self._max_body = max_body
         self._marker = marker
         self._rng = rng
+        file = BytesIO()
+        Image.new("RGB", (2**20, 1)).save(file, "PNG")  # whole, but 3 GB if enlarged to a height of 32 pixels
+        self._line = file.getvalue()
 
     def draw(self, count: int) -> list[Hostile]:
         """As many requests, of all kinds alike, in random order."""
@@ -85,7 +88,7 @@ class HostileRequests:
         return self._predict("pickle", f"cos\nsystem\n(S'touch {self._marker}'\ntR.".encode())
 
     def huge_dimensions(self) -> Hostile:
-        """An image of a few bytes that announces up to 2³¹ pixels a side."""
+        """An image of a few bytes that announces up to 2³¹ pixels a side, or a line of a million."""
         width, height = (int(2 ** self._rng.uniform(15, 31)) for _ in range(2))
         files = (
             _png(width, height),
@@ -94,6 +97,7 @@ class HostileRequests:
             + struct.pack("<IIIIiiHHIIiiII", 99, 0, 54, 40, width, height, 1, 24, 0, 9, 0, 0, 0, 0)
             + bytes(9),
             b"P6 %d %d 255\n" % (width, height) + bytes(99),
+            self._line,
         )
         return self._predict("huge dimensions", files[int(self._rng.integers(len(files)))])
 
