@@ -11,7 +11,7 @@ from nas_peft.data.image_files import register_heic
 from nas_peft.serving.refusal import Refusal
 
 _LONGEST = 100
-"""Longer side of an image, in shorter ones: preprocessing would enlarge a line of pixels to many gigabytes."""
+"""Longer side of an image, in shorter ones: resizing would enlarge a line of pixels to many gigabytes."""
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF", "HEIF")
 
@@ -45,6 +45,6 @@ def decoded(body: bytes) -> Image.Image:
         width, height = image.size
         raise Refusal(
             422,
-            f"the image has {width:,} × {height:,} pixels; one side may be {_LONGEST} times the other at most",
+            f"the image has {width:,} × {height:,} pixels; one side is over {_LONGEST} times the other",
         )
     return image
