@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from nas_peft.run.results import SearchResult as SearchResult
     from nas_peft.run.version import __version__ as __version__
     from nas_peft.settings.search_config import SearchConfig as SearchConfig
+    from supernet import MultiTaskModel as MultiTaskModel
     from supernet import Subnet as Subnet
     from supernet import load_subnet as load_subnet
 
 # Imported on first use, so that the command line starts fast and `load_subnet` needs no Ray. No module may be
 # called like a public name: importing the module would replace the name.
 _HOMES = {
+    "MultiTaskModel": "supernet",
     "SearchConfig": "nas_peft.settings.search_config",
     "SearchResult": "nas_peft.run.results",
     "Subnet": "supernet",
@@ -38,6 +40,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "MultiTaskModel",
     "SearchConfig",
     "SearchResult",
     "Subnet",

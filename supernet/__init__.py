@@ -12,6 +12,7 @@ from supernet.evaluation import Evaluation, evaluate
 from supernet.execution import Execution
 from supernet.learner import Curve
 from supernet.modules import ElasticModule, register_elastic
+from supernet.multi_task import MultiTaskModel, Prediction, Task
 from supernet.pack import Pack
 from supernet.packed_training import train_pack
 from supernet.penalty import Penalty
@@ -39,18 +40,21 @@ __all__ = [
     "Evaluation",
     "Execution",
     "Groups",
+    "MultiTaskModel",
     "NonFiniteLoss",
     "OnePath",
     "OnePerImage",
     "Pack",
     "Penalty",
     "Precision",
+    "Prediction",
     "Preprocessing",
     "Recipe",
     "Sandwich",
     "Step",
     "Subnet",
     "Supernet",
+    "Task",
     "Trainable",
     "TrainableSet",
     "biases",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from torch import Tensor, nn
@@ -11,7 +11,10 @@ from supernet.modules import ElasticModule, Place, Prompts, Size
 from supernet.operations import Operations, Positions
 from supernet.sums import plus
 
-Active: TypeAlias = list[tuple[ElasticModule, Size]]
+Active: TypeAlias = Sequence[tuple[ElasticModule, Size]]
+
+Applied: TypeAlias = Callable[[Place, Tensor, Tensor], Tensor]
+"""The modules at a place as a function of the place, the operation's input and the operation's output."""
 
 
 def layer_forward(
@@ -27,22 +30,31 @@ def layer_forward(
     """
     active = present_modules(modules, sizes)
 
-    def qkv_of(tokens: Tensor) -> Tensor:
-        h = _applied("norm1", active, tokens, layer.norm1(tokens))
-        return _applied("qkv", active, h, layer.qkv(h))
+    def applied(place: Place, before: Tensor, y: Tensor) -> Tensor:
+        return apply_modules(place, active, before, y)
 
     prompts, present = None, None
     for module, size in active:
         if isinstance(module, Prompts):
-            prompts = qkv_of(module.prompts(size))
+            prompts = queries_keys_values(layer, module.prompts(size), applied)
             present = size if isinstance(size, Tensor) else None
-    out = layer.attend(qkv_of(x), prompts, present, at)
-    x = plus(layer.scale1(_applied("proj", active, out, layer.proj(out))), x)
+    out = layer.attend(queries_keys_values(layer, x, applied), prompts, present, at)
+    return after_attention(layer, x, out, applied)
 
-    h = _applied("norm2", active, x, layer.norm2(x))
-    hidden = layer.activate(_applied("fc1", active, h, layer.fc1(h)))
-    y = layer.scale2(_applied("fc2", active, hidden, layer.fc2(hidden)))
-    return plus(_applied("mlp", active, h, y), x)
+
+def queries_keys_values(layer: Operations, tokens: Tensor, applied: Applied) -> Tensor:
+    """Queries, keys and values ``(…, 3e)`` of ``tokens (…, d)``, which may be a layer's prompts."""
+    h = applied("norm1", tokens, layer.norm1(tokens))
+    return applied("qkv", h, layer.qkv(h))
+
+
+def after_attention(layer: Operations, x: Tensor, out: Tensor, applied: Applied) -> Tensor:
+    """The rest of a block: tokens ``(…, d)`` from the block's input ``x`` and attention's ``out (…, e)``."""
+    x = plus(layer.scale1(applied("proj", out, layer.proj(out))), x)
+    h = applied("norm2", x, layer.norm2(x))
+    hidden = layer.activate(applied("fc1", h, layer.fc1(h)))
+    y = layer.scale2(applied("fc2", hidden, layer.fc2(hidden)))
+    return plus(applied("mlp", h, y), x)
 
 
 def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active:
@@ -54,7 +66,8 @@ def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active
     ]
 
 
-def _applied(place: Place, active: Active, x: Tensor, y: Tensor) -> Tensor:
+def apply_modules(place: Place, active: Active, x: Tensor, y: Tensor) -> Tensor:
+    """The output ``y`` of the operation at ``place``, whose input is ``x``, as the modules change it."""
     dtype = y.dtype
     for module, size in active:
         if place in module.places:

@@ -84,26 +84,51 @@ class Operations:
         of M equal parts of the batch; their queries are not used. Of image b only the first ``sizes[b]`` are
         there; all of them if ``sizes`` is ``None``.
         """
+        own = None if prompts is None else self.prompts_by_head(prompts)
+        out = self.attend_by_head(*self.tokens_by_head(qkv, at), own, sizes, at)
+        return self.normalised_attention(out)
+
+    def tokens_by_head(self, qkv: Tensor, at: Positions) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values ``(B, heads, N, e / heads)`` of tokens ``(B, N, 3e)``."""
         a = self.attention
-        batch, tokens, _ = qkv.shape
         q, k, v = self._by_head(qkv)
         q, k = _normalised(a, "q_norm", q), _normalised(a, "k_norm", k)
         if at.rope is not None:
             half = bool(getattr(a, "rotate_half", False))
             q, k = _rotated(q, at.rope, half).type_as(v), _rotated(k, at.rope, half).type_as(v)
+        return q, k, v
+
+    def prompts_by_head(self, prompts: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values ``(·, heads, P, e / heads)`` of prompts ``(P, 3e)`` or ``(·, P, 3e)``."""
+        _, pk, pv = self._by_head(prompts if prompts.ndim == 3 else prompts[None])
+        return _normalised(self.attention, "k_norm", pk), pv
+
+    def attend_by_head(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        prompts: tuple[Tensor, Tensor] | None,
+        sizes: Tensor | None,
+        at: Positions,
+    ) -> Tensor:
+        """`attend` for results of `tokens_by_head` and `prompts_by_head`, without the last normalisation."""
+        batch, _, tokens, _ = q.shape
         extra = 0
         if prompts is not None:
-            _, pk, pv = self._by_head(prompts if prompts.ndim == 3 else prompts[None])
-            pk = _normalised(a, "k_norm", pk)
+            pk, pv = prompts
             extra = pk.shape[2]
             if torch.is_grad_enabled():
                 q = q.contiguous()  # a view would keep the keys and values, copied below, in memory too
             k = torch.cat([k, spread(pk, batch)], dim=2)
             v = torch.cat([v, spread(pv, batch)], dim=2)
-        mask = _mask(at, sizes, batch, tokens, extra, qkv)
+        mask = _mask(at, sizes, batch, tokens, extra, q)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        out = out.transpose(1, 2).reshape(batch, tokens, self.attention_width)
-        return _normalised(a, "norm", out)
+        return out.transpose(1, 2).reshape(batch, tokens, self.attention_width)
+
+    def normalised_attention(self, out: Tensor) -> Tensor:
+        """Normalisation of attention's output ``(…, e)``, where the block has one."""
+        return _normalised(self.attention, "norm", out)
 
     def proj(self, out: Tensor) -> Tensor:
         """Output projection of attention, ``(B, N, e)`` to ``(B, N, d)``."""

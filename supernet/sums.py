@@ -15,6 +15,8 @@ def plus(y: Tensor, x: Tensor) -> Tensor:
     """``y + x``, written over ``y`` where no gradient is recorded and the sum has its shape and dtype."""
     if torch.is_grad_enabled():  # first, because torch cannot compile what follows
         return y + x
+    if y.shape == x.shape and y.dtype == x.dtype:  # nearly always; torch's own rules take longer to ask
+        return y.add_(x)
     shape = torch.broadcast_shapes(y.shape, x.shape)  # type: ignore[no-untyped-call]
     fits = y.dtype == torch.result_type(y, x) and y.shape == shape
     return y.add_(x) if fits else y + x

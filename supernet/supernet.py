@@ -154,7 +154,15 @@ class Supernet(nn.Module):
         The modules of ``sizes`` that act before the first layer are included: vectors added to the tokens,
         and the prompts of VPT-shallow.
         """
-        x, at = self.trunk.embed(images)
+        return self.before_layers(*self.trunk.embed(images), images, sizes)
+
+    def before_layers(
+        self, x: Tensor, at: list[Positions], images: Tensor, sizes: Mapping[str, Size]
+    ) -> tuple[Tensor, list[Positions], int]:
+        """Apply the modules of ``sizes`` that act before the first layer; see `embed`.
+
+        ``x (B, N, d)`` and ``at`` are the trunk's embedding; of ``images`` only the height and width count.
+        """
         modules = cast(nn.ModuleDict, self.layers[0])
         present = {module.kind: (module, size) for module, size in present_modules(modules, sizes)}
         if LoRAPositions.kind in present:

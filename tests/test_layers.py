@@ -16,11 +16,21 @@ MAY_IMPORT = {
 }
 ORDER = (
     *("machine", "searching", "data", "settings", "run", "training", "scoring", "protocol", "stages"),
-    *("planning", "front", "deployment", "prediction", "evaluation", "audit", "compare"),
+    *("planning", "front", "deployment", "prediction", "evaluation", "serving", "audit", "compare"),
     *("main_job", "baselines_job", "cli", "__main__"),
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
-OF_THE_TOOL = {"ray", "optuna", "rich", "typer", "pydantic", "pydantic_core"}
+OF_THE_TOOL = {
+    "ray",
+    "optuna",
+    "rich",
+    "typer",
+    "pydantic",
+    "pydantic_core",
+    "fastapi",
+    "uvicorn",
+    "starlette",
+}
 NO_CONCEPT = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 

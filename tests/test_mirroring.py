@@ -119,6 +119,18 @@ TESTED_ELSEWHERE = {
         "nas_peft/searching/searchers/test_optuna_study.py",
         "the laws of Optuna's samplers",
     ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/serving/{module}.py"
+            for module in ("allowed_folder", "answers", "metrics", "served_tasks")
+        ),
+        ("nas_peft/serving/test_api.py", "what endpoints of a real server answer"),
+    ),
+    "nas_peft/serving/limits.py": (
+        "nas_peft/serving/test_request_body.py",
+        "values that other modules keep to",
+    ),
+    "nas_peft/serving/refusal.py": ("nas_peft/serving/test_api.py", "each refusal is one line of JSON"),
     "nas_peft/settings/baselines_config.py": (
         "nas_peft/settings/test_search_config.py",
         "fields and mistakes of both configurations",

@@ -104,7 +104,10 @@ def test_ci_leaves_the_checkout_alone_and_fails_with_the_command(tmp_path: Path)
     (tmp_path / ".venv").mkdir()
     room = tmp_path / "room"
     room.mkdir()
-    environment = os.environ | {"TMPDIR": str(room)}
+    for program in ("chromium", "chromedriver"):
+        make_program(tmp_path / "bin" / program, "exit 9")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    environment = os.environ | {"TMPDIR": str(room), "PATH": path}
     done = subprocess.run(
         ["bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, env=environment, cwd=room
     )
@@ -113,6 +116,42 @@ def test_ci_leaves_the_checkout_alone_and_fails_with_the_command(tmp_path: Path)
     assert (tmp_path / ".venv").is_dir()
     assert not (tmp_path / "made").exists()
     assert list(room.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [(), ("chromium",), ("chromium", "chromedriver")])
+def test_ci_installs_the_browser_where_it_is_missing(tmp_path: Path, there: tuple[str, ...]) -> None:
+    programs = tmp_path / "bin"
+    for name in ("bash", "git", "sed", "tar", "mktemp", "rm", "dirname"):
+        found = shutil.which(name)
+        assert found
+        programs.mkdir(exist_ok=True)
+        (programs / name).symlink_to(found)
+    for name in there:
+        make_program(programs / name, "exit 9")
+    make_program(programs / "id", "echo 0")
+    make_program(programs / "apt-get", f'echo "$@" >> {tmp_path}/installed')
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci" / "run")
+    command = "echo $NAS_PEFT_REQUIRE_BROWSER"
+    (tmp_path / "README.md").write_text(f"<!-- test command -->\n```sh\n{command}\n```\n")
+    for arguments in (["init", "-q"], ["add", "README.md"]):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
+    environment = {"PATH": str(programs), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [programs / "bash", tmp_path / ".ci" / "run"], capture_output=True, text=True, env=environment
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1"), done.stderr
+    wanted = " ".join(("chromium", "chromium-driver")[len(there) :])
+    expected = f"-qq update\n-qq install -y {wanted}\n" if wanted else ""
+    installed = tmp_path / "installed"
+    assert (installed.read_text() if installed.exists() else "") == expected
+
+
+def make_program(path: Path, line: str) -> None:
+    """A shell script of one line."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!{shutil.which('bash')}\n{line}\n")
+    path.chmod(0o755)
 
 
 def test_the_quick_command_is_that_of_pytest() -> None:

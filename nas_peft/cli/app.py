@@ -15,6 +15,7 @@ from nas_peft.cli.export import export
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
+from nas_peft.cli.serve import serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,6 +58,7 @@ app.command("compare")(compare)
 app.command("predict")(predict)
 app.command("export")(export)
 app.command("evaluate")(evaluate)
+app.command("serve")(serve)
 
 
 def main() -> None:

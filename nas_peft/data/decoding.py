@@ -57,7 +57,7 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
-def read_image(source: Path | IO[bytes], name: str) -> Image.Image:
+def read_image(source: Path | IO[bytes], name: str, formats: tuple[str, ...] | None = None) -> Image.Image:
     """The image in RGB, turned upright as its EXIF block says; the first frame if there are several.
 
     An image whose EXIF block is malformed stays as it is stored, as in viewers.
@@ -65,13 +65,14 @@ def read_image(source: Path | IO[bytes], name: str) -> Image.Image:
     Args:
         source: path or open binary file.
         name: name of the image in errors.
+        formats: PIL's names of the only formats to try, for images from strangers; by default all.
 
     Raises:
         UnreadableImage: the file is damaged, has more pixels than `pixel_limit` allows, or is not an image.
     """
     register_heic()
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=formats) as image:
             image.load()
             upright = _upright(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -1,19 +1,27 @@
-"""The optional libraries that some exports need."""
+"""The optional libraries that some exports and the server need."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-from search_spaces import InputError
+from search_spaces.errors import InputError
 
-EXTRAS = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "peft": ("peft",)}
-"""The libraries of each extra of ``pyproject.toml``."""
+EXTRAS = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "peft": ("peft",),
+    "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
+}
+"""The libraries of each extra of ``pyproject.toml``, as they are imported."""
 
 
-def require_extra(extra: str) -> None:
-    """Raise `InputError` with the command of pip if a library of ``extra`` is missing."""
+def require_extra(extra: str, needed_by: str | None = None) -> None:
+    """Raise `InputError` with the command of pip if a library of ``extra`` is missing.
+
+    ``needed_by`` names what needs the libraries; by default that is ``--to EXTRA``.
+    """
     if missing := [library for library in EXTRAS[extra] if find_spec(library) is None]:
         raise InputError(
-            f"--to {extra} needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not "
-            f"installed; install with: pip install 'nas-peft[{extra}]'"
+            f"{needed_by or f'--to {extra}'} needs {', '.join(missing)}, which "
+            f"{'is' if len(missing) == 1 else 'are'} not installed; install with: "
+            f"pip install 'nas-peft[{extra}]'"
         )

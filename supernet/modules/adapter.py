@@ -12,6 +12,9 @@ from search_spaces import BackboneShape
 from supernet.modules.elastic import ElasticModule, Place, Size, register_elastic
 from supernet.sums import plus, plus_product, product
 
+QUICK = 1.702
+"""The constant c of QuickGELU(u) = u sigmoid(c u)."""
+
 
 class Bottleneck(ElasticModule):
     """Adds ``s (QuickGELU(z W1^T + b1) W2 + b2)`` to the output y of the MLP branch, inside the residual.
@@ -52,11 +55,11 @@ class Bottleneck(ElasticModule):
         z = x if self.parallel else y
         if isinstance(size, int):
             hidden = F.linear(z, self.down[:size], self.down_bias[:size])
-            hidden = hidden * torch.sigmoid(1.702 * hidden)
+            hidden = hidden * torch.sigmoid(QUICK * hidden)
             up, bias = self.up[:size], cast(Tensor, self.up_bias)
         else:
             hidden = F.linear(z, self.down, self.down_bias)
-            hidden = hidden * torch.sigmoid(1.702 * hidden) * self.unit_mask(size, hidden.dtype)
+            hidden = hidden * torch.sigmoid(QUICK * hidden) * self.unit_mask(size, hidden.dtype)
             present = (size > 0).to(hidden.dtype)[:, None, None]
             up, bias = self.up, present * self.up_bias.to(hidden.dtype)
         if not self.learned_scale:

@@ -45,7 +45,7 @@ class SSF(ElasticModule):
         number = ORDER.index(place)
         if number >= (size if isinstance(size, int) else self.capacity):
             return y
-        scale, shift = (v.to(y.dtype) for v in self._of(number))  # autocast would widen y instead
+        scale, shift = (v.to(y.dtype) for v in self.operation(number))  # autocast would widen y instead
         if isinstance(size, int):
             return torch.addcmul(shift, y, scale)
         present = (size > number)[:, None, None]
@@ -56,9 +56,10 @@ class SSF(ElasticModule):
         number = ORDER.index(place)
         if number >= self.capacity:
             return weight, bias
-        scale, shift = (v.detach() for v in self._of(number))
+        scale, shift = (v.detach() for v in self.operation(number))
         return weight * (scale[:, None] if weight.ndim == 2 else scale), bias * scale + shift
 
-    def _of(self, number: int) -> tuple[Tensor, Tensor]:
+    def operation(self, number: int) -> tuple[Tensor, Tensor]:
+        """Scale and shift of the operation `ORDER` [number], as views."""
         part = slice(self.ends[number], self.ends[number + 1])
         return self.scale[part], self.shift[part]

@@ -1,0 +1,1 @@
+"""A server that answers requests for many subnets on one backbone."""
