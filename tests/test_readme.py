@@ -173,7 +173,8 @@ def test_main_job_and_predict_run(tmp_path: Path, run_program: Callable[..., Any
     assert "full fine-tuning" in done.stdout
     image = tmp_path / "digit.png"
     Image.new("L", (8, 8), 128).save(image)
-    shown = CliRunner().invoke(app, ["predict", str(out / "subnet.safetensors"), str(image)])
+    words = ["predict", str(out / "subnet.safetensors"), str(image)]
+    shown = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
     assert shown.exit_code == 0, shown.stderr
-    assert "digit.png" in shown.stdout.replace("\n", "")
+    assert "digit.png" in shown.stdout
     assert "%" in shown.stdout

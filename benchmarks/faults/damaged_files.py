@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.faults.damaged_files
+    python -m benchmarks.faults damaged-files
 
 A small search of rendered images is run once. Then each file of its folder is cut in half, emptied, changed
 in one bit (a seeded place) or removed, and the same search is started again, once with and once without the
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
 
-from benchmarks.harness.command_line import StudyParser, exit_status
+from benchmarks.harness.command_line import StudyParser
 from benchmarks.harness.results import RESULTS, write_result
 from nas_peft.cli.app import app
 from nas_peft.machine.environment import environment
@@ -149,19 +148,20 @@ def table(found: Sequence[Case]) -> Table:
     return shown
 
 
-def _run(argv: Sequence[str]) -> None:
-    parser = StudyParser("faults.damaged_files", "Damage each file of a run in turn.")
+def run(argv: Sequence[str]) -> None:
+    """Run the command line of this study."""
+    parser = StudyParser("faults damaged-files", "Damage each file of a run in turn.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args(argv)
     found: list[Case] = []
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "undisturbed"
-        done = CliRunner().invoke(app, search_command(run, SHORT))
+        undisturbed = Path(folder) / "undisturbed"
+        done = CliRunner().invoke(app, search_command(undisturbed, SHORT))
         assert done.exit_code == 0, done.output
-        for file in files_of(run):
+        for file in files_of(undisturbed):
             for damage in DAMAGES:
-                found += cases(run, file, damage, SHORT, args.seed)
+                found += cases(undisturbed, file, damage, SHORT, args.seed)
     console = Console()
     console.print(table(found))
     for case in found:
@@ -169,12 +169,3 @@ def _run(argv: Sequence[str]) -> None:
             console.print(case, highlight=False, soft_wrap=True)
     result = {"seed": args.seed, "environment": environment("cpu"), "cases": [asdict(case) for case in found]}
     write_result(args.out, result, indent=1)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and return its exit status."""
-    return exit_status(_run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.faults.kills --kills 50
+    python -m benchmarks.faults kills --kills 50
 
 A small search with separate trainings on Ray runs once undisturbed. Then the same search is killed
 (SIGKILL) after a drawn number of seconds and started again, until it ends; this is repeated with new folders
@@ -35,7 +35,7 @@ from rich.table import Table
 from safetensors.torch import load_file
 
 from benchmarks.faults.damaged_files import numbers
-from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.command_line import StudyParser, whole_number
 from benchmarks.harness.results import RESULTS, write_result
 from nas_peft.machine.environment import environment
 from search_spaces.streams import stream
@@ -190,8 +190,9 @@ def table(found: Sequence[Ended]) -> Table:
     return shown
 
 
-def _run(argv: Sequence[str]) -> None:
-    parser = StudyParser("faults.kills", "Kill a search at seeded moments, and compare its end.")
+def run(argv: Sequence[str]) -> None:
+    """Run the command line of this study."""
+    parser = StudyParser("faults kills", "Kill a search at seeded moments, and compare its end.")
     parser.add_argument("--kills", type=whole_number, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -206,12 +207,3 @@ def _run(argv: Sequence[str]) -> None:
                 args.out, {"seed": args.seed, "environment": environment("cpu"), "runs": lines}, indent=1
             )
     Console().print(table(found))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line, and return its exit status."""
-    return exit_status(_run, argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -267,12 +267,32 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
     (evaluation,) = (line for line in changed.splitlines() if "evaluate" in line)
     assert " --layout classes --domains --module-file 'my kind.py'" in evaluation
     assert "--" not in next_commands(finished_run).split("predict")[1].split("#")[0]
+
     assert (
         f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
         in result.stdout
     )
     assert "retrainings" in result.stdout  # the cost of each stage, in these
     assert all(stage in result.stdout for stage in finished_run.stages)
+
+
+def test_full_fine_tuning_that_is_better_comes_with_the_command_that_exports_it(finished_run: SearchResult):
+    assert finished_run.decision is not None
+
+    def shown(verdict: str) -> str:
+        decision = finished_run.decision.model_copy(
+            update={
+                "roles": {"full": "full"},
+                "rivals": [
+                    finished_run.decision.rivals[0].model_copy(update={"row": "full", "verdict": verdict})
+                ],
+            }
+        )
+        return next_commands(finished_run.model_copy(update={"decision": decision}))
+
+    assert "--row full --to merged" in shown("worse")
+    assert "--row full" not in shown("tie")
+    assert "--row full" not in next_commands(finished_run.model_copy(update={"decision": None}))
 
 
 def test_help_names_every_embedded_data_set():
