@@ -119,7 +119,7 @@ def _add_endpoints(api: FastAPI, service: Service) -> None:
     @api.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def start_page() -> Response:
         found = page()
-        return HTMLResponse(found.html, headers={"Content-Security-Policy": found.policy})
+        return HTMLResponse(found.html, headers=found.headers)
 
     @api.get("/health", summary="Whether the server answers")
     async def health() -> Health:

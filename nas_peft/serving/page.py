@@ -17,6 +17,15 @@ class Page:
     html: str
     policy: str
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that the page is sent with."""
+        return {
+            "Content-Security-Policy": self.policy,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }
+
 
 @functools.cache
 def page() -> Page:
