@@ -10,7 +10,6 @@ from starlette.requests import ClientDisconnect, Request
 from nas_peft.serving.form import image_of_form
 from nas_peft.serving.refusal import Refusal
 
-
 _LINGER_SECONDS = 1.0
 
 
