@@ -250,18 +250,16 @@ def measure(setting: Setting, rounds: int) -> dict[str, Any]:
 
 
 def as_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """Table with a row for each measurement; ratios by the clock, and in brackets by processor time."""
-    table = Table(title="images per second of a mixed batch, as a multiple")
-    table.add_column("backbone, pixels")
-    for name in (*(name.removeprefix("mixed / ") for name in COMPARED), "memory"):
-        table.add_column(name, justify="right")
+    """Table with a column for each measurement: ratios by the clock, and in brackets by processor time."""
+    table = Table(title="images per second of one way, as a multiple of another's")
+    table.add_column("")
     for m in found:
-        of_ratios = m["ratios_of_images_per_second"].values()
-        table.add_row(
-            f"{m['backbone']}, {m['image_size'][0]}",
-            *(f"{r['clock']:.2f} ({r['processor']:.2f})" for r in of_ratios),
-            f"{m['memory']['model / (backbone + files)']:.3f}",
-        )
+        table.add_column(f"{m['backbone']} at {m['image_size'][0]}", justify="right")
+    for name in COMPARED:
+        each = [m["ratios_of_images_per_second"][name] for m in found]
+        table.add_row(name, *(f"{ratio['clock']:.2f} ({ratio['processor']:.2f})" for ratio in each))
+    memory_name = "model / (backbone + files)"
+    table.add_row(f"memory: {memory_name}", *(f"{m['memory'][memory_name]:.3f}" for m in found))
     return table
 
 

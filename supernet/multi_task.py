@@ -103,8 +103,8 @@ class MultiTaskModel:
         backbone_weights: weights file of a backbone that is given by name or by the files.
         device: where to compute; by default where the backbone is, which is the CPU unless it was moved.
 
-    Raises `InputError` for files of different backbones or weights, files that `load_subnet` refuses, and
-    neither a backbone nor a file.
+    Raises `InputError` for files of different backbones or weights, files that `load_subnet` refuses, neither
+    a backbone nor a file, and a device that is not there.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class MultiTaskModel:
     ) -> None:
         self.backbone = backbone_of_files(backbone, files, backbone_weights)
         if device is not None:
-            self.backbone.model.to(device)
+            _move(self.backbone.model, device)
         self._lock = Lock()
         self._tasks: Mapping[str, Task] = MappingProxyType({})
         for name, file in files.items():
@@ -165,8 +165,11 @@ class MultiTaskModel:
     def forward(self, images: Tensor, tasks: Sequence[TaskOrName]) -> list[Tensor]:
         """Float32 logits ``(classes of its task,)`` for each image of a batch, in the order of the images.
 
+        They are on the model's device.
+
         Args:
-            images: ``(B, 3, H, W)``, each normalised by its own task's preprocessing (`Task.prepare`).
+            images: ``(B, 3, H, W)`` on any device, each normalised by its own task's preprocessing
+                (`Task.prepare`).
             tasks: for each image a name or a `Task`, in any order. A `Task` also works after it was dropped,
                 so a name can be looked up once and used later.
 
@@ -175,7 +178,7 @@ class MultiTaskModel:
         """
         if len(tasks) != len(images):
             raise InputError(f"{len(tasks)} tasks for {len(images)} images; give one for each image")
-        return self._logits(images, self._resolved(tasks))
+        return self._logits(images.to(self.device), self._resolved(tasks))
 
     __call__ = forward
 
@@ -209,6 +212,8 @@ class MultiTaskModel:
     def _computed(
         self, images: Iterable[Image], tasks: Iterable[TaskOrName], batch_size: int
     ) -> Iterator[tuple[Task, Tensor]]:
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; give at least 1")
         each, names = iter(images), list(tasks)
         of_images = self._resolved(names)
         for start in range(0, len(of_images), batch_size):
@@ -251,6 +256,16 @@ def _found(name: str, tasks: Mapping[str, Task]) -> Task:
     if name not in tasks:
         raise unknown_name("task", name, tasks)
     return tasks[name]
+
+
+def _move(model: nn.Module, device: str | torch.device) -> None:
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError) as error:  # the second where torch is built without a device
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"device '{device}' cannot be used ({reason}); give cpu, or cuda on a GPU"
+        ) from error
 
 
 def _require_free(name: str, tasks: Mapping[str, Task]) -> None:

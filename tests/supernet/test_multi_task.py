@@ -1,5 +1,6 @@
 """One backbone, many subnet files: mixed batches, tasks that come and go, and memory."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -13,7 +14,15 @@ from PIL import Image
 from torch import nn
 
 from search_spaces import Architecture, InputError, load_space
-from supernet import MultiTaskModel, Preprocessing, Subnet, Supernet, load_subnet, save_subnet
+from supernet import (
+    MultiTaskModel,
+    Preprocessing,
+    Subnet,
+    Supernet,
+    load_subnet,
+    random_backbone,
+    save_subnet,
+)
 
 DEPTH = 8
 PREPROCESSINGS = [
@@ -167,8 +176,6 @@ def storages(*modules):
 
 def live_bytes():
     """Bytes of the different storages of all tensors that this process holds."""
-    import gc
-
     gc.collect()
     tensors = [o for o in gc.get_objects() if type(o) in (torch.Tensor, nn.Parameter)]
     return {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
@@ -207,11 +214,11 @@ def test_one_task_for_each_image(shared_model, pictures, images, tasks, message)
 def test_unknown_tasks_are_refused_before_anything_is_computed(shared_model, pictures):
     with pytest.raises(InputError, match="unknown task 'larg-1'; did you mean 'large-1'"):
         shared_model.predict(pictures[:2], ["none", "larg-1"])
+    with pytest.raises(InputError, match="batch_size is 0; give at least 1"):
+        shared_model.predict(pictures[:1], ["none"], batch_size=0)
 
 
-def test_a_task_of_another_model_is_refused(shared_model, files, plain):
-    from supernet import random_backbone
-
+def test_a_task_of_another_model_is_refused(shared_model, files):
     other = MultiTaskModel(random_backbone("vit_micro_patch8_32", 0), {"none": files["none"]})
     with pytest.raises(ValueError, match="belongs to the model that loaded it"):
         shared_model(torch.zeros(1, 3, 32, 32), [other.task("none")])

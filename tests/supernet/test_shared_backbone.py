@@ -98,6 +98,14 @@ def test_mistakes_are_one_line(saved, shipped, micro, plain, tmp_path):
         one_line(error)
 
 
+def test_a_device_that_is_not_there_is_refused(micro):
+    for device in ("gpu", "cuda:99"):
+        with pytest.raises(InputError, match=f"device '{device}' cannot be used") as error:
+            MultiTaskModel(micro, {}, device=device)
+        one_line(error)
+    assert MultiTaskModel(micro, {}, device="cpu").device.type == "cpu"
+
+
 def test_a_model_for_images_of_another_size_is_refused(tmp_path):
     backbone = random_backbone("vit_micro_patch8_32", 0, (48, 48))
     network = Supernet(backbone.model, Architecture.empty(8), 2).eval()
