@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, Request
 
 from nas_peft.serving.form import image_of_form
 from nas_peft.serving.refusal import Refusal
+
+_LINGER_SECONDS = 1.0
 
 
 async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
@@ -17,10 +20,15 @@ async def read_body(request: Request, max_bytes: int, seconds: float) -> bytes:
     announced; 408 if it is not whole after ``seconds``; 400 if it is empty or the client left.
     """
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
     try:
+        if announced.isdigit() and int(announced) > max_bytes:
+            raise _TooLarge
         body = await asyncio.wait_for(_collected(request, max_bytes), seconds)
+    except _TooLarge as error:
+        if _closes(request):
+            await _let_send(request)
+        reason = f"the body has more than {max_bytes:,} bytes, which is the limit (--max-body)"
+        raise Refusal(413, reason) from error
     except asyncio.TimeoutError as error:
         raise Refusal(408, f"the body was not whole after {seconds:g} s") from error
     except ClientDisconnect as error:
@@ -45,9 +53,25 @@ async def _collected(request: Request, max_bytes: int) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > max_bytes:
-            raise _too_large(max_bytes)
+            raise _TooLarge
     return bytes(body)
 
 
-def _too_large(max_bytes: int) -> Refusal:
-    return Refusal(413, f"the body has more than {max_bytes:,} bytes, which is the limit (--max-body)")
+class _TooLarge(Exception):
+    """A body exceeds the limit."""
+
+
+def _closes(request: Request) -> bool:
+    """Whether the connection is closed as soon as the request is answered."""
+    return request.scope["http_version"] == "1.0" or "close" in request.headers.get("connection", "").lower()
+
+
+async def _let_send(request: Request) -> None:
+    """Drop what comes for a moment: a client that sends to a closed connection could not read its answer."""
+
+    async def drop() -> None:
+        async for _ in request.stream():
+            pass
+
+    with suppress(asyncio.TimeoutError, ClientDisconnect):
+        await asyncio.wait_for(drop(), _LINGER_SECONDS)
