@@ -23,6 +23,7 @@ _UNSET = (
 )
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _STARTS = 2
+_CLIENT_STARTS = 3
 _PATIENCE = 10.0  # seconds for a head node to accept a connection
 
 
@@ -189,14 +190,20 @@ def _start(ray: Any) -> None:
 
 def _reach(ray: Any, place: RayPlace) -> None:
     _require_answer(place)  # before Ray, which tries for minutes and then ends the process
-    try:
-        ray.init(address=place.address, log_to_driver=False, logging_level=logging.ERROR)
-    except Exception as error:
-        ray.shutdown()
-        raise InputError(
-            f"{place.given_by} is '{place.address}', and Ray cannot be reached there: {_first_line(error)}; "
-            f"{place.remedy}; a cluster that asks for a token needs RAY_AUTH_MODE=token in the environment"
-        ) from error
+    # The server that a cluster forks for each client now and then hangs or is slow to start; another is made.
+    attempts = _CLIENT_STARTS if place.address.startswith("ray://") else 1
+    for attempt in range(attempts):
+        try:
+            ray.init(address=place.address, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception as error:
+            ray.shutdown()
+            if attempt + 1 == attempts:
+                raise InputError(
+                    f"{place.given_by} is '{place.address}', and Ray cannot be reached there: "
+                    f"{_first_line(error)}; {place.remedy}; a cluster that asks for a token needs "
+                    "RAY_AUTH_MODE=token in the environment"
+                ) from error
 
 
 def _require_answer(place: RayPlace) -> None:

@@ -51,6 +51,30 @@ def test_auto_is_asked_of_ray(monkeypatch: pytest.MonkeyPatch, tmp_path: Any):
         session.connect()
 
 
+@pytest.mark.parametrize(("failures", "reached"), [(2, True), (3, False)])
+def test_a_client_s_server_that_does_not_start_is_replaced_by_another(
+    monkeypatch: pytest.MonkeyPatch, failures: int, reached: bool
+):
+    tries: list[str] = []
+
+    def init(address: str, **options: Any) -> None:
+        tries.append(address)
+        if len(tries) <= failures:
+            raise RuntimeError("Starting Ray client server failed.")
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        place = RayOptions(f"ray://127.0.0.1:{listener.getsockname()[1]}").place
+        ray = SimpleNamespace(init=init, shutdown=lambda: None)
+        if reached:
+            ray_session._reach(ray, place)
+        else:
+            with pytest.raises(InputError, match="be reached there: Starting Ray client server failed;"):
+                ray_session._reach(ray, place)
+    assert len(tries) == 3
+
+
 def refuse(**options: Any) -> None:
     raise ConnectionError("no Ray here.\nMore of this.")
 
