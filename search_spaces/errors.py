@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -12,6 +13,16 @@ class InputError(ValueError):
     The message is one line that names the thing, what is allowed and the remedy. The command line prints the
     message on standard error and exits with status 2, without a traceback.
     """
+
+
+class DamagedFile(InputError):
+    """A file of a run that is not as it was written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"'{path}' is damaged ({reason}); remove it, and start the command of the run again, which does "
+            "that part again"
+        )
 
 
 def unknown_name(thing: str, name: str, allowed: Iterable[str], remedy: str = "") -> InputError:

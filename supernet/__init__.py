@@ -4,7 +4,7 @@ from supernet.architecture_batch import ArchitectureBatch
 from supernet.atomic_file import write_atomically
 from supernet.augmentation import AUGMENTATIONS, Augmenter
 from supernet.backbones import DEFAULT_BACKBONE, Backbone, create_backbone, random_backbone
-from supernet.checked_tensors import DamagedFile, checked_bytes, checked_tensors, content_digest
+from supernet.checked_tensors import checked_bytes, checked_tensors, content_digest
 from supernet.checkpoint import load_subnet, read_header, save_subnet
 from supernet.choosers import Chooser, Constant, Groups, OnePath, OnePerImage, Sandwich, Step
 from supernet.epoch_losses import NonFiniteLoss
@@ -35,7 +35,6 @@ __all__ = [
     "Chooser",
     "Constant",
     "Curve",
-    "DamagedFile",
     "ElasticModule",
     "Evaluation",
     "Execution",

@@ -8,22 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
 from search_spaces import InputError
+from search_spaces.errors import DamagedFile
 
 _CHECKSUM = "sha256"
-
-
-class DamagedFile(InputError):
-    """A file of a run that is not as it was written."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"'{path}' is damaged ({reason}); remove it, and start the command of the run again, which does "
-            "that part again"
-        )
 
 
 def checked_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
@@ -41,7 +32,7 @@ def checked_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-        tensors = load(path.read_bytes())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
         raise InputError(
             f"'{path}' is missing; put it back, or start the command of the run again, which does that part "

@@ -68,7 +68,7 @@ class Task:
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Calibrated probabilities ``(…, classes)``: the softmax of logits divided by the temperature."""
-        return (logits / (1.0 if self.temperature is None else self.temperature)).softmax(-1)
+        return self.subnet.probabilities_of(logits)
 
 
 class Prediction(NamedTuple):

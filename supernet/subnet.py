@@ -70,7 +70,7 @@ class Subnet:
         return self.probabilities_of(self.logits(images, batch_size))
 
     def probabilities_of(self, logits: Tensor) -> Tensor:
-        """The softmax of ``logits (N, classes)``, divided by the temperature where one was fitted."""
+        """The softmax of ``logits (…, classes)``, divided by the temperature where one was fitted."""
         return (logits / (self.temperature or 1.0)).softmax(-1)
 
     def _pixels(self, image: Image) -> Tensor:

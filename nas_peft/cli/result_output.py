@@ -49,22 +49,13 @@ def next_commands(result: SearchResult) -> str:
             f"nas-peft front {run}": "other sizes from the same search",
             f"nas-peft audit {run}": "how well the search ranks subnets on these data",
         }
-    if (full := _better_full(result)) is not None:
-        command = f"nas-peft export {run} --row {full} --to merged --output full.safetensors"
+    if result.decision is not None and (full := result.decision.better_full) is not None:
+        command = f"nas-peft export {run} --row {full.row} --to merged --output full.safetensors"
         commands[command] = "full fine-tuning, which is better here"
     width = max(map(len, commands))
     return "\n".join(
         ["next:", *(f"  {command:{width}}  # {purpose}" for command, purpose in commands.items())]
     )
-
-
-def _better_full(result: SearchResult) -> str | None:
-    """The row of full fine-tuning, if it is better than the exported one by more than the noise."""
-    if result.decision is None:
-        return None
-    full = result.decision.roles.get("full")
-    verdicts = {rival.row: rival.verdict for rival in result.decision.rivals}
-    return full if full is not None and verdicts.get(full) == "worse" else None
 
 
 def _options(result: SearchResult, *names: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles, OneDevice
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -52,20 +53,10 @@ def serve(
     send_seconds: Annotated[
         float, typer.Option(min=0.1, help="Seconds that a client may take to send a request.")
     ] = 10,
-    device: Annotated[str, typer.Option(help="Device of the model: auto, cpu or cuda.")] = "auto",
-    backbone_weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Weights file of the backbone, if the subnets were trained with --backbone-weights."
-        ),
-    ] = None,
-    module_file: Annotated[
-        list[Path],
-        typer.Option(
-            help="Python file that registers module kinds of the subnets; can be given several times."
-        ),
-    ] = [],  # noqa: B006
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    device: OneDevice = "auto",
+    backbone_weights: BackboneWeights = None,
+    module_file: ModuleFiles = [],  # noqa: B006
+    debug: Debug = False,
 ) -> None:
     """Serve subnets over HTTP: classification in batches of mixed tasks, metrics, and a page for trying them.
 

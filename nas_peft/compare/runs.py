@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nas_peft.run.json_file import read_json
+from nas_peft.run.json_file import first_fault, read_json
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.lists import with_lists
 from nas_peft.settings.search_config import SearchConfig
@@ -74,10 +74,8 @@ class ComparedRun(BaseModel):
         try:
             run = cls.model_validate(read_json(file))
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise InputError(
-                f"'{file}' is not the result of a run: {field}: {first['msg'].lower()}; leave the run out, "
+                f"'{file}' is not the result of a run: {first_fault(error)}; leave the run out, "
                 "or search anew with another --out"
             ) from error
         return run.model_copy(update={"run": str(path)})

@@ -85,6 +85,7 @@ class RayPlace:
     remedy: str
 
     def error(self, reason: str) -> InputError:
+        """The error for a place that cannot be used; ``reason`` follows the address."""
         return InputError(f"{self.given_by} is '{self.address}'{reason}; {self.remedy}")
 
 
@@ -175,7 +176,7 @@ def _start(ray: Any) -> None:
     for _ in range(_STARTS):
         try:
             ray.init(**options)
-            if ray.cluster_resources().get("CPU", 0) < 1:  # Ray rounds a container's half a core down
+            if not any(n["Resources"].get("CPU") for n in ray.nodes()):  # it rounds half a core down to none
                 ray.shutdown()
                 ray.init(**options, num_cpus=1)
             return

@@ -142,8 +142,7 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
             f"on {decision.images:,} validation images its accuracy is {'; '.join(compared)}; "
             f"expected regret {regret:.1f} points"
         )
-    full = rivals.get(decision.roles.get("full", ""))
-    if full is not None and full.verdict == "worse":
+    if (full := decision.better_full) is not None:
         lines.append(
             f"full fine-tuning is better on validation data by {-100 * full.difference:.1f} points, more "
             "than the noise"

@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from supernet import DamagedFile, write_atomically
+from pydantic import ValidationError
+
+from search_spaces.errors import DamagedFile
 
 CHECKSUM = "sha256"
 """Last key of a file: SHA-256 of the text of all that stands before it."""
@@ -15,6 +17,8 @@ CHECKSUM = "sha256"
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write ``content`` and a checksum atomically, without NaN and infinity, which are refused."""
+    from supernet import write_atomically  # imports torch, which commands that only read do without
+
     text = json.dumps({**content, CHECKSUM: _digest(content)}, indent=1, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())
 
@@ -37,6 +41,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
     if checksum is not None and checksum != _digest(content):
         raise DamagedFile(path, "its checksum is another one")
     return content
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field that does not fit a model, and why, for messages."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "the file"
+    return f"{field}: {first['msg'].lower()}"
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from nas_peft.run.json_file import CHECKSUM, read_json
+from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
 from nas_peft.run.stage_records import OpeningRecord, PlanRecord, StageRecord
 from search_spaces import InputError
 
@@ -205,6 +205,12 @@ class DecisionResult(BaseModel):
     rivals: list[RivalResult]
     expected_regret: float
 
+    @property
+    def better_full(self) -> RivalResult | None:
+        """Full fine-tuning, if it is better than the exported row by more than the noise."""
+        full = next((rival for rival in self.rivals if rival.row == self.roles.get("full")), None)
+        return full if full is not None and full.verdict == "worse" else None
+
 
 class SearchResult(BaseModel):
     """All measurements of a search, or of a comparison without a search, and their conditions.
@@ -246,10 +252,8 @@ class SearchResult(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the file"
             raise InputError(
-                f"'{file}' is not a result of this version of nas-peft: {field}: {first['msg'].lower()}; "
+                f"'{file}' is not a result of this version of nas-peft: {first_fault(error)}; "
                 "search anew with another --out"
             ) from error
 

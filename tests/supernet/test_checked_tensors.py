@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import save
 
 from search_spaces import InputError
-from supernet import DamagedFile, checked_bytes, checked_tensors
+from search_spaces.errors import DamagedFile
+from supernet import checked_bytes, checked_tensors
 
 TENSORS = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.tensor([1, 2]), "empty": torch.zeros(0, 4)}
 METADATA = {"text": "größer", "more": "{}"}

@@ -27,3 +27,8 @@ def test_a_wrong_option_is_answered_without_torch(options, message):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_runs_are_compared_without_torch():
+    code = "import sys, nas_peft.compare.runs, nas_peft.compare.table\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -267,7 +267,6 @@ def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchRe
     (evaluation,) = (line for line in changed.splitlines() if "evaluate" in line)
     assert " --layout classes --domains --module-file 'my kind.py'" in evaluation
     assert "--" not in next_commands(finished_run).split("predict")[1].split("#")[0]
-
     assert (
         f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
         in result.stdout

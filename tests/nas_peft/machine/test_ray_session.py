@@ -87,7 +87,9 @@ def test_a_start_is_tried_again_once():
         if len(starts) == 1:
             raise TimeoutError("slow")
 
-    ray = SimpleNamespace(init=slow, shutdown=lambda: stops.append(1), cluster_resources=lambda: {"CPU": 2.0})
+    ray = SimpleNamespace(
+        init=slow, shutdown=lambda: stops.append(1), nodes=lambda: [{"Resources": {"CPU": 2.0}}]
+    )
     ray_session._start(ray)
     assert starts == ["local", "local"]
     assert len(stops) == 1
@@ -99,7 +101,7 @@ def test_half_a_core_is_one():
     ray = SimpleNamespace(
         init=lambda num_cpus=None, **others: starts.append(num_cpus),
         shutdown=lambda: starts.append(0),
-        cluster_resources=lambda: {"memory": 1.0},
+        nodes=lambda: [{"Resources": {"memory": 1.0}}],
     )
     ray_session._start(ray)
     assert starts == [None, 0, 1]

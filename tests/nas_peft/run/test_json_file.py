@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nas_peft.run.json_file import read_json, write_json
-from supernet import DamagedFile
+from search_spaces.errors import DamagedFile
 
 CONTENT = {"loss": 0.1 + 0.2, "name": "größer", "list": [1, None, True], "rows": {"a": {"b": 1e-300}}}
 
