@@ -58,8 +58,8 @@ class ComparedTrainings:
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
         """Train each row on the training set: the first seed by every recipe, the rest by the best.
 
-        If every row has one recipe, all seeds are trained at once. With halving the recipes come in rounds,
-        see `halving`, and rows that were dropped after a round are trained no more.
+        If every row has one recipe, all seeds are trained at once. With halving the recipes start short, see
+        `halving`, and rows that were dropped after a round are trained no more.
         """
         config, first = self.run.inputs.config, self.seeds[0]
         rounds = Rounds.of(rows, config, self.probe)
@@ -73,7 +73,7 @@ class ComparedTrainings:
                     for training in row.trainings(config, self.probe, seeds, "train", recipe)
                 ]
                 for row, found in runs.items()
-                if found.dropped_after is None and (recipes := rounds.recipes(row, number))
+                if found.dropped_after is None and (recipes := rounds.recipes(row, number, found.ranked))
             }
             for row, records in self.train(tried, rounds.stage(number)).items():
                 runs[row].add_tried(records, first)

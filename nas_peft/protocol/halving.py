@@ -1,18 +1,22 @@
-"""Halving: recipes are tried in rounds, and the worse half of the rows is dropped after each round.
+"""Halving: recipes start short, and the better ones go on for longer.
 
-Most of the time of a comparison goes into recipes of rows that are behind with every recipe. After successive
-halving (arXiv 1502.07943) each round costs about as much as the one before, with fewer rows and more recipes.
+A short training says most of what a long one does about a rate or an augmentation. So each row tries all its
+recipes with the fewest epochs, the better third of them with the next number of epochs, and so on, while the
+worse half of the rows is dropped after each round (successive halving, arXiv 1502.07943).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas_peft.protocol.decision import decide
 from nas_peft.protocol.rows import Params, Row, Scores
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
+
+KEPT = 3
+"""One of so many recipes of a row, rounded up, goes on to the next round."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Rounds:
         """The rounds by a configuration: one for all recipes, or those of halving."""
         recipes = {row: row.recipes(config, probe) for row in rows}
         several = any(len(of_row) > 1 for of_row in recipes.values())
-        return cls({r: rounds_of(all_) if config.halving else [all_] for r, all_ in recipes.items()}, several)
+        return cls({r: by_length(all_) if config.halving else [all_] for r, all_ in recipes.items()}, several)
 
     @property
     def count(self) -> int:
@@ -40,29 +44,31 @@ class Rounds:
             return "retraining"
         return f"recipes {number + 1}" if self.count > 1 else "recipes"
 
-    def recipes(self, row: Row, number: int) -> Sequence[Recipe]:
-        """The recipes that a row tries in a round; none where it has had all."""
-        return self.of_row[row][number] if number < len(self.of_row[row]) else ()
+    def recipes(self, row: Row, number: int, ranked: Sequence[Recipe]) -> Sequence[Recipe]:
+        """The recipes that a row tries in a round; none if all its lengths have had their round.
+
+        ``ranked`` are the row's recipes of the round before, best first.
+        """
+        if number >= len(self.of_row[row]):
+            return ()
+        if number == 0:
+            return self.of_row[row][0]
+        kept = [replace(recipe, epochs=1) for recipe in ranked[: -(-len(ranked) // KEPT)]]
+        return [recipe for recipe in self.of_row[row][number] if replace(recipe, epochs=1) in kept]
 
 
-def rounds_of(recipes: Sequence[Recipe]) -> list[tuple[Recipe, ...]]:
-    """The recipes of each round: the first recipe, those that differ from it in one choice, then the rest.
+def by_length(recipes: Sequence[Recipe]) -> list[tuple[Recipe, ...]]:
+    """The recipes of each round if all go on: those of the fewest epochs, of the next number, and so on.
 
-    The choices are the start, the number of epochs, the learning rate and the augmentation. Recipes of
-    another start have lengths of their own, so these are compared with the first recipe of the same start.
+    Each start has lengths of its own, so the first round has the shortest of every start.
     """
-    first = recipes[0]
-    own = {start: next(r for r in recipes if r.start == start) for start in {r.start for r in recipes}}
-
-    def distance(recipe: Recipe) -> int:  # number of choices in which the recipe differs
-        like = own[recipe.start]
-        differing = [
-            getattr(recipe, name) != getattr(like, name) for name in ("epochs", "lr", "augmentation")
-        ]
-        return differing.count(True) + (recipe.start != first.start)
-
-    rounds = ([r for r in recipes if distance(r) in steps] for steps in ((0,), (1,), (2, 3, 4)))
-    return [tuple(found) for found in rounds if found]
+    lengths = {
+        start: sorted({r.epochs for r in recipes if r.start == start}) for start in {r.start for r in recipes}
+    }
+    return [
+        tuple(r for r in recipes if lengths[r.start].index(r.epochs) == number)
+        for number in range(max(map(len, lengths.values())))
+    ]
 
 
 def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:

@@ -1,11 +1,11 @@
-"""Halving: which recipes come in which round, and which rows go on."""
+"""Halving: which recipes go on to which length, and which rows."""
 
 from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_peft.protocol.halving import rounds_of, survivors
+from nas_peft.protocol.halving import Rounds, by_length, survivors
 from nas_peft.protocol.rows import Row, Scores
 from search_spaces import Architecture
 from supernet import Recipe
@@ -32,30 +32,37 @@ def grid(starts: tuple[str, ...]) -> list[Recipe]:
     ]
 
 
-def test_the_first_recipe_comes_first_then_those_of_one_other_choice_then_the_rest():
+def rounds(recipes: list[Recipe]) -> Rounds:
+    return Rounds({row(0, "single"): by_length(recipes)}, several=True)
+
+
+def test_the_better_third_goes_on_to_the_next_length():
     recipes = grid(("pretrained",))
-    first, second, rest = rounds_of(recipes)
-    assert first == (recipes[0],)
-    assert [(r.epochs, r.lr, r.augmentation) for r in second] == [
-        (8, 0.1, "crop"), (8, 0.3, "none"), (24, 0.1, "none")
-    ]  # fmt: skip
-    assert len(rest) == 4
+    of_row = rounds(recipes)
+    assert of_row.count == 2
+    first = of_row.recipes(row(0, "single"), 0, ())
+    assert first == tuple(r for r in recipes if r.epochs == 8)
+    second = of_row.recipes(row(0, "single"), 1, first[::-1])
+    assert second == [r for r in recipes if r.epochs == 24 and (r.lr == 0.3)]  # two of four
+    assert of_row.recipes(row(0, "single"), 2, second) == ()
 
 
-def test_another_start_is_one_choice_although_its_lengths_are_others():
-    recipes = grid(("inherited", "pretrained"))
-    first, second, rest = rounds_of(recipes)
-    assert first == (recipes[0],)
-    assert Recipe(8, 0.1, start="pretrained") in second
-    assert Recipe(24, 0.1, start="pretrained") in rest
+def test_recipes_that_failed_do_not_go_on():
+    of_row = rounds(grid(("pretrained",)))
+    assert of_row.recipes(row(0, "single"), 1, ()) == []
+
+
+def test_each_start_has_lengths_of_its_own():
+    short, long = by_length(grid(("inherited", "pretrained")))
+    assert {(r.start, r.epochs) for r in short} == {("inherited", 4), ("pretrained", 8)}
+    assert {(r.start, r.epochs) for r in long} == {("inherited", 12), ("pretrained", 24)}
 
 
 @given(st.lists(st.sampled_from(grid(("pretrained", "inherited"))), min_size=1, max_size=16, unique_by=repr))
 def test_each_recipe_has_one_round_and_none_is_empty(recipes: list[Recipe]):
-    rounds = rounds_of(recipes)
-    assert all(rounds)
-    assert sorted(map(repr, sum(rounds, ()))) == sorted(map(repr, recipes))
-    assert rounds[0][0] == recipes[0]
+    found = by_length(recipes)
+    assert all(found)
+    assert sorted(map(repr, sum(found, ()))) == sorted(map(repr, recipes))
 
 
 @given(SIZES)
