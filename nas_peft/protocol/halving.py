@@ -2,7 +2,9 @@
 
 A short training says most of what a long one does about a rate or an augmentation. So each row tries all its
 recipes with the fewest epochs, the better third of them with the next number of epochs, and so on, while the
-worse half of the rows is dropped after each round (successive halving, arXiv 1502.07943).
+worse half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate
+is the highest or the lowest that was tried, the next one beyond joins. The rounds end when more epochs are no
+longer better.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nas_peft.protocol.decision import decide
+from nas_peft.protocol.decision import Contestant, decide, standard_error
 from nas_peft.protocol.rows import Params, Row, Scores
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
@@ -18,25 +20,38 @@ from supernet import Recipe
 KEPT = 3
 """One of so many recipes of a row, rounded up, goes on to the next round."""
 
+ACCURACY_ERRORS = 1.0
+LOSS_ERRORS = 2.0
+"""Standard errors of a paired difference that more epochs must gain, in accuracy or in loss."""
+
 
 @dataclass(frozen=True)
 class Rounds:
-    """The recipes of each row by round; ``several`` if any row has more than one recipe."""
+    """The recipes of each row by round.
 
-    of_row: Mapping[Row, Sequence[Sequence[Recipe]]]
-    several: bool
+    ``all_of`` are the configured recipes of each row; with ``halved`` they come in rounds, otherwise all at
+    once. ``several`` says whether any row has more than one recipe.
+    """
+
+    all_of: Mapping[Row, Sequence[Recipe]]
+    halved: bool
 
     @classmethod
     def of(cls, rows: Sequence[Row], config: TrainingConfig, probe: Recipe) -> Rounds:
-        """The rounds by a configuration: one for all recipes, or those of halving."""
-        recipes = {row: row.recipes(config, probe) for row in rows}
-        several = any(len(of_row) > 1 for of_row in recipes.values())
-        return cls({r: by_length(all_) if config.halving else [all_] for r, all_ in recipes.items()}, several)
+        """The rounds by a configuration."""
+        return cls({row: row.recipes(config, probe) for row in rows}, config.halving)
+
+    @property
+    def several(self) -> bool:
+        """Whether any row has more than one recipe."""
+        return any(len(recipes) > 1 for recipes in self.all_of.values())
 
     @property
     def count(self) -> int:
         """The number of rounds of the row that has most."""
-        return max(map(len, self.of_row.values()), default=0)
+        if not self.halved:
+            return 1
+        return max((len(found) for r in self.all_of.values() for found in lengths(r).values()), default=0)
 
     def stage(self, number: int) -> str:
         """The name of the stage that trains a round, counted from 0."""
@@ -49,26 +64,51 @@ class Rounds:
 
         ``ranked`` are the row's recipes of the round before, best first.
         """
-        if number >= len(self.of_row[row]):
-            return ()
+        if not self.halved:
+            return self.all_of[row]
+        of_start = lengths(self.all_of[row])
         if number == 0:
-            return self.of_row[row][0]
-        kept = [replace(recipe, epochs=1) for recipe in ranked[: -(-len(ranked) // KEPT)]]
-        return [recipe for recipe in self.of_row[row][number] if replace(recipe, epochs=1) in kept]
+            return [r for r in self.all_of[row] if r.epochs == of_start[r.start][0]]
+        going_on = [*ranked[: -(-len(ranked) // KEPT)], *beyond(ranked)]
+        return [
+            replace(recipe, epochs=of_start[recipe.start][number])
+            for recipe in going_on
+            if number < len(of_start[recipe.start])
+        ]
 
 
-def by_length(recipes: Sequence[Recipe]) -> list[tuple[Recipe, ...]]:
-    """The recipes of each round if all go on: those of the fewest epochs, of the next number, and so on.
-
-    Each start has lengths of its own, so the first round has the shortest of every start.
-    """
-    lengths = {
+def lengths(recipes: Sequence[Recipe]) -> dict[str, list[int]]:
+    """The numbers of epochs of each start, ascending: those from inherited weights have their own."""
+    return {
         start: sorted({r.epochs for r in recipes if r.start == start}) for start in {r.start for r in recipes}
     }
-    return [
-        tuple(r for r in recipes if lengths[r.start].index(r.epochs) == number)
-        for number in range(max(map(len, lengths.values())))
-    ]
+
+
+def beyond(ranked: Sequence[Recipe]) -> list[Recipe]:
+    """The best recipe at a learning rate that was not tried, if it has the highest or the lowest that was.
+
+    The new rate is as far from the best as the best is from its neighbour. ``ranked`` is best first; rates
+    are compared among recipes that are alike otherwise.
+    """
+    rates = sorted({r.lr for r in ranked if replace(r, lr=ranked[0].lr) == ranked[0]})
+    if len(rates) < 2 or ranked[0].lr not in (rates[0], rates[-1]):
+        return []
+    neighbour = rates[1] if ranked[0].lr == rates[0] else rates[-2]
+    return [replace(ranked[0], lr=float(f"{ranked[0].lr ** 2 / neighbour:.3g}"))]
+
+
+def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
+    """Whether the best training of more epochs is better by more than the noise on the validation images.
+
+    Its accuracy must be higher by more than `ACCURACY_ERRORS` standard errors of the paired difference, or
+    its loss lower by more than `LOSS_ERRORS` of them at an accuracy that is no lower. Without the scores of
+    images any gain counts.
+    """
+    gain = longer.accuracy - shorter.accuracy
+    if gain > ACCURACY_ERRORS * standard_error(longer.hits, shorter.hits):
+        return True
+    lower = shorter.loss - longer.loss
+    return gain >= 0 and lower > LOSS_ERRORS * standard_error(longer.losses, shorter.losses)
 
 
 def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:

@@ -20,7 +20,7 @@ class RowRuns:
     recipe, one for each seed; ``finals`` are those of the final models. ``error`` says which training
     failed and why; a failed row is excluded from every choice. ``dropped_after`` is the round of recipes
     after which halving dropped the row, counted from 1; a dropped row is excluded from the choices that
-    follow. ``ranked`` are the usable recipes of the trainings added last, best first.
+    follow. ``latest`` are the trainings that were added last.
     """
 
     row: Row
@@ -29,7 +29,7 @@ class RowRuns:
     finals: list[TrainingRecord] = field(default_factory=list)
     error: str | None = None
     dropped_after: int | None = None
-    ranked: list[Recipe] = field(default_factory=list)
+    latest: list[TrainingRecord] = field(default_factory=list)
 
     @property
     def competes(self) -> bool:
@@ -46,10 +46,15 @@ class RowRuns:
         """The chosen recipe; ``None`` if no training has been chosen."""
         return self.chosen[0].training.recipe if self.chosen else None
 
+    @property
+    def ranked(self) -> list[Recipe]:
+        """The usable recipes of the latest trainings, best first."""
+        return ranked_recipes(self.latest)
+
     def add_tried(self, records: Sequence[TrainingRecord], seed: int) -> None:
         """Add trainings on the training set, and choose the recipe again among those of ``seed`` so far."""
         self.tried += records
-        self.ranked = ranked_recipes([r for r in records if r.seed == seed])
+        self.latest = list(records)
         try:
             recipe = best_recipe([r for r in self.tried if r.seed == seed])
         except InputError as error:
