@@ -62,7 +62,7 @@ class Preprocessing:
 
     def to_tensor(self, image: Image) -> Tensor:
         """Resize and crop a PIL image to uint8 ``(3, H, W)``."""
-        return _transform(self)(image.convert("RGB"))
+        return _transform(self)(image if image.mode == "RGB" else image.convert("RGB"))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalise uint8 ``(B, 3, H, W)`` to float32 on the same device."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nas_peft.cli.subnet_options import (
+    MAX_PIXELS,
     BackboneWeights,
     Debug,
     MaxPixels,
@@ -55,7 +56,7 @@ def predict(
     device: OneDevice = "auto",
     backbone_weights: BackboneWeights = None,
     module_file: ModuleFiles = [],  # noqa: B006
-    max_pixels: MaxPixels = 89_478_485,
+    max_pixels: MaxPixels = MAX_PIXELS,
     debug: Debug = False,
 ) -> None:
     """Classify images: the most probable classes of each, with calibrated probabilities.
