@@ -12,7 +12,6 @@ import typer
 
 from nas_peft.cli.subnet_options import (
     MAX_PIXELS,
-    BackboneWeights,
     Debug,
     MaxPixels,
     ModuleFiles,
@@ -54,7 +53,13 @@ def predict(
         typer.Option(help="File to write the answers to, instead of standard output."),
     ] = None,
     device: OneDevice = "auto",
-    backbone_weights: BackboneWeights = None,
+    backbone_weights: Annotated[
+        list[Path],
+        typer.Option(
+            help="Weights file of a backbone, if a subnet was trained with --backbone-weights; can be given "
+            "several times, and each subnet takes the one that it was trained on."
+        ),
+    ] = [],  # noqa: B006
     module_file: ModuleFiles = [],  # noqa: B006
     max_pixels: MaxPixels = MAX_PIXELS,
     debug: Debug = False,
@@ -75,7 +80,8 @@ def predict(
         from nas_peft.data.decoding import pixel_limit
         from nas_peft.data.image_files import shown_name
         from nas_peft.machine.devices import resolve_device
-        from nas_peft.prediction.classification import classify, load_models
+        from nas_peft.prediction.classification import classify
+        from nas_peft.prediction.models import load_models
         from nas_peft.prediction.output import chosen_format, output_to
         from nas_peft.run.module_files import import_module_files
         from supernet.atomic_file import text_written_atomically
