@@ -82,6 +82,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
 
 def _metadata(path: str | Path) -> dict[str, str]:
+    if (inside := Path(path) / "subnet.safetensors").is_file():
+        raise InputError(f"'{path}' is a folder; give the subnet file in it, {inside}")
     if not Path(path).is_file():
         raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes RUN/subnet.safetensors")
     try:

@@ -135,6 +135,12 @@ def test_a_missing_file(tmp_path):
         load_subnet(tmp_path / "missing.safetensors")
 
 
+def test_a_folder_with_a_subnet_file(tmp_path):
+    (tmp_path / "subnet.safetensors").touch()
+    with pytest.raises(InputError, match=r"is a folder; give the subnet file in it, .*subnet.safetensors$"):
+        load_subnet(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\x80\x04K\x01.", b"text"])
 def test_a_file_that_is_not_safetensors(tmp_path, content):
     path = tmp_path / "odd.bin"
