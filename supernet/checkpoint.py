@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -105,16 +106,59 @@ def _upgraded(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(metadata["subnet"])
         version = header["version"]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise _damaged(path, error) from error
-    if version != VERSION and version not in UPGRADES:
+    if version not in (VERSION, *UPGRADES):
         raise InputError(
             f"'{path}' has format version {version} and this nas-peft reads versions 1 to {VERSION}; "
             "use the nas-peft that wrote it or a newer one"
         )
     while header["version"] != VERSION:
         header = UPGRADES[header["version"]](header)
+    for name, entry in _ENTRIES.items():
+        if not entry(header.get(name)):
+            raise _damaged(path, f"its header has no valid entry '{name}'")
     return header
+
+
+def _is_backbone(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    side = value.get("image_size")  # absent from files of versions without it
+    sized = side is None or (isinstance(side, list) and [type(pixels) for pixels in side] == [int, int])
+    return sized and all(isinstance(value.get(key), str) for key in ("name", "weights", "digest"))
+
+
+def _is_preprocessing(value: Any) -> bool:
+    try:
+        Preprocessing.from_dict(value)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_temperature(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and 0 < value < inf)
+
+
+def _are_classes(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_ENTRIES: dict[str, Callable[[Any], bool]] = {
+    "backbone": _is_backbone,
+    "architecture": _is_object,
+    "classes": _are_classes,
+    "preprocessing": _is_preprocessing,
+    "metrics": _is_object,
+    "training": _is_object,
+    "temperature": _is_temperature,
+}
+"""Checks of the header's entries, since any program may have written the file."""
 
 
 def _damaged(path: str | Path, error: Exception | str) -> InputError:
@@ -138,6 +182,8 @@ def load_subnet(
         architecture = Architecture.from_dict(header["architecture"])
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, "its header has no valid entry 'architecture'") from error
     recorded = header["backbone"]
     side = recorded.get("image_size")  # absent from files of versions without it
     image_size = None if side is None else (int(side[0]), int(side[1]))
@@ -168,11 +214,16 @@ def load_subnet(
             f"(SHA-256 {recorded['digest'][:12]}… and {backbone.digest[:12]}…); "
             "give the file it was trained with"
         )
+    if architecture.depth != backbone.depth:
+        raise _damaged(
+            path, f"its architecture has {architecture.depth} layers and the backbone {backbone.depth}"
+        )
     network = Supernet(backbone.model, architecture, len(header["classes"]))
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if missing := sorted(network.module_tensors(architecture).keys() - tensors.keys()):
-        raise _damaged(path, f"it lacks the tensor {missing[0]}, and {len(missing) - 1} others")
+        others = f", and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise _damaged(path, f"it lacks the tensor {missing[0]}{others}")
     try:
         network.load_module_tensors(tensors)
     except (KeyError, ValueError) as error:

@@ -241,6 +241,38 @@ def test_a_header_that_is_not_one(saved):
         read_header(saved)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("backbone", {"name": "vit_micro_patch8_32", "digest": ""}),
+        ("backbone", {"name": "a", "weights": "timm", "digest": "", "image_size": [32]}),
+        ("architecture", ["depth"]),
+        ("classes", []),
+        ("classes", "cat"),
+        ("preprocessing", {"mean": [0.5, 0.5, 0.5]}),
+        ("metrics", None),
+        ("temperature", 0),
+        ("temperature", "warm"),
+    ],
+)
+def test_an_entry_of_the_header_that_is_not_valid(saved, micro, entry, value):
+    """As another program may write it: one line, for `load_subnet` and for a server."""
+    rewritten(saved, **{entry: value})
+    for read in (read_header, lambda path: load_subnet(path, micro)):
+        with pytest.raises(InputError, match=rf"is damaged \(its header has no valid entry '{entry}'\)"):
+            read(saved)
+
+
+def test_an_architecture_for_another_depth(saved, micro, subnet):
+    rewritten(saved, architecture=subnet.architecture.to_dict() | {"depth": micro.depth + 1})
+    with pytest.raises(InputError, match=r"subnet.safetensors'"):
+        load_subnet(saved, micro)
+    deeper = {kind: [*sizes, 1] for kind, sizes in subnet.architecture.to_dict().items() if kind != "depth"}
+    rewritten(saved, architecture={"depth": micro.depth + 1, **deeper})
+    with pytest.raises(InputError, match=r"subnet.safetensors'"):
+        load_subnet(saved, micro)
+
+
 def test_other_weights_of_the_backbone(saved):
     other = random_backbone("vit_micro_patch8_32", 1)
     message = r"subnet.safetensors' belongs to other weights of backbone 'vit_micro_patch8_32'.*give the file"
