@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
-from supernet.backbones import Backbone, as_text, create_backbone, weights_digest
+from supernet.backbones import Backbone, as_text, create_backbone, given_backbone, weights_digest
 from supernet.checked_tensors import content_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
@@ -166,12 +168,16 @@ def _damaged(path: str | Path, error: Exception | str) -> InputError:
 
 
 def load_subnet(
-    path: str | Path, backbone: Backbone | None = None, *, backbone_weights: str | Path | None = None
+    path: str | Path,
+    backbone: Backbone | nn.Module | None = None,
+    *,
+    backbone_weights: str | Path | None = None,
 ) -> Subnet:
     """Load a checkpoint with its backbone, ready for inference on the CPU.
 
-    Needs only torch, timm and safetensors. The backbone is ``backbone``, or is created by the recorded name,
-    with the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
+    Needs only torch, timm and safetensors. The backbone is ``backbone`` (a `Backbone`, or a timm model
+    without classifier, which is frozen and set to evaluation mode), or is created by the recorded name, with
+    the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
 
     Files of every earlier format version load. Raises `InputError` for a file that is not a checkpoint, was
     altered or is of a newer format, and for a backbone with other weights.
@@ -200,13 +206,16 @@ def load_subnet(
             )
         weights = None if backbone_weights is None else Path(backbone_weights)
         backbone = create_backbone(recorded["name"], weights, image_size)
+    elif isinstance(backbone, nn.Module):
+        given = given_backbone(backbone, recorded["name"], image_size)
+        backbone = replace(given, weights=recorded["weights"])  # as saving records again
     if backbone.image_size != image_size:
-        trained, given = (
+        trained, other = (
             as_text(size) if size else "the name's own" for size in (image_size, backbone.image_size)
         )
         raise InputError(
             f"'{path}' was trained at image size {trained} and backbone '{backbone.name}' was made for "
-            f"{given}; make it with image_size={image_size}"
+            f"{other}; make it with image_size={image_size}"
         )
     if backbone.digest != recorded["digest"]:
         raise InputError(

@@ -1,5 +1,6 @@
 """One safetensors file brings a subnet back; every other file is refused with a remedy."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -278,6 +279,18 @@ def test_other_weights_of_the_backbone(saved):
     message = r"subnet.safetensors' belongs to other weights of backbone 'vit_micro_patch8_32'.*give the file"
     with pytest.raises(InputError, match=message):
         load_subnet(saved, backbone=other)
+
+
+def test_a_model_of_timm_may_be_the_backbone(saved, micro, pixels):
+    model = copy.deepcopy(micro.model).train()
+    loaded = load_subnet(saved, model)
+    assert loaded.network.backbone is model
+    assert (model.training, loaded.backbone.weights) == (False, micro.weights)
+    assert torch.equal(loaded.logits_of(pixels), load_subnet(saved, micro).logits_of(pixels))
+    with_head = copy.deepcopy(model)
+    with_head.reset_classifier(3)
+    with pytest.raises(InputError, match="has a classifier; create it with num_classes=0"):
+        load_subnet(saved, with_head)
 
 
 def test_weights_that_were_in_a_file_are_asked_for(saved, micro, tmp_path):
