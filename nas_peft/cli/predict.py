@@ -66,9 +66,8 @@ def predict(
 ) -> None:
     """Classify images: the most probable classes of each, with calibrated probabilities.
 
-    Exit status: 0 if every image was classified; 3 if images were skipped
-    because they cannot be read (standard error names them); 2 for a mistake
-    in the command, before any answer.
+    Exit status: 0 if every image was classified; 3 if images were skipped because they cannot be read
+    (standard error names them); 2 for a mistake in the command, before any answer.
     """
     with user_errors(debug):
         from nas_peft.prediction.image_paths import find_images, models_and_images
