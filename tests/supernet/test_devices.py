@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 from fake_cuda import fake_cuda, fake_network, place
-from gpu_stages import MODELS, STAGES, small_network
 from simulated_gpu import CUDA, SimulatedGPU, simulated_gpu
+from supernet_stages import MODELS, STAGES, small_network
 
 from supernet import Supernet
 from supernet.modules import ELASTIC

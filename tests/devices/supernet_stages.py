@@ -105,11 +105,17 @@ def fit(net: Supernet, chooser: Any, **options: Any) -> tuple[list[float], dict[
     augmentation, batch_size = options.pop("augmentation", "none"), options.pop("batch_size", 3)
     recipe = Recipe(epochs=1, lr=1e-3, batch_size=batch_size, augmentation=augmentation)
     curve = train(
-        net, images, labels, preprocessing=preprocessing(net), chooser=chooser, recipe=recipe, seed=0, **options
-    )  # fmt: skip
-    return curve.losses, {
-        name: value.detach().clone().cpu() for name, value in net.module_tensors(net.capacity).items()
-    }
+        net,
+        images,
+        labels,
+        preprocessing=preprocessing(net),
+        chooser=chooser,
+        recipe=recipe,
+        seed=0,
+        **options,
+    )
+    tensors = net.module_tensors(net.capacity)
+    return curve.losses, {name: value.detach().clone().cpu() for name, value in tensors.items()}
 
 
 def distil(net: Supernet) -> Sandwich:

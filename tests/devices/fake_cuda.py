@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from gpu_stages import small_network
+from supernet_stages import small_network
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode

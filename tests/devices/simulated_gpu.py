@@ -1,9 +1,9 @@
 """A GPU made of the CPU: tensors with values that claim to be on CUDA and do not mix with others.
 
-Torch's `FakeTensorMode` holds no values, so only code that never reads one runs on it. Here a tensor "on the
-GPU" is one in ordinary memory with a mark, and every call of torch passes `SimulatedGPU`, which raises where a
-GPU would: two devices in one operation, a generator of another device, numpy. So whole stages of the tool run,
-with backward passes, as fast as on the CPU, and end with the numbers of the CPU.
+Torch's `FakeTensorMode` holds no values, so only code that never reads one runs on it. Here a tensor "on
+the GPU" is one in ordinary memory with a mark, and every call of torch passes `SimulatedGPU`, which raises
+where a GPU would: two devices in one operation, a generator of another device, numpy. So whole stages of the
+tool run, with backward passes, at half the speed of the CPU, and end with its numbers.
 
 Operations that torch calls by itself are not seen: those of a backward pass, and those under ``torch.vmap``.
 """
@@ -43,14 +43,23 @@ def mark(value: Any, gpu: bool) -> Any:
     return value
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _tensors(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value: Any, found: list[Tensor]) -> None:
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
+        found.append(value)
+    elif type(value) in (tuple, list):
         for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+            _collect(part, found)
+    elif type(value) is dict:
+        for part in value.values():
+            _collect(part, found)
+    elif isinstance(value, tuple):  # of torch's named results
+        _collect(tuple(value), found)
 
 
 class SimulatedGPU(TorchFunctionMode):
@@ -67,14 +76,14 @@ class SimulatedGPU(TorchFunctionMode):
             return CUDA if on_gpu(args[0]) else func(*args)
         if (special := _SPECIAL.get(func)) is not None:
             return special(self, func, args, kwargs or {})
-        found = list(_tensors((args, kwargs) if kwargs else args))
+        found = _tensors((args, kwargs) if kwargs else args)
         gpu = any(map(on_gpu, found))
         if gpu and not self.unseen:
             _require_one_device(func, args, found)
         if kwargs:
             if (device := kwargs.get("device")) is not None:
                 gpu = torch.device(device).type == "cuda"
-                kwargs = kwargs | {"device": CPU}
+                kwargs = kwargs | {"device": CPU} if gpu else kwargs
             if gpu and isinstance(kwargs.get("generator"), torch.Generator):
                 raise RuntimeError("Expected a 'cuda' device type for generator but found 'cpu'")
             result = func(*args, **kwargs)
@@ -193,7 +202,7 @@ def _without_device(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, A
 
 def _require_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
     if func in _INDEXED:
-        indices = list(_tensors(args[1]))
+        indices = _tensors(args[1])
         if on_gpu(args[0]):  # by indices of any device
             tensors = [tensor for tensor in tensors if not any(tensor is index for index in indices)]
         if not indices and func == Tensor.__setitem__:  # a copy
