@@ -12,14 +12,12 @@ from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.within_memory import pack_within_memory
 
-PACK = 4
-
 
 class InProcess:
     """The interface of `RayTrainings`, with packs as on a GPU."""
 
-    def __init__(self, inputs: TrainingInputs, device: str) -> None:
-        self.inputs, self.device = inputs, device
+    def __init__(self, inputs: TrainingInputs, device: str, pack: int = 4) -> None:
+        self.inputs, self.device, self.pack = inputs, device, pack
         self._tensors: dict[str, bytes] = {}
         self._records: dict[str, TrainingRecord] = {}
 
@@ -36,7 +34,7 @@ class InProcess:
     def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[TrainingRecord]:
         missing = [training for training in trainings if training.key not in self._records]
         self.inputs.backbone.model.cpu()  # as in `RayTrainings`, whose workers move copies
-        for pack in plan_packs(missing, PACK):
+        for pack in plan_packs(missing, self.pack):
             members = [missing[number] for number in pack]
             found = pack_within_memory(members, self.inputs, self.device, state_files=[None] * len(members))
             for training, outcome in zip(members, found, strict=True):

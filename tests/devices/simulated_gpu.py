@@ -21,8 +21,8 @@ from torch.overrides import TorchFunctionMode
 
 CUDA = torch.device("cuda", 0)
 CPU = torch.device("cpu")
-FREE = 10**9
-"""Bytes that the memory of the simulated GPU has left."""
+MEMORY = 10**9
+"""Bytes of the simulated GPU."""
 
 _DEVICE = Tensor.device.__get__
 _INDEXED = {Tensor.__getitem__, Tensor.__setitem__, Tensor.index_put_}
@@ -63,11 +63,17 @@ def _collect(value: Any, found: list[Tensor]) -> None:
 
 
 class SimulatedGPU(TorchFunctionMode):
-    """Checks and marks in every call of torch; ``reads`` counts the waits of the host for values."""
+    """Checks and marks in every call of torch.
+
+    ``reads`` counts the waits of the host for values. Memory runs out where one tensor has more bytes than
+    ``limit``; ``largest`` is the size of the largest so far.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.reads = 0
+        self.limit = MEMORY
+        self.largest = 0
         self.unseen = 0
         """Calls of torch now running whose own operations are not checked."""
 
@@ -91,7 +97,14 @@ class SimulatedGPU(TorchFunctionMode):
             result = func(*args)
         if gpu:
             mark(result, True)
+            if isinstance(result, Tensor) and result.nbytes > self.largest:
+                self._take(result.nbytes)
         return result
+
+    def _take(self, size: int) -> None:
+        if size > self.limit:
+            raise torch.OutOfMemoryError(f"the simulated GPU has no {size} bytes")
+        self.largest = size
 
     def _read(self, func: Any, args: Any, kwargs: Any) -> Any:
         self.reads += any(map(on_gpu, _tensors(args)))
@@ -219,15 +232,19 @@ def _require_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
 def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
     """A GPU within it, whose memory is never short."""
     gpu = SimulatedGPU()
+
+    def limit(share: float) -> None:
+        gpu.limit, gpu.largest = round(share * MEMORY), 0
+
     stand_ins: dict[str, Callable[..., Any]] = {
         "device_count": lambda: 1,
         "get_device_name": lambda device=None: "simulated GPU",
-        "mem_get_info": lambda device=None: (FREE, FREE),
+        "mem_get_info": lambda device=None: (MEMORY, MEMORY),
         "synchronize": lambda device=None: None,
         "empty_cache": lambda: None,
-        "reset_peak_memory_stats": lambda device=None: None,
-        "set_per_process_memory_fraction": lambda share, device=None: None,
-        "max_memory_allocated": lambda device=None: 1,
+        "reset_peak_memory_stats": lambda device=None: setattr(gpu, "largest", 0),
+        "set_per_process_memory_fraction": lambda share, device=None: limit(share),
+        "max_memory_allocated": lambda device=None: gpu.largest,
         "memory_reserved": lambda device=None: 0,
         "memory_allocated": lambda device=None: 0,
     }

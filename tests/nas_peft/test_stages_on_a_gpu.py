@@ -5,24 +5,18 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from in_process import InProcess
-from PIL import Image
+from noise_task import noise_values, write_noise
 from simulated_gpu import SimulatedGPU, simulated_gpu
 from supernet_stages import small_model
 from tool_stages import QUIET, STAGES, Place
 from torch import Tensor, nn
 
-from nas_peft.machine.devices import Devices
-from nas_peft.main_job import search
-from nas_peft.run.results import SearchResult
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
-from supernet import Backbone, Subnet, Supernet
-from supernet.backbones import weights_digest
+from supernet import Subnet, Supernet
 
 pytestmark = pytest.mark.slow
 
@@ -52,39 +46,8 @@ PLANTED = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of eight noisy images, the later ones brighter."""
-    found: Path = tmp_path_factory.mktemp("data") / "noise"
-    rng = np.random.default_rng(0)
-    for number in range(3):
-        (found / str(number)).mkdir(parents=True)
-        for index in range(8):
-            pixels = rng.integers(40 * number, 256, (32, 32, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(found / str(number) / f"{index}.png")
-    return found
-
-
-@pytest.fixture(scope="module")
-def values(folder: Path) -> dict[str, Any]:
-    """The configuration; its budget has room for every single method of two layers."""
-    return {
-        "dataset": str(folder),
-        "budget": "20%",
-        "batch_size": 16,
-        "supernet_epochs": 1,
-        "generations": 2,
-        "population": 4,
-        "parents": 2,
-        "retrain": 1,
-        "epochs": 1,
-        "head_epochs": 1,
-        "linear_epochs": 1,
-        "linear_lr": 1e-2,
-    }
-
-
-@pytest.fixture(scope="module")
-def whole(values: dict[str, Any]) -> SearchInputs:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SearchInputs:
+    values = noise_values(write_noise(tmp_path_factory.mktemp("data") / "noise"))
     return SearchInputs.load(SearchConfig.of(**values).on("cpu"), QUIET)
 
 
@@ -164,40 +127,3 @@ def test_a_generator_of_the_probe_that_draws_on_another_device_is_noticed(
         network.reset(0)
     with pytest.raises(RuntimeError, match="generator"):
         STAGES["linear probe"](here)
-
-
-@pytest.fixture
-def job(
-    values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Callable[..., SearchResult]:
-    """Runs a whole search with its separate trainings in this process, on a backbone of two layers."""
-
-    def run(device: str, **changes: Any) -> SearchResult:
-        model = small_model("shipped")
-        backbone = Backbone("vit_micro_patch8_32", "random", model, weights_digest(model))
-        monkeypatch.setattr("nas_peft.run.search_inputs.create_backbone", lambda *given: backbone)
-        monkeypatch.setattr("nas_peft.main_job.resolve_devices", lambda *given: Devices(device, device))
-        monkeypatch.setattr("nas_peft.protocol.comparison_stage.RayTrainings", InProcess)
-        return search(SearchConfig.of(**values | changes), tmp_path / device, device=device)
-
-    return run
-
-
-def test_a_whole_search_ends_as_on_a_cpu(monkeypatch: pytest.MonkeyPatch, job):
-    """Soups, inherited starts, the test set and the export included."""
-    more = {"soup": 2, "baselines": "linear", "start": "pretrained,inherited", "precision": "fp32"}
-    expected = job("cpu", **more)
-    with simulated_gpu(monkeypatch):
-        found = job("cuda", **more)
-    assert found.environment["device"] == "simulated GPU"
-    assert found.selected.name == expected.selected.name
-    for row, other in zip(found.rows, expected.rows, strict=True):
-        assert row.name == other.name
-        assert row.seeds[0].val_loss == pytest.approx(other.seeds[0].val_loss, rel=1e-4)
-        assert row.mean("test_loss") == pytest.approx(other.mean("test_loss"), rel=1e-4)
-
-
-def test_a_whole_search_runs_in_bf16_and_without_retraining(gpu: SimulatedGPU, job):
-    found = job("cuda", no_retrain=True, retrain=3, folds=2)
-    assert found.config["precision"] == "bf16"
-    assert found.selected.tested
