@@ -142,7 +142,7 @@ def test_on_a_cpu_different_models_run_one_after_another(fit, backbone):
     assert Pack(networks).passes == [slice(0, 1), slice(1, 2), slice(2, 3)]
     fit(networks, [1e-3, 2e-3, 3e-3], [0, 1, 2])
     for network, other, lr, seed in zip(networks, alone, [1e-3, 2e-3, 3e-3], [0, 1, 2], strict=True):
-        fit([other], [lr], [seed])
+        fit.alone(other, lr, seed)
         for name, value in other.module_tensors(other.capacity).items():
             assert torch.equal(value, network.module_tensors(network.capacity)[name])
 
