@@ -3,8 +3,8 @@
 Trains the same networks both ways, in turns, in one process, on random images of the shipped backbone's
 size; random images cost as much as real ones. Measures wall-clock seconds and processor seconds; other
 processes on the machine disturb the latter less. Ratios are of pairs that ran directly after each other.
-``default`` is the way that a pack takes by itself on this device. Operations are counted over the forward and backward pass of one step; views are left out, since they launch
-no kernel on a GPU::
+``default`` is the way that a pack takes by itself on this device. Operations are counted over the forward and
+backward pass of one step; views are left out, since they launch no kernel on a GPU::
 
     python -m benchmarks.packed_trainings --packs 4,8
 """

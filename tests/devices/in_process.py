@@ -5,12 +5,17 @@ from typing import Any
 
 import torch
 from safetensors.torch import load
+from simulated_gpu import bytes_in_use
 
+from nas_peft.machine.accelerator import leave_gpu
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.packs import plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.within_memory import pack_within_memory
+
+left_on_the_gpu: list[int] = []
+"""What the process held on the simulated GPU when trainings began, which have it for themselves."""
 
 
 class InProcess:
@@ -33,7 +38,9 @@ class InProcess:
 
     def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[TrainingRecord]:
         missing = [training for training in trainings if training.key not in self._records]
-        self.inputs.backbone.model.cpu()  # as in `RayTrainings`, whose workers move copies
+        leave_gpu(self.inputs.backbone.model, self.device)  # as in `RayTrainings`
+        if missing and self.device == "cuda":
+            left_on_the_gpu.append(bytes_in_use())
         for pack in plan_packs(missing, self.pack):
             members = [missing[number] for number in pack]
             found = pack_within_memory(members, self.inputs, self.device, state_files=[None] * len(members))

@@ -10,6 +10,7 @@ Operations that torch calls by itself are not seen: those of a backward pass, an
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,6 +61,13 @@ def _collect(value: Any, found: list[Tensor]) -> None:
             _collect(part, found)
     elif isinstance(value, tuple):  # of torch's named results
         _collect(tuple(value), found)
+
+
+def bytes_in_use() -> int:
+    """Bytes of the tensors on the simulated GPU that anything still holds."""
+    gc.collect()
+    found = [value for value in gc.get_objects() if isinstance(value, Tensor) and on_gpu(value)]
+    return sum({value.data_ptr(): value.nbytes for value in found}.values())
 
 
 class SimulatedGPU(TorchFunctionMode):

@@ -9,7 +9,7 @@ from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import torch  # noqa: E402
-from in_process import InProcess  # noqa: E402
+from in_process import InProcess, left_on_the_gpu  # noqa: E402
 from noise_task import noise_values, search_in_process, write_noise  # noqa: E402
 
 from nas_peft.machine.ray_session import RayOptions  # noqa: E402
@@ -40,9 +40,14 @@ def run(gpu: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[.
 
 
 def test_a_whole_search_ends_near_that_of_a_cpu(run: Callable[..., SearchResult]):
-    """Soups, inherited starts, the test set and the export included; the choice may be another one."""
+    """Soups, inherited starts, the test set and the export included; the choice may be another one.
+
+    Where separate trainings begin, the searching process has left the GPU to them.
+    """
     more = {"soup": 2, "baselines": "linear", "start": "pretrained,inherited", "precision": "fp32"}
+    left_on_the_gpu.clear()
     found, expected = run("cuda", **more), run("cpu", **more)
+    assert not any(left_on_the_gpu)
     assert found.environment["device"] == torch.cuda.get_device_name()
     assert (Path(found.run) / "subnet.safetensors").exists()
     of_cpu = {row.name: row for row in expected.rows}

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torch.nn.functional as F
 from fake_cuda import fake_cuda, fake_network, place
 from simulated_gpu import CUDA, SimulatedGPU, simulated_gpu
 from supernet_stages import MODELS, STAGES, small_network
 
+from search_spaces import Architecture
 from supernet import Supernet
 from supernet.modules import ELASTIC
 
@@ -48,8 +50,32 @@ def test_every_stage_computes_what_it_does_on_a_cpu(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("stage", ["constant", "one per image", "evaluation", "scoring together"])
 def test_images_that_do_not_fit_are_copied_batch_by_batch(gpu, monkeypatch, stage: str):
+    """Through page-locked memory and without a wait, so that the next batch is prepared meanwhile."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
-    STAGES[stage](on_gpu())
+    net, pinned = on_gpu(), []
+    monkeypatch.setattr("supernet.transfers._page_locked", lambda values: pinned.append(values) or values)
+    gpu.reads = 0
+    STAGES[stage](net)
+    assert any(values.ndim == 4 for values in pinned)
+    if stage == "one per image":
+        assert gpu.reads == 1 + len(net.module_tensors(net.capacity))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_prompts_of_one_length_need_no_mask(gpu: SimulatedGPU, monkeypatch, masked: bool):
+    """With a mask torch has no flash attention."""
+    masks, real = [], F.scaled_dot_product_attention
+
+    def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, attn_mask=None, **more) -> torch.Tensor:
+        masks.append(attn_mask)
+        return real(q, k, v, attn_mask=attn_mask, **more)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    net = on_gpu()
+    one = Architecture.uniform(net.capacity.depth, "prompt_tokens", 1)
+    two = Architecture.uniform(net.capacity.depth, "prompt_tokens", 2)
+    net(torch.zeros(2, 3, 32, 32, device="cuda"), [one, two] if masked else one)
+    assert {mask is not None for mask in masks} == {masked}
 
 
 @pytest.mark.parametrize(
