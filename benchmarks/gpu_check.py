@@ -36,10 +36,9 @@ from timm.models.vision_transformer import VisionTransformer
 from benchmarks.harness.command_line import StudyParser, exit_status
 from benchmarks.harness.machine import machine
 from benchmarks.harness.results import RESULTS, write_result
-from benchmarks.packed_trainings import architectures
 from benchmarks.supernet_step.contestants import CLASSES, KINDS, SEED, built, cut, plans, uniform
 from benchmarks.supernet_step.measurement import speed_ratio, step_times
-from search_spaces import Architecture, InputError
+from search_spaces import Architecture, InputError, load_space
 from search_spaces.streams import stream
 from supernet import (
     Constant,
@@ -149,7 +148,8 @@ def packed(device: torch.device, precision: Precision, scale: Scale) -> dict[str
     model = random_backbone(scale.packed_backbone, SEED).model
     assert isinstance(model, VisionTransformer)
     model = cut(model, scale.layers).to(device)
-    chosen = architectures("random architectures", scale.packed, len(model.blocks), SEED)
+    space, rng = load_space("default", len(model.blocks)), stream(SEED, "packed architectures")
+    chosen = [space.sample(rng) for _ in range(scale.packed)]
     networks = [Supernet(model, architecture, CLASSES, seed=i) for i, architecture in enumerate(chosen)]
     preprocessing = Preprocessing.of(model)
     number = scale.packed_steps * scale.batch
