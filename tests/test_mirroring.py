@@ -168,6 +168,7 @@ OF_SEVERAL_MODULES = {
     "supernet/test_devices.py": "every computation on a GPU keeps to it",
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
+    "nas_peft/test_stages_on_a_gpu.py": "every stage of the tool keeps to its GPU",
     "nas_peft/test_resuming.py": "killed in each stage and resumed",
     "nas_peft/training/test_two_machines.py": "the loss of a machine of a cluster",
 }
