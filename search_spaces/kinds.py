@@ -34,6 +34,7 @@ class Kind:
     these tokens, because the module works on the inputs of keys and values.
     `max_size` is the largest size, or None for no limit.
     `first_layer_only` says that the kind exists in the first layer only.
+    `needs_grid` says that the kind works on a single grid of patches, which a backbone may lack.
     """
 
     name: str
@@ -43,6 +44,15 @@ class Kind:
     sees_prompts: bool = False
     max_size: int | None = None
     first_layer_only: bool = False
+    needs_grid: bool = False
+
+    def require_backbone(self, shape: BackboneShape) -> None:
+        """Raise InputError for a backbone on which the kind does not work."""
+        if self.needs_grid and shape.grid is None:
+            raise InputError(
+                f"{self.name} is a convolution over a grid of patches, and the patches of this backbone are no "
+                f"single grid; leave {self.name} out, or give another backbone"
+            )
 
     def require(self, sizes: tuple[int, ...], where: str, remedy: str = "give 0 in all other layers") -> None:
         """Raise InputError for sizes, one per layer, that the kind cannot have.
@@ -143,6 +153,38 @@ register_kind(Kind("adapter_dim_parallel", "Parallel adapter", _adapter_params, 
 register_kind(
     Kind("adapter_dim_parallel_scaled", "Parallel adapter (scaled)", _scaled_adapter_params, _adapter_flops)
 )
+# Houlsby's first of two adapters a block: after attention, inside the residual.
+register_kind(Kind("adapter_dim_attention", "Attention adapter", _adapter_params, _adapter_flops))
+# Before either branch, on the residual stream. Before attention it changes a layer's prompts too.
+register_kind(
+    Kind(
+        "adapter_dim_pre_attention", "Pre-attention adapter", _adapter_params, _adapter_flops, sees_prompts=True
+    )
+)
+register_kind(Kind("adapter_dim_pre_mlp", "Pre-MLP adapter", _adapter_params, _adapter_flops))
+
+
+# Adapter+ (Steitz and Roth 2024, arXiv 2406.06820): after the layer, with a learned scale for each channel.
+def _adapter_plus_params(size: int, shape: BackboneShape) -> int:
+    return _adapter_params(size, shape) + (shape.width if size > 0 else 0)
+
+
+register_kind(Kind("adapter_dim_plus", "Adapter+", _adapter_plus_params, _adapter_flops))
+
+
+# Convpass (Jie and Deng 2022, arXiv 2207.07039): a bottleneck of a units with a 3×3 convolution a×a×3×3 and its
+# bias between the two projections. Tokens that are no patch see the middle of the convolution alone.
+def _convpass_params(size: int, shape: BackboneShape) -> int:
+    return _adapter_params(size, shape) + 9 * size**2 + size
+
+
+def _convpass_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    taps = 9 * shape.patches + (tokens - shape.patches)
+    return _adapter_flops(size, shape, tokens) + 2 * taps * size**2
+
+
+for _name, _label in (("convpass_dim_attention", "Convpass-attention"), ("convpass_dim_mlp", "Convpass-MLP")):
+    register_kind(Kind(_name, _label, _convpass_params, _convpass_flops, needs_grid=True))
 
 
 def ssf_widths(shape: BackboneShape) -> tuple[int, ...]:

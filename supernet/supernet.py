@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from search_spaces import Architecture, BackboneShape
+from search_spaces import KINDS, Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
@@ -39,6 +39,8 @@ class Supernet(nn.Module):
         capacity: largest size of each kind in each layer.
         num_classes: number of outputs of the head, a linear layer on timm's pooled features.
         seed: seed of the initial weights.
+
+    Raises `InputError` for a kind that the backbone cannot have.
     """
 
     def __init__(self, backbone: nn.Module, capacity: Architecture, num_classes: int, seed: int = 0) -> None:
@@ -53,6 +55,8 @@ class Supernet(nn.Module):
             )
         self.trunk = trunk
         self.shape: BackboneShape = shape_of(trunk)
+        for kind in capacity.kinds:
+            KINDS[kind].require_backbone(self.shape)
         self.checkpointing = False
         self.compiled = False
         self._compiled_pass: Any = None

@@ -1,7 +1,17 @@
 """The module kinds that a supernet can hold, one file each."""
 
-from supernet.modules.adapter import Adapter, ParallelAdapter, ScaledAdapter, ScaledParallelAdapter
-from supernet.modules.elastic import ELASTIC, ElasticModule, Place, Size, register_elastic
+from supernet.modules.adapter import (
+    Adapter,
+    AdapterPlus,
+    AttentionAdapter,
+    ParallelAdapter,
+    PreAttentionAdapter,
+    PreMLPAdapter,
+    ScaledAdapter,
+    ScaledParallelAdapter,
+)
+from supernet.modules.convpass import AttentionConvpass, MLPConvpass
+from supernet.modules.elastic import ELASTIC, ElasticModule, Grid, Place, Size, register_elastic
 from supernet.modules.lora import (
     LoRA,
     LoRAFirst,
@@ -19,7 +29,11 @@ __all__ = [
     "ELASTIC",
     "SSF",
     "Adapter",
+    "AdapterPlus",
+    "AttentionAdapter",
+    "AttentionConvpass",
     "ElasticModule",
+    "Grid",
     "LoRA",
     "LoRAFirst",
     "LoRAKey",
@@ -28,8 +42,11 @@ __all__ = [
     "LoRAQuery",
     "LoRASecond",
     "LoRAValue",
+    "MLPConvpass",
     "ParallelAdapter",
     "Place",
+    "PreAttentionAdapter",
+    "PreMLPAdapter",
     "Prompts",
     "ScaledAdapter",
     "ScaledParallelAdapter",

@@ -8,8 +8,12 @@ from search_spaces import KINDS, BackboneShape, InputError, Kind, register_kind
 
 SHAPES = {
     "plain": BackboneShape.vit(8, 3, 5, 4),
-    "gated MLP": BackboneShape(3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5),
-    "narrow attention": BackboneShape(3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5),
+    "gated MLP": BackboneShape(
+        3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5, grid=(2, 2)
+    ),
+    "narrow attention": BackboneShape(
+        3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5, grid=(2, 2)
+    ),
 }
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
@@ -37,8 +41,10 @@ def tensors(name, n, s):
     if name == "lora_rank_pos":
         return [(n, s.tokens), (n, s.width)]
     if name.startswith("adapter_dim"):
-        scale = [(1,)] if name.endswith("scaled") else []
+        scale = [(1,)] if name.endswith("scaled") else [(s.width,)] if name.endswith("plus") else []
         return [(n, s.width), (n,), (s.width, n), (s.width,), *scale]
+    if name.startswith("convpass_dim"):
+        return [(n, s.width), (n,), (n, n, 3, 3), (n,), (s.width, n), (s.width,)]
     assert name == "ssf"
     operations = [s.width, s.width, s.width, s.width, 3 * s.attention_width, s.fc1_width]
     return [(width,) for width in operations[:n]] * 2
@@ -49,7 +55,7 @@ def products(name, n, s):
     if name in ends(s):
         inputs, outputs = ends(s)[name]
         return [(inputs, n), (n, outputs)]
-    if name.startswith("adapter_dim"):
+    if name.startswith(("adapter_dim", "convpass_dim")):
         return [(s.width, n), (n, s.width)]
     return []
 
@@ -57,8 +63,10 @@ def products(name, n, s):
 def test_every_kind_is_here():
     lora = set(ends(SHAPES["plain"]))
     adapters = {"adapter_dim", "adapter_dim_scaled", "adapter_dim_parallel", "adapter_dim_parallel_scaled"}
+    adapters |= {f"adapter_dim_{place}" for place in ("attention", "pre_attention", "pre_mlp", "plus")}
+    convpass = {"convpass_dim_attention", "convpass_dim_mlp"}
     others = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos", "ssf"}
-    assert lora | adapters | others == set(KINDS)
+    assert lora | adapters | convpass | others == set(KINDS)
 
 
 @shapes
@@ -77,7 +85,10 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
             once = sum(2 * inputs * outputs for inputs, outputs in products(name, n, shape))
             if name == "lora_rank_pos":  # of all tokens of an image, whatever is beside them
                 tokens, once = shape.tokens, 2 * n * shape.width
-            assert KINDS[name].flops(n, shape, tokens) == tokens * once
+            neighbours = 0
+            if name.startswith("convpass_dim"):  # nine for each of four patches, itself for a token beside them
+                tokens, neighbours = 4 + tokens, 9 * 4 + tokens
+            assert KINDS[name].flops(n, shape, tokens) == tokens * once + 2 * neighbours * n * n
 
 
 @pytest.mark.parametrize(
@@ -93,6 +104,8 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
         ("lora_rank_pos", 2 * (197 + 10)),
         ("adapter_dim", 2 * 10 * 2 + 2 + 10),
         ("adapter_dim_parallel_scaled", 2 * 10 * 2 + 2 + 10 + 1),
+        ("adapter_dim_plus", 2 * 10 * 2 + 2 + 10 + 10),
+        ("convpass_dim_mlp", 2 * 10 * 2 + 2 + 10 + 2 * 2 * 9 + 2),
         ("ssf", 2 * (10 + 10)),
     ],
 )
@@ -121,6 +134,18 @@ def test_sizes_that_a_kind_cannot_have():
     KINDS["shallow_prompt_tokens"].require((99, 0), "here")
     with pytest.raises(InputError, match=r"here is positive beyond the first layer, .*; give 0 in all other"):
         KINDS["shallow_prompt_tokens"].require((0, 1), "here")
+
+
+def test_a_convolution_needs_a_grid_of_patches():
+    with_grid, without = BackboneShape.vit(8, 3, 5), BackboneShape.vit(8, 3, 6)
+    assert (with_grid.grid, without.grid) == ((2, 2), None)
+    for name, kind in KINDS.items():
+        kind.require_backbone(with_grid)
+        if not name.startswith("convpass_dim"):
+            kind.require_backbone(without)
+    message = "convpass_dim_mlp is a convolution over a grid of patches, and the patches of this backbone are no"
+    with pytest.raises(InputError, match=message):
+        KINDS["convpass_dim_mlp"].require_backbone(without)
 
 
 @pytest.mark.parametrize("name", ["lora_rank", "depth"])

@@ -11,8 +11,12 @@ from supernet.modules import ELASTIC, ElasticModule, Place
 
 SHAPES = {
     "plain": BackboneShape.vit(8, 3, 5, 4),
-    "gated MLP": BackboneShape(3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5),
-    "narrow attention": BackboneShape(3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5),
+    "gated MLP": BackboneShape(
+        3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5, grid=(2, 2)
+    ),
+    "narrow attention": BackboneShape(
+        3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5, grid=(2, 2)
+    ),
 }
 Tensors = Callable[..., Tensor]
 
@@ -52,11 +56,15 @@ def ends(shape: BackboneShape) -> dict[Place, tuple[int, int]]:
     """Inputs and outputs of the operation at each place."""
     d, e = shape.width, shape.attention_width
     return {
+        "input": (d, d),
         "norm1": (d, d),
         "qkv": (d, 3 * e),
         "proj": (e, d),
+        "attention": (d, d),
+        "middle": (d, d),
         "norm2": (d, d),
         "fc1": (d, shape.fc1_width),
         "fc2": (shape.hidden_width, d),
         "mlp": (d, d),
+        "output": (d, d),
     }
