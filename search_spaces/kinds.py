@@ -15,11 +15,16 @@ from search_spaces.shape import BackboneShape
 
 Params: TypeAlias = Callable[[int, BackboneShape], int]
 Flops: TypeAlias = Callable[[int, BackboneShape, int], int]
+Lacks: TypeAlias = Callable[[BackboneShape], str | None]
 
 
 def no_flops(size: int, shape: BackboneShape, tokens: int) -> int:
     """The count of a kind without matrix products: 0, since elementwise operations are not counted."""
     return 0
+
+
+def _lacks_nothing(shape: BackboneShape) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Kind:
     these tokens, because the module works on the inputs of keys and values.
     `max_size` is the largest size, or None for no limit.
     `first_layer_only` says that the kind exists in the first layer only.
-    `needs_grid` says that the kind works on a single grid of patches, which a backbone may lack.
+    `lacks(shape)` names what the kind needs and a backbone of `shape` lacks, else None.
     """
 
     name: str
@@ -44,14 +49,14 @@ class Kind:
     sees_prompts: bool = False
     max_size: int | None = None
     first_layer_only: bool = False
-    needs_grid: bool = False
+    lacks: Lacks = _lacks_nothing
 
     def require_backbone(self, shape: BackboneShape) -> None:
         """Raise InputError for a backbone on which the kind does not work."""
-        if self.needs_grid and shape.grid is None:
+        if (lacking := self.lacks(shape)) is not None:
             raise InputError(
-                f"{self.name} is a convolution over a grid of patches, and the patches of this backbone are no "
-                f"single grid; leave {self.name} out, or give another backbone"
+                f"{self.name} needs {lacking}, which this backbone lacks; "
+                f"leave {self.name} out, or give another backbone"
             )
 
     def require(self, sizes: tuple[int, ...], where: str, remedy: str = "give 0 in all other layers") -> None:
@@ -183,8 +188,32 @@ def _convpass_flops(size: int, shape: BackboneShape, tokens: int) -> int:
     return _adapter_flops(size, shape, tokens) + 2 * taps * size**2
 
 
+def _lacks_grid(shape: BackboneShape) -> str | None:
+    return "a single grid of patches" if shape.grid is None else None
+
+
 for _name, _label in (("convpass_dim_attention", "Convpass-attention"), ("convpass_dim_mlp", "Convpass-MLP")):
-    register_kind(Kind(_name, _label, _convpass_params, _convpass_flops, needs_grid=True))
+    register_kind(Kind(_name, _label, _convpass_params, _convpass_flops, lacks=_lacks_grid))
+
+
+# RepAdapter (Luo et al. 2023, arXiv 2302.08106): a linear bottleneck before a branch, with two groups of units
+# that write to one half of the channels each.
+def _rep_params(size: int, shape: BackboneShape) -> int:
+    return (shape.width + 1 + shape.width // 2) * size + shape.width if size > 0 else 0
+
+
+def _rep_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    return 2 * tokens * size * (shape.width + shape.width // 2)
+
+
+def _lacks_halves(shape: BackboneShape) -> str | None:
+    return "an even embedding width" if shape.width % 2 else None
+
+
+register_kind(
+    Kind("rep_dim_attention", "RepAdapter-attention", _rep_params, _rep_flops, True, lacks=_lacks_halves)
+)
+register_kind(Kind("rep_dim_mlp", "RepAdapter-MLP", _rep_params, _rep_flops, lacks=_lacks_halves))
 
 
 def ssf_widths(shape: BackboneShape) -> tuple[int, ...]:

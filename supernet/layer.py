@@ -71,7 +71,8 @@ def queries_keys_values(layer: Operations, tokens: Tensor, applied: Applied) -> 
     Also the normalised tokens ``(…, d)``, the input of attention, if a module beside attention needs them.
     """
     h = applied("norm1", tokens, layer.norm1(tokens))
-    return applied("qkv", h, layer.qkv(h)), h if "attention" in applied.places else None
+    read = applied("qkv_input", h, own(h)) if "qkv_input" in applied.places else h
+    return applied("qkv", read, layer.qkv(read)), h if "attention" in applied.places else None
 
 
 def after_attention(
@@ -85,7 +86,8 @@ def after_attention(
     x = plus(y if h is None else applied("attention", h, y), x)
     x = applied("middle", x, x)
     h = applied("norm2", x, layer.norm2(x))
-    hidden = layer.activate(applied("fc1", h, layer.fc1(h)))
+    read = applied("fc1_input", h, own(h)) if "fc1_input" in applied.places else h
+    hidden = layer.activate(applied("fc1", read, layer.fc1(read)))
     y = layer.scale2(applied("fc2", hidden, layer.fc2(hidden)))
     x = plus(applied("mlp", h, y), x)
     return applied("output", x, x)

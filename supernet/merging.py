@@ -18,10 +18,13 @@ from supernet.trunk import Trunk
 
 PLACES: tuple[Place, ...] = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
 
+INPUTS: dict[Place, Place] = {"qkv_input": "qkv", "fc1_input": "fc1"}
+"""Inputs of projections, with the projections that modules there merge into."""
+
 
 @torch.no_grad()
 def merged(subnet: Supernet) -> Supernet:
-    """A network that computes the same function, with LoRA and SSF merged into a copy of the backbone.
+    """A network that computes the same function, with LoRA, RepAdapter and SSF merged into a copy of the backbone.
 
     LoRA on the position embedding is merged where the backbone adds a table of positions right before its
     layers (`fold_positions`). Modules that cannot be merged (prompts, adapters) remain. If none remain (an
@@ -30,7 +33,7 @@ def merged(subnet: Supernet) -> Supernet:
     shift may add a bias that timm's class does not have.
 
     Raises `InputError` for a shift on a normalisation without a bias (RMSNorm), and for a mergeable module
-    that applies at the same place after one that cannot be merged.
+    that applies at the same place after one that cannot be merged, or to the input of one.
     """
     _require_mergeable_first(subnet)
     backbone = copy.deepcopy(subnet.backbone)
@@ -45,9 +48,10 @@ def merged(subnet: Supernet) -> Supernet:
     result.load_module_tensors({name: own[name] for name in result.module_tensors(result.capacity)})
     for i, (layer, modules) in enumerate(zip(result.trunk.layers, subnet.layers, strict=True)):
         found = cast(nn.ModuleDict, modules)
-        for kind in subnet.capacity.kinds:
-            if kind in found and ELASTIC[kind].mergeable:
-                _merge(layer, cast(ElasticModule, found[kind]), f"{kind} of layer {i}")
+        mergeable = [kind for kind in subnet.capacity.kinds if kind in found and ELASTIC[kind].mergeable]
+        for places in (PLACES, tuple(INPUTS)):  # what LoRA adds to a projection reads the changed input too
+            for kind in mergeable:
+                _merge(layer, cast(ElasticModule, found[kind]), places, f"{kind} of layer {i}")
     return result
 
 
@@ -73,16 +77,25 @@ def _require_mergeable_first(subnet: Supernet) -> None:
                     )
                 if not ELASTIC[kind].mergeable:
                     last[place] = kind
+        for kind, module in sorted(cast(nn.ModuleDict, layer).items()):
+            for place in cast(ElasticModule, module).places:
+                reader = last.get(INPUTS.get(place, place))
+                if place in INPUTS and ELASTIC[kind].mergeable and reader is not None:
+                    raise InputError(
+                        f"{kind} cannot be merged: it changes what {reader} reads, which cannot be merged; "
+                        "use the subnet unmerged"
+                    )
 
 
-def _merge(layer: Operations, module: ElasticModule, name: str) -> None:
-    for place in PLACES:
+def _merge(layer: Operations, module: ElasticModule, places: tuple[Place, ...], name: str) -> None:
+    for place in places:
         if place not in module.places:
             continue
-        weight, bias = _read(layer, place)
+        operation = INPUTS.get(place, place)
+        weight, bias = _read(layer, operation)
         new_weight, new_bias = module.merge(place, weight, bias)
         if not torch.equal(new_weight, weight) or not torch.equal(new_bias, bias):
-            _write(layer, place, new_weight, new_bias, name)
+            _write(layer, operation, new_weight, new_bias, name)
 
 
 def _read(layer: Operations, place: Place) -> tuple[Tensor, Tensor]:

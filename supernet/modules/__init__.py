@@ -23,6 +23,7 @@ from supernet.modules.lora import (
 )
 from supernet.modules.positions import LoRAPositions
 from supernet.modules.prompts import Prompts, ShallowPrompts
+from supernet.modules.rep_adapter import AttentionRepAdapter, MLPRepAdapter
 from supernet.modules.ssf import SSF
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "AdapterPlus",
     "AttentionAdapter",
     "AttentionConvpass",
+    "AttentionRepAdapter",
     "ElasticModule",
     "Grid",
     "LoRA",
@@ -43,6 +45,7 @@ __all__ = [
     "LoRASecond",
     "LoRAValue",
     "MLPConvpass",
+    "MLPRepAdapter",
     "ParallelAdapter",
     "Place",
     "PreAttentionAdapter",

@@ -15,13 +15,26 @@ Size: TypeAlias = int | Tensor
 """One size for the whole batch, or an int64 tensor ``(B,)`` with one size for each image."""
 
 Place: TypeAlias = Literal[
-    "input", "norm1", "qkv", "proj", "attention", "middle", "norm2", "fc1", "fc2", "mlp", "output"
+    "input",
+    "norm1",
+    "qkv_input",
+    "qkv",
+    "proj",
+    "attention",
+    "middle",
+    "norm2",
+    "fc1_input",
+    "fc1",
+    "fc2",
+    "mlp",
+    "output",
 ]
 """The operations of a layer whose output a module may change.
 
 ``attention`` and ``mlp`` are the whole branches, from the output of norm1 or norm2 to the addition to the
-residual stream. ``input``, ``middle`` and ``output`` are the residual stream itself before attention, between
-the branches and after the MLP; the operation there is the identity.
+residual stream. At five places the operation is the identity: ``input``, ``middle`` and ``output`` are the
+residual stream before attention, between the branches and after the MLP; ``qkv_input`` and ``fc1_input`` are
+what the projections read, whereas modules beside a branch read the output of norm1 or norm2.
 """
 
 Grid: TypeAlias = tuple[int, int]
@@ -81,7 +94,10 @@ class ElasticModule(nn.Module):
         raise NotImplementedError
 
     def merge(self, place: Place, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight ``(out, in)``, or ``(d,)`` for a normalisation, and bias, after merging at capacity."""
+        """Weight ``(out, in)``, or ``(d,)`` for a normalisation, and bias, after merging at capacity.
+
+        At ``qkv_input`` and ``fc1_input`` these are of the projection that follows.
+        """
         raise NotImplementedError
 
     def tensors_at(self, size: int) -> dict[str, Tensor]:

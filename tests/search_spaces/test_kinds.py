@@ -45,6 +45,8 @@ def tensors(name, n, s):
         return [(n, s.width), (n,), (s.width, n), (s.width,), *scale]
     if name.startswith("convpass_dim"):
         return [(n, s.width), (n,), (n, n, 3, 3), (n,), (s.width, n), (s.width,)]
+    if name.startswith("rep_dim"):
+        return [(n, s.width), (n,), (s.width // 2, n), (s.width,)]
     assert name == "ssf"
     operations = [s.width, s.width, s.width, s.width, 3 * s.attention_width, s.fc1_width]
     return [(width,) for width in operations[:n]] * 2
@@ -57,6 +59,8 @@ def products(name, n, s):
         return [(inputs, n), (n, outputs)]
     if name.startswith(("adapter_dim", "convpass_dim")):
         return [(s.width, n), (n, s.width)]
+    if name.startswith("rep_dim"):
+        return [(s.width, n), (n, s.width // 2)]
     return []
 
 
@@ -66,6 +70,7 @@ def test_every_kind_is_here():
     adapters |= {f"adapter_dim_{place}" for place in ("attention", "pre_attention", "pre_mlp", "plus")}
     convpass = {"convpass_dim_attention", "convpass_dim_mlp"}
     others = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos", "ssf"}
+    others |= {"rep_dim_attention", "rep_dim_mlp"}
     assert lora | adapters | convpass | others == set(KINDS)
 
 
@@ -106,6 +111,7 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
         ("adapter_dim_parallel_scaled", 2 * 10 * 2 + 2 + 10 + 1),
         ("adapter_dim_plus", 2 * 10 * 2 + 2 + 10 + 10),
         ("convpass_dim_mlp", 2 * 10 * 2 + 2 + 10 + 2 * 2 * 9 + 2),
+        ("rep_dim_mlp", 2 * 10 + 2 + 2 * 5 + 10),
         ("ssf", 2 * (10 + 10)),
     ],
 )
@@ -136,16 +142,18 @@ def test_sizes_that_a_kind_cannot_have():
         KINDS["shallow_prompt_tokens"].require((0, 1), "here")
 
 
-def test_a_convolution_needs_a_grid_of_patches():
+def test_what_a_kind_needs_and_a_backbone_lacks_is_named():
     with_grid, without = BackboneShape.vit(8, 3, 5), BackboneShape.vit(8, 3, 6)
     assert (with_grid.grid, without.grid) == ((2, 2), None)
     for name, kind in KINDS.items():
         kind.require_backbone(with_grid)
         if not name.startswith("convpass_dim"):
             kind.require_backbone(without)
-    message = "convpass_dim_mlp is a convolution over a grid of patches, and the patches of this backbone are no"
+    message = "convpass_dim_mlp needs a single grid of patches, which this backbone lacks; leave convpass_dim_mlp o"
     with pytest.raises(InputError, match=message):
         KINDS["convpass_dim_mlp"].require_backbone(without)
+    with pytest.raises(InputError, match="rep_dim_mlp needs an even embedding width, which this backbone lacks"):
+        KINDS["rep_dim_mlp"].require_backbone(BackboneShape.vit(7, 3, 5))
 
 
 @pytest.mark.parametrize("name", ["lora_rank", "depth"])

@@ -32,10 +32,14 @@ BESIDE_THE_MLP = (
     "convpass_dim_mlp",
 )
 BESIDE_ATTENTION = ("adapter_dim_attention", "convpass_dim_attention")
+BEFORE_A_BRANCH = ("rep_dim_attention", "rep_dim_mlp")
 ON_THE_STREAM = ("adapter_dim_pre_attention", "adapter_dim_pre_mlp", "adapter_dim_plus")
 EVERYTHING = Architecture.of(
     4,
-    dict.fromkeys((*LORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *ON_THE_STREAM, "prompt_tokens"), (2, 1, 3, 2))
+    dict.fromkeys(
+        (*LORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
+        (2, 1, 3, 2),
+    )
     | {"shallow_prompt_tokens": (3, 0, 0, 0), "lora_rank_pos": (2, 0, 0, 0), "ssf": (6, 6, 6, 6)},
 )
 
@@ -140,7 +144,21 @@ def change_operations(block, modules, shape, grid):
         behind_attention, modules=modules, entered=entered, normalised=normalised1, grid=grid
     )
     block.drop_path1 = Changed(block.drop_path1, change)
+    for branch, kind in zip((attention, mlp), BEFORE_A_BRANCH, strict=True):
+        if kind in modules:
+            branch.register_forward_pre_hook(
+                lambda _, args, t=modules[kind]: (rep_adapter(args[0], t), *args[1:])
+            )
     return entered
+
+
+def rep_adapter(y, t):
+    """Unit by unit: even ones write to the first half of the channels."""
+    added = t["up_bias"].expand_as(y).clone()
+    half = y.shape[-1] // 2
+    for i, (down, bias, up) in enumerate(zip(t["down"], t["down_bias"], t["up"], strict=True)):
+        added[..., half * (i % 2) :][..., :half] += (y @ down + bias)[..., None] * up
+    return y + added
 
 
 def change_stream(block, modules, entered):
@@ -273,6 +291,20 @@ def test_every_kind_at_once_is_what_it_is_in_timms_own_forward(vit, randomised, 
     net = randomised(vit, EVERYTHING)
     close(net(images), reference(net, images, EVERYTHING))
     close(net(images, [EVERYTHING] * len(images)), reference(net, images, EVERYTHING))
+    require_counted_operations(net, EVERYTHING)
+
+
+@torch.no_grad()
+def test_a_layer_leaves_its_input_and_the_prompts_as_they_are(plain, randomised, pixels):
+    """Subnets that share their lower layers read the same tokens."""
+    net = randomised(plain(), EVERYTHING)
+    sizes = {kind: EVERYTHING[kind][0] for kind in EVERYTHING.kinds}
+    x, at, _ = net.embed(pixels, sizes)
+    before, prompts = x.clone(), net.layers[0]["prompt_tokens"].tokens
+    same = prompts.clone()
+    net.run_layer(0, x, sizes, at)
+    assert torch.equal(x, before)
+    assert torch.equal(prompts, same)
 
 
 @torch.no_grad()
@@ -316,7 +348,10 @@ def test_every_module_of_every_layer_has_an_effect(vit, randomised, images):
 @given(seed=SEEDS)
 def test_counted_operations_are_those_that_torch_counts(net, space, seed):
     """Of one image of the model's own size, whose number of tokens is in the shape."""
-    a = space.sample(np.random.default_rng(seed))
+    require_counted_operations(net, space.sample(np.random.default_rng(seed)))
+
+
+def require_counted_operations(net, a):
     net.requires_grad_(False)
     image = torch.zeros(1, 3, *net.backbone.patch_embed.img_size)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

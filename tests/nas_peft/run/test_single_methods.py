@@ -51,7 +51,7 @@ def test_methods_of_two_kinds_have_both_in_every_layer():
 
 def test_a_method_that_the_backbone_cannot_have_is_named():
     no_grid = BackboneShape.vit(width=128, depth=8, tokens=16, patch=8)
-    with pytest.raises(InputError, match="convpass_dim_attention is a convolution over a grid of patches"):
+    with pytest.raises(InputError, match="convpass_dim_attention needs a single grid of patches, which this"):
         largest_alone("convpass", no_grid, 100_000)
 
 

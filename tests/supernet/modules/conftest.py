@@ -58,11 +58,13 @@ def ends(shape: BackboneShape) -> dict[Place, tuple[int, int]]:
     return {
         "input": (d, d),
         "norm1": (d, d),
+        "qkv_input": (d, d),
         "qkv": (d, 3 * e),
         "proj": (e, d),
         "attention": (d, d),
         "middle": (d, d),
         "norm2": (d, d),
+        "fc1_input": (d, d),
         "fc1": (d, shape.fc1_width),
         "fc2": (shape.hidden_width, d),
         "mlp": (d, d),

@@ -5,6 +5,7 @@ import torch
 
 from search_spaces import KINDS, BackboneShape, Kind
 from supernet import register_elastic
+from supernet.merging import INPUTS
 from supernet.modules import ELASTIC, ElasticModule
 
 OUTSIDE = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos"}
@@ -77,7 +78,7 @@ def test_each_image_gets_what_its_size_gives_alone(kind, shape, build, ends, dra
             close(masked[size], module(place, x[size : size + 1], y[size : size + 1], size)[0])
 
 
-@pytest.mark.parametrize("place", ["input", "norm1", "qkv"])
+@pytest.mark.parametrize("place", ["input", "norm1", "qkv_input", "qkv"])
 @torch.no_grad()
 def test_prompts_of_a_layer_have_no_batch_and_get_one_of_each_image(place, shape, build, ends, draw):
     for kind in IN_PLACES:
@@ -144,6 +145,9 @@ def test_gradients_are_those_of_the_images_own_sizes(kind, shape, build, ends, d
 def test_a_merged_operation_is_the_operation_and_its_module(kind, shape, build, ends, draw):
     module = build(kind, shape)
     for place in module.places:
+        if place in INPUTS:
+            require_merged_before(module, place, ends[INPUTS[place]], draw)
+            continue
         inputs, outputs = ends[place]
         x, bias = draw(2, 3, inputs), draw(outputs, seed=3)
         normalises = place in ("norm1", "norm2")
@@ -159,9 +163,19 @@ def test_a_merged_operation_is_the_operation_and_its_module(kind, shape, build, 
         assert not any(t.requires_grad for t in merged)
 
 
+def require_merged_before(module, place, ends, draw):
+    """A projection of what the module gives is the merged projection of what the module reads."""
+    x, weight, bias = draw(2, 3, ends[0]), draw(ends[1], ends[0], seed=2), draw(ends[1], seed=3)
+    merged_weight, merged_bias = module.merge(place, weight, bias)
+    expected = module(place, x, x.clone(), module.capacity) @ weight.T + bias
+    torch.testing.assert_close(x @ merged_weight.T + merged_bias, expected, atol=1e-4, rtol=1e-5)
+    assert not merged_weight.requires_grad
+    assert not merged_bias.requires_grad
+
+
 def test_what_is_mergeable():
     lora = {kind for kind in ELASTIC if kind.startswith("lora")}
-    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | {"ssf"}
+    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | {"ssf", "rep_dim_attention", "rep_dim_mlp"}
 
 
 @every_kind
