@@ -23,6 +23,10 @@ def no_flops(size: int, shape: BackboneShape, tokens: int) -> int:
     return 0
 
 
+def _no_weight_flops(size: int, shape: BackboneShape) -> int:
+    return 0
+
+
 def _lacks_nothing(shape: BackboneShape) -> None:
     return None
 
@@ -39,6 +43,8 @@ class Kind:
     these tokens, because the module works on the inputs of keys and values.
     `max_size` is the largest size, or None for no limit.
     `first_layer_only` says that the kind exists in the first layer only.
+    `weight_flops(size, shape)` is the number of operations of matrix products between weights alone, once for
+    the tokens of a batch and once more for a layer's prompts.
     `lacks(shape)` names what the kind needs and a backbone of `shape` lacks, else None.
     """
 
@@ -50,6 +56,7 @@ class Kind:
     max_size: int | None = None
     first_layer_only: bool = False
     lacks: Lacks = _lacks_nothing
+    weight_flops: Params = _no_weight_flops
 
     def require_backbone(self, shape: BackboneShape) -> None:
         """Raise InputError for a backbone on which the kind does not work."""
@@ -123,6 +130,29 @@ _register_lora("lora_rank_v", "LoRA-v", lambda s: s.width + s.attention_width, T
 _register_lora("lora_rank_proj", "LoRA-proj", lambda s: s.attention_width + s.width, False)
 _register_lora("lora_rank_fc1", "LoRA-fc1", lambda s: s.width + s.fc1_width, False)
 _register_lora("lora_rank_fc2", "LoRA-fc2", lambda s: s.hidden_width + s.width, False)
+
+
+# DoRA (Liu et al. 2024, arXiv 2402.09353): LoRA and a magnitude for each output. The norms of the changed weight
+# need W A^T, A A^T, and the latter times B.
+def _register_dora(name: str, label: str, ends: Callable[[BackboneShape], tuple[int, int]], sees: bool) -> None:
+    def params(size: int, shape: BackboneShape) -> int:
+        inputs, outputs = ends(shape)
+        return size * (inputs + outputs) + outputs if size > 0 else 0
+
+    def flops(size: int, shape: BackboneShape, tokens: int) -> int:
+        return 2 * tokens * size * sum(ends(shape))
+
+    def weight_flops(size: int, shape: BackboneShape) -> int:
+        inputs, outputs = ends(shape)
+        return 2 * size * (inputs * outputs + size * inputs + size * outputs)
+
+    register_kind(Kind(name, label, params, flops, sees, weight_flops=weight_flops))
+
+
+_register_dora("dora_rank", "DoRA", lambda s: (s.width, 3 * s.attention_width), True)
+_register_dora("dora_rank_proj", "DoRA-proj", lambda s: (s.attention_width, s.width), False)
+_register_dora("dora_rank_fc1", "DoRA-fc1", lambda s: (s.width, s.fc1_width), False)
+_register_dora("dora_rank_fc2", "DoRA-fc2", lambda s: (s.hidden_width, s.width), False)
 
 
 # On the position embedding: A is r×N and B is r×d for N tokens. Their product is made once for a batch.

@@ -6,13 +6,13 @@ import copy
 from typing import Any, cast
 
 import torch
-from timm.layers import SwiGLU
 from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, Place
 from supernet.operations import Operations
 from supernet.position_folding import fold_positions
+from supernet.projection_weights import biases_beside, parts_of, read_projection
 from supernet.supernet import Supernet
 from supernet.trunk import Trunk
 
@@ -24,7 +24,7 @@ INPUTS: dict[Place, Place] = {"qkv_input": "qkv", "fc1_input": "fc1"}
 
 @torch.no_grad()
 def merged(subnet: Supernet) -> Supernet:
-    """A network that computes the same function, with LoRA, RepAdapter and SSF merged into a copy of the backbone.
+    """A network that computes the same function, with what can be merged (LoRA, DoRA, RepAdapter, SSF) in its backbone.
 
     LoRA on the position embedding is merged where the backbone adds a table of positions right before its
     layers (`fold_positions`). Modules that cannot be merged (prompts, adapters) remain. If none remain (an
@@ -92,20 +92,10 @@ def _merge(layer: Operations, module: ElasticModule, places: tuple[Place, ...], 
         if place not in module.places:
             continue
         operation = INPUTS.get(place, place)
-        weight, bias = _read(layer, operation)
+        weight, bias = read_projection(layer, operation)
         new_weight, new_bias = module.merge(place, weight, bias)
         if not torch.equal(new_weight, weight) or not torch.equal(new_bias, bias):
             _write(layer, operation, new_weight, new_bias, name)
-
-
-def _read(layer: Operations, place: Place) -> tuple[Tensor, Tensor]:
-    """Weight and bias of an operation, concatenated if stored in parts; absent biases are 0."""
-    parts, a = parts_of(layer, place), layer.attention
-    weight = torch.cat([part.weight for part in parts])
-    if biases_beside(layer, place):
-        return weight, torch.cat([a.q_bias, a.k_bias, a.v_bias])
-    found = [(part.weight, getattr(part, "bias", None)) for part in parts]
-    return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in found])
 
 
 def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: str) -> None:
@@ -126,11 +116,6 @@ def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: 
         part.bias = _frozen(its_bias)
 
 
-def biases_beside(layer: Operations, place: Place) -> bool:
-    """Whether biases of queries and values are stored beside the fused projection, as in EVA and BEiT."""
-    return place == "qkv" and getattr(layer.attention, "q_bias", None) is not None
-
-
 def _written_beside(attention: Any, bias: Tensor) -> Tensor:
     """Write the biases of queries and values, and return the bias of the projection itself.
 
@@ -147,20 +132,3 @@ def _written_beside(attention: Any, bias: Tensor) -> Tensor:
 
 def _frozen(value: Tensor) -> nn.Parameter:
     return nn.Parameter(value.detach().clone(), requires_grad=False)
-
-
-def parts_of(layer: Operations, place: Place) -> list[Any]:
-    """The backbone's own modules of an operation, in the order of their outputs."""
-    if place == "qkv" and layer.attention.qkv is None:
-        return [layer.attention.q_proj, layer.attention.k_proj, layer.attention.v_proj]
-    if place == "fc1" and isinstance(layer.mlp, SwiGLU):
-        return [layer.mlp.fc1_g, layer.mlp.fc1_x]
-    owner = {
-        "norm1": (layer.block, "norm1"),
-        "qkv": (layer.attention, "qkv"),
-        "proj": (layer.attention, "proj"),
-        "norm2": (layer.block, "norm2"),
-        "fc1": (layer.mlp, "fc1"),
-        "fc2": (layer.mlp, "fc2"),
-    }[place]
-    return [getattr(*owner)]

@@ -15,6 +15,7 @@ from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
+from supernet.projection_weights import FrozenProjection
 from supernet.shape import shape_of
 from supernet.trainable import Trainable, trainable_set
 from supernet.transfers import any_of
@@ -72,6 +73,10 @@ class Supernet(nn.Module):
             )
             for i in range(capacity.depth)
         )
+        for layer, modules in zip(trunk.layers, self.layers, strict=True):
+            for module in cast("dict[str, ElasticModule]", modules).values():
+                if module.reads_weights:
+                    module.bind(FrozenProjection(layer, module.places[0]))
         # on meta nothing is drawn from torch's global stream
         self.head = nn.Linear(self.shape.width, num_classes, device="meta")
         self.head.weight = nn.Parameter(torch.empty(num_classes, self.shape.width))

@@ -11,6 +11,7 @@ from supernet.modules.adapter import (
     ScaledParallelAdapter,
 )
 from supernet.modules.convpass import AttentionConvpass, MLPConvpass
+from supernet.modules.dora import DoRA, DoRAFirst, DoRAProjection, DoRAQueriesKeysValues, DoRASecond
 from supernet.modules.elastic import ELASTIC, ElasticModule, Grid, Place, Size, register_elastic
 from supernet.modules.lora import (
     LoRA,
@@ -34,6 +35,11 @@ __all__ = [
     "AttentionAdapter",
     "AttentionConvpass",
     "AttentionRepAdapter",
+    "DoRA",
+    "DoRAFirst",
+    "DoRAProjection",
+    "DoRAQueriesKeysValues",
+    "DoRASecond",
     "ElasticModule",
     "Grid",
     "LoRA",

@@ -55,7 +55,8 @@ class ElasticModule(nn.Module):
     `register_elastic` gives the kind its name and cost. Modules at one place apply in the alphabetical order
     of their kinds. A kind that can be merged into the backbone's weights sets ``mergeable`` and implements
     `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``. A kind that works on
-    the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of ``forward``.
+    the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of ``forward``. A kind
+    whose result depends on the frozen weights of its operation sets ``reads_weights`` and implements `bind`.
     """
 
     kind: ClassVar[str]
@@ -64,6 +65,7 @@ class ElasticModule(nn.Module):
     mergeable: ClassVar[bool] = False
     before_layers: ClassVar[bool] = False
     on_grid: ClassVar[bool] = False
+    reads_weights: ClassVar[bool] = False
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__()
@@ -81,6 +83,10 @@ class ElasticModule(nn.Module):
         Parameters are on the generator's device during the call, so that initial values are the same on every
         device.
         """
+        raise NotImplementedError
+
+    def bind(self, frozen: Callable[[], tuple[Tensor, Tensor]]) -> None:
+        """Keep ``frozen``, which gives weight ``(out, in)`` and bias ``(out,)`` of the operation at the place."""
         raise NotImplementedError
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:

@@ -19,7 +19,7 @@ shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 def ends(s):
-    """Inputs and outputs of each kind of LoRA."""
+    """Inputs and outputs of each kind of LoRA and DoRA."""
     return {
         "lora_rank": (s.width, 3 * s.attention_width),
         "lora_rank_q": (s.width, s.attention_width),
@@ -28,6 +28,10 @@ def ends(s):
         "lora_rank_proj": (s.attention_width, s.width),
         "lora_rank_fc1": (s.width, s.fc1_width),
         "lora_rank_fc2": (s.hidden_width, s.width),
+        "dora_rank": (s.width, 3 * s.attention_width),
+        "dora_rank_proj": (s.attention_width, s.width),
+        "dora_rank_fc1": (s.width, s.fc1_width),
+        "dora_rank_fc2": (s.hidden_width, s.width),
     }
 
 
@@ -37,7 +41,7 @@ def tensors(name, n, s):
         return [(n, s.width)]
     if name in ends(s):
         inputs, outputs = ends(s)[name]
-        return [(n, inputs), (outputs, n)]
+        return [(n, inputs), (outputs, n), *([(outputs,)] if name.startswith("dora") else [])]
     if name == "lora_rank_pos":
         return [(n, s.tokens), (n, s.width)]
     if name.startswith("adapter_dim"):
@@ -111,6 +115,7 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
         ("adapter_dim_parallel_scaled", 2 * 10 * 2 + 2 + 10 + 1),
         ("adapter_dim_plus", 2 * 10 * 2 + 2 + 10 + 10),
         ("convpass_dim_mlp", 2 * 10 * 2 + 2 + 10 + 2 * 2 * 9 + 2),
+        ("dora_rank_fc2", 2 * (40 + 10) + 10),
         ("rep_dim_mlp", 2 * 10 + 2 + 2 * 5 + 10),
         ("ssf", 2 * (10 + 10)),
     ],

@@ -32,12 +32,13 @@ BESIDE_THE_MLP = (
     "convpass_dim_mlp",
 )
 BESIDE_ATTENTION = ("adapter_dim_attention", "convpass_dim_attention")
+DORA = {"dora_rank": "qkv", **{f"dora_rank_{place}": place for place in ("proj", "fc1", "fc2")}}
 BEFORE_A_BRANCH = ("rep_dim_attention", "rep_dim_mlp")
 ON_THE_STREAM = ("adapter_dim_pre_attention", "adapter_dim_pre_mlp", "adapter_dim_plus")
 EVERYTHING = Architecture.of(
     4,
     dict.fromkeys(
-        (*LORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
+        (*LORA, *DORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
         (2, 1, 3, 2),
     )
     | {"shallow_prompt_tokens": (3, 0, 0, 0), "lora_rank_pos": (2, 0, 0, 0), "ssf": (6, 6, 6, 6)},
@@ -55,11 +56,16 @@ class Changed(nn.Module):
         return self.change(x, self.inner(x))
 
 
-def linear_modules(x, y, place, modules, shape, part=0, parts=1):
-    """LoRA and SSF behind the operation at ``place``, or behind one of its equal parts stored separately."""
+def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
+    """DoRA, LoRA and SSF behind the operation at ``place``, or one of its equal parts stored separately."""
     width = y.shape[-1]
     own = slice(part * width, (part + 1) * width)
     for kind, tensors in modules.items():
+        if DORA.get(kind) == place:
+            update = tensors["up"].T[own] @ tensors["down"]
+            bias = 0 if frozen.bias is None else frozen.bias
+            scale = tensors["magnitude"][own] * frozen.weight.norm(dim=1) / (frozen.weight + update).norm(dim=1)
+            y = (y - bias + x @ update.T) * scale + bias
         if LORA.get(kind) == place:
             up = tensors["up"]
             if kind in PARTS:
@@ -131,8 +137,11 @@ def change_operations(block, modules, shape, grid):
     names = ["fc1_g", "fc1_x"] if split else ["fc1"]
     where += [(mlp, name, "fc1", i, len(names)) for i, name in enumerate(names)]
     for owner, name, place, part, parts in where:
-        change = partial(linear_modules, place=place, modules=modules, shape=shape, part=part, parts=parts)
-        setattr(owner, name, Changed(getattr(owner, name), change))
+        inner = getattr(owner, name)
+        change = partial(
+            linear_modules, place=place, modules=modules, shape=shape, part=part, parts=parts, frozen=inner
+        )
+        setattr(owner, name, Changed(inner, change))
     for name, outputs in (("norm1", normalised1), ("norm2", normalised)):
         change = partial(remembered, place=name, modules=modules, shape=shape, normalised=outputs)
         setattr(block, name, Changed(getattr(block, name), change))

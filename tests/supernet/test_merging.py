@@ -18,7 +18,8 @@ from supernet.modules import ELASTIC, ElasticModule
 LORA = [f"lora_rank{part}" for part in ("", "_q", "_k", "_v", "_proj", "_fc1", "_fc2")]
 ALL_LORA = Architecture.of(4, dict.fromkeys(LORA, (2, 0, 1, 3)))
 REP = ("rep_dim_attention", "rep_dim_mlp")
-MERGEABLE = Architecture.of(4, dict.fromkeys((*LORA, *REP), (2, 0, 1, 3)) | {"ssf": (6, 6, 5, 1)})
+DORA = [f"dora_rank{part}" for part in ("", "_proj", "_fc1", "_fc2")]
+MERGEABLE = Architecture.of(4, dict.fromkeys((*LORA, *DORA, *REP), (2, 0, 1, 3)) | {"ssf": (6, 6, 5, 1)})
 
 
 def has_rms_norm(vit):

@@ -28,17 +28,25 @@ def shape(request) -> BackboneShape:
 
 
 @pytest.fixture
-def build() -> Callable[[str, BackboneShape], ElasticModule]:
-    """Makes a module of a kind, as large as it can be or 5, with random parameters."""
+def build(ends) -> Callable[..., ElasticModule]:
+    """Makes a module of a kind, of a size or as large as it can be or 5, with random parameters."""
 
-    def make(kind: str, shape: BackboneShape) -> ElasticModule:
-        module = ELASTIC[kind](shape, KINDS[kind].max_size or 5)
+    def make(kind: str, shape: BackboneShape, size: int | None = None) -> ElasticModule:
+        module = ELASTIC[kind](shape, size or KINDS[kind].max_size or 5)
         generator = torch.Generator().manual_seed(0)
         for parameter in module.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator)
+        if module.reads_weights:
+            module.bind(lambda: frozen(*ends[module.places[0]]))
         return module
 
     return make
+
+
+def frozen(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a projection, always the same."""
+    generator = torch.Generator().manual_seed(7)
+    return torch.randn(outputs, inputs, generator=generator), torch.randn(outputs, generator=generator)
 
 
 @pytest.fixture

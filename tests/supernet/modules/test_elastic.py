@@ -56,7 +56,7 @@ def test_a_smaller_module_is_the_first_part_of_the_largest_and_shares_its_memory
 def test_a_module_of_the_exact_size_computes_what_the_slice_does(kind, shape, build, ends, draw):
     largest = build(kind, shape)
     for size in range(1, largest.capacity + 1):
-        exact = ELASTIC[kind](shape, size)
+        exact = build(kind, shape, size)
         for name, value in exact.named_parameters():
             value.data.copy_(largest.tensors_at(size)[name])
         for place in largest.places:
@@ -175,7 +175,8 @@ def require_merged_before(module, place, ends, draw):
 
 def test_what_is_mergeable():
     lora = {kind for kind in ELASTIC if kind.startswith("lora")}
-    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | {"ssf", "rep_dim_attention", "rep_dim_mlp"}
+    dora = {kind for kind in ELASTIC if kind.startswith("dora")}
+    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | dora | {"ssf", "rep_dim_attention", "rep_dim_mlp"}
 
 
 @every_kind
