@@ -132,9 +132,11 @@ _register_lora("lora_rank_fc1", "LoRA-fc1", lambda s: s.width + s.fc1_width, Fal
 _register_lora("lora_rank_fc2", "LoRA-fc2", lambda s: s.hidden_width + s.width, False)
 
 
-# DoRA (Liu et al. 2024, arXiv 2402.09353): LoRA and a magnitude for each output. The norms of the changed weight
-# need W A^T, A A^T, and the latter times B.
-def _register_dora(name: str, label: str, ends: Callable[[BackboneShape], tuple[int, int]], sees: bool) -> None:
+# DoRA (Liu et al. 2024, arXiv 2402.09353): LoRA and a magnitude for each output. The norms of the changed
+# weight need W A^T, A A^T, and the latter times B.
+def _register_dora(
+    name: str, label: str, ends: Callable[[BackboneShape], tuple[int, int]], sees: bool
+) -> None:
     def params(size: int, shape: BackboneShape) -> int:
         inputs, outputs = ends(shape)
         return size * (inputs + outputs) + outputs if size > 0 else 0
@@ -193,7 +195,11 @@ register_kind(Kind("adapter_dim_attention", "Attention adapter", _adapter_params
 # Before either branch, on the residual stream. Before attention it changes a layer's prompts too.
 register_kind(
     Kind(
-        "adapter_dim_pre_attention", "Pre-attention adapter", _adapter_params, _adapter_flops, sees_prompts=True
+        "adapter_dim_pre_attention",
+        "Pre-attention adapter",
+        _adapter_params,
+        _adapter_flops,
+        sees_prompts=True,
     )
 )
 register_kind(Kind("adapter_dim_pre_mlp", "Pre-MLP adapter", _adapter_params, _adapter_flops))
@@ -207,8 +213,8 @@ def _adapter_plus_params(size: int, shape: BackboneShape) -> int:
 register_kind(Kind("adapter_dim_plus", "Adapter+", _adapter_plus_params, _adapter_flops))
 
 
-# Convpass (Jie and Deng 2022, arXiv 2207.07039): a bottleneck of a units with a 3×3 convolution a×a×3×3 and its
-# bias between the two projections. Tokens that are no patch see the middle of the convolution alone.
+# Convpass (Jie and Deng 2022, arXiv 2207.07039): a bottleneck of a units with a 3×3 convolution a×a×3×3 and
+# its bias between the two projections. Tokens that are no patch see the middle of the convolution alone.
 def _convpass_params(size: int, shape: BackboneShape) -> int:
     return _adapter_params(size, shape) + 9 * size**2 + size
 
@@ -226,8 +232,8 @@ for _name, _label in (("convpass_dim_attention", "Convpass-attention"), ("convpa
     register_kind(Kind(_name, _label, _convpass_params, _convpass_flops, lacks=_lacks_grid))
 
 
-# RepAdapter (Luo et al. 2023, arXiv 2302.08106): a linear bottleneck before a branch, with two groups of units
-# that write to one half of the channels each.
+# RepAdapter (Luo et al. 2023, arXiv 2302.08106): a linear bottleneck before a branch, with two groups of
+# units that write to one half of the channels each.
 def _rep_params(size: int, shape: BackboneShape) -> int:
     return (shape.width + 1 + shape.width // 2) * size + shape.width if size > 0 else 0
 

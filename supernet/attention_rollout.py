@@ -20,8 +20,8 @@ def attention_rollout(network: Supernet, images: Tensor) -> Tensor:
 
     Abnar and Zuidema (arXiv 2005.00928): in each layer half of a token comes from the token itself (the
     residual path) and half from the tokens that it attends to, averaged over heads. The product over layers
-    says how much of each patch is in the tokens that the head pools. MLPs, values and convolutions are ignored,
-    so this is a picture of where the network looks and no proof of what a prediction depends on.
+    says how much of each patch is in the tokens that the head pools. MLPs, values and convolutions are
+    ignored, so this is a picture of where the network looks and no proof of what a prediction depends on.
 
     Prompts are no place in the image: what a token takes from them is left out, and the shares of the patches
     are scaled to sum to 1 in the end, not layer by layer, so that a layer which reads prompts alone moves

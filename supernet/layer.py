@@ -75,9 +75,7 @@ def queries_keys_values(layer: Operations, tokens: Tensor, applied: Applied) -> 
     return applied("qkv", read, layer.qkv(read)), h if "attention" in applied.places else None
 
 
-def after_attention(
-    layer: Operations, x: Tensor, h: Tensor | None, out: Tensor, applied: Applied
-) -> Tensor:
+def after_attention(layer: Operations, x: Tensor, h: Tensor | None, out: Tensor, applied: Applied) -> Tensor:
     """The rest of a block: tokens ``(…, d)`` from the residual stream ``x`` and attention's ``out (…, e)``.
 
     ``h`` is attention's input, as `queries_keys_values` gives it.

@@ -24,13 +24,13 @@ INPUTS: dict[Place, Place] = {"qkv_input": "qkv", "fc1_input": "fc1"}
 
 @torch.no_grad()
 def merged(subnet: Supernet) -> Supernet:
-    """A network that computes the same function, with what can be merged (LoRA, DoRA, RepAdapter, SSF) in its backbone.
+    """A network that computes the same function, with LoRA, DoRA, RepAdapter and SSF merged into a backbone.
 
-    LoRA on the position embedding is merged where the backbone adds a table of positions right before its
-    layers (`fold_positions`). Modules that cannot be merged (prompts, adapters) remain. If none remain (an
-    empty ``capacity``), the backbone is a plain timm model with other weights, and timm's own
-    ``forward_features`` and ``forward_head`` compute the input of ``head``. Parameters have timm's names; a
-    shift may add a bias that timm's class does not have.
+    The backbone is a copy; the subnet's own stays as it is. LoRA on the position embedding is merged where the
+    backbone adds a table of positions right before its layers (`fold_positions`). Modules that cannot be
+    merged (prompts, adapters) remain. If none remain (an empty ``capacity``), the backbone is a plain timm
+    model with other weights, and timm's own ``forward_features`` and ``forward_head`` compute the input of
+    ``head``. Parameters have timm's names; a shift may add a bias that timm's class does not have.
 
     Raises `InputError` for a shift on a normalisation without a bias (RMSNorm), and for a mergeable module
     that applies at the same place after one that cannot be merged, or to the input of one.

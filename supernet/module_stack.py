@@ -119,7 +119,7 @@ class ModuleStack(ParameterStack):
         place: Place | None = None,
         last: tuple[Any, ...] = (),
     ) -> Tensor:
-        """Results ``(G, ...)`` of a method called with ``place`` (if given), ``tensors``, the size and ``last``.
+        """Results ``(G, ...)`` of a method called with ``place`` if given, ``tensors``, size and ``last``.
 
         Args:
             method: name of the kind's method.

@@ -18,8 +18,8 @@ from supernet.trunk import Trunk
 def shape_of(trunk: Trunk) -> BackboneShape:
     """Shape of ``trunk``, for counting.
 
-    The number of tokens, their grid and the operations outside the layers (patch embedding, pooling) are measured on one
-    image of the model's own size.
+    The number of tokens, their grid and the operations outside the layers (patch embedding, pooling) are
+    measured on one image of the model's own size.
     """
     first, model = trunk.layers[0], trunk.model
     weight = next(model.parameters())

@@ -56,7 +56,8 @@ COMBINED: dict[str, Combined] = {
 }
 """Single methods of several kinds by name.
 
-Houlsby et al. (arXiv 1902.00751) and Convpass (arXiv 2207.07039) have a module at attention and one at the MLP.
+Houlsby et al. (arXiv 1902.00751) and Convpass (arXiv 2207.07039) have a module at attention and one at the
+MLP.
 """
 
 
@@ -75,10 +76,8 @@ def require_known(names: Sequence[str]) -> None:
 
 def largest_alone(name: str, shape: BackboneShape, limit: int) -> int:
     """The largest size of a single method, alike in all layers, within ``limit`` parameters; 0 for none."""
-    if name in COMBINED:
-        most = COMBINED[name].most
-    else:
-        most = KINDS[name].max_size or max(0, limit)  # a unit of size has at least one parameter
+    # a unit of a kind's size has at least one parameter
+    most = COMBINED[name].most if name in COMBINED else KINDS[name].max_size or max(0, limit)
     sizes = range(1, most + 1)
     return bisect_right(sizes, limit, key=lambda size: count_params(alone(name, size, shape), shape))
 

@@ -26,7 +26,7 @@ class Bottleneck(ElasticModule):
     1, or learned from 1: one number, or one for each channel. At size 0 there is no b2 and no s.
     """
 
-    places = ("mlp",)
+    places: ClassVar[tuple[Place, ...]] = ("mlp",)
     unsized = frozenset({"up_bias", "scale"})
     parallel: ClassVar[bool] = False
     scales: ClassVar[Literal["none", "one", "channel"]] = "none"

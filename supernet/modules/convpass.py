@@ -15,10 +15,11 @@ from supernet.sums import plus_product
 class Convpass(Bottleneck):
     """Adds ``q(conv(q(x W1^T + b1))) W2 + b2`` to the output of a branch whose input is x.
 
-    After Jie and Deng (arXiv 2207.07039), with q = QuickGELU; W1, b1, W2 and b2 are those of an adapter beside
-    the branch. The convolution ``(a, a, 3, 3)`` with bias ``(a,)`` sees the patches as the image that they
-    are, padded with zeros. Every other token (class, registers, prompts of VPT-shallow) is an image of its
-    own, of which the convolution's middle alone is seen. The convolution starts as the identity, W2 at zero.
+    After Jie and Deng (arXiv 2207.07039), with q = QuickGELU; W1, b1, W2 and b2 are those of an adapter
+    beside the branch. The convolution ``(a, a, 3, 3)`` with bias ``(a,)`` sees the patches as the image that
+    they are, padded with zeros. Every other token (class, registers, prompts of VPT-shallow) is an image of
+    its own, of which the convolution's middle alone is seen. The convolution starts as the identity, W2 at
+    zero.
 
     A smaller module is the first units of the larger one, as inputs and as outputs of the convolution.
     """
@@ -59,7 +60,7 @@ class Convpass(Bottleneck):
         units = hidden.shape[-1]
         weight, bias = self.conv[:units, :units], self.conv_bias[:units]
         others = hidden.shape[1] - grid[0] * grid[1]
-        image = hidden[:, others:].transpose(1, 2).unflatten(2, grid)
+        image = hidden[:, others:].transpose(1, 2).reshape(-1, units, *grid)
         patches = F.conv2d(image, weight, bias, padding=1).flatten(2).transpose(1, 2)
         if not others:
             return patches

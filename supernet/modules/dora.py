@@ -19,9 +19,9 @@ class DoRA(Factors):
     |W| are the norms of W's rows, one for each output; the published magnitude is ``m |W|``, and m ``(out,)``
     starts at 1. Like the published code, gradients take the norms for constants.
 
-    The magnitude belongs to one low-rank update, whose norm changes with its rank. So DoRA is a kind with a size
-    of its own, and no addition to whatever LoRA a layer has: at size r the norms are those of ``W + B^T A`` with
-    the first r units. At size 0 there is no m.
+    The magnitude belongs to one low-rank update, whose norm changes with its rank. So DoRA is a kind with a
+    size of its own, and no addition to whatever LoRA a layer has: at size r the norms are those of
+    ``W + B^T A`` with the first r units. At size 0 there is no m.
     """
 
     unsized = frozenset({"magnitude"})
@@ -65,9 +65,9 @@ class DoRA(Factors):
 
     @torch.no_grad()
     def _ratios(self, weight: Tensor, units: int) -> Tensor:
-        """``|W| / |W + B^T A|`` with the first 0 to ``units`` units, ``(units + 1, out)``, in float32 or more.
+        """``|W| / |W + B^T A|`` with the first 0 to ``units`` units, ``(units + 1, out)``, without autocast.
 
-        The square of a row's norm grows with unit j by ``2 b_j (w + sum of the units before) a_j + b_j^2 a_j^2``.
+        With unit j the square of a row's norm grows by ``2 b_j (w + units before) a_j + b_j^2 a_j^2``.
         """
         with torch.autocast(weight.device.type, enabled=False):
             down, up = self.down[:units], self.up[:units]

@@ -54,9 +54,10 @@ class ElasticModule(nn.Module):
     A kind is a subclass with ``places`` (the operations whose output is changed), ``reset`` and ``forward``;
     `register_elastic` gives the kind its name and cost. Modules at one place apply in the alphabetical order
     of their kinds. A kind that can be merged into the backbone's weights sets ``mergeable`` and implements
-    `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``. A kind that works on
-    the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of ``forward``. A kind
-    whose result depends on the frozen weights of its operation sets ``reads_weights`` and implements `bind`.
+    `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``. A kind that
+    works on the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of
+    ``forward``. A kind whose result depends on the frozen weights of its operation sets ``reads_weights`` and
+    implements `bind`.
     """
 
     kind: ClassVar[str]
@@ -86,7 +87,7 @@ class ElasticModule(nn.Module):
         raise NotImplementedError
 
     def bind(self, frozen: Callable[[], tuple[Tensor, Tensor]]) -> None:
-        """Keep ``frozen``, which gives weight ``(out, in)`` and bias ``(out,)`` of the operation at the place."""
+        """Keep ``frozen``, which gives the weight ``(out, in)`` and bias ``(out,)`` of the operation."""
         raise NotImplementedError
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:

@@ -14,10 +14,10 @@ from supernet.sums import plus
 class RepAdapter(ElasticModule):
     """``y + (y A^T + a) B + b`` on what a projection reads, y ``(…, d)``; Luo et al. (arXiv 2302.08106).
 
-    There is no activation. Units are in two groups, as published: those of even number write to the first half
-    of the channels, the others to the second, so B is ``(r, d / 2)``. The published groups are the two halves
-    of the units, which would not nest. A is ``(r, d)``, a ``(r,)``, b ``(d,)``. B and both biases start at
-    zero. At size 0 there is no b. The published factor s, chosen for each task, is 1.
+    There is no activation. Units are in two groups, as published: those of even number write to the first
+    half of the channels, the others to the second, so B is ``(r, d / 2)``. The published groups are the two
+    halves of the units, which would not nest. A is ``(r, d)``, a ``(r,)``, b ``(d,)``. B and both biases
+    start at zero. At size 0 there is no b. The published factor s, chosen for each task, is 1.
     """
 
     unsized = frozenset({"up_bias"})

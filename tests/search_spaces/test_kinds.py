@@ -95,7 +95,9 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
             if name == "lora_rank_pos":  # of all tokens of an image, whatever is beside them
                 tokens, once = shape.tokens, 2 * n * shape.width
             neighbours = 0
-            if name.startswith("convpass_dim"):  # nine for each of four patches, itself for a token beside them
+            if name.startswith(
+                "convpass_dim"
+            ):  # nine for each of four patches, itself for a token beside them
                 tokens, neighbours = 4 + tokens, 9 * 4 + tokens
             assert KINDS[name].flops(n, shape, tokens) == tokens * once + 2 * neighbours * n * n
 
@@ -154,10 +156,14 @@ def test_what_a_kind_needs_and_a_backbone_lacks_is_named():
         kind.require_backbone(with_grid)
         if not name.startswith("convpass_dim"):
             kind.require_backbone(without)
-    message = "convpass_dim_mlp needs a single grid of patches, which this backbone lacks; leave convpass_dim_mlp o"
+    message = (
+        "convpass_dim_mlp needs a single grid of patches, which this backbone lacks; leave convpass_dim_mlp o"
+    )
     with pytest.raises(InputError, match=message):
         KINDS["convpass_dim_mlp"].require_backbone(without)
-    with pytest.raises(InputError, match="rep_dim_mlp needs an even embedding width, which this backbone lacks"):
+    with pytest.raises(
+        InputError, match="rep_dim_mlp needs an even embedding width, which this backbone lacks"
+    ):
         KINDS["rep_dim_mlp"].require_backbone(BackboneShape.vit(7, 3, 5))
 
 

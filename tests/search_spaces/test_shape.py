@@ -31,5 +31,7 @@ def test_a_grid_has_positive_sides_and_fits_into_the_tokens():
     assert BackboneShape.vit(8, tokens=6).patches == 0
     with pytest.raises(InputError, match="a side of the grid is 0; give a whole number from 1 up"):
         replace(BackboneShape.vit(8), grid=(0, 5))
-    with pytest.raises(InputError, match="a grid of 12 patches does not fit into 6 tokens; give its rows and"):
+    with pytest.raises(
+        InputError, match="a grid of 12 patches does not fit into 6 tokens; give its rows and"
+    ):
         replace(BackboneShape.vit(8, tokens=6), grid=(3, 4))

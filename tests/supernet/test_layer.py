@@ -64,7 +64,9 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
         if DORA.get(kind) == place:
             update = tensors["up"].T[own] @ tensors["down"]
             bias = 0 if frozen.bias is None else frozen.bias
-            scale = tensors["magnitude"][own] * frozen.weight.norm(dim=1) / (frozen.weight + update).norm(dim=1)
+            scale = (
+                tensors["magnitude"][own] * frozen.weight.norm(dim=1) / (frozen.weight + update).norm(dim=1)
+            )
             y = (y - bias + x @ update.T) * scale + bias
         if LORA.get(kind) == place:
             up = tensors["up"]
@@ -149,9 +151,7 @@ def change_operations(block, modules, shape, grid):
     change = partial(behind_mlp, modules=modules, normalised=normalised, grid=grid)
     block.drop_path2 = Changed(block.drop_path2, change)
     entered = []
-    change = partial(
-        behind_attention, modules=modules, entered=entered, normalised=normalised1, grid=grid
-    )
+    change = partial(behind_attention, modules=modules, entered=entered, normalised=normalised1, grid=grid)
     block.drop_path1 = Changed(block.drop_path1, change)
     for branch, kind in zip((attention, mlp), BEFORE_A_BRANCH, strict=True):
         if kind in modules:
@@ -247,7 +247,9 @@ def reference(net, x, a):
     height, width = x.shape[-2:]
     dynamic = getattr(vit, "dynamic_img_size", False)
     grid = (height // 8, width // 8) if dynamic else vit.patch_embed.grid_size
-    changed = [change_operations(block, m, net.shape, grid) for block, m in zip(vit.blocks, modules, strict=True)]
+    changed = [
+        change_operations(block, m, net.shape, grid) for block, m in zip(vit.blocks, modules, strict=True)
+    ]
     add_positions(vit, modules, height, width)
     concatenate_prompts(vit, modules)
     for block, its, entered in zip(vit.blocks, modules, changed, strict=True):

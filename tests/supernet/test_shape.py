@@ -64,6 +64,8 @@ def test_a_convolution_on_a_backbone_without_a_single_grid_is_refused():
     vit = VisionTransformer(32, 8, embed_dim=32, depth=1, num_heads=4, num_classes=0, embed_layer=TwoScales)
     assert shape_of(Trunk(vit)).grid is None
     Supernet(vit, Architecture.uniform(1, "adapter_dim_attention", 2), 3)(torch.zeros(1, 3, 32, 32))
-    message = "convpass_dim_attention needs a single grid of patches, which this backbone lacks; leave convpass_"
+    message = (
+        "convpass_dim_attention needs a single grid of patches, which this backbone lacks; leave convpass_"
+    )
     with pytest.raises(InputError, match=message):
         Supernet(vit, Architecture.uniform(1, "convpass_dim_attention", 2), 3)
