@@ -26,8 +26,8 @@ INPUTS: dict[Place, Place] = {"qkv_input": "qkv", "fc1_input": "fc1"}
 def merged(subnet: Supernet) -> Supernet:
     """A network that computes the same function, with LoRA, DoRA, RepAdapter and SSF merged into a backbone.
 
-    The backbone is a copy; the subnet's own stays as it is. LoRA on the position embedding is merged where the
-    backbone adds a table of positions right before its layers (`fold_positions`). Modules that cannot be
+    The backbone is a copy; the subnet's own stays as it is. LoRA on the position embedding is merged where
+    the backbone adds a table of positions right before its layers (`fold_positions`). Modules that cannot be
     merged (prompts, adapters) remain. If none remain (an empty ``capacity``), the backbone is a plain timm
     model with other weights, and timm's own ``forward_features`` and ``forward_head`` compute the input of
     ``head``. Parameters have timm's names; a shift may add a bias that timm's class does not have.
