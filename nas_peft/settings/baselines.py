@@ -82,6 +82,14 @@ BASELINES: dict[str, Baseline] = {
             about="the default of the paper's code (arXiv 2406.06820), and the width of the other adapters",
         ),
         Baseline(
+            "eva",
+            "LoRA from activations, rank 8",
+            "eva",
+            kinds=("lora_rank",),
+            size=8,
+            about="the rank of LoRA beside it; the initial values alone differ (arXiv 2410.07170)",
+        ),
+        Baseline(
             "convpass",
             "Convpass, width 8",
             kinds=("convpass_dim_attention", "convpass_dim_mlp"),

@@ -107,8 +107,8 @@ class TrainingConfig(BaseModel):
     baselines: BaselineNames = Field(
         ("linear", "full"),
         description="Baselines to compare with: linear, full, lp-ft, l2-sp, bitfit; at published sizes "
-        "vpt-shallow, vpt-deep, lora, adapter, ssf, adapter-plus, convpass; all or none of these; and noah, "
-        "with its own search",
+        "vpt-shallow, vpt-deep, lora, adapter, ssf, adapter-plus, eva, convpass; all or none of these; and "
+        "noah, with its own search",
     )
     singles: OptionalNames = Field(
         None,
