@@ -21,6 +21,7 @@ from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import Searcher, SearchTask, build_searcher, parse_options
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
+    KINDS,
     Architecture,
     Budget,
     BudgetSampler,
@@ -63,7 +64,7 @@ class SearchInputs(TaskInputs):
         import_module_files(config.module_files)
         searcher_options(config)  # reports mistakes before anything is loaded
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
-        load_space(config.space, backbone.depth)  # likewise
+        require_kinds(load_space(config.space, backbone.depth), backbone)  # likewise
         return cls.of_task(config, TaskInputs.of(config, backbone, bars))
 
     @classmethod
@@ -74,6 +75,7 @@ class SearchInputs(TaskInputs):
         """
         backbone = task.backbone
         space = load_space(config.space, backbone.depth)
+        require_kinds(space, backbone)
         task.budget.require_feasible(space, backbone.shape, task.head_params)
         limit = task.budget.limit(task.head_params)
         sampler = sampler_around(space, backbone.shape, limit)
@@ -206,6 +208,12 @@ class SearchInputs(TaskInputs):
                 }
             )
         )
+
+
+def require_kinds(space: SearchSpace, backbone: Backbone) -> None:
+    """Raise `InputError` for a space with a kind that ``backbone`` cannot have."""
+    for kind, _ in space.kinds:
+        KINDS[kind].require_backbone(backbone.shape)
 
 
 def searcher_options(config: SearchConfig) -> dict[str, Any]:
