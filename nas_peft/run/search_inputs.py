@@ -11,8 +11,9 @@ from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
     ALWAYS_COMPARED,
+    LORA_EVERYWHERE,
     halvings,
-    largest_everywhere,
+    largest_alone,
     lora_everywhere,
 )
 from nas_peft.run.stage_records import InputsRecord
@@ -143,7 +144,7 @@ class SearchInputs(TaskInputs):
         generation.
         """
         shape, limit = self.backbone.shape, self.budget.limit(self.head_params)
-        ranks = range(largest_everywhere(shape, limit), 0, -1)
+        ranks = range(largest_alone(LORA_EVERYWHERE, shape, limit), 0, -1)
         everywhere = [a for rank in ranks if (a := lora_everywhere(rank, shape)) in self.space]
         largest = [*everywhere[:_RANKS_EVERYWHERE], *self.largest_uniform().values()]
         uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
