@@ -10,7 +10,7 @@ Operations that torch calls by itself are not seen: those of a backward pass, an
 
 from __future__ import annotations
 
-import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 
 CUDA = torch.device("cuda", 0)
 CPU = torch.device("cpu")
+_marked: list[weakref.ref[Tensor]] = []
 MEMORY = 10**9
 """Bytes of the simulated GPU."""
 
@@ -37,10 +38,11 @@ def on_gpu(value: Tensor) -> bool:
 def mark(value: Any, gpu: bool) -> Any:
     """Put every tensor in ``value`` on the simulated GPU, or on the CPU."""
     for tensor in _tensors(value):
-        if gpu:
-            tensor.__dict__["on_gpu"] = True
-        else:
+        if not gpu:
             tensor.__dict__.pop("on_gpu", None)
+        elif not on_gpu(tensor):
+            tensor.__dict__["on_gpu"] = True
+            _marked.append(weakref.ref(tensor))
     return value
 
 
@@ -65,8 +67,7 @@ def _collect(value: Any, found: list[Tensor]) -> None:
 
 def bytes_in_use() -> int:
     """Bytes of the tensors on the simulated GPU that anything still holds."""
-    gc.collect()
-    found = [value for value in gc.get_objects() if isinstance(value, Tensor) and on_gpu(value)]
+    found = [value for reference in _marked if (value := reference()) is not None and on_gpu(value)]
     return sum({value.data_ptr(): value.nbytes for value in found}.values())
 
 
@@ -240,6 +241,7 @@ def _require_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
 def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
     """A GPU within it, whose memory is never short."""
     gpu = SimulatedGPU()
+    _marked.clear()
 
     def limit(share: float) -> None:
         gpu.limit, gpu.largest = round(share * MEMORY), 0
