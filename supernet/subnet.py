@@ -40,6 +40,11 @@ class Subnet:
         return self.network.capacity
 
     @property
+    def changed_backbone(self) -> bool:
+        """Whether training changed the backbone's own weights, which a subnet file does not hold."""
+        return self.network.backbone is not self.backbone.model
+
+    @property
     def params(self) -> int:
         """Number of parameters of modules and head."""
         return sum(t.numel() for t in self.network.module_tensors(self.architecture).values())

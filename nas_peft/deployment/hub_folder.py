@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from nas_peft.deployment.folding import Folded
 from nas_peft.deployment.form import Logits
-from nas_peft.deployment.model_card import LICENSE_UNKNOWN, changed_backbone, model_card
+from nas_peft.deployment.model_card import LICENSE_UNKNOWN, model_card
 from nas_peft.deployment.timm_hub_folder import WEIGHTS, read_timm_folder, timm_line, write_timm_folder
 from search_spaces import InputError
 from supernet import Subnet, load_subnet, read_header, save_subnet
@@ -41,7 +41,7 @@ class HubFolder:
 
     def require(self, subnet: Subnet, folded: Folded) -> None:
         """See `Form.require`."""
-        if not changed_backbone(subnet):
+        if not subnet.changed_backbone:
             return
         plain_state(folded.network, subnet.backbone.model)
         if self.half:
@@ -54,7 +54,7 @@ class HubFolder:
         """See `Form.write`."""
         public = replace(subnet, training=without_paths(subnet.training))
         path.mkdir()
-        if changed_backbone(subnet):
+        if subnet.changed_backbone:
             write_timm_folder(public, folded, path, self.license)
         else:
             self._write_subnet(public, path)
@@ -71,17 +71,17 @@ class HubFolder:
         (path / "config.json").write_text(text, encoding="utf-8")
 
     def _card(self, public: Subnet) -> ModelCard:
-        return model_card(public, WEIGHTS if changed_backbone(public) else FILE, self.license)
+        return model_card(public, WEIGHTS if public.changed_backbone else FILE, self.license)
 
     def read(self, subnet: Subnet, path: Path) -> Logits:
         """See `Form.read`."""
-        if changed_backbone(subnet):
+        if subnet.changed_backbone:
             return read_timm_folder(path)
         return cast(Logits, load_subnet(path / FILE, subnet.backbone).network)
 
     def usage(self, subnet: Subnet, path: Path) -> str:
         """See `Form.usage`."""
-        if changed_backbone(subnet):
+        if subnet.changed_backbone:
             return timm_line(subnet, f"local-dir:{path}")
         return f"nas_peft.load_subnet({str(path / FILE)!r})"
 

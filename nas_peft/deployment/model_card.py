@@ -33,7 +33,7 @@ def model_card(subnet: Subnet, file: str, license: str) -> ModelCard:
     results = _eval_results(subnet, name)
     data = ModelCardData(
         license=license,
-        library_name="timm" if changed_backbone(subnet) else "nas-peft",
+        library_name="timm" if subnet.changed_backbone else "nas-peft",
         pipeline_tag="image-classification",
         tags=_tags(subnet),
         base_model=hub_name(subnet),
@@ -43,11 +43,6 @@ def model_card(subnet: Subnet, file: str, license: str) -> ModelCard:
         eval_results=results or None,
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(_text(subnet, file, name, license)))
-
-
-def changed_backbone(subnet: Subnet) -> bool:
-    """Whether training changed the backbone's own weights, which a subnet file does not hold."""
-    return subnet.network.backbone is not subnet.backbone.model
 
 
 def hub_name(subnet: Subnet) -> str | None:
@@ -71,13 +66,13 @@ def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
 
 
 def _tags(subnet: Subnet) -> list[str]:
-    efficient = () if changed_backbone(subnet) else ("parameter-efficient-fine-tuning",)
+    efficient = () if subnet.changed_backbone else ("parameter-efficient-fine-tuning",)
     return ["image-classification", "timm", *efficient, "nas-peft"]
 
 
 def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     backbone, training = subnet.backbone, subnet.training
-    changed = changed_backbone(subnet)
+    changed = subnet.changed_backbone
     yield f"# {backbone.name} on {name}\n"
     if changed:
         yield (
@@ -190,7 +185,7 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
     if protocol := subnet.metrics.get("protocol"):
         yield f"{protocol}\n"
     if subnet.temperature is not None:
-        divides = "divide" if changed_backbone(subnet) else "`Subnet.probabilities` divides"
+        divides = "divide" if subnet.changed_backbone else "`Subnet.probabilities` divides"
         yield (
             f"Probabilities are calibrated: {divides} the logits by the temperature "
             f"{subnet.temperature:.3f}, which was fitted to the validation images.\n"
