@@ -100,7 +100,9 @@ class StageTimes:
         longest: dict[Row, Recipe] = {}
         for number in range(last):
             seeds = 1 if rounds.several else config.seeds
-            tried = {row: rounds.recipes(row, number, tried.get(row, ())) for row in alive}
+            tried = {
+                row: rounds.recipes(row, number, tried.get(row, ()), tried.get(row, ())) for row in alive
+            }
             costs = [
                 self._training(row, recipe, len(self.inputs.dataset.train))
                 for row, recipes in tried.items()

@@ -74,7 +74,8 @@ class ComparedTrainings:
                     for training in row.trainings(config, self.probe, seeds, "train", recipe)
                 ]
                 for row, found in runs.items()
-                if found.dropped_after is None and (recipes := rounds.recipes(row, number, found.ranked))
+                if found.dropped_after is None
+                and (recipes := rounds.recipes(row, number, found.ranked, found.tried_recipes))
             }
             trained = self.train(tried, rounds.stage(number))
             for row, found in runs.items():

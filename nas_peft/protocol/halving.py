@@ -64,10 +64,12 @@ class Rounds:
             return "retraining"
         return f"recipes {number + 1}" if self.count > 1 else "recipes"
 
-    def recipes(self, row: Row, number: int, ranked: Sequence[Recipe]) -> Sequence[Recipe]:
+    def recipes(
+        self, row: Row, number: int, ranked: Sequence[Recipe] = (), tried: Sequence[Recipe] = ()
+    ) -> Sequence[Recipe]:
         """The recipes that a row tries in a round; none if all its lengths have had their round.
 
-        ``ranked`` are the row's recipes of the round before, best first.
+        ``ranked`` are the row's recipes of the round before, best first; ``tried`` are those of all rounds.
         """
         if not self.halved:
             return self.all_of[row]
@@ -76,7 +78,7 @@ class Rounds:
         if number == 0:
             shortest = [r for r in recipes if r.epochs == of_start[r.start][0]]
             return [r for r in shortest if not augmented or r.augmentation == recipes[0].augmentation]
-        going_on = [*ranked[: -(-len(ranked) // KEPT)], *beyond(ranked)]
+        going_on = [*ranked[: -(-len(ranked) // KEPT)], *beyond(ranked, tried)]
         if number == augmented:
             others = dict.fromkeys(
                 r.augmentation for r in recipes if r.augmentation != recipes[0].augmentation
@@ -96,13 +98,13 @@ def lengths(recipes: Sequence[Recipe]) -> dict[str, list[int]]:
     }
 
 
-def beyond(ranked: Sequence[Recipe]) -> list[Recipe]:
-    """The best recipe at a learning rate that was not tried, if it has the highest or the lowest that was.
+def beyond(ranked: Sequence[Recipe], tried: Sequence[Recipe]) -> list[Recipe]:
+    """The best recipe at a new learning rate, if it has the highest or the lowest that was ever tried.
 
-    The new rate is as far from the best as the best is from its neighbour. ``ranked`` is best first; rates
-    are compared among recipes that are alike otherwise.
+    The new rate is as far from the best as the best is from its neighbour. ``ranked`` is best first; the
+    rates are those of the recipes in ``tried`` that have the same start.
     """
-    rates = sorted({r.lr for r in ranked if replace(r, lr=ranked[0].lr) == ranked[0]})
+    rates = sorted({recipe.lr for recipe in tried if ranked and recipe.start == ranked[0].start})
     if len(rates) < 2 or ranked[0].lr not in (rates[0], rates[-1]):
         return []
     neighbour = rates[1] if ranked[0].lr == rates[0] else rates[-2]

@@ -51,6 +51,11 @@ class RowRuns:
         """The usable recipes of the latest trainings, best first."""
         return ranked_recipes(self.latest)
 
+    @property
+    def tried_recipes(self) -> list[Recipe]:
+        """The recipes of all trainings on the training set."""
+        return [record.training.recipe for record in self.tried]
+
     def add_tried(self, records: Sequence[TrainingRecord], seed: int) -> None:
         """Add trainings on the training set, and choose the recipe again among those of ``seed`` so far."""
         self.tried += records

@@ -76,13 +76,19 @@ def test_a_rate_at_the_end_of_the_grid_is_followed_by_the_next_one():
     recipes = [r for r in recipes if r.augmentation == "none"]
     first = [r for r in recipes if r.epochs == 8]
     of_row = rounds(recipes)
-    upwards = of_row.recipes(row(0, "single"), 1, first[::-1])
+    upwards = of_row.recipes(row(0, "single"), 1, first[::-1], first)
     assert [(r.epochs, r.lr) for r in upwards] == [(24, 0.9), (24, 2.7)]
-    downwards = of_row.recipes(row(0, "single"), 1, first)
+    downwards = of_row.recipes(row(0, "single"), 1, first, first)
     assert [(r.epochs, r.lr) for r in downwards] == [(24, 0.1), (24, 0.0333)]
-    assert beyond([first[1], first[0], first[2]]) == []
-    assert beyond(first[:1]) == []
-    assert beyond([]) == []
+    assert beyond([first[1], first[0], first[2]], first) == []
+    assert beyond(first[:1], first[:1]) == []
+    assert beyond([], []) == []
+
+
+def test_a_rate_beyond_the_best_that_failed_is_not_followed_by_one_below_it():
+    of_all = [Recipe(2, lr) for lr in (0.1, 0.3, 0.9)] + [Recipe(4, lr) for lr in (0.9, 2.7)]
+    assert beyond(of_all[3:], of_all) == []
+    assert [r.lr for r in beyond([of_all[4], of_all[3]], of_all)] == [8.1]
 
 
 def test_recipes_that_failed_do_not_go_on():
@@ -108,7 +114,8 @@ def test_each_round_has_its_length_and_each_augmentation_has_a_round(
     recipes = [Recipe(n, lr, augmentation=a) for n, lr, a in product(epochs, rates, augmentations)]
     of_row, found = rounds(recipes), []
     for number in range(of_row.count):
-        found.append(list(of_row.recipes(row(0, "single"), number, found[-1] if found else ())))
+        tried = [r for of_round in found for r in of_round]
+        found.append(list(of_row.recipes(row(0, "single"), number, found[-1] if found else (), tried)))
         assert {r.epochs for r in found[-1]} == {sorted(epochs)[number]}
         assert len(set(found[-1])) == len(found[-1])
     assert {r.augmentation for tried in found for r in tried} == set(augmentations)
