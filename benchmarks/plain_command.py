@@ -23,10 +23,12 @@ from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.standard_error import mean_and_error
 from nas_peft import SearchConfig, SearchResult, search
-from nas_peft.protocol.cost_ledger import seconds_taken
+from nas_peft.protocol.cost_ledger import seconds_taken, stage_costs
 from nas_peft.run.progress import StageBars
 
 OUT = RESULTS / "plain_command.json"
+AFTER_CHOICE = ("final training", "test")
+"""Stages whose image passes are not counted: rivals of a run have as many as it took to choose."""
 
 Line = dict[str, Any]
 
@@ -59,7 +61,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def line_of(task: str, result: SearchResult) -> Line:
-    """One run: its plan and time, the exported row, and the scores of all rows that were tested."""
+    """One run: its plan, time and image passes, the exported row, and the scores of all tested rows."""
     assert result.plan is not None  # every run of this study has a time
     return {
         "task": task_name(task),
@@ -68,6 +70,7 @@ def line_of(task: str, result: SearchResult) -> Line:
         "level": result.plan.level,
         "planned_seconds": round(result.plan.expected, 1),
         "seconds": round(seconds_taken(result), 1),
+        "passes": round(sum(c.passes for c in stage_costs(result) if c.name not in AFTER_CHOICE)),
         "exported": result.selected.name,
         "decided_by": result.decision.by if result.decision else None,
         "rows": {

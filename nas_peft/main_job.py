@@ -182,8 +182,12 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
 
 
 def retrained(inputs: SearchInputs, ranked: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates to retrain: the first of ``ranked``, without those that equal a single method."""
-    singles = inputs.single_methods().values()
+    """The candidates to retrain: the first of ``ranked``.
+
+    Those that equal a single method are left out if they would be trained as it is, from new modules.
+    """
+    from_new = inputs.config.start == ("pretrained",)
+    singles = inputs.single_methods().values() if from_new else ()
     return [c for c in ranked if c.architecture not in singles][: inputs.config.retrain]
 
 

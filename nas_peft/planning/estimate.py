@@ -85,12 +85,14 @@ class StageTimes:
         rounds = Rounds.of(rows, config, linear)
         found: dict[str, float] = {}
         alive = rows
+        tried: dict[Row, Sequence[Recipe]] = {}
         for number in range(rounds.count):
             seeds = 1 if rounds.several else config.seeds
+            tried = {row: rounds.recipes(row, number, tried.get(row, ())) for row in alive}
             costs = [
                 self._training(row, recipe, len(self.inputs.dataset.train))
-                for row in alive
-                for recipe in rounds.recipes(row, number)
+                for row, recipes in tried.items()
+                for recipe in recipes
             ]
             found[rounds.stage(number)] = self._makespan(costs * seeds) + (START if not number else 0.0)
             if number + 1 < rounds.count:

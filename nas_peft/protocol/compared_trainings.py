@@ -9,11 +9,11 @@ from functools import partial
 
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
-from nas_peft.protocol.decision import Decision
-from nas_peft.protocol.halving import Rounds, survivors
+from nas_peft.protocol.decision import Contestant, Decision, decide
+from nas_peft.protocol.halving import Rounds, longer_is_better, survivors
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
-from nas_peft.protocol.rows import Row, best_of, best_sizes, choose
+from nas_peft.protocol.rows import Row, Scores, best_of, best_sizes, choose
 from nas_peft.run.run import Run
 from nas_peft.run.stage_records import TrainingsRecord
 from nas_peft.run.task_inputs import TaskInputs
@@ -58,8 +58,9 @@ class ComparedTrainings:
     def compare(self, rows: Sequence[Row]) -> list[RowRuns]:
         """Train each row on the training set: the first seed by every recipe, the rest by the best.
 
-        If every row has one recipe, all seeds are trained at once. With halving the recipes come in rounds,
-        see `halving`, and rows that were dropped after a round are trained no more.
+        If every row has one recipe, all seeds are trained at once. With halving the recipes start short, see
+        `halving`: rows that were dropped after a round are trained no more, and the rounds end when more
+        epochs are no longer better.
         """
         config, first = self.run.inputs.config, self.seeds[0]
         rounds = Rounds.of(rows, config, self.probe)
@@ -73,11 +74,16 @@ class ComparedTrainings:
                     for training in row.trainings(config, self.probe, seeds, "train", recipe)
                 ]
                 for row, found in runs.items()
-                if found.dropped_after is None and (recipes := rounds.recipes(row, number))
+                if found.dropped_after is None and (recipes := rounds.recipes(row, number, found.ranked))
             }
-            for row, records in self.train(tried, rounds.stage(number)).items():
-                runs[row].add_tried(records, first)
+            trained = self.train(tried, rounds.stage(number))
+            for row, found in runs.items():
+                found.latest = []
+                if row in trained:
+                    found.add_tried(trained[row], first)
             if number + 1 < rounds.count:
+                if number and not self._longer_is_better(runs):
+                    break
                 self._drop(runs, after=number + 1)
         if rounds.several and len(self.seeds) > 1:
             others = {
@@ -88,6 +94,24 @@ class ComparedTrainings:
             for row, records in self.train(others, "retraining").items():
                 runs[row].add_tried(records, first)
         return list(runs.values())
+
+    def _longer_is_better(self, runs: Mapping[Row, RowRuns]) -> bool:
+        """Whether the best training of the latest round is better than the best of all rounds before."""
+        latest: list[Contestant] = []
+        before: list[Contestant] = []
+        for row, found in runs.items():
+            if row.group == "baseline" or not found.competes:
+                continue
+            params = trained_params(self.run.inputs, row)
+            keys = {record.training.key for record in found.latest}
+            for record in found.tried:
+                if record.failure is None:
+                    of = latest if record.training.key in keys else before
+                    of.append(Scores.of([record]).contestant(record.training.key, params))
+        if not (latest and before):
+            return bool(latest)
+        best = {c.name: c for c in (*latest, *before)}
+        return longer_is_better(best[decide(before).name], best[decide(latest).name])
 
     def _drop(self, runs: Mapping[Row, RowRuns], after: int) -> None:
         """Drop the rows that `survivors` leaves out; a row that has failed so far may yet succeed."""

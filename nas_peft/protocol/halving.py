@@ -1,38 +1,57 @@
-"""Halving: recipes are tried in rounds, and the worse half of the rows is dropped after each round.
+"""Halving: recipes start short, and the better ones go on for longer.
 
-Most of the time of a comparison goes into recipes of rows that are behind with every recipe. After successive
-halving (arXiv 1502.07943) each round costs about as much as the one before, with fewer rows and more recipes.
+A short training says most of what a long one does about a rate or an augmentation. So each row tries all its
+recipes with the fewest epochs, the better third of them with the next number of epochs, and so on, while the
+worse half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate
+is the highest or the lowest that was tried, the next one beyond joins. The rounds end when more epochs are no
+longer better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from nas_peft.protocol.decision import decide
+from nas_peft.protocol.decision import Contestant, decide, standard_error
 from nas_peft.protocol.rows import Params, Row, Scores
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
 
+KEPT = 3
+"""One of so many recipes of a row, rounded up, goes on to the next round."""
+
+ACCURACY_ERRORS = 1.0
+LOSS_ERRORS = 2.0
+"""Standard errors of a paired difference that more epochs must gain, in accuracy or in loss."""
+
 
 @dataclass(frozen=True)
 class Rounds:
-    """The recipes of each row by round; ``several`` if any row has more than one recipe."""
+    """The recipes of each row by round.
 
-    of_row: Mapping[Row, Sequence[Sequence[Recipe]]]
-    several: bool
+    ``all_of`` are the configured recipes of each row; with ``halved`` they come in rounds, otherwise all at
+    once. ``several`` says whether any row has more than one recipe.
+    """
+
+    all_of: Mapping[Row, Sequence[Recipe]]
+    halved: bool
 
     @classmethod
     def of(cls, rows: Sequence[Row], config: TrainingConfig, probe: Recipe) -> Rounds:
-        """The rounds by a configuration: one for all recipes, or those of halving."""
-        recipes = {row: row.recipes(config, probe) for row in rows}
-        several = any(len(of_row) > 1 for of_row in recipes.values())
-        return cls({r: rounds_of(all_) if config.halving else [all_] for r, all_ in recipes.items()}, several)
+        """The rounds by a configuration."""
+        return cls({row: row.recipes(config, probe) for row in rows}, config.halving)
+
+    @property
+    def several(self) -> bool:
+        """Whether any row has more than one recipe."""
+        return any(len(recipes) > 1 for recipes in self.all_of.values())
 
     @property
     def count(self) -> int:
         """The number of rounds of the row that has most."""
-        return max(map(len, self.of_row.values()), default=0)
+        if not self.halved:
+            return 1
+        return max((len(found) for r in self.all_of.values() for found in lengths(r).values()), default=0)
 
     def stage(self, number: int) -> str:
         """The name of the stage that trains a round, counted from 0."""
@@ -40,29 +59,56 @@ class Rounds:
             return "retraining"
         return f"recipes {number + 1}" if self.count > 1 else "recipes"
 
-    def recipes(self, row: Row, number: int) -> Sequence[Recipe]:
-        """The recipes that a row tries in a round; none where it has had all."""
-        return self.of_row[row][number] if number < len(self.of_row[row]) else ()
+    def recipes(self, row: Row, number: int, ranked: Sequence[Recipe]) -> Sequence[Recipe]:
+        """The recipes that a row tries in a round; none if all its lengths have had their round.
 
-
-def rounds_of(recipes: Sequence[Recipe]) -> list[tuple[Recipe, ...]]:
-    """The recipes of each round: the first recipe, those that differ from it in one choice, then the rest.
-
-    The choices are the start, the number of epochs, the learning rate and the augmentation. Recipes of
-    another start have lengths of their own, so these are compared with the first recipe of the same start.
-    """
-    first = recipes[0]
-    own = {start: next(r for r in recipes if r.start == start) for start in {r.start for r in recipes}}
-
-    def distance(recipe: Recipe) -> int:  # number of choices in which the recipe differs
-        like = own[recipe.start]
-        differing = [
-            getattr(recipe, name) != getattr(like, name) for name in ("epochs", "lr", "augmentation")
+        ``ranked`` are the row's recipes of the round before, best first.
+        """
+        if not self.halved:
+            return self.all_of[row]
+        of_start = lengths(self.all_of[row])
+        if number == 0:
+            return [r for r in self.all_of[row] if r.epochs == of_start[r.start][0]]
+        going_on = [*ranked[: -(-len(ranked) // KEPT)], *beyond(ranked)]
+        return [
+            replace(recipe, epochs=of_start[recipe.start][number])
+            for recipe in going_on
+            if number < len(of_start[recipe.start])
         ]
-        return differing.count(True) + (recipe.start != first.start)
 
-    rounds = ([r for r in recipes if distance(r) in steps] for steps in ((0,), (1,), (2, 3, 4)))
-    return [tuple(found) for found in rounds if found]
+
+def lengths(recipes: Sequence[Recipe]) -> dict[str, list[int]]:
+    """The numbers of epochs of each start, ascending: those from inherited weights have their own."""
+    return {
+        start: sorted({r.epochs for r in recipes if r.start == start}) for start in {r.start for r in recipes}
+    }
+
+
+def beyond(ranked: Sequence[Recipe]) -> list[Recipe]:
+    """The best recipe at a learning rate that was not tried, if it has the highest or the lowest that was.
+
+    The new rate is as far from the best as the best is from its neighbour. ``ranked`` is best first; rates
+    are compared among recipes that are alike otherwise.
+    """
+    rates = sorted({r.lr for r in ranked if replace(r, lr=ranked[0].lr) == ranked[0]})
+    if len(rates) < 2 or ranked[0].lr not in (rates[0], rates[-1]):
+        return []
+    neighbour = rates[1] if ranked[0].lr == rates[0] else rates[-2]
+    return [replace(ranked[0], lr=float(f"{ranked[0].lr ** 2 / neighbour:.3g}"))]
+
+
+def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
+    """Whether the best training of more epochs is better by more than the noise on the validation images.
+
+    Its accuracy must be higher by more than `ACCURACY_ERRORS` standard errors of the paired difference, or
+    its loss lower by more than `LOSS_ERRORS` of them at an accuracy that is no lower. Without the scores of
+    images any gain counts.
+    """
+    gain = longer.accuracy - shorter.accuracy
+    if gain > ACCURACY_ERRORS * standard_error(longer.hits, shorter.hits):
+        return True
+    lower = shorter.loss - longer.loss
+    return gain >= 0 and lower > LOSS_ERRORS * standard_error(longer.losses, shorter.losses)
 
 
 def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:

@@ -20,7 +20,7 @@ class RowRuns:
     recipe, one for each seed; ``finals`` are those of the final models. ``error`` says which training
     failed and why; a failed row is excluded from every choice. ``dropped_after`` is the round of recipes
     after which halving dropped the row, counted from 1; a dropped row is excluded from the choices that
-    follow.
+    follow. ``latest`` are the trainings that were added last.
     """
 
     row: Row
@@ -29,6 +29,7 @@ class RowRuns:
     finals: list[TrainingRecord] = field(default_factory=list)
     error: str | None = None
     dropped_after: int | None = None
+    latest: list[TrainingRecord] = field(default_factory=list)
 
     @property
     def competes(self) -> bool:
@@ -45,9 +46,15 @@ class RowRuns:
         """The chosen recipe; ``None`` if no training has been chosen."""
         return self.chosen[0].training.recipe if self.chosen else None
 
+    @property
+    def ranked(self) -> list[Recipe]:
+        """The usable recipes of the latest trainings, best first."""
+        return ranked_recipes(self.latest)
+
     def add_tried(self, records: Sequence[TrainingRecord], seed: int) -> None:
         """Add trainings on the training set, and choose the recipe again among those of ``seed`` so far."""
         self.tried += records
+        self.latest = list(records)
         try:
             recipe = best_recipe([r for r in self.tried if r.seed == seed])
         except InputError as error:
@@ -68,9 +75,20 @@ def best_recipe(records: Sequence[TrainingRecord]) -> Recipe:
     Trainings that failed or were stopped early cannot be chosen. Raises `InputError` with the first reason if
     that is true of all.
     """
-    usable = [record for record in records if record.failure is None]
-    if not usable:
+    found = ranked_recipes(records, 1)
+    if not found:
         raise InputError(str(records[0].failure))
-    trainings = {record.training.key: record for record in usable}
-    chosen = decide([Scores.of([record]).contestant(key, 0) for key, record in trainings.items()])
-    return trainings[chosen.name].training.recipe
+    return found[0]
+
+
+def ranked_recipes(records: Sequence[TrainingRecord], count: int | None = None) -> list[Recipe]:
+    """The recipes of the trainings that `decision.decide` chooses one after another, at most ``count``.
+
+    Trainings that failed or were stopped early cannot be chosen.
+    """
+    left = {record.training.key: record for record in records if record.failure is None}
+    found: list[Recipe] = []
+    while left and (count is None or len(found) < count):
+        chosen = decide([Scores.of([record]).contestant(key, 0) for key, record in left.items()]).name
+        found.append(left.pop(chosen).training.recipe)
+    return found

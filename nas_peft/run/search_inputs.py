@@ -9,7 +9,12 @@ from typing import Any, TypeVar
 
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
-from nas_peft.run.single_methods import ALWAYS_COMPARED, halvings
+from nas_peft.run.single_methods import (
+    ALWAYS_COMPARED,
+    halvings,
+    largest_everywhere,
+    lora_everywhere,
+)
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.searching.candidate import Candidate
@@ -31,6 +36,9 @@ from search_spaces.mixture import MixtureSampler, Sampler
 from supernet import Backbone, create_backbone
 
 _Inputs = TypeVar("_Inputs", bound="SearchInputs")
+
+_RANKS_EVERYWHERE = 2
+"""Ranks of LoRA everywhere with which a search starts."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +133,17 @@ class SearchInputs(TaskInputs):
         return {kind: alone for kind, alone in fitting.items() if alone}
 
     def search_task(self) -> SearchTask:
-        """The search task. Its references are single kinds: each at the largest size, then at smaller sizes.
+        """The search task. Its references are subnets that are alike in all layers.
 
-        The smaller sizes are limited so that half of a generation is left to other architectures: in a space
-        of many kinds the references alone would be more than one generation.
+        These are LoRA everywhere at its two largest ranks that are members, then each kind alone at the
+        largest size, then at smaller sizes. The smaller sizes are limited so that half of a generation is
+        left to other architectures: in a space of many kinds the references alone would be more than one
+        generation.
         """
-        largest = list(self.largest_uniform().values())
+        shape, limit = self.backbone.shape, self.budget.limit(self.head_params)
+        ranks = range(largest_everywhere(shape, limit), 0, -1)
+        everywhere = [a for rank in ranks if (a := lora_everywhere(rank, shape)) in self.space]
+        largest = [*everywhere[:_RANKS_EVERYWHERE], *self.largest_uniform().values()]
         uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
         smaller = [a for a in uniform if self.fits(a) and a not in largest]
         room = max(0, self.config.population // 2 - len(largest))

@@ -228,6 +228,11 @@ class SearchConfig(TrainingConfig):
         return len(self.start) > 1 or len(self.inherited_epochs or ()) > 1 or super().several_recipes
 
     @property
+    def several_lengths(self) -> bool:
+        """Whether any row has several numbers of epochs to try."""
+        return len(self.inherited_epochs or ()) > 1 or super().several_lengths
+
+    @property
     def chosen_time(self) -> str | None:
         """The time for the whole command, by ``time`` or ``preset``; ``None`` without a plan."""
         return self.time if self.preset is None else PRESETS[self.preset]
@@ -236,14 +241,14 @@ class SearchConfig(TrainingConfig):
         """This configuration with the ``options`` of a plan in place of the time.
 
         Options of the plan that those of the user leave nothing to do are left out: halving where each row
-        has one recipe, the epochs from inherited weights where nothing starts from them. Raises `InputError`
-        where the two contradict each other.
+        has one number of epochs, the epochs from inherited weights where nothing starts from them. Raises
+        `InputError` where the two contradict each other.
         """
         values = self.model_dump() | dict(options) | {"time": None, "preset": None, "fixed": ()}
         if "inherited" not in values["start"] and "inherited_epochs" in options:
             values["inherited_epochs"] = None
         config = SearchConfig.of(**values | {"halving": False})
-        return config.model_copy(update={"halving": bool(values["halving"]) and config.several_recipes})
+        return config.model_copy(update={"halving": bool(values["halving"]) and config.several_lengths})
 
     def supernet_recipes(self) -> list[Recipe]:
         """Recipes of the supernet; where there are several, validation data choose one."""

@@ -101,8 +101,9 @@ class TrainingConfig(BaseModel):
     )
     halving: bool = Field(
         False,
-        description="Try the recipes in rounds, and drop the worse half of the searched subnets and of the "
-        "single methods after each round; baselines stay",
+        description="Start with the fewest of several --epochs; the better third of each row's recipes goes "
+        "on to the next number, and the worse half of the searched subnets and of the single methods is "
+        "dropped; baselines stay",
     )
     baselines: BaselineNames = Field(
         ("linear", "full"),
@@ -170,10 +171,10 @@ class TrainingConfig(BaseModel):
                 "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
                 "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
             )
-        if self.halving and not self.several_recipes:
+        if self.halving and not self.several_lengths:
             raise ValueError(
-                "halving drops rows between rounds of recipes, and each row has one recipe; give several "
-                "values to --epochs, --augmentation or --lr-grid, or leave halving out"
+                "halving starts with the fewest epochs, and each row has one number of epochs; give several, "
+                "such as --epochs 2,8, or leave halving out"
             )
         if self.early_stopping and self.pack not in (None, 1):
             raise ValueError(
@@ -190,6 +191,11 @@ class TrainingConfig(BaseModel):
     def several_recipes(self) -> bool:
         """Whether any row has several recipes to try."""
         return max(map(len, (self.epochs, self.augmentation, self.lr_grid))) > 1
+
+    @property
+    def several_lengths(self) -> bool:
+        """Whether any row has several numbers of epochs to try."""
+        return len(self.epochs) > 1
 
     @field_validator("dataset")
     @classmethod

@@ -71,17 +71,18 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
 
 
-def test_halving_gives_the_better_half_the_other_recipes(values: dict[str, Any], tmp_path: Path):
-    lists = {"augmentation": "none,crop", "lr_grid": "1,2"}
+def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_path: Path):
+    lists = {"epochs": "1,2", "augmentation": "none,crop", "lr_grid": "1,2"}
     config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True)
     result = compare_baselines(config, tmp_path / "run", device="cpu")
-    rounds = ["recipes 1", "recipes 2", "recipes 3"]
-    assert list(result.stages) == ["linear probe", *rounds, "final training", "test"]
-    tried = {row.name: sum(run.on == "train" for run in row.runs) for row in result.rows}
+    assert list(result.stages) == ["linear probe", "recipes 1", "recipes 2", "final training", "test"]
+    tried = {row.name: [r.recipe for r in row.runs if r.on == "train"] for row in result.rows}
     singles = [row for row in result.rows if row.group == "single"]
-    assert (tried["linear"], tried["full"]) == (1, 4)
-    assert sorted(tried[row.name] for row in singles) == [1, 4]
-    assert [row.dropped_after for row in singles] == [1 if tried[row.name] == 1 else None for row in singles]
+    assert (len(tried["linear"]), len(tried["full"])) == (1, 7)
+    assert sorted(len(tried[row.name]) for row in singles) == [4, 7]
+    assert [recipe["epochs"] for recipe in tried["full"]] == [1, 1, 1, 1, 2, 2, 2]
+    assert len({recipe["lr"] for recipe in tried["full"]}) == 3  # the best of two is at an end
+    assert [row.dropped_after for row in singles] == [1 if len(tried[r.name]) == 4 else None for r in singles]
     assert [row.tested for row in singles] == [row.dropped_after is None for row in singles]
     assert result.selected.dropped_after is None
     assert len(results_table(result).rows) == len(result.rows)

@@ -290,24 +290,25 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
 def test_a_search_with_a_time_is_planned_once_and_says_plan_and_fact(
     tiny_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    level = {"supernet_epochs": (1,), "epochs": (1,), "lr_grid": (1.0, 3.0), "halving": True, "retrain": 1}
+    level = {"supernet_epochs": (1,), "epochs": (1, 2), "lr_grid": (1.0, 3.0), "halving": True, "retrain": 1}
     monkeypatch.setattr("nas_peft.planning.levels.IMAGES", 1)  # no more epochs for few images
-    monkeypatch.setattr("nas_peft.planning.plan.LEVELS", (level, level | {"epochs": (2,)}))
+    monkeypatch.setattr("nas_peft.planning.plan.LEVELS", (level, level | {"epochs": (1, 3)}))
     given = {name: tiny_values[name] for name in ("dataset", "batch_size", "population", "linear_epochs")}
     given |= {"baselines": "linear,full", "singles": "lora_rank"}
     config = SearchConfig.of(**given, time="1h", generations=2, head_epochs=3)
     result = search(config, tmp_path / "run", device="cpu")
     assert result.plan is not None
     assert (result.plan.level, result.plan.levels) == (2, 2)
-    assert result.config["epochs"] == [2]  # planned
+    assert result.config["epochs"] == [1, 3]  # planned
     assert result.config["generations"] == 2  # given
     assert list(result.plan.stages) == [name for name in result.stages if name in result.plan.stages]
     assert set(result.stages) == set(result.plan.stages)
-    assert all(run.recipe["epochs"] == 2 for row in result.rows if row.method == "full" for run in row.runs)
+    (full,) = (row for row in result.rows if row.method == "full")
+    assert [run.recipe["epochs"] for run in full.runs if run.on == "train"] == [1, 1, 3]
     assert "planned" in plan_against_fact(result)
     # resumed by the same command: the recorded plan holds, whatever a plan would be now
     (tmp_path / "run" / "results.json").unlink()
     monkeypatch.setattr("nas_peft.planning.plan.LEVELS", (level,))
     again = search(config, tmp_path / "run", device="cpu")
     assert (again.plan, again.rows) == (result.plan, result.rows)
-    assert FinishedSearch.read(tmp_path / "run").config.epochs == (2,)
+    assert FinishedSearch.read(tmp_path / "run").config.epochs == (1, 3)

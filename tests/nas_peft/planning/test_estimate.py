@@ -47,11 +47,11 @@ def test_two_places_take_half_of_the_time(times):
 
 
 def test_halving_costs_less_than_all_recipes_for_all(times):
-    grid = {"lr_grid": "0.3,1,3", "augmentation": "none,crop", "epochs": "20"}
+    grid = {"lr_grid": "0.3,1,3", "augmentation": "none,crop", "epochs": "20,80"}
     whole, halved = times(**grid), times(**grid, halving=True)
     rounds = [name for name in halved if name.startswith("recipes")]
-    assert rounds == ["recipes 1", "recipes 2", "recipes 3"]
-    assert sum(halved[name] for name in rounds) < 0.8 * whole["recipes"]
+    assert rounds == ["recipes 1", "recipes 2"]
+    assert sum(halved[name] for name in rounds) < 0.5 * whole["recipes"]
     assert halved["final training"] < whole["final training"]
 
 

@@ -74,7 +74,7 @@ def test_options_that_are_given_are_kept_and_planned_around(tiny_inputs: SearchI
     assert not set(kept) & set(plan.set_options)
     planned = around.config.planned(plan.set_options)
     assert (planned.epochs, planned.augmentation, planned.retrain) == ((50,), ("none",), 3)
-    assert not planned.halving  # each row has one recipe
+    assert not planned.halving  # each row has one number of epochs
     assert (planned.time, planned.preset, planned.fixed) == (None, None, ())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.single_methods import lora_everywhere
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
@@ -121,6 +122,14 @@ def test_a_search_starts_from_the_single_methods_and_leaves_half_of_a_generation
     assert all(len(p.architecture.kinds) >= 1 for p in proposed)
     assert sum(len(p.architecture.kinds) > 1 for p in proposed) >= 10
     assert list(tiny_inputs.search_task().references) == list(tiny_inputs.largest_uniform().values())
+
+
+def test_where_lora_everywhere_is_a_member_a_search_starts_from_it(tiny_inputs: SearchInputs):
+    large = tiny_inputs.with_config(tiny_inputs.config.model_copy(update={"space": "large", "budget": "4%"}))
+    shape, references = large.backbone.shape, list(large.search_task().references)
+    assert references[:2] == [lora_everywhere(2, shape), lora_everywhere(1, shape)]
+    assert references[2:] == list(large.largest_uniform().values())
+    assert [p.architecture for p in large.searcher().ask(0, [])] == references[: large.config.population]
 
 
 def test_all_smaller_sizes_are_references_where_there_is_room(tiny_values: dict[str, Any]):
