@@ -98,12 +98,12 @@ def run_program(programs: str, tmp_path_factory: pytest.TempPathFactory) -> RunP
 
 @pytest.fixture(scope="session")
 def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Task folder with two classes of 30 images, the second class a little brighter."""
+    """Task folder with two classes of 15 images, the second class a little brighter."""
     root = tmp_path_factory.mktemp("task") / "insects"
     rng = np.random.default_rng(0)
     for name, darkest in (("ant", 0), ("bee", 16)):
         (root / name).mkdir(parents=True)
-        for i in range(30):
+        for i in range(15):
             pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"{i:02}.png")
     return root
