@@ -31,10 +31,8 @@ pytestmark = [
 ]
 
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
-SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
-MIXED = Architecture.of(
-    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
-)
+SMALLEST = Architecture.of(2, {"prompt_tokens": [1, 0]})
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1], "prompt_tokens": [3, 2]})
 WHICH = ("constant", "one path", "one per image", "groups", "sandwich")
 RECIPE = Recipe(epochs=2, lr=1e-3, batch_size=18)  # of 40 images: 18, 18 and 4
 

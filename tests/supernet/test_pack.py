@@ -20,16 +20,12 @@ from supernet.precision import autocast
 pytestmark = pytest.mark.slow
 
 EPOCHS, BATCH = 2, 20
-EMPTY = Architecture.empty(4)
-MIXED = Architecture.of(
-    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
-)
-OTHER = Architecture.of(
-    4, {"lora_rank": [0, 1, 3, 4], "adapter_dim": [5, 2, 0, 0], "prompt_tokens": [1, 0, 0, 2]}
-)
+EMPTY = Architecture.empty(2)
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1], "prompt_tokens": [3, 2]})
+OTHER = Architecture.of(2, {"lora_rank": [0, 4], "adapter_dim": [5, 2], "prompt_tokens": [1, 2]})
 OF_EVERY_KIND = [
-    *(Architecture.of(4, {kind: [3 if i == 0 else 0 for i in range(4)]}) for kind in sorted(KINDS)),
-    Architecture.of(4, {kind: [1, 0, 0, 0] for kind in sorted(KINDS)}),
+    *(Architecture.of(2, {kind: [3 if i == 0 else 0 for i in range(2)]}) for kind in sorted(KINDS)),
+    Architecture.of(2, {kind: [1, 0] for kind in sorted(KINDS)}),
     EMPTY,
 ]
 
@@ -106,8 +102,8 @@ def test_every_kind_in_one_pack(fit, backbone, together):
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_sizes_of_a_kind_differ(fit, backbone, kind, together):
     later = 0 if KINDS[kind].first_layer_only else 2
-    sizes = ([1, 0, 0, later], [3, later, 0, 0], [0, 0, 0, 0], [1, 0, later, 0])
-    architectures = [Architecture.of(4, {kind: list(s)}) for s in sizes]
+    sizes = ([1, later], [3, later], [0, 0], [1, 0])
+    architectures = [Architecture.of(2, {kind: list(s)}) for s in sizes]
     require_as_alone(fit, backbone, architectures, [1e-3, 2e-3, 1e-3, 5e-4], [0, 0, 1, 2], together)
 
 
@@ -187,7 +183,7 @@ def own_kind():
 
 @pytest.mark.parametrize("together", [False, True])
 def test_a_kind_of_ones_own(fit, backbone, own_kind, together):
-    architectures = [Architecture.of(4, {own_kind: s}) for s in ([1, 0, 2, 0], [3, 1, 0, 0], [0, 0, 0, 0])]
+    architectures = [Architecture.of(2, {own_kind: s}) for s in ([1, 2], [3, 1], [0, 0])]
     require_as_alone(fit, backbone, architectures, [1e-3, 1e-3, 2e-3], [0, 1, 2], together)
 
 
@@ -309,7 +305,7 @@ def test_states_of_different_epochs_wait_for_each_other(fit, backbone, tmp_path)
 
 def test_a_state_is_no_larger_than_alone(fit, backbone, tmp_path):
     files = [tmp_path / "pack", tmp_path / "other", tmp_path / "alone"]
-    small = Architecture.of(4, {"lora_rank": [1, 0, 0, 0]})
+    small = Architecture.of(2, {"lora_rank": [1, 0]})
     networks = [Supernet(backbone, a, 5, seed=1) for a in (small, MIXED)]
     fit(networks, [1e-3, 1e-3], [0, 0], state_files=files[:2], save_every=0, together=True)
     fit.alone(Supernet(backbone, small, 5, seed=1), 1e-3, 0, state_file=files[2], save_every=0)
