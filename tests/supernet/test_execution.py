@@ -81,7 +81,7 @@ def difference(one, other):
     return max(float((value - other[name]).abs().max()) for name, value in one.state_dict().items())
 
 
-@pytest.mark.parametrize(("which", "parts"), [*((which, 2) for which in WHICH), ("one per image", 100)])
+@pytest.mark.parametrize(("which", "parts"), [*((which, 4) for which in WHICH), ("one per image", 100)])
 def test_parts_of_a_batch_give_the_result_of_the_whole(fit, choosers, whole, which, parts):
     undivided, curve = whole(which)
     divided, same = fit(choosers[which], Execution(micro_batches=parts))
