@@ -52,16 +52,14 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
 
     On ``cuda`` each process has a GPU of its own and they communicate over NCCL; on the CPU they share the
     cores and communicate over Gloo. All end when this process ends, however it ends. Images and weights are
-    passed in shared memory. Each process is forked from one that has imported `supernet`, and has the
-    environment variables of this process's first call.
+    passed in shared memory.
 
     Raises any `InputError` that a process raised, and one for a script without a guard
     (`require_main_guard`); else ``RuntimeError`` with the traceback of the first process that failed; the
     others then fail only because that process is missing.
     """
     threads = max(1, torch.get_num_threads() // count)
-    context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["supernet"])  # imported once, not in each process
+    context = mp.get_context("spawn")
     messages, orders = context.SimpleQueue(), [context.SimpleQueue() for _ in range(count)]
     results: list[Any] = []
 
@@ -83,7 +81,7 @@ def run_together(work: Work, count: int, device: str, on_step: Callable[[int], N
         meeting = f"file://{Path(folder) / 'meeting'}"
         arguments = (orders, count, device, threads, meeting, messages)
         processes = start_processes(  # type: ignore[no-untyped-call]
-            _do_part, arguments, nprocs=count, join=False, start_method="forkserver"
+            _do_part, arguments, nprocs=count, join=False, start_method="spawn"
         )
         try:
             done = False
