@@ -40,15 +40,15 @@ def _run_in_worker(job: Any) -> dict[str, Any]:
 def run_jobs(jobs: Sequence[_J], args: argparse.Namespace, worker: Worker[_J]) -> Iterator[dict[str, Any]]:
     """Yield the line of each job as the job ends.
 
-    One worker (``args.workers``) is this process. More are processes, forked from one that has imported
-    `supernet`, that divide torch's threads among them and load their own state; lines come in any order.
+    One worker (``args.workers``) is this process. More are spawned processes that divide torch's threads
+    among them and load their own state, so that lines come in any order.
     """
     if args.workers == 1:
         yield from map(worker.run, jobs)
         return
     threads = max(1, torch.get_num_threads() // args.workers)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["supernet"])
-    with ProcessPoolExecutor(args.workers, context, _start_worker, (type(worker), args, threads)) as pool:
+    with ProcessPoolExecutor(
+        args.workers, multiprocessing.get_context("spawn"), _start_worker, (type(worker), args, threads)
+    ) as pool:
         for future in as_completed([pool.submit(_run_in_worker, job) for job in jobs]):
             yield future.result()
