@@ -8,7 +8,8 @@
 Weights are random and images are noise; neither changes the time. In every repeat the contestants of a goal
 make one step each, in random order, and the clock stops when the device has finished. The ratio is the median
 over repeats of the ratios within repeats. Scoring speed counts the forward passes that are computed (layers
-that candidates share count once), in multiples of the images per second of timm's own model.
+that candidates share count once), in multiples of the images per second of timm's own model. Packed trainings
+are compared with the same trainings one after another, of networks with different random architectures.
 
 Writes ``benchmarks/results/gpu_check.<device>.json`` (``--out``): device, versions, seed, seconds of every
 step, goals, the tests' output, and what was left out and why.
@@ -37,9 +38,20 @@ from benchmarks.harness.machine import machine
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.supernet_step.contestants import CLASSES, KINDS, SEED, built, cut, plans, uniform
 from benchmarks.supernet_step.measurement import speed_ratio, step_times
-from search_spaces import Architecture, InputError
+from search_spaces import Architecture, InputError, load_space
 from search_spaces.streams import stream
-from supernet import Preprocessing, Supernet, random_backbone, score, shared_passes
+from supernet import (
+    Constant,
+    Execution,
+    Preprocessing,
+    Recipe,
+    Supernet,
+    random_backbone,
+    score,
+    shared_passes,
+    train,
+    train_pack,
+)
 from supernet.frozen_weights import cast_once
 from supernet.precision import Precision, computing_in
 
@@ -60,10 +72,14 @@ class Scale:
     candidates: int
     images: int
     repeats: int
+    packed_backbone: str
+    packed: int
+    """Trainings of a pack."""
+    packed_steps: int
 
 
-FULL = Scale("vit_base_patch16_224", None, 64, 32, 200, 15)
-TINY = Scale("vit_tiny_patch16_224", 1, 2, 3, 4, 2)
+FULL = Scale("vit_base_patch16_224", None, 64, 32, 200, 15, "vit_small_patch16_224", 8, 8)
+TINY = Scale("vit_tiny_patch16_224", 1, 2, 3, 4, 2, "vit_tiny_patch16_224", 2, 1)
 
 STEP_GOALS = (
     (f"supernet-{SIZE}", "floor", 0.95),
@@ -73,6 +89,7 @@ STEP_GOALS = (
 )
 """Contestant, reference and least ratio of speeds."""
 SCORING_GOAL = 0.9
+PACKED_GOAL = 3.0
 
 
 def steps(
@@ -126,6 +143,55 @@ def scoring(
     }
 
 
+def packed(device: torch.device, precision: Precision, scale: Scale) -> dict[str, Any]:
+    """The goal of several trainings in one pack, compared with one after another."""
+    model = random_backbone(scale.packed_backbone, SEED).model
+    assert isinstance(model, VisionTransformer)
+    model = cut(model, scale.layers).to(device)
+    space, rng = load_space("default", len(model.blocks)), stream(SEED, "packed architectures")
+    chosen = [space.sample(rng) for _ in range(scale.packed)]
+    networks = [Supernet(model, architecture, CLASSES, seed=i) for i, architecture in enumerate(chosen)]
+    preprocessing = Preprocessing.of(model)
+    number = scale.packed_steps * scale.batch
+    generator = torch.Generator().manual_seed(SEED)
+    shape = (number, *preprocessing.input_size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    labels = torch.arange(number) % CLASSES
+    recipe, execution = Recipe(1, 1e-3, batch_size=scale.batch), Execution(precision)
+
+    def together() -> None:
+        train_pack(
+            networks,
+            pixels,
+            labels,
+            preprocessing=preprocessing,
+            recipes=[recipe] * len(networks),
+            seeds=range(len(networks)),
+            execution=execution,
+        )
+
+    def alone() -> None:
+        for seed, network in enumerate(networks):
+            train(
+                network,
+                pixels,
+                labels,
+                preprocessing=preprocessing,
+                chooser=Constant(network.capacity),
+                recipe=recipe,
+                seed=seed,
+                execution=execution,
+            )
+
+    seconds = paired({"packed trainings": together, "one after another": alone}, device, scale.repeats)
+    ratio = statistics.median(
+        one / pack
+        for one, pack in zip(*(seconds[k] for k in ("one after another", "packed trainings")), strict=True)
+    )
+    found = goal("packed trainings", "one after another", PACKED_GOAL, ratio, seconds)
+    return found | {"trainings": scale.packed, "backbone": scale.packed_backbone}
+
+
 def paired(
     contestants: Mapping[str, Callable[[], None]], device: torch.device, repeats: int
 ) -> dict[str, list[float]]:
@@ -164,8 +230,8 @@ def _random(capacity: Architecture, rng: Any) -> Architecture:
 
 def gpu_tests() -> dict[str, Any]:
     """Run the tests that need a GPU; their exit status and the end of their output."""
-    # the project's own options ask for pytest-xdist
-    options = ["-o", "addopts=", "--import-mode=importlib", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
+    # the project's own options ask for pytest-xdist, and its other tests for more packages
+    options = ["-o", "addopts=", "--import-mode=importlib", "-m", "gpu", f"--confcutdir={TESTS}"]
     command = [sys.executable, "-m", "pytest", *options, "-ra", "-v", str(TESTS)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return {"exit_status": done.returncode, "output": done.stdout.splitlines()[-60:]}
@@ -173,7 +239,7 @@ def gpu_tests() -> dict[str, Any]:
 
 def left_out(device: torch.device) -> list[str]:
     """What is not checked here, each with the reason."""
-    found = ["packed trainings: this version trains one at a time"]
+    found = []
     if device.type != "cuda":
         found.append("tests of a GPU: the device is a CPU")
     elif torch.cuda.device_count() < 2:
@@ -220,7 +286,11 @@ def run(argv: Sequence[str]) -> None:
     model = random_backbone(scale.backbone, SEED).model
     assert isinstance(model, VisionTransformer)
     model = cut(model, scale.layers).to(device)
-    goals = [*steps(model, device, precision, scale), scoring(model, device, precision, scale)]
+    goals = [
+        *steps(model, device, precision, scale),
+        scoring(model, device, precision, scale),
+        packed(device, precision, scale),
+    ]
     result = {
         "device": name,
         "tiny": args.tiny,

@@ -23,7 +23,7 @@ from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.standard_error import mean_and_error
 from nas_peft import SearchConfig, SearchResult, search
-from nas_peft.protocol.cost_ledger import seconds_taken, stage_costs
+from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken, stage_costs
 from nas_peft.run.progress import StageBars
 
 OUT = RESULTS / "plain_command.json"
@@ -68,7 +68,7 @@ def line_of(task: str, result: SearchResult) -> Line:
         "time": result.plan.time,
         "seed": result.config["seed"],
         "level": result.plan.level,
-        "planned_seconds": round(result.plan.expected, 1),
+        "planned_seconds": round(planned_seconds(result), 1),
         "seconds": round(seconds_taken(result), 1),
         "passes": round(sum(c.passes for c in stage_costs(result) if c.name not in AFTER_CHOICE)),
         "exported": result.selected.name,

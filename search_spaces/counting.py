@@ -55,7 +55,10 @@ def count_flops(a: Architecture, shape: BackboneShape, classes: int) -> int:
         kind = KINDS[name]
         for size, p in zip(sizes, prompts, strict=True):
             if size:
-                total += kind.flops(size, shape, n + p if kind.sees_prompts else n)
+                seen = p if kind.sees_prompts else 0
+                total += kind.flops(size, shape, n + seen) + kind.weight_flops(size, shape) * (
+                    2 if seen else 1
+                )
     return total
 
 

@@ -15,11 +15,20 @@ from search_spaces.shape import BackboneShape
 
 Params: TypeAlias = Callable[[int, BackboneShape], int]
 Flops: TypeAlias = Callable[[int, BackboneShape, int], int]
+Lacks: TypeAlias = Callable[[BackboneShape], str | None]
 
 
 def no_flops(size: int, shape: BackboneShape, tokens: int) -> int:
     """The count of a kind without matrix products: 0, since elementwise operations are not counted."""
     return 0
+
+
+def _no_weight_flops(size: int, shape: BackboneShape) -> int:
+    return 0
+
+
+def _lacks_nothing(shape: BackboneShape) -> None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,9 @@ class Kind:
     these tokens, because the module works on the inputs of keys and values.
     `max_size` is the largest size, or None for no limit.
     `first_layer_only` says that the kind exists in the first layer only.
+    `weight_flops(size, shape)` is the number of operations of matrix products between weights alone, once for
+    the tokens of a batch and once more for a layer's prompts.
+    `lacks(shape)` names what the kind needs and a backbone of `shape` lacks, else None.
     """
 
     name: str
@@ -43,6 +55,16 @@ class Kind:
     sees_prompts: bool = False
     max_size: int | None = None
     first_layer_only: bool = False
+    lacks: Lacks = _lacks_nothing
+    weight_flops: Params = _no_weight_flops
+
+    def require_backbone(self, shape: BackboneShape) -> None:
+        """Raise InputError for a backbone on which the kind does not work."""
+        if (lacking := self.lacks(shape)) is not None:
+            raise InputError(
+                f"{self.name} needs {lacking}, which this backbone lacks; "
+                f"leave {self.name} out, or give another backbone"
+            )
 
     def require(self, sizes: tuple[int, ...], where: str, remedy: str = "give 0 in all other layers") -> None:
         """Raise InputError for sizes, one per layer, that the kind cannot have.
@@ -110,6 +132,31 @@ _register_lora("lora_rank_fc1", "LoRA-fc1", lambda s: s.width + s.fc1_width, Fal
 _register_lora("lora_rank_fc2", "LoRA-fc2", lambda s: s.hidden_width + s.width, False)
 
 
+# DoRA (Liu et al. 2024, arXiv 2402.09353): LoRA and a magnitude for each output. The norms of the changed
+# weight need W A^T, A A^T, and the latter times B.
+def _register_dora(
+    name: str, label: str, ends: Callable[[BackboneShape], tuple[int, int]], sees: bool
+) -> None:
+    def params(size: int, shape: BackboneShape) -> int:
+        inputs, outputs = ends(shape)
+        return size * (inputs + outputs) + outputs if size > 0 else 0
+
+    def flops(size: int, shape: BackboneShape, tokens: int) -> int:
+        return 2 * tokens * size * sum(ends(shape))
+
+    def weight_flops(size: int, shape: BackboneShape) -> int:
+        inputs, outputs = ends(shape)
+        return 2 * size * (inputs * outputs + size * inputs + size * outputs)
+
+    register_kind(Kind(name, label, params, flops, sees, weight_flops=weight_flops))
+
+
+_register_dora("dora_rank", "DoRA", lambda s: (s.width, 3 * s.attention_width), True)
+_register_dora("dora_rank_proj", "DoRA-proj", lambda s: (s.attention_width, s.width), False)
+_register_dora("dora_rank_fc1", "DoRA-fc1", lambda s: (s.width, s.fc1_width), False)
+_register_dora("dora_rank_fc2", "DoRA-fc2", lambda s: (s.hidden_width, s.width), False)
+
+
 # On the position embedding: A is r×N and B is r×d for N tokens. Their product is made once for a batch.
 def _position_params(size: int, shape: BackboneShape) -> int:
     return size * (shape.tokens + shape.width)
@@ -143,6 +190,66 @@ register_kind(Kind("adapter_dim_parallel", "Parallel adapter", _adapter_params, 
 register_kind(
     Kind("adapter_dim_parallel_scaled", "Parallel adapter (scaled)", _scaled_adapter_params, _adapter_flops)
 )
+# Houlsby's first of two adapters a block: after attention, inside the residual.
+register_kind(Kind("adapter_dim_attention", "Attention adapter", _adapter_params, _adapter_flops))
+# Before either branch, on the residual stream. Before attention it changes a layer's prompts too.
+register_kind(
+    Kind(
+        "adapter_dim_pre_attention",
+        "Pre-attention adapter",
+        _adapter_params,
+        _adapter_flops,
+        sees_prompts=True,
+    )
+)
+register_kind(Kind("adapter_dim_pre_mlp", "Pre-MLP adapter", _adapter_params, _adapter_flops))
+
+
+# Adapter+ (Steitz and Roth 2024, arXiv 2406.06820): after the layer, with a learned scale for each channel.
+def _adapter_plus_params(size: int, shape: BackboneShape) -> int:
+    return _adapter_params(size, shape) + (shape.width if size > 0 else 0)
+
+
+register_kind(Kind("adapter_dim_plus", "Adapter+", _adapter_plus_params, _adapter_flops))
+
+
+# Convpass (Jie and Deng 2022, arXiv 2207.07039): a bottleneck of a units with a 3×3 convolution a×a×3×3 and
+# its bias between the two projections. Tokens that are no patch see the middle of the convolution alone.
+def _convpass_params(size: int, shape: BackboneShape) -> int:
+    return _adapter_params(size, shape) + 9 * size**2 + size
+
+
+def _convpass_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    taps = 9 * shape.patches + (tokens - shape.patches)
+    return _adapter_flops(size, shape, tokens) + 2 * taps * size**2
+
+
+def _lacks_grid(shape: BackboneShape) -> str | None:
+    return "a single grid of patches" if shape.grid is None else None
+
+
+for _name, _label in (("convpass_dim_attention", "Convpass-attention"), ("convpass_dim_mlp", "Convpass-MLP")):
+    register_kind(Kind(_name, _label, _convpass_params, _convpass_flops, lacks=_lacks_grid))
+
+
+# RepAdapter (Luo et al. 2023, arXiv 2302.08106): a linear bottleneck before a branch, with two groups of
+# units that write to one half of the channels each.
+def _rep_params(size: int, shape: BackboneShape) -> int:
+    return (shape.width + 1 + shape.width // 2) * size + shape.width if size > 0 else 0
+
+
+def _rep_flops(size: int, shape: BackboneShape, tokens: int) -> int:
+    return 2 * tokens * size * (shape.width + shape.width // 2)
+
+
+def _lacks_halves(shape: BackboneShape) -> str | None:
+    return "an even embedding width" if shape.width % 2 else None
+
+
+register_kind(
+    Kind("rep_dim_attention", "RepAdapter-attention", _rep_params, _rep_flops, True, lacks=_lacks_halves)
+)
+register_kind(Kind("rep_dim_mlp", "RepAdapter-MLP", _rep_params, _rep_flops, lacks=_lacks_halves))
 
 
 def ssf_widths(shape: BackboneShape) -> tuple[int, ...]:

@@ -20,8 +20,8 @@ def attention_rollout(network: Supernet, images: Tensor) -> Tensor:
 
     Abnar and Zuidema (arXiv 2005.00928): in each layer half of a token comes from the token itself (the
     residual path) and half from the tokens that it attends to, averaged over heads. The product over layers
-    says how much of each patch is in the tokens that the head pools. MLPs and values are ignored, so this
-    is a picture of where the network looks and no proof of what a prediction depends on.
+    says how much of each patch is in the tokens that the head pools. MLPs, values and convolutions are
+    ignored, so this is a picture of where the network looks and no proof of what a prediction depends on.
 
     Prompts are no place in the image: what a token takes from them is left out, and the shares of the patches
     are scaled to sum to 1 in the end, not layer by layer, so that a layer which reads prompts alone moves
@@ -46,7 +46,7 @@ def attention_rollout(network: Supernet, images: Tensor) -> Tensor:
     first = network.trunk.prefix_tokens
     rows = _pooled_rows(network, x, mixing, prompts)
     shares = rows[:, first + prompts :]
-    return (shares / shares.sum(1, keepdim=True)).reshape(len(shares), *_grid(network, images))
+    return (shares / shares.sum(1, keepdim=True)).reshape(len(shares), *network.trunk.grid(images))
 
 
 class _Recorded(TorchFunctionMode):
@@ -92,12 +92,3 @@ def _pooled_rows(network: Supernet, x: Tensor, mixing: Tensor, prompts: int) -> 
     if cast(str, model.global_pool) == "token":
         return mixing[:, 0]
     return mixing[:, first + prompts :].mean(1)
-
-
-def _grid(network: Supernet, images: Tensor) -> tuple[int, int]:
-    patches, size = network.trunk.model.patch_embed, tuple(images.shape[-2:])
-    if getattr(network.trunk.model, "dynamic_img_size", False):
-        rows, columns = patches.dynamic_feat_size(size)
-    else:
-        rows, columns = patches.grid_size
-    return int(rows), int(columns)

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -56,7 +56,7 @@ class Backbone:
 
     name: str
     weights: str
-    model: nn.Module
+    model: nn.Module = field(repr=False)
     digest: str
     image_size: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
@@ -123,6 +123,28 @@ def random_backbone(name: str, seed: int, image_size: tuple[int, int] | None = N
     model = _initialised(name, seed, image_size)
     model.requires_grad_(False).eval()
     return Backbone(name, "random", model, weights_digest(model), image_size)
+
+
+def given_backbone(model: nn.Module, name: str | None, image_size: tuple[int, int] | None) -> Backbone:
+    """The `Backbone` of a timm model without classifier, which is frozen and set to evaluation mode.
+
+    ``name`` and ``image_size`` are those of the files to be used with it. Raises `InputError` for an
+    unsupported model, one with a classifier, and one made for images of another size.
+    """
+    name = type(model).__name__ if name is None else name
+    require_supported(model, name)
+    if getattr(model, "num_classes", 0):
+        raise InputError(
+            f"backbone '{name}' has a classifier; create it with num_classes=0 (subnets have their own)"
+        )
+    built = getattr(cast(Any, model).patch_embed, "img_size", None)
+    if image_size is not None and built is not None and tuple(built) != image_size:
+        raise InputError(
+            f"backbone '{name}' was made for images of {as_text(built)} pixels and the files for "
+            f"{as_text(image_size)}; create it with img_size={image_size}"
+        )
+    model.requires_grad_(False).eval()
+    return Backbone(name, "given", model, weights_digest(model), image_size)
 
 
 def require_supported(model: nn.Module, name: str) -> None:

@@ -16,15 +16,17 @@ from torch import Tensor, nn
 
 from search_spaces import Architecture
 from supernet.layer import apply_modules, present_modules
-from supernet.modules import SSF, ElasticModule, Place, Prompts, Size
+from supernet.modules import SSF, ElasticModule, Grid, Place, Prompts, Size
 from supernet.modules.adapter import QUICK, Bottleneck
 from supernet.modules.lora import LowRank
 from supernet.modules.ssf import ORDER
 from supernet.supernet import Supernet
 
-Bound: TypeAlias = Callable[[Tensor, Tensor, tuple[int, ...]], None]
-"""Overwrites the output ``y (t, ·)`` of an operation, given its input ``x (t, ·)`` and the shape of the rows:
-``(n, N)`` for images, or ``(p,)`` for prompts."""
+Rows: TypeAlias = tuple[tuple[int, ...], Grid | None]
+"""The shape of a network's rows, ``(n, N)`` for images or ``(p,)`` for prompts, and the grid of patches."""
+
+Bound: TypeAlias = Callable[[Tensor, Tensor, Rows], None]
+"""Overwrites the output ``y (t, ·)`` of an operation, given its input ``x (t, ·)`` and what the rows are."""
 
 
 class BoundNetwork:
@@ -72,9 +74,10 @@ def _bound(module: ElasticModule, place: Place) -> Bound | None:
 def _own_forward(module: ElasticModule, place: Place) -> Bound:
     active = [(module, cast(Size, module.capacity))]
 
-    def run(x: Tensor, y: Tensor, shape: tuple[int, ...]) -> None:
+    def run(x: Tensor, y: Tensor, rows: Rows) -> None:
+        shape, grid = rows
         own = y.view(*shape, -1)
-        changed = apply_modules(place, active, x.view(*shape, -1), own)
+        changed = apply_modules(place, active, x.view(*shape, -1), own, grid)
         if changed is not own:
             own.copy_(changed)
 
@@ -87,10 +90,10 @@ def _low_rank(module: ElasticModule, place: Place) -> Bound:
     down, up = own.down.detach().T, own.up.detach()
     start, stop = own.part * up.shape[1], (own.part + 1) * up.shape[1]
 
-    def whole(x: Tensor, y: Tensor, shape: tuple[int, ...]) -> None:
+    def whole(x: Tensor, y: Tensor, rows: Rows) -> None:
         torch.addmm(y, torch.mm(x, down), up, out=y)
 
-    def part(x: Tensor, y: Tensor, shape: tuple[int, ...]) -> None:
+    def part(x: Tensor, y: Tensor, rows: Rows) -> None:
         channels = y[:, start:stop]
         torch.addmm(channels, torch.mm(x, down), up, out=channels)
 
@@ -102,15 +105,22 @@ def _bottleneck(module: ElasticModule, place: Place) -> Bound:
     own = cast(Bottleneck, module)
     down, down_bias = own.down.detach().T, own.down_bias.detach()
     up, up_bias = own.up.detach(), own.up_bias.detach()
-    scale = float(own.scale.detach()) if own.learned_scale else 1.0
+    if own.scales != "none":
+        up, up_bias = own.scale.detach() * up, own.scale.detach() * up_bias
     parallel = own.parallel
+    quick = type(own).activated is Bottleneck.activated
 
-    def run(x: Tensor, y: Tensor, shape: tuple[int, ...]) -> None:
+    def run(x: Tensor, y: Tensor, rows: Rows) -> None:
         hidden = torch.addmm(down_bias, x if parallel else y, down, beta=QUICK, alpha=QUICK)
-        torch.addmm(y, F.silu(hidden, inplace=True), up, alpha=scale / QUICK, out=y)
-        y.add_(up_bias, alpha=scale)
+        torch.addmm(y, F.silu(hidden, inplace=True), up, alpha=1 / QUICK, out=y)
+        y.add_(up_bias)
 
-    return run
+    def run_own(x: Tensor, y: Tensor, rows: Rows) -> None:
+        hidden = own.activated(torch.addmm(down_bias, x if parallel else y, down))
+        torch.addmm(y, hidden, up, out=y)
+        y.add_(up_bias)
+
+    return run if quick else run_own
 
 
 def _scale_and_shift(module: ElasticModule, place: Place) -> Bound | None:
@@ -120,7 +130,7 @@ def _scale_and_shift(module: ElasticModule, place: Place) -> Bound | None:
         return None
     scale, shift = (vector.detach() for vector in own.operation(number))
 
-    def run(x: Tensor, y: Tensor, shape: tuple[int, ...]) -> None:
+    def run(x: Tensor, y: Tensor, rows: Rows) -> None:
         torch.addcmul(shift, y, scale, out=y)
 
     return run

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
-from supernet.backbones import Backbone, as_text, create_backbone, weights_digest
+from supernet.backbones import Backbone, as_text, create_backbone, given_backbone, weights_digest
 from supernet.checked_tensors import content_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
@@ -82,6 +85,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
 
 def _metadata(path: str | Path) -> dict[str, str]:
+    if (inside := Path(path) / "subnet.safetensors").is_file():
+        raise InputError(f"'{path}' is a folder; give the subnet file in it, {inside}")
     if not Path(path).is_file():
         raise InputError(f"no subnet checkpoint at '{path}'; nas-peft search writes RUN/subnet.safetensors")
     try:
@@ -103,16 +108,59 @@ def _upgraded(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(metadata["subnet"])
         version = header["version"]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise _damaged(path, error) from error
-    if version != VERSION and version not in UPGRADES:
+    if version not in (VERSION, *UPGRADES):
         raise InputError(
             f"'{path}' has format version {version} and this nas-peft reads versions 1 to {VERSION}; "
             "use the nas-peft that wrote it or a newer one"
         )
     while header["version"] != VERSION:
         header = UPGRADES[header["version"]](header)
+    for name, entry in _ENTRIES.items():
+        if not entry(header.get(name)):
+            raise _damaged(path, f"its header has no valid entry '{name}'")
     return header
+
+
+def _is_backbone(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    side = value.get("image_size")  # absent from files of versions without it
+    sized = side is None or (isinstance(side, list) and [type(pixels) for pixels in side] == [int, int])
+    return sized and all(isinstance(value.get(key), str) for key in ("name", "weights", "digest"))
+
+
+def _is_preprocessing(value: Any) -> bool:
+    try:
+        Preprocessing.from_dict(value)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _is_temperature(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and 0 < value < inf)
+
+
+def _are_classes(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_ENTRIES: dict[str, Callable[[Any], bool]] = {
+    "backbone": _is_backbone,
+    "architecture": _is_object,
+    "classes": _are_classes,
+    "preprocessing": _is_preprocessing,
+    "metrics": _is_object,
+    "training": _is_object,
+    "temperature": _is_temperature,
+}
+"""Checks of the header's entries, since any program may have written the file."""
 
 
 def _damaged(path: str | Path, error: Exception | str) -> InputError:
@@ -120,12 +168,16 @@ def _damaged(path: str | Path, error: Exception | str) -> InputError:
 
 
 def load_subnet(
-    path: str | Path, backbone: Backbone | None = None, *, backbone_weights: str | Path | None = None
+    path: str | Path,
+    backbone: Backbone | nn.Module | None = None,
+    *,
+    backbone_weights: str | Path | None = None,
 ) -> Subnet:
     """Load a checkpoint with its backbone, ready for inference on the CPU.
 
-    Needs only torch, timm and safetensors. The backbone is ``backbone``, or is created by the recorded name,
-    with the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
+    Needs only torch, timm and safetensors. The backbone is ``backbone`` (a `Backbone`, or a timm model
+    without classifier, which is frozen and set to evaluation mode), or is created by the recorded name, with
+    the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
 
     Files of every earlier format version load. Raises `InputError` for a file that is not a checkpoint, was
     altered or is of a newer format, and for a backbone with other weights.
@@ -136,6 +188,8 @@ def load_subnet(
         architecture = Architecture.from_dict(header["architecture"])
     except InputError as error:
         raise InputError(f"'{path}': {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, "its header has no valid entry 'architecture'") from error
     recorded = header["backbone"]
     side = recorded.get("image_size")  # absent from files of versions without it
     image_size = None if side is None else (int(side[0]), int(side[1]))
@@ -152,13 +206,16 @@ def load_subnet(
             )
         weights = None if backbone_weights is None else Path(backbone_weights)
         backbone = create_backbone(recorded["name"], weights, image_size)
+    elif isinstance(backbone, nn.Module):
+        given = given_backbone(backbone, recorded["name"], image_size)
+        backbone = replace(given, weights=recorded["weights"])  # as saving records again
     if backbone.image_size != image_size:
-        trained, given = (
+        trained, other = (
             as_text(size) if size else "the name's own" for size in (image_size, backbone.image_size)
         )
         raise InputError(
             f"'{path}' was trained at image size {trained} and backbone '{backbone.name}' was made for "
-            f"{given}; make it with image_size={image_size}"
+            f"{other}; make it with image_size={image_size}"
         )
     if backbone.digest != recorded["digest"]:
         raise InputError(
@@ -166,11 +223,16 @@ def load_subnet(
             f"(SHA-256 {recorded['digest'][:12]}… and {backbone.digest[:12]}…); "
             "give the file it was trained with"
         )
+    if architecture.depth != backbone.depth:
+        raise _damaged(
+            path, f"its architecture has {architecture.depth} layers and the backbone {backbone.depth}"
+        )
     network = Supernet(backbone.model, architecture, len(header["classes"]))
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if missing := sorted(network.module_tensors(architecture).keys() - tensors.keys()):
-        raise _damaged(path, f"it lacks the tensor {missing[0]}, and {len(missing) - 1} others")
+        others = f", and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise _damaged(path, f"it lacks the tensor {missing[0]}{others}")
     try:
         network.load_module_tensors(tensors)
     except (KeyError, ValueError) as error:

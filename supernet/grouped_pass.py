@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from supernet.bound_modules import BoundNetwork
-from supernet.layer import Applied, after_attention, queries_keys_values
-from supernet.modules import Place
+from supernet.layer import Applied, after_attention, entered, queries_keys_values
+from supernet.modules import Grid, Place
 from supernet.operations import Operations, Positions
 from supernet.precision import autocast
 
@@ -86,20 +86,19 @@ class _Rows:
         """The tokens of each network's images, ``(n, N, c)``, as views."""
         return [own.view(*shape, -1) for own, shape in zip(self.split(x), self.shapes, strict=True)]
 
-    def applied(self, index: int, networks: Sequence[BoundNetwork]) -> Applied:
+    def applied(self, index: int, networks: Sequence[BoundNetwork], grid: Grid | None) -> Applied:
         """The modules of layer ``index`` of all networks, each on its own network's rows."""
+        layers = [bound.layers[index] for bound in networks]
 
-        def applied(place: Place, x: Tensor, y: Tensor) -> Tensor:
-            of_networks = [bound.layers[index].get(place) for bound in networks]
-            if any(of_networks):
-                for modules, own_x, own_y, shape in zip(
-                    of_networks, self.split(x), self.split(y), self.shapes, strict=True
-                ):
-                    for module in modules or ():
-                        module(own_x, own_y, shape)
+        def change(place: Place, x: Tensor, y: Tensor) -> Tensor:
+            for here, own_x, own_y, shape in zip(
+                layers, self.split(x), self.split(y), self.shapes, strict=True
+            ):
+                for module in here.get(place, ()):
+                    module(own_x, own_y, (shape, grid))
             return y
 
-        return applied
+        return Applied({place for here in layers for place in here}, change)
 
 
 def _layer_forward(
@@ -111,9 +110,10 @@ def _layer_forward(
     at: Sequence[Positions],
 ) -> Tensor:
     """Run a block on the tokens ``(T, d)`` of all networks; see `supernet.layer.layer_forward`."""
-    applied = rows.applied(index, networks)
-    prompts = _prompts(index, layer, networks)
-    qkv = queries_keys_values(layer, x, applied)
+    applied = rows.applied(index, networks, at[0].grid)
+    prompts = _prompts(index, layer, networks, at[0].grid)
+    x = entered(x, applied)
+    qkv, h = queries_keys_values(layer, x, applied)
     each: list[tuple[Tensor, ...]]
     if rows.alike and all(where is at[0] for where in at):  # heads, norms and positions at once
         of_all = layer.tokens_by_head(qkv.view(-1, rows.shapes[0][1], qkv.shape[1]), at[0])
@@ -126,11 +126,11 @@ def _layer_forward(
         for (q, k, v), own_prompts, where in zip(each, prompts, at, strict=True)
     ]
     out = layer.normalised_attention(parts[0] if len(parts) == 1 else torch.cat(parts))
-    return after_attention(layer, x, out, applied)
+    return after_attention(layer, x, h, out, applied)
 
 
 def _prompts(
-    index: int, layer: Operations, networks: Sequence[BoundNetwork]
+    index: int, layer: Operations, networks: Sequence[BoundNetwork], grid: Grid | None
 ) -> list[tuple[Tensor, Tensor] | None]:
     """Keys and values ``(1, heads, p, ·)`` of the prompts of each network, None for networks without."""
     tokens = [bound.prompts(index) for bound in networks]
@@ -139,7 +139,8 @@ def _prompts(
         return [None] * len(tokens)
     owners = [bound for bound, own in zip(networks, tokens, strict=True) if own is not None]
     rows = _Rows([(len(own),) for own in present])
-    qkv = queries_keys_values(layer, torch.cat(present), rows.applied(index, owners))
+    applied = rows.applied(index, owners, grid)
+    qkv, _ = queries_keys_values(layer, entered(torch.cat(present), applied), applied)
     keys, values = (part.split_with_sizes(rows.lengths, dim=2) for part in layer.prompts_by_head(qkv))
     found = iter(zip(keys, values, strict=True))
     return [None if own is None else next(found) for own in tokens]

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TypeAlias, cast
 
 from torch import Tensor, nn
 
-from supernet.modules import ElasticModule, Place, Prompts, Size
+from supernet.modules import ElasticModule, Grid, Place, Prompts, Size
 from supernet.operations import Operations, Positions
-from supernet.sums import plus
+from supernet.sums import own, plus
 
 Active: TypeAlias = Sequence[tuple[ElasticModule, Size]]
 
-Applied: TypeAlias = Callable[[Place, Tensor, Tensor], Tensor]
-"""The modules at a place as a function of the place, the operation's input and the operation's output."""
+
+class Applied:
+    """The modules of a layer, as a function of a place and the operation's input and output there.
+
+    Args:
+        places: the places that have modules; elsewhere an output is returned as it is.
+        change: the new output of the operation at one of these places.
+    """
+
+    def __init__(self, places: Container[Place], change: Callable[[Place, Tensor, Tensor], Tensor]) -> None:
+        self.places = places
+        self._change = change
+
+    def __call__(self, place: Place, x: Tensor, y: Tensor) -> Tensor:
+        return self._change(place, x, y) if place in self.places else y
 
 
 def layer_forward(
@@ -29,32 +42,53 @@ def layer_forward(
     and values are computed once for the batch; keys beyond an image's own number of prompts are masked.
     """
     active = present_modules(modules, sizes)
-
-    def applied(place: Place, before: Tensor, y: Tensor) -> Tensor:
-        return apply_modules(place, active, before, y)
+    by_place: dict[Place, list[tuple[ElasticModule, Size]]] = {}
+    for module, size in active:
+        for place in module.places:
+            by_place.setdefault(place, []).append((module, size))
+    applied = Applied(by_place, lambda place, x, y: apply_modules(place, by_place[place], x, y, at.grid))
 
     prompts, present = None, None
     for module, size in active:
         if isinstance(module, Prompts):
-            prompts = queries_keys_values(layer, module.prompts(size), applied)
+            prompts, _ = queries_keys_values(layer, entered(module.prompts(size), applied), applied)
             present = size if isinstance(size, Tensor) else None
-    out = layer.attend(queries_keys_values(layer, x, applied), prompts, present, at)
-    return after_attention(layer, x, out, applied)
+    x = entered(x, applied)
+    qkv, h = queries_keys_values(layer, x, applied)
+    out = layer.attend(qkv, prompts, present, at)
+    del qkv  # memory of three times the tokens
+    return after_attention(layer, x, h, out, applied)
 
 
-def queries_keys_values(layer: Operations, tokens: Tensor, applied: Applied) -> Tensor:
-    """Queries, keys and values ``(…, 3e)`` of ``tokens (…, d)``, which may be a layer's prompts."""
+def entered(tokens: Tensor, applied: Applied) -> Tensor:
+    """Tokens ``(…, d)`` as the modules before attention change them; the given tokens stay as they are."""
+    return applied("input", tokens, own(tokens)) if "input" in applied.places else tokens
+
+
+def queries_keys_values(layer: Operations, tokens: Tensor, applied: Applied) -> tuple[Tensor, Tensor | None]:
+    """Queries, keys and values ``(…, 3e)`` of ``tokens (…, d)``, which may be a layer's prompts.
+
+    Also the normalised tokens ``(…, d)``, the input of attention, if a module beside attention needs them.
+    """
     h = applied("norm1", tokens, layer.norm1(tokens))
-    return applied("qkv", h, layer.qkv(h))
+    read = applied("qkv_input", h, own(h)) if "qkv_input" in applied.places else h
+    return applied("qkv", read, layer.qkv(read)), h if "attention" in applied.places else None
 
 
-def after_attention(layer: Operations, x: Tensor, out: Tensor, applied: Applied) -> Tensor:
-    """The rest of a block: tokens ``(…, d)`` from the block's input ``x`` and attention's ``out (…, e)``."""
-    x = plus(layer.scale1(applied("proj", out, layer.proj(out))), x)
+def after_attention(layer: Operations, x: Tensor, h: Tensor | None, out: Tensor, applied: Applied) -> Tensor:
+    """The rest of a block: tokens ``(…, d)`` from the residual stream ``x`` and attention's ``out (…, e)``.
+
+    ``h`` is attention's input, as `queries_keys_values` gives it.
+    """
+    y = layer.scale1(applied("proj", out, layer.proj(out)))
+    x = plus(y if h is None else applied("attention", h, y), x)
+    x = applied("middle", x, x)
     h = applied("norm2", x, layer.norm2(x))
-    hidden = layer.activate(applied("fc1", h, layer.fc1(h)))
+    read = applied("fc1_input", h, own(h)) if "fc1_input" in applied.places else h
+    hidden = layer.activate(applied("fc1", read, layer.fc1(read)))
     y = layer.scale2(applied("fc2", hidden, layer.fc2(hidden)))
-    return plus(applied("mlp", h, y), x)
+    x = plus(applied("mlp", h, y), x)
+    return applied("output", x, x)
 
 
 def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active:
@@ -66,11 +100,14 @@ def present_modules(modules: nn.ModuleDict, sizes: Mapping[str, Size]) -> Active
     ]
 
 
-def apply_modules(place: Place, active: Active, x: Tensor, y: Tensor) -> Tensor:
-    """The output ``y`` of the operation at ``place``, whose input is ``x``, as the modules change it."""
+def apply_modules(place: Place, active: Active, x: Tensor, y: Tensor, grid: Grid | None) -> Tensor:
+    """The output ``y`` of the operation at ``place``, whose input is ``x``, as the modules there change it.
+
+    ``grid`` is that of the images' patches.
+    """
     dtype = y.dtype
     for module, size in active:
-        if place in module.places:
-            # a float32 parameter beside bfloat16 tokens would widen all that comes after
-            y = module(place, x, y, size).to(dtype)
+        changed = module(place, x, y, size, grid) if module.on_grid else module(place, x, y, size)
+        # a float32 parameter beside bfloat16 tokens would widen all that comes after
+        y = changed.to(dtype)
     return y

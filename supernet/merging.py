@@ -6,31 +6,34 @@ import copy
 from typing import Any, cast
 
 import torch
-from timm.layers import SwiGLU
 from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, Place
 from supernet.operations import Operations
 from supernet.position_folding import fold_positions
+from supernet.projection_weights import biases_beside, parts_of, read_projection
 from supernet.supernet import Supernet
 from supernet.trunk import Trunk
 
 PLACES: tuple[Place, ...] = ("norm1", "qkv", "proj", "norm2", "fc1", "fc2")
 
+INPUTS: dict[Place, Place] = {"qkv_input": "qkv", "fc1_input": "fc1"}
+"""Inputs of projections, with the projections that modules there merge into."""
+
 
 @torch.no_grad()
 def merged(subnet: Supernet) -> Supernet:
-    """A network that computes the same function, with LoRA and SSF merged into a copy of the backbone.
+    """A network that computes the same function, with LoRA, DoRA, RepAdapter and SSF merged into a backbone.
 
-    LoRA on the position embedding is merged where the backbone adds a table of positions right before its
-    layers (`fold_positions`). Modules that cannot be merged (prompts, adapters) remain. If none remain (an
-    empty ``capacity``), the backbone is a plain timm model with other weights, and timm's own
-    ``forward_features`` and ``forward_head`` compute the input of ``head``. Parameters have timm's names; a
-    shift may add a bias that timm's class does not have.
+    The backbone is a copy; the subnet's own stays as it is. LoRA on the position embedding is merged where
+    the backbone adds a table of positions right before its layers (`fold_positions`). Modules that cannot be
+    merged (prompts, adapters) remain. If none remain (an empty ``capacity``), the backbone is a plain timm
+    model with other weights, and timm's own ``forward_features`` and ``forward_head`` compute the input of
+    ``head``. Parameters have timm's names; a shift may add a bias that timm's class does not have.
 
     Raises `InputError` for a shift on a normalisation without a bias (RMSNorm), and for a mergeable module
-    that applies at the same place after one that cannot be merged.
+    that applies at the same place after one that cannot be merged, or to the input of one.
     """
     _require_mergeable_first(subnet)
     backbone = copy.deepcopy(subnet.backbone)
@@ -45,9 +48,10 @@ def merged(subnet: Supernet) -> Supernet:
     result.load_module_tensors({name: own[name] for name in result.module_tensors(result.capacity)})
     for i, (layer, modules) in enumerate(zip(result.trunk.layers, subnet.layers, strict=True)):
         found = cast(nn.ModuleDict, modules)
-        for kind in subnet.capacity.kinds:
-            if kind in found and ELASTIC[kind].mergeable:
-                _merge(layer, cast(ElasticModule, found[kind]), f"{kind} of layer {i}")
+        mergeable = [kind for kind in subnet.capacity.kinds if kind in found and ELASTIC[kind].mergeable]
+        for places in (PLACES, tuple(INPUTS)):  # what LoRA adds to a projection reads the changed input too
+            for kind in mergeable:
+                _merge(layer, cast(ElasticModule, found[kind]), places, f"{kind} of layer {i}")
     return result
 
 
@@ -73,26 +77,25 @@ def _require_mergeable_first(subnet: Supernet) -> None:
                     )
                 if not ELASTIC[kind].mergeable:
                     last[place] = kind
+        for kind, module in sorted(cast(nn.ModuleDict, layer).items()):
+            for place in cast(ElasticModule, module).places:
+                reader = last.get(INPUTS.get(place, place))
+                if place in INPUTS and ELASTIC[kind].mergeable and reader is not None:
+                    raise InputError(
+                        f"{kind} cannot be merged: it changes what {reader} reads, which cannot be merged; "
+                        "use the subnet unmerged"
+                    )
 
 
-def _merge(layer: Operations, module: ElasticModule, name: str) -> None:
-    for place in PLACES:
+def _merge(layer: Operations, module: ElasticModule, places: tuple[Place, ...], name: str) -> None:
+    for place in places:
         if place not in module.places:
             continue
-        weight, bias = _read(layer, place)
+        operation = INPUTS.get(place, place)
+        weight, bias = read_projection(layer, operation)
         new_weight, new_bias = module.merge(place, weight, bias)
         if not torch.equal(new_weight, weight) or not torch.equal(new_bias, bias):
-            _write(layer, place, new_weight, new_bias, name)
-
-
-def _read(layer: Operations, place: Place) -> tuple[Tensor, Tensor]:
-    """Weight and bias of an operation, concatenated if stored in parts; absent biases are 0."""
-    parts, a = parts_of(layer, place), layer.attention
-    weight = torch.cat([part.weight for part in parts])
-    if biases_beside(layer, place):
-        return weight, torch.cat([a.q_bias, a.k_bias, a.v_bias])
-    found = [(part.weight, getattr(part, "bias", None)) for part in parts]
-    return weight, torch.cat([w.new_zeros(len(w)) if b is None else b for w, b in found])
+            _write(layer, operation, new_weight, new_bias, name)
 
 
 def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: str) -> None:
@@ -113,11 +116,6 @@ def _write(layer: Operations, place: Place, weight: Tensor, bias: Tensor, name: 
         part.bias = _frozen(its_bias)
 
 
-def biases_beside(layer: Operations, place: Place) -> bool:
-    """Whether biases of queries and values are stored beside the fused projection, as in EVA and BEiT."""
-    return place == "qkv" and getattr(layer.attention, "q_bias", None) is not None
-
-
 def _written_beside(attention: Any, bias: Tensor) -> Tensor:
     """Write the biases of queries and values, and return the bias of the projection itself.
 
@@ -134,20 +132,3 @@ def _written_beside(attention: Any, bias: Tensor) -> Tensor:
 
 def _frozen(value: Tensor) -> nn.Parameter:
     return nn.Parameter(value.detach().clone(), requires_grad=False)
-
-
-def parts_of(layer: Operations, place: Place) -> list[Any]:
-    """The backbone's own modules of an operation, in the order of their outputs."""
-    if place == "qkv" and layer.attention.qkv is None:
-        return [layer.attention.q_proj, layer.attention.k_proj, layer.attention.v_proj]
-    if place == "fc1" and isinstance(layer.mlp, SwiGLU):
-        return [layer.mlp.fc1_g, layer.mlp.fc1_x]
-    owner = {
-        "norm1": (layer.block, "norm1"),
-        "qkv": (layer.attention, "qkv"),
-        "proj": (layer.attention, "proj"),
-        "norm2": (layer.block, "norm2"),
-        "fc1": (layer.mlp, "fc1"),
-        "fc2": (layer.mlp, "fc2"),
-    }[place]
-    return [getattr(*owner)]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from supernet.modules import ElasticModule, Place, Prompts, Size
+from supernet.modules import ElasticModule, Grid, Place, Prompts, Size
 
 
 def divided(x: Tensor, models: int) -> Tensor:
@@ -111,27 +111,34 @@ class ModuleStack(ParameterStack):
         ]
 
     def run(
-        self, method: str, tensors: Sequence[Tensor], *, images: int, place: Place | None = None
+        self,
+        method: str,
+        tensors: Sequence[Tensor],
+        *,
+        images: int,
+        place: Place | None = None,
+        last: tuple[Any, ...] = (),
     ) -> Tensor:
-        """Results ``(G, ...)`` of a method called with ``place`` (if given), ``tensors``, and the size.
+        """Results ``(G, ...)`` of a method called with ``place`` if given, ``tensors``, size and ``last``.
 
         Args:
             method: name of the kind's method.
             tensors: arguments ``(G, ...)``, a row for each model.
             images: number of images of a model; length of the size argument if sizes differ.
             place: first argument of the method, if given.
+            last: further arguments, the same for all models.
         """
         before = () if place is None else (place,)
         if len(self._sizes) == 1:
             values = {name: value[0] for name, value in self.values.items()}
-            arguments = (*before, *(t[0] for t in tensors), self.capacity)
+            arguments = (*before, *(t[0] for t in tensors), self.capacity, *last)
             alone: Tensor = self._called(values, method, arguments)
             return alone[None]
         uniform = len(set(self._sizes)) == 1
 
         def one(values: dict[str, Tensor], size: Tensor, *rows: Tensor) -> Tensor:
             given = self.capacity if uniform else size.expand(images)
-            return cast(Tensor, self._called(values, method, (*before, *rows, given)))
+            return cast(Tensor, self._called(values, method, (*before, *rows, given, *last)))
 
         result: Tensor = torch.vmap(one)(dict(self.values), self._size_tensor, *tensors)
         return result
@@ -164,7 +171,7 @@ class StackedModule(ElasticModule):
         nn.Module.__init__(self)
         present = [(m, module) for m, module in enumerate(modules) if module is not None]
         first = present[0][1]
-        self.kind, self.places = first.kind, first.places  # type: ignore[misc]
+        self.kind, self.places, self.on_grid = first.kind, first.places, first.on_grid  # type: ignore[misc]
         self.shape, self.models = first.shape, len(modules)
         self.capacity = max(module.capacity for _, module in present)
         groups: dict[int, list[int]] = {}
@@ -185,12 +192,12 @@ class StackedModule(ElasticModule):
         """Raise ``TypeError``: only the models' own modules can be reset."""
         raise TypeError("a stack holds the weights of other modules; reset those")
 
-    def forward(self, place: Place, x: Tensor, y: Tensor, size: Any) -> Tensor:
+    def forward(self, place: Place, x: Tensor, y: Tensor, size: Any, *grid: Grid | None) -> Tensor:
         """See `ElasticModule.forward`; ``size`` is not read."""
         xs, ys = divided(x, self.models), divided(y, self.models)
         images = ys.shape[1]
         parts = [
-            stack.run("forward", (rows.of(xs), rows.of(ys)), images=images, place=place)
+            stack.run("forward", (rows.of(xs), rows.of(ys)), images=images, place=place, last=grid)
             for stack, rows in zip(self.stacks, self._rows, strict=True)
         ]
         return self._joined(parts, ys).flatten(0, 1)

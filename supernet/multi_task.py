@@ -212,6 +212,8 @@ class MultiTaskModel:
     def _computed(
         self, images: Iterable[Image], tasks: Iterable[TaskOrName], batch_size: int
     ) -> Iterator[tuple[Task, Tensor]]:
+        if isinstance(images, Image):
+            raise TypeError("one image is given; give a list of images, such as [image]")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; give at least 1")
         each, names = iter(images), list(tasks)

@@ -26,12 +26,13 @@ class Positions:
 
     ``rope`` rotates the queries and keys of the patch tokens, which come last. ``bias (1, heads, N, N)`` is
     added to the attention scores of every image. ``keys (B, N)`` marks the tokens that an image has; ``None``
-    means all.
+    means all. ``grid`` is the rows and columns of the patch tokens, ``None`` where they are no single grid.
     """
 
     rope: Tensor | None = None
     bias: Tensor | None = None
     keys: Tensor | None = None
+    grid: tuple[int, int] | None = None
 
 
 class Operations:

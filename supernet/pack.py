@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from supernet.layer import layer_forward
 from supernet.module_stack import (
     HeadStack,
-    ModuleStack,
+    ParameterStack,
     StackedModule,
     StackedPositions,
     StackedPrompts,
@@ -41,7 +41,9 @@ class Pack:
         networks: networks around one backbone object with the same number of classes, of any architectures.
         together: run the modules of one kind and layer as one, at the largest size under masks, so that the
             number of operations does not depend on the number of models. Otherwise modules are grouped by
-            size, and each group runs at exact size. By default True on a GPU and False on a CPU.
+            size, and each group runs at exact size. By default True on a GPU; on a CPU models of one
+            architecture run at exact size, and other models one after another, because there is no wait for
+            kernels to save there, and gathering the rows of each size takes time.
 
     Raises ``ValueError`` for no network, and for networks around different backbones or with different
     numbers of classes.
@@ -60,17 +62,34 @@ class Pack:
         self.networks = list(networks)
         self.trunk = first.trunk
         self.checkpointing = False
-        if together is None:
-            together = first.head.weight.device.type != "cpu"
-        self._stacks: list[ModuleStack] = []
-        self._layers = [self._layer(index, together) for index in range(first.capacity.depth)]
+        on_cpu = first.head.weight.device.type == "cpu"
+        alike = len({network.capacity for network in networks}) == 1
+        self._apart = together is None and on_cpu and not alike
+        self._stacks: list[ParameterStack] = []
+        if self._apart:
+            return
+        exact = on_cpu if together is None else not together
+        self._layers = [self._layer(index, not exact) for index in range(first.capacity.depth)]
         self._head = HeadStack([network.head for network in networks])
+        self._stacks.append(self._head)
 
     def __len__(self) -> int:
         return len(self.networks)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits ``(M, B, classes)`` of normalised images ``(M·B, 3, H, W)``, B of each model."""
+    @property
+    def passes(self) -> list[slice]:
+        """The models of each pass: all of them, or one each where they run one after another."""
+        return [slice(m, m + 1) for m in range(len(self))] if self._apart else [slice(0, len(self))]
+
+    def __call__(self, images: Tensor, models: slice | None = None) -> Tensor:
+        """Logits ``(M, B, classes)`` of normalised images ``(M·B, 3, H, W)``, B of each model.
+
+        With ``models``, one of `passes`, M is the number of these.
+        """
+        if self._apart:
+            networks = self.networks if models is None else self.networks[models]
+            parts = torch.chunk(images, len(networks))
+            return torch.stack([self._alone(n, part) for n, part in zip(networks, parts, strict=True)])
         batch = len(images)
         sizes = [self._sizes(modules, batch // len(self)) for modules in self._layers]
         x, at, prompts = self._embed(images)
@@ -83,23 +102,34 @@ class Pack:
         pooled = self.trunk.pool(self.trunk.without_prompts(x, prompts) if prompts else x)
         return self._head(divided(pooled, len(self)))
 
+    def _alone(self, network: Supernet, images: Tensor) -> Tensor:
+        before, network.checkpointing = network.checkpointing, self.checkpointing
+        try:
+            logits: Tensor = network(images)
+            return logits
+        finally:
+            network.checkpointing = before
+
     def network(self, index: int) -> Supernet:
         """The network of one model, with its weights as they are now."""
         return self.networks[index]
 
     def zero_gradients(self) -> None:
         """Set all gradients to zero, in place; those that there are."""
-        if gradients := [g for stack in (*self._stacks, self._head) for g in stack.gradients()]:
+        gradients = [g for stack in self._stacks for g in stack.gradients()]
+        if self._apart:
+            gradients = [p.grad for n in self.networks for p in n.parameters() if p.grad is not None]
+        if gradients:
             torch._foreach_zero_(gradients)
 
     def bind_gradients(self) -> None:
         """Give the networks' parameters their gradients, after a backward pass."""
-        for stack in (*self._stacks, self._head):
+        for stack in self._stacks:
             stack.bind_gradients()
 
     def dissolve(self) -> None:
         """Give the networks parameters of their own again; the pack is then of no more use."""
-        for stack in (*self._stacks, self._head):
+        for stack in self._stacks:
             stack.dissolve()
 
     def _layer(self, index: int, together: bool) -> nn.ModuleDict:

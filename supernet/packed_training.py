@@ -175,28 +175,30 @@ class _PackGradient:
         pack.zero_gradients()
         losses = torch.zeros(len(pack), device=device)
         for part in divided(range(batch.shape[1]), self._execution.micro_batches):
-            of_models = batch[:, part.start : part.stop]
-            indices = of_models.flatten()
-            x = self._normalise(self._augmented(to_device(self._images[indices], device), of_models))
-            targets = to_device(self._labels[indices], device)
-            with autocast(device, self._execution.precision):
-                logits = pack(x)
-            terms = F.cross_entropy(
-                logits.float().flatten(0, 1),
-                targets,
-                reduction="none",
-                label_smoothing=self._label_smoothing,
-            )
-            loss = terms.reshape(len(pack), -1).sum(1) / batch.shape[1]
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            losses += loss.detach()
+            for models in pack.passes:
+                of_models = batch[models, part.start : part.stop]
+                indices = of_models.flatten()
+                images = to_device(self._images[indices], device)
+                x = self._normalise(self._augmented(images, of_models, self._learners[models]))
+                targets = to_device(self._labels[indices], device)
+                with autocast(device, self._execution.precision):
+                    logits = pack(x, models)
+                terms = F.cross_entropy(
+                    logits.float().flatten(0, 1),
+                    targets,
+                    reduction="none",
+                    label_smoothing=self._label_smoothing,
+                )
+                loss = terms.reshape(len(of_models), -1).sum(1) / batch.shape[1]
+                loss.sum().backward()  # type: ignore[no-untyped-call]
+                losses[models] += loss.detach()
         pack.bind_gradients()
         return losses, batch.shape[1]
 
-    def _augmented(self, images: Tensor, of_models: Tensor) -> Tensor:
+    def _augmented(self, images: Tensor, of_models: Tensor, learners: Sequence[Learner]) -> Tensor:
         """Images ``(M·B, 3, H, W)`` at the indices ``of_models (M, B)``, each augmented as its model asks."""
         parts = torch.split(images, of_models.shape[1])
-        augmenters = [self._augmenters[learner] for learner in self._learners]
+        augmenters = [self._augmenters[learner] for learner in learners]
         if not any(augmenters):
             return images
         return torch.cat(

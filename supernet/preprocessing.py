@@ -61,8 +61,12 @@ class Preprocessing:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def to_tensor(self, image: Image) -> Tensor:
-        """Resize and crop a PIL image to uint8 ``(3, H, W)``."""
-        return _transform(self)(image.convert("RGB"))
+        """Resize and crop a PIL image to uint8 ``(3, H, W)``. Raises ``TypeError`` for anything else."""
+        if not isinstance(image, Image):
+            raise TypeError(
+                f"{type(image).__name__} is not an image; give PIL images, such as PIL.Image.open(path)"
+            )
+        return _transform(self)(image if image.mode == "RGB" else image.convert("RGB"))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalise uint8 ``(B, 3, H, W)`` to float32 on the same device."""

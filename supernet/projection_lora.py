@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import KINDS, InputError
-from supernet.merging import biases_beside, parts_of
 from supernet.modules import ELASTIC, Place
 from supernet.modules.lora import LowRank
+from supernet.projection_weights import biases_beside, parts_of
 from supernet.supernet import Supernet
 
 PLACES: tuple[Place, ...] = ("qkv", "proj", "fc1", "fc2")

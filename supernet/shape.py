@@ -18,8 +18,8 @@ from supernet.trunk import Trunk
 def shape_of(trunk: Trunk) -> BackboneShape:
     """Shape of ``trunk``, for counting.
 
-    The number of tokens and the operations outside the layers (patch embedding, pooling) are measured on one
-    image of the model's own size.
+    The number of tokens, their grid and the operations outside the layers (patch embedding, pooling) are
+    measured on one image of the model's own size.
     """
     first, model = trunk.layers[0], trunk.model
     weight = next(model.parameters())
@@ -28,7 +28,7 @@ def shape_of(trunk: Trunk) -> BackboneShape:
     # the counter knows the matrix products of attention, not every fused kernel; and it takes views of
     # parameters that receive gradients for results with a backward pass
     with _frozen(model), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        x, _ = trunk.embed(image)
+        x, at = trunk.embed(image)
         trunk.pool(x)
     return BackboneShape(
         depth=len(trunk.layers),
@@ -38,6 +38,7 @@ def shape_of(trunk: Trunk) -> BackboneShape:
         hidden_width=first.hidden_width,
         tokens=int(x.shape[1]),
         outside_flops=int(counter.get_total_flops()),
+        grid=at[0].grid,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
 from search_spaces import InputError
-from supernet.backbones import Backbone, as_text, create_backbone, require_supported, weights_digest
+from supernet.backbones import Backbone, as_text, create_backbone, given_backbone
 from supernet.checkpoint import load_subnet, read_header
 
 
@@ -40,7 +40,7 @@ def backbone_of_files(
     side = None if first is None else first.get("image_size")
     image_size = None if side is None else (int(side[0]), int(side[1]))
     if isinstance(backbone, nn.Module):
-        return _given(backbone, None if first is None else str(first["name"]), image_size)
+        return given_backbone(backbone, None if first is None else str(first["name"]), image_size)
     if backbone is not None:
         return create_backbone(backbone, None if weights is None else Path(weights), image_size)
     if not files:
@@ -65,20 +65,3 @@ def _described(recorded: Mapping[str, Any]) -> str:
     return (
         f"'{recorded['name']}'{f' at {as_text(side)}' if side else ''} (SHA-256 {recorded['digest'][:12]}…)"
     )
-
-
-def _given(model: nn.Module, name: str | None, image_size: tuple[int, int] | None) -> Backbone:
-    name = type(model).__name__ if name is None else name
-    require_supported(model, name)
-    if getattr(model, "num_classes", 0):
-        raise InputError(
-            f"backbone '{name}' has a classifier; create it with num_classes=0 (subnets have their own)"
-        )
-    built = getattr(cast(Any, model).patch_embed, "img_size", None)
-    if image_size is not None and built is not None and tuple(built) != image_size:
-        raise InputError(
-            f"backbone '{name}' was made for images of {as_text(built)} pixels and the files for "
-            f"{as_text(image_size)}; create it with img_size={image_size}"
-        )
-    model.requires_grad_(False).eval()
-    return Backbone(name, "given", model, weights_digest(model), image_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -26,18 +26,23 @@ class Subnet:
     logits themselves are never divided.
     """
 
-    network: Supernet
+    network: Supernet = field(repr=False)
     backbone: Backbone
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     metrics: dict[str, Any]
-    training: dict[str, Any]
+    training: dict[str, Any] = field(repr=False)
     temperature: float | None = None
 
     @property
     def architecture(self) -> Architecture:
         """The sizes of the modules."""
         return self.network.capacity
+
+    @property
+    def changed_backbone(self) -> bool:
+        """Whether training changed the backbone's own weights, which a subnet file does not hold."""
+        return self.network.backbone is not self.backbone.model
 
     @property
     def params(self) -> int:
@@ -49,9 +54,12 @@ class Subnet:
         """Float32 logits ``(N, classes)`` of PIL images, preprocessed as in training.
 
         Images are converted one by one and computed batch by batch, so a generator holds one image in memory,
-        beside a batch of small tensors. Raises ``TypeError`` for anything but PIL images.
+        beside a batch of small tensors. Raises ``TypeError`` for anything but PIL images, and for one image
+        that is not in a list.
         """
-        pixels = (self._pixels(image) for image in images)
+        if isinstance(images, Image):
+            raise TypeError("one image is given; give a list of images, such as [image]")
+        pixels = (self.preprocessing.to_tensor(image) for image in images)
         batches = [self.logits_of(torch.stack(batch)) for batch in _batches(pixels, batch_size)]
         return torch.cat(batches) if batches else torch.empty(0, len(self.classes))
 
@@ -72,13 +80,6 @@ class Subnet:
     def probabilities_of(self, logits: Tensor) -> Tensor:
         """The softmax of ``logits (…, classes)``, divided by the temperature where one was fitted."""
         return (logits / (self.temperature or 1.0)).softmax(-1)
-
-    def _pixels(self, image: Image) -> Tensor:
-        if not hasattr(image, "convert"):
-            raise TypeError(
-                f"{type(image).__name__} is not an image; give PIL images, such as PIL.Image.open(path)"
-            )
-        return self.preprocessing.to_tensor(image)
 
 
 def _batches(items: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:

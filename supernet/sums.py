@@ -22,6 +22,11 @@ def plus(y: Tensor, x: Tensor) -> Tensor:
     return y.add_(x) if fits else y + x
 
 
+def own(x: Tensor) -> Tensor:
+    """``x`` for sums that may be written over it, a copy where no gradient is recorded."""
+    return x if torch.is_grad_enabled() else x.clone()
+
+
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """``a @ b + bias`` of ``a (…, r)`` and ``b (r, n)``; ``bias`` is ``(n,)`` or broadcast."""
     if bias is None:

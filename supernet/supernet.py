@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from search_spaces import Architecture, BackboneShape
+from search_spaces import KINDS, Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
+from supernet.projection_weights import FrozenProjection
 from supernet.shape import shape_of
 from supernet.trainable import Trainable, trainable_set
 from supernet.transfers import any_of
@@ -39,6 +40,8 @@ class Supernet(nn.Module):
         capacity: largest size of each kind in each layer.
         num_classes: number of outputs of the head, a linear layer on timm's pooled features.
         seed: seed of the initial weights.
+
+    Raises `InputError` for a kind that the backbone cannot have.
     """
 
     def __init__(self, backbone: nn.Module, capacity: Architecture, num_classes: int, seed: int = 0) -> None:
@@ -53,6 +56,8 @@ class Supernet(nn.Module):
             )
         self.trunk = trunk
         self.shape: BackboneShape = shape_of(trunk)
+        for kind in capacity.kinds:
+            KINDS[kind].require_backbone(self.shape)
         self.checkpointing = False
         self.compiled = False
         self._compiled_pass: Any = None
@@ -68,6 +73,10 @@ class Supernet(nn.Module):
             )
             for i in range(capacity.depth)
         )
+        for layer, modules in zip(trunk.layers, self.layers, strict=True):
+            for module in cast("dict[str, ElasticModule]", modules).values():
+                if module.reads_weights:
+                    module.bind(FrozenProjection(layer, module.places[0]))
         # on meta nothing is drawn from torch's global stream
         self.head = nn.Linear(self.shape.width, num_classes, device="meta")
         self.head.weight = nn.Parameter(torch.empty(num_classes, self.shape.width))

@@ -13,6 +13,7 @@ from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from supernet.modules import Grid
 from supernet.operations import Operations, Positions, spread
 
 FAMILIES = (VisionTransformer, VisionTransformerDistilled, Eva, Beit)
@@ -44,14 +45,32 @@ class Trunk:
             x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
             x = x if model.pos_embed is None else x + model.pos_embed
             shared = None if model.rel_pos_bias is None else model.rel_pos_bias()[None]
-            return x, [Positions(bias=_relative_bias(layer, shared)) for layer in self.layers]
+            grid = self._grid_of(images, x)
+            return x, [Positions(bias=_relative_bias(layer, shared), grid=grid) for layer in self.layers]
         if isinstance(model, Eva):
             x, rope = model._pos_embed(model.patch_embed(images))
             mixed = getattr(model, "rope_mixed", False) and rope is not None
             ropes = list(rope) if mixed else [rope] * depth
-            return model.norm_pre(x), [Positions(rope=r) for r in ropes]
+            grid = self._grid_of(images, x)
+            return model.norm_pre(x), [Positions(rope=r, grid=grid) for r in ropes]
         x = model.norm_pre(model.patch_drop(model._pos_embed(model.patch_embed(images))))
-        return x, [Positions()] * depth
+        return x, [Positions(grid=self._grid_of(images, x))] * depth
+
+    def grid(self, images: Tensor) -> Grid:
+        """Rows and columns of the patch embedding of ``images (B, 3, H, W)``."""
+        patches = self.model.patch_embed
+        if getattr(self.model, "dynamic_img_size", False):
+            rows, columns = patches.dynamic_feat_size(tuple(images.shape[-2:]))
+        else:
+            rows, columns = patches.grid_size
+        return int(rows), int(columns)
+
+    def _grid_of(self, images: Tensor, tokens: Tensor) -> Grid | None:
+        """The grid of the patches among ``tokens (B, N, d)``, None if they are no single grid."""
+        if getattr(self.model.patch_embed, "grid_size", None) is None:
+            return None
+        rows, columns = self.grid(images)
+        return (rows, columns) if rows * columns == tokens.shape[1] - self.prefix_tokens else None
 
     def with_prompts(
         self, x: Tensor, at: list[Positions], prompts: Tensor, sizes: Tensor | None
@@ -68,7 +87,7 @@ class Trunk:
         if sizes is not None:
             keys = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
             keys[:, first : first + p] = torch.arange(p, device=x.device) < sizes[:, None]
-        return x, [Positions(a.rope, _widened(a.bias, first, p), keys) for a in at]
+        return x, [Positions(a.rope, _widened(a.bias, first, p), keys, a.grid) for a in at]
 
     def resampled(self, table: Tensor, images: Tensor) -> Tensor:
         """A ``table (c, N)`` of values for the tokens of an image of the model's own size, for ``images``.

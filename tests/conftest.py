@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from PIL import Image
 from programs import ADDRESS, order
@@ -28,7 +27,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 TESTS = Path(__file__).parent
-collect_ignore = [] if torch.cuda.is_available() else ["gpu"]
 ON_RAY = {"ray_address", "finished_run"}
 """Fixtures that use Ray, or were made on it."""
 PROGRAMS = {"examples", "benchmarks"}

@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every field is compared with its option",
     ),
-    "nas_peft/cli/subnet_options.py": ("nas_peft/cli/test_predict.py", "annotations; mistakes in --output"),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
     "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
@@ -48,7 +47,7 @@ TESTED_ELSEWHERE = {
                 *("check_images", "extra", "folding", "form", "hub_folder", "latency_cost"),
                 *("onnx_model", "peft_adapter"),
                 "subnet_checkpoint",
-                *("timm_checkpoint", "torch_program", "verification"),
+                *("timm_checkpoint", "timm_hub_folder", "torch_program", "verification"),
             )
         ),
         ("nas_peft/deployment/test_exporting.py", "a part of an export, which is tested as a whole"),
@@ -169,6 +168,7 @@ OF_SEVERAL_MODULES = {
     "supernet/test_devices.py": "every computation on a GPU keeps to it",
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
+    "nas_peft/test_stages_on_a_gpu.py": "every stage of the tool keeps to its GPU",
     "nas_peft/test_resuming.py": "killed in each stage and resumed",
     "nas_peft/training/test_two_machines.py": "the loss of a machine of a cluster",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -50,15 +51,24 @@ def _options(
     """
 
 
-app.command("search")(search)
-app.command("front")(front)
-app.command("audit")(audit)
-app.command("baselines")(baselines)
-app.command("compare")(compare)
-app.command("predict")(predict)
-app.command("export")(export)
-app.command("evaluate")(evaluate)
-app.command("serve")(serve)
+def _in_paragraphs(docstring: str | None) -> str:
+    """The text of a docstring with each paragraph on one line: the terminal breaks lines where it ends."""
+    return "\n\n".join(" ".join(part.split()) for part in (docstring or "").split("\n\n"))
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "search": search,
+    "front": front,
+    "audit": audit,
+    "baselines": baselines,
+    "compare": compare,
+    "predict": predict,
+    "export": export,
+    "evaluate": evaluate,
+    "serve": serve,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name, help=_in_paragraphs(_command.__doc__))(_command)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from nas_peft.cli.subnet_options import (
+    MAX_PIXELS,
     BackboneWeights,
     Debug,
     MaxPixels,
@@ -67,7 +68,7 @@ def evaluate(
             help="Leave out unreadable images, before the parts are split off.",
         ),
     ] = False,
-    max_pixels: MaxPixels = 89_478_485,
+    max_pixels: MaxPixels = MAX_PIXELS,
     device: OneDevice = "auto",
     backbone_weights: BackboneWeights = None,
     module_file: ModuleFiles = [],  # noqa: B006

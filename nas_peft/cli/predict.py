@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nas_peft.cli.subnet_options import (
-    BackboneWeights,
+    MAX_PIXELS,
     Debug,
     MaxPixels,
     ModuleFiles,
@@ -53,16 +53,21 @@ def predict(
         typer.Option(help="File to write the answers to, instead of standard output."),
     ] = None,
     device: OneDevice = "auto",
-    backbone_weights: BackboneWeights = None,
+    backbone_weights: Annotated[
+        list[Path],
+        typer.Option(
+            help="Weights file of a backbone, if a subnet was trained with --backbone-weights; can be given "
+            "several times, and each subnet takes the one that it was trained on."
+        ),
+    ] = [],  # noqa: B006
     module_file: ModuleFiles = [],  # noqa: B006
-    max_pixels: MaxPixels = 89_478_485,
+    max_pixels: MaxPixels = MAX_PIXELS,
     debug: Debug = False,
 ) -> None:
     """Classify images: the most probable classes of each, with calibrated probabilities.
 
-    Exit status: 0 if every image was classified; 3 if images were skipped
-    because they cannot be read (standard error names them); 2 for a mistake
-    in the command, before any answer.
+    Exit status: 0 if every image was classified; 3 if images were skipped because they cannot be read
+    (standard error names them); 2 for a mistake in the command, before any answer.
     """
     with user_errors(debug):
         from nas_peft.prediction.image_paths import find_images, models_and_images
@@ -74,7 +79,8 @@ def predict(
         from nas_peft.data.decoding import pixel_limit
         from nas_peft.data.image_files import shown_name
         from nas_peft.machine.devices import resolve_device
-        from nas_peft.prediction.classification import classify, load_models
+        from nas_peft.prediction.classification import classify
+        from nas_peft.prediction.models import load_models
         from nas_peft.prediction.output import chosen_format, output_to
         from nas_peft.run.module_files import import_module_files
         from supernet.atomic_file import text_written_atomically

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles, OneDevice
+from nas_peft.cli.subnet_options import (
+    MAX_PIXELS,
+    BackboneWeights,
+    Debug,
+    MaxPixels,
+    ModuleFiles,
+    OneDevice,
+)
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -42,7 +49,7 @@ def serve(
         ),
     ] = None,
     max_body: Annotated[float, typer.Option(min=0.001, help="Largest body of a request, in MiB.")] = 16,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")] = 25_000_000,
+    max_pixels: MaxPixels = MAX_PIXELS,
     queue: Annotated[
         int, typer.Option(min=1, help="Requests in hand at one time; further ones are refused with 503.")
     ] = 64,
@@ -60,8 +67,8 @@ def serve(
 ) -> None:
     """Serve subnets over HTTP: classification in batches of mixed tasks, metrics, and a page for trying them.
 
-    Needs the extra 'serve': pip install 'nas-peft[serve]'. SIGTERM and Ctrl+C answer what has been asked and
-    end with status 0.
+    Needs the extra 'serve': pip install 'nas-peft\\[serve]'. SIGTERM and Ctrl+C answer what has been asked
+    and end with status 0.
     """
     with user_errors(debug):
         from nas_peft.deployment.extra import require_extra

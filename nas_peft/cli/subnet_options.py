@@ -17,6 +17,8 @@ ModuleFiles: TypeAlias = Annotated[
 ]
 OneDevice: TypeAlias = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
 MaxPixels: TypeAlias = Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")]
+MAX_PIXELS = 89_478_485
+"""Default of `MaxPixels` in every command; `nas_peft.data.decoding` has the same."""
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

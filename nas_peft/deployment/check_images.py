@@ -36,9 +36,7 @@ class CheckImages:
         """
         to_tensor = subnet.preprocessing.to_tensor
         if files:
-            from nas_peft.data.decoding import read_image
-
-            found = [to_tensor(read_image(file, str(file))) for file in files[:COUNT]]
+            found = _of_files(files[:COUNT], to_tensor)
             return cls.of(found, subnet.preprocessing, f"{len(found)} given image{'s'[: len(found) > 1]}")
         spec = str(subnet.training.get("dataset", {}).get("spec", ""))
         found = _of_dataset(spec, to_tensor) if spec else []
@@ -67,6 +65,18 @@ def generated_pictures(count: int) -> list[Image.Image]:
         pixels = first * wave + second * (1 - wave) + rng.normal(0, 30, (64, 64, 3))
         pictures.append(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
     return pictures
+
+
+def _of_files(files: Sequence[Path], to_tensor: Any) -> list[Tensor]:
+    from nas_peft.data.decoding import DEFAULT_MAX_PIXELS, UnreadableImage, pixel_limit, read_image
+
+    with pixel_limit(DEFAULT_MAX_PIXELS):
+        try:
+            return [to_tensor(read_image(file, str(file))) for file in files]
+        except UnreadableImage as error:
+            raise InputError(
+                f"image '{error.name}' cannot be decoded: {error.reason}; give another to --images"
+            ) from error
 
 
 def _of_dataset(spec: str, to_tensor: Any) -> list[Tensor]:

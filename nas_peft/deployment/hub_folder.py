@@ -7,13 +7,18 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from nas_peft.deployment.folding import Folded
 from nas_peft.deployment.form import Logits
 from nas_peft.deployment.model_card import LICENSE_UNKNOWN, model_card
+from nas_peft.deployment.timm_hub_folder import WEIGHTS, read_timm_folder, timm_line, write_timm_folder
 from search_spaces import InputError
 from supernet import Subnet, load_subnet, read_header, save_subnet
+from supernet.plain_state import plain_state
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
 
 FILE = "subnet.safetensors"
 KEPT_OF_DATASET = ("classes", "splits", "counts", "class_counts", "shots", "seed")
@@ -22,7 +27,11 @@ KEPT_OF_DATASET = ("classes", "splits", "counts", "class_counts", "shots", "seed
 
 @dataclass(frozen=True)
 class HubFolder:
-    """The subnet file, its header as ``config.json``, and a model card with ``license`` as ``README.md``."""
+    """A folder with a model card, ``README.md``, that names ``license``.
+
+    Of a frozen backbone it holds the subnet file, and its header as ``config.json``. Of a model whose own
+    weights were trained it holds all of them, as timm reads them from the hub.
+    """
 
     half: bool = False
     license: str = LICENSE_UNKNOWN
@@ -32,33 +41,48 @@ class HubFolder:
 
     def require(self, subnet: Subnet, folded: Folded) -> None:
         """See `Form.require`."""
-        if subnet.network.backbone is not subnet.backbone.model:
+        if not subnet.changed_backbone:
+            return
+        plain_state(folded.network, subnet.backbone.model)
+        if self.half:
             raise InputError(
-                "training changed the weights of the backbone, which a hub folder does not hold; give "
-                "--to merged"
+                "half stores a subnet checkpoint in float16; training changed the weights of this subnet's "
+                "backbone, which are stored as timm reads them; leave --half out"
             )
 
     def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
         """See `Form.write`."""
         public = replace(subnet, training=without_paths(subnet.training))
         path.mkdir()
+        if subnet.changed_backbone:
+            write_timm_folder(public, folded, path, self.license)
+        else:
+            self._write_subnet(public, path)
+        (path / "README.md").write_text(str(self._card(public)), encoding="utf-8")
+
+    def _write_subnet(self, public: Subnet, path: Path) -> None:
         save_subnet(public, path / FILE, half=self.half)
         config = {
             "library_name": "nas-peft",
-            "id2label": {str(number): name for number, name in enumerate(subnet.classes)},
+            "id2label": {str(number): name for number, name in enumerate(public.classes)},
             **read_header(path / FILE),
         }
         text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
         (path / "config.json").write_text(text, encoding="utf-8")
-        card = model_card(public, FILE, self.license)
-        (path / "README.md").write_text(str(card), encoding="utf-8")
+
+    def _card(self, public: Subnet) -> ModelCard:
+        return model_card(public, WEIGHTS if public.changed_backbone else FILE, self.license)
 
     def read(self, subnet: Subnet, path: Path) -> Logits:
         """See `Form.read`."""
+        if subnet.changed_backbone:
+            return read_timm_folder(path)
         return cast(Logits, load_subnet(path / FILE, subnet.backbone).network)
 
     def usage(self, subnet: Subnet, path: Path) -> str:
         """See `Form.usage`."""
+        if subnet.changed_backbone:
+            return timm_line(subnet, f"local-dir:{path}")
         return f"nas_peft.load_subnet({str(path / FILE)!r})"
 
 

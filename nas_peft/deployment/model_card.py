@@ -33,9 +33,9 @@ def model_card(subnet: Subnet, file: str, license: str) -> ModelCard:
     results = _eval_results(subnet, name)
     data = ModelCardData(
         license=license,
-        library_name="nas-peft",
+        library_name="timm" if subnet.changed_backbone else "nas-peft",
         pipeline_tag="image-classification",
-        tags=["image-classification", "timm", "parameter-efficient-fine-tuning", "nas-peft"],
+        tags=_tags(subnet),
         base_model=hub_name(subnet),
         datasets=_hub_dataset(subnet),
         metrics=["accuracy"] if results else None,
@@ -65,22 +65,32 @@ def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
     return float(found.low), float(found.high)
 
 
+def _tags(subnet: Subnet) -> list[str]:
+    efficient = () if subnet.changed_backbone else ("parameter-efficient-fine-tuning",)
+    return ["image-classification", "timm", *efficient, "nas-peft"]
+
+
 def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     backbone, training = subnet.backbone, subnet.training
-    modules = count_params(subnet.architecture, backbone.shape)
+    changed = subnet.changed_backbone
     yield f"# {backbone.name} on {name}\n"
-    yield (
-        f"Small modules and a head for a frozen Vision Transformer, found and trained by `nas-peft`: "
-        f"{modules:,} parameters in modules and {subnet.params - modules:,} in the head, beside "
-        f"{backbone.params:,} frozen ones. The file `{file}` holds the modules and the head alone.\n"
-    )
+    if changed:
+        yield (
+            f"A Vision Transformer whose own weights were trained by `nas-peft`. The file `{file}` holds all "
+            f"of them ({backbone.params:,} parameters) and the head, by timm's names.\n"
+        )
+    else:
+        modules = count_params(subnet.architecture, backbone.shape)
+        yield (
+            f"Small modules and a head for a frozen Vision Transformer, found and trained by `nas-peft`: "
+            f"{modules:,} parameters in modules and {subnet.params - modules:,} in the head, beside "
+            f"{backbone.params:,} frozen ones. The file `{file}` holds the modules and the head alone.\n"
+        )
     yield "## Use\n"
     yield "```python"
-    yield "import nas_peft\nfrom huggingface_hub import hf_hub_download\nfrom PIL import Image\n"
-    yield f'subnet = nas_peft.load_subnet(hf_hub_download("USER/NAME", "{file}"))'
-    yield 'probabilities = subnet.probabilities([Image.open("photo.jpg")])'
+    yield from _timm_use(subnet) if changed else _subnet_use(file)
     yield "```\n"
-    if backbone.weights not in ("timm", "random"):
+    if not changed and backbone.weights not in ("timm", "random"):
         file_name = PurePath(backbone.weights).name
         yield f"The backbone's weights are those of the file `{file_name}`: give it as `backbone_weights=`.\n"
     yield "## Data set\n"
@@ -93,7 +103,8 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
         yield f"- {part}: {how}"
     yield "\n## Backbone\n"
     origin = "which ships with nas-peft" if backbone.name == DEFAULT_BACKBONE else "of timm"
-    yield f"`{backbone.name}` {origin}, frozen; SHA-256 of its weights `{backbone.digest}`.\n"
+    state = "whose weights the training began with" if changed else "frozen"
+    yield f"`{backbone.name}` {origin}, {state}; SHA-256 of these weights `{backbone.digest}`.\n"
     own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("license")
     yield f"Licence of the backbone by timm's record: {own or 'not recorded'}.\n"
     yield "## Architecture\n"
@@ -109,6 +120,23 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     else:
         yield f"{license}"
     yield ""
+
+
+def _subnet_use(file: str) -> Iterator[str]:
+    yield "import nas_peft\nfrom huggingface_hub import hf_hub_download\nfrom PIL import Image\n"
+    yield f'subnet = nas_peft.load_subnet(hf_hub_download("USER/NAME", "{file}"))'
+    yield 'probabilities = subnet.probabilities([Image.open("photo.jpg")])'
+
+
+def _timm_use(subnet: Subnet) -> Iterator[str]:
+    yield "import timm\nfrom PIL import Image\n"
+    if subnet.backbone.name == DEFAULT_BACKBONE:
+        yield "import supernet  # of nas-peft: registers the backbone with timm\n"
+    yield 'model = timm.create_model("hf-hub:USER/NAME", pretrained=True).eval()'
+    yield "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))"
+    scale = "" if subnet.temperature is None else f" / {subnet.temperature:.4g}"
+    yield 'logits = model(transform(Image.open("photo.jpg").convert("RGB"))[None])'
+    yield f"probabilities = (logits{scale}).softmax(-1)"
 
 
 def _classes(subnet: Subnet) -> str:
@@ -157,8 +185,9 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
     if protocol := subnet.metrics.get("protocol"):
         yield f"{protocol}\n"
     if subnet.temperature is not None:
+        divides = "divide" if subnet.changed_backbone else "`Subnet.probabilities` divides"
         yield (
-            f"Probabilities are calibrated: `Subnet.probabilities` divides the logits by the temperature "
+            f"Probabilities are calibrated: {divides} the logits by the temperature "
             f"{subnet.temperature:.3f}, which was fitted to the validation images.\n"
         )
 

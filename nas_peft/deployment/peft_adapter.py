@@ -36,7 +36,7 @@ class PeftAdapter:
                 f"a PEFT LoRA adapter cannot hold {labels(tuple(others))}; --to onnx and --to torch-export "
                 "hold every kind"
             )
-        if network.backbone is not subnet.backbone.model:
+        if subnet.changed_backbone:
             raise InputError(
                 "training changed the weights of the backbone, which no LoRA adapter can hold; "
                 "give --to merged"

@@ -170,7 +170,8 @@ class RunSubnets:
         else:
             network, backbone = self._on_line(first, averaging.alpha)
             about = {"alpha": averaging.alpha, "training": first.to_dict()}
-        return self._subnet(network, backbone, about, self._metrics(row), None)
+        temperature = averaging.temperatures.get(self.config.seed)
+        return self._subnet(network, backbone, about, self._metrics(row), temperature)
 
     def _on_line(self, training: Training, alpha: float) -> tuple[Supernet, Backbone]:
         """The point of WiSE-FT; the network before the training is made again from the run's data."""
@@ -215,11 +216,14 @@ class RunSubnets:
     def _tensors_file(self, training: Training) -> Path:
         return self.folder.path / "trainings" / f"{training.key}.safetensors"
 
-    def _scores(self, training: Training) -> ImageScores | None:
-        """The scores of the training on the training set alone, of each validation image."""
+    def _temperature(self, training: Training) -> float | None:
+        """The temperature by the validation images, of the training on the training set alone."""
         key = replace(training, on="train").key
         file = self.folder.path / "trainings" / f"{key}.val.safetensors"
-        return ImageScores.read(file) if file.is_file() else None
+        if not file.is_file():
+            return None
+        scores = ImageScores.read(file)
+        return fit_temperature(scores.logits, scores.labels)
 
     def _inputs_record(self) -> InputsRecord:
         return self.folder.required_stage("inputs", InputsRecord)
@@ -242,7 +246,7 @@ class RunSubnets:
         """The subnet of one training."""
         backbone = self._backbone()
         network = self._restored(training, checked_tensors(self._tensors_file(training))[0], backbone)
-        return self._subnet(network, backbone, training.to_dict(), metrics, self._scores(training))
+        return self._subnet(network, backbone, training.to_dict(), metrics, self._temperature(training))
 
     def _subnet(
         self,
@@ -250,7 +254,7 @@ class RunSubnets:
         backbone: Backbone,
         training: Mapping[str, Any],
         metrics: dict[str, Any],
-        scores: ImageScores | None,
+        temperature: float | None,
     ) -> Subnet:
         recorded = self._inputs_record()
         return Subnet(
@@ -265,5 +269,5 @@ class RunSubnets:
                 "dataset": recorded.dataset,
                 "nas_peft": recorded.nas_peft or __version__,
             },
-            temperature=None if scores is None else fit_temperature(scores.logits, scores.labels),
+            temperature=temperature,
         )

@@ -23,7 +23,7 @@ class SubnetCheckpoint:
 
     def require(self, subnet: Subnet, folded: Folded) -> None:
         """See `Form.require`."""
-        if subnet.network.backbone is not subnet.backbone.model:
+        if subnet.changed_backbone:
             raise InputError(
                 "training changed the weights of the backbone, which a subnet checkpoint does not hold; give "
                 "--to merged"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -49,6 +49,8 @@ class LabelledImages:
         run, by its seed. With ``skip_bad_images`` all images are decoded once, and the unreadable ones left
         out before the split; else none is decoded here.
 
+        ``source`` also says if the subnet was trained on the images.
+
         Raises `InputError` for a class that the subnet does not have, and if the run has left out unreadable
         images of the same data set before its split and ``skip_bad_images`` is not set.
         """
@@ -75,6 +77,8 @@ class LabelledImages:
             items, how = tuple(item for _, of_part in listing.parts() for item in of_part), "all images"
         else:
             items, how = _part(listing, part, int(record.get("seed", 0)))
+        if own and part in (*_trained_on(subnet.training), "all"):
+            how += "; the subnet was trained on " + ("most of them" if part == "all" else "them")
         place = [subnet.classes.index(name) for name in listing.classes]
         named = tuple(replace(item, label=place[item.label]) for item in items)
         return cls(named, f"{len(named)} images of '{spec}' ({how}{skipped})")
@@ -83,6 +87,12 @@ class LabelledImages:
     def labels(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """The labels, ``(N,)``."""
         return np.array([item.label for item in self.items], dtype=np.int64)
+
+
+def _trained_on(training: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts that the weights were trained on, or the members of an average of weights."""
+    one = training.get("mean_of", [training.get("training", training)])[0]
+    return ("train", "val") if one.get("on") == "train_val" else ("train",)
 
 
 def _same(spec: str, other: str) -> bool:

@@ -80,8 +80,8 @@ def plot_mistakes(file: Path, mistakes: Sequence[Mistake], title: str) -> None:
         axes.imshow(mistake.item.load().permute(1, 2, 0).numpy())
         axes.set_title(
             _literal(
-                f"{mistake.predicted} {mistake.probability:.1%}\n"
-                f"is {mistake.true} {mistake.probability_of_true:.1%}"
+                f"predicted {mistake.predicted} ({mistake.probability:.1%})\n"
+                f"true {mistake.true} ({mistake.probability_of_true:.1%})"
             ),
             fontsize=8,
         )

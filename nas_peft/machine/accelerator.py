@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from supernet import Execution
 
@@ -23,6 +24,12 @@ def release_memory(device: str) -> None:
     if device.startswith("cuda"):
         gc.collect()
         torch.cuda.empty_cache()
+
+
+def leave_gpu(model: nn.Module, device: str) -> None:
+    """Move ``model`` to the CPU, and release this process's GPU memory for the processes that work next."""
+    model.cpu()
+    release_memory(device)
 
 
 def limit_memory(device: str, share: float) -> None:

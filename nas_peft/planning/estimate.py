@@ -40,13 +40,21 @@ class StageTimes:
     inputs: SearchInputs
     speeds: Speeds
 
-    def all(self) -> dict[str, float]:
-        """Seconds of each stage, by the name that it has in ``results.json``, in their order."""
+    @property
+    def rounds(self) -> int:
+        """The number of rounds of recipes; with halving they may end after the first `LEAST_ROUNDS`."""
+        return self._all_rounds(self._rows()).count
+
+    def all(self, rounds: int | None = None) -> dict[str, float]:
+        """Seconds of each stage, by the name that it has in ``results.json``, in their order.
+
+        ``rounds`` is the number of rounds of recipes; by default all of them are run.
+        """
         config = self.inputs.config
         found = {"linear probe": self._probe(), "supernet": self._supernet(), "search": self._search()}
         if NOAH in config.baselines:
             found |= self._noah()
-        return found | self._trainings()
+        return found | self._trainings(rounds)
 
     def _probe(self) -> float:
         config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
@@ -78,15 +86,19 @@ class StageTimes:
             "NOAH's search": scored * self.speeds.forward,
         }
 
-    def _trainings(self) -> dict[str, float]:
-        """The stages of separate trainings, halving included."""
-        config, linear = self.inputs.config, self.inputs.config.linear_recipe(1.0)
-        rows = self._rows()
-        rounds = Rounds.of(rows, config, linear)
+    def _all_rounds(self, rows: Sequence[Row]) -> Rounds:
+        return Rounds.of(rows, self.inputs.config, self.inputs.config.linear_recipe(1.0))
+
+    def _trainings(self, most: int | None) -> dict[str, float]:
+        """The stages of separate trainings, with at most so many rounds of recipes."""
+        config = self.inputs.config
+        alive = self._rows()
+        rounds = self._all_rounds(alive)
+        last = rounds.count if most is None else min(most, rounds.count)
         found: dict[str, float] = {}
-        alive = rows
         tried: dict[Row, Sequence[Recipe]] = {}
-        for number in range(rounds.count):
+        longest: dict[Row, Recipe] = {}
+        for number in range(last):
             seeds = 1 if rounds.several else config.seeds
             tried = {row: rounds.recipes(row, number, tried.get(row, ())) for row in alive}
             costs = [
@@ -95,9 +107,9 @@ class StageTimes:
                 for recipe in recipes
             ]
             found[rounds.stage(number)] = self._makespan(costs * seeds) + (START if not number else 0.0)
-            if number + 1 < rounds.count:
+            longest |= {row: max(rs, key=lambda r: r.epochs) for row, rs in tried.items() if rs}
+            if number + 1 < last:
                 alive = _better_half(alive)
-        longest = {row: max(row.recipes(config, linear), key=lambda r: r.epochs) for row in alive}
         if rounds.several and config.seeds > 1:
             costs = [self._training(row, longest[row], len(self.inputs.dataset.train)) for row in alive]
             found["retraining"] = self._makespan(costs * (config.seeds - 1))

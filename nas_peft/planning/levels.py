@@ -16,6 +16,14 @@ _MOST_TIMES = 12.5
 _EVERYWHERE = {"space": "large", "budget": "4%", "singles": ("lora-everywhere",)}
 """Parameters for a module in each place of each layer; of equal subnets the smaller one is exported."""
 
+_HALVED = _EVERYWHERE | {
+    "lr_grid": (2.0, 0.6, 6.0),
+    "halving": True,
+    "supernet_epochs": (4,),
+    "start": ("inherited",),
+}
+"""Shorter trainings than two epochs do not tell a high learning rate from one that is too high."""
+
 LEVELS: tuple[Mapping[str, Any], ...] = (
     _EVERYWHERE
     | {
@@ -30,61 +38,37 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
         "inherited_epochs": (1,),
         "baselines": ("linear",),
     },
-    _EVERYWHERE
+    _HALVED
     | {
-        "epochs": (4,),
-        "lr_grid": (2.0,),
+        "epochs": (2, 4),
         "augmentation": ("none",),
-        "supernet_epochs": (4,),
         "generations": 3,
         "population": 12,
         "retrain": 1,
-        "start": ("inherited",),
-        "inherited_epochs": (2,),
+        "inherited_epochs": (2, 4),
         "baselines": ("linear",),
     },
-    _EVERYWHERE
+    _HALVED
     | {
-        "epochs": (8,),
-        "lr_grid": (2.0, 0.6),
-        "augmentation": ("none",),
-        "supernet_epochs": (8,),
+        "epochs": (2, 4, 8, 16),
+        "augmentation": ("none", "crop"),
         "generations": 4,
         "population": 16,
-        "retrain": 1,
-        "start": ("inherited",),
-        "inherited_epochs": (4,),
-        "baselines": ("linear", "full"),
-    },
-    _EVERYWHERE
-    | {
-        "epochs": (8,),
-        "lr_grid": (2.0, 0.6, 6.0),
-        "augmentation": ("none", "crop"),
-        "halving": True,
-        "supernet_epochs": (8,),
-        "supernet_augmentation": ("crop",),
-        "generations": 6,
-        "population": 16,
         "retrain": 2,
-        "start": ("inherited",),
-        "inherited_epochs": (8,),
+        "inherited_epochs": (2, 4, 8, 16),
         "baselines": ("linear", "full"),
     },
-    _EVERYWHERE
+    _HALVED
     | {
         "singles": ("lora-everywhere", "lora_rank", "adapter_dim", "ssf"),
-        "epochs": (8, 24),
-        "lr_grid": (2.0, 0.6, 6.0),
+        "epochs": (2, 8, 16, 32),
         "augmentation": ("none", "crop"),
-        "halving": True,
-        "supernet_epochs": (16,),
-        "supernet_augmentation": ("crop", "none"),
+        "supernet_epochs": (8, 16),
         "generations": 12,
         "population": 24,
         "retrain": 4,
         "start": ("inherited", "pretrained"),
-        "inherited_epochs": (8, 4),
+        "inherited_epochs": (2, 8, 16, 32),
         "baselines": ("linear", "full"),
     },
 )
@@ -93,7 +77,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
 Epochs are those of `IMAGES` training images or more; `options_of` has them for fewer.
 """
 
-AUTOMATIC_LEVEL = 4
+AUTOMATIC_LEVEL = 3
 """Number of levels among which ``--time auto`` chooses: those whose gain was worth their time."""
 
 

@@ -10,6 +10,7 @@ from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import StageTimes
 from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, options_of
 from nas_peft.planning.speeds import measure
+from nas_peft.protocol.halving import LEAST_ROUNDS
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.durations import AUTO, in_words, seconds_of
@@ -55,6 +56,7 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
         options = _options(inputs, level)
         planned = given.planned(options)
         recorded = planned.to_dict()
+        times = StageTimes(inputs.with_config(planned), speeds)
         plans.append(
             PlanRecord(
                 time=given.chosen_time,
@@ -64,17 +66,18 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
                 levels=len(LEVELS),
                 set_options={name: recorded[name] for name in options},
                 speeds=speeds,
-                stages=StageTimes(inputs.with_config(planned), speeds).all(),
+                stages=times.all(LEAST_ROUNDS),
+                lengthened=[times.all(rounds) for rounds in range(LEAST_ROUNDS + 1, times.rounds + 1)],
             )
         )
-    fitting = [plan for plan in plans if plan.expected <= FILLED * limit]
+    fitting = [plan for plan in plans if plan.longest <= FILLED * limit]
     if not fitting and automatic:
         return plans[0]  # who names no time is not turned away; the plan says how long it takes
     if not fitting:
-        least = min(plans, key=lambda plan: plan.expected)
+        least = min(plans, key=lambda plan: plan.longest)
         raise InputError(
             f"time is '{given.chosen_time}', and the shortest plan for these data and this backbone takes "
-            f"about {in_words(least.expected)} here; give --time {_minutes(least.expected / FILLED)} or "
+            f"about {in_words(least.longest)} here; give --time {_minutes(least.longest / FILLED)} or "
             "more, fewer images (--shots), or a smaller backbone"
         )
     return fitting[-1]

@@ -13,7 +13,7 @@ from nas_peft.settings.durations import in_words
 
 def plan_sentence(plan: PlanRecord) -> str:
     """One line: the time that the plan takes, and the options that it sets."""
-    return f"plan (level {plan.level} of {plan.levels}), about {in_words(plan.expected)}: {options(plan)}"
+    return f"plan (level {plan.level} of {plan.levels}), about {_duration(plan)}: {options(plan)}"
 
 
 def options(plan: PlanRecord) -> str:
@@ -41,7 +41,16 @@ def plan_table(plan: PlanRecord) -> Table:
     for name, seconds in plan.stages.items():
         table.add_row(name, in_words(seconds))
     table.add_row("whole command", in_words(plan.expected), style="bold")
+    if plan.lengthened:
+        table.add_row("while more epochs are better, up to", in_words(plan.longest))
     return table
+
+
+def _duration(plan: PlanRecord) -> str:
+    least = in_words(plan.expected)
+    return least + (
+        f", up to {in_words(plan.longest)} while more epochs are better" if plan.lengthened else ""
+    )
 
 
 def _option(name: str, value: Any) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nas_peft.data.decoding import UnreadableImage, read_image
-from supernet import Backbone, Preprocessing, Subnet, load_subnet, read_header
+from supernet import Preprocessing, Subnet
 
 BATCH = 16
 """Images that are computed at a time."""
@@ -32,26 +32,6 @@ class Prediction:
     image: Path
     model: str
     classes: tuple[tuple[str, float], ...]
-
-
-def load_models(
-    files: Sequence[Path], *, backbone_weights: Path | None = None, device: str = "cpu"
-) -> list[Model]:
-    """The subnets in ``files``, on ``device``; those of one backbone share it.
-
-    ``backbone_weights`` is the weights file of every backbone. Raises the `InputError` of `load_subnet`.
-    """
-    shared: dict[tuple[str, str, str], Backbone] = {}
-    models = []
-    for file in files:
-        recorded = read_header(file)["backbone"]
-        key = (recorded["name"], recorded["digest"], str(recorded.get("image_size")))
-        subnet = load_subnet(file, shared.get(key), backbone_weights=backbone_weights)
-        shared[key] = subnet.backbone
-        models.append(Model(str(file), subnet))
-    for model in models:
-        model.subnet.network.to(device)
-    return models
 
 
 def classify(

@@ -19,6 +19,7 @@ from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.final_models import FinalModel, SoupModel, WiseFtModel
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.soups import greedy_soup, uniform_soup
+from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
@@ -74,13 +75,22 @@ class Average:
     alpha: float | None
 
     def result(self) -> AveragingResult:
-        """The chosen members and α, for ``results.json``."""
+        """The chosen members, α and the temperatures, for ``results.json``."""
         ingredients = {
             seed: [IngredientResult(order_seed=t.seed, lr=t.recipe.lr) for t in members]
             for seed, members in self.members.items()
         }
+        temperatures = {
+            record.seed: fit_temperature(record.images.logits, record.images.labels)
+            for record in self.runs.chosen
+            if record.images is not None
+        }
         return AveragingResult(
-            of=self.row.of.name, way=self.row.way, alpha=self.alpha, ingredients=ingredients
+            of=self.row.of.name,
+            way=self.row.way,
+            alpha=self.alpha,
+            ingredients=ingredients,
+            temperatures=temperatures,
         )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
 from nas_peft.protocol.decision import Contestant, Decision, decide
-from nas_peft.protocol.halving import Rounds, longer_is_better, survivors
+from nas_peft.protocol.halving import LEAST_ROUNDS, Rounds, longer_is_better, survivors
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, Scores, best_of, best_sizes, choose
@@ -82,7 +82,7 @@ class ComparedTrainings:
                 if row in trained:
                     found.add_tried(trained[row], first)
             if number + 1 < rounds.count:
-                if number and not self._longer_is_better(runs):
+                if number + 1 >= LEAST_ROUNDS and not self._longer_is_better(runs):
                     break
                 self._drop(runs, after=number + 1)
         if rounds.several and len(self.seeds) > 1:

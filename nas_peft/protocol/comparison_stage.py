@@ -88,7 +88,9 @@ def _decision(
         "recipes": {
             found.row.name: found.recipe.to_dict() for found in runs if found.finals and found.recipe
         },
-        "averages": {a.row.name: a.result().model_dump(mode="json") for a in averages},
+        "averages": {
+            a.row.name: a.result().model_dump(mode="json", exclude={"temperatures"}) for a in averages
+        },
         "seeds": list(seeds),
     }
 

@@ -8,7 +8,6 @@ from rich import box
 from rich.table import Table
 
 from nas_peft.run.results import SearchResult
-from nas_peft.run.stage_records import PlanRecord
 from nas_peft.settings.durations import in_words
 from nas_peft.settings.lists import items
 from supernet import TRAINABLE_SETS
@@ -88,8 +87,9 @@ def cost_table(result: SearchResult) -> Table:
         pad_edge=False,
     )
     table.add_column("stage", no_wrap=True)
-    planned = [] if result.plan is None else ["planned s"]
-    for name in ("forward", "backward", "seconds", *planned, "peak MB", "retrainings", "by work"):
+    planned = None if result.plan is None else result.plan.of(_planned_stages(result))
+    in_plan = [] if planned is None else ["planned s"]
+    for name in ("forward", "backward", "seconds", *in_plan, "peak MB", "retrainings", "by work"):
         table.add_column(name, justify="right", no_wrap=True)
     for cost in stage_costs(result):
         table.add_row(
@@ -97,7 +97,7 @@ def cost_table(result: SearchResult) -> Table:
             f"{cost.forward:,.0f}",
             f"{cost.backward:,.0f}",
             f"{cost.seconds:,.0f}",
-            *([] if result.plan is None else [_planned(result.plan, cost.name)]),
+            *([] if planned is None else [f"{planned[cost.name]:,.0f}" if cost.name in planned else "-"]),
             "-" if cost.peak_memory is None else f"{cost.peak_memory / 1e6:,.0f}",
             f"{cost.passes / reference.passes:.1f}",
             f"{cost.work / reference.work:.1f}",
@@ -105,8 +105,9 @@ def cost_table(result: SearchResult) -> Table:
     return table
 
 
-def _planned(plan: PlanRecord, stage: str) -> str:
-    return f"{plan.stages[stage]:,.0f}" if stage in plan.stages else "-"
+def _planned_stages(result: SearchResult) -> list[str]:
+    """The rounds of recipes of a run, which say which of the planned lengths it had."""
+    return [name for name in result.stages if name.startswith("recipes")]
 
 
 def plan_against_fact(result: SearchResult) -> str:
@@ -114,9 +115,16 @@ def plan_against_fact(result: SearchResult) -> str:
     if result.plan is None:
         return ""
     return (
-        f"time: {in_words(seconds_taken(result))}, planned {in_words(result.plan.expected)} for --time "
-        f"{result.plan.time} (level {result.plan.level} of {result.plan.levels})"
+        f"time: {in_words(seconds_taken(result))}, planned {in_words(planned_seconds(result))} for --time "
+        f"{result.plan.time} "
+        f"(level {result.plan.level} of {result.plan.levels})"
     )
+
+
+def planned_seconds(result: SearchResult) -> float:
+    """Seconds that the plan expected for as many rounds of recipes as the run had."""
+    assert result.plan is not None  # asked for runs with a time
+    return result.plan.before + sum(result.plan.of(_planned_stages(result)).values())
 
 
 def seconds_taken(result: SearchResult) -> float:

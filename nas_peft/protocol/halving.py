@@ -1,10 +1,10 @@
 """Halving: recipes start short, and the better ones go on for longer.
 
-A short training says most of what a long one does about a rate or an augmentation. So each row tries all its
-recipes with the fewest epochs, the better third of them with the next number of epochs, and so on, while the
-worse half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate
-is the highest or the lowest that was tried, the next one beyond joins. The rounds end when more epochs are no
-longer better.
+A short training says most of what a long one does about a learning rate. So each row tries all its recipes
+with the fewest epochs, the better third of them with the next number of epochs, and so on, while the worse
+half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate is
+the highest or the lowest that was tried, the next one beyond joins; augmentations other than the first join
+late. The rounds end when more epochs are no longer better.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from nas_peft.protocol.rows import Params, Row, Scores
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
 
+LEAST_ROUNDS = 2
+"""Rounds after which more epochs may count as no better."""
+
 KEPT = 3
 """One of so many recipes of a row, rounded up, goes on to the next round."""
 
-ACCURACY_ERRORS = 1.0
-LOSS_ERRORS = 2.0
-"""Standard errors of a paired difference that more epochs must gain, in accuracy or in loss."""
+GAINED = 2.0
+"""Standard errors of the paired difference in accuracy that one more round must gain for another."""
+
+AUGMENTED_ROUND = 2
+"""Round, from 0, in which augmentations other than the first join: they do not pay in short trainings."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +71,17 @@ class Rounds:
         """
         if not self.halved:
             return self.all_of[row]
-        of_start = lengths(self.all_of[row])
+        recipes, of_start = self.all_of[row], lengths(self.all_of[row])
+        augmented = min(AUGMENTED_ROUND, max(map(len, of_start.values())) - 1)
         if number == 0:
-            return [r for r in self.all_of[row] if r.epochs == of_start[r.start][0]]
+            shortest = [r for r in recipes if r.epochs == of_start[r.start][0]]
+            return [r for r in shortest if not augmented or r.augmentation == recipes[0].augmentation]
         going_on = [*ranked[: -(-len(ranked) // KEPT)], *beyond(ranked)]
+        if number == augmented:
+            others = dict.fromkeys(
+                r.augmentation for r in recipes if r.augmentation != recipes[0].augmentation
+            )
+            going_on += [replace(recipe, augmentation=other) for recipe in ranked[:1] for other in others]
         return [
             replace(recipe, epochs=of_start[recipe.start][number])
             for recipe in going_on
@@ -98,17 +110,12 @@ def beyond(ranked: Sequence[Recipe]) -> list[Recipe]:
 
 
 def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
-    """Whether the best training of more epochs is better by more than the noise on the validation images.
+    """Whether the best training of more epochs is more accurate by more than the noise on the validation set.
 
-    Its accuracy must be higher by more than `ACCURACY_ERRORS` standard errors of the paired difference, or
-    its loss lower by more than `LOSS_ERRORS` of them at an accuracy that is no lower. Without the scores of
-    images any gain counts.
+    Its accuracy must be higher by more than `GAINED` standard errors of the paired difference. Without the
+    scores of images any gain counts.
     """
-    gain = longer.accuracy - shorter.accuracy
-    if gain > ACCURACY_ERRORS * standard_error(longer.hits, shorter.hits):
-        return True
-    lower = shorter.loss - longer.loss
-    return gain >= 0 and lower > LOSS_ERRORS * standard_error(longer.losses, shorter.losses)
+    return longer.accuracy - shorter.accuracy > GAINED * standard_error(longer.hits, shorter.hits)
 
 
 def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from nas_peft.protocol.decision import Contestant, Decision, decide
-from nas_peft.run.single_methods import LORA_EVERYWHERE
+from nas_peft.run.single_methods import COMBINED
 from nas_peft.settings.baselines import BASELINES, NOAH
 from nas_peft.settings.methods import METHODS, Method
 from nas_peft.settings.training_config import TrainingConfig
@@ -36,9 +36,10 @@ class Row:
         """Name in the table."""
         if self.group == "searched":
             return "searched subnet"
-        if self.group == "single" and self.name.startswith(LORA_EVERYWHERE):
-            return "LoRA everywhere"
         if self.group == "single":
+            method = COMBINED.get(self.name.rpartition("-")[0])
+            if method is not None:
+                return method.label
             return " + ".join(KINDS[kind].label for kind in self.architecture.kinds) + " alone"
         return BASELINES[self.name].label
 

@@ -83,7 +83,9 @@ class AveragingResult(BaseModel):
 
     ``ingredients`` are listed for each seed's final model. A soup is their mean. WiSE-FT has one ingredient,
     and its network is the point ``alpha`` on the line from the network before training (0) to that after
-    training (1).
+    training (1). ``temperatures`` calibrate the probabilities of each seed's model; they are fitted to the
+    validation images, with the logits of the average of the trainings on the training set alone. Runs of
+    earlier versions have none.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -92,6 +94,7 @@ class AveragingResult(BaseModel):
     way: Literal["uniform-soup", "greedy-soup", "wise-ft"]
     alpha: float | None
     ingredients: dict[int, list[IngredientResult]]
+    temperatures: dict[int, float] = {}
 
 
 class RowResult(BaseModel):

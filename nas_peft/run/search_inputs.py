@@ -11,8 +11,9 @@ from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
     ALWAYS_COMPARED,
+    LORA_EVERYWHERE,
     halvings,
-    largest_everywhere,
+    largest_alone,
     lora_everywhere,
 )
 from nas_peft.run.stage_records import InputsRecord
@@ -21,6 +22,7 @@ from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import Searcher, SearchTask, build_searcher, parse_options
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
+    KINDS,
     Architecture,
     Budget,
     BudgetSampler,
@@ -63,7 +65,7 @@ class SearchInputs(TaskInputs):
         import_module_files(config.module_files)
         searcher_options(config)  # reports mistakes before anything is loaded
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
-        load_space(config.space, backbone.depth)  # likewise
+        require_kinds(load_space(config.space, backbone.depth), backbone)  # likewise
         return cls.of_task(config, TaskInputs.of(config, backbone, bars))
 
     @classmethod
@@ -74,6 +76,7 @@ class SearchInputs(TaskInputs):
         """
         backbone = task.backbone
         space = load_space(config.space, backbone.depth)
+        require_kinds(space, backbone)
         task.budget.require_feasible(space, backbone.shape, task.head_params)
         limit = task.budget.limit(task.head_params)
         sampler = sampler_around(space, backbone.shape, limit)
@@ -141,7 +144,7 @@ class SearchInputs(TaskInputs):
         generation.
         """
         shape, limit = self.backbone.shape, self.budget.limit(self.head_params)
-        ranks = range(largest_everywhere(shape, limit), 0, -1)
+        ranks = range(largest_alone(LORA_EVERYWHERE, shape, limit), 0, -1)
         everywhere = [a for rank in ranks if (a := lora_everywhere(rank, shape)) in self.space]
         largest = [*everywhere[:_RANKS_EVERYWHERE], *self.largest_uniform().values()]
         uniform = [a for kind, _ in self.space.kinds for a in self.space.uniform_architectures(kind)]
@@ -206,6 +209,12 @@ class SearchInputs(TaskInputs):
                 }
             )
         )
+
+
+def require_kinds(space: SearchSpace, backbone: Backbone) -> None:
+    """Raise `InputError` for a space with a kind that ``backbone`` cannot have."""
+    for kind, _ in space.kinds:
+        KINDS[kind].require_backbone(backbone.shape)
 
 
 def searcher_options(config: SearchConfig) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""What competes with the searched subnets: one kind of module, or LoRA everywhere, in all layers alike."""
+"""What competes with the searched subnets: one method of a paper at one size, in all layers alike."""
 
 from __future__ import annotations
 
 import difflib
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from search_spaces import KINDS, Architecture, BackboneShape, InputError, count_params
 
@@ -22,37 +23,16 @@ _MOST_ON_POSITIONS = 16
 _MOST_RANK = 64
 
 
-def require_known(names: Sequence[str]) -> None:
-    """Raise `InputError` for a name that is neither a module kind nor `LORA_EVERYWHERE`."""
-    allowed = [*KINDS, LORA_EVERYWHERE]
-    for name in names:
-        if name not in allowed:
-            guess = difflib.get_close_matches(name, allowed, n=1)
-            raise InputError(
-                f"singles is '{name}', which is no single method; "
-                + (f"did you mean '{guess[0]}'? " if guess else "")
-                + f"give some of {', '.join(allowed)}"
-            )
+@dataclass(frozen=True)
+class Combined:
+    """A single method that has modules of several kinds.
 
+    ``label`` is its name in tables, ``modules`` its architecture at a size from 1 to ``most``.
+    """
 
-def largest_alone(kind: str, shape: BackboneShape, limit: int) -> int:
-    """The largest size of a kind, alone and alike in all layers, within ``limit`` parameters; 0 for none."""
-    most = KINDS[kind].max_size or max(0, limit)  # a unit of size has at least one parameter
-    sizes = range(1, most + 1)
-    return bisect_right(sizes, limit, key=lambda size: count_params(alone(kind, size, shape), shape))
-
-
-def alone(kind: str, size: int, shape: BackboneShape) -> Architecture:
-    """A kind alone, of one size in all layers, or in the first if the kind has no other."""
-    if KINDS[kind].first_layer_only:
-        return Architecture.of(shape.depth, {kind: [size] + [0] * (shape.depth - 1)})
-    return Architecture.uniform(shape.depth, kind, size)
-
-
-def largest_everywhere(shape: BackboneShape, limit: int) -> int:
-    """The largest rank of `lora_everywhere` within ``limit`` parameters; 0 for none."""
-    ranks = range(1, _MOST_RANK + 1)
-    return bisect_right(ranks, limit, key=lambda rank: count_params(lora_everywhere(rank, shape), shape))
+    label: str
+    modules: Callable[[int, BackboneShape], Architecture]
+    most: int
 
 
 def lora_everywhere(rank: int, shape: BackboneShape) -> Architecture:
@@ -63,6 +43,59 @@ def lora_everywhere(rank: int, shape: BackboneShape) -> Architecture:
     sizes = {kind: [rank] * shape.depth for kind in _PROJECTIONS}
     on_positions = min(4 * rank, _MOST_ON_POSITIONS)
     return Architecture.of(shape.depth, sizes | {"lora_rank_pos": [on_positions] + [0] * (shape.depth - 1)})
+
+
+def _alike(*kinds: str) -> Callable[[int, BackboneShape], Architecture]:
+    return lambda size, shape: Architecture.of(shape.depth, {kind: [size] * shape.depth for kind in kinds})
+
+
+COMBINED: dict[str, Combined] = {
+    LORA_EVERYWHERE: Combined("LoRA everywhere", lora_everywhere, _MOST_RANK),
+    "houlsby": Combined("Houlsby's adapters", _alike("adapter_dim", "adapter_dim_attention"), 512),
+    "convpass": Combined("Convpass", _alike("convpass_dim_attention", "convpass_dim_mlp"), 512),
+}
+"""Single methods of several kinds by name.
+
+Houlsby et al. (arXiv 1902.00751) and Convpass (arXiv 2207.07039) have a module at attention and one at the
+MLP.
+"""
+
+
+def require_known(names: Sequence[str]) -> None:
+    """Raise `InputError` for a name that is neither a module kind nor a method of `COMBINED`."""
+    allowed = [*KINDS, *COMBINED]
+    for name in names:
+        if name not in allowed:
+            guess = difflib.get_close_matches(name, allowed, n=1)
+            raise InputError(
+                f"singles is '{name}', which is no single method; "
+                + (f"did you mean '{guess[0]}'? " if guess else "")
+                + f"give some of {', '.join(allowed)}"
+            )
+
+
+def largest_alone(name: str, shape: BackboneShape, limit: int) -> int:
+    """The largest size of a single method, alike in all layers, within ``limit`` parameters; 0 for none."""
+    # a unit of a kind's size has at least one parameter
+    most = COMBINED[name].most if name in COMBINED else KINDS[name].max_size or max(0, limit)
+    sizes = range(1, most + 1)
+    return bisect_right(sizes, limit, key=lambda size: count_params(alone(name, size, shape), shape))
+
+
+def alone(name: str, size: int, shape: BackboneShape) -> Architecture:
+    """A single method at one size in all layers, or in the first if its kind has no other.
+
+    Raises `InputError` for a kind that the backbone cannot have.
+    """
+    if name in COMBINED:
+        found = COMBINED[name].modules(size, shape)
+    elif KINDS[name].first_layer_only:
+        found = Architecture.of(shape.depth, {name: [size] + [0] * (shape.depth - 1)})
+    else:
+        found = Architecture.uniform(shape.depth, name, size)
+    for kind in found.kinds:
+        KINDS[kind].require_backbone(shape)
+    return found
 
 
 def halvings(size: int, count: int) -> list[int]:

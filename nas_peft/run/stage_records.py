@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
@@ -156,7 +157,9 @@ class PlanRecord(BaseModel):
 
     ``time`` is the limit as it was given, ``seconds`` the same in seconds. ``before`` are the seconds from
     the start of the command to the plan. ``level`` is the plan's place among the ``levels``, from 1;
-    ``set_options`` are the options that the plan sets, in the terms of ``config.yaml``.
+    ``set_options`` are the options that the plan sets, in the terms of ``config.yaml``. ``stages`` holds if
+    the rounds of recipes end as early as they can; ``lengthened`` are the stages with one more round, with
+    two more, and so on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -169,11 +172,22 @@ class PlanRecord(BaseModel):
     set_options: dict[str, Any]
     speeds: Speeds
     stages: dict[str, float]
+    lengthened: list[dict[str, float]] = []
 
     @property
     def expected(self) -> float:
-        """Seconds that the command is expected to take, from its start to its end."""
+        """Seconds from the start of the command to its end, if more epochs soon are no better."""
         return self.before + sum(self.stages.values())
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the command if all rounds of recipes are run."""
+        return self.before + sum([self.stages, *self.lengthened][-1].values())
+
+    def of(self, stages: Collection[str]) -> dict[str, float]:
+        """The expected stages of a run that had these."""
+        plans = [self.stages, *self.lengthened]
+        return next((plan for plan in plans if set(stages) <= plan.keys()), plans[-1])
 
 
 class OpeningRecord(BaseModel):

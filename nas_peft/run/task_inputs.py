@@ -16,19 +16,17 @@ from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.single_methods import (
     ALWAYS_COMPARED,
-    LORA_EVERYWHERE,
     alone,
     halvings,
     largest_alone,
-    largest_everywhere,
-    lora_everywhere,
     require_known,
 )
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.run.version import __version__
+from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.training_config import TrainingConfig
-from search_spaces import Architecture, Budget, InputError, count_params, head_params
+from search_spaces import KINDS, Architecture, Budget, InputError, count_params, head_params
 from supernet import Backbone, Preprocessing, create_backbone
 
 
@@ -46,6 +44,10 @@ class TaskInputs:
     def of(cls, config: TrainingConfig, backbone: Backbone, bars: StageBars) -> TaskInputs:
         """Load the data for a backbone. Raises `InputError` for any mistake in the configuration."""
         require_known(config.singles or ())
+        for name in config.singles or ():
+            alone(name, 1, backbone.shape)  # reports a kind that the backbone cannot have
+        for kind in (kind for name in config.baselines for kind in BASELINES[name].kinds):
+            KINDS[kind].require_backbone(backbone.shape)
         preprocessing = Preprocessing.of(backbone.model)
         budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
         with bars.stage("data (images)") as advance:
@@ -104,12 +106,8 @@ class TaskInputs:
         """
         limit, shape, found = self.budget.limit(self.head_params), self.backbone.shape, {}
         for name in self.config.singles or ALWAYS_COMPARED:
-            if name == LORA_EVERYWHERE:
-                for rank in halvings(largest_everywhere(shape, limit), self.config.single_sizes):
-                    found[f"{name}-{rank}"] = lora_everywhere(rank, shape)
-            else:
-                for size in halvings(largest_alone(name, shape, limit), self.config.single_sizes):
-                    found[f"{name}-{size}"] = alone(name, size, shape)
+            for size in halvings(largest_alone(name, shape, limit), self.config.single_sizes):
+                found[f"{name}-{size}"] = alone(name, size, shape)
         return found
 
     @property

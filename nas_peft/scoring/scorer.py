@@ -78,7 +78,7 @@ class LocalScorer:
     def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
         """See `Scorer.score`."""
         of = self.folds[fold]
-        memory = PeakMemory(of.supernet.head.weight.device.type)
+        memory = PeakMemory(str(of.supernet.head.weight.device))
         part = of.part.take(torch.from_numpy(indices))
         batch_size = pass_size(of.supernet)
         run = partial(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nas_peft.data.decoding import DEFAULT_MAX_PIXELS
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -19,7 +21,7 @@ class Limits:
     """
 
     max_body: int = 16 * 2**20
-    max_pixels: int = 25_000_000
+    max_pixels: int = DEFAULT_MAX_PIXELS
     queue: int = 64
     max_wait: float = 0.005
     max_batch: int = 32

@@ -10,9 +10,6 @@ from nas_peft.data.decoding import UnreadableImage, read_image
 from nas_peft.data.image_files import register_heic
 from nas_peft.serving.refusal import Refusal
 
-_LONGEST = 100
-"""Longer side of an image, in shorter ones: resizing would enlarge a line of pixels to many gigabytes."""
-
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF", "HEIF")
 
 
@@ -33,7 +30,7 @@ def decoded(body: bytes) -> Image.Image:
     `nas_peft.data.decoding.pixel_limit` allows, 422 for a damaged image and for one that is nearly a line.
     """
     try:
-        image = read_image(BytesIO(body), "of the request", accepted_formats())
+        return read_image(BytesIO(body), "of the request", accepted_formats())
     except UnreadableImage as error:
         reason = f"the image cannot be decoded: {error.reason}"
         if isinstance(error.__cause__, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
@@ -41,10 +38,3 @@ def decoded(body: bytes) -> Image.Image:
         if isinstance(error.__cause__, UnidentifiedImageError):
             raise Refusal(415, f"{reason}; accepted are {', '.join(accepted_formats())}") from error
         raise Refusal(422, reason) from error
-    if max(image.size) > _LONGEST * min(image.size):
-        width, height = image.size
-        raise Refusal(
-            422,
-            f"the image has {width:,} × {height:,} pixels; one side is over {_LONGEST} times the other",
-        )
-    return image

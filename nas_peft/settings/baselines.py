@@ -14,7 +14,7 @@ from search_spaces.errors import unknown_name
 class Baseline:
     """A method that searched subnets are compared with, whatever its number of parameters.
 
-    ``kind`` and ``size`` are its modules, the same in every layer that can have them; ``about`` gives the
+    ``kinds`` and ``size`` are its modules, the same in every layer that can have them; ``about`` gives the
     reason for the size. Ranks, widths and numbers of tokens are those published for ViT-B/16 and stay the
     same for every backbone; their cost follows the backbone's width. NOAH's modules are known only when its
     search has ended.
@@ -23,16 +23,14 @@ class Baseline:
     name: str
     label: str
     method: Method = "subnet"
-    kind: str | None = None
+    kinds: tuple[str, ...] = ()
     size: int = 0
     about: str = ""
 
     def architecture(self, depth: int) -> Architecture:
         """The baseline's modules in a backbone of ``depth`` layers."""
-        if self.kind is None:
-            return Architecture.empty(depth)
-        layers = 1 if KINDS[self.kind].first_layer_only else depth
-        return Architecture.of(depth, {self.kind: [self.size] * layers + [0] * (depth - layers)})
+        layers = {kind: 1 if KINDS[kind].first_layer_only else depth for kind in self.kinds}
+        return Architecture.of(depth, {k: [self.size] * n + [0] * (depth - n) for k, n in layers.items()})
 
 
 NOAH = "noah"
@@ -44,37 +42,59 @@ BASELINES: dict[str, Baseline] = {
         Baseline(
             "vpt-shallow",
             "VPT-shallow, 50 tokens",
-            kind="shallow_prompt_tokens",
+            kinds=("shallow_prompt_tokens",),
             size=50,
             about="among the paper's 1 to 200 (arXiv 2203.12119); they exist once, so they are cheap",
         ),
         Baseline(
             "vpt-deep",
             "VPT-deep, 10 tokens",
-            kind="prompt_tokens",
+            kinds=("prompt_tokens",),
             size=10,
             about="among the paper's 1 to 200 (arXiv 2203.12119); in 12 layers as many as 120 shallow ones",
         ),
         Baseline(
             "lora",
             "LoRA, rank 8",
-            kind="lora_rank",
+            kinds=("lora_rank",),
             size=8,
             about="NOAH's baseline (arXiv 2206.04673); LoRA's paper (arXiv 2106.09685) finds 4 to 8 enough",
         ),
         Baseline(
             "adapter",
             "adapters, width 8",
-            kind="adapter_dim",
+            kinds=("adapter_dim",),
             size=8,
             about="NOAH's baseline (arXiv 2206.04673), as for LoRA",
         ),
         Baseline(
             "ssf",
             "SSF, all operations",
-            kind="ssf",
+            kinds=("ssf",),
             size=6,
             about="as published (arXiv 2210.08823): after every operation",
+        ),
+        Baseline(
+            "adapter-plus",
+            "Adapter+, width 8",
+            kinds=("adapter_dim_plus",),
+            size=8,
+            about="the default of the paper's code (arXiv 2406.06820), and the width of the other adapters",
+        ),
+        Baseline(
+            "eva",
+            "LoRA from activations, rank 8",
+            "eva",
+            kinds=("lora_rank",),
+            size=8,
+            about="the rank of LoRA beside it; the initial values alone differ (arXiv 2410.07170)",
+        ),
+        Baseline(
+            "convpass",
+            "Convpass, width 8",
+            kinds=("convpass_dim_attention", "convpass_dim_mlp"),
+            size=8,
+            about="as published (arXiv 2207.07039): beside attention and beside the MLP",
         ),
         Baseline(
             NOAH,

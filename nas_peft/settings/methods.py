@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Trainable
 
-Method: TypeAlias = Literal["subnet", "linear", "full", "lp-ft", "l2-sp", "bitfit"]
+Method: TypeAlias = Literal["subnet", "linear", "full", "lp-ft", "l2-sp", "bitfit", "eva"]
 
 WEIGHT_DECAY = 1e-4
 
@@ -33,6 +33,8 @@ class MethodInfo:
         weight_decay: AdamW weight decay; 0 where the ``penalty`` takes its place.
         head: training of the head beforehand: ``briefly`` alone (the recipe of the head), as a whole linear
             ``probe`` (the recipe of linear probing), or ``not`` at all.
+        start: initial values of the modules: ``drawn``, or read from the ``activations`` of the training
+            images.
         penalty: α and β of `supernet.Penalty`, else ``None``.
         paper: source of the method.
         taken_over: which parts of the paper's recipe are kept, and which are ours beyond the shared recipe.
@@ -46,6 +48,7 @@ class MethodInfo:
     paper: str
     taken_over: str
     weight_decay: float = WEIGHT_DECAY
+    start: Literal["drawn", "activations"] = "drawn"
     penalty: tuple[float, float] | None = None
 
     @property
@@ -68,7 +71,10 @@ METHODS: dict[Method, MethodInfo] = {
             "augmentation unless asked for. Its 100 epochs and learning rate of 1e-3 are options here. VPT, "
             "LoRA, adapters and SSF alone are subnets of one kind and are trained the same; "
             "VPT's own grids of rates (SGD, 0.05 to 50), SSF's augmentation and LoRA's dropout "
-            "are not taken over.",
+            "are not taken over. Of Adapter+ (arXiv 2406.06820) the position, the scale for each channel, "
+            "GELU and the initial values are taken over; its stochastic depth of 0.1 is not. Of Convpass "
+            "(arXiv 2207.07039) the modules and their initial values are taken over; its dropout of 0.1 "
+            "and its factor s, which the paper chooses for each task, are not (s is 1).",
         ),
         MethodInfo(
             "linear",
@@ -124,6 +130,19 @@ METHODS: dict[Method, MethodInfo] = {
             taken_over="All biases of the backbone, those of its normalisations among them, and the "
             "head. The paper's rates are about ten times those of full fine-tuning, from a grid; "
             "the default here is higher still: of 1e-3 to 2e-2 it was among the best on validation data.",
+        ),
+        MethodInfo(
+            "eva",
+            "LoRA from activations",
+            trains="modules",
+            rate="lr",
+            head="briefly",
+            paper="EVA, Paischer et al. 2024, arXiv 2410.07170",
+            taken_over="The initial values: LoRA's first factor is the leading right singular vectors of its "
+            "projection's inputs. The paper reads minibatches until the vectors converge; here up to 1,024 "
+            "training images are read, once. All layers have the same rank: the paper's redistribution of "
+            "ranks by explained variance is not taken over (its ρ = 1). The recipe is that of LoRA.",
+            start="activations",
         ),
     )
 }

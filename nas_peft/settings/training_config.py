@@ -108,13 +108,15 @@ class TrainingConfig(BaseModel):
     baselines: BaselineNames = Field(
         ("linear", "full"),
         description="Baselines to compare with: linear, full, lp-ft, l2-sp, bitfit; at published sizes "
-        "vpt-shallow, vpt-deep, lora, adapter, ssf; all or none of these; and noah, with its own search",
+        "vpt-shallow, vpt-deep, lora, adapter, ssf, adapter-plus, eva, convpass; all or none of these; and "
+        "noah, with its own search",
     )
     singles: OptionalNames = Field(
         None,
-        description="Single methods to compare with: module kinds, such as lora_rank,adapter_dim, and "
-        "lora-everywhere (LoRA of one rank on all projections, and on positions); by default VPT, LoRA, "
-        "adapter, SSF, and every other kind of the space",
+        description="Single methods to compare with: module kinds, such as lora_rank,adapter_dim_plus, "
+        "lora-everywhere (LoRA of one rank on all projections, and on positions), houlsby (adapters after "
+        "attention and MLP) and convpass (beside both); by default VPT, LoRA, adapter, SSF, and every other "
+        "kind of the space",
     )
     single_sizes: int = Field(
         1,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas_peft.data import Part
 from nas_peft.data.folds import others, stratified_folds
+from nas_peft.machine.accelerator import leave_gpu
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.process_group import run_together
 from nas_peft.run.run import Run
@@ -232,7 +233,7 @@ def _trained(
     elif processes == 1:
         supernet, curve, peak = training.run(run.device, on_epoch)
     else:
-        training.backbone.model.cpu()
+        leave_gpu(training.backbone.model, run.device)
         curve, peak = run_together(training, processes, run.device, on_epoch)
         supernet = training.read(run.device)
     record = SupernetRecord(

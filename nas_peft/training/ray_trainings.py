@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nas_peft.machine.accelerator import leave_gpu
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.module_files import SentModuleFile
@@ -144,8 +145,8 @@ class RayTrainings:
         from nas_peft.training.state_folder import StateFolder
         from nas_peft.training.training_worker import SAVE_EVERY, Work
 
+        leave_gpu(self._inputs.backbone.model, self._device)  # averages of weights are scored in between
         if self._shared is None:
-            self._inputs.backbone.model.cpu()
             self._shared = ray.put(self._inputs)
         # packs are planned from all trainings, whichever have finished
         left = {training.key for training in missing}

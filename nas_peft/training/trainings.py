@@ -35,6 +35,7 @@ from supernet import (
     evaluate,
     train,
 )
+from supernet.activation_start import start_from_activations
 from supernet.execution import PLAIN
 
 EVALUATED = 256
@@ -143,14 +144,16 @@ def on_device(backbone: Backbone, device: str) -> bool:
 def starting_network(training: Training, inputs: TrainingInputs, device: str) -> Supernet:
     """The network at the start of a training.
 
-    Modules and head are inherited or initial ones, as the recipe says; initial heads are trained briefly if
-    asked for.
+    Modules and head are inherited or initial ones, as the recipe and the method say; initial heads are
+    trained briefly if asked for.
     """
     model = inputs.backbone.model
     if _trained_set(training).changes_backbone or not on_device(inputs.backbone, device):
         model = copy.deepcopy(model).to(device)
     seed = stream_seed(training.start_seed, "weights", training.name)
     network = Supernet(model, training.architecture, inputs.classes, seed=seed)
+    if METHODS[training.method].start == "activations":
+        start_from_activations(network, trained_on(training, inputs).images, inputs.preprocessing)
     if training.recipe.start == "inherited":
         network.load_module_tensors(inputs.inherited[training.name])
     if training.head:

@@ -1,8 +1,8 @@
-"""Bottleneck adapters, after the MLP and parallel to it."""
+"""Bottleneck adapters, in and around the branches of a layer."""
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,19 +17,19 @@ QUICK = 1.702
 
 
 class Bottleneck(ElasticModule):
-    """Adds ``s (QuickGELU(z W1^T + b1) W2 + b2)`` to the output y of the MLP branch, inside the residual.
+    """Adds ``s (QuickGELU(z W1^T + b1) W2 + b2)`` to the output y of a branch or to the residual stream y.
 
-    z is y for an adapter after the MLP (Houlsby et al., arXiv 1902.00751, placed as in NOAH), or the MLP's
-    input for an adapter parallel to the MLP (AdaptFormer, arXiv 2205.13535). Both use QuickGELU(u) =
+    z is y for an adapter after its place (Houlsby et al., arXiv 1902.00751; NOAH has the one after the MLP),
+    or the MLP's input for an adapter parallel to the MLP (AdaptFormer, arXiv 2205.13535). QuickGELU(u) is
     u sigmoid(1.702 u), as in NOAH. The shapes are W1 ``(a, d)``, b1 ``(a,)``, W2 ``(a, d)``, stored
     transposed so that the width a is the first axis, and b2 ``(d,)``. W2 and b2 start at zero. The scale s is
-    1, or learned for each layer from 1. At size 0 there is no b2 and no s.
+    1, or learned from 1: one number, or one for each channel. At size 0 there is no b2 and no s.
     """
 
-    places = ("mlp",)
+    places: ClassVar[tuple[Place, ...]] = ("mlp",)
     unsized = frozenset({"up_bias", "scale"})
     parallel: ClassVar[bool] = False
-    learned_scale: ClassVar[bool] = False
+    scales: ClassVar[Literal["none", "one", "channel"]] = "none"
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__(shape, capacity)
@@ -38,8 +38,8 @@ class Bottleneck(ElasticModule):
         self.down_bias = nn.Parameter(torch.empty(capacity))
         self.up = nn.Parameter(torch.empty(capacity, width))
         self.up_bias = nn.Parameter(torch.empty(width))
-        if self.learned_scale:
-            self.scale = nn.Parameter(torch.empty(1))
+        if self.scales != "none":
+            self.scale = nn.Parameter(torch.empty(1 if self.scales == "one" else width))
 
     def reset(self, generator: torch.Generator) -> None:
         # Xavier's bound at the width of the layer, not of the bottleneck: it must not change with the size
@@ -48,21 +48,25 @@ class Bottleneck(ElasticModule):
         nn.init.zeros_(self.down_bias)
         nn.init.zeros_(self.up)
         nn.init.zeros_(self.up_bias)
-        if self.learned_scale:
+        if self.scales != "none":
             nn.init.ones_(self.scale)
+
+    @staticmethod
+    def activated(hidden: Tensor) -> Tensor:
+        """The units' activation."""
+        return hidden * torch.sigmoid(QUICK * hidden)
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
         z = x if self.parallel else y
         if isinstance(size, int):
-            hidden = F.linear(z, self.down[:size], self.down_bias[:size])
-            hidden = hidden * torch.sigmoid(QUICK * hidden)
+            hidden = self.activated(F.linear(z, self.down[:size], self.down_bias[:size]))
             up, bias = self.up[:size], cast(Tensor, self.up_bias)
         else:
-            hidden = F.linear(z, self.down, self.down_bias)
-            hidden = hidden * torch.sigmoid(QUICK * hidden) * self.unit_mask(size, hidden.dtype)
+            hidden = self.activated(F.linear(z, self.down, self.down_bias))
+            hidden = hidden * self.unit_mask(size, hidden.dtype)
             present = (size > 0).to(hidden.dtype)[:, None, None]
             up, bias = self.up, present * self.up_bias.to(hidden.dtype)
-        if not self.learned_scale:
+        if self.scales == "none":
             return plus_product(y, hidden, up, bias)
         delta = product(hidden, up, bias)
         return plus(y, self.scale.to(delta.dtype) * delta)
@@ -77,7 +81,7 @@ class Adapter(Bottleneck):
 class ScaledAdapter(Bottleneck):
     """Adapter after the MLP, with a learned scale."""
 
-    learned_scale = True
+    scales = "one"
 
 
 @register_elastic("adapter_dim_parallel")
@@ -91,4 +95,48 @@ class ParallelAdapter(Bottleneck):
 class ScaledParallelAdapter(Bottleneck):
     """Adapter parallel to the MLP, with a learned scale."""
 
-    parallel, learned_scale = True, True
+    parallel, scales = True, "one"
+
+
+@register_elastic("adapter_dim_attention")
+class AttentionAdapter(Bottleneck):
+    """Adapter after attention, the first of Houlsby's two."""
+
+    places = ("attention",)
+
+
+@register_elastic("adapter_dim_pre_attention")
+class PreAttentionAdapter(Bottleneck):
+    """Adapter on the residual stream before attention and its normalisation."""
+
+    places = ("input",)
+
+
+@register_elastic("adapter_dim_pre_mlp")
+class PreMLPAdapter(Bottleneck):
+    """Adapter on the residual stream before the MLP and its normalisation."""
+
+    places = ("middle",)
+
+
+@register_elastic("adapter_dim_plus")
+class AdapterPlus(Bottleneck):
+    """Adapter+ (Steitz and Roth, arXiv 2406.06820), on the residual stream after the MLP.
+
+    Each channel has a learned scale, the activation is GELU, and both projections start from a normal
+    distribution of standard deviation 0.01, cut off at two of these. So the pretrained function is changed a
+    little at step 0.
+    """
+
+    places = ("output",)
+    scales = "channel"
+
+    def reset(self, generator: torch.Generator) -> None:
+        super().reset(generator)
+        for weight in (self.down, self.up):
+            nn.init.trunc_normal_(weight, std=0.01, a=-0.02, b=0.02, generator=generator)
+
+    @staticmethod
+    def activated(hidden: Tensor) -> Tensor:
+        """GELU, as published."""
+        return F.gelu(hidden)

@@ -14,9 +14,31 @@ from supernet.initial_values import drawn_where_the_generator_is
 Size: TypeAlias = int | Tensor
 """One size for the whole batch, or an int64 tensor ``(B,)`` with one size for each image."""
 
-Place: TypeAlias = Literal["norm1", "qkv", "proj", "norm2", "fc1", "fc2", "mlp"]
-"""The operations of a layer whose output a module may change; ``mlp`` is the whole MLP branch, from norm2's
-output to the addition to the residual stream."""
+Place: TypeAlias = Literal[
+    "input",
+    "norm1",
+    "qkv_input",
+    "qkv",
+    "proj",
+    "attention",
+    "middle",
+    "norm2",
+    "fc1_input",
+    "fc1",
+    "fc2",
+    "mlp",
+    "output",
+]
+"""The operations of a layer whose output a module may change.
+
+``attention`` and ``mlp`` are the whole branches, from the output of norm1 or norm2 to the addition to the
+residual stream. At five places the operation is the identity: ``input``, ``middle`` and ``output`` are the
+residual stream before attention, between the branches and after the MLP; ``qkv_input`` and ``fc1_input`` are
+what the projections read, whereas modules beside a branch read the output of norm1 or norm2.
+"""
+
+Grid: TypeAlias = tuple[int, int]
+"""Rows and columns of the patches, which are the last tokens of an image."""
 
 
 class ElasticModule(nn.Module):
@@ -24,14 +46,18 @@ class ElasticModule(nn.Module):
 
     Sharing is nested: the module of size r is the first r units of the largest module, and nothing is scaled
     by the active size. Every parameter has the size as its first axis, except those named in ``unsized``,
-    which are present in full whenever the size is positive. With one size for the batch the weights are
+    which are present in full whenever the size is positive; a kind with other parameters redefines
+    `tensors_at`. With one size for the batch the weights are
     sliced; with a size for each image the module runs at capacity, and units beyond an image's size are
     multiplied by zero, so shapes stay static. Both give the same result.
 
     A kind is a subclass with ``places`` (the operations whose output is changed), ``reset`` and ``forward``;
     `register_elastic` gives the kind its name and cost. Modules at one place apply in the alphabetical order
     of their kinds. A kind that can be merged into the backbone's weights sets ``mergeable`` and implements
-    `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``.
+    `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``. A kind that
+    works on the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of
+    ``forward``. A kind whose result depends on the frozen weights of its operation sets ``reads_weights`` and
+    implements `bind`.
     """
 
     kind: ClassVar[str]
@@ -39,6 +65,8 @@ class ElasticModule(nn.Module):
     unsized: ClassVar[frozenset[str]] = frozenset()
     mergeable: ClassVar[bool] = False
     before_layers: ClassVar[bool] = False
+    on_grid: ClassVar[bool] = False
+    reads_weights: ClassVar[bool] = False
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__()
@@ -51,17 +79,21 @@ class ElasticModule(nn.Module):
             cls.reset = drawn_where_the_generator_is(cls.reset)  # type: ignore[method-assign, assignment]
 
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the initial weights so that nothing is changed at step 0 (prompts excepted).
+        """Draw the initial weights so that nothing is changed at step 0 (prompts and Adapter+ excepted).
 
         Parameters are on the generator's device during the call, so that initial values are the same on every
         device.
         """
         raise NotImplementedError
 
+    def bind(self, frozen: Callable[[], tuple[Tensor, Tensor]]) -> None:
+        """Keep ``frozen``, which gives the weight ``(out, in)`` and bias ``(out,)`` of the operation."""
+        raise NotImplementedError
+
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
         """The new output of the operation at ``place``, whose input is ``x`` and output ``y``.
 
-        Both are ``(B, N, ·)``, or ``(P, ·)`` for a layer's prompts (``norm1`` and ``qkv`` only); the result
+        Both are ``(B, N, ·)``, or ``(P, ·)`` for a layer's prompts (up to ``qkv`` only); the result
         for prompts may be ``(B, P, ·)`` if sizes differ by image. ``y`` may be changed in place if no
         gradient of this module or a normalisation needs ``y``. Without recorded gradients the layer may
         change the result in place, so the result must not be a parameter or a view of a parameter.
@@ -69,7 +101,10 @@ class ElasticModule(nn.Module):
         raise NotImplementedError
 
     def merge(self, place: Place, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight ``(out, in)``, or ``(d,)`` for a normalisation, and bias, after merging at capacity."""
+        """Weight ``(out, in)``, or ``(d,)`` for a normalisation, and bias, after merging at capacity.
+
+        At ``qkv_input`` and ``fc1_input`` these are of the projection that follows.
+        """
         raise NotImplementedError
 
     def tensors_at(self, size: int) -> dict[str, Tensor]:

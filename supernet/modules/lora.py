@@ -13,8 +13,8 @@ from supernet.modules.elastic import ElasticModule, Place, Size, register_elasti
 from supernet.sums import plus_product
 
 
-class LowRank(ElasticModule):
-    """``y + x A^T B`` on a projection y of x, with A ``(r, in)`` and B ``(r, out)``.
+class Factors(ElasticModule):
+    """A ``(r, in)`` and B ``(r, out)``, whose product B^T A has the shape of a projection's weight.
 
     After Hu et al. (arXiv 2106.09685). B is stored transposed, so that the rank is the first axis of both.
     There is no factor alpha / r, because it would rescale every unit with the active rank. A starts uniform
@@ -49,6 +49,10 @@ class LowRank(ElasticModule):
         bound = 1 / math.sqrt(self.inputs)
         nn.init.uniform_(self.down, -bound, bound, generator=generator)
         nn.init.zeros_(self.up)
+
+
+class LowRank(Factors):
+    """``y + x A^T B`` on a projection y of x."""
 
     def forward(self, place: Place, x: Tensor, y: Tensor, size: Size) -> Tensor:
         start = self.part * self.up.shape[1]

@@ -1,135 +1,153 @@
 """The supernet on a GPU equals that on a CPU: within 1e-4 in float32, within a stated bound in bf16."""
 
-import copy
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from trained_on_two import part
+from trainings import CLASSES, LAYERS, Trainings
 
-from search_spaces import Architecture, SearchSpace, load_space
+from nas_peft.machine.accelerator import limit_memory, release_memory, with_less_memory
+from search_spaces import Architecture
 from supernet import (
+    Constant,
     Execution,
-    OnePerImage,
     Preprocessing,
     Recipe,
     Supernet,
-    create_backbone,
     default_precision,
-    evaluate,
-    score,
     train,
+    train_pack,
 )
 
-pytestmark = pytest.mark.gpu
-CLASSES = 5
 BF16_BOUND = 0.05
 """Largest difference of a loss in bf16, whose numbers have 8 bits, from that in float32."""
+ROOT = Path(__file__).parents[2]
 
 
-def space() -> SearchSpace:
-    return load_space("default", 8)
+@pytest.fixture
+def trainings(gpu: str) -> Trainings:
+    return Trainings(LAYERS[gpu])
 
 
-def network(device: str) -> Supernet:
-    """The shipped backbone with modules whose weights are not zero."""
-    model = copy.deepcopy(create_backbone("vit_micro_patch8_32").model)
-    supernet = Supernet(model, space().largest(), CLASSES)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for module in supernet.elastic_modules():
-            for value in module.parameters():
-                value.add_(torch.randn(value.shape, generator=generator) * 0.02)
-    return supernet.to(device)
-
-
-def data(number: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (number, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return pixels, torch.arange(number) % CLASSES
-
-
-def candidates() -> list[Architecture]:
-    rng = np.random.default_rng(0)
-    return [space().sample(rng) for _ in range(4)]
-
-
-def scored(device: str, precision: str) -> torch.Tensor:
-    net = network(device)
-    options = {"preprocessing": Preprocessing.of(net.backbone), "precision": precision}
-    return torch.stack([e.losses for e in score(net, *data(), candidates(), **options)])
-
-
-def evaluated(device: str, precision: str) -> torch.Tensor:
-    net = network(device)
-    options = {"preprocessing": Preprocessing.of(net.backbone), "precision": precision}
-    return evaluate(net, *data(), architecture=candidates()[0], **options).losses
-
-
-def trained(device: str, execution: Execution) -> list[float]:
-    """The mean losses of three epochs with an architecture for each image."""
-    net = network(device)
-    chooser = OnePerImage(space().sample, space().largest().kinds)
-    return train(
-        net,
-        *data(),
-        preprocessing=Preprocessing.of(net.backbone),
-        chooser=chooser,
-        recipe=Recipe(epochs=3, lr=1e-4, batch_size=8),
-        seed=0,
-        execution=execution,
-    ).losses
-
-
-@pytest.mark.parametrize("losses", [scored, evaluated])
+@pytest.mark.parametrize("losses", [Trainings.scored, Trainings.evaluated])
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("bf16", BF16_BOUND)])
-def test_losses_equal_those_of_a_cpu(losses, precision, bound):
-    torch.testing.assert_close(losses("cuda", precision), losses("cpu", "fp32"), rtol=bound, atol=bound)
+def test_losses_equal_those_of_a_cpu(trainings: Trainings, losses, precision: str, bound: float):
+    found, expected = losses(trainings, "cuda", precision), losses(trainings, "cpu", "fp32")
+    torch.testing.assert_close(found, expected, rtol=bound, atol=bound)
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("bf16", BF16_BOUND)])
-def test_a_training_equals_that_of_a_cpu(precision, bound):
-    expected = trained("cpu", Execution())
-    assert trained("cuda", Execution(precision=precision)) == pytest.approx(expected, rel=bound, abs=bound)
+def test_a_training_equals_that_of_a_cpu(trainings: Trainings, precision: str, bound: float):
+    expected = trainings.trained("cpu", Execution())
+    found = trainings.trained("cuda", Execution(precision=precision))
+    assert found == pytest.approx(expected, rel=bound, abs=bound)
 
 
-def test_micro_batches_give_the_same_training():
-    whole, parts = trained("cuda", Execution()), trained("cuda", Execution(micro_batches=4))
-    assert parts == pytest.approx(whole, rel=1e-4)
+def test_micro_batches_give_the_same_training(trainings: Trainings):
+    whole = trainings.trained("cuda", Execution())
+    assert trainings.trained("cuda", Execution(micro_batches=4)) == pytest.approx(whole, rel=1e-4)
 
 
-def test_a_deterministic_training_repeats_itself_to_the_last_bit():
+def test_a_deterministic_training_repeats_itself_to_the_last_bit(trainings: Trainings):
     execution = Execution(precision="bf16", deterministic=True)
-    assert trained("cuda", execution) == trained("cuda", execution)
+    assert trainings.trained("cuda", execution) == trainings.trained("cuda", execution)
 
 
-def test_initial_values_are_those_of_a_cpu():
-    on_gpu, on_cpu = network("cuda"), network("cpu")
+def test_initial_values_are_those_of_a_cpu(trainings: Trainings):
+    on_gpu, on_cpu = trainings.network("cuda"), trainings.network("cpu")
     on_gpu.reset(3)
     on_cpu.reset(3)
     for name, value in on_cpu.module_tensors(on_cpu.capacity).items():
         assert torch.equal(value, on_gpu.module_tensors(on_gpu.capacity)[name].cpu())
 
 
-def test_bf16_is_the_default():
+def test_bf16_is_the_default(gpu: str):
     assert default_precision("cuda") == "bf16"
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-def test_two_gpus_train_as_one():
+def test_packed_trainings_equal_single_ones(trainings: Trainings):
+    """Different architectures, rates and seeds in one pack."""
+    chosen, rates, seeds = trainings.candidates()[:3], (1e-3, 3e-4, 1e-4), (0, 1, 2)
+    backbone = trainings.network("cuda").backbone
+    recipes = [Recipe(epochs=2, lr=rate, batch_size=8) for rate in rates]
+
+    def networks() -> list[Supernet]:
+        return [Supernet(backbone, architecture, CLASSES, seed=1) for architecture in chosen]
+
+    together, options = networks(), {"preprocessing": Preprocessing.of(backbone)}
+    curves = train_pack(together, *trainings.data(), recipes=recipes, seeds=seeds, **options)
+    for network, curve, recipe, seed in zip(networks(), curves, recipes, seeds, strict=True):
+        chooser = Constant(network.capacity)
+        alone = train(network, *trainings.data(), chooser=chooser, recipe=recipe, seed=seed, **options)
+        assert curve.losses == pytest.approx(alone.losses, rel=1e-4)
+
+
+def test_where_memory_runs_out_parts_of_the_batch_give_the_same_training(gpu: str, trainings: Trainings):
+    """Memory is limited to less than the whole batch takes, as far as this process is concerned."""
+    capacity = Architecture.uniform(trainings.layers, "lora_rank", 2)
+    batch = 512 if gpu == "real" else 32
+    pixels, labels = trainings.data(batch)
+    tried: list[int] = []
+
+    def run(execution: Execution) -> list[float]:
+        tried.append(execution.micro_batches)
+        network = trainings.network("cuda", capacity)
+        recipe, preprocessing = (
+            Recipe(epochs=1, lr=1e-4, batch_size=batch),
+            Preprocessing.of(network.backbone),
+        )
+        curve = train(
+            network,
+            pixels,
+            labels,
+            preprocessing=preprocessing,
+            chooser=Constant(capacity),
+            recipe=recipe,
+            seed=0,
+            execution=execution,
+        )
+        return curve.losses
+
+    release_memory("cuda")
+    torch.cuda.reset_peak_memory_stats()
+    whole = run(Execution())
+    peak, total = torch.cuda.max_memory_allocated(), torch.cuda.mem_get_info()[1]
+    release_memory("cuda")
+    limit_memory("cuda:0", 0.6 * peak / total)
+    try:
+        parts = with_less_memory(run, Execution(), batch, "cuda:0")
+    finally:
+        limit_memory("cuda:0", 1.0)
+    assert tried[:3] == [1, 1, 2]
+    assert parts == pytest.approx(whole, rel=1e-4)
+
+
+def test_two_gpus_train_as_one(gpu: str, trainings: Trainings, monkeypatch: pytest.MonkeyPatch):
+    """Without two GPUs the program of a process is run as the only one of its group, on the CPU."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    command = [sys.executable, str(Path(__file__).with_name("trained_on_two.py"))]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if gpu == "simulated":
+        for name, value in (shared | {"WORLD_SIZE": "1", "RANK": "0"}).items():
+            monkeypatch.setenv(name, value)
+        found = part(trainings.layers, "cpu")
+        assert found == pytest.approx(trainings.trained("cuda", Execution()), rel=1e-4)
+        return
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    program = [sys.executable, str(Path(__file__).with_name("trained_on_two.py")), str(trainings.layers)]
+    environment = os.environ | shared | {"WORLD_SIZE": "2", "PYTHONPATH": str(ROOT)}
     ranks = [
-        subprocess.Popen(command, env=os.environ | shared | {"RANK": str(rank)}, stdout=subprocess.PIPE)
+        subprocess.Popen(program, env=environment | {"RANK": str(rank)}, stdout=subprocess.PIPE)
         for rank in range(2)
     ]
     outputs = [rank.communicate(timeout=300)[0].decode().split() for rank in ranks]
     assert outputs[0] == outputs[1]
-    assert [float(x) for x in outputs[0]] == pytest.approx(trained("cuda", Execution()), rel=1e-4)
+    alone = trainings.trained("cuda", Execution())
+    assert [float(loss) for loss in outputs[0]] == pytest.approx(alone, rel=1e-4)

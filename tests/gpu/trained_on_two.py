@@ -7,13 +7,22 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-from test_supernet import trained  # noqa: E402
+from supernet import Execution
 
-from supernet import Execution  # noqa: E402
+
+def part(layers: int, device: str) -> list[float]:
+    """The losses of a training that the processes of the environment share."""
+    from trainings import Trainings
+
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["RANK"]))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        return Trainings(layers).trained(device, Execution())
+    finally:
+        dist.destroy_process_group()
+
 
 if __name__ == "__main__":
-    torch.cuda.set_device(int(os.environ["RANK"]))
-    dist.init_process_group("nccl")
-    print(*trained("cuda", Execution()))
-    dist.destroy_process_group()
+    sys.path[:0] = [str(Path(__file__).parent)]
+    print(*part(int(sys.argv[1]), "cuda"))

@@ -78,11 +78,12 @@ def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_p
     assert list(result.stages) == ["linear probe", "recipes 1", "recipes 2", "final training", "test"]
     tried = {row.name: [r.recipe for r in row.runs if r.on == "train"] for row in result.rows}
     singles = [row for row in result.rows if row.group == "single"]
-    assert (len(tried["linear"]), len(tried["full"])) == (1, 7)
-    assert sorted(len(tried[row.name]) for row in singles) == [4, 7]
-    assert [recipe["epochs"] for recipe in tried["full"]] == [1, 1, 1, 1, 2, 2, 2]
+    assert (len(tried["linear"]), len(tried["full"])) == (1, 5)
+    assert sorted(len(tried[row.name]) for row in singles) == [2, 5]
+    assert [recipe["epochs"] for recipe in tried["full"]] == [1, 1, 2, 2, 2]
+    assert [recipe["augmentation"] for recipe in tried["full"]] == [*["none"] * 4, "crop"]
     assert len({recipe["lr"] for recipe in tried["full"]}) == 3  # the best of two is at an end
-    assert [row.dropped_after for row in singles] == [1 if len(tried[r.name]) == 4 else None for r in singles]
+    assert [row.dropped_after for row in singles] == [1 if len(tried[r.name]) == 2 else None for r in singles]
     assert [row.tested for row in singles] == [row.dropped_after is None for row in singles]
     assert result.selected.dropped_after is None
     assert len(results_table(result).rows) == len(result.rows)

@@ -8,14 +8,18 @@ from search_spaces import KINDS, BackboneShape, InputError, Kind, register_kind
 
 SHAPES = {
     "plain": BackboneShape.vit(8, 3, 5, 4),
-    "gated MLP": BackboneShape(3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5),
-    "narrow attention": BackboneShape(3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5),
+    "gated MLP": BackboneShape(
+        3, width=8, attention_width=8, fc1_width=44, hidden_width=22, tokens=5, grid=(2, 2)
+    ),
+    "narrow attention": BackboneShape(
+        3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5, grid=(2, 2)
+    ),
 }
 shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 def ends(s):
-    """Inputs and outputs of each kind of LoRA."""
+    """Inputs and outputs of each kind of LoRA and DoRA."""
     return {
         "lora_rank": (s.width, 3 * s.attention_width),
         "lora_rank_q": (s.width, s.attention_width),
@@ -24,6 +28,10 @@ def ends(s):
         "lora_rank_proj": (s.attention_width, s.width),
         "lora_rank_fc1": (s.width, s.fc1_width),
         "lora_rank_fc2": (s.hidden_width, s.width),
+        "dora_rank": (s.width, 3 * s.attention_width),
+        "dora_rank_proj": (s.attention_width, s.width),
+        "dora_rank_fc1": (s.width, s.fc1_width),
+        "dora_rank_fc2": (s.hidden_width, s.width),
     }
 
 
@@ -33,12 +41,16 @@ def tensors(name, n, s):
         return [(n, s.width)]
     if name in ends(s):
         inputs, outputs = ends(s)[name]
-        return [(n, inputs), (outputs, n)]
+        return [(n, inputs), (outputs, n), *([(outputs,)] if name.startswith("dora") else [])]
     if name == "lora_rank_pos":
         return [(n, s.tokens), (n, s.width)]
     if name.startswith("adapter_dim"):
-        scale = [(1,)] if name.endswith("scaled") else []
+        scale = [(1,)] if name.endswith("scaled") else [(s.width,)] if name.endswith("plus") else []
         return [(n, s.width), (n,), (s.width, n), (s.width,), *scale]
+    if name.startswith("convpass_dim"):
+        return [(n, s.width), (n,), (n, n, 3, 3), (n,), (s.width, n), (s.width,)]
+    if name.startswith("rep_dim"):
+        return [(n, s.width), (n,), (s.width // 2, n), (s.width,)]
     assert name == "ssf"
     operations = [s.width, s.width, s.width, s.width, 3 * s.attention_width, s.fc1_width]
     return [(width,) for width in operations[:n]] * 2
@@ -49,16 +61,21 @@ def products(name, n, s):
     if name in ends(s):
         inputs, outputs = ends(s)[name]
         return [(inputs, n), (n, outputs)]
-    if name.startswith("adapter_dim"):
+    if name.startswith(("adapter_dim", "convpass_dim")):
         return [(s.width, n), (n, s.width)]
+    if name.startswith("rep_dim"):
+        return [(s.width, n), (n, s.width // 2)]
     return []
 
 
 def test_every_kind_is_here():
     lora = set(ends(SHAPES["plain"]))
     adapters = {"adapter_dim", "adapter_dim_scaled", "adapter_dim_parallel", "adapter_dim_parallel_scaled"}
+    adapters |= {f"adapter_dim_{place}" for place in ("attention", "pre_attention", "pre_mlp", "plus")}
+    convpass = {"convpass_dim_attention", "convpass_dim_mlp"}
     others = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos", "ssf"}
-    assert lora | adapters | others == set(KINDS)
+    others |= {"rep_dim_attention", "rep_dim_mlp"}
+    assert lora | adapters | convpass | others == set(KINDS)
 
 
 @shapes
@@ -77,7 +94,12 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
             once = sum(2 * inputs * outputs for inputs, outputs in products(name, n, shape))
             if name == "lora_rank_pos":  # of all tokens of an image, whatever is beside them
                 tokens, once = shape.tokens, 2 * n * shape.width
-            assert KINDS[name].flops(n, shape, tokens) == tokens * once
+            neighbours = 0
+            if name.startswith(
+                "convpass_dim"
+            ):  # nine for each of four patches, itself for a token beside them
+                tokens, neighbours = 4 + tokens, 9 * 4 + tokens
+            assert KINDS[name].flops(n, shape, tokens) == tokens * once + 2 * neighbours * n * n
 
 
 @pytest.mark.parametrize(
@@ -93,6 +115,10 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
         ("lora_rank_pos", 2 * (197 + 10)),
         ("adapter_dim", 2 * 10 * 2 + 2 + 10),
         ("adapter_dim_parallel_scaled", 2 * 10 * 2 + 2 + 10 + 1),
+        ("adapter_dim_plus", 2 * 10 * 2 + 2 + 10 + 10),
+        ("convpass_dim_mlp", 2 * 10 * 2 + 2 + 10 + 2 * 2 * 9 + 2),
+        ("dora_rank_fc2", 2 * (40 + 10) + 10),
+        ("rep_dim_mlp", 2 * 10 + 2 + 2 * 5 + 10),
         ("ssf", 2 * (10 + 10)),
     ],
 )
@@ -121,6 +147,24 @@ def test_sizes_that_a_kind_cannot_have():
     KINDS["shallow_prompt_tokens"].require((99, 0), "here")
     with pytest.raises(InputError, match=r"here is positive beyond the first layer, .*; give 0 in all other"):
         KINDS["shallow_prompt_tokens"].require((0, 1), "here")
+
+
+def test_what_a_kind_needs_and_a_backbone_lacks_is_named():
+    with_grid, without = BackboneShape.vit(8, 3, 5), BackboneShape.vit(8, 3, 6)
+    assert (with_grid.grid, without.grid) == ((2, 2), None)
+    for name, kind in KINDS.items():
+        kind.require_backbone(with_grid)
+        if not name.startswith("convpass_dim"):
+            kind.require_backbone(without)
+    message = (
+        "convpass_dim_mlp needs a single grid of patches, which this backbone lacks; leave convpass_dim_mlp o"
+    )
+    with pytest.raises(InputError, match=message):
+        KINDS["convpass_dim_mlp"].require_backbone(without)
+    with pytest.raises(
+        InputError, match="rep_dim_mlp needs an even embedding width, which this backbone lacks"
+    ):
+        KINDS["rep_dim_mlp"].require_backbone(BackboneShape.vit(7, 3, 5))
 
 
 @pytest.mark.parametrize("name", ["lora_rank", "depth"])

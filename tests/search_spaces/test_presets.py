@@ -11,7 +11,7 @@ THREE = ("adapter_dim", "lora_rank", "prompt_tokens")
 
 
 def test_the_presets():
-    assert preset_names() == ("default", "large", "noah-fewshot", "noah-vtab", "wide")
+    assert preset_names() == ("all", "default", "large", "noah-fewshot", "noah-vtab", "wide")
 
 
 @pytest.mark.parametrize("depth", [1, 4, 8, 12, 24])
@@ -179,7 +179,7 @@ def test_an_unknown_preset():
 
 def test_a_file_that_does_not_exist(tmp_path):
     with pytest.raises(
-        InputError, match=r"cannot read the space file '.*gone.yaml': No such file.*presets: default"
+        InputError, match=r"cannot read the space file '.*gone.yaml': No such file.*presets: all, default"
     ):
         load_space(tmp_path / "gone.yaml", 4)
 

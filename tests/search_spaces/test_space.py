@@ -138,7 +138,7 @@ def test_choices_of_a_kind_the_space_lacks():
     ("depth", "kinds", "message"),
     [
         (0, TINY.kinds, "depth is 0"),
-        (2, (), "the space 'bad' has no kinds; give at least one of: adapter_dim, adapter_dim_parallel, "),
+        (2, (), "the space 'bad' has no kinds; give at least one of: adapter_dim, adapter_dim_attention, "),
         (1, TINY.kinds, r"kinds.adapter_dim.depths\[1\] is 2; give a whole number from 0 to 1"),
         (2, (("lora", KindChoices((1,))),), "unknown module kind 'lora'"),
         (2, (("ssf", KindChoices((0, 7))),), "kinds.ssf is 7, but the largest size of ssf is 6; give that"),

@@ -26,14 +26,14 @@ def require_like_forward(network, index):
     modules = dict(sorted(network.layers[index].items()))
     for place in {place for module in modules.values() for place in module.places}:
         inputs, outputs = width(network.shape, place)
-        x, y = (torch.randn(3, 5, c, generator=generator) for c in (inputs, outputs))
+        x, y = (torch.randn(3, 17, c, generator=generator) for c in (inputs, outputs))
         found, expected = y.clone().flatten(0, 1), y
         with torch.inference_mode():
             for module in modules.values():
                 if place in module.places:
                     expected = module(place, x, expected.clone(), module.capacity)
             for module in bound.layers[index].get(place, []):
-                module(x.flatten(0, 1), found, (3, 5))
+                module(x.flatten(0, 1), found, ((3, 17), (4, 4)))
         torch.testing.assert_close(found.view_as(y), expected, atol=1e-5, rtol=1e-5, msg=place)
         assert torch.equal(found.view_as(y), y) == (place not in bound.layers[index])
 
@@ -99,5 +99,5 @@ def test_the_weights_are_not_copied(plain):
     bound, rows = BoundNetwork(network), torch.ones(1, 96)
     with torch.no_grad():
         network.layers[0]["lora_rank"].up.zero_()
-    bound.layers[0]["qkv"][0](torch.ones(1, 32), rows, (1, 1))
+    bound.layers[0]["qkv"][0](torch.ones(1, 32), rows, ((1, 1), None))
     assert torch.equal(rows, torch.ones(1, 96))

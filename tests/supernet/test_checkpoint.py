@@ -1,5 +1,6 @@
 """One safetensors file brings a subnet back; every other file is refused with a remedy."""
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +136,12 @@ def test_a_missing_file(tmp_path):
         load_subnet(tmp_path / "missing.safetensors")
 
 
+def test_a_folder_with_a_subnet_file(tmp_path):
+    (tmp_path / "subnet.safetensors").touch()
+    with pytest.raises(InputError, match=r"is a folder; give the subnet file in it, .*subnet.safetensors$"):
+        load_subnet(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\x80\x04K\x01.", b"text"])
 def test_a_file_that_is_not_safetensors(tmp_path, content):
     path = tmp_path / "odd.bin"
@@ -235,11 +242,55 @@ def test_a_header_that_is_not_one(saved):
         read_header(saved)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("backbone", {"name": "vit_micro_patch8_32", "digest": ""}),
+        ("backbone", {"name": "a", "weights": "timm", "digest": "", "image_size": [32]}),
+        ("architecture", ["depth"]),
+        ("classes", []),
+        ("classes", "cat"),
+        ("preprocessing", {"mean": [0.5, 0.5, 0.5]}),
+        ("metrics", None),
+        ("temperature", 0),
+        ("temperature", "warm"),
+    ],
+)
+def test_an_entry_of_the_header_that_is_not_valid(saved, micro, entry, value):
+    """As another program may write it: one line, for `load_subnet` and for a server."""
+    rewritten(saved, **{entry: value})
+    for read in (read_header, lambda path: load_subnet(path, micro)):
+        with pytest.raises(InputError, match=rf"is damaged \(its header has no valid entry '{entry}'\)"):
+            read(saved)
+
+
+def test_an_architecture_for_another_depth(saved, micro, subnet):
+    rewritten(saved, architecture=subnet.architecture.to_dict() | {"depth": micro.depth + 1})
+    with pytest.raises(InputError, match=r"subnet.safetensors'"):
+        load_subnet(saved, micro)
+    deeper = {kind: [*sizes, 1] for kind, sizes in subnet.architecture.to_dict().items() if kind != "depth"}
+    rewritten(saved, architecture={"depth": micro.depth + 1, **deeper})
+    with pytest.raises(InputError, match=r"subnet.safetensors'"):
+        load_subnet(saved, micro)
+
+
 def test_other_weights_of_the_backbone(saved):
     other = random_backbone("vit_micro_patch8_32", 1)
     message = r"subnet.safetensors' belongs to other weights of backbone 'vit_micro_patch8_32'.*give the file"
     with pytest.raises(InputError, match=message):
         load_subnet(saved, backbone=other)
+
+
+def test_a_model_of_timm_may_be_the_backbone(saved, micro, pixels):
+    model = copy.deepcopy(micro.model).train()
+    loaded = load_subnet(saved, model)
+    assert loaded.network.backbone is model
+    assert (model.training, loaded.backbone.weights) == (False, micro.weights)
+    assert torch.equal(loaded.logits_of(pixels), load_subnet(saved, micro).logits_of(pixels))
+    with_head = copy.deepcopy(model)
+    with_head.reset_classifier(3)
+    with pytest.raises(InputError, match="has a classifier; create it with num_classes=0"):
+        load_subnet(saved, with_head)
 
 
 def test_weights_that_were_in_a_file_are_asked_for(saved, micro, tmp_path):

@@ -1,178 +1,158 @@
-"""Every computation on a GPU keeps to it: run with fake tensors, so that machines without one notice."""
+"""Every computation on a GPU keeps to it, on a simulated GPU, so that machines without one notice."""
 
-import numpy as np
+from collections.abc import Iterator
+
 import pytest
 import torch
-from fake_cuda import CUDA, DEPTH, data, fake_cuda, network, place, preprocessing
+import torch.nn.functional as F
+from fake_cuda import fake_cuda, fake_network, place
+from simulated_gpu import CUDA, SimulatedGPU, simulated_gpu
+from supernet_stages import MODELS, STAGES, small_network
 
 from search_spaces import Architecture
-from supernet import (
-    Constant,
-    Execution,
-    Groups,
-    OnePath,
-    OnePerImage,
-    Recipe,
-    Sandwich,
-    evaluate,
-    pooled_features,
-    score,
-    train,
-)
-from supernet.latency import measure_latencies
+from supernet import Supernet
 from supernet.modules import ELASTIC
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*CUDA is not available")]
-SMALL = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": DEPTH, "num_heads": 4}
-SHARED = {"use_rel_pos_bias": True, "use_shared_rel_pos_bias": True}
-MODELS = {
-    "shipped": ("vit_micro_patch8_32", {"depth": DEPTH}),
-    "ViT": ("vit_base_patch16_224", SMALL),
-    "DINOv2 SwiGLU": ("vit_giant_patch14_dinov2", SMALL),
-    "EVA-02": ("eva02_tiny_patch14_224", SMALL),
-    "DINOv3": ("vit_small_patch16_dinov3", SMALL),
-    "rotary mixed": ("vit_small_patch16_rope_mixed_224", SMALL),
-    "BEiT": ("beit_base_patch16_224", SMALL | SHARED),
-}
-
-
-def sample(net):
-    """Draws subnets with some kinds in some layers; those before the layers in the first alone."""
-
-    def draw(rng):
-        sizes = {k: [int(rng.integers(0, n + 1)) for n in net.capacity[k]] for k in net.capacity.kinds}
-        return Architecture.of(net.capacity.depth, sizes)
-
-    return draw
-
-
-def fit(net, chooser, **options):
-    images, labels = data(net)
-    augmentation, batch_size = options.pop("augmentation", "none"), options.pop("batch_size", 3)
-    recipe = Recipe(epochs=1, lr=1e-3, batch_size=batch_size, augmentation=augmentation)
-    return train(
-        net,
-        images,
-        labels,
-        preprocessing=preprocessing(net),
-        chooser=chooser,
-        recipe=recipe,
-        seed=0,
-        **options,
-    )
-
-
-def distil(net):
-    empty = Architecture.empty(net.capacity.depth)
-    return Sandwich(sample(net), net.capacity, empty, distil=True)
-
-
-def scored(net, together):
-    images, labels = data(net)
-    subnets = [sample(net)(np.random.default_rng(i)) for i in range(3)]
-    return score(net, images, labels, subnets, preprocessing=preprocessing(net), together=together)
-
-
-def probed(net):
-    images, _ = data(net)
-    features = pooled_features(net, images, preprocessing(net), architecture=net.capacity)
-    assert features.device == CUDA
-    fit(net, Constant(net.capacity), trainable="head", features=features.cpu())
-
-
-def timed(net):
-    pixels = torch.zeros(2, *preprocessing(net).input_size, device=CUDA)
-    rng = np.random.default_rng(0)
-    measure_latencies([lambda x: net(x, net.capacity)], pixels, rng, rounds=(1, 1))
-
-
-def loaded(net):
-    saved = {name: value.cpu() for name, value in net.module_tensors(net.capacity).items()}
-    net.load_module_tensors(saved)
-    net(torch.zeros(1, *preprocessing(net).input_size, device=CUDA))
-
-
-def evaluated(net):
-    found = evaluate(net, *data(net), preprocessing=preprocessing(net), architecture=net.capacity)
-    assert found.losses.device.type == "cpu"
-
-
-STAGES = {
-    "reset": lambda net: net.reset(1),
-    "constant": lambda net: fit(net, Constant(net.capacity), batch_size=2),  # in two steps
-    "one path": lambda net: fit(net, OnePath(sample(net))),
-    "one per image": lambda net: fit(net, OnePerImage(sample(net), net.capacity.kinds)),
-    "groups in parts": lambda net: fit(
-        net, Groups(sample(net), net.capacity.kinds, 2), execution=Execution("tf32", micro_batches=2)
-    ),
-    "distillation": lambda net: fit(net, distil(net), execution=Execution(checkpointing=True)),
-    "augmentation": lambda net: fit(net, Constant(net.capacity), augmentation="strong"),
-    "biases": lambda net: fit(net, Constant(net.capacity), trainable="biases"),
-    "all": lambda net: fit(net, Constant(net.capacity), trainable="all"),
-    "head": lambda net: fit(net, Constant(net.capacity), trainable="head"),
-    "head on features": probed,
-    "evaluation": evaluated,
-    "scoring together": lambda net: scored(net, True),
-    "scoring": lambda net: scored(net, False),
-    "latency": timed,
-    "loading": loaded,
-}
+OF_ANY_FAMILY = ["latency", "loading", "augmentation", "biases", "head"]
+"""Stages whose device does not depend on the family."""
 RUNNING = [name for name in STAGES if name != "reset"]
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_every_stage_runs_on_a_gpu(monkeypatch, model):
-    with fake_cuda(monkeypatch):
-        net = network(MODELS[model])
-        for stage in STAGES.values():
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
+    with simulated_gpu(monkeypatch) as simulated:
+        yield simulated
+
+
+def on_gpu(family: str = "ViT") -> Supernet:
+    return small_network(family).to("cuda")
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, family: str):
+    net = on_gpu(family)
+    for name, stage in STAGES.items():
+        if family == "shipped" or name not in OF_ANY_FAMILY:
             stage(net)
-        assert {p.device for p in net.parameters()} == {CUDA}
+    assert {p.device for p in net.parameters()} == {CUDA}
 
 
-@pytest.mark.parametrize("stage", ["constant", "one per image", "evaluation"])
-def test_images_that_do_not_fit_are_copied_batch_by_batch(monkeypatch, stage):
-    with fake_cuda(monkeypatch):
-        monkeypatch.setattr("supernet.transfers.free_memory", lambda device: 0)
-        STAGES[stage](network(MODELS["ViT"]))
+def test_every_stage_computes_what_it_does_on_a_cpu(monkeypatch: pytest.MonkeyPatch):
+    """Random draws included."""
+    plain = small_network("shipped")
+    expected = [stage(plain) for stage in STAGES.values()]
+    with simulated_gpu(monkeypatch):
+        net = on_gpu("shipped")
+        found = [stage(net) for stage in STAGES.values()]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", ["constant", "one per image", "evaluation", "scoring together"])
+def test_images_that_do_not_fit_are_copied_batch_by_batch(gpu, monkeypatch, stage: str):
+    """Through page-locked memory and without a wait, so that the next batch is prepared meanwhile."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    net, pinned = on_gpu(), []
+    monkeypatch.setattr("supernet.transfers._page_locked", lambda values: pinned.append(values) or values)
+    gpu.reads = 0
+    STAGES[stage](net)
+    assert any(values.ndim == 4 for values in pinned)
+    if stage == "one per image":
+        assert gpu.reads == 1 + len(net.module_tensors(net.capacity))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_prompts_of_one_length_need_no_mask(gpu: SimulatedGPU, monkeypatch, masked: bool):
+    """With a mask torch has no flash attention."""
+    masks, real = [], F.scaled_dot_product_attention
+
+    def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, attn_mask=None, **more) -> torch.Tensor:
+        masks.append(attn_mask)
+        return real(q, k, v, attn_mask=attn_mask, **more)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
+    net = on_gpu()
+    one = Architecture.uniform(net.capacity.depth, "prompt_tokens", 1)
+    two = Architecture.uniform(net.capacity.depth, "prompt_tokens", 2)
+    net(torch.zeros(2, 3, 32, 32, device="cuda"), [one, two] if masked else one)
+    assert {mask is not None for mask in masks} == {masked}
+
+
+@pytest.mark.parametrize(
+    "stage", ["constant", "one path", "one per image", "groups in parts", "distillation"]
+)
+def test_a_training_waits_for_the_gpu_once_an_epoch(gpu: SimulatedGPU, stage: str):
+    """For its losses; the weights are read by the stage of this test."""
+    net = on_gpu()
+    gpu.reads = 0
+    STAGES[stage](net)
+    assert gpu.reads == 1 + len(net.module_tensors(net.capacity))
 
 
 @pytest.mark.parametrize("stage", RUNNING)
-@pytest.mark.parametrize("planted", ["module", "trunk"])
-def test_a_module_left_on_the_cpu_is_noticed(monkeypatch, stage, planted):
-    with fake_cuda(monkeypatch):
-        net = network(MODELS["ViT"])
-        left = net.layers[0]["ssf"] if planted == "module" else net.backbone.norm
-        place(left, torch.device("cpu"))
-        with pytest.raises(RuntimeError, match=r"device|cpu"):
-            STAGES[stage](net)
+def test_a_part_of_the_trunk_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage: str):
+    net = on_gpu()
+    net.backbone.norm.to("cpu")
+    with pytest.raises(RuntimeError, match="device"):
+        STAGES[stage](net)
 
 
-# an image left on the CPU is augmented there, by values that fake tensors do not have
-@pytest.mark.parametrize("stage", [n for n in RUNNING if n not in ("latency", "loading", "augmentation")])
-def test_a_value_left_on_the_cpu_is_noticed(monkeypatch, stage):
-    with fake_cuda(monkeypatch):
-        net = network(MODELS["ViT"])
-        for module in ("evaluation", "preprocessing", "scoring", "step_gradient", "training"):
-            monkeypatch.setattr(f"supernet.{module}.to_device", lambda values, device: values)
-        monkeypatch.setattr("supernet.transfers.to_device", lambda values, device: values)
-        with pytest.raises(RuntimeError, match=r"device|cpu"):
-            STAGES[stage](net)
+# an extracted subnet copies the modules to where the trunk is
+@pytest.mark.parametrize("stage", [name for name in RUNNING if name not in ("extraction", "merging")])
+def test_a_module_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage: str):
+    net = on_gpu()
+    net.layers[0].to("cpu")
+    with pytest.raises(RuntimeError, match="device"):
+        STAGES[stage](net)
 
 
-def test_a_generator_that_draws_on_another_device_is_noticed(monkeypatch):
-    with fake_cuda(monkeypatch):
-        module = network(MODELS["ViT"]).layers[0]["lora_rank"]
-        plain = type(module).reset.__wrapped__
-        with pytest.raises(RuntimeError, match="a generator on cpu draws into a tensor on cuda:0"):
-            plain(module, torch.Generator())
-        module.reset(torch.Generator())
+@pytest.mark.parametrize("stage", [name for name in RUNNING if name not in ("latency", "loading")])
+def test_a_value_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, monkeypatch, stage: str):
+    net = on_gpu()
+    for module in ("evaluation", "preprocessing", "scoring", "step_gradient", "training", "transfers"):
+        monkeypatch.setattr(f"supernet.{module}.to_device", lambda values, device: values)
+    with pytest.raises(RuntimeError, match="device"):
+        STAGES[stage](net)
+
+
+def test_a_generator_that_draws_on_another_device_is_noticed(gpu: SimulatedGPU):
+    module = on_gpu().layers[0]["lora_rank"]
+    plain = type(module).reset.__wrapped__
+    with pytest.raises(RuntimeError, match="Expected a 'cuda' device type for generator"):
+        plain(module, torch.Generator())
+    module.reset(torch.Generator())
 
 
 @pytest.mark.parametrize("kind", ELASTIC)
-def test_every_kind_can_be_reset_on_a_gpu(monkeypatch, kind):
+def test_every_kind_can_be_reset_on_a_gpu(gpu: SimulatedGPU, kind: str):
+    module = ELASTIC[kind](on_gpu().shape, 2).to("cuda")
+    module.reset(torch.Generator())
+    assert {p.device for p in module.parameters()} == {CUDA}
+
+
+def test_the_simulated_gpu_refuses_what_a_gpu_does(gpu: SimulatedGPU):
+    here, there = torch.ones(3), torch.ones(3, device="cuda")
+    assert there.device == CUDA
+    assert (there * 2 + torch.tensor(1.0)).device == CUDA  # numbers go along with any device
+    assert (there[torch.tensor([0])].device, there.cpu().device) == (CUDA, torch.device("cpu"))
+    with pytest.raises(RuntimeError, match="same device"):
+        here + there
+    with pytest.raises(RuntimeError, match="same device"):
+        here[torch.tensor([0]).to("cuda")]
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.cat([here, there])
+    with pytest.raises(TypeError, match="to numpy"):
+        there.numpy()
+    with pytest.raises(RuntimeError, match="generator"):
+        torch.rand(3, device="cuda", generator=torch.Generator())
+
+
+@pytest.mark.parametrize("stage", ["one per image", "head on features", "evaluation", "scoring together"])
+def test_fake_tensors_of_torch_are_of_the_same_opinion(monkeypatch, stage: str):
+    """They see every operation, those within torch's own functions included."""
     with fake_cuda(monkeypatch):
-        net = network(MODELS["ViT"])
-        module = ELASTIC[kind](net.shape, 2)
-        place(module, CUDA)
-        module.reset(torch.Generator())
-        assert {p.device for p in module.parameters()} == {CUDA}
+        net = fake_network("shipped")
+        STAGES[stage](net)
+        place(net.layers[0]["ssf"], torch.device("cpu"))
+        with pytest.raises(RuntimeError, match=r"device|cpu"):
+            STAGES[stage](net)

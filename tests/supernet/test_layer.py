@@ -27,10 +27,20 @@ ONCE = settings(REPEATABLE, max_examples=1)
 PARTS = {"lora_rank_q": 0, "lora_rank_k": 1, "lora_rank_v": 2}
 LORA = {"lora_rank": "qkv", **dict.fromkeys(PARTS, "qkv")}
 LORA |= {f"lora_rank_{place}": place for place in ("proj", "fc1", "fc2")}
-ADAPTERS = ("adapter_dim", "adapter_dim_parallel", "adapter_dim_parallel_scaled", "adapter_dim_scaled")
+BESIDE_THE_MLP = (
+    *("adapter_dim", "adapter_dim_parallel", "adapter_dim_parallel_scaled", "adapter_dim_scaled"),
+    "convpass_dim_mlp",
+)
+BESIDE_ATTENTION = ("adapter_dim_attention", "convpass_dim_attention")
+DORA = {"dora_rank": "qkv", **{f"dora_rank_{place}": place for place in ("proj", "fc1", "fc2")}}
+BEFORE_A_BRANCH = ("rep_dim_attention", "rep_dim_mlp")
+ON_THE_STREAM = ("adapter_dim_pre_attention", "adapter_dim_pre_mlp", "adapter_dim_plus")
 EVERYTHING = Architecture.of(
     2,
-    dict.fromkeys((*LORA, *ADAPTERS, "prompt_tokens"), (2, 3))
+    dict.fromkeys(
+        (*LORA, *DORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
+        (2, 3),
+    )
     | {"shallow_prompt_tokens": (3, 0), "lora_rank_pos": (2, 0), "ssf": (6, 6)},
 )
 
@@ -46,11 +56,18 @@ class Changed(nn.Module):
         return self.change(x, self.inner(x))
 
 
-def linear_modules(x, y, place, modules, shape, part=0, parts=1):
-    """LoRA and SSF behind the operation at ``place``, or behind one of its equal parts stored separately."""
+def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
+    """DoRA, LoRA and SSF behind the operation at ``place``, or one of its equal parts stored separately."""
     width = y.shape[-1]
     own = slice(part * width, (part + 1) * width)
     for kind, tensors in modules.items():
+        if DORA.get(kind) == place:
+            update = tensors["up"].T[own] @ tensors["down"]
+            bias = 0 if frozen.bias is None else frozen.bias
+            scale = (
+                tensors["magnitude"][own] * frozen.weight.norm(dim=1) / (frozen.weight + update).norm(dim=1)
+            )
+            y = (y - bias + x @ update.T) * scale + bias
         if LORA.get(kind) == place:
             up = tensors["up"]
             if kind in PARTS:
@@ -66,14 +83,31 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1):
     return y
 
 
-def adapters(x, y, modules, normalised):
-    """What the adapters add to the MLP branch y, whose input was ``normalised``."""
-    for kind in ADAPTERS:
+def adapters(y, modules, kinds, before=None, grid=None):
+    """What the adapters of ``kinds`` add to y; that beside a branch reads the branch's input ``before``."""
+    for kind in kinds:
         if kind in modules:
             t = modules[kind]
-            z = F.linear(normalised[-1] if "parallel" in kind else y, t["down"], t["down_bias"])
-            y = y + t.get("scale", 1) * ((z / (1 + torch.exp(-1.702 * z))) @ t["up"] + t["up_bias"])
+            z = F.linear(before if "parallel" in kind or "conv" in t else y, t["down"], t["down_bias"])
+            z = F.gelu(z) if kind == "adapter_dim_plus" else quick_gelu(z)
+            if "conv" in t:
+                z = quick_gelu(convolved(z, t["conv"], t["conv_bias"], grid))
+            y = y + t.get("scale", 1) * (z @ t["up"] + t["up_bias"])
     return y
+
+
+def quick_gelu(z):
+    return z / (1 + torch.exp(-1.702 * z))
+
+
+def convolved(z, weight, bias, grid):
+    """A sum over the nine neighbours of each patch; other tokens have none but themselves."""
+    rows, columns = grid
+    first = z.shape[1] - rows * columns
+    padded = F.pad(z[:, first:].unflatten(1, grid), (0, 0, 1, 1, 1, 1))
+    taps = [(i, j) for i in range(3) for j in range(3)]
+    patches = sum(padded[:, i : i + rows, j : j + columns] @ weight[:, :, i, j].T for i, j in taps)
+    return torch.cat([z[:, :first] @ weight[:, :, 1, 1].T, patches.flatten(1, 2)], dim=1) + bias
 
 
 def remembered(x, y, place, modules, shape, normalised):
@@ -81,25 +115,70 @@ def remembered(x, y, place, modules, shape, normalised):
     return normalised[-1]
 
 
-def change_operations(block, modules, shape):
+def behind_attention(x, y, modules, entered, normalised, grid):
+    """Attention's branch with its adapters, and what the adapter before the MLP adds to the sum."""
+    y = adapters(y, modules, BESIDE_ATTENTION, normalised[-1], grid)
+    stream = entered[-1] + y
+    return y + adapters(stream, modules, ["adapter_dim_pre_mlp"]) - stream
+
+
+def behind_mlp(x, y, modules, normalised, grid):
+    return adapters(y, modules, BESIDE_THE_MLP, normalised[-1], grid)
+
+
+def change_operations(block, modules, shape, grid):
     """Put every module but prompts behind the operations of one of timm's blocks."""
-    attention, mlp, normalised = block.attn, block.mlp, []
+    attention, mlp, normalised, normalised1 = block.attn, block.mlp, [], []
     if getattr(attention, "q_bias", None) is not None:
         attention.qkv.bias = nn.Parameter(torch.cat([attention.q_bias, attention.k_bias, attention.v_bias]))
         attention.q_bias = attention.k_bias = attention.v_bias = None
     fused, split = attention.qkv is not None, hasattr(mlp, "fc1_g")
-    where = [(block, "norm1", "norm1", 0, 1), (attention, "proj", "proj", 0, 1), (mlp, "fc2", "fc2", 0, 1)]
+    where = [(attention, "proj", "proj", 0, 1), (mlp, "fc2", "fc2", 0, 1)]
     names = ["qkv"] if fused else ["q_proj", "k_proj", "v_proj"]
     where += [(attention, name, "qkv", i, len(names)) for i, name in enumerate(names)]
     names = ["fc1_g", "fc1_x"] if split else ["fc1"]
     where += [(mlp, name, "fc1", i, len(names)) for i, name in enumerate(names)]
     for owner, name, place, part, parts in where:
-        change = partial(linear_modules, place=place, modules=modules, shape=shape, part=part, parts=parts)
-        setattr(owner, name, Changed(getattr(owner, name), change))
-    change = partial(remembered, place="norm2", modules=modules, shape=shape, normalised=normalised)
-    block.norm2 = Changed(block.norm2, change)
-    # behind the MLP and its layer scale, before the sum
-    block.drop_path2 = Changed(block.drop_path2, partial(adapters, modules=modules, normalised=normalised))
+        inner = getattr(owner, name)
+        change = partial(
+            linear_modules, place=place, modules=modules, shape=shape, part=part, parts=parts, frozen=inner
+        )
+        setattr(owner, name, Changed(inner, change))
+    for name, outputs in (("norm1", normalised1), ("norm2", normalised)):
+        change = partial(remembered, place=name, modules=modules, shape=shape, normalised=outputs)
+        setattr(block, name, Changed(getattr(block, name), change))
+    # behind a branch and its layer scale, before the sum
+    change = partial(behind_mlp, modules=modules, normalised=normalised, grid=grid)
+    block.drop_path2 = Changed(block.drop_path2, change)
+    entered = []
+    change = partial(behind_attention, modules=modules, entered=entered, normalised=normalised1, grid=grid)
+    block.drop_path1 = Changed(block.drop_path1, change)
+    for branch, kind in zip((attention, mlp), BEFORE_A_BRANCH, strict=True):
+        if kind in modules:
+            branch.register_forward_pre_hook(
+                lambda _, args, t=modules[kind]: (rep_adapter(args[0], t), *args[1:])
+            )
+    return entered
+
+
+def rep_adapter(y, t):
+    """Unit by unit: even ones write to the first half of the channels."""
+    added = t["up_bias"].expand_as(y).clone()
+    half = y.shape[-1] // 2
+    for i, (down, bias, up) in enumerate(zip(t["down"], t["down_bias"], t["up"], strict=True)):
+        added[..., half * (i % 2) :][..., :half] += (y @ down + bias)[..., None] * up
+    return y + added
+
+
+def change_stream(block, modules, entered):
+    """Put adapters before and behind one of timm's blocks, prompts that it has got included."""
+
+    def before(_, args):
+        entered.append(adapters(args[0], modules, ["adapter_dim_pre_attention"]))
+        return (entered[-1], *args[1:])
+
+    block.register_forward_pre_hook(before)
+    block.register_forward_hook(lambda _, args, x: adapters(x, modules, ["adapter_dim_plus"]))
 
 
 def inserted(x, first, tokens):
@@ -165,10 +244,16 @@ def reference(net, x, a):
         if name.startswith("layers."):
             _, i, kind, tensor = name.split(".")
             modules[int(i)].setdefault(kind, {})[tensor] = value
-    for block, its in zip(vit.blocks, modules, strict=True):
-        change_operations(block, its, net.shape)
-    add_positions(vit, modules, *x.shape[-2:])
+    height, width = x.shape[-2:]
+    dynamic = getattr(vit, "dynamic_img_size", False)
+    grid = (height // 8, width // 8) if dynamic else vit.patch_embed.grid_size
+    changed = [
+        change_operations(block, m, net.shape, grid) for block, m in zip(vit.blocks, modules, strict=True)
+    ]
+    add_positions(vit, modules, height, width)
     concatenate_prompts(vit, modules)
+    for block, its, entered in zip(vit.blocks, modules, changed, strict=True):
+        change_stream(block, its, entered)
     return net.head(vit.forward_head(vit.forward_features(x), pre_logits=True))
 
 
@@ -217,6 +302,20 @@ def test_every_kind_at_once_is_what_it_is_in_timms_own_forward(vit, randomised, 
     net = randomised(vit, EVERYTHING)
     close(net(images), reference(net, images, EVERYTHING))
     close(net(images, [EVERYTHING] * len(images)), reference(net, images, EVERYTHING))
+    require_counted_operations(net, EVERYTHING)
+
+
+@torch.no_grad()
+def test_a_layer_leaves_its_input_and_the_prompts_as_they_are(plain, randomised, pixels):
+    """Subnets that share their lower layers read the same tokens."""
+    net = randomised(plain(), EVERYTHING)
+    sizes = {kind: EVERYTHING[kind][0] for kind in EVERYTHING.kinds}
+    x, at, _ = net.embed(pixels, sizes)
+    before, prompts = x.clone(), net.layers[0]["prompt_tokens"].tokens
+    same = prompts.clone()
+    net.run_layer(0, x, sizes, at)
+    assert torch.equal(x, before)
+    assert torch.equal(prompts, same)
 
 
 @torch.no_grad()
@@ -260,7 +359,10 @@ def test_every_module_of_every_layer_has_an_effect(vit, randomised, images):
 @given(seed=SEEDS)
 def test_counted_operations_are_those_that_torch_counts(net, space, seed):
     """Of one image of the model's own size, whose number of tokens is in the shape."""
-    a = space.sample(np.random.default_rng(seed))
+    require_counted_operations(net, space.sample(np.random.default_rng(seed)))
+
+
+def require_counted_operations(net, a):
     net.requires_grad_(False)
     image = torch.zeros(1, 3, *net.backbone.patch_embed.img_size)
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:

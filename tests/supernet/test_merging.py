@@ -17,7 +17,9 @@ from supernet.modules import ELASTIC, ElasticModule
 
 LORA = [f"lora_rank{part}" for part in ("", "_q", "_k", "_v", "_proj", "_fc1", "_fc2")]
 ALL_LORA = Architecture.of(2, dict.fromkeys(LORA, (2, 3)))
-MERGEABLE = Architecture.of(2, dict.fromkeys(LORA, (2, 3)) | {"ssf": (6, 1)})
+REP = ("rep_dim_attention", "rep_dim_mlp")
+DORA = [f"dora_rank{part}" for part in ("", "_proj", "_fc1", "_fc2")]
+MERGEABLE = Architecture.of(2, dict.fromkeys((*LORA, *DORA, *REP), (2, 3)) | {"ssf": (6, 1)})
 
 
 def has_rms_norm(vit):
@@ -128,3 +130,6 @@ def test_what_applies_after_a_module_that_cannot_be_merged_is_refused(plain, mon
         merged(subnet)
     apart = Supernet(plain(), Architecture.of(2, {"doubled": [1, 0], "lora_rank": [0, 2]}), 5)
     assert merged(apart).capacity.kinds == ("doubled",)
+    read = Supernet(plain(), Architecture.of(2, {"doubled": [2] * 2, "rep_dim_attention": [0, 2]}), 5)
+    with pytest.raises(InputError, match="rep_dim_attention cannot be merged: it changes what doubled reads"):
+        merged(read)

@@ -224,6 +224,14 @@ def test_a_task_of_another_model_is_refused(shared_model, files):
         shared_model(torch.zeros(1, 3, 32, 32), [other.task("none")])
 
 
+def test_what_is_no_list_of_images_is_refused(shared_model, pictures):
+    name = next(iter(shared_model.tasks))
+    with pytest.raises(TypeError, match="one image is given; give a list of images"):
+        shared_model.predict(pictures[0], [name])
+    with pytest.raises(TypeError, match="str is not an image; give PIL images"):
+        shared_model.predict(["photo.png"], [name])
+
+
 def test_images_of_a_batch_have_one_size(micro, alone, tmp_path, pictures):
     paths = {}
     for name, size in (("small", 32), ("big", 48)):

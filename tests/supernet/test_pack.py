@@ -101,7 +101,7 @@ def check_against_alone(fit, backbone, alone, architectures, rates, seeds, toget
         assert all(not torch.equal(start[name], value) for name, value in trained(network).items())
 
 
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("together", [False, True, None])
 def test_architectures_seeds_and_rates_of_one_pack_differ(require_as_alone, together):
     architectures = [MIXED, EMPTY, OTHER, MIXED, OTHER]
     require_as_alone(architectures, [2e-3, 2e-3, 1e-3, 5e-3, 2e-4], [0, 1, 2, 3, 3], together)
@@ -141,6 +141,19 @@ def test_bf16_is_near_training_alone(fit, backbone):
         single = Supernet(backbone, network.capacity, 5, seed=1)
         fit.alone(single, 1e-3, 0, execution=Execution(precision="bf16"))
         require_equal(network, single, 2e-2)
+
+
+def test_on_a_cpu_different_models_run_one_after_another(fit, backbone):
+    """With the results of training alone to the last bit; the same architecture runs as one."""
+    chosen = [MIXED, OTHER, EMPTY]
+    networks, alone = ([Supernet(backbone, a, 5, seed=1) for a in chosen] for _ in range(2))
+    assert Pack([Supernet(backbone, MIXED, 5) for _ in range(3)]).passes == [slice(0, 3)]
+    assert Pack(networks).passes == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    fit(networks, [1e-3, 2e-3, 3e-3], [0, 1, 2])
+    for network, other, lr, seed in zip(networks, alone, [1e-3, 2e-3, 3e-3], [0, 1, 2], strict=True):
+        fit.alone(other, lr, seed)
+        for name, value in other.module_tensors(other.capacity).items():
+            assert torch.equal(value, network.module_tensors(network.capacity)[name])
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -45,6 +45,18 @@ def test_a_path_is_no_image(subnet):
         subnet.probabilities(["photo.png"])
 
 
+def test_one_image_is_no_list(subnet, pictures):
+    with pytest.raises(TypeError, match=r"one image is given; give a list of images, such as \[image\]"):
+        subnet.probabilities(pictures[0])
+
+
+def test_it_is_shown_in_one_line_without_the_network(subnet):
+    shown = repr(subnet)
+    assert "\n" not in shown
+    assert "vit_micro_patch8_32" in shown
+    assert str(subnet.classes) in shown
+
+
 def test_params_are_the_modules_and_the_head(subnet):
     assert subnet.architecture is subnet.network.capacity
     assert subnet.params == count_params(subnet.architecture, subnet.network.shape) + head_params(128, 3)

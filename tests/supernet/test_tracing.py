@@ -15,6 +15,15 @@ EVERY_KIND = {
     "lora_rank_pos": (1, 0),
     "lora_rank": (1, 0),
     "adapter_dim": (0, 2),
+    "adapter_dim_attention": (2, 0),
+    "adapter_dim_plus": (0, 2),
+    "adapter_dim_pre_attention": (2, 0),
+    "adapter_dim_pre_mlp": (0, 2),
+    "convpass_dim_attention": (2, 0),
+    "convpass_dim_mlp": (0, 2),
+    "dora_rank": (0, 2),
+    "rep_dim_attention": (3, 0),
+    "rep_dim_mlp": (0, 3),
     "ssf": (0, 6),
 }
 

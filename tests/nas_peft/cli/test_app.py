@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
+import pytest
 from typer.testing import CliRunner
 
 import nas_peft
@@ -36,3 +38,15 @@ def test_without_a_command_it_says_what_to_start_with():
     shown = CliRunner().invoke(app, [], env={"COLUMNS": "120"}).output
     assert "nas-peft search --dataset FOLDER --time 20m --dry-run" in shown
     assert "nas-peft predict RUN/subnet.safetensors PHOTO.jpg" in shown
+
+
+@pytest.mark.parametrize("command", app.registered_commands, ids=lambda command: str(command.name))
+def test_help_fills_its_lines(command):
+    """No line ends early because the source breaks there, and nothing in brackets is taken for markup."""
+    shown = CliRunner().invoke(app, [str(command.name), "--help"], env={"COLUMNS": "80"}).output
+    prose = [line.strip() for line in shown.partition("Usage:")[2].partition("╭")[0].splitlines()]
+    for line, following in pairwise(prose[1:]):
+        if line and following:
+            assert len(f"{line} {following.split()[0]}") > 78, line
+    if command.name == "serve":
+        assert "pip install 'nas-peft[serve]'" in shown

@@ -53,11 +53,23 @@ def test_the_test_accuracy_of_the_run(
         assert min(image.size) > 300
 
 
+def test_images_that_were_trained_on_are_called_so(checkpoint: Path, image_folder: Path):
+    """Their accuracy says nothing about other images."""
+    for part, said in (
+        ("train", "the subnet was trained on them"),
+        ("val", "the subnet was trained on them"),
+        ("all", "the subnet was trained on most of them"),
+    ):
+        shown = evaluate(checkpoint, "--dataset", image_folder, "--part", part, "--json")
+        assert json.loads(shown.stdout)["images"].endswith(f"; {said})")
+
+
 def test_another_folder_is_evaluated_whole(checkpoint: Path, image_folder: Path, tmp_path: Path):
     for name in ("down", "across"):
         shutil.copytree(image_folder / name, tmp_path / "new" / name)
     shown = evaluate(checkpoint, "--dataset", tmp_path / "new")
     assert shown.exit_code == 0, shown.output
+    assert "trained on" not in shown.stdout
     assert "48 images of" in shown.stdout.replace("\n", " ")
     assert "balanced accuracy %" in shown.stdout
     assert "95% intervals by bootstrap" in shown.stdout

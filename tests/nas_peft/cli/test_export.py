@@ -152,7 +152,7 @@ def test_mistakes_of_export(run: Path, lora_row: str, tmp_path: Path, image_fold
         ((tmp_path / "none.safetensors",), "no subnet checkpoint at"),
         ((tmp_path,), "is not a run folder"),
         ((run, "--row", lora_row, "--images", tmp_path / "none.png"), "no image at"),
-        ((run, "--row", lora_row, "--images", text), "cannot be decoded"),
+        ((run, "--row", lora_row, "--images", text), "give another to --images"),
     ]
     for arguments, said in mistakes:
         assert said in error_of(export(*map(str, arguments), "--to", "merged", "--output", out))

@@ -150,6 +150,10 @@ def test_unreadable_images_are_named_and_left_out(checkpoint: Path, image_folder
     large = predict(checkpoint, tmp_path / "a.png", "--max-pixels", "5")
     assert large.exit_code == SKIPPED
     assert "it has 1,024 pixels and the limit is 5" in large.stderr
+    Image.new("L", (1, 5000)).save(tmp_path / "line.png")
+    line = predict(checkpoint, tmp_path / "line.png")
+    assert (line.exit_code, line.stdout) == (SKIPPED, "")
+    assert "1 × 5,000 pixels; one side is over 100 times the other" in line.stderr
 
 
 def test_mistakes_of_predict(checkpoint: Path, image_folder: Path, tmp_path: Path):

@@ -40,6 +40,32 @@ def test_a_palette_with_a_transparent_colour_lies_on_white(tmp_path):
     assert [pixel(read, 0), pixel(read, 1)] == [(255, 255, 255), (0, 200, 0)]
 
 
+def test_transparency_of_tall_images_is_seamless():
+    """Rows are put on white in strips, as all at once."""
+    alpha = Image.linear_gradient("L").resize((40, 700))
+    image = Image.merge("RGBA", [Image.radial_gradient("L").resize((40, 700))] * 3 + [alpha])
+    whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    assert to_rgb(image, "a").tobytes() == whole.tobytes()
+
+
+def test_an_image_in_rgb_is_not_copied():
+    image = Image.new("RGB", (3, 2))
+    assert to_rgb(image, "a") is image
+
+
+@pytest.mark.parametrize("size", [(1, 101), (10_001, 100)])
+def test_an_image_that_is_nearly_a_line_is_refused(tmp_path, size):
+    """Resized to a short side of 224 pixels, a line of a million would have 150 GB."""
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    with pytest.raises(UnreadableImage, match=r"one side is over 100 times the other"):
+        read_image(tmp_path / "a.png", "a")
+
+
+def test_a_long_panorama_is_read(tmp_path):
+    Image.new("RGB", (100, 1)).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png", "a").size == (100, 1)
+
+
 def test_a_palette_without_transparency_keeps_its_colours(tmp_path):
     image = Image.new("P", (1, 1))
     image.putpalette([200, 10, 20])

@@ -148,6 +148,34 @@ def test_a_hub_folder_is_loaded_and_says_no_path(mixed: Subnet, tmp_path: Path):
         export_model(subnet, "hub-folder", folder)
 
 
+@torch.inference_mode()
+def test_a_hub_folder_of_full_fine_tuning_is_one_of_timm(make: Make, tmp_path: Path):
+    """A subnet file could not hold the changed backbone; the hub's own library for such models is timm."""
+    tuned = Supernet(random_backbone("vit_micro_patch8_32", 3).model, Architecture.empty(8), 3).eval()
+    record = {"seed": 7, "dataset": {"spec": "/home/me/photos"}}
+    subnet = replace(make({}), network=tuned, training=record, temperature=0.5)
+    folder = tmp_path / "my model"
+    report = export_model(subnet, "hub-folder", folder, license="mit")
+    assert {file.name for file in folder.iterdir()} == {"README.md", "config.json", "model.safetensors"}
+    assert f"timm.create_model('local-dir:{folder}', pretrained=True)" in report.usage
+    assert report.upload == f"hf upload USER/NAME '{folder}' ."
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    close(model(images(subnet)), subnet)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["label_names"], config["nas_peft"]["temperature"]) == (["a", "b", "c"], 0.5)
+    assert Preprocessing.of(model) == subnet.preprocessing
+    card = ModelCard.load(folder / "README.md")
+    assert (card.data.license, card.data.library_name) == ("mit", "timm")
+    assert 'timm.create_model("hf-hub:USER/NAME", pretrained=True)' in card.text
+    assert "load_subnet" not in card.text
+    (tmp_path / "usual").touch()
+    for file in folder.iterdir():
+        assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
+        assert b"/home/me" not in file.read_bytes()
+    with pytest.raises(InputError, match=r"training changed the weights.*leave --half out"):
+        export_model(subnet, "hub-folder", tmp_path / "half", half=True)
+
+
 @pytest.mark.slow
 @torch.inference_mode()
 def test_onnxruntime_runs_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: Path):

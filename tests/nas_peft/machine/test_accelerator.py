@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from simulated_gpu import bytes_in_use, simulated_gpu
+from torch import nn
 
 from nas_peft.machine.accelerator import (
     STICKY_FAULT,
     end_if_broken,
     is_broken,
+    leave_gpu,
     limit_memory,
     release_memory,
     with_less_memory,
@@ -80,6 +83,17 @@ def test_a_process_with_a_broken_context_ends_with_its_own_status(run_program):
     )
     done = run_program("-c", code)
     assert (done.returncode, done.stdout) == (STICKY_FAULT, "")
+
+
+def test_a_process_leaves_a_gpu_to_others(monkeypatch: pytest.MonkeyPatch):
+    """Its cache is emptied when nothing is in use any more."""
+    emptied: list[int] = []
+    with simulated_gpu(monkeypatch):
+        model = nn.Linear(2, 3).to("cuda")
+        monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(bytes_in_use()))
+        leave_gpu(model, "cuda")
+        assert model.weight.device.type == "cpu"
+    assert emptied == [0]
 
 
 def test_on_a_cpu_there_is_nothing_to_release_limit_or_end():

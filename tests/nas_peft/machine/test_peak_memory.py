@@ -4,6 +4,7 @@ import mmap
 import sys
 
 import pytest
+import torch
 
 from nas_peft.machine.peak_memory import PeakMemory, largest, what_is_measured
 
@@ -47,6 +48,15 @@ def test_where_it_cannot_be_set_back_nothing_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("nas_peft.machine.peak_memory._RESET", tmp_path / "none" / "clear_refs")
     assert PeakMemory("cpu").bytes is None
     assert what_is_measured("cpu") == "not measured"
+
+
+def test_of_a_gpu_it_is_that_of_the_named_one(monkeypatch: pytest.MonkeyPatch):
+    """A worker may have any of a machine's GPUs."""
+    asked: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", asked.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 10 * device.index)
+    assert PeakMemory("cuda:3").bytes == 30
+    assert asked == [torch.device("cuda", 3)]
 
 
 def test_the_largest_of_several_is_known_if_all_are():

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from nas_peft.machine.peak_memory import PeakMemory
-from nas_peft.prediction.classification import BATCH, Model, classify, load_models
+from nas_peft.prediction.classification import BATCH, Model, classify
 from search_spaces import Architecture
-from supernet import Backbone, Preprocessing, Subnet, Supernet, save_subnet
+from supernet import Backbone, Preprocessing, Subnet, Supernet
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,3 @@ def test_batches_do_not_show(subnet: Subnet, tmp_path: Path):
     for (name, p), (other, q) in zip(alone.classes, found[-1].classes, strict=True):
         assert name == other
         assert p == pytest.approx(q, abs=1e-5)
-
-
-def test_subnets_of_one_backbone_share_it(subnet: Subnet, tmp_path: Path):
-    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
-    for file in files:
-        save_subnet(subnet, file)
-    first, second = load_models(files)
-    assert (first.name, second.name) == tuple(map(str, files))
-    assert first.subnet.backbone is second.subnet.backbone

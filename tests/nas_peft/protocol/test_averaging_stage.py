@@ -136,6 +136,7 @@ def test_the_best_subnet_on_validation_data_is_exported_and_full_fine_tuning_nev
     header = read_header(Path(result.run) / "subnet.safetensors")
     assert header["metrics"]["test_accuracy"] == best.seeds[0].test_accuracy
     assert best.averaging is not None  # on these data an average is the best
+    assert header["temperature"] == best.averaging.temperatures[best.seeds[0].seed]
     assert {"mean_of", "alpha"} & header["training"].keys()
 
 
@@ -153,7 +154,11 @@ def test_the_exported_average_is_one_checkpoint_and_does_what_was_tested(
 def test_what_is_averaged_is_frozen_before_the_test_part_is_opened(result: SearchResult):
     decision = result.test_opened.decision
     assert decision["exported"] == result.selected.name
-    averages = {r.name: r.averaging.model_dump(mode="json") for r in result.rows if r.averaging}
+    averages = {
+        r.name: r.averaging.model_dump(mode="json", exclude={"temperatures"})
+        for r in result.rows
+        if r.averaging
+    }
     assert decision["averages"] == averages
     assert set(decision["tested"]) == {r.name for r in result.rows}
 
@@ -230,6 +235,9 @@ def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResul
         ).accuracy
         assert accuracy == found.seeds[0].test_accuracy, found.name
         assert subnet.metrics["test_accuracy"] == found.seeds[0].test_accuracy
+        assert subnet.temperature is not None
+        if found.averaging is not None:
+            assert subnet.temperature == found.averaging.temperatures[config.seed]
         frozen = subnet.network.backbone is subnet.backbone.model
         assert frozen == (found.method == "subnet")
 

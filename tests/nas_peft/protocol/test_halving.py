@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_peft.protocol.decision import Contestant
-from nas_peft.protocol.halving import Rounds, beyond, lengths, longer_is_better, survivors
+from nas_peft.protocol.halving import Rounds, beyond, longer_is_better, survivors
 from nas_peft.protocol.rows import Row, Scores
 from search_spaces import Architecture
 from supernet import Recipe
@@ -39,15 +39,30 @@ def rounds(recipes: list[Recipe]) -> Rounds:
 
 
 def test_the_better_third_goes_on_to_the_next_length():
-    recipes = grid(("pretrained",), (0.1, 0.3, 0.9))
+    recipes = grid(("pretrained",), (0.1, 0.3, 0.9, 2.7))
     of_row = rounds(recipes)
     assert of_row.count == 2
     first = list(of_row.recipes(row(0, "single"), 0, ()))
-    assert first == [r for r in recipes if r.epochs == 8]
-    best = sorted(first, key=lambda r: (r.lr != 0.3, r.lr))
+    assert first == [r for r in recipes if (r.epochs, r.augmentation) == (8, "none")]
+    best = [first[1], first[2], first[0], first[3]]
     second = of_row.recipes(row(0, "single"), 1, best)
-    assert second == [r for r in recipes if r.epochs == 24 and r.lr == 0.3]  # two of six
+    assert [(r.epochs, r.lr, r.augmentation) for r in second] == [
+        (24, 0.3, "none"), (24, 0.9, "none"), (24, 0.3, "crop")
+    ]  # fmt: skip
     assert of_row.recipes(row(0, "single"), 2, second) == []
+
+
+def test_augmentations_join_in_the_third_round_or_the_last():
+    recipes = [Recipe(n, 0.1, augmentation=a) for n in (2, 4, 8, 16) for a in ("crop", "none", "strong")]
+    of_row, found = rounds(recipes), []
+    for number in range(4):
+        found.append(list(of_row.recipes(row(0, "single"), number, found[-1] if found else ())))
+    assert [[r.augmentation for r in tried] for tried in found] == [
+        ["crop"], ["crop"], ["crop", "none", "strong"], ["crop"]
+    ]  # fmt: skip
+    assert [r.augmentation for r in rounds(recipes[:3]).recipes(row(0, "single"), 0, ())] == [
+        "crop", "none", "strong"
+    ]  # fmt: skip
 
 
 def test_without_halving_all_recipes_are_one_round():
@@ -58,7 +73,8 @@ def test_without_halving_all_recipes_are_one_round():
 
 def test_a_rate_at_the_end_of_the_grid_is_followed_by_the_next_one():
     recipes = grid(("pretrained",), (0.1, 0.3, 0.9))
-    first = [r for r in recipes if r.epochs == 8 and r.augmentation == "none"]
+    recipes = [r for r in recipes if r.augmentation == "none"]
+    first = [r for r in recipes if r.epochs == 8]
     of_row = rounds(recipes)
     upwards = of_row.recipes(row(0, "single"), 1, first[::-1])
     assert [(r.epochs, r.lr) for r in upwards] == [(24, 0.9), (24, 2.7)]
@@ -81,14 +97,22 @@ def test_each_start_has_lengths_of_its_own():
     assert {(r.start, r.epochs) for r in long} <= {("inherited", 12), ("pretrained", 24)}
 
 
-@given(st.lists(st.sampled_from(grid(("pretrained", "inherited"))), min_size=1, max_size=16, unique_by=repr))
-def test_every_round_tries_something_and_fewer_than_the_one_before(recipes: list[Recipe]):
-    of_row = rounds(recipes)
-    last = of_row.recipes(row(0, "single"), 0, ())
-    assert {(r.start, r.epochs) for r in last} == {(s, found[0]) for s, found in lengths(recipes).items()}
-    for number in range(1, of_row.count):
-        tried, last = len(last), of_row.recipes(row(0, "single"), number, last)
-        assert len(last) <= -(-tried // 3) + 1
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=4, unique=True),
+    st.lists(st.sampled_from([0.1, 0.3, 0.9]), min_size=1, max_size=3, unique=True),
+    st.lists(st.sampled_from(["none", "crop"]), min_size=1, max_size=2, unique=True),
+)
+def test_each_round_has_its_length_and_each_augmentation_has_a_round(
+    epochs: list[int], rates: list[float], augmentations: list[str]
+):
+    recipes = [Recipe(n, lr, augmentation=a) for n, lr, a in product(epochs, rates, augmentations)]
+    of_row, found = rounds(recipes), []
+    for number in range(of_row.count):
+        found.append(list(of_row.recipes(row(0, "single"), number, found[-1] if found else ())))
+        assert {r.epochs for r in found[-1]} == {sorted(epochs)[number]}
+        assert len(set(found[-1])) == len(found[-1])
+    assert {r.augmentation for tried in found for r in tried} == set(augmentations)
+    assert {r.lr for r in found[0]} == set(rates)
 
 
 def contestant(name: str, hits: list[int], losses: list[float]) -> Contestant:
@@ -97,16 +121,12 @@ def contestant(name: str, hits: list[int], losses: list[float]) -> Contestant:
 
 
 def test_more_epochs_go_on_while_they_gain_more_than_the_noise():
-    noise = [0.01 * (-1) ** i for i in range(100)]
-    short = contestant("short", [1] * 80 + [0] * 20, [0.5 + n for n in noise])
+    short = contestant("short", [1] * 80 + [0] * 20, [0.5] * 100)
     more_right = contestant("long", [1] * 90 + [0] * 10, [0.6] * 100)
-    assert longer_is_better(short, more_right)  # ten images more, a standard error is three
-    swapped = contestant("long", [0] * 9 + [1] * 81 + [0] * 10, [0.6] * 100)
-    assert not longer_is_better(short, swapped)  # one image more of 19 that differ
-    surer = contestant("long", [1] * 80 + [0] * 20, [0.45] * 100)
-    assert longer_is_better(short, surer)
-    wrong = contestant("long", [1] * 79 + [0] * 21, [0.45] * 100)
-    assert not longer_is_better(short, wrong)  # overfits or not: a lower loss does not make up for accuracy
+    assert longer_is_better(short, more_right)  # ten images more, and two standard errors are six
+    swapped = contestant("long", [0] * 9 + [1] * 85 + [0] * 6, [0.4] * 100)
+    assert not longer_is_better(short, swapped)  # five images more of 23 that differ
+    assert not longer_is_better(more_right, short)
     assert not longer_is_better(short, short)
 
 

@@ -132,7 +132,7 @@ def test_baselines_alone_leave_nothing_to_export():
 def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
     rows = baseline_rows(SearchConfig.of(dataset="digits", baselines="all"), DEPTH)
     assert [row.name for row in rows] == [name for name in BASELINES if name != "noah"]
-    assert len({row.label for row in rows}) == len(rows) == 10
+    assert len({row.label for row in rows}) == len(rows) == 13
     assert {row.group for row in rows} == {"baseline"}
     of = {row.name: row for row in rows}
     assert of["lora"].architecture == Architecture.uniform(DEPTH, "lora_rank", 8)

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_peft.run.single_methods import (
+    COMBINED,
     alone,
     halvings,
     largest_alone,
-    largest_everywhere,
     lora_everywhere,
     require_known,
 )
-from search_spaces import KINDS, BackboneShape, InputError, count_params
+from search_spaces import KINDS, Architecture, BackboneShape, InputError, count_params
 
 SHAPE = BackboneShape.vit(width=128, depth=8, tokens=17, patch=8)
 
@@ -24,20 +24,12 @@ def test_halvings_end_with_one(size: int, count: int, sizes: list[int]):
     assert halvings(size, count) == sizes
 
 
-@given(st.sampled_from(sorted(KINDS)), st.integers(0, 200_000))
-def test_the_largest_size_fits_and_the_next_does_not(kind: str, limit: int):
-    size = largest_alone(kind, SHAPE, limit)
-    assert size == 0 or count_params(alone(kind, size, SHAPE), SHAPE) <= limit
-    if size != KINDS[kind].max_size:
-        assert count_params(alone(kind, size + 1, SHAPE), SHAPE) > limit
-
-
-@given(st.integers(0, 2_000_000))
-def test_the_largest_rank_everywhere_fits_and_the_next_does_not(limit: int):
-    rank = largest_everywhere(SHAPE, limit)
-    assert rank == 0 or count_params(lora_everywhere(rank, SHAPE), SHAPE) <= limit
-    if rank < 64:
-        assert count_params(lora_everywhere(rank + 1, SHAPE), SHAPE) > limit
+@given(st.sampled_from([*sorted(KINDS), *COMBINED]), st.integers(0, 2_000_000))
+def test_the_largest_size_fits_and_the_next_does_not(name: str, limit: int):
+    size = largest_alone(name, SHAPE, limit)
+    assert size == 0 or count_params(alone(name, size, SHAPE), SHAPE) <= limit
+    if size != (COMBINED[name].most if name in COMBINED else KINDS[name].max_size):
+        assert count_params(alone(name, size + 1, SHAPE), SHAPE) > limit
 
 
 def test_lora_everywhere_has_one_rank_and_more_on_the_positions():
@@ -47,6 +39,20 @@ def test_lora_everywhere_has_one_rank_and_more_on_the_positions():
     ] * 4
     assert found["lora_rank_pos"] == (8,) + (0,) * 7
     assert lora_everywhere(9, SHAPE)["lora_rank_pos"][0] == 16
+
+
+def test_methods_of_two_kinds_have_both_in_every_layer():
+    for name, kinds in {
+        "houlsby": ("adapter_dim", "adapter_dim_attention"),
+        "convpass": ("convpass_dim_attention", "convpass_dim_mlp"),
+    }.items():
+        assert alone(name, 3, SHAPE) == Architecture.of(8, dict.fromkeys(kinds, [3] * 8))
+
+
+def test_a_method_that_the_backbone_cannot_have_is_named():
+    no_grid = BackboneShape.vit(width=128, depth=8, tokens=16, patch=8)
+    with pytest.raises(InputError, match="convpass_dim_attention needs a single grid of patches, which this"):
+        largest_alone("convpass", no_grid, 100_000)
 
 
 def test_an_unknown_name_is_refused():

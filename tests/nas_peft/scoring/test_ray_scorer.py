@@ -1,5 +1,6 @@
 """Candidates scored by several Ray workers: the losses of one process, to the last bit, whatever dies."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from simulated_gpu import bytes_in_use, simulated_gpu
 
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
@@ -132,6 +134,16 @@ def test_a_search_of_two_workers_is_that_of_one_also_when_it_goes_on(
 def candidates(folder: Path, inputs: SearchInputs) -> list[dict]:
     record = open_record(Run(inputs, RunFolder(folder), "cpu", QUIET))
     return [c.to_dict() for c in record.candidates()]
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_the_searching_process_leaves_its_gpu_to_the_workers(tiny_inputs: SearchInputs, monkeypatch):
+    with simulated_gpu(monkeypatch):
+        model = copy.deepcopy(tiny_inputs.backbone.model).to("cuda")
+        fold = Fold(Supernet(model, tiny_inputs.space.largest(), 3), tiny_inputs.dataset.val)
+        assert bytes_in_use() > 0
+        with RayScorer([fold], tiny_inputs, workers=1, device="cuda"):
+            assert bytes_in_use() == 0
 
 
 def test_one_worker_is_this_process(tiny_inputs: SearchInputs, folds: list[Fold], tmp_path: Path):

@@ -32,3 +32,5 @@ def test_modules_are_in_every_layer_that_can_have_them():
     assert BASELINES["lora"].architecture(3) == Architecture.uniform(3, "lora_rank", 8)
     assert BASELINES["vpt-shallow"].architecture(3)["shallow_prompt_tokens"] == (50, 0, 0)
     assert BASELINES["full"].architecture(3) == Architecture.empty(3)
+    both = dict.fromkeys(("convpass_dim_attention", "convpass_dim_mlp"), (8, 8, 8))
+    assert BASELINES["convpass"].architecture(3) == Architecture.of(3, both)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,8 @@ from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.ray_scorer import RayScorer, scoring
+from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.stages import supernet_on_ray
 from nas_peft.stages.supernet import supernet_trainings, train_supernets
 from nas_peft.stages.supernet_on_ray import train_on_ray
@@ -77,6 +80,18 @@ def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
     found = train_supernets(run, features)
     assert used == ["cuda"]
     assert found.folds[0].supernet.head.weight.device.type == "cpu"
+
+    def scorer_on_cpu(*args: Any, device: str, **others: Any) -> RayScorer:
+        used.append(device)
+        return RayScorer(*args, device="cpu", **others)
+
+    monkeypatch.setattr("nas_peft.scoring.ray_scorer.RayScorer", scorer_on_cpu)
+    subnets, images = [tiny_inputs.space.largest()], np.arange(4)
+    with scoring(run, found.folds) as scorer:
+        losses = scorer.score(0, images, subnets).losses
+    assert used == ["cuda", "cuda"]
+    here = LocalScorer(found.folds, tiny_inputs.preprocessing).score(0, images, subnets)
+    assert np.array_equal(losses, here.losses)
 
 
 def test_a_worker_that_dies_is_replaced_until_too_many_have(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load
+from simulated_gpu import MEMORY, bytes_in_use, simulated_gpu
 
 from nas_peft.data import Part
 from nas_peft.run.training_inputs import TrainingInputs
@@ -162,27 +163,43 @@ class Reference(str):
         return str(self)
 
 
+def worked(trainings, inputs, folder, monkeypatch, **on):
+    """The result of a worker that runs all trainings as one pack."""
+    work = training_worker.Work(
+        inputs=Reference("inputs"),
+        trainings=trainings,
+        packs=[tuple(range(len(trainings)))],
+        reporting=frozenset(),
+        threads=1,
+        module_files=[],
+        states=StateFolder.of(folder),
+        save_every=15.0,
+        **on,
+    )
+    loaded = {"inputs": ("inputs", inputs), "work": ("work", work)}
+    monkeypatch.setattr(training_worker, "_loaded", loaded)
+    (last,) = training_worker.train_in_worker(Reference("work"), 0)
+    return last
+
+
+def test_a_worker_uses_the_gpu_that_ray_assigns_and_no_more_than_its_share(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_worker.ray, "get_gpu_ids", lambda: [0])
+    trainings = [training("a"), training("b", LORA)]
+    with simulated_gpu(monkeypatch) as gpu:
+        last = worked(trainings, inputs, tmp_path, monkeypatch, device="cuda", gpu_share=0.25)
+        assert gpu.limit == 0.25 * MEMORY
+        assert bytes_in_use() == 0
+    for number, record in enumerate(last["records"]):
+        require_equal((record, last["tensors"][number]), run_training(trainings[number], inputs, "cpu"))
+
+
 def test_a_worker_gives_the_records_of_its_pack(inputs, tmp_path, monkeypatch):
     trainings = [
         training("a"),
         training("b", recipe=replace(RECIPE, lr=1e30)),
         training("c", LORA, keep=True),
     ]
-    work = training_worker.Work(
-        inputs=Reference("inputs"),
-        trainings=trainings,
-        packs=[(0, 1, 2)],
-        reporting=frozenset(),
-        threads=1,
-        device="cpu",
-        gpu_share=0.0,
-        module_files=[],
-        states=StateFolder.of(tmp_path),
-        save_every=15.0,
-    )
-    loaded = {"inputs": ("inputs", inputs), "work": ("work", work)}
-    monkeypatch.setattr(training_worker, "_loaded", loaded)
-    (last,) = training_worker.train_in_worker(Reference("work"), 0)
+    last = worked(trainings, inputs, tmp_path, monkeypatch, device="cpu", gpu_share=0.0)
     tensors = last["tensors"]
     assert [record.error is None for record in last["records"]] == [True, False, True]
     assert [bool(data) for data in tensors] == [True, False, True]

@@ -41,7 +41,8 @@ DEPTH = 3
 EMPTY = Architecture.empty(DEPTH)
 MIXED = Architecture.of(DEPTH, {"lora_rank": [2, 0, 1], "prompt_tokens": [0, 3, 0], "adapter_dim": [0, 0, 4]})
 RECIPE = Recipe(epochs=2, lr=5e-3, batch_size=8)
-METHODS = {name: MIXED if name == "subnet" else EMPTY for name in methods.METHODS}
+OF_METHODS = {"subnet": MIXED, "eva": Architecture.uniform(DEPTH, "lora_rank", 2)}
+METHODS = {name: OF_METHODS.get(name, EMPTY) for name in methods.METHODS}
 ALL_WEIGHTS = ["full", "lp-ft", "l2-sp"]
 
 
@@ -296,6 +297,20 @@ def test_a_subnet_starts_as_the_pretrained_function_where_it_has_no_prompts(inpu
         x = inputs.preprocessing.normalise(inputs.val.images)
         plain = Supernet(inputs.backbone.model, EMPTY, 3).features(x)
         assert torch.allclose(network.features(x, lora), plain, atol=1e-6)
+
+
+def test_lora_from_activations_starts_alike_with_every_seed_and_from_the_images_it_trains_on(
+    inputs: TrainingInputs,
+):
+    first, other = (
+        starting_network(training("eva", seed=seed, on="train"), inputs, "cpu") for seed in (0, 1)
+    )
+    both = starting_network(training("eva"), inputs, "cpu")
+    for name, value in first.layers.named_parameters():
+        assert torch.equal(value, other.layers.get_parameter(name))
+        if name.endswith("down"):
+            torch.testing.assert_close(value @ value.T, torch.eye(2), atol=1e-5, rtol=0)
+            assert not torch.equal(value, both.layers.get_parameter(name))
 
 
 def test_a_training_may_start_from_inherited_weights(inputs: TrainingInputs):

@@ -1,32 +1,18 @@
-"""Tensors that say they are on a GPU and hold nothing: on any machine, an operation on two devices fails."""
+"""Torch's fake tensors on a GPU that is not there: a second opinion on the simulated one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-import timm
 import torch
+from supernet_stages import small_network
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 
-from search_spaces import Architecture
-from supernet import Preprocessing, Supernet
+from supernet import Supernet
 
 CUDA = torch.device("cuda", 0)
-DEPTH, CLASSES = 2, 5
-CAPACITY = Architecture.of(
-    DEPTH,
-    {
-        "adapter_dim": [2] * DEPTH,
-        "adapter_dim_parallel_scaled": [2] * DEPTH,
-        "lora_rank": [2] * DEPTH,
-        "lora_rank_pos": [2, 0],
-        "prompt_tokens": [2] * DEPTH,
-        "shallow_prompt_tokens": [2, 0],
-        "ssf": [6] * DEPTH,
-    },
-)
 
 
 class AsOnAGPU(TorchFunctionMode):
@@ -77,14 +63,12 @@ def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-def network(model: tuple[str, dict]) -> Supernet:
+def fake_network(family: str) -> Supernet:
     """A supernet of every sort of module on the fake GPU."""
-    name, changes = model
     with unset_fake_temporarily():
-        backbone = timm.create_model(name, pretrained=False, num_classes=0, **changes).eval()
-        supernet = Supernet(backbone, CAPACITY, CLASSES)
-    place(supernet, CUDA)
-    return supernet
+        net = small_network(family)
+    place(net, CUDA)
+    return net
 
 
 def place(module: nn.Module, device: torch.device) -> None:
@@ -95,14 +79,3 @@ def place(module: nn.Module, device: torch.device) -> None:
                 if value is not None:
                     fake = torch.empty(value.shape, dtype=value.dtype, device=device)
                     table[name] = nn.Parameter(fake) if isinstance(value, nn.Parameter) else fake
-
-
-def preprocessing(supernet: Supernet) -> Preprocessing:
-    """That of its backbone."""
-    return Preprocessing.of(supernet.backbone)
-
-
-def data(supernet: Supernet, number: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and labels on the CPU."""
-    shape = preprocessing(supernet).input_size
-    return torch.zeros(number, *shape, dtype=torch.uint8), torch.arange(number) % CLASSES

@@ -1,0 +1,129 @@
+"""Every stage of the tool keeps to its GPU, on a simulated one, so that machines without any notice."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from noise_task import noise_values, write_noise
+from simulated_gpu import SimulatedGPU, simulated_gpu
+from supernet_stages import small_model
+from tool_stages import QUIET, STAGES, Place
+from torch import Tensor, nn
+
+from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.settings.methods import METHODS
+from nas_peft.settings.search_config import SearchConfig
+from supernet import Subnet, Supernet
+
+pytestmark = pytest.mark.slow
+
+FAMILIES = ["ViT", "DINOv2 SwiGLU", "DINOv3", "EVA-02", "BEiT", "rotary mixed"]
+"""Families of layers and positions of their own; `tests/supernet/test_devices.py` has all."""
+OF_ANY_FAMILY = ["latency", "temperature", "training: lp-ft", "training in bf16"]
+"""Stages whose device does not depend on the family."""
+PLANTED = {
+    "linear probe": "nas_peft.stages.probe.pooled_features",
+    "supernet": "supernet.training.to_device",
+    "scoring": "supernet.scoring.to_device",
+    "inherited weights": "supernet.Supernet.extract",
+    **dict.fromkeys(
+        (f"training: {method}" for method in METHODS), "nas_peft.training.trainings.starting_network"
+    ),
+    "training in bf16": "nas_peft.training.trainings.starting_network",
+    "pack": "nas_peft.training.packed_trainings.starting_network",
+    "averages": "supernet.evaluation.to_device",
+    "temperature": "supernet.evaluation.to_device",
+    "merging": "supernet.merging._frozen",
+    "export": "supernet.preprocessing.to_device",
+    "many tasks": "supernet.multi_task.load_subnet",
+    "attention": "supernet.attention_rollout._weights",
+    "latency": "nas_peft.stages.latency.blank_batch",
+}
+"""A function of each stage whose result a fault leaves on the CPU."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SearchInputs:
+    values = noise_values(write_noise(tmp_path_factory.mktemp("data") / "noise"))
+    return SearchInputs.load(SearchConfig.of(**values).on("cpu"), QUIET)
+
+
+@pytest.fixture
+def place(whole: SearchInputs, tmp_path: Path) -> Callable[[str, str], Place]:
+    """Makes the place of a family and a device."""
+
+    def make(family: str, device: str) -> Place:
+        own = tmp_path / f"{family} {device}"
+        own.mkdir()
+        return Place(whole, small_model(family), device, own)
+
+    return make
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
+    with simulated_gpu(monkeypatch) as simulated:
+        yield simulated
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, place, family: str):
+    here = place(family, "cuda")
+    for name, stage in STAGES.items():
+        if name not in OF_ANY_FAMILY:
+            stage(here)
+
+
+def test_every_stage_computes_what_it_does_on_a_cpu(monkeypatch: pytest.MonkeyPatch, place):
+    plain = place("shipped", "cpu")
+    expected = [stage(plain) for stage in STAGES.values()]
+    with simulated_gpu(monkeypatch):
+        here = place("shipped", "cuda")
+        found = [stage(here) for stage in STAGES.values()]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def _left_on_the_cpu(value: Any) -> Any:
+    if isinstance(value, Supernet):
+        value.head.cpu()
+    elif isinstance(value, Subnet):
+        value.network.head.cpu()
+    elif isinstance(value, nn.Parameter):
+        return nn.Parameter(value.detach().cpu(), requires_grad=False)
+    elif isinstance(value, Tensor):
+        return value.cpu()
+    return value
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_stage_leaves_on_the_cpu_is_noticed(gpu: SimulatedGPU, place, monkeypatch, stage: str):
+    here = place("ViT", "cuda")
+    if stage in ("supernet", "scoring", "inherited weights"):
+        _ = here.probe if stage == "supernet" else here.folds  # as they should be
+    target = PLANTED[stage]
+    real = _named(target)
+    monkeypatch.setattr(target, lambda *given, **more: _left_on_the_cpu(real(*given, **more)))
+    with pytest.raises(RuntimeError, match="device"):
+        STAGES[stage](here)
+
+
+def _named(target: str) -> Any:
+    owner, _, name = target.rpartition(".")
+    return getattr(Supernet if owner == "supernet.Supernet" else __import__(owner, fromlist=[name]), name)
+
+
+def test_a_generator_of_the_probe_that_draws_on_another_device_is_noticed(
+    gpu: SimulatedGPU, place, monkeypatch
+):
+    """The probe resets a network that has moved: the first stage of every search and comparison."""
+    here = place("ViT", "cuda")
+    for module in ("supernet.initial_values", "supernet.supernet"):
+        monkeypatch.setattr(f"{module}.parameters_on", lambda module, device: nullcontext())
+    network = Supernet(small_model("ViT").to("cuda"), here.inputs.space.largest(), 3)
+    with pytest.raises(RuntimeError, match="generator"):
+        network.reset(0)
+    with pytest.raises(RuntimeError, match="generator"):
+        STAGES["linear probe"](here)
