@@ -6,12 +6,14 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process that the t
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the networks are tiny
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits leaves its core to others
 os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
+os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # nobody uses them: they are not forked
 
 import gc
-import json
 import logging
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
+from programs import ADDRESS, order
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=30)
 settings.load_profile("repeatable")
@@ -37,7 +40,23 @@ RunProgram = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def ray_address() -> Iterator[str]:
+def programs() -> Iterator[str]:
+    """The address of a process that forks others, also the workers of Ray (see ``programs.py``)."""
+    with tempfile.TemporaryDirectory(prefix="programs-", dir="/tmp") as folder:  # a short path for the socket
+        address = str(Path(folder) / "orders")
+        command = [sys.executable, str(TESTS / "programs.py"), address]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
+            assert server.stdin is not None
+            while not Path(address).exists():
+                assert server.poll() is None, "the server of programs did not start"
+                time.sleep(0.05)
+            os.environ[ADDRESS], os.environ["RAY_RUNTIME_ENV_HOOK"] = address, "programs.fork_workers"
+            yield address
+            server.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def ray_address(programs: str) -> Iterator[str]:
     """The address of a Ray of two cores, which this process is connected to, as a user with a cluster is."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -56,42 +75,33 @@ def ray_address() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def run_program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunProgram]:
+def run_program(programs: str, tmp_path_factory: pytest.TempPathFactory) -> RunProgram:
     """Runs ``python ARGUMENTS`` in a process of its own, with what it writes (see ``programs.py``)."""
-    started: list[subprocess.Popen[str]] = []
 
     def run(
         *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] = os.environ
     ) -> subprocess.CompletedProcess[str]:
-        if not started:
-            command, pipe = [sys.executable, str(TESTS / "programs.py")], subprocess.PIPE
-            started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
-        (server,) = started
-        assert server.stdin is not None
-        assert server.stdout is not None
         output = tmp_path_factory.mktemp("output")
+        names = [output / name for name in ("stdout", "stderr")]
         words = [str(argument) for argument in arguments]
-        order = {"arguments": words, "cwd": str(cwd or Path.cwd()), "env": dict(env), "limit": LIMIT}
-        print(json.dumps(order | {"output": str(output)}), file=server.stdin, flush=True)
-        status = int(server.stdout.readline())
-        said = [(output / name).read_text() for name in ("stdout", "stderr")]
-        return subprocess.CompletedProcess(words, status, *said)
+        what = {"arguments": words, "cwd": str(cwd or Path.cwd()), "env": dict(env)}
+        with Path(os.devnull).open() as nothing, names[0].open("w") as out, names[1].open("w") as errors:
+            files = [file.fileno() for file in (nothing, out, errors)]
+            with order(programs, files, **what, limit=LIMIT, group=False) as answer:
+                status = int(answer.makefile().readline())
+        return subprocess.CompletedProcess(words, status, *(name.read_text() for name in names))
 
-    yield run
-    for server in started:
-        with server:
-            assert server.stdin is not None
-            server.stdin.close()
+    return run
 
 
 @pytest.fixture(scope="session")
 def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Task folder with two classes of 30 images, the second class a little brighter."""
+    """Task folder with two classes of 15 images, the second class a little brighter."""
     root = tmp_path_factory.mktemp("task") / "insects"
     rng = np.random.default_rng(0)
     for name, darkest in (("ant", 0), ("bee", 16)):
         (root / name).mkdir(parents=True)
-        for i in range(30):
+        for i in range(15):
             pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"{i:02}.png")
     return root

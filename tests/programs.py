@@ -1,25 +1,43 @@
 """Runs Python programs in processes of their own, which are forked from one that has imported torch and timm.
 
-These imports take seconds, and nothing of nas-peft is among them. The process reads its orders from standard
-input, a line of JSON each, and answers each with an exit status.
+These imports take seconds, and nothing of nas-peft is among them. The process listens at a socket. An order
+is a line of JSON together with the standard files of the program. The answer is the program's exit status.
+Workers of Ray are such programs, too: `fork_workers` tells Ray to order them with this file.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib.util
 import json
 import os
+import select
+import shlex
 import signal
+import socket
 import sys
-import traceback
-import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+ADDRESS = "PROGRAMS_OF_TESTS"
+"""Environment variable with the path of the socket."""
 
-def serve() -> None:
-    """Carry out one order after another."""
+
+def order(address: str, files: Sequence[int], **what: Any) -> socket.socket:
+    """Give an order, with the arguments of `become`; the connection on which the exit status will come."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(address)
+    text = json.dumps(what).encode() + b"\n"
+    sent = socket.send_fds(connection, [text], files)
+    connection.sendall(text[sent:])
+    return connection
+
+
+def serve(address: str) -> None:
+    """Carry out orders side by side until standard input ends. It also returns in each program's process."""
+    import gc
+    import warnings
+
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         import timm
@@ -28,28 +46,51 @@ def serve() -> None:
         assert timm
         assert torch
     gc.freeze()
-    answers = os.dup(1)
-    for line in sys.stdin:
-        child = os.fork()  # there is no thread yet
-        if child == 0:
-            os.close(answers)
-            become(**json.loads(line))
-            return
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        os.write(answers, f"{status}\n".encode())
+    sys.modules["programs"] = sys.modules["__main__"]  # where Ray looks for its hook
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+            with listener.accept()[0] as connection:
+                if os.fork() == 0:  # there is no thread yet
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    text, files, _, _ = socket.recv_fds(connection, 2**16, 3)
+                    while not text.endswith(b"\n"):
+                        text += connection.recv(2**16)
+                    program = os.fork()
+                    if program == 0:
+                        connection.close()
+                        listener.close()
+                        become(files, **json.loads(text))
+                        return
+                    status = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+                    with suppress(OSError):  # nobody waits for workers of Ray
+                        connection.sendall(f"{status}\n".encode())
+                    os._exit(0)
 
 
-def become(arguments: list[str], cwd: str, env: dict[str, str], output: str, limit: int) -> None:
-    """Run what ``python ARGUMENTS`` runs, and write what it says into files in the folder ``output``."""
+def become(
+    files: Sequence[int], arguments: list[str], cwd: str, env: dict[str, str], limit: int, group: bool
+) -> None:
+    """Run what ``python ARGUMENTS`` runs, for at most ``limit`` seconds unless that is 0.
+
+    With ``group`` the process leads a process group of its own.
+    """
+    import traceback
+
     signal.alarm(limit)
+    if group:
+        os.setpgid(0, 0)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    flags = os.O_WRONLY | os.O_CREAT
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(f"{output}/{name}", flags), number)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
     if arguments[:2] == ["-W", "error"]:
+        import warnings
+
         arguments = arguments[2:]
         sys.warnoptions.append("error")
         warnings.simplefilter("error")
@@ -65,6 +106,8 @@ def become(arguments: list[str], cwd: str, env: dict[str, str], output: str, lim
 
 def run(what: str, rest: list[str]) -> None:
     """Run a module, code, or a file, as the main module: ``what`` is ``-m``, ``-c`` or the file."""
+    import importlib.util
+
     main: Any = type(sys)("__main__")
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main  # multiprocessing reads the second
     if what == "-m":
@@ -83,5 +126,17 @@ def run(what: str, rest: list[str]) -> None:
     exec(code, main.__dict__)
 
 
+def fork_workers(runtime_env: dict[str, Any] | None) -> dict[str, Any]:
+    """Hook of Ray: instead of Python, start a process that orders the worker and ends."""
+    orders = [sys.executable, "-I", "-S", __file__, os.environ[ADDRESS]]
+    return {**(runtime_env or {}), "py_executable": shlex.join(orders)}
+
+
 if __name__ == "__main__":
-    serve()
+    address, *arguments = sys.argv[1:]
+    if arguments:
+        here, environment = str(Path.cwd()), dict(os.environ)
+        # Ray kills the group of a worker that is needed no more
+        order(address, [0, 1, 2], arguments=arguments, cwd=here, env=environment, limit=0, group=True)
+    else:
+        serve(address)

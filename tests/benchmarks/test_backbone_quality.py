@@ -63,7 +63,7 @@ def test_report_says_what_was_measured_and_how(report: dict[str, Any]) -> None:
     assert report["versions"]["python"].startswith("3.")
     (task,) = report["tasks"]
     assert task["task"] == "insects"
-    assert task["counts"] == {"train": 38, "val": 10, "test": 12}
+    assert task["counts"] == {"train": 19, "val": 5, "test": 6}
     for name in ("pretrained", "random"):
         result = task[name]
         first, second = result["test_accuracy"]
@@ -116,7 +116,7 @@ def test_test_part_is_opened_once_after_both_choices(
     monkeypatch.setattr(script, "train_head", train)
     monkeypatch.setattr(SealedPart, "open", opened)
     measured(insects, weights, tmp_path / "report.json")
-    one = ["train on 38"] * 6 + ["train on 48"] * 2
+    one = ["train on 19"] * 6 + ["train on 24"] * 2
     assert events[:-1] == one + one
     assert events[-1].startswith("open: ")
     assert "pretrained" in events[-1]

@@ -34,7 +34,7 @@ def test_a_study_has_the_passes_of_each_run_and_is_read_again(
     insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     monkeypatch.setattr(tuning_rivals, "EPOCHS", 1)
-    images = 60 * 0.64  # what remains of the folder for training
+    images = 30 * 0.64  # what remains of the folder for training
     exported = {"label": "searched subnet", "group": "searched", "params": 100, "test": 0.75}
     run = {"task": "insects", "time": "5m", "seed": 0, "passes": 2 * images * 2.6}
     report = tmp_path / "plain.json"

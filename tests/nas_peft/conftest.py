@@ -88,7 +88,7 @@ def tiny_inputs(tiny_config: SearchConfig) -> SearchInputs:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tiny_config: SearchConfig, tmp_path_factory) -> SearchResult:
+def finished_run(tiny_config: SearchConfig, tmp_path_factory, programs: str) -> SearchResult:
     """A whole undisturbed run of the tiny configuration, which started a Ray of its own and stopped it."""
     import ray
 

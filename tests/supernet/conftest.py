@@ -11,7 +11,7 @@ from torch import nn
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet import Backbone, Preprocessing, Subnet, Supernet, random_backbone
 
-WIDTH, DEPTH, CLASSES = 32, 4, 5
+WIDTH, DEPTH, CLASSES = 32, 2, 5
 SHRUNKEN = {"img_size": 32, "patch_size": 8, "embed_dim": WIDTH, "depth": DEPTH, "num_heads": 4}
 SHARED = {"use_rel_pos_bias": False, "use_shared_rel_pos_bias": True}
 FAMILIES = {

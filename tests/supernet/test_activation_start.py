@@ -10,7 +10,7 @@ from supernet.backbones import weights_digest
 from supernet.modules import ELASTIC
 
 LORA = ["lora_rank", "lora_rank_k", "lora_rank_proj", "lora_rank_fc1", "lora_rank_fc2"]
-MIXED = Architecture.of(4, dict.fromkeys(LORA, (3, 0, 2, 1)) | {"adapter_dim": (2, 2, 2, 2)})
+MIXED = Architecture.of(2, dict.fromkeys(LORA, (3, 1)) | {"adapter_dim": (2, 2)})
 
 
 def inputs_of(vit, images):
@@ -56,7 +56,7 @@ def test_it_starts_with_the_pretrained_function_and_draws_nothing(plain, toy, pr
     for network in networks:
         start_from_activations(network, images, preprocessing)
     with torch.no_grad():
-        expected = networks[0](pixels, Architecture.empty(4))
+        expected = networks[0](pixels, Architecture.empty(2))
         torch.testing.assert_close(networks[0](pixels), expected, atol=1e-5, rtol=0)
     assert weights_digest(networks[0].layers) == weights_digest(networks[1].layers)
     assert weights_digest(vit) == digest
@@ -66,7 +66,7 @@ def test_it_starts_with_the_pretrained_function_and_draws_nothing(plain, toy, pr
 def test_at_most_so_many_images_are_read_evenly(plain, toy, preprocessing, monkeypatch):
     monkeypatch.setattr(activation_start, "MOST_IMAGES", 15)
     vit, (images, _) = plain(), toy
-    few, third = (Supernet(vit, Architecture.uniform(4, "lora_rank", 2), 5) for _ in range(2))
+    few, third = (Supernet(vit, Architecture.uniform(2, "lora_rank", 2), 5) for _ in range(2))
     start_from_activations(few, images, preprocessing)
     monkeypatch.undo()
     start_from_activations(third, images[::3], preprocessing)
@@ -75,7 +75,7 @@ def test_at_most_so_many_images_are_read_evenly(plain, toy, preprocessing, monke
 
 @pytest.mark.parametrize("rank", [32, 40])
 def test_ranks_beyond_the_inputs_keep_their_values(plain, toy, preprocessing, rank):
-    network = Supernet(plain(), Architecture.of(4, {"lora_rank": (rank, 0, 0, 0)}), 5)
+    network = Supernet(plain(), Architecture.of(2, {"lora_rank": (rank, 0)}), 5)
     module = network.layers[0]["lora_rank"]
     before = module.down.detach().clone()
     start_from_activations(network, toy[0][:4], preprocessing)

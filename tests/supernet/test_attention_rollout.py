@@ -38,14 +38,14 @@ def by_hand(network: Supernet, pixels: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("prompts", [0, 3])
 def test_it_is_the_product_written_by_hand(prompts, plain, randomised, pixels):
-    network = randomised(plain(), Architecture.uniform(4, "prompt_tokens", prompts))
+    network = randomised(plain(), Architecture.uniform(2, "prompt_tokens", prompts))
     found = attention_rollout(network, pixels)
     torch.testing.assert_close(found, by_hand(network, pixels))
     assert found.std() > 1e-3
 
 
 def test_prompts_of_the_first_layer_are_no_place_in_the_image(plain, randomised, pixels):
-    network = randomised(plain(), Architecture.of(4, {"shallow_prompt_tokens": (5, 0, 0, 0)}))
+    network = randomised(plain(), Architecture.of(2, {"shallow_prompt_tokens": (5, 0)}))
     found = attention_rollout(network, pixels)
     assert found.shape == (len(pixels), 4, 4)
     torch.testing.assert_close(found.sum((1, 2)), torch.ones(len(pixels)))
@@ -60,12 +60,12 @@ def test_without_attention_all_patches_are_alike(plain, randomised, pixels):
         for block in model.blocks:
             block.attn.qkv.weight.zero_()
             block.attn.qkv.bias.zero_()
-    found = attention_rollout(randomised(model, Architecture.empty(4)), pixels)
+    found = attention_rollout(randomised(model, Architecture.empty(2)), pixels)
     torch.testing.assert_close(found, torch.full_like(found, 1 / PATCHES))
 
 
 def test_every_family_has_a_map_and_the_same_logits(vit: nn.Module, images: torch.Tensor):
-    network = Supernet(vit, Architecture.uniform(4, "prompt_tokens", 2), 5).eval()
+    network = Supernet(vit, Architecture.uniform(2, "prompt_tokens", 2), 5).eval()
     before = network(images)
     found = attention_rollout(network, images)
     assert found.shape[0] == len(images)

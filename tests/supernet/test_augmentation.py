@@ -28,9 +28,7 @@ from supernet.backbones import weights_digest
 
 CHANGING = AUGMENTATIONS[1:]
 CPU = torch.device("cpu")
-MIXED = Architecture.of(
-    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
-)
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1], "prompt_tokens": [3, 2]})
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 RECIPE = Recipe(epochs=3, lr=2e-3, batch_size=16)
 
@@ -208,7 +206,7 @@ def test_without_augmentation_nothing_is_drawn(plain, fit, toy, preprocessing, m
 @pytest.mark.slow
 @pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
 def test_killed_and_resumed_is_not_killed(fresh, fit, default_space, tmp_path, which):
-    sample, smallest = default_space.sample, Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
+    sample, smallest = default_space.sample, Architecture.of(2, {"prompt_tokens": [1, 0]})
     chooser = {
         "constant": Constant(MIXED),
         "one path": OnePath(sample),

@@ -10,7 +10,7 @@ from supernet import Supernet
 from supernet.bound_modules import BoundNetwork
 from supernet.modules import ELASTIC, ElasticModule, LoRA, register_elastic
 
-DEPTH = 4
+DEPTH = 2
 
 
 def width(shape, place):
@@ -47,13 +47,13 @@ def test_every_kind(plain, kind):
 
 
 def test_the_rest_of_a_small_ssf_is_not_run(plain):
-    network = Supernet(plain(), Architecture.of(DEPTH, {"ssf": [3, 0, 0, 0]}), 5).eval()
+    network = Supernet(plain(), Architecture.of(DEPTH, {"ssf": [3, 0]}), 5).eval()
     assert BoundNetwork(network).layers[0].keys() == {"norm1", "norm2", "proj"}
     assert BoundNetwork(network).layers[1] == {}
 
 
 def test_all_kinds_of_a_layer_in_their_order(plain):
-    network = Supernet(plain(), Architecture.of(DEPTH, {kind: [6, 0, 0, 0] for kind in KINDS}), 5).eval()
+    network = Supernet(plain(), Architecture.of(DEPTH, {kind: [6, 0] for kind in KINDS}), 5).eval()
     randomise(network.layers, 2)
     require_like_forward(network, 0)
 
@@ -87,14 +87,14 @@ def own_kinds():
 
 
 def test_kinds_of_ones_own_keep_their_forward(plain, own_kinds):
-    network = Supernet(plain(), Architecture.of(DEPTH, {kind: [2, 1, 0, 0] for kind in own_kinds}), 5).eval()
+    network = Supernet(plain(), Architecture.of(DEPTH, {kind: [2, 1] for kind in own_kinds}), 5).eval()
     randomise(network.layers, 2)
     require_like_forward(network, 0)
     require_like_forward(network, 1)
 
 
 def test_the_weights_are_not_copied(plain):
-    network = Supernet(plain(), Architecture.of(DEPTH, {"lora_rank": [2, 0, 0, 0]}), 5).eval()
+    network = Supernet(plain(), Architecture.of(DEPTH, {"lora_rank": [2, 0]}), 5).eval()
     randomise(network.layers, 2)
     bound, rows = BoundNetwork(network), torch.ones(1, 96)
     with torch.no_grad():

@@ -31,10 +31,8 @@ pytestmark = [
 ]
 
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
-SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
-MIXED = Architecture.of(
-    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
-)
+SMALLEST = Architecture.of(2, {"prompt_tokens": [1, 0]})
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1], "prompt_tokens": [3, 2]})
 WHICH = ("constant", "one path", "one per image", "groups", "sandwich")
 RECIPE = Recipe(epochs=2, lr=1e-3, batch_size=18)  # of 40 images: 18, 18 and 4
 
@@ -51,7 +49,7 @@ def choosers(default_space):
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fit(plain, default_space, randomised, toy, preprocessing):
     """Trains a network whose parts all have an effect: the network and the curve."""
 
@@ -72,21 +70,27 @@ def fit(plain, default_space, randomised, toy, preprocessing):
     return run
 
 
+@pytest.fixture(scope="module")
+def whole(fit, choosers):
+    """The plain training of each chooser; tests don't change its network."""
+    return functools.cache(lambda which: fit(choosers[which]))
+
+
 def difference(one, other):
     other = other.state_dict()
     return max(float((value - other[name]).abs().max()) for name, value in one.state_dict().items())
 
 
-@pytest.mark.parametrize(("which", "parts"), [*((which, 2) for which in WHICH), ("one per image", 100)])
-def test_parts_of_a_batch_give_the_result_of_the_whole(fit, choosers, which, parts):
-    whole, curve = fit(choosers[which])
+@pytest.mark.parametrize(("which", "parts"), [*((which, 4) for which in WHICH), ("one per image", 100)])
+def test_parts_of_a_batch_give_the_result_of_the_whole(fit, choosers, whole, which, parts):
+    undivided, curve = whole(which)
     divided, same = fit(choosers[which], Execution(micro_batches=parts))
     assert same.losses == pytest.approx(curve.losses, rel=1e-5)
     assert same.image_passes == curve.image_passes
-    for (name, one), other in zip(whole.named_parameters(), divided.parameters(), strict=True):
+    for (name, one), other in zip(undivided.named_parameters(), divided.parameters(), strict=True):
         if one.grad is not None:  # of the last step
             torch.testing.assert_close(other.grad, one.grad, atol=2e-5, rtol=0, msg=name)
-    assert difference(whole, divided) < 1e-5
+    assert difference(undivided, divided) < 1e-5
 
 
 def test_only_a_part_of_a_batch_is_in_the_network_at_once(fit, choosers, monkeypatch):
@@ -100,8 +104,8 @@ def test_only_a_part_of_a_batch_is_in_the_network_at_once(fit, choosers, monkeyp
 
 
 @pytest.mark.parametrize("which", WHICH)
-def test_checkpointing_is_the_same_training(fit, choosers, which):
-    kept, curve = fit(choosers[which])
+def test_checkpointing_is_the_same_training(fit, choosers, whole, which):
+    kept, curve = whole(which)
     recomputed, same = fit(choosers[which], Execution(checkpointing=True))
     assert difference(kept, recomputed) < 1e-6
     assert same.losses == pytest.approx(curve.losses, rel=1e-6)
@@ -123,8 +127,8 @@ def test_checkpointing_keeps_less_for_the_backward_pass(fit, choosers):
 
 
 @pytest.mark.parametrize("which", WHICH)
-def test_bfloat16_is_close_and_weights_stay_float32(fit, choosers, which):
-    exact, curve = fit(choosers[which])
+def test_bfloat16_is_close_and_weights_stay_float32(fit, choosers, whole, which):
+    exact, curve = whole(which)
     rounded, close = fit(choosers[which], Execution(precision="bf16"))
     assert {value.dtype for value in rounded.state_dict().values()} == {torch.float32}
     assert close.losses != curve.losses

@@ -12,7 +12,7 @@ from supernet import Supernet
 from supernet.bound_modules import BoundNetwork
 from supernet.grouped_pass import grouped_logits
 
-DEPTH = 4
+DEPTH = 2
 
 
 def random_architecture(rng):
@@ -40,8 +40,8 @@ OF_ONE_KIND = [
 ]
 VARIED = [
     Architecture.empty(DEPTH),
-    Architecture.of(DEPTH, {"ssf": [6, 0, 3, 1], "lora_rank": [2, 0, 0, 1]}),
-    Architecture.of(DEPTH, {"shallow_prompt_tokens": [7, 0, 0, 0], "prompt_tokens": [0, 3, 0, 1]}),
+    Architecture.of(DEPTH, {"ssf": [6, 1], "lora_rank": [2, 1]}),
+    Architecture.of(DEPTH, {"shallow_prompt_tokens": [7, 0], "prompt_tokens": [0, 1]}),
     *(random_architecture(np.random.default_rng(seed)) for seed in range(8)),
 ]
 
@@ -92,9 +92,9 @@ def test_an_images_logits_do_not_depend_on_the_rest_of_the_batch(pool, pixels):
 def test_all_families(vit, images):
     """Without VPT-shallow, where all images have as many tokens, and with it."""
     sizes = [
-        {"prompt_tokens": [2, 0, 1, 3], "lora_rank": [1, 2, 0, 0], "ssf": [2, 0, 6, 5]},
-        {"prompt_tokens": [0, 4, 0, 3], "adapter_dim_parallel": [0, 3, 0, 1], "lora_rank_pos": [2, 0, 0, 0]},
-        {"shallow_prompt_tokens": [3, 0, 0, 0], "lora_rank_k": [1, 1, 0, 2]},
+        {"prompt_tokens": [2, 3], "lora_rank": [1, 2], "ssf": [2, 5]},
+        {"prompt_tokens": [0, 3], "adapter_dim_parallel": [0, 1], "lora_rank_pos": [2, 0]},
+        {"shallow_prompt_tokens": [3, 0], "lora_rank_k": [1, 2]},
     ]
     found = networks(vit, [Architecture.of(DEPTH, s) for s in sizes])
     bound = [BoundNetwork(network) for network in found]

@@ -85,6 +85,6 @@ def test_every_kind_can_be_reset_on_another_device_and_draws_the_same(kind):
 
 
 def test_a_network_on_another_device_can_be_reset(plain):
-    network = Supernet(plain(), Architecture.uniform(4, "lora_rank", 2), 5)
+    network = Supernet(plain(), Architecture.uniform(2, "lora_rank", 2), 5)
     network.to("meta").reset(1)
     assert {p.device for p in network.parameters()} == {META}

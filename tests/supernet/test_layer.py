@@ -36,12 +36,12 @@ DORA = {"dora_rank": "qkv", **{f"dora_rank_{place}": place for place in ("proj",
 BEFORE_A_BRANCH = ("rep_dim_attention", "rep_dim_mlp")
 ON_THE_STREAM = ("adapter_dim_pre_attention", "adapter_dim_pre_mlp", "adapter_dim_plus")
 EVERYTHING = Architecture.of(
-    4,
+    2,
     dict.fromkeys(
         (*LORA, *DORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
-        (2, 1, 3, 2),
+        (2, 3),
     )
-    | {"shallow_prompt_tokens": (3, 0, 0, 0), "lora_rank_pos": (2, 0, 0, 0), "ssf": (6, 6, 6, 6)},
+    | {"shallow_prompt_tokens": (3, 0), "lora_rank_pos": (2, 0), "ssf": (6, 6)},
 )
 
 
@@ -270,7 +270,7 @@ def test_the_empty_architecture_is_timms_own_forward(vit, default_space, randomi
         own.head_dist.load_state_dict(vit.head.state_dict())
     expected = own(images)
     assert expected.std() > 0.1
-    empty = Architecture.empty(4)
+    empty = Architecture.empty(2)
     close(net(images, empty), expected)
     close(net(images, [empty] * len(images)), expected)
 
@@ -281,7 +281,7 @@ def test_the_empty_architecture_is_timms_own_forward(vit, default_space, randomi
 def test_step_0_without_prompts_is_the_pretrained_function(vit, space, images, seed):
     drawn = space.sample(np.random.default_rng(seed))
     kinds = [kind for kind in drawn.kinds if kind not in ("prompt_tokens", "shallow_prompt_tokens")]
-    a = Architecture.of(4, {kind: drawn[kind] for kind in kinds})
+    a = Architecture.of(2, {kind: drawn[kind] for kind in kinds})
     fresh = Supernet(vit, space.largest(), 5, seed=seed % 100).eval()
     expected = vit.forward_head(vit.forward_features(images), pre_logits=True)
     close(fresh.features(images, a), expected)
@@ -344,10 +344,10 @@ def test_every_module_of_every_layer_has_an_effect(vit, randomised, images):
     sizes = [
         (kind, i, size)
         for kind in EVERYTHING.kinds
-        for i in range(1 if KINDS[kind].first_layer_only else 4)
+        for i in range(1 if KINDS[kind].first_layer_only else 2)
         for size in range(7 if kind == "ssf" else 2)
     ]
-    ones = [Architecture.of(4, {kind: [size * (j == i) for j in range(4)]}) for kind, i, size in sizes]
+    ones = [Architecture.of(2, {kind: [size * (j == i) for j in range(2)]}) for kind, i, size in sizes]
     logits = net(images[:1].expand(len(ones), -1, -1, -1), ones)
     for (before, found), (kind, i, size) in zip(pairwise(logits), sizes[1:], strict=True):
         if size > 0:
@@ -373,7 +373,7 @@ def require_counted_operations(net, a):
 
 def test_checkpointing_gives_the_same_gradients(vit, randomised, images):
     net = randomised(vit, EVERYTHING)
-    many = [EVERYTHING, Architecture.uniform(4, "lora_rank", 1), Architecture.empty(4)]
+    many = [EVERYTHING, Architecture.uniform(2, "lora_rank", 1), Architecture.empty(2)]
     found = []
     for net.checkpointing in (False, True):
         net.zero_grad()

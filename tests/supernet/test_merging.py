@@ -16,10 +16,10 @@ from supernet.merging import merged
 from supernet.modules import ELASTIC, ElasticModule
 
 LORA = [f"lora_rank{part}" for part in ("", "_q", "_k", "_v", "_proj", "_fc1", "_fc2")]
-ALL_LORA = Architecture.of(4, dict.fromkeys(LORA, (2, 0, 1, 3)))
+ALL_LORA = Architecture.of(2, dict.fromkeys(LORA, (2, 3)))
 REP = ("rep_dim_attention", "rep_dim_mlp")
 DORA = [f"dora_rank{part}" for part in ("", "_proj", "_fc1", "_fc2")]
-MERGEABLE = Architecture.of(4, dict.fromkeys((*LORA, *DORA, *REP), (2, 0, 1, 3)) | {"ssf": (6, 6, 5, 1)})
+MERGEABLE = Architecture.of(2, dict.fromkeys((*LORA, *DORA, *REP), (2, 3)) | {"ssf": (6, 1)})
 
 
 def has_rms_norm(vit):
@@ -37,7 +37,7 @@ def test_a_merged_subnet_is_the_same_function(net, space, images, position_table
     """With prompts and adapters around it, in every space."""
     a = space.sample(np.random.default_rng(seed))
     if has_rms_norm(net.backbone):
-        a = Architecture.of(4, {kind: a[kind] for kind in a.kinds if kind != "ssf"})
+        a = Architecture.of(2, {kind: a[kind] for kind in a.kinds if kind != "ssf"})
     subnet = net.extract(a)
     digest = weights_digest(net.backbone), weights_digest(subnet.layers), weights_digest(subnet.head)
     result = merged(subnet)
@@ -65,7 +65,7 @@ def test_without_modules_left_it_is_timms_own_forward(vit, randomised, images):
         own.head_dist.load_state_dict(result.head.state_dict())
     logits = own(images)
     close(logits, subnet(images))
-    assert (logits - subnet(images, Architecture.empty(4))).abs().max() > 0.1
+    assert (logits - subnet(images, Architecture.empty(2))).abs().max() > 0.1
     assert not any(p.requires_grad for p in result.backbone.parameters())
 
 
@@ -85,9 +85,9 @@ def test_merged_lora_has_timms_own_parameters(vit, randomised, images):
 @torch.no_grad()
 def test_a_shift_without_a_bias_to_go_to_is_refused(randomised):
     vit = timm.create_model(
-        "aimv2_large_patch14_224", num_classes=0, img_size=28, embed_dim=32, depth=4, num_heads=4
+        "aimv2_large_patch14_224", num_classes=0, img_size=28, embed_dim=32, depth=2, num_heads=4
     )
-    subnet = randomised(vit, Architecture.of(4, {"ssf": (0, 1, 0, 0)}))
+    subnet = randomised(vit, Architecture.of(2, {"ssf": (0, 1)}))
     message = r"ssf of layer 1 shifts the output of norm1, a RmsNorm, which has no bias .*; use the subnet un"
     with pytest.raises(InputError, match=message):
         merged(subnet)
@@ -96,9 +96,9 @@ def test_a_shift_without_a_bias_to_go_to_is_refused(randomised):
 @torch.no_grad()
 def test_a_scale_alone_needs_no_bias(randomised):
     vit = timm.create_model(
-        "aimv2_large_patch14_224", num_classes=0, img_size=28, embed_dim=32, depth=4, num_heads=4
+        "aimv2_large_patch14_224", num_classes=0, img_size=28, embed_dim=32, depth=2, num_heads=4
     ).eval()
-    subnet = randomised(vit, Architecture.uniform(4, "ssf", 2))
+    subnet = randomised(vit, Architecture.uniform(2, "ssf", 2))
     for layer in subnet.layers:
         layer["ssf"].shift.zero_()
     x = torch.randn(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -125,11 +125,11 @@ def test_what_applies_after_a_module_that_cannot_be_merged_is_refused(plain, mon
     monkeypatch.setitem(KINDS, "doubled", Kind("doubled", "Doubled", lambda size, shape: size))
     monkeypatch.setitem(ELASTIC, "doubled", Doubled)
     Doubled.kind = "doubled"
-    subnet = Supernet(plain(), Architecture.of(4, {"doubled": [0, 1, 0, 0], "lora_rank": [0, 2, 0, 0]}), 5)
+    subnet = Supernet(plain(), Architecture.of(2, {"doubled": [0, 1], "lora_rank": [0, 2]}), 5)
     with pytest.raises(InputError, match="lora_rank cannot be merged: at qkv it applies after doubled"):
         merged(subnet)
-    apart = Supernet(plain(), Architecture.of(4, {"doubled": [1, 0, 0, 0], "lora_rank": [0, 2, 0, 0]}), 5)
+    apart = Supernet(plain(), Architecture.of(2, {"doubled": [1, 0], "lora_rank": [0, 2]}), 5)
     assert merged(apart).capacity.kinds == ("doubled",)
-    read = Supernet(plain(), Architecture.of(4, {"doubled": [2] * 4, "rep_dim_attention": [0, 2, 0, 0]}), 5)
+    read = Supernet(plain(), Architecture.of(2, {"doubled": [2] * 2, "rep_dim_attention": [0, 2]}), 5)
     with pytest.raises(InputError, match="rep_dim_attention cannot be merged: it changes what doubled reads"):
         merged(read)

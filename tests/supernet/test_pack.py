@@ -1,6 +1,7 @@
 """Packed trainings: each network ends as if it had been trained alone."""
 
 import contextlib
+import functools
 import math
 
 import pytest
@@ -20,16 +21,12 @@ from supernet.precision import autocast
 pytestmark = pytest.mark.slow
 
 EPOCHS, BATCH = 2, 20
-EMPTY = Architecture.empty(4)
-MIXED = Architecture.of(
-    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
-)
-OTHER = Architecture.of(
-    4, {"lora_rank": [0, 1, 3, 4], "adapter_dim": [5, 2, 0, 0], "prompt_tokens": [1, 0, 0, 2]}
-)
+EMPTY = Architecture.empty(2)
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1], "prompt_tokens": [3, 2]})
+OTHER = Architecture.of(2, {"lora_rank": [0, 4], "adapter_dim": [5, 2], "prompt_tokens": [1, 2]})
 OF_EVERY_KIND = [
-    *(Architecture.of(4, {kind: [3 if i == 0 else 0 for i in range(4)]}) for kind in sorted(KINDS)),
-    Architecture.of(4, {kind: [1, 0, 0, 0] for kind in sorted(KINDS)}),
+    *(Architecture.of(2, {kind: [3 if i == 0 else 0 for i in range(2)]}) for kind in sorted(KINDS)),
+    Architecture.of(2, {kind: [1, 0] for kind in sorted(KINDS)}),
     EMPTY,
 ]
 
@@ -74,7 +71,18 @@ def require_equal(found, expected, tolerance=1e-5):
         torch.testing.assert_close(found[name], value, atol=tolerance, rtol=tolerance, msg=name)
 
 
-def require_as_alone(fit, backbone, architectures, rates, seeds, together, **execution):
+@pytest.fixture(scope="module")
+def alone():
+    """Networks that were trained alone, and their curves, by all that decides them."""
+    return {}
+
+
+@pytest.fixture
+def require_as_alone(fit, backbone, alone):
+    return functools.partial(check_against_alone, fit, backbone, alone)
+
+
+def check_against_alone(fit, backbone, alone, architectures, rates, seeds, together, **execution):
     options = {"execution": Execution(**execution)}
     networks = [Supernet(backbone, a, 5, seed=seed) for a, seed in zip(architectures, seeds, strict=True)]
     starts = [{name: value.clone() for name, value in trained(network).items()} for network in networks]
@@ -82,8 +90,11 @@ def require_as_alone(fit, backbone, architectures, rates, seeds, together, **exe
     for network, start, a, rate, seed, curve in zip(
         networks, starts, architectures, rates, seeds, curves, strict=True
     ):
-        single = Supernet(backbone, a, 5, seed=seed)
-        expected = fit.alone(single, rate, seed, **options)
+        key = a, rate, seed, options["execution"]
+        if key not in alone:
+            single = Supernet(backbone, a, 5, seed=seed)
+            alone[key] = single, fit.alone(single, rate, seed, **options)
+        single, expected = alone[key]
         require_equal(network, single)
         assert curve.losses == pytest.approx(expected.losses, abs=1e-5)
         assert curve.image_passes == expected.image_passes
@@ -91,38 +102,36 @@ def require_as_alone(fit, backbone, architectures, rates, seeds, together, **exe
 
 
 @pytest.mark.parametrize("together", [False, True, None])
-def test_architectures_seeds_and_rates_of_one_pack_differ(fit, backbone, together):
+def test_architectures_seeds_and_rates_of_one_pack_differ(require_as_alone, together):
     architectures = [MIXED, EMPTY, OTHER, MIXED, OTHER]
-    require_as_alone(fit, backbone, architectures, [2e-3, 2e-3, 1e-3, 5e-3, 2e-4], [0, 1, 2, 3, 3], together)
+    require_as_alone(architectures, [2e-3, 2e-3, 1e-3, 5e-3, 2e-4], [0, 1, 2, 3, 3], together)
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_every_kind_in_one_pack(fit, backbone, together):
+def test_every_kind_in_one_pack(require_as_alone, together):
     count = len(OF_EVERY_KIND)
-    require_as_alone(fit, backbone, OF_EVERY_KIND, [1e-3] * count, list(range(count)), together)
+    require_as_alone(OF_EVERY_KIND, [1e-3] * count, list(range(count)), together)
 
 
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_sizes_of_a_kind_differ(fit, backbone, kind, together):
+def test_sizes_of_a_kind_differ(require_as_alone, kind, together):
     later = 0 if KINDS[kind].first_layer_only else 2
-    sizes = ([1, 0, 0, later], [3, later, 0, 0], [0, 0, 0, 0], [1, 0, later, 0])
-    architectures = [Architecture.of(4, {kind: list(s)}) for s in sizes]
-    require_as_alone(fit, backbone, architectures, [1e-3, 2e-3, 1e-3, 5e-4], [0, 0, 1, 2], together)
+    sizes = ([1, later], [3, later], [0, 0], [1, 0])
+    architectures = [Architecture.of(2, {kind: list(s)}) for s in sizes]
+    require_as_alone(architectures, [1e-3, 2e-3, 1e-3, 5e-4], [0, 0, 1, 2], together)
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_one_architecture_at_several_rates(fit, backbone, together):
+def test_one_architecture_at_several_rates(require_as_alone, together):
     a = OF_EVERY_KIND[-2]
-    require_as_alone(fit, backbone, [a] * 3, [3e-4, 1e-3, 3e-3], [0, 0, 0], together)
+    require_as_alone([a] * 3, [3e-4, 1e-3, 3e-3], [0, 0, 0], together)
 
 
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("execution", [{"micro_batches": 3}, {"checkpointing": True}])
-def test_execution_changes_nothing(fit, backbone, execution, together):
-    require_as_alone(
-        fit, backbone, [MIXED, OTHER, EMPTY], [1e-3, 2e-3, 1e-3], [0, 1, 2], together, **execution
-    )
+def test_execution_changes_nothing(require_as_alone, execution, together):
+    require_as_alone([MIXED, OTHER, EMPTY], [1e-3, 2e-3, 1e-3], [0, 1, 2], together, **execution)
 
 
 def test_bf16_is_near_training_alone(fit, backbone):
@@ -199,9 +208,9 @@ def own_kind():
 
 
 @pytest.mark.parametrize("together", [False, True])
-def test_a_kind_of_ones_own(fit, backbone, own_kind, together):
-    architectures = [Architecture.of(4, {own_kind: s}) for s in ([1, 0, 2, 0], [3, 1, 0, 0], [0, 0, 0, 0])]
-    require_as_alone(fit, backbone, architectures, [1e-3, 1e-3, 2e-3], [0, 1, 2], together)
+def test_a_kind_of_ones_own(require_as_alone, own_kind, together):
+    architectures = [Architecture.of(2, {own_kind: s}) for s in ([1, 2], [3, 1], [0, 0])]
+    require_as_alone(architectures, [1e-3, 1e-3, 2e-3], [0, 1, 2], together)
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -322,7 +331,7 @@ def test_states_of_different_epochs_wait_for_each_other(fit, backbone, tmp_path)
 
 def test_a_state_is_no_larger_than_alone(fit, backbone, tmp_path):
     files = [tmp_path / "pack", tmp_path / "other", tmp_path / "alone"]
-    small = Architecture.of(4, {"lora_rank": [1, 0, 0, 0]})
+    small = Architecture.of(2, {"lora_rank": [1, 0]})
     networks = [Supernet(backbone, a, 5, seed=1) for a in (small, MIXED)]
     fit(networks, [1e-3, 1e-3], [0, 0], state_files=files[:2], save_every=0, together=True)
     fit.alone(Supernet(backbone, small, 5, seed=1), 1e-3, 0, state_file=files[2], save_every=0)

@@ -7,7 +7,7 @@ from search_spaces import Architecture
 from supernet import Constant, Execution, Penalty, Recipe, Supernet, train
 from supernet.penalty import PenaltyGradient
 
-EMPTY = Architecture.empty(4)
+EMPTY = Architecture.empty(2)
 PENALTY = Penalty(0.3, 0.2)
 RECIPE = Recipe(epochs=1, lr=1e-3, batch_size=16)
 

@@ -12,7 +12,7 @@ from supernet.merging import merged
 from supernet.plain_state import plain_state, with_head
 
 LORA = [f"lora_rank{part}" for part in ("", "_q", "_k", "_v", "_proj", "_fc1", "_fc2")]
-ALL_LORA = Architecture.of(4, dict.fromkeys(LORA, (2, 0, 1, 3)))
+ALL_LORA = Architecture.of(2, dict.fromkeys(LORA, (2, 3)))
 
 
 @torch.no_grad()
@@ -36,9 +36,9 @@ def rebuilt(vit):
 @torch.no_grad()
 def test_timm_reads_the_file_by_checkpoint_path(plain, randomised, pixels, tmp_path):
     vit = plain()
-    subnet = randomised(vit, Architecture.of(4, {"lora_rank": (2,) * 4, "ssf": (6,) * 4}))
+    subnet = randomised(vit, Architecture.of(2, {"lora_rank": (2,) * 2, "ssf": (6,) * 2}))
     save_file(plain_state(merged(subnet), vit), tmp_path / "vit.safetensors")
-    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 4, "num_heads": 4}
+    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
     model = timm.create_model(
         "vit_base_patch16_224", num_classes=5, checkpoint_path=str(tmp_path / "vit.safetensors"), **shape
     ).eval()
@@ -47,7 +47,7 @@ def test_timm_reads_the_file_by_checkpoint_path(plain, randomised, pixels, tmp_p
 
 def test_a_module_that_remains_is_named(plain, randomised):
     vit = plain()
-    subnet = randomised(vit, Architecture.of(4, {"prompt_tokens": (0, 1, 0, 0), "lora_rank": (1,) * 4}))
+    subnet = randomised(vit, Architecture.of(2, {"prompt_tokens": (0, 1), "lora_rank": (1,) * 2}))
     with pytest.raises(
         InputError, match="VPT cannot be merged into the weights; use the subnet with its mod"
     ):
@@ -55,9 +55,9 @@ def test_a_module_that_remains_is_named(plain, randomised):
 
 
 def test_a_bias_that_timm_s_class_does_not_have_is_refused(randomised):
-    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 4, "num_heads": 4}
+    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
     vit = timm.create_model("vit_base_patch16_224", num_classes=0, qkv_bias=False, **shape)
-    subnet = randomised(vit, Architecture.of(4, {"ssf": (0, 6, 0, 0)}))
+    subnet = randomised(vit, Architecture.of(2, {"ssf": (0, 6)}))
     with pytest.raises(
         InputError, match=r"other parameters than this timm model .*blocks.1.attn.qkv.bias.*;"
     ):

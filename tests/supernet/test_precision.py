@@ -76,7 +76,7 @@ def test_the_head_reads_float32_and_gives_float32_under_autocast(plain, pixels, 
 )
 def test_no_module_widens_what_comes_after(plain, pixels, randomised, kind, masked, monkeypatch):
     seen = []
-    architecture = Architecture.uniform(4, kind, 2 if kind != "ssf" else 6)
+    architecture = Architecture.uniform(2, kind, 2 if kind != "ssf" else 6)
     network = randomised(plain(), architecture)
     layer = network.trunk.layers[0]
     for place in ("attend", "activate", "scale2"):

@@ -12,8 +12,8 @@ from supernet.step_gradient import StepGradient
 pytestmark = pytest.mark.slow
 
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
-SMALL = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
-MIXED = Architecture.of(4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1]})
+SMALL = Architecture.of(2, {"prompt_tokens": [1, 0]})
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1]})
 ALONE = Processes(0, 1)
 BATCH = torch.tensor([7, 3, 30, 12, 5])
 

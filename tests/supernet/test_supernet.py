@@ -12,7 +12,7 @@ from supernet import ArchitectureBatch, Supernet
 from supernet.backbones import weights_digest
 
 SEEDS = st.integers(0, 2**32 - 1)
-LORA_4 = Architecture.uniform(4, "lora_rank", 4)
+LORA_4 = Architecture.uniform(2, "lora_rank", 4)
 REPEATABLE = settings(deadline=None, max_examples=2, derandomize=True, database=None)
 
 
@@ -92,7 +92,7 @@ def test_one_architecture_per_image_trains_the_union(plain, space, randomised, p
     rng = np.random.default_rng(seed)
     many = [space.sample(rng) for _ in pixels]
     union = Architecture.of(
-        4, {k: [max(a[k][i] for a in many) for i in range(4)] for k in space.largest().kinds}
+        2, {k: [max(a[k][i] for a in many) for i in range(2)] for k in space.largest().kinds}
     )
     expected = count_params(union, net.shape) + head_params(32, 5)
     check_gradients(net, gradients(net, pixels, many), union, expected)
@@ -175,15 +175,15 @@ def test_none_is_the_capacity(plain, default_space, randomised, pixels):
 
 
 def test_a_capacity_without_modules_runs_one_architecture_per_image(plain, pixels):
-    empty = Architecture.empty(4)
+    empty = Architecture.empty(2)
     net = Supernet(plain(), empty, 5)
     close(net(pixels, [empty] * len(pixels)), net(pixels))
 
 
 def test_beyond_the_capacity_is_refused(plain, pixels):
     net = Supernet(plain(), LORA_4, 5)
-    five = Architecture.uniform(4, "lora_rank", 5)
-    adapter = Architecture.uniform(4, "adapter_dim", 1)
+    five = Architecture.uniform(2, "lora_rank", 5)
+    adapter = Architecture.uniform(2, "adapter_dim", 1)
     shallow = Architecture.empty(3)
     for a in (five, adapter, shallow):
         with pytest.raises(ValueError, match="beyond the capacity"):
@@ -208,7 +208,7 @@ def test_another_number_of_architectures_than_images_is_refused(plain, pixels):
 
 
 def test_another_depth_than_the_backbones_is_refused(plain):
-    with pytest.raises(ValueError, match="3 layers and the backbone 4"):
+    with pytest.raises(ValueError, match="3 layers and the backbone 2"):
         Supernet(plain(), Architecture.empty(3), 5)
 
 

@@ -9,7 +9,7 @@ from search_spaces import Architecture
 from supernet import TRAINABLE_SETS, Constant, Recipe, Supernet, Trainable, biases, train
 from supernet.trainable import trainable_set
 
-ARCHITECTURE = Architecture.of(4, {"lora_rank": [2, 0, 2, 0], "adapter_dim": [0, 2, 0, 2]})
+ARCHITECTURE = Architecture.of(2, {"lora_rank": [2, 0], "adapter_dim": [0, 2]})
 
 
 @pytest.fixture

@@ -28,11 +28,9 @@ from supernet.backbones import weights_digest
 pytestmark = pytest.mark.slow
 
 RECIPE = Recipe(epochs=4, lr=2e-3, batch_size=16)
-EMPTY = Architecture.empty(4)
-MIXED = Architecture.of(
-    4, {"lora_rank": [2, 0, 1, 4], "adapter_dim": [0, 2, 0, 1], "prompt_tokens": [3, 0, 0, 2]}
-)
-SMALLEST = Architecture.of(4, {"prompt_tokens": [1, 0, 0, 0]})
+EMPTY = Architecture.empty(2)
+MIXED = Architecture.of(2, {"lora_rank": [2, 4], "adapter_dim": [0, 1], "prompt_tokens": [3, 2]})
+SMALLEST = Architecture.of(2, {"prompt_tokens": [1, 0]})
 KINDS = ("adapter_dim", "lora_rank", "prompt_tokens")
 REPEATABLE = settings(deadline=None, max_examples=50, derandomize=True, database=None)
 

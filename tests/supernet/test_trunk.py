@@ -31,7 +31,7 @@ def test_prompts_stand_behind_the_class_tokens_and_come_out_again(vit, images):
     _, masked = trunk.with_prompts(x, at, PROMPTS, sizes)
     assert torch.equal(with_prompts[:, first : first + 3], PROMPTS.expand(3, 3, 32))
     assert torch.equal(trunk.without_prompts(with_prompts, 3), x)
-    assert len(at) == len(everywhere) == len(masked) == 4
+    assert len(at) == len(everywhere) == len(masked) == len(vit.blocks)
     for old, new, mask in zip(at, everywhere, masked, strict=True):
         assert new.keys is None
         assert mask.keys.sum(dim=1).tolist() == [tokens + 3, tokens, tokens + 1]

@@ -78,7 +78,7 @@ def test_a_line_for_each_supernet(study: Path) -> None:
 
 def test_cost_is_equal_image_passes(study: Path) -> None:
     passes = {(line["chooser"], line["epochs"]): line["image_passes"] for line in lines_of(study)}
-    assert passes["sandwich-uniform", 3] == passes["one-per-image-budget", 3] == 3 * 38
+    assert passes["sandwich-uniform", 3] == passes["one-per-image-budget", 3] == 3 * 19
     trained = {(line["chooser"], line["epochs"]): line["trained_epochs"] for line in lines_of(study)}
     assert trained["sandwich-uniform", 3] == 1
     assert WAYS["sandwich-uniform"].epochs(100) == 33
@@ -207,8 +207,8 @@ def test_the_estimate_follows_what_was_measured(insects: Path, table: Path) -> N
     line = {"task": "insects", "chooser": "one-path-budget", "image_passes": 380, "seconds": 38.0}
     line |= {"scoring_seconds": 5.0, "scores": {"val_loss": [1.0]}}
     job = chooser_study.ChooserJob("insects", "one-path-budget", 30, 0, "fp32")
-    assert chooser_study.seconds_of(job, one, 4, [line], 2) == pytest.approx(30 * 38 * 0.1 + 5)
-    guess = 30 * 38 * 2 * 1.2 / 1000 + 4 * (10 + 12) * 2 * 0.5 / 1000
+    assert chooser_study.seconds_of(job, one, 4, [line], 2) == pytest.approx(30 * 19 * 0.1 + 5)
+    guess = 30 * 19 * 2 * 1.2 / 1000 + 4 * (5 + 6) * 2 * 0.5 / 1000
     assert chooser_study.seconds_of(job, one, 4, [], 2) == pytest.approx(guess)
 
 
@@ -225,7 +225,7 @@ def test_the_test_part_is_never_trained_on(
     monkeypatch.setattr(chooser_study, "train", train)
     one = ["--epochs=1", "--chooser=one-path-budget"]
     assert main(options(insects, table, tmp_path / "study.jsonl", *one)) == 0
-    assert seen == [(38, False)]
+    assert seen == [(19, False)]
 
 
 def test_the_report_of_a_real_study(study: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:

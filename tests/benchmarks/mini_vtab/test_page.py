@@ -20,7 +20,7 @@ def test_the_page_has_what_the_report_has(compared: dict[str, Any], store: Path,
         if name != "searched":
             against = compared["against"]["searched"][name]
             assert f"{against['mean']:+.2f} ± {against['error_over_seeds']:.2f}" in row
-    assert "| insects | 12 |" in text
+    assert "| insects | 6 |" in text
 
 
 def test_a_file_that_is_no_result_has_no_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,4 +37,4 @@ def test_the_supernet_has_the_epochs_that_validation_data_prefer(
     judged = found["supernet"]["judged_losses"]
     assert set(judged) == {"1", "2"}
     assert found["supernet"]["epochs"] == int(min(judged, key=lambda epochs: judged[epochs]))
-    assert found["supernet"]["image_passes"] == 3 * 38  # epochs of both, training images
+    assert found["supernet"]["image_passes"] == 3 * 19  # epochs of both, training images

@@ -28,7 +28,7 @@ def test_the_study_compares_every_method_by_task_and_seed(searched: dict[str, An
         kinds = set(run["methods"]["uniform"]["architecture"]) - {"depth"}
         assert kinds == {"prompt_tokens", "lora_rank", "adapter_dim"}
         assert run["image_passes"]["random"] >= run["image_passes"]["evolution"]
-        assert run["images"]["evolution-whole"] == 8 * 10  # candidates, validation images
+        assert run["images"]["evolution-whole"] == 8 * 5  # candidates, validation images
 
 
 def test_differences_are_paired(searched: dict[str, Any]) -> None:

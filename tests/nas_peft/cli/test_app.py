@@ -11,12 +11,10 @@ import nas_peft
 from nas_peft.cli.app import app
 
 
-def test_debug_shows_the_traceback_and_no_debug_does_not():
+def test_debug_shows_the_traceback_and_no_debug_does_not(run_program):
     wrong = ["search", "--dataset", "digits", "--seeds", "0"]
-    command = [sys.executable, "-c", "from nas_peft.cli.app import main; main()", *wrong]
-    plain, debug = (
-        subprocess.run([*command, *more], capture_output=True, text=True) for more in ([], ["--debug"])
-    )
+    command = ["-c", "from nas_peft.cli.app import main; main()", *wrong]
+    plain, debug = (run_program(*command, *more) for more in ([], ["--debug"]))
     assert (plain.returncode, plain.stdout) == (2, "")
     message = "error: seeds is 0: input should be greater than or equal to 1"
     assert plain.stderr.splitlines() == [message]

@@ -14,6 +14,7 @@ from nas_peft.data import embedded_names, load_dataset
 from nas_peft.planning.levels import LEVELS
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
+from nas_peft.run.stage_records import Speeds
 from nas_peft.settings.search_config import SearchConfig
 from supernet import Backbone, Preprocessing
 
@@ -301,6 +302,8 @@ def test_help_names_every_embedded_data_set():
 
 @pytest.mark.slow
 def test_a_dry_run_prints_the_plan_and_leaves_nothing(image_folder: Path, tmp_path: Path, monkeypatch):
+    fast = Speeds(forward=1e-4, supernet=4e-4, subnet=3e-4, full=4e-4, places=2)
+    monkeypatch.setattr("nas_peft.planning.plan.measure", lambda *given: fast)  # its test measures
     monkeypatch.chdir(tmp_path)
     words = ["search", "--dataset", str(image_folder), "--time", "10h", "--dry-run", "--population", "12"]
     done = CliRunner().invoke(app, words, env={"COLUMNS": "200"})

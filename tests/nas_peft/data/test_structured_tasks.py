@@ -50,20 +50,19 @@ def test_the_scenes_are_these(name, digest):
     assert hashlib.sha256(rounded.encode()).hexdigest()[:16] == digest
 
 
-@pytest.mark.slow
 @every_task
 def test_an_image_is_its_scene_and_no_two_are_equal(name):
     listing = list_structured(name, np.asarray)
     digests = set()
     for part, items in listing.parts():
-        for index, item in enumerate(items):
+        for index, item in enumerate(items[:60]):
             image = item.load()
             digests.add(hashlib.sha256(image.tobytes()).digest())
             if index < 5:
                 drawn, label = scene(name, part, index)
                 assert np.array_equal(image, np.asarray(drawn.picture()))
                 assert item.label == label
-    assert len(digests) == sum(IMAGES.values())
+    assert len(digests) == 3 * 60
 
 
 @pytest.mark.parametrize("seen", [0, 700])

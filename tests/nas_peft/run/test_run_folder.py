@@ -1,8 +1,11 @@
 """A run is a folder: its name, whose it is, and that nothing in it is half-written."""
 
 import errno
-import subprocess
-import sys
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -194,19 +197,22 @@ def test_one_process_at_a_time_works_in_a_folder(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_killed_process_lets_go(tmp_path: Path):
+def test_a_killed_process_lets_go(tmp_path: Path, run_program: Callable[..., Any]):
     folder = RunFolder.open(tmp_path / "run", config())
     code = (
-        "import sys, time; from pathlib import Path; from nas_peft.run.run_folder import RunFolder\n"
-        "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(600)"
+        "import os, sys, time; from pathlib import Path; from nas_peft.run.run_folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).held():\n"
+        "    Path(sys.argv[2]).symlink_to(str(os.getpid())); time.sleep(600)"
     )
-    command = [sys.executable, "-c", code, str(folder.path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
+    told = tmp_path / "process"
+    with ThreadPoolExecutor() as pool:
+        other = pool.submit(run_program, "-c", code, folder.path, told)
+        while not told.is_symlink():
+            assert not other.done(), other.result().stderr
+            time.sleep(0.01)
         with pytest.raises(InputError, match="another process"), folder.held():
             pass
-        other.kill()
-        other.wait()
+        os.kill(int(told.readlink().name), signal.SIGKILL)
+        assert other.result().returncode == -signal.SIGKILL
     with folder.held():
         pass

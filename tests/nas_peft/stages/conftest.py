@@ -20,7 +20,7 @@ class CountingBars(StageBars):
         yield lambda done, total: self.seen.append((done, total))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def counting_bars() -> Callable[[], CountingBars]:
     """Makes new bars, whose ``seen`` has the steps."""
     return CountingBars

@@ -92,16 +92,16 @@ def test_folds_share_out_the_training_part_and_the_image_passes(
     tmp_path: Path,
     counting_bars,
 ):
-    config = SearchConfig.of(**tiny_values | {"folds": 3, "supernet_epochs": 4})
+    config = SearchConfig.of(**tiny_values | {"folds": 3, "supernet_epochs": 2})
     inputs, train_part = replace(tiny_inputs, config=config), tiny_inputs.dataset.train
     folder, bars = RunFolder.open(tmp_path / "run", config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     folds, stage = found.folds, found.record
     left_out = torch.cat([fold.part.images.flatten(1) for fold in folds])
     assert sorted(map(tuple, left_out.tolist())) == sorted(map(tuple, train_part.images.flatten(1).tolist()))
-    assert stage.image_passes == 4 * len(train_part)  # as one supernet of as many epochs
-    assert [len(record.losses) for record in stage.supernets] == [2, 2, 2]
-    assert bars.seen[-1] == (6, 6)
+    assert stage.image_passes == 2 * len(train_part)  # as one supernet of as many epochs
+    assert [len(record.losses) for record in stage.supernets] == [1, 1, 1]
+    assert bars.seen[-1] == (3, 3)
     weights = [fold.supernet.head.weight for fold in folds]
     assert not torch.equal(weights[0], weights[1])
     again = read_supernets(inputs, folder, "cpu")
@@ -119,14 +119,14 @@ def test_unseen_images_choose_among_supernets_of_several_lengths(
     tmp_path: Path,
     counting_bars,
 ):
-    config = SearchConfig.of(**tiny_values | {"supernet_epochs": "1,4", "supernet_lr": 0.02, "folds": folds})
+    config = SearchConfig.of(**tiny_values | {"supernet_epochs": "1,2", "supernet_lr": 0.02, "folds": folds})
     inputs = replace(tiny_inputs, config=config)
     folder, bars = RunFolder.open(tmp_path / "run", config), counting_bars()
     found = train_supernets(Run(inputs, folder, "cpu", bars), features)
     kept, stage = found.folds, found.record
     subnets = judged_subnets(inputs.sampler.sample, config.seed)
     losses = {}
-    for epochs in (1, 4):
+    for epochs in (1, 2):
         alone = SearchConfig.of(**config.to_dict() | {"supernet_epochs": epochs})
         only = RunFolder.open(tmp_path / f"alone{epochs}", alone)
         found = train_supernets(Run(replace(inputs, config=alone), only, "cpu", bars), features).folds
@@ -136,7 +136,7 @@ def test_unseen_images_choose_among_supernets_of_several_lengths(
                 assert torch.equal(one.supernet.head.weight, other.supernet.head.weight)
     assert stage.losses == losses
     assert stage.epochs == int(min(losses, key=lambda epochs: losses[epochs]))
-    assert stage.image_passes == (1 + 4) * len(inputs.dataset.train)
+    assert stage.image_passes == (1 + 2) * len(inputs.dataset.train)
     assert stage.image_passes_forward > 0
     assert bars.seen[-1][0] == bars.seen[-1][1]
     files = sorted(file.name for file in folder.path.glob("supernet*.safetensors"))
