@@ -23,7 +23,7 @@ from supernet import TRAINABLE_SETS, Recipe
 RACED = 0.4
 """Share of the candidates' images that are scored where candidates race."""
 
-HEAD_STEP = 2.5e-4
+HEAD_STEP = 1.2e-3
 """Seconds of a training step of a head on cached features."""
 
 PER_TRAINING = 0.4

@@ -60,6 +60,17 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     },
     _HALVED
     | {
+        "epochs": (2, 8, 16, 32),
+        "augmentation": ("none", "crop"),
+        "supernet_epochs": (8,),
+        "generations": 6,
+        "population": 16,
+        "retrain": 2,
+        "inherited_epochs": (2, 8, 16, 32),
+        "baselines": ("linear", "full"),
+    },
+    _HALVED
+    | {
         "singles": ("lora-everywhere", "lora_rank", "adapter_dim", "ssf"),
         "epochs": (2, 8, 16, 32),
         "augmentation": ("none", "crop"),
