@@ -34,13 +34,13 @@ from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.search_job import subnet_training
 from benchmarks.harness.standard_error import mean_and_error
 from benchmarks.harness.store import Store, add_store_options
-from benchmarks.plain_command import OUT as PLAIN
 from search_spaces import KINDS, Architecture, Budget, InputError, SearchSpace, count_params, load_space
 from search_spaces.streams import stream_seed
 from supernet import Recipe
 from supernet.augmentation import AugmentationName
 
 OUT = RESULTS / "tuning_rivals.json"
+REPORT = RESULTS / "plain_command.json"
 BUDGET, SPACE = "4%", "large"
 """Budget and space of the levels of the plain command."""
 EPOCHS = 8
@@ -197,7 +197,7 @@ def run(argv: Sequence[str]) -> None:
     """Train what is missing, test once, write and print the report. Raises `InputError`."""
     parser = StudyParser("tuning_rivals", "Compare the plain command with tuning uniform subnets.")
     add_store_options(parser)
-    parser.add_argument("--report", type=Path, default=PLAIN, help="report of plain_command (%(default)s)")
+    parser.add_argument("--report", type=Path, default=REPORT, help="report of plain_command (%(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="JSON file of the report")
     args = parser.parse_args(argv)
     args.task = args.task or ["digits"]

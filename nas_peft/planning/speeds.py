@@ -28,7 +28,7 @@ STEPS = 3
 BESIDE = 1.25
 """How many times as long a training takes on a core while others run on the other cores.
 
-They share caches and memory: 1.2 for full fine-tuning and 1.4 for subnets on two cores (docs/log/levels.md).
+They share caches and memory: 1.2 for full fine-tuning and 1.4 for subnets on two cores (docs/log/plain_command.md).
 """
 
 

@@ -304,7 +304,7 @@ def test_a_search_with_a_time_is_planned_once_and_says_plan_and_fact(
     assert list(result.plan.stages) == [name for name in result.stages if name in result.plan.stages]
     assert set(result.stages) == set(result.plan.stages)
     (full,) = (row for row in result.rows if row.method == "full")
-    assert [run.recipe["epochs"] for run in full.runs if run.on == "train"] == [1, 1, 3]
+    assert [run.recipe["epochs"] for run in full.runs if run.on == "train"] == [1, 1, 3, 3]
     assert "planned" in plan_against_fact(result)
     # resumed by the same command: the recorded plan holds, whatever a plan would be now
     (tmp_path / "run" / "results.json").unlink()

@@ -77,7 +77,7 @@ def out(tmp_path: Path) -> Path:
         (
             "--space",
             "noah-vtb",
-            "unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: default, large",
+            "unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: all, default, large",
         ),
         ("--space", "no.yaml", "cannot read the space file 'no.yaml'"),
         ("--budget", "plenty", "the budget is 'plenty'; give a number of parameters such as 12000, 500k"),
