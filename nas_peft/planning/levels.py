@@ -1,6 +1,7 @@
 """Levels of effort: the settings of a search from the shortest to the longest.
 
-What a level adds to the one before is what the measurements in docs/log/short_recipes.md found worth its time.
+What a level adds to the one before is what the measurements in docs/log/short_recipes.md found worth its
+time.
 """
 
 from __future__ import annotations

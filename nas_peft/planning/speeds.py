@@ -24,11 +24,11 @@ from supernet import Constant, Curve, Supernet, evaluate, train
 STEPS = 3
 """Training steps that are timed, after one that is not."""
 
-
 BESIDE = 1.25
 """How many times as long a training takes on a core while others run on the other cores.
 
-They share caches and memory: 1.2 for full fine-tuning and 1.4 for subnets on two cores (docs/log/plain_command.md).
+They share caches and memory: 1.2 for full fine-tuning and 1.4 for subnets on two cores
+(docs/log/plain_command.md).
 """
 
 
