@@ -19,7 +19,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from supernet.bound_modules import BoundNetwork
+from supernet.bound_modules import Bound, BoundNetwork
 from supernet.layer import Applied, after_attention, entered, queries_keys_values
 from supernet.modules import Grid, Place
 from supernet.operations import Operations, Positions
@@ -88,17 +88,21 @@ class _Rows:
 
     def applied(self, index: int, networks: Sequence[BoundNetwork], grid: Grid | None) -> Applied:
         """The modules of layer ``index`` of all networks, each on its own network's rows."""
-        layers = [bound.layers[index] for bound in networks]
+        found: dict[Place, list[tuple[slice, tuple[int, ...], Sequence[Bound]]]] = {}
+        start = 0
+        for bound, length, shape in zip(networks, self.lengths, self.shapes, strict=True):
+            for place, modules in bound.layers[index].items():
+                found.setdefault(place, []).append((slice(start, start + length), shape, modules))
+            start += length
 
         def change(place: Place, x: Tensor, y: Tensor) -> Tensor:
-            for here, own_x, own_y, shape in zip(
-                layers, self.split(x), self.split(y), self.shapes, strict=True
-            ):
-                for module in here.get(place, ()):
+            for own, shape, modules in found[place]:
+                own_x, own_y = x[own], y[own]
+                for module in modules:
                     module(own_x, own_y, (shape, grid))
             return y
 
-        return Applied({place for here in layers for place in here}, change)
+        return Applied(found, change)
 
 
 def _layer_forward(
