@@ -105,6 +105,16 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     return Decision(chosen.name, _reason(best, contestants, fraction))
 
 
+def ranked(contestants: Sequence[Contestant], count: int | None = None) -> list[str]:
+    """The names of the contestants that `decide` chooses one after another, at most ``count``."""
+    left = {contestant.name: contestant for contestant in contestants}
+    found: list[str] = []
+    while left and (count is None or len(found) < count):
+        found.append(decide(list(left.values())).name)
+        del left[found[-1]]
+    return found
+
+
 def _reason(best: Contestant, contestants: Sequence[Contestant], fraction: float) -> Reason:
     """The deciding step among all ``contestants``, dominated ones included."""
     if len(contestants) == 1:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nas_peft.protocol.decision import Contestant, decide, standard_error
+from nas_peft.protocol.decision import Contestant, ranked, standard_error
 from nas_peft.protocol.rows import Params, Row, Scores
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
@@ -65,11 +65,11 @@ class Rounds:
         return f"recipes {number + 1}" if self.count > 1 else "recipes"
 
     def recipes(
-        self, row: Row, number: int, ranked: Sequence[Recipe] = (), tried: Sequence[Recipe] = ()
+        self, row: Row, number: int, best_first: Sequence[Recipe] = (), tried: Sequence[Recipe] = ()
     ) -> Sequence[Recipe]:
         """The recipes that a row tries in a round; none if all its lengths have had their round.
 
-        ``ranked`` are the row's recipes of the round before, best first; ``tried`` are those of all rounds.
+        ``best_first`` are the row's recipes of the round before, ranked; ``tried`` are those of all rounds.
         """
         if not self.halved:
             return self.all_of[row]
@@ -78,12 +78,12 @@ class Rounds:
         if number == 0:
             shortest = [r for r in recipes if r.epochs == of_start[r.start][0]]
             return [r for r in shortest if not augmented or r.augmentation == recipes[0].augmentation]
-        going_on = [*ranked[: -(-len(ranked) // KEPT)], *beyond(ranked, tried)]
+        going_on = [*best_first[: -(-len(best_first) // KEPT)], *beyond(best_first, tried)]
         if number == augmented:
             others = dict.fromkeys(
                 r.augmentation for r in recipes if r.augmentation != recipes[0].augmentation
             )
-            going_on += [replace(recipe, augmentation=other) for recipe in ranked[:1] for other in others]
+            going_on += [replace(recipe, augmentation=other) for recipe in best_first[:1] for other in others]
         return [
             replace(recipe, epochs=of_start[recipe.start][number])
             for recipe in going_on
@@ -98,17 +98,17 @@ def lengths(recipes: Sequence[Recipe]) -> dict[str, list[int]]:
     }
 
 
-def beyond(ranked: Sequence[Recipe], tried: Sequence[Recipe]) -> list[Recipe]:
+def beyond(best_first: Sequence[Recipe], tried: Sequence[Recipe]) -> list[Recipe]:
     """The best recipe at a new learning rate, if it has the highest or the lowest that was ever tried.
 
-    The new rate is as far from the best as the best is from its neighbour. ``ranked`` is best first; the
+    The new rate is as far from the best as the best is from its neighbour. ``best_first`` is ranked; the
     rates are those of the recipes in ``tried`` that have the same start.
     """
-    rates = sorted({recipe.lr for recipe in tried if ranked and recipe.start == ranked[0].start})
-    if len(rates) < 2 or ranked[0].lr not in (rates[0], rates[-1]):
+    rates = sorted({recipe.lr for recipe in tried if best_first and recipe.start == best_first[0].start})
+    if len(rates) < 2 or best_first[0].lr not in (rates[0], rates[-1]):
         return []
-    neighbour = rates[1] if ranked[0].lr == rates[0] else rates[-2]
-    return [replace(ranked[0], lr=float(f"{ranked[0].lr ** 2 / neighbour:.3g}"))]
+    neighbour = rates[1] if best_first[0].lr == rates[0] else rates[-2]
+    return [replace(best_first[0], lr=float(f"{best_first[0].lr ** 2 / neighbour:.3g}"))]
 
 
 def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
@@ -125,14 +125,10 @@ def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:
 
     The better half of n rows are the ⌈n/2⌉ rows that `decide` chooses one after another.
     """
-    kept: set[Row] = set()
+    kept: set[str] = set()
     for group in ("searched", "single"):
-        left = {
-            row.name: (row, found.contestant(row.name, params(row)))
-            for row, found in scores.items()
-            if row.group == group
-        }
-        for _ in range((len(left) + 1) // 2):
-            chosen = decide([contestant for _, contestant in left.values()]).name
-            kept.add(left.pop(chosen)[0])
-    return [row for row in scores if row in kept or row.group == "baseline"]
+        rivals = [
+            found.contestant(row.name, params(row)) for row, found in scores.items() if row.group == group
+        ]
+        kept.update(ranked(rivals, (len(rivals) + 1) // 2))
+    return [row for row in scores if row.name in kept or row.group == "baseline"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nas_peft.protocol.decision import decide
+from nas_peft.protocol.decision import ranked
 from nas_peft.protocol.rows import Row, Scores
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
@@ -91,9 +91,6 @@ def ranked_recipes(records: Sequence[TrainingRecord], count: int | None = None) 
 
     Trainings that failed or were stopped early cannot be chosen.
     """
-    left = {record.training.key: record for record in records if record.failure is None}
-    found: list[Recipe] = []
-    while left and (count is None or len(found) < count):
-        chosen = decide([Scores.of([record]).contestant(key, 0) for key, record in left.items()]).name
-        found.append(left.pop(chosen).training.recipe)
-    return found
+    usable = {record.training.key: record for record in records if record.failure is None}
+    names = ranked([Scores.of([record]).contestant(key, 0) for key, record in usable.items()], count)
+    return [usable[name].training.recipe for name in names]

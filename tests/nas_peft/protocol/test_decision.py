@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_peft.protocol.decision import Contestant, Decision, decide, standard_error
+from nas_peft.protocol.decision import Contestant, Decision, decide, ranked, standard_error
 from nas_peft.training.image_scores import ImageScores
 
 
@@ -108,3 +108,10 @@ def test_a_contestant_of_several_seeds_has_their_means_and_calibrated_losses():
     plain = Contestant.of("row", 7, accuracies, [float(s.losses.mean()) for s in seeds])
     assert plain.hits is None
     assert plain.loss != found.loss
+
+
+def test_contestants_are_ranked_by_one_choice_after_another():
+    rivals = [Contestant(name, 10, accuracy, 0.5) for name, accuracy in (("a", 0.7), ("b", 0.9), ("c", 0.8))]
+    assert ranked(rivals) == ["b", "c", "a"]
+    assert ranked(rivals, 2) == ["b", "c"]
+    assert ranked([]) == []
