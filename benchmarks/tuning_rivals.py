@@ -200,6 +200,8 @@ def run(argv: Sequence[str]) -> None:
     parser.add_argument("--report", type=Path, default=REPORT, help="report of plain_command (%(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="JSON file of the report")
     args = parser.parse_args(argv)
+    if args.workers != 1:
+        raise InputError(f"workers is {args.workers}, but each trial waits for the one before; leave it out")
     args.task = args.task or ["digits"]
     bench = Bench.load(args)
     lines = RivalStudy(args, Store(args, bench), bench).lines()

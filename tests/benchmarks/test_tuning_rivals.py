@@ -59,6 +59,8 @@ def test_a_study_has_the_passes_of_each_run_and_is_read_again(
 def test_a_missing_report_or_task_is_one_line(tmp_path: Path, capsys):
     assert main([f"--report={tmp_path}/none.json", f"--store={tmp_path}/store"]) == 2
     assert "benchmarks.plain_command makes one" in capsys.readouterr().err
+    assert main(["--workers=2", f"--store={tmp_path}/store"]) == 2
+    assert "each trial waits for the one before" in capsys.readouterr().err
     (tmp_path / "empty.json").write_text('{"lines": []}')
     assert main([f"--report={tmp_path}/empty.json", f"--store={tmp_path}/store"]) == 2
     assert "has no run on digits" in capsys.readouterr().err
