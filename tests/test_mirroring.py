@@ -69,6 +69,11 @@ TESTED_ELSEWHERE = {
         "nas_peft/test_baselines_job.py",
         "a job without a search is this stage",
     ),
+    "nas_peft/protocol/decision_words.py": (
+        "nas_peft/protocol/test_confidence.py",
+        "sentences on decisions that are made there",
+    ),
+    "nas_peft/protocol/sections.py": ("nas_peft/cli/test_show.py", "printed of a finished run"),
     "nas_peft/protocol/reading.py": (
         "nas_peft/test_baselines_job.py",
         "opens the test set of a whole comparison, once",

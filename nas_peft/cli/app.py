@@ -17,6 +17,7 @@ from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
 from nas_peft.cli.serve import serve
+from nas_peft.cli.show import show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,6 +59,7 @@ def _in_paragraphs(docstring: str | None) -> str:
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "search": search,
+    "show": show,
     "front": front,
     "audit": audit,
     "baselines": baselines,
