@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from nas_peft.cli.config_options import with_fields
+from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, end_of_run, stage_bars
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
-from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.settings.baselines_config import BaselinesConfig
 
@@ -24,6 +24,8 @@ def _run_baselines(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    progress: ProgressStyle = Progress.auto,
+    quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -38,17 +40,17 @@ def _run_baselines(
         from nas_peft.machine.system import require_system
 
         require_system()
+        bars = stage_bars(progress, quiet)
         config = BaselinesConfig.of(**fields)
         require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         ray_options.require_answer()
 
         from nas_peft.baselines_job import compare_baselines
-        from nas_peft.run.progress import StageBars
 
-        with StageBars() as bars:
+        with bars:
             result = compare_baselines(config, out, device=device, bars=bars, ray_options=ray_options)
-        print_result(result)
+        end_of_run(bars, progress, result)
 
 
 baselines = with_fields(BaselinesConfig, _run_baselines)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from nas_peft.cli.config_options import given, with_fields
+from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, end_of_run, stage_bars
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
-from nas_peft.cli.result_output import print_result
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.settings.durations import AUTO
 from nas_peft.settings.search_config import SearchConfig
@@ -67,6 +67,8 @@ def _run_search(
             help="Print the plan for --time or --preset, with the expected seconds of each stage, and stop.",
         ),
     ] = False,
+    progress: ProgressStyle = Progress.auto,
+    quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -84,6 +86,7 @@ def _run_search(
         from nas_peft.machine.system import require_system
 
         require_system()
+        bars = stage_bars(progress, quiet)
         config = SearchConfig.of(**with_time(given(fields, context)))
         require_data_and_weights(config)  # before torch is imported
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
@@ -97,12 +100,14 @@ def _run_search(
         from nas_peft.main_job import plan
         from nas_peft.main_job import search as run
         from nas_peft.planning.table import plan_table
-        from nas_peft.run.progress import StageBars
 
-        with StageBars() as bars:
+        with bars:
             if dry_run:
                 made = plan(config, device=device, bars=bars, ray_options=ray_options)
-                Console().print(plan_table(made))
+                if progress is Progress.json:
+                    bars.tell("plan", **made.model_dump(mode="json"))
+                else:
+                    Console().print(plan_table(made))
                 return
             result = run(
                 config,
@@ -114,7 +119,7 @@ def _run_search(
                 ray_options=ray_options,
                 workers=workers,
             )
-        print_result(result)
+        end_of_run(bars, progress, result)
 
 
 search = with_fields(SearchConfig, _run_search)
