@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from nas_peft.run.progress import ScoredModel
 
 
+BETWEEN = 0.5
+"""Seconds between two steps of a stage that are written, at least."""
+
+
 class ProgressJson:
     """Writes each event, with its name in ``event`` and in ``time`` the seconds since the command began."""
 
     def __init__(self, run: RunTime) -> None:
         self._run = run
         self._started = now()
+        self._step = (-BETWEEN, 0)  # when the last step was written, and which it was
 
     def start(self) -> None:
         """Begin."""
@@ -33,11 +38,15 @@ class ProgressJson:
     def stage_began(self, stage: StageTime, unit: str) -> None:
         """Write ``stage`` with the state ``began``."""
         known = {"unit": unit or None, "expected_seconds": _rounded(self._run.stage_left(stage, now()))}
+        self._step = (-BETWEEN, 0)
         self.told("stage", {"stage": stage.name, "state": "began", **known})
 
     def stage_moved(self, stage: StageTime) -> None:
-        """Write ``step``."""
-        if stage.done:
+        """Write ``step``, unless the last one was a moment ago and this is not the last of the stage."""
+        written, before = self._step
+        last = stage.done == stage.total
+        if stage.done and stage.done != before and (last or now() - written >= BETWEEN):
+            self._step = (now(), stage.done)
             self.told(
                 "step", {"stage": stage.name, "done": stage.done, "total": stage.total, **self._left(stage)}
             )

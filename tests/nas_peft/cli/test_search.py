@@ -1,5 +1,6 @@
 """``nas-peft search``: each mistake is one line on standard error and exit status 2; the table of a run."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,21 @@ def test_a_finished_run_prints_its_decision_and_what_to_do_next(
     assert " --layout classes --domains --module-file 'my kind.py'" in evaluation
     (prediction,) = (line for line in next_commands(finished_run).splitlines() if "predict" in line)
     assert "--" not in prediction
+
+
+def test_quiet_shows_the_end_alone_and_json_is_for_programs(tiny: Arguments, finished_run: SearchResult):
+    words = ["search", *tiny, "--out", finished_run.run]
+    quiet = nas_peft(*words, "--quiet")
+    assert quiet.stdout.startswith("chosen ")
+    assert quiet.stderr == ""
+    told = nas_peft(*words, "--progress", "json")
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    assert events[0]["event"] == "stage"
+    assert events[-1]["event"] == "result"
+    assert events[-1]["decision"]["exported"] == finished_run.selected.name
+    assert told.stderr == ""
+    message = error_of(nas_peft(*words, "--quiet", "--progress", "json"))
+    assert "--quiet shows no progress, and --progress json does; give one of them" in message
 
 
 def test_full_fine_tuning_that_is_better_comes_with_the_command_that_exports_it(finished_run: SearchResult):
