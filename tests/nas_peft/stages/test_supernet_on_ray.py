@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from nas_peft.machine.ray_process_group import require_room
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
@@ -62,6 +63,31 @@ def test_a_worker_trains_the_supernet_of_this_process(
     there = load_file(folder.path / "supernet.safetensors")
     assert there.keys() == here.keys()
     assert all(torch.equal(there[name], value) for name, value in here.items())
+
+
+def test_workers_of_a_cluster_train_together_the_supernet_of_this_process(
+    tiny_inputs: SearchInputs,
+    features: torch.Tensor,
+    here: dict[str, torch.Tensor],
+    tmp_path: Path,
+    ray_address: str,
+):
+    config = tiny_inputs.config.model_copy(update={"data_parallel": 2})
+    folder = RunFolder.open(tmp_path / "run", config)
+    ray = RayOptions(ray_address, cpus_per_trial=1)
+    found = train_supernets(Run(tiny_inputs.with_config(config), folder, "cpu", QUIET, ray), features)
+    assert len(found.record.supernets[0].losses) == 2
+    there = load_file(folder.path / "supernet.safetensors")
+    assert there.keys() == here.keys()
+    for name, value in here.items():  # Adam enlarges what rounding changes
+        torch.testing.assert_close(there[name], value, rtol=1e-3, atol=2e-4)
+    assert not all(torch.equal(there[name], value) for name, value in here.items())  # they added up halves
+
+
+def test_more_processes_than_the_cluster_has_room_for_are_refused_before_the_work(ray_address: str):
+    with pytest.raises(InputError, match="data_parallel is 3, but the machines of Ray have room for 2 such"):
+        require_room(3, "cpu", RayOptions(ray_address, cpus_per_trial=1))
+    require_room(2, "cpu", RayOptions(ray_address, cpus_per_trial=1))
 
 
 def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
