@@ -129,8 +129,8 @@ class SearchConfig(TrainingConfig):
     data_parallel: int = Field(
         1,
         ge=1,
-        description="Processes that train the supernet together, each with a GPU or a share of the cores, on this "
-        "machine or on the Ray at --ray-address",
+        description="Processes that train the supernet together, each with a GPU or a share of the cores, on "
+        "this machine or on the Ray at --ray-address",
     )
 
     @model_validator(mode="before")
