@@ -136,7 +136,8 @@ class SearchConfig(TrainingConfig):
     data_parallel: Annotated[int, Panel.CLUSTER] = Field(
         1,
         ge=1,
-        description="Processes that train the supernet together, each with a GPU or a share of the cores",
+        description="Processes that train the supernet together, each with a GPU or a share of the cores, on "
+        "this machine or on the Ray at --ray-address",
     )
 
     @model_validator(mode="before")
