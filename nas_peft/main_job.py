@@ -18,6 +18,7 @@ from nas_peft.planning.plan import make_plan
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
+from nas_peft.run.noted_options import noted_options
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -78,6 +79,7 @@ def search(
     require_main_guard()
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
+    noted = noted_options(device, ray_options, storage=storage, study=study, workers=workers)
     together_here = config.data_parallel == 1 or ray_options.place.address == LOCAL
     without_ray = config.no_retrain and workers == 1 and together_here
     if without_ray and ray_options != RayOptions():
@@ -97,7 +99,7 @@ def search(
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config, shown)
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
-        folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
+        folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
             return _run(_planned(run, time.perf_counter() - started), storage, study)
