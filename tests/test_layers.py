@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_spaces", "supernet", "nas_peft")
 MAY_IMPORT = {
     "search_spaces": {"numpy", "yaml", "search_spaces"},
-    "supernet": {"numpy", "torch", "torchvision", "timm", "safetensors", "PIL", "search_spaces", "supernet"},
+    "supernet": {
+        *("numpy", "torch", "torchvision", "timm", "safetensors", "PIL", "search_spaces", "supernet"),
+        "huggingface_hub",  # which timm needs, too
+    },
 }
 ORDER = (
     *("machine", "searching", "data", "settings", "run", "training", "scoring", "protocol", "stages"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # the command line reads this file to print its help, and tor
     from supernet.augmentation import AugmentationName
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
+FOR_REAL_USE = "vit_base_patch16_224.augreg_in21k"
+"""A backbone that the tool names where the default one is too small for the images."""
 
 _C = TypeVar("_C", bound="TrainingConfig")
 
