@@ -170,6 +170,17 @@ def why_unsupported(name: str) -> str | None:
     return None
 
 
+def shape_without_weights(name: str) -> BackboneShape:
+    """The shape of a backbone of timm, which costs are counted on. Nothing is fetched but for a hub's name.
+
+    Raises `InputError` for an unknown name and for an unsupported architecture.
+    """
+    name = resolve_name(name, DEFAULT_BACKBONE).name
+    model = _on_meta(name, None)
+    require_supported(model, name)
+    return shape_of(Trunk(model))
+
+
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 over the names and float32 bytes of the model's parameters and buffers, in order of name."""
     digest = hashlib.sha256()

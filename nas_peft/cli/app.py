@@ -35,6 +35,12 @@ COMMANDS: dict[str, Entry] = {
     "evaluate": Entry("Use", "Measure a subnet class by class on labelled images"),
     "export": Entry("Use", "Write a subnet as other libraries read it"),
     "serve": Entry("Use", "Serve subnets over HTTP, with a page for trying them"),
+    "datasets": Entry("What there is", "List the data sets and forms of folders that are read"),
+    "backbones": Entry("What there is", "List pretrained backbones, and where their weights are"),
+    "spaces": Entry("What there is", "List search spaces and their module kinds"),
+    "recipes": Entry("What there is", "List augmentations, times, methods and baselines"),
+    "schema": Entry("What there is", "Print the JSON schema of configuration files"),
+    "doctor": Entry("What there is", "Check this installation and machine"),
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -13,20 +12,16 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.core import TyperCommand
 
+from nas_peft.cli.two_columns import WIDEST, Row, two_columns
 from nas_peft.settings.panels import Panel, Screen
 
 _ALL = f"{__name__}.all"
-_WIDTH = 100
 _NAMES = 26  # columns of the names; a longer name stands on a line of its own
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 _OF_HELP = ("help", "help_all")
 _ARGUMENTS = "Arguments"
 _REST = "Options"
 _METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 _CLAUSE = re.compile(r"(?:\([^)]*\)|[^(;]|;(?! ))*")  # up to a semicolon outside parentheses
-
-Row = tuple[str, str]
-"""The names of an option, and its help."""
 
 
 class HelpScreen(TyperCommand):
@@ -62,7 +57,9 @@ class HelpScreen(TyperCommand):
         for name, rows in panels.items():
             if rows:
                 with formatter.section(name):
-                    _write(formatter, rows, width)
+                    indent = formatter.current_indent
+                    lines = two_columns(rows, names=width, width=formatter.width, indent=indent)
+                    formatter.write("".join(f"{line}\n" for line in lines))
         if left_out:
             formatter.write_paragraph()
             formatter.write_text(f"{ctx.command_path} --help-all shows {left_out} more options.")
@@ -76,7 +73,7 @@ def screen(name: str, function: Callable[..., None], first: Mapping[str, str] | 
         name,
         cls=HelpScreen,
         help=_in_paragraphs(function.__doc__),
-        context_settings={"max_content_width": _WIDTH},
+        context_settings={"max_content_width": WIDEST},
     )(function if first is None else _with_help_all(function))
     command = typer.main.get_command(app)
     assert isinstance(command, HelpScreen)
@@ -104,22 +101,6 @@ def _first_clause(row: Row) -> Row:
     said, bracket, default = text.partition("  [")
     clause = _CLAUSE.match(said)
     return flags, f"{clause[0].rstrip('.') if clause else said}.{bracket}{default}"
-
-
-def _write(formatter: Any, rows: list[Row], width: int) -> None:
-    """Write rows in two columns. Unlike click's, lines never break within the name of an option."""
-    margin = " " * formatter.current_indent
-    text_width = max(20, formatter.width - len(margin) - width - 2)
-    for flags, text in rows:
-        together = text.replace("default: ", f"default:{_NO_BREAK}")
-        wrapped = textwrap.wrap(together, text_width, break_on_hyphens=False, break_long_words=False)
-        lines = [line.replace(_NO_BREAK, " ") for line in wrapped]
-        if len(flags) > width or not lines:
-            formatter.write(f"{margin}{flags}\n")
-        else:
-            formatter.write(f"{margin}{flags:<{width}}  {lines.pop(0)}\n")
-        for line in lines:
-            formatter.write(f"{margin}{'':<{width}}  {line}\n")
 
 
 def _metavar(annotation: Any) -> str | None:

@@ -40,8 +40,11 @@ class SearchConfig(TrainingConfig):
     preset: Annotated[Literal["fast", "standard", "thorough"] | None, Panel.BUDGET, Screen.TIME] = Field(
         None, description="Name of a time: fast is 3m, standard 20m, thorough 2h"
     )
-    fixed: tuple[str, ...] = Field((), json_schema_extra={"command_line": False})
-    """With a time, the names of the options that were given, which the plan keeps."""
+    fixed: tuple[str, ...] = Field(
+        (),
+        description="With a time, the names of the options that were given, which the plan keeps",
+        json_schema_extra={"command_line": False},
+    )
     space: Annotated[str, Panel.SEARCH] = Field(
         "default", description="Search space: preset name or YAML file"
     )
