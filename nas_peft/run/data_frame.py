@@ -62,9 +62,12 @@ def data_frame(result: SearchResult, of: Literal["rows", "trainings"]) -> pandas
     import pandas
 
     if of == "rows":
-        return pandas.DataFrame([_row(row) for row in result.rows], columns=list(ROW_COLUMNS))
-    trainings = [training for row in result.rows for training in _trainings(row)]
-    return pandas.DataFrame(trainings, columns=list(TRAINING_COLUMNS))
+        lines, columns = [_row(row) for row in result.rows], ROW_COLUMNS
+    else:
+        lines, columns = [one for row in result.rows for one in _trainings(row)], TRAINING_COLUMNS
+    frame = pandas.DataFrame(lines, columns=list(columns))
+    scores = [name for name in columns if name.startswith(("val_", "test_"))]
+    return frame.astype(dict.fromkeys(scores, float))  # a column without any score, too
 
 
 def _row(row: RowResult) -> dict[str, Any]:
