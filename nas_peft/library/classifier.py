@@ -32,7 +32,7 @@ from nas_peft.run.results import SearchResult
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import DEFAULT_BACKBONE
 from search_spaces import InputError
-from supernet import Subnet, load_subnet, save_subnet
+from supernet import Subnet, load_subnet, save_subnet, write_atomically
 
 SUBNET, SETTINGS = "subnet.safetensors", "classifier.json"
 """The files of a saved classifier."""
@@ -189,7 +189,7 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         text = json.dumps(settings, indent=1)
         place.mkdir(parents=True, exist_ok=True)
         save_subnet(self.subnet_, place / SUBNET)
-        (place / SETTINGS).write_text(text + "\n", encoding="utf-8")
+        write_atomically(place / SETTINGS, f"{text}\n".encode())
 
     @classmethod
     def load(cls, path: str | Path, *, backbone_weights: str | Path | None = None) -> PeftSearchClassifier:
@@ -212,12 +212,11 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         found.subnet_ = load_subnet(file, backbone_weights=found.backbone_weights)
         found.result_ = None
         if settings:
-            found.classes_ = np.array(settings["classes"], dtype=settings["dtype"])
-            found._names = tuple(settings["names"])
+            found.classes_, found._names = settings["classes"], tuple(settings["names"])
         else:
             found.set_params(backbone=found.subnet_.backbone.name)
             found.classes_, found._names = np.array(found.subnet_.classes), found.subnet_.classes
-        if sorted(found._names) != sorted(found.subnet_.classes) or len(found.classes_) != len(found._names):
+        if sorted(found._names) != sorted(found.subnet_.classes):
             raise InputError(f"'{place}' has the classes of another subnet; give the folder as save wrote it")
         return found
 
@@ -304,12 +303,14 @@ def _in_json(value: Any) -> Any:
 
 def _read_settings(file: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(file.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         wanted = {"parameters": dict, "classes": list, "dtype": str, "names": list}
         if not all(isinstance(settings[name], kind) for name, kind in wanted.items()):
             raise ValueError("an entry is of another type")
-        np.dtype(settings["dtype"])
+        classes = np.array(settings["classes"], dtype=settings["dtype"])
+        if classes.tolist() != settings["classes"] or len(classes) != len(settings["names"]):
+            raise ValueError("classes, their type and their names do not belong together")
         PeftSearchClassifier(**settings["parameters"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"'{file}' is damaged ({error}); give the folder as save wrote it") from error
-    return settings  # type: ignore[no-any-return]
+    return settings | {"classes": classes}

@@ -61,6 +61,7 @@ def data_frame(result: SearchResult, of: Literal["rows", "trainings"]) -> pandas
         )
     import pandas
 
+    columns: tuple[str, ...]
     if of == "rows":
         lines, columns = [_row(row) for row in result.rows], ROW_COLUMNS
     else:
