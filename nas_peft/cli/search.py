@@ -12,26 +12,9 @@ from nas_peft.cli.progress_options import end_of_run, stage_bars
 from nas_peft.cli.subnet_options import Debug
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.settings.command_options import SearchOptions
-from nas_peft.settings.durations import AUTO
+from nas_peft.settings.default_time import with_time
 from nas_peft.settings.panels import Screen
 from nas_peft.settings.search_config import SearchConfig
-
-PLANNED_WITH = {
-    *("dataset", "layout", "domains", "data_root", "shots", "skip_bad_images", "drop_duplicates"),
-    *("max_pixels", "backbone", "backbone_weights", "image_size", "module_files", "seed"),
-    *("budget", "count_head", "baselines", "precision", "micro_batches", "checkpointing", "pack"),
-}
-"""Options that say nothing of recipe and search: with these alone the command is planned for ``auto``."""
-
-
-def with_time(fields: dict[str, Any]) -> dict[str, Any]:
-    """The ``fields`` of a command, with the time ``auto`` where none of them says how to search and train.
-
-    Whoever gives such an option, and no time, gets what was asked for, and the documented defaults.
-    """
-    if {"time", "preset"} & set(fields) or set(fields) - PLANNED_WITH:
-        return fields
-    return fields | {"time": AUTO}
 
 
 def _run_search(
