@@ -15,6 +15,7 @@ from nas_peft.cli.evaluate import evaluate
 from nas_peft.cli.export import export
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
+from nas_peft.cli.report import report
 from nas_peft.cli.search import search
 from nas_peft.cli.serve import serve
 
@@ -62,6 +63,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "audit": audit,
     "baselines": baselines,
     "compare": compare,
+    "report": report,
     "predict": predict,
     "export": export,
     "evaluate": evaluate,
