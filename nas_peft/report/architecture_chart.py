@@ -10,7 +10,7 @@ from nas_peft.report.kind_places import in_order, named, place
 from nas_peft.report.palette import light
 from search_spaces import KINDS, Architecture
 
-MOST_NUMBERED = 14
+MOST_NUMBERED = 12
 """Layers up to which each bar has its size beside it."""
 
 
@@ -30,7 +30,7 @@ def architecture_chart(architecture: Architecture) -> Chart | None:
                 if not size:
                     axes.plot([layer], [lane + 0.08], ".", ms=2.5, color=light("quiet"))
                 elif depth <= MOST_NUMBERED:
-                    axes.text(layer, lane + height, str(size), ha="center", va="bottom", fontsize=7)
+                    axes.text(layer, lane + height, str(size), ha="center", va="bottom", fontsize=8)
         axes.set_yticks([lane + 0.35 for lane in range(len(kinds))], [named(kind) for kind in reversed(kinds)])
         axes.set_xticks([*layers] if depth <= MOST_NUMBERED else [1, *range(4, depth + 1, 4)])
         axes.set_xlim(0.4, depth + 0.6)

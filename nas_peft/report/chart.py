@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 5.2, 3.5
-"""Inches of a plot: with texts of 10 points they are still read when a phone shows it at two thirds."""
+WIDTH, HEIGHT = 4.6, 3.3
+"""Inches of a plot: with texts of 10 points they can still be read on a phone."""
+
+MANY_DECADES = 50.0
+"""Ratio of the ends of a logarithmic axis from which it has labels at powers of ten alone."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ def drawing(height: float = HEIGHT) -> Iterator[tuple[Figure, Axes]]:
         "font.size": 10,
         "legend.frameon": False,
         "legend.fontsize": 9,
+        "lines.markersize": 4,
     }
     with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -89,11 +93,13 @@ def legend_below(axes: Axes, columns: int = 2) -> None:
 
 
 def logarithmic(axes: Axes) -> None:
-    """Make the horizontal axis logarithmic, with labels such as ``20k``."""
+    """Make the horizontal axis logarithmic, with labels such as ``20k``; call it after drawing."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    low, high = axes.get_xlim()
+    wide = high > MANY_DECADES * max(low, 1e-9)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
 

@@ -19,7 +19,7 @@ class DataSection:
 
     splits: DataTable
     duplicates: DataTable | None
-    classes: DataTable
+    classes: DataTable | None
     imbalance: str
     remarks: tuple[str, ...]
 
@@ -34,17 +34,20 @@ def data_section(run: ReportedRun) -> DataSection:
         ((part, record["splits"].get(part, ""), f"{record['counts'][part]:,}") for part in parts),
         texts=2,
     )
-    classes = data_table(
-        "Images by class",
-        ("class", *parts),
-        (
-            (shown_name(name), *(f"{record['class_counts'][part][label]:,}" for part in parts))
-            for label, name in enumerate(names)
-        ),
-    )
     remarks = [text.removeprefix("data: ") for text in data_remarks(record)]
     sentences = tuple(text[:1].upper() + text[1:].rstrip(".") + "." for text in remarks)
-    return DataSection(splits, _duplicates(run), classes, _imbalance(run), sentences)
+    return DataSection(splits, _duplicates(run), _classes(run), _imbalance(run), sentences)
+
+
+def _classes(run: ReportedRun) -> DataTable | None:
+    counts = run.result.dataset.get("class_counts")
+    if counts is None:  # in runs of version 0.1
+        return None
+    rows = (
+        (shown_name(name), *(f"{of_part[label]:,}" for of_part in counts.values()))
+        for label, name in enumerate(run.inputs.classes)
+    )
+    return data_table("Images by class", ("class", *counts), rows)
 
 
 def _duplicates(run: ReportedRun) -> DataTable | None:
@@ -61,7 +64,10 @@ def _duplicates(run: ReportedRun) -> DataTable | None:
 
 
 def _imbalance(run: ReportedRun) -> str:
-    counts = run.result.dataset["class_counts"]["train"]
+    by_part = run.result.dataset.get("class_counts")
+    if by_part is None:
+        return "The run is of a version that did not record the sizes of the classes."
+    counts = by_part["train"]
     names = [shown_name(name) for name in run.inputs.classes]
     least, most = min(counts), max(counts)
     small, large = names[counts.index(least)], names[counts.index(most)]

@@ -79,7 +79,8 @@ def judged_test_images(run: ReportedRun, dataset: str | None, device: str, bars:
             skip_bad_images=bool(options.get("skip_bad_images", False)),
         )
         counts = np.bincount(images.labels, minlength=len(subnet.classes)).tolist()
-        if counts != list(record["class_counts"]["test"]):
+        recorded = record.get("class_counts", {}).get("test", counts)  # absent in runs of version 0.1
+        if counts != list(recorded) or sum(counts) != record["counts"]["test"]:
             raise InputError(
                 f"the test set of '{spec}' has {sum(counts):,} images, in classes of other sizes than the run's "
                 f"{record['counts']['test']:,}; give the data of the run to --dataset"

@@ -26,7 +26,8 @@ def options_tables(run: ReportedRun) -> tuple[DataTable, DataTable]:
         elif name == "fixed":
             continue
         elif given[name] != default.get(name):
-            set_rows.append((flag, _shown(given[name]), "the command"))
+            by = "the command, or auto by the device" if name == "precision" else "the command"
+            set_rows.append((flag, _shown(given[name]), by))
         else:
             rest.append((flag, _shown(given[name])))
     return (
@@ -41,7 +42,6 @@ def environment_table(run: ReportedRun) -> DataTable:
     rows = [
         ("backbone", f"{result.backbone['name']}, {result.backbone['params']:,} parameters"),
         ("SHA-256 of the backbone", str(result.backbone["digest"])),
-        ("nas-peft", str(run.inputs.nas_peft or "0.1 or earlier")),
         *((name, str(value)) for name, value in result.environment.items()),
         ("test set opened", result.test_opened.opened_at),
     ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from nas_peft.report.chart import Chart, chart, drawing, legend_below, logarithmic
 from nas_peft.report.data_table import data_table
+from nas_peft.report.mark_names import name_marks
 from nas_peft.report.number_texts import percent
 from nas_peft.report.palette import GROUPS, light
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.report.rows_table import GROUPS as NAMES
+from nas_peft.run.results import RowResult
 
 _MARKERS = {"searched": "o", "single": "D", "baseline": "s"}
 
@@ -26,21 +28,13 @@ def rows_chart(run: ReportedRun) -> Chart:
         chosen = run.selected
         place = ([chosen.params], [100 * chosen.mean("val_accuracy")])
         axes.scatter(*place, s=190, marker="*", color=light("chosen"), label="exported", zorder=4)
-        for row in rows:
-            axes.annotate(
-                row.name if row.group == "searched" else row.label,
-                (row.params, 100 * row.mean("val_accuracy")),
-                xytext=(0, 8),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=light("quiet"),
-            )
         logarithmic(axes)
-        axes.margins(x=0.18, y=0.2)
+        axes.margins(x=0.2, y=0.2)
         axes.set_xlabel("trained parameters, head included")
         axes.set_ylabel(f"validation accuracy, % of {images:,} images")
-        legend_below(axes, 4)
+        legend_below(axes)
+        marks = [(float(row.params), 100 * row.mean("val_accuracy"), _name(row)) for row in rows]
+        name_marks(axes, marks)
         table = data_table(
             "Parameters and validation accuracy",
             ("method", "group", "parameters", "validation %"),
@@ -57,3 +51,8 @@ def rows_chart(run: ReportedRun) -> Chart:
             f"highest is {run.labels[best.name]}, with {percent(best.mean('val_accuracy'))}% and {best.params:,}."
         )
         return chart(figure, "Accuracy against parameters", said, table)
+
+
+def _name(row: RowResult) -> str:
+    """A name short enough to stand beside a mark: searched subnets are told apart by their numbers."""
+    return row.name if row.group == "searched" else row.label

@@ -11,6 +11,19 @@ GROUPS = {"searched": "searched", "single": "single method", "baseline": "baseli
 _VERDICTS = {"tie": "≈ tie", "worse": "▲ better", "better": ""}
 
 
+def modules_table(run: ReportedRun) -> DataTable:
+    """The modules of every row, layer by layer."""
+    return data_table(
+        "Modules of each model",
+        ("method", "group", "modules by layer"),
+        ((run.labels[row.name], GROUPS[row.group], row.description) for row in run.result.rows),
+        texts=3,
+        marked=(place for place, row in enumerate(run.result.rows) if row.selected),
+        note="One number for each layer, from input to output, or one size of all layers: prompts, rank, or hidden "
+        "units.",
+    )
+
+
 def rows_table(run: ReportedRun) -> DataTable:
     """Every row with its scores, parameters and recipe; the exported one is marked."""
     result, labels = run.result, run.labels
@@ -18,7 +31,7 @@ def rows_table(run: ReportedRun) -> DataTable:
     verdicts = {rival.row: _VERDICTS[rival.verdict] for rival in decision.rivals} if decision else {}
     seeds = max(len(row.seeds) for row in result.rows)
     columns = (
-        *("method", "group", "verdict", "modules", "recipe"),
+        *("method", "verdict", "recipe"),
         *("validation loss", "validation %", "test %", "95% interval", "parameters", "MFLOPs"),
     )
     note = (
@@ -33,9 +46,7 @@ def rows_table(run: ReportedRun) -> DataTable:
         (
             (
                 labels[row.name],
-                GROUPS[row.group],
                 "► exported" if row.selected else verdicts.get(row.name, ""),
-                row.description,
                 recipe_text(row),
                 *_scores(row),
                 interval_of_test(row, result),
@@ -44,7 +55,7 @@ def rows_table(run: ReportedRun) -> DataTable:
             )
             for row in result.rows
         ),
-        texts=5,
+        texts=3,
         marked=(place for place, row in enumerate(result.rows) if row.selected),
         note=note,
     )

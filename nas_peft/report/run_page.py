@@ -18,7 +18,7 @@ from nas_peft.report.quality_section import quality_section
 from nas_peft.report.rendering import rendered
 from nas_peft.report.reported_run import ReportedRun, architecture_of
 from nas_peft.report.rows_chart import rows_chart
-from nas_peft.report.rows_table import rows_table
+from nas_peft.report.rows_table import modules_table, rows_table
 from nas_peft.report.search_charts import front_chart, history_chart, inherited_chart
 from nas_peft.report.use_section import use_section
 from nas_peft.run.progress import StageBars
@@ -66,6 +66,7 @@ def run_page(run: ReportedRun, *, dataset: str | None, device: str, bars: StageB
         dataset=_short(run),
         decision=decision_section(run),
         rows=rows_table(run),
+        modules=modules_table(run),
         comparison=rows_chart(run),
         architecture=_architecture(run, missing),
         search=_search(run, missing),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from nas_peft.front.plot import AXES
 from nas_peft.report.chart import Chart, chart, drawing, legend_below, logarithmic
 from nas_peft.report.data_table import data_table
+from nas_peft.report.mark_names import name_marks
 from nas_peft.report.palette import light
 from nas_peft.report.reported_run import ReportedRun, architecture_of
 from nas_peft.run.finished_search import FinishedSearch
@@ -150,9 +151,6 @@ def inherited_chart(run: ReportedRun, search: FinishedSearch) -> Chart | None:
             place = (candidate.loss, row.mean("val_loss"))
             style = {"s": 60, "color": light(role), "marker": "*" if row.selected else "o", "zorder": 3}
             axes.scatter(*place, **style)
-            axes.annotate(
-                row.name, place, xytext=(6, 4), textcoords="offset points", fontsize=8, color=light("quiet")
-            )
         both = [v for row, c in points for v in (c.loss, row.mean("val_loss"))]
         low, high = 0.9 * min(both), 1.1 * max(both)
         axes.plot([low, high], [low, high], "--", color=light("quiet"), lw=1, label="equal losses")
@@ -160,6 +158,7 @@ def inherited_chart(run: ReportedRun, search: FinishedSearch) -> Chart | None:
         axes.set_xlabel("loss with inherited weights")
         axes.set_ylabel("validation loss, retrained")
         legend_below(axes)
+        name_marks(axes, [(c.loss, row.mean("val_loss"), row.name) for row, c in points])
         table = data_table(
             "Inherited and retrained scores",
             ("row", "inherited loss", "retrained loss", "inherited accuracy %", "retrained accuracy %"),
