@@ -11,13 +11,15 @@ from pathlib import Path
 from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.compiler import require_compiler
 from nas_peft.machine.devices import resolve_devices
-from nas_peft.machine.process_group import require_devices, require_main_guard
+from nas_peft.machine.process_group import require_main_guard
+from nas_peft.machine.ray_process_group import require_room
 from nas_peft.machine.ray_session import LOCAL, RayOptions
 from nas_peft.planning.estimate import expected_courses
 from nas_peft.planning.plan import make_plan
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
+from nas_peft.run.noted_options import noted_options
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -78,7 +80,9 @@ def search(
     require_main_guard()
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
-    without_ray = config.no_retrain and workers == 1
+    noted = noted_options(device, ray_options, storage=storage, study=study, workers=workers)
+    together_here = config.data_parallel == 1 or ray_options.place.address == LOCAL
+    without_ray = config.no_retrain and workers == 1 and together_here
     if without_ray and ray_options != RayOptions():
         raise InputError(
             "with no_retrain and one worker nothing is done on Ray, and ray_address, cpus_per_trial or "
@@ -91,12 +95,12 @@ def search(
     ray_options.require_possible(devices.workers)
     if config.compile:
         require_compiler()
-    require_devices(config.data_parallel, devices.here)
+    require_room(config.data_parallel, devices.workers, ray_options)
     require_workers(workers, devices.workers, ray_options)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config, shown)
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
-        folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
+        folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
             return _run(_planned(run, time.perf_counter() - started), storage, study)

@@ -73,6 +73,10 @@ class Processes:
             dist.all_reduce(value, dist.ReduceOp.MAX)
         return value
 
+    def all(self, value: bool, device: str) -> bool:
+        """Whether ``value`` is true in every process."""
+        return not bool(self.largest(torch.tensor(int(not value), device=device)))
+
     def require_equal_epochs(self, finished: int, device: torch.device) -> None:
         """Raise `InputError` in all processes if they resume after different epochs and would hang."""
         if self.count == 1:

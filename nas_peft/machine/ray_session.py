@@ -164,6 +164,21 @@ class RaySession:
             raise InputError(f"cpus_per_trial is {cpus}, and the largest machine of Ray has {most}; lower it")
         return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
 
+    def require_places(self, count: int, device: str) -> None:
+        """Raise `InputError` unless ``count`` processes that work together fit on the machines at once."""
+        assert self._machines is not None
+        each = self.resources(count, device)
+        places = sum(
+            min(int(machine.get(name, 0) / amount) for name, amount in each.items())
+            for machine in self._machines
+        )
+        if places < count:
+            raise InputError(
+                f"data_parallel is {count}, but the machines of Ray have room for {places} such processes "
+                f"({' and '.join(f'{amount:g} {name}s' for name, amount in each.items())} each); give at "
+                "most that many processes"
+            )
+
 
 def _start(ray: Any) -> None:
     options = {

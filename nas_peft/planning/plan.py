@@ -31,7 +31,7 @@ def make_plan(
     Options that the user gave are kept. ``before`` are the seconds that the command has taken so far. If not
     even the lowest level fits, that is the plan for ``auto``; for another time `InputError` is raised.
     """
-    return fitting_plan(inputs, measure(_at_most(inputs), devices.here, ray_options), before)
+    return fitting_plan(inputs, measure(_at_most(inputs), devices, ray_options), before)
 
 
 def _at_most(inputs: SearchInputs) -> SearchInputs:

@@ -1,25 +1,30 @@
-"""A short measurement of how fast this machine trains and evaluates this backbone."""
+"""A short measurement of how fast a run's devices train and evaluate its backbone."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from nas_peft.data import Part
+from nas_peft.machine.devices import Devices
+from nas_peft.machine.ray_process_group import run_on_workers
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
+from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import Speeds
+from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS, Method
+from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.supernet_chooser import supernet_chooser
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import starting_network
 from search_spaces import Architecture
-from supernet import Constant, Curve, Supernet, evaluate, train
+from supernet import Chooser, Constant, Curve, Supernet, evaluate, train
 
 STEPS = 3
 """Training steps that are timed, after one that is not."""
@@ -37,52 +42,133 @@ def typical(depth: int) -> Architecture:
     return Architecture.uniform(depth, "lora_rank", 4)
 
 
-def measure(inputs: SearchInputs, device: str, ray_options: RayOptions) -> Speeds:
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured: a few batches, forward, in a supernet, and in separate trainings. It is picklable.
+
+    Forward passes and the supernet run with all threads of the process, separate trainings with ``threads``.
+    Nothing of what is trained is kept.
+    """
+
+    config: SearchConfig
+    capacity: Architecture
+    chooser: Chooser
+    images: Part
+    shared: TrainingInputs
+    threads: int
+    places: int
+
+    @classmethod
+    def of(cls, inputs: SearchInputs, places: int, threads: int) -> Measurement:
+        """The measurement for a search, on the first images of its training set."""
+        part = inputs.dataset.train
+        count = (STEPS + 1) * inputs.config.batch_size
+        images = part.take(torch.arange(count) % len(part))
+        shared = replace(inputs.for_trainings(torch.empty(0)), train=images, val=images)
+        return cls(
+            inputs.config, inputs.space.largest(), supernet_chooser(inputs), images, shared, threads, places
+        )
+
+    def run(self, device: str) -> Speeds:
+        """Measure on a device, ``cpu`` or ``cuda``."""
+        config, batch = self.config, self.config.batch_size
+        supernet = Supernet(
+            self.shared.backbone.model.to(device), self.capacity, self.shared.classes, seed=config.seed
+        )
+        forward = self._forward(supernet)
+        of_supernet = _per_image(
+            self.images,
+            lambda some: train(
+                supernet,
+                some.images,
+                some.labels,
+                preprocessing=self.shared.preprocessing,
+                chooser=self.chooser,
+                recipe=replace(config.supernet_recipes()[0], epochs=1),
+                seed=config.seed,
+                execution=config.execution("supernet"),
+            ),
+            batch,
+        )
+        with _threads(self.threads):
+            subnet, full = (
+                _per_image(self.images, self._training(device, method), batch)
+                for method in ("subnet", "full")
+            )
+        beside = BESIDE if device == "cpu" and self.places > 1 else 1.0
+        return Speeds(
+            forward=forward,
+            supernet=of_supernet,
+            subnet=beside * subnet,
+            full=beside * full,
+            places=self.places,
+        )
+
+    def _forward(self, supernet: Supernet) -> float:
+        depth = self.shared.backbone.depth
+        has_lora = "lora_rank" in supernet.capacity.kinds
+        architecture = Architecture.uniform(depth, "lora_rank", 2) if has_lora else Architecture.empty(depth)
+
+        def run(some: Part) -> None:
+            evaluate(
+                supernet.eval(),
+                some.images,
+                some.labels,
+                preprocessing=self.shared.preprocessing,
+                architecture=architecture,
+                precision=self.config.chosen_precision,
+            )
+
+        return _per_image(self.images, run, self.config.batch_size)
+
+    def _training(self, device: str, method: Method) -> Callable[[Part], Curve]:
+        """A separate training of one epoch, by a method, on the images that it is given."""
+        config, depth = self.config, self.shared.backbone.depth
+        trains = METHODS[method].trains
+        architecture = typical(depth) if trains == "modules" else Architecture.empty(depth)
+        recipe = replace(config.recipe(method), epochs=1)
+        training = Training("speed", method, architecture, recipe, None, config.seed, "train")
+        network = starting_network(training, self.shared, device)
+
+        def run(some: Part) -> Curve:
+            return train(
+                network,
+                some.images,
+                some.labels,
+                preprocessing=self.shared.preprocessing,
+                chooser=Constant(architecture),
+                recipe=recipe,
+                seed=config.seed,
+                trainable=trains,
+                execution=config.execution(method),
+            )
+
+        return run
+
+
+def measure(inputs: SearchInputs, devices: Devices, ray_options: RayOptions) -> Speeds:
     """Seconds per image of a forward pass, of the supernet's training and of separate trainings.
 
-    Forward passes and the supernet run with all threads of this process, separate trainings with the share of
-    the cores that each of them has when all places are taken. A few batches of the training set are used;
-    nothing of what is trained here is kept.
+    They are measured where they will run: on a worker of Ray if only those have GPUs, else in this process.
     """
-    config = inputs.config
-    places, threads = places_on(device, ray_options)
-    batch = config.batch_size
-    part = inputs.dataset.train
-    images = part.take(torch.arange((STEPS + 1) * batch) % len(part))
-    supernet = Supernet(
-        inputs.backbone.model.to(device),
-        inputs.space.largest(),
-        len(inputs.dataset.classes),
-        seed=config.seed,
-    )
-    forward = _forward(supernet, inputs, images)
-    of_supernet = _per_image(
-        images,
-        lambda some: train(
-            supernet,
-            some.images,
-            some.labels,
-            preprocessing=inputs.preprocessing,
-            chooser=supernet_chooser(inputs),
-            recipe=replace(inputs.config.supernet_recipes()[0], epochs=1),
-            seed=config.seed,
-            execution=config.execution("supernet"),
-        ),
-        batch,
-    )
-    with _threads(threads):
-        separate = {
-            method: _per_image(images, _training(inputs, device, method), batch)
-            for method in ("subnet", "full")
-        }
-    beside = BESIDE if device == "cpu" and places > 1 else 1.0
-    return Speeds(
-        forward=forward,
-        supernet=of_supernet,
-        subnet=beside * separate["subnet"],
-        full=beside * separate["full"],
-        places=places,
-    )
+    measurement = Measurement.of(inputs, *places_on(devices.workers, ray_options))
+    if not devices.elsewhere:
+        return measurement.run(devices.here)
+    with RaySession(ray_options) as session:
+        ray = session.connect()
+        sent = ray.put((measurement, [SentModuleFile.of(file) for file in inputs.config.module_files]))
+        speeds: Speeds = run_on_workers(
+            session, _measure, sent, count=1, device=devices.workers, on_step=lambda step: None
+        )
+    return speeds
+
+
+def _measure(
+    sent: tuple[Measurement, Sequence[SentModuleFile]], device: str, on_step: Callable[[int], None]
+) -> Speeds:
+    measurement, module_files = sent
+    import_sent_module_files(module_files)
+    return measurement.run(device)
 
 
 def places_on(device: str, ray_options: RayOptions) -> tuple[int, int]:
@@ -98,50 +184,6 @@ def places_on(device: str, ray_options: RayOptions) -> tuple[int, int]:
         return max(1, cores // threads), threads
     places = max(1, int(gpus / (ray_options.gpus_per_trial or 1)))
     return places, max(1, cores // places)
-
-
-def _forward(supernet: Supernet, inputs: SearchInputs, part: Part) -> float:
-    def run(some: Part) -> None:
-        evaluate(
-            supernet.eval(),
-            some.images,
-            some.labels,
-            preprocessing=inputs.preprocessing,
-            architecture=Architecture.uniform(inputs.backbone.depth, "lora_rank", 2)
-            if "lora_rank" in supernet.capacity.kinds
-            else Architecture.empty(inputs.backbone.depth),
-            precision=inputs.config.chosen_precision,
-        )
-
-    return _per_image(part, run, inputs.config.batch_size)
-
-
-def _training(inputs: SearchInputs, device: str, method: Method) -> Callable[[Part], Curve]:
-    """A separate training of one epoch, by a method, on the images that it is given."""
-    config = inputs.config
-    trains = METHODS[method].trains
-    architecture = (
-        typical(inputs.backbone.depth) if trains == "modules" else Architecture.empty(inputs.backbone.depth)
-    )
-    recipe = replace(config.recipe(method), epochs=1)
-    training = Training("speed", method, architecture, recipe, None, config.seed, "train")
-    shared = inputs.for_trainings(torch.empty(0))
-    network = starting_network(training, shared, device)
-
-    def run(some: Part) -> Curve:
-        return train(
-            network,
-            some.images,
-            some.labels,
-            preprocessing=inputs.preprocessing,
-            chooser=Constant(architecture),
-            recipe=recipe,
-            seed=config.seed,
-            trainable=trains,
-            execution=config.execution(method),
-        )
-
-    return run
 
 
 def _per_image(part: Part, run: Callable[[Part], object], batch: int) -> float:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
 from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
 from search_spaces import InputError
+
+if TYPE_CHECKING:
+    import pandas
 
 Verdict: TypeAlias = Literal["better", "tie", "worse"]
 Role: TypeAlias = Literal["full", "single", "searched", "runner_up"]
@@ -295,3 +298,13 @@ class SearchResult(BaseModel):
     def selected(self) -> RowResult:
         """The exported row."""
         return next(row for row in self.rows if row.selected)
+
+    def to_dataframe(self, of: Literal["rows", "trainings"] = "rows") -> pandas.DataFrame:
+        """The results as a dataframe of pandas: a line for each row of the table, or for each training.
+
+        Accuracies are fractions. `nas_peft.run.data_frame` lists the columns. Raises `InputError` if pandas
+        is not installed.
+        """
+        from nas_peft.run.data_frame import data_frame
+
+        return data_frame(self, of)

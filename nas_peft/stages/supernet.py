@@ -14,6 +14,7 @@ from nas_peft.data.folds import others, stratified_folds
 from nas_peft.machine.accelerator import leave_gpu
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.process_group import run_together
+from nas_peft.machine.ray_session import LOCAL
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
@@ -47,7 +48,7 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
     its own. The epochs are divided among these supernets (rounded), so that together they take the image
     passes of a single one. Finished supernets are read from the folder, and an unfinished one resumes after
     the last saved epoch. With ``data_parallel`` that many processes train each supernet, which is then read
-    from its file.
+    from its file: workers of the Ray at an address if one is given, else processes of this machine.
 
     If the configuration names several recipes (epochs, augmentations), supernets are trained by each, `judge`
     chooses the supernets to return, and the files of the rest are removed.
@@ -231,13 +232,14 @@ def _trained(
     if record is not None and training.weights.exists():
         return training.read(run.device), record
     processes = run.inputs.config.data_parallel
-    if run.devices.elsewhere:
+    if run.devices.elsewhere or (processes > 1 and run.ray.place.address != LOCAL):
         curve, peak = train_on_ray(
             training,
             run.folder.path,
             device=run.devices.workers,
             ray_options=run.ray,
             on_epoch=on_epoch,
+            processes=processes,
         )
         supernet = training.read(run.device)
     elif processes == 1:

@@ -64,20 +64,30 @@ class SupernetTraining:
 
     def run(self, device: str, on_epoch: Callable[[int], None]) -> tuple[Supernet, Curve, int | None]:
         """Train and write the weights; return supernet, curve, and peak memory of the largest process."""
+        supernet, curve, peak = self.train_together(device, on_epoch, self.state)
+        if Processes.current().rank == 0:
+            self.write(self.tensors(supernet))
+        return supernet, curve, peak
+
+    def train_together(
+        self, device: str, on_epoch: Callable[[int], None], state: Path | None
+    ) -> tuple[Supernet, Curve, int | None]:
+        """`train` with the processes of torch's group, or alone and with less memory where it is short.
+
+        The memory is that of the process that needed most.
+        """
         processes = Processes.current()
         if (
             processes.count > 1
         ):  # processes with different numbers of micro-batches would wait for each other forever
-            supernet, curve, memory = self.train(self.execution, device, on_epoch, self.state)
+            supernet, curve, memory = self.train(self.execution, device, on_epoch, state)
         else:
             supernet, curve, memory = with_less_memory(
-                lambda execution: self.train(execution, device, on_epoch, self.state),
+                lambda execution: self.train(execution, device, on_epoch, state),
                 self.execution,
                 self.recipe.batch_size,
                 device,
             )
-        if processes.rank == 0:
-            self.write(self.tensors(supernet))
         unknown = -1
         peak = int(processes.largest(torch.tensor(unknown if memory is None else memory, device=device)))
         return supernet, curve, None if peak == unknown else peak

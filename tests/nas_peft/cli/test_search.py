@@ -10,7 +10,6 @@ from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.cli.result_output import next_commands
-from nas_peft.cli.search import PLANNED_WITH, with_time
 from nas_peft.data import embedded_names, load_dataset
 from nas_peft.planning.levels import LEVELS
 from nas_peft.run.results import SearchResult
@@ -334,16 +333,3 @@ def test_a_dry_run_without_a_time_is_refused(image_folder: Path):
     done = CliRunner().invoke(app, ["search", "--dataset", str(image_folder), "--dry-run", "--epochs", "8"])
     assert done.exit_code == 2
     assert "give --time or --preset" in done.output
-
-
-def test_a_command_that_says_nothing_of_recipe_and_search_is_planned():
-    assert with_time({"dataset": "x", "seed": 3, "budget": "2%"})["time"] == "auto"
-    for fields in (
-        {"epochs": "8"},
-        {"searcher": "noah"},
-        {"no_retrain": True},
-        {"time": "5m"},
-        {"preset": "fast"},
-    ):
-        assert with_time({"dataset": "x", **fields}) == {"dataset": "x", **fields}
-    assert set(SearchConfig.model_fields) >= PLANNED_WITH

@@ -64,6 +64,25 @@ def test_a_worker_trains_the_supernet_of_this_process(
     assert all(torch.equal(there[name], value) for name, value in here.items())
 
 
+def test_workers_of_a_cluster_train_together_the_supernet_of_this_process(
+    tiny_inputs: SearchInputs,
+    features: torch.Tensor,
+    here: dict[str, torch.Tensor],
+    tmp_path: Path,
+    ray_address: str,
+):
+    config = tiny_inputs.config.model_copy(update={"data_parallel": 2})
+    folder = RunFolder.open(tmp_path / "run", config)
+    ray = RayOptions(ray_address, cpus_per_trial=1)
+    found = train_supernets(Run(tiny_inputs.with_config(config), folder, "cpu", QUIET, ray), features)
+    assert len(found.record.supernets[0].losses) == 2
+    there = load_file(folder.path / "supernet.safetensors")
+    assert there.keys() == here.keys()
+    for name, value in here.items():  # Adam enlarges what rounding changes
+        torch.testing.assert_close(there[name], value, rtol=1e-3, atol=2e-4)
+    assert not all(torch.equal(there[name], value) for name, value in here.items())  # they added up halves
+
+
 def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
     tiny_inputs: SearchInputs, features: torch.Tensor, tmp_path: Path, ray_address, monkeypatch
 ):

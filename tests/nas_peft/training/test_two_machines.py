@@ -1,4 +1,4 @@
-"""A machine of a cluster that is lost in mid-training."""
+"""Two machines of a cluster: a supernet that both train, and one of them lost in mid-training."""
 
 import json
 from collections.abc import Callable
@@ -14,13 +14,14 @@ pytestmark = pytest.mark.ray
 PROGRAM = Path(__file__).with_name("two_machines.py")
 
 
-def test_a_lost_machine_changes_nothing(
+def test_both_train_a_supernet_and_the_loss_of_one_changes_no_training(
     tiny_config: SearchConfig, tmp_path: Path, run_program: Callable[..., Any]
 ):
     config = tiny_config.model_copy(update={"epochs": (6,)})
     done = run_program(PROGRAM, json.dumps(config.to_dict()), tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
+    assert found["together"] == [2, 2]  # machines, epochs
     (finished,) = found["finished_at_kill"]
     assert finished < 3
     assert [record["error"] for record in found["disturbed"]] == [None, None, None]

@@ -1,7 +1,7 @@
-"""Trains on a Ray of two nodes on this machine, of which one is killed meanwhile, and then without Ray.
+"""Trains on a Ray of two nodes on this machine: a supernet on both together, then while one is killed.
 
-Prints the records of both as JSON, and which files are left. A program of its own: a process can be connected
-to one Ray only.
+The latter is repeated without Ray. Prints the records of both as JSON, which files are left, and how many
+nodes and epochs the supernet took. A program of its own: a process can be connected to one Ray only.
 """
 
 import json
@@ -21,6 +21,8 @@ from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages.supernet import supernet_trainings
+from nas_peft.stages.supernet_on_ray import train_on_ray
 from nas_peft.training import training_worker
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.trainings import run_training
@@ -37,7 +39,7 @@ from nas_peft.searching.searchers import register_searcher
 from nas_peft.searching.searchers.random_search import RandomSearch
 
 with Path({seen!r}).open("a") as seen:
-    seen.write(ray.get_runtime_context().get_node_id())
+    seen.write(ray.get_runtime_context().get_node_id() + "\\n")
 
 register_searcher("tells-its-node", RandomSearch)
 """
@@ -65,6 +67,8 @@ def main(config, out):
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": often}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     second = cluster.add_node(num_cpus=1)
+    options = RayOptions(address=cluster.address)
+    together = train_together(inputs, features, out, options)
     folder = RunFolder.open(out / "disturbed", config)
     files = folder.path / "trainings"
     finished_at_kill = []
@@ -76,7 +80,6 @@ def main(config, out):
         finished_at_kill.append(len(list(files.glob("*.json"))))
 
     threading.Thread(target=kill, daemon=True).start()
-    options = RayOptions(address=cluster.address)
     with RayTrainings(folder, shared, device="cpu", module_files=[module], ray_options=options) as runner:
         disturbed = runner.run(trainings, lambda: None)
     cluster.shutdown()
@@ -86,9 +89,30 @@ def main(config, out):
         "disturbed": list(map(numbers, disturbed)),
         "undisturbed": list(map(numbers, undisturbed)),
         "finished_at_kill": finished_at_kill,
+        "together": together,
         "left": sorted(file.name for file in files.iterdir()),
     }
     print(json.dumps(found))
+
+
+def train_together(inputs, features, out, options):
+    """The numbers of nodes and of epochs of a supernet that two workers train, one on each node."""
+    seen = out / "nodes-of-the-supernet"
+    module = out / "tells_its_node_too.py"
+    module.write_text(TELLS_ITS_NODE.format(seen=str(seen)).replace("tells-its-node", "tells-its-node-too"))
+    inputs = inputs.with_config(inputs.config.model_copy(update={"module_files": (module,)}))
+    folder = RunFolder.open(out / "together", inputs.config)
+    (recipe,) = inputs.config.supernet_recipes()
+    ((training, _),) = supernet_trainings(inputs, features, folder, recipe)
+    curve, _ = train_on_ray(
+        training,
+        folder.path,
+        device="cpu",
+        ray_options=options,
+        on_epoch=lambda epoch: None,
+        processes=2,
+    )
+    return len(set(seen.read_text().split())), len(curve.losses)
 
 
 def numbers(record):

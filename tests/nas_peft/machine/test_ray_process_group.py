@@ -1,0 +1,61 @@
+"""Work of several workers of Ray together: what comes back, and whose failure is told."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from nas_peft.machine.ray_process_group import WorkerDied, require_room, run_on_workers
+from nas_peft.machine.ray_session import RayOptions, RaySession
+from search_spaces import InputError
+
+pytestmark = pytest.mark.slow
+ONE_CORE = RayOptions(cpus_per_trial=1)
+
+
+def together(work: Callable[..., Any], count: int = 2) -> tuple[Any, list[int]]:
+    steps: list[int] = []
+    with RaySession(ONE_CORE) as session:
+        sent = session.connect().put(10)
+        found = run_on_workers(session, work, sent, count=count, device="cpu", on_step=steps.append)
+    return found, steps
+
+
+def test_all_do_their_part_and_the_first_one_is_heard(ray_address: str):
+    def add_up(sent: int, device: str, on_step: Callable[[int], None]) -> tuple[float, int, int]:
+        for step in range(3):
+            on_step(step)
+        total = torch.tensor(float(sent + dist.get_rank()))
+        dist.all_reduce(total)
+        return float(total), dist.get_world_size(), torch.get_num_threads()
+
+    assert together(add_up) == ((21.0, 2, 1), [0, 1, 2])
+
+
+def test_the_failure_behind_the_others_is_told(ray_address: str):
+    def one_mistake(sent: int, device: str, on_step: Callable[[int], None]) -> None:
+        if dist.get_rank() == 1:
+            raise InputError("mend it")
+        dist.all_reduce(torch.zeros(1))  # never comes back well
+
+    with pytest.raises(InputError, match="mend it"):
+        together(one_mistake)
+
+
+def test_a_lost_worker_is_told_by_its_name(ray_address: str):
+    def one_dies(sent: int, device: str, on_step: Callable[[int], None]) -> None:
+        if dist.get_rank() == 1:
+            os._exit(1)
+        dist.all_reduce(torch.zeros(1))
+
+    with pytest.raises(WorkerDied):
+        together(one_dies)
+
+
+def test_more_processes_than_a_cluster_has_room_for_are_refused_before_the_work(ray_address: str):
+    with pytest.raises(InputError, match="data_parallel is 3, but the machines of Ray have room for 2 such"):
+        require_room(3, "cpu", RayOptions(ray_address, cpus_per_trial=1))
+    require_room(2, "cpu", RayOptions(ray_address, cpus_per_trial=1))
