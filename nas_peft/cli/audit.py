@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
@@ -26,7 +26,7 @@ def audit(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
-    progress: ProgressStyle = Progress.auto,
+    progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -47,7 +47,7 @@ def audit(
 
         picture = plot or run / "audit.svg"
         require_format(picture)
-        bars = stage_bars(progress, quiet)
+        bars = bars_of(progress, quiet)
         search = FinishedSearch.read(run)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         devices = resolve_devices(device, ray_options)
@@ -62,7 +62,7 @@ def audit(
                 ray_options=ray_options,
                 worker_device=devices.workers,
             )
-        if progress is Progress.json:
+        if progress == "json":
             bars.tell("result", **found.model_dump(mode="json"))
         else:
             console = Console()
