@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.estimate import expected_courses
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import baseline_rows, single_rows
 from nas_peft.run.noted_options import noted_options
@@ -67,6 +68,7 @@ def _run(run: Run[TaskInputs]) -> SearchResult:
     inputs.require_recorded(run.folder)
     if run.folder.results.exists():
         return SearchResult.read(run.folder.results)
+    run.bars.expect(expected_courses(inputs, None), measured=False)
     try:
         probed = probe(run)
     except InputError:

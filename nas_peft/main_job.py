@@ -14,6 +14,7 @@ from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.process_group import require_main_guard
 from nas_peft.machine.ray_process_group import require_room
 from nas_peft.machine.ray_session import LOCAL, RayOptions
+from nas_peft.planning.estimate import expected_courses
 from nas_peft.planning.plan import make_plan
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
@@ -148,6 +149,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     if run.folder.results.exists():
         return SearchResult.read(run.folder.results)
     record = open_record(run, storage, study)
+    run.bars.expect(expected_courses(run.inputs, run.plan), measured=run.plan is not None)
     try:
         probed = probe(run)
         run.costs.add("linear probe", probed.record)

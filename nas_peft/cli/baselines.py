@@ -8,7 +8,7 @@ import typer
 
 from nas_peft.cli.config_options import first_screen, with_fields
 from nas_peft.cli.option_sources import ConfigFile, options_of
-from nas_peft.cli.result_output import print_result
+from nas_peft.cli.progress_options import end_of_run, stage_bars
 from nas_peft.cli.subnet_options import Debug
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.settings.baselines_config import BaselinesConfig
@@ -35,18 +35,18 @@ def _run_baselines(
 
         require_system()
         compared, options = options_of((BaselinesConfig, RunOptions), fields, context, config)
+        bars = stage_bars(options)
         require_data_and_weights(compared)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         ray_options.require_answer()
 
         from nas_peft.baselines_job import compare_baselines
-        from nas_peft.run.progress import StageBars
 
-        with StageBars() as bars:
+        with bars:
             result = compare_baselines(
                 compared, options.out, device=options.device, bars=bars, ray_options=ray_options
             )
-        print_result(result)
+        end_of_run(bars, options, result)
 
 
 baselines = with_fields((BaselinesConfig, RunOptions), _run_baselines)

@@ -8,30 +8,13 @@ import typer
 
 from nas_peft.cli.config_options import first_screen, with_fields
 from nas_peft.cli.option_sources import ConfigFile, options_of
-from nas_peft.cli.result_output import print_result
+from nas_peft.cli.progress_options import end_of_run, stage_bars
 from nas_peft.cli.subnet_options import Debug
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.settings.command_options import SearchOptions
-from nas_peft.settings.durations import AUTO
+from nas_peft.settings.default_time import with_time
 from nas_peft.settings.panels import Screen
 from nas_peft.settings.search_config import SearchConfig
-
-PLANNED_WITH = {
-    *("dataset", "layout", "domains", "data_root", "shots", "skip_bad_images", "drop_duplicates"),
-    *("max_pixels", "backbone", "backbone_weights", "image_size", "module_files", "seed"),
-    *("budget", "count_head", "baselines", "precision", "micro_batches", "checkpointing", "pack"),
-}
-"""Options that say nothing of recipe and search: with these alone the command is planned for ``auto``."""
-
-
-def with_time(fields: dict[str, Any]) -> dict[str, Any]:
-    """The ``fields`` of a command, with the time ``auto`` where none of them says how to search and train.
-
-    Whoever gives such an option, and no time, gets what was asked for, and the documented defaults.
-    """
-    if {"time", "preset"} & set(fields) or set(fields) - PLANNED_WITH:
-        return fields
-    return fields | {"time": AUTO}
 
 
 def _run_search(
@@ -56,6 +39,7 @@ def _run_search(
         searched, options = options_of(
             (SearchConfig, SearchOptions), fields, context, config, completed=with_time
         )
+        bars = stage_bars(options)
         require_data_and_weights(searched)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         if searched.compile:
@@ -68,12 +52,14 @@ def _run_search(
         from nas_peft.main_job import plan
         from nas_peft.main_job import search as run
         from nas_peft.planning.table import plan_table
-        from nas_peft.run.progress import StageBars
 
-        with StageBars() as bars:
+        with bars:
             if options.dry_run:
                 made = plan(searched, device=options.device, bars=bars, ray_options=ray_options)
-                Console().print(plan_table(made))
+                if options.progress == "json":
+                    bars.tell("plan", **made.model_dump(mode="json"))
+                else:
+                    Console().print(plan_table(made))
                 return
             result = run(
                 searched,
@@ -85,7 +71,7 @@ def _run_search(
                 ray_options=ray_options,
                 workers=options.workers,
             )
-        print_result(result)
+        end_of_run(bars, options, result)
 
 
 search = with_fields((SearchConfig, SearchOptions), _run_search)

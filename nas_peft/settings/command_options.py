@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
 
 from nas_peft.settings.panels import Panel, Screen
+from search_spaces.errors import InputError
+
+Progress: TypeAlias = Literal["auto", "plain", "json"]
 
 
 class RunOptions(BaseModel):
@@ -41,6 +45,20 @@ class RunOptions(BaseModel):
         description="GPUs for each separate training, at most 1 and by default 1; 0.25 runs four trainings "
         "at once on each GPU",
     )
+    progress: Annotated[Progress, Panel.OUTPUT] = Field(
+        "auto",
+        description="How progress is shown: auto (bars on a terminal, plain lines elsewhere), plain, or json "
+        "(one JSON object a line on standard output, the result among them)",
+    )
+    quiet: Annotated[bool, Panel.OUTPUT] = Field(False, description="Show no progress, only the end")
+
+    @model_validator(mode="after")
+    def _check_progress(self) -> Self:
+        if self.quiet and self.progress != "auto":
+            raise InputError(
+                f"--quiet shows no progress, and --progress {self.progress} does; give one of them"
+            )
+        return self
 
 
 class SearchOptions(RunOptions):
