@@ -15,6 +15,7 @@ from nas_peft.cli.evaluate import evaluate
 from nas_peft.cli.export import export
 from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
+from nas_peft.cli.robustness import robustness
 from nas_peft.cli.search import search
 from nas_peft.cli.serve import serve
 
@@ -65,6 +66,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "export": export,
     "evaluate": evaluate,
+    "robustness": robustness,
     "serve": serve,
 }
 for _name, _command in _COMMANDS.items():

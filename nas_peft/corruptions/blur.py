@@ -51,7 +51,9 @@ def glass_blur(pictures: Pictures, parameters: Parameters, generators: Generator
     rows, columns = range(height - reach - 1, reach, -1), range(width - reach - 1, reach, -1)
     each = np.arange(count)
     for _ in range(rounds):
-        moves = np.stack([rng.integers(-reach, reach, (len(rows), len(columns), 2)) for rng in generators], -1)
+        moves = np.stack(
+            [rng.integers(-reach, reach, (len(rows), len(columns), 2)) for rng in generators], -1
+        )
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
                 other_y, other_x = y + moves[i, j, 0], x + moves[i, j, 1]
@@ -68,9 +70,7 @@ def motion_blur(pictures: Pictures, parameters: Parameters, generators: Generato
     """
     radius, sigma = parameters
     angles = [rng.uniform(-45, 45) for rng in generators]
-    return np.stack(
-        [smeared(x, radius, sigma, degrees) for x, degrees in zip(pictures, angles, strict=True)]
-    )
+    return np.stack([smeared(x, radius, sigma, degrees) for x, degrees in zip(pictures, angles, strict=True)])
 
 
 def zoom_blur(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:

@@ -77,7 +77,9 @@ def pixelate(pictures: Pictures, parameters: Parameters, generators: Generators)
     found = []
     for pixels in bytes_of(pictures):
         height, width = pixels.shape[:2]
-        small = Image.fromarray(pixels).resize((int(width * share), int(height * share)), Image.Resampling.BOX)
+        small = Image.fromarray(pixels).resize(
+            (int(width * share), int(height * share)), Image.Resampling.BOX
+        )
         found.append(np.asarray(small.resize((width, height), Image.Resampling.BOX)))
     return floats_of(np.stack(found))
 
