@@ -15,21 +15,9 @@ MAY_IMPORT = {
     "supernet": {"numpy", "torch", "torchvision", "timm", "safetensors", "PIL", "search_spaces", "supernet"},
 }
 ORDER = (
-    *(
-        "machine",
-        "searching",
-        "data",
-        "corruptions",
-        "settings",
-        "run",
-        "training",
-        "scoring",
-        "protocol",
-        "stages",
-    ),
-    *("planning", "front", "deployment", "prediction", "evaluation", "robustness", "serving", "audit"),
-    "compare",
-    *("main_job", "baselines_job", "cli", "__main__"),
+    *("machine", "searching", "data", "corruptions", "settings", "run", "training", "scoring", "protocol"),
+    *("stages", "planning", "front", "deployment", "prediction", "evaluation", "robustness", "serving"),
+    *("audit", "compare", "main_job", "baselines_job", "cli", "__main__"),
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
 OF_THE_TOOL = {

@@ -24,13 +24,14 @@ def robustness(
         Path,
         typer.Argument(
             metavar="RUN|FILE",
-            help="Run folder, for all its models that can be rebuilt, or a subnet checkpoint.",
+            help="Run folder, for all models of its table that can be rebuilt, or a subnet file.",
         ),
     ],
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Labelled images: a folder, table or name, as nas-peft search reads them; by default a run's own."
+            help="Labelled images: a folder, table or name, as nas-peft search reads them; by default the run's "
+            "own."
         ),
     ] = None,
     shifted: Annotated[
@@ -91,8 +92,8 @@ def robustness(
 ) -> None:
     """Measure models on corrupted images, other domains and rare classes.
 
-    The corruptions are the fifteen of ImageNet-C, applied to the picture as the backbone's preprocessing gives
-    it. Those that --objective robust chooses by are others, and none can be given here.
+    The corruptions are the fifteen of ImageNet-C, applied to the picture as the backbone's preprocessing
+    gives it. Those that --objective robust chooses by are others, and none can be given here.
     """
     with user_errors(debug):
         from search_spaces import InputError

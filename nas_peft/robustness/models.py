@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas_peft.data.source import Reading
 from nas_peft.deployment.run_subnet import RunSubnets
+from nas_peft.robustness.result import EXPORTED
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
 from nas_peft.run.results import RowResult
 from nas_peft.run.run_folder import RunFolder
@@ -54,11 +55,12 @@ def models_of_run(path: Path, on_row: Callable[[int, int], None]) -> RunModels:
     else:
         of_run = RunSubnets(BaselinesConfig.of(**recorded_options(path)), RunFolder(path))
     rows = of_run.results().rows
+    labels = [row.label for row in rows]
     found: list[NamedModel] = []
     left_out: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
         try:
-            found.append(NamedModel(row.name, _label(row), row.params, of_run.row(row)))
+            found.append(NamedModel(row.name, _label(row, labels), row.params, of_run.row(row)))
         except InputError as error:
             left_out[row.name] = str(error)
         on_row(number, len(rows))
@@ -69,5 +71,8 @@ def models_of_run(path: Path, on_row: Callable[[int, int], None]) -> RunModels:
     return RunModels(of_run.config, tuple(found), left_out)
 
 
-def _label(row: RowResult) -> str:
-    return f"{row.label} (exported)" if row.selected else row.label
+def _label(row: RowResult, labels: Sequence[str]) -> str:
+    """The label of a row among others: the exported one says so, and rows of one label have their names."""
+    if row.selected:
+        return f"{row.label} {EXPORTED}"
+    return row.label if labels.count(row.label) == 1 else f"{row.label} ({row.name})"

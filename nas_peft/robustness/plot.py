@@ -11,6 +11,9 @@ from nas_peft.robustness.result import ModelRobustness, RobustnessResult
 from supernet import write_atomically
 
 
+_AROUND = ((5, 4), (5, -11), (-12, 4), (-12, -11))  # places of the numbers beside points that lie near
+
+
 def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
     """Draw a point for each model, with a panel for corruptions and one for other domains.
 
@@ -36,7 +39,7 @@ def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
     all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (label, shifted, errors) in zip(all_axes, panels, strict=True):
         for number, model in enumerate(models, 1):
-            exported = model.label.endswith("(exported)")
+            exported = model.exported
             x, y = 100 * model.clean.accuracy, 100 * shifted[number - 1]
             axes.errorbar(
                 x,
@@ -49,7 +52,9 @@ def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
                 color="#c4532d" if exported else f"C{number % 10}",
                 label=f"{number}  {model.label}",
             )
-            axes.annotate(str(number), (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
+            axes.annotate(
+                str(number), (x, y), xytext=_AROUND[number % 4], textcoords="offset points", fontsize=8
+            )
         low, high = axes.get_xlim()
         bottom, top = axes.get_ylim()
         axes.plot([0, 100], [0, 100], ls=":", lw=1, color="#888888")

@@ -8,6 +8,10 @@ from statistics import fmean
 from typing import Any
 
 
+EXPORTED = "(exported)"
+"""End of the label of a run's exported model."""
+
+
 @dataclass(frozen=True)
 class Scores:
     """Scores of a model on one set of images.
@@ -75,6 +79,11 @@ class ModelRobustness:
     corruption_error: float | None
     domains: dict[str, Scores]
     frequency: tuple[FrequencyScores, ...]
+
+    @property
+    def exported(self) -> bool:
+        """Whether this is the model that its run exported."""
+        return self.label.endswith(EXPORTED)
 
     @property
     def mean_corruption_accuracy(self) -> float | None:

@@ -78,7 +78,8 @@ def _several(path: str, classes: Sequence[str], to_tensor: ToTensor) -> list[Shi
     domains = sorted({item.domain for item in items if item.domain is not None})
     if not domains:
         raise InputError(
-            f"'{path}' names no domains; give NAME={path} for a single one, or add a column 'domain' to a table"
+            f"'{path}' names no domains; give NAME={path} for a single one, or add a column 'domain' to "
+            "a table"
         )
     return [ShiftedSet(name, tuple(i for i in items if i.domain == name)) for name in domains]
 
@@ -87,8 +88,8 @@ def _labelled(listing: Listing, path: str, classes: Sequence[str]) -> tuple[Item
     """All images of the listing, with the labels of the models."""
     if unknown := [name for name in listing.classes if name not in classes]:
         raise InputError(
-            f"the shifted set '{path}' has the class '{unknown[0]}', which the models do not have; theirs are "
-            f"{', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}; a folder of several domains is "
+            f"the shifted set '{path}' has the class '{unknown[0]}', which the models do not have; "
+            f"theirs are {', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}; a folder of several domains is "
             "given without a name: --shifted FOLDER"
         )
     place = [list(classes).index(name) for name in listing.classes]

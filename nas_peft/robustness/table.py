@@ -28,7 +28,7 @@ def tables(result: RobustnessResult) -> Iterator[Table]:
 
 def _exported(result: RobustnessResult, best: ModelRobustness) -> tuple[ModelRobustness, ...]:
     """The exported model, or else the one with the best clean accuracy."""
-    return tuple(m for m in result.models if m.label.endswith("(exported)")) or (best,)
+    return tuple(m for m in result.models if m.exported) or (best,)
 
 
 def _table(title: str, caption: str | None = None) -> Table:
@@ -67,7 +67,7 @@ def _overview(result: RobustnessResult) -> Table:
         if model.domains and model.worst_domain is not None:
             worst = model.domains[model.worst_domain].accuracy
             cells += [f"{100 * (model.average_domain_accuracy or 0):.1f}", f"{100 * worst:.1f}"]
-        table.add_row(*cells, style="bold" if model.label.endswith("(exported)") else None)
+        table.add_row(*cells, style="bold" if model.exported else None)
     return table
 
 
