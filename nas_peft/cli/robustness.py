@@ -30,8 +30,8 @@ def robustness(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="Labelled images: a folder, table or name, as nas-peft search reads them; by default the run's "
-            "own."
+            help="Labelled images: a folder, table or name, as nas-peft search reads them; by default the "
+            "run's own."
         ),
     ] = None,
     shifted: Annotated[

@@ -10,7 +10,6 @@ from nas_peft.front.plot import require_format
 from nas_peft.robustness.result import ModelRobustness, RobustnessResult
 from supernet import write_atomically
 
-
 _AROUND = ((5, 4), (5, -11), (-12, 4), (-12, -11))  # places of the numbers beside points that lie near
 
 

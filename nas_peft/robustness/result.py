@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-
 EXPORTED = "(exported)"
 """End of the label of a run's exported model."""
 

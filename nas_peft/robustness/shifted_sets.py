@@ -89,8 +89,8 @@ def _labelled(listing: Listing, path: str, classes: Sequence[str]) -> tuple[Item
     if unknown := [name for name in listing.classes if name not in classes]:
         raise InputError(
             f"the shifted set '{path}' has the class '{unknown[0]}', which the models do not have; "
-            f"theirs are {', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}; a folder of several domains is "
-            "given without a name: --shifted FOLDER"
+            f"theirs are {', '.join(classes[:10])}{' ...' if len(classes) > 10 else ''}; a folder of several "
+            "domains is given without a name: --shifted FOLDER"
         )
     place = [list(classes).index(name) for name in listing.classes]
     return tuple(replace(item, label=place[item.label]) for _, part in listing.parts() for item in part)
