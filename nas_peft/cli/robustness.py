@@ -37,8 +37,8 @@ def robustness(
     shifted: Annotated[
         list[str],
         typer.Option(
-            help="Other domain to test on: NAME=FOLDER with a folder for each class, or NAME=TABLE; or without "
-            "a name a folder DOMAIN/CLASS or a table with a column 'domain'. Can be given several times."
+            help="Other domain to test on: NAME=FOLDER with a folder for each class, or NAME=TABLE; or "
+            "without a name a folder DOMAIN/CLASS or a table with a column 'domain'. Can be given several times."
         ),
     ] = [],  # noqa: B006
     corruptions: Annotated[

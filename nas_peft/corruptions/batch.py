@@ -32,4 +32,10 @@ def floats_of(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def stacked(pictures: Sequence[NDArray[Any]]) -> Pictures:
     """Pictures of one size as a batch."""
-    return np.stack(pictures).astype(np.float32)
+    return in_floats(np.stack(pictures))
+
+
+def in_floats(values: Any) -> Pictures:
+    """Values in float32; what has this type already is not copied."""
+    found: Pictures = np.asarray(values, dtype=np.float32)
+    return found

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from nas_peft.corruptions.batch import Generators, Parameters, Pictures, bytes_of, floats_of
+from nas_peft.corruptions.batch import Generators, Parameters, Pictures, bytes_of, floats_of, in_floats
 from nas_peft.corruptions.geometry import enlarged, smeared
 
 
@@ -36,7 +36,7 @@ def defocus_blur(pictures: Pictures, parameters: Parameters, generators: Generat
     planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).flatten(0, 1)[:, None]
     padded = functional.pad(planes, (margin,) * 4, mode="reflect")
     blurred = functional.conv2d(padded, torch.from_numpy(disc)[None, None])
-    return blurred.unflatten(0, (len(pictures), 3))[:, :, 0].permute(0, 2, 3, 1).numpy()
+    return in_floats(blurred.view(len(pictures), 3, *pictures.shape[1:3]).permute(0, 2, 3, 1).numpy())
 
 
 def glass_blur(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:

@@ -8,14 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nas_peft.corruptions.batch import Generators, Parameters, Picture, Pictures, bytes_of, floats_of, stacked
+from nas_peft.corruptions.batch import (
+    Generators,
+    Parameters,
+    Picture,
+    Pictures,
+    bytes_of,
+    floats_of,
+    in_floats,
+    stacked,
+)
 
 
 def contrast(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
     """Values nearer to the mean of their channel; the only parameter is the share of the distance kept."""
     (kept,) = parameters
     means = pictures.mean(axis=(1, 2), keepdims=True)
-    return (pictures - means) * np.float32(kept) + means
+    return in_floats((pictures - means) * kept + means)
 
 
 def saturate(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
@@ -25,7 +34,7 @@ def saturate(pictures: Pictures, parameters: Parameters, generators: Generators)
     factor, more = parameters
     hsv = rgb_to_hsv(pictures)
     hsv[..., 1] = (hsv[..., 1] * factor + more).clip(0, 1)
-    return np.asarray(hsv_to_rgb(hsv), dtype=np.float32)
+    return in_floats(hsv_to_rgb(hsv))
 
 
 def elastic_transform(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:

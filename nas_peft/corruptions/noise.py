@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas_peft.corruptions.batch import Generators, Parameters, Pictures, stacked
+from nas_peft.corruptions.batch import Generators, Parameters, Pictures, in_floats, stacked
 
 
 def gaussian_noise(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
     """Noise of one standard deviation, the only parameter, on every value."""
     (scale,) = parameters
-    return pictures + scale * _normal(pictures, generators)
+    return in_floats(pictures + scale * _normal(pictures, generators))
 
 
 def shot_noise(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
@@ -31,7 +31,7 @@ def impulse_noise(pictures: Pictures, parameters: Parameters, generators: Genera
 def speckle_noise(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
     """Noise in proportion to each value; the only parameter is its standard deviation in a white pixel."""
     (scale,) = parameters
-    return pictures + pictures * scale * _normal(pictures, generators)
+    return in_floats(pictures + pictures * scale * _normal(pictures, generators))
 
 
 def _normal(pictures: Pictures, generators: Generators) -> Pictures:

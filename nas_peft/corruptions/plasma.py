@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_peft.corruptions.batch import in_floats
+
 
 def plasma(side: int, decay: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """A square map ``(side, side)`` of clouds, values from 0 to 1.
@@ -33,4 +35,4 @@ def plasma(side: int, decay: float, rng: np.random.Generator) -> NDArray[np.floa
         points[half::step, ::step] = beside / 4 + offset(beside.shape)
         step, size = half, size / decay
     points -= points.min()
-    return (points / points.max())[:side, :side].astype(np.float32)
+    return in_floats((points / points.max())[:side, :side])

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_peft.corruptions.batch import Generators, Parameters, Picture, Pictures, floats_of, stacked
+from nas_peft.corruptions.batch import (
+    Generators,
+    Parameters,
+    Picture,
+    Pictures,
+    floats_of,
+    in_floats,
+    stacked,
+)
 from nas_peft.corruptions.geometry import enlarged, smeared
 from nas_peft.corruptions.plasma import plasma
 
@@ -46,7 +54,7 @@ def _snowed(
     layer = smeared(layer, radius, sigma, rng.uniform(-135, -45))[..., None]
     whiter = np.maximum(picture, (picture @ _GREY)[..., None] * 1.5 + 0.5)
     turned = np.rot90(layer, 2)
-    return (kept * picture + (1 - kept) * whiter + layer + turned).astype(np.float32)
+    return in_floats(kept * picture + (1 - kept) * whiter + layer + turned)
 
 
 def frost(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
@@ -68,8 +76,7 @@ def frost(pictures: Pictures, parameters: Parameters, generators: Generators) ->
 
 def _ridges(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
     clouds = plasma(side, 1.7, rng)
-    ridges: NDArray[np.float32] = np.exp(-(((clouds - np.median(clouds)) / 0.12) ** 2)).astype(np.float32)
-    return ridges
+    return in_floats(np.exp(-(((clouds - np.median(clouds)) / 0.12) ** 2)))
 
 
 def fog(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
@@ -91,7 +98,7 @@ def brightness(pictures: Pictures, parameters: Parameters, generators: Generator
     (more,) = parameters
     hsv = rgb_to_hsv(pictures)
     hsv[..., 2] = (hsv[..., 2] + more).clip(0, 1)
-    return np.asarray(hsv_to_rgb(hsv), dtype=np.float32)
+    return in_floats(hsv_to_rgb(hsv))
 
 
 def spatter(pictures: Pictures, parameters: Parameters, generators: Generators) -> Pictures:
@@ -116,7 +123,7 @@ def _liquid(
 
     mean, deviation, sigma, threshold = drops
     layer = gaussian_filter(rng.normal(mean, deviation, shape), sigma, mode="nearest")
-    return np.where(layer < threshold, 0, layer).astype(np.float32)
+    return in_floats(np.where(layer < threshold, 0, layer))
 
 
 def _muddy(picture: Picture, liquid: NDArray[np.float32], sigma: float) -> Picture:
@@ -124,7 +131,7 @@ def _muddy(picture: Picture, liquid: NDArray[np.float32], sigma: float) -> Pictu
 
     cover = gaussian_filter((liquid > 0).astype(np.float32), sigma, mode="nearest")
     cover = np.where(cover < 0.8, 0, cover)[..., None]
-    return (picture * (1 - cover) + _MUD * cover).astype(np.float32)
+    return in_floats(picture * (1 - cover) + _MUD * cover)
 
 
 def _wet(picture: Picture, liquid: NDArray[np.float32], strength: float) -> Picture:
@@ -140,7 +147,7 @@ def _wet(picture: Picture, liquid: NDArray[np.float32], strength: float) -> Pict
     water = liquid * lit
     if water.max() > 0:
         water = water / water.max() * strength
-    return (picture + water[..., None] * _WATER).astype(np.float32)
+    return in_floats(picture + water[..., None] * _WATER)
 
 
 def _equalised(values: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -150,4 +157,4 @@ def _equalised(values: NDArray[np.uint8]) -> NDArray[np.float32]:
     if counted[-1] == first:
         return floats_of(values)
     spread = (counted - first) / (counted[-1] - first)
-    return spread[values].astype(np.float32)
+    return in_floats(spread[values])

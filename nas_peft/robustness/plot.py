@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,4 +75,4 @@ def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
 def _domain_error(model: ModelRobustness) -> float:
     """Standard error, over images, of the mean over domains."""
     errors: Sequence[float] = [scores.standard_error for scores in model.domains.values()]
-    return sum(error**2 for error in errors) ** 0.5 / len(errors)
+    return math.hypot(*errors) / len(errors)

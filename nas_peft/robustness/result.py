@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 EXPORTED = "(exported)"
 """End of the label of a run's exported model."""
@@ -158,9 +160,6 @@ class RobustnessResult:
         }
 
 
-def share_error(hits: Sequence[float]) -> float:
-    """Standard error of the mean of ``hits`` (values from 0 to 1 for each image); 0 for a single one."""
-    if len(hits) < 2:
-        return 0.0
-    mean = fmean(hits)
-    return float((sum((hit - mean) ** 2 for hit in hits) / (len(hits) - 1) / len(hits)) ** 0.5)
+def share_error(hits: NDArray[np.float64]) -> float:
+    """Standard error of the mean of ``hits (N,)``, values from 0 to 1 for each image; 0 for a single one."""
+    return float(hits.std(ddof=1) / len(hits) ** 0.5) if len(hits) > 1 else 0.0
