@@ -38,7 +38,7 @@ def robustness(
         list[str],
         typer.Option(
             help="Other domain to test on: NAME=FOLDER with a folder for each class, or NAME=TABLE; or "
-            "without a name a folder DOMAIN/CLASS or a table with a column 'domain'. Can be given several times."
+            "without a name a folder DOMAIN/CLASS or a table with a column 'domain'; can be repeated."
         ),
     ] = [],  # noqa: B006
     corruptions: Annotated[
