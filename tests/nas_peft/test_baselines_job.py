@@ -321,10 +321,13 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
             compared.run.inputs.dataset.test.open("again")
 
 
-def test_the_command_prints_the_table(values: dict[str, Any], with_grid: SearchResult):
+def test_the_command_prints_the_decision_and_show_the_tables(values: dict[str, Any], with_grid: SearchResult):
     options = values | {"baselines": "linear,full", "lr-grid": "1,1e30", "seeds": 2}
     words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", str(value))]
     done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["baselines", *words, "--out", with_grid.run])
     assert done.exit_code == 0, done.output
-    for text in ("VPT alone", "SSF alone", "learning rate", "full fine-tuning", "subnet.safetensors"):
+    for text in ("chosen ", "full fine-tuning", "subnet.safetensors", f"nas-peft show {with_grid.run}"):
         assert text in done.output
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["show", with_grid.run])
+    for text in ("VPT alone", "SSF alone", "rate", "full fine-tuning", "failed"):
+        assert text in shown.output
