@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from search_spaces import InputError
 from supernet.augmentation import AugmentationName, require_augmentation
+from supernet.class_balance import ClassBalanceName, require_class_balance
 
 StartName: TypeAlias = Literal["pretrained", "inherited"]
 """Weights that a training starts from: the pretrained ones with new modules, or a supernet's."""
@@ -21,10 +22,13 @@ class Recipe:
 
     ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak;
     ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
-    share of the target that is spread evenly over all classes. ``start`` says which weights the caller gives
+    share of the target that is spread evenly over all classes. ``class_balance`` says what is done about classes
+    of unequal size: nothing (``none``), a loss weighted by the inverse size (``weighted``), batches drawn with
+    every class equally likely (``sampled``), or logits shifted by the class shares in training
+    (``logit-adjusted``, arXiv 2007.07314); see `TrainingLoss`. ``start`` says which weights the caller gives
     the network; `train` continues from whatever they are.
 
-    Raises `InputError` for an unknown augmentation or start, and for a label smoothing outside [0, 1).
+    Raises `InputError` for an unknown augmentation, class balance or start, and for a label smoothing outside [0, 1).
     """
 
     epochs: int
@@ -34,10 +38,12 @@ class Recipe:
     warmup: float = 0.1
     augmentation: AugmentationName = "none"
     label_smoothing: float = 0.0
+    class_balance: ClassBalanceName = "none"
     start: StartName = "pretrained"
 
     def __post_init__(self) -> None:
         require_augmentation(self.augmentation)
+        require_class_balance(self.class_balance)
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing is {self.label_smoothing}; give 0 for none, or less than 1")
         if self.start not in STARTS:

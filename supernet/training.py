@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from search_spaces import Architecture, InputError
 from supernet.augmentation import Augmenter, augmenter
 from supernet.choosers import Chooser, Constant
+from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
@@ -23,8 +24,10 @@ from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
 from supernet.step_gradient import StepGradient
 from supernet.supernet import Supernet
+from supernet.targets import Targets
 from supernet.trainable import Trainable
 from supernet.training_loop import run_epochs
+from supernet.training_loss import TrainingLoss
 from supernet.transfers import resident, to_device
 
 
@@ -111,34 +114,43 @@ def train(
         trunk: Precision = execution.precision if pooled is None else "fp32"
         normalise = preprocessing.on(device)
         augment = augmenter(
-            recipe.augmentation, images, seed=seed, preprocessing=preprocessing, indices_on=rows.device
+            recipe.augmentation, rows, seed=seed, preprocessing=preprocessing, indices_on=rows.device
         )
 
+        of_rows = to_device(labels, rows.device)
+
         def inputs(batch: Tensor) -> Tensor:
+            found = rows[image_of(batch, len(rows))]
             if pooled is not None:
-                return rows[batch]
-            x = to_device(rows[batch], device)
+                return found
+            x = to_device(found, device)
             return normalise(x if augment is None else augment(x, batch))
+
+        def targets(batch: Tensor) -> Targets:
+            if augment is not None:
+                return augment.targets(of_rows, batch).on(device)
+            return Targets(of_rows[image_of(batch, len(rows))]).on(device)
 
         # torch.compile would compile again for each architecture of a batch, but not for each of an image
         per_image = execution.compile and not isinstance(chooser, Constant)
         gradient = StepGradient(
             network=_HeadAlone(supernet) if head_alone else supernet,
             inputs=inputs,
-            labels=to_device(labels, rows.device),
+            targets=targets,
             device=device,
             execution=execution,
             processes=processes,
             kinds=supernet.capacity.kinds if per_image else None,
-            label_smoothing=recipe.label_smoothing,
+            loss=TrainingLoss.of(recipe, labels, supernet.num_classes, device),
         )
         run_epochs(
             [learner],
-            len(labels),
+            labels,
             _OneNetwork(
                 gradient,
                 learner,
                 chooser,
+                indices_on=rows.device,
                 augment=augment,
                 cached=pooled is not None,
                 given=features is not None,
@@ -165,12 +177,13 @@ class _OneNetwork:
         learner: Learner,
         chooser: Chooser,
         *,
+        indices_on: torch.device,
         augment: Augmenter | None,
         cached: bool,
         given: bool,
         during_epoch: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self.indices_on = gradient.labels.device
+        self.indices_on = indices_on
         self.during_epoch = during_epoch
         self._gradient = gradient
         self._learner = learner
