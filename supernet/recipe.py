@@ -22,13 +22,14 @@ class Recipe:
 
     ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak;
     ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
-    share of the target that is spread evenly over all classes. ``class_balance`` says what is done about classes
-    of unequal size: nothing (``none``), a loss weighted by the inverse size (``weighted``), batches drawn with
-    every class equally likely (``sampled``), or logits shifted by the class shares in training
+    share of the target that is spread evenly over all classes. ``class_balance`` says what is done about
+    classes of unequal size: nothing (``none``), a loss weighted by the inverse size (``weighted``), batches
+    drawn with every class equally likely (``sampled``), or logits shifted by the class shares in training
     (``logit-adjusted``, arXiv 2007.07314); see `TrainingLoss`. ``start`` says which weights the caller gives
     the network; `train` continues from whatever they are.
 
-    Raises `InputError` for an unknown augmentation, class balance or start, and for a label smoothing outside [0, 1).
+    Raises `InputError` for an unknown augmentation, class balance or start, and for a label smoothing
+    outside [0, 1).
     """
 
     epochs: int
@@ -48,6 +49,11 @@ class Recipe:
             raise InputError(f"label_smoothing is {self.label_smoothing}; give 0 for none, or less than 1")
         if self.start not in STARTS:
             raise InputError(f"start is '{self.start}'; give one of {', '.join(STARTS)}")
+
+    @property
+    def variants(self) -> list[str]:
+        """The named choices that are not ``none``: augmentation and class balance."""
+        return [name for name in (self.augmentation, self.class_balance) if name != "none"]
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""

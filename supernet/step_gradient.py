@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -47,7 +47,7 @@ class StepGradient:
     execution: Execution
     processes: Processes
     kinds: tuple[str, ...] | None = None
-    loss: TrainingLoss = TrainingLoss()
+    loss: TrainingLoss = field(default_factory=TrainingLoss)
 
     @property
     def _trained(self) -> list[nn.Parameter]:

@@ -81,7 +81,7 @@ def export_candidate(
         RayTrainings.of_run(run, shared) as runner,
     ):
         records = runner.run(tried, bar)
-        recipe = best_recipe(records)
+        recipe = best_recipe(records, config.metric)
         record = records[recipes.index(recipe)]
         (final,) = row.trainings(config, of_probe, [config.seed], "train_val", recipe)
         (trained,) = runner.run([final], bar)

@@ -11,7 +11,14 @@ from nas_peft.protocol.confidence import decision_sentences
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
 
-CHOSEN = {"start": "start", "epochs": "epochs", "lr": "learning rate", "augmentation": "augmentation"}
+CHOSEN = {
+    "start": "start",
+    "epochs": "epochs",
+    "lr": "learning rate",
+    "augmentation": "augmentation",
+    "class_balance": "class balance",
+    "weight_decay": "weight decay",
+}
 """Fields of a recipe that validation may choose, with the titles of their columns."""
 
 UNEVEN = 2

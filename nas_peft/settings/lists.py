@@ -12,8 +12,11 @@ from pydantic import BaseModel, BeforeValidator
 
 from nas_peft.settings.baselines import baseline_names
 
-AUGMENTATIONS = ("none", "crop", "crop-flip", "strong")
+AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix")
 """The names in `supernet.AUGMENTATIONS`, here without the import of torch."""
+
+CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted")
+"""The names in `supernet.class_balance.CLASS_BALANCES`."""
 
 STARTS = ("pretrained", "inherited")
 """The names in `supernet.recipe.STARTS`."""
@@ -81,6 +84,28 @@ def _augmentations(value: Any) -> tuple[str, ...]:
     return _choices(value, AUGMENTATIONS, "augmentation", "none,crop")
 
 
+def _class_balances(value: Any) -> tuple[str, ...]:
+    return _choices(value, CLASS_BALANCES, "class balance", "none,logit-adjusted")
+
+
+def _optional_class_balances(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else _class_balances(value)
+
+
+def _decays(value: Any) -> tuple[float, ...]:
+    try:
+        decays = tuple(float(item) for item in items(value))
+    except (TypeError, ValueError):
+        decays = ()
+    if not decays or not all(math.isfinite(decay) and decay >= 0 for decay in decays):
+        raise ValueError(
+            "give a number greater than or equal to 0, or several separated by commas, such as 1e-4,1e-2"
+        )
+    if len(set(decays)) < len(decays):
+        raise ValueError("give each weight decay once")
+    return decays
+
+
 def _starts(value: Any) -> tuple[str, ...]:
     return _choices(value, STARTS, "start", "pretrained,inherited")
 
@@ -124,6 +149,21 @@ OptionalAugmentations: TypeAlias = Annotated[
     CommaSeparated(_optional_augmentations),
 ]
 """`Augmentations`, or ``None``."""
+
+ClassBalances: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_class_balances), CommaSeparated(_class_balances)
+]
+"""Different names of class balances."""
+
+OptionalClassBalances: TypeAlias = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(_optional_class_balances),
+    CommaSeparated(_optional_class_balances),
+]
+"""`ClassBalances`, or ``None``."""
+
+Decays: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_decays), CommaSeparated(_decays)]
+"""Different weight decays from 0 up."""
 
 Starts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_starts), CommaSeparated(_starts)]
 """Different names of starts."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
-from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs, Starts
+from nas_peft.settings.lists import OptionalAugmentations, OptionalClassBalances, OptionalEpochs, Starts
 from nas_peft.settings.training_config import TrainingConfig
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Recipe
     from supernet.augmentation import AugmentationName
+    from supernet.class_balance import ClassBalanceName
     from supernet.recipe import StartName
 
 DEFAULT_GROUPS = 8
@@ -65,6 +66,11 @@ class SearchConfig(TrainingConfig):
         description="Augmentation of supernet training, as in --augmentation; by default the first of "
         "--augmentation; given several, such as none,crop, the search uses the supernet whose subnets do "
         "best on unseen images",
+    )
+    supernet_class_balance: OptionalClassBalances = Field(
+        None,
+        description="Class balance of supernet training, as in --class-balance; by default the first of "
+        "--class-balance; given several, the search uses the supernet whose subnets do best on unseen images",
     )
     supernet_lr: float = Field(5e-3, gt=0, description="Peak learning rate of the supernet")
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
@@ -209,7 +215,12 @@ class SearchConfig(TrainingConfig):
                 f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
                 "inherited weights; give --start inherited, or leave inherited_epochs out"
             )
-        lists = {"epochs": self.epochs, "augmentation": self.augmentation}
+        lists: dict[str, tuple[Any, ...]] = {
+            "epochs": self.epochs,
+            "augmentation": self.augmentation,
+            "class_balance": self.class_balance,
+            "weight_decay": self.weight_decay,
+        }
         several = [name for name, values in lists.items() if len(values) > 1]
         if self.no_retrain and several:
             raise ValueError(
@@ -258,16 +269,18 @@ class SearchConfig(TrainingConfig):
         by_default = 4 * self.epochs[0] if self.no_retrain else max(1, self.epochs[0] // 2)
         lengths = self.supernet_epochs or (by_default,)
         augmentations = self.supernet_augmentation or self.augmentation[:1]
+        balances = self.supernet_class_balance or self.class_balance[:1]
         return [
             Recipe(
                 epochs,
                 self.supernet_lr,
-                weight_decay=self.weight_decay,
+                weight_decay=self.weight_decay[0],
                 batch_size=self.batch_size,
                 augmentation=cast("AugmentationName", augmentation),
                 label_smoothing=self.label_smoothing,
+                class_balance=cast("ClassBalanceName", balance),
             )
-            for epochs, augmentation in product(lengths, augmentations)
+            for epochs, augmentation, balance in product(lengths, augmentations, balances)
         ]
 
     def searched_recipes(self) -> tuple[Recipe, ...]:

@@ -12,13 +12,23 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nas_peft.settings.baselines import BASELINES
-from nas_peft.settings.lists import Augmentations, BaselineNames, Epochs, Factors, OptionalNames
-from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
+from nas_peft.settings.lists import (
+    Augmentations,
+    BaselineNames,
+    ClassBalances,
+    Decays,
+    Epochs,
+    Factors,
+    OptionalNames,
+)
+from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY, Method
+from nas_peft.settings.metric import Metric
 from search_spaces import InputError
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Precision, Recipe
     from supernet.augmentation import AugmentationName
+    from supernet.class_balance import ClassBalanceName
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
 
@@ -72,9 +82,16 @@ class TrainingConfig(BaseModel):
     )
     augmentation: Augmentations = Field(
         ("none",),
-        description="Augmentation of the training images: none, crop, crop-flip, or strong (crop-flip with "
-        "TrivialAugment and random erasing); given several, such as none,crop, validation data choose one "
-        "for each subnet, single method and baseline",
+        description="Augmentation of the training images: none, crop, crop-flip, strong (crop-flip with "
+        "TrivialAugment and random erasing), mixup or cutmix (crop, with another image mixed in); given "
+        "several, such as none,crop, validation data choose one for each subnet, single method and baseline",
+    )
+    class_balance: ClassBalances = Field(
+        ("none",),
+        description="Treatment of classes of unequal size: none, weighted (the loss, by the inverse size), "
+        "sampled (batches with every class equally likely), or logit-adjusted (training with logits shifted "
+        "by the class shares); given several, such as none,logit-adjusted, validation data choose one for "
+        "each subnet, single method and baseline",
     )
     label_smoothing: float = Field(
         0.0,
@@ -138,7 +155,16 @@ class TrainingConfig(BaseModel):
     linear_lr: float | None = Field(
         None, gt=0, description="Peak learning rate of linear probing; by default chosen on validation data"
     )
-    weight_decay: float = Field(WEIGHT_DECAY, ge=0, description="AdamW weight decay")
+    weight_decay: Decays = Field(
+        (WEIGHT_DECAY,),
+        description="AdamW weight decay; given several, such as 1e-4,1e-2, validation data choose one for "
+        "each subnet, single method and baseline",
+    )
+    metric: Metric = Field(
+        "accuracy",
+        description="Measure on validation data that decides between trained networks; with "
+        "balanced-accuracy and macro-f1 the search ranks subnets by the class-balanced loss",
+    )
     precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
         "auto",
         description="Number format of forward and backward passes in all trainings and evaluations; auto is "
@@ -192,7 +218,8 @@ class TrainingConfig(BaseModel):
     @property
     def several_recipes(self) -> bool:
         """Whether any row has several recipes to try."""
-        return max(map(len, (self.epochs, self.augmentation, self.lr_grid))) > 1
+        lists = (self.epochs, self.augmentation, self.class_balance, self.weight_decay, self.lr_grid)
+        return max(map(len, lists)) > 1
 
     @property
     def several_lengths(self) -> bool:
@@ -241,12 +268,12 @@ class TrainingConfig(BaseModel):
     def recipe(self, method: str) -> Recipe:
         """Recipe of a method of `METHODS` other than linear probing.
 
-        It has the method's own learning rate and the first of several epochs and augmentations.
+        It has the method's own learning rate and the first of several values of each choice.
         """
         from supernet import Recipe
 
         info = {name: info for name, info in METHODS.items() if info.rate}[method]  # type: ignore[index]
-        decay = self.weight_decay if info.penalty is None else 0.0
+        decay = self.weight_decay[0] if info.penalty is None else 0.0
         return Recipe(
             self.epochs[0],
             getattr(self, str(info.rate)),
@@ -254,16 +281,31 @@ class TrainingConfig(BaseModel):
             batch_size=self.batch_size,
             augmentation=cast("AugmentationName", self.augmentation[0]),
             label_smoothing=self.label_smoothing,
+            class_balance=cast("ClassBalanceName", self.class_balance[0]),
         )
 
     def recipes(self, method: str) -> tuple[Recipe, ...]:
-        """Recipes to try for a method: each number of epochs at each learning rate with each augmentation."""
+        """Recipes to try for a method: all combinations of the values of each choice.
+
+        A method with a penalty in place of weight decay has no choice of weight decays.
+        """
         own = self.recipe(method)
         # rounded, so that 0.3 times 3e-4 is 9e-5; file names have as many digits
         rates = [own.lr if factor == 1 else float(f"{own.lr * factor:.6g}") for factor in self.lr_grid]
+        penalised = METHODS[cast("Method", method)].penalty is not None
+        decays = (own.weight_decay,) if penalised else self.weight_decay
         return tuple(
-            replace(own, epochs=epochs, lr=lr, augmentation=cast("AugmentationName", augmentation))
-            for epochs, lr, augmentation in product(self.epochs, rates, self.augmentation)
+            replace(
+                own,
+                epochs=epochs,
+                lr=lr,
+                augmentation=cast("AugmentationName", augmentation),
+                class_balance=cast("ClassBalanceName", balance),
+                weight_decay=decay,
+            )
+            for epochs, lr, augmentation, balance, decay in product(
+                self.epochs, rates, self.augmentation, self.class_balance, decays
+            )
         )
 
     def searched_recipes(self) -> tuple[Recipe, ...]:
@@ -287,14 +329,20 @@ class TrainingConfig(BaseModel):
         if not self.head_epochs:
             return None
         return Recipe(
-            self.head_epochs, self.head_lr, weight_decay=self.weight_decay, batch_size=self.batch_size
+            self.head_epochs, self.head_lr, weight_decay=self.weight_decay[0], batch_size=self.batch_size
         )
 
-    def linear_recipe(self, lr: float) -> Recipe:
-        """Recipe of a linear probe at the chosen learning rate."""
+    def linear_recipe(self, lr: float, class_balance: str = "none") -> Recipe:
+        """Recipe of a linear probe at the chosen learning rate and class balance."""
         from supernet import Recipe
 
-        return Recipe(self.linear_epochs, lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
+        return Recipe(
+            self.linear_epochs,
+            lr,
+            weight_decay=self.weight_decay[0],
+            batch_size=self.batch_size,
+            class_balance=cast("ClassBalanceName", class_balance),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values in the order of the fields."""

@@ -84,8 +84,10 @@ def finish_without_retraining(
         seconds=0.0,
         losses=[],
     )
-    searched = row_result(inputs, probe.recipe, RowRuns(chosen), reading.tests, selected=True)
-    runs = RowRuns(linear, [compared], [compared], [final])
+    searched = row_result(
+        inputs, probe.recipe, RowRuns(chosen, metric=config.metric), reading.tests, selected=True
+    )
+    runs = RowRuns(linear, [compared], [compared], [final], metric=config.metric)
     return write_result(
         run,
         protocol=PROTOCOL.format(where=WHERE[config.folds > 1]),

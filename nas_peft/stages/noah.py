@@ -27,8 +27,8 @@ POPULATION, GENERATIONS = 50, 16
 """Candidates of a generation, and generations, the first included."""
 
 _OF_COMPARISONS = (
-    "seeds", "baselines", "epochs", "augmentation", "lr_grid", "early_stopping", "single_sizes", "soup",
-    "full_lr", "bitfit_lr",
+    "seeds", "baselines", "epochs", "augmentation", "class_balance", "weight_decay", "lr_grid",
+    "early_stopping", "single_sizes", "soup", "full_lr", "bitfit_lr",
 )  # fmt: skip
 
 
@@ -66,6 +66,8 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
         chooser="one-path",
         epochs=config.epochs[0],
         augmentation=config.augmentation[0],
+        class_balance=config.class_balance[0],
+        weight_decay=config.weight_decay[0],
         supernet_epochs=SUPERNET_EPOCHS * config.epochs[0],
         supernet_lr=config.lr,
         generations=GENERATIONS,
