@@ -8,6 +8,7 @@ from rich.table import Table
 
 from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.confidence import decision_sentences
+from nas_peft.protocol.metric_columns import metric_columns
 from nas_peft.protocol.paired_comparison import paired_sentence
 from nas_peft.run.results import RowResult, SearchResult
 
@@ -21,10 +22,6 @@ CHOSEN = {
 }
 """Fields of a recipe that validation may choose, with the titles of their columns."""
 
-UNEVEN = 2
-"""Ratio of the largest to the smallest class of the test set from which its balanced accuracy is shown."""
-
-_BALANCED = "bal %: mean of the accuracies of the test set's classes; "
 _MARKS = {"tie": "≈", "worse": "▲"}
 
 
@@ -38,7 +35,7 @@ def results_table(result: SearchResult) -> Table:
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
     seeds = max(len(row.seeds) for row in result.rows)
-    balanced = _shows_balanced(result)
+    measured = metric_columns(result)
     tried = [field for field in CHOSEN if any(_tried(row, field) > 1 for row in result.rows)]
     table = Table(
         title=f"{escape(result.dataset['spec'])} on {result.backbone['name']}, budget {budget['text']} = "
@@ -47,7 +44,7 @@ def results_table(result: SearchResult) -> Table:
         f"params: without the head's {result.rows[0].head_params:,}; MFLOPs: forward pass of one image; "
         f"loss: validation loss; "
         f"test: trained on train+val, {result.dataset['counts']['test']} images read once; "
-        f"{_BALANCED if balanced else ''}"
+        f"{''.join(f'{column.meaning}; ' for column in measured)}"
         f"{seeds} seed{'s' if seeds > 1 else ''}; ► chosen by validation and exported"
         f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}"
         f"{'; no test: dropped after a round of recipes' if any(map(_dropped_single, result.rows)) else ''}",
@@ -68,8 +65,8 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("val %", justify="right", no_wrap=True)
     table.add_column("loss", justify="right", no_wrap=True)
     table.add_column("test %", justify="right", no_wrap=True)
-    if balanced:
-        table.add_column("bal %", justify="right", no_wrap=True)
+    for column in measured:
+        table.add_column(column.title, justify="right", no_wrap=True)
     verdicts = {rival.row: rival.verdict for rival in result.decision.rivals} if result.decision else {}
     for row in result.rows:
         if row.tested or row.error is not None or _dropped_single(row):
@@ -83,19 +80,10 @@ def results_table(result: SearchResult) -> Table:
                 "failed" if row.error is not None else _percent(row, "val_accuracy"),
                 "" if row.error is not None else f"{row.mean('val_loss'):.3f}",
                 _percent(row, "test_accuracy") if row.tested else "",
-                *([_percent(row, "test_balanced_accuracy") if row.tested else ""] if balanced else []),
+                *(column.cell(row) for column in measured),
                 style="bold" if row.selected else None,
             )
     return table
-
-
-def _shows_balanced(result: SearchResult) -> bool:
-    """Whether classes differ so much in size that accuracy alone misleads, and their mean is known."""
-    counts = [count for count in result.dataset["class_counts"]["test"] if count]
-    known = all(
-        seed.test_balanced_accuracy is not None for row in result.rows if row.tested for seed in row.seeds
-    )
-    return known and max(counts) >= UNEVEN * min(counts)
 
 
 def _dropped_single(row: RowResult) -> bool:

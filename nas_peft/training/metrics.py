@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from nas_peft.settings.metric import Metric
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.temperature import Labels
+from supernet import Evaluation
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +40,31 @@ def recalls(labels: Labels, predicted: Labels, classes: int) -> list[float | Non
 def score(metric: Metric, labels: Labels, predicted: Labels, losses: Floats) -> float:
     """The metric of predicted classes ``(N,)`` and losses ``(N,)``, which only the log loss reads."""
     return float(_of_weights(metric, np.ones((1, len(labels))), labels, predicted, -losses)[0])
+
+
+def evaluation_score(metric: Metric, found: Evaluation) -> float:
+    """The metric of a network by its evaluation."""
+    if metric == "accuracy":
+        return found.accuracy
+    labels, predicted = _classes(found)
+    return score(metric, labels, predicted, found.losses.double().numpy())
+
+
+def evaluation_recalls(found: Evaluation, classes: int) -> list[float | None]:
+    """`recalls` by an evaluation."""
+    return recalls(*_classes(found), classes)
+
+
+def evaluation_resampled(metric: Metric, weights: Floats, found: Evaluation) -> Floats:
+    """The metric ``(R,)`` of resamples with the ``weights (R, N)`` of the images."""
+    return _of_weights(metric, weights, *_classes(found), -found.losses.double().numpy())
+
+
+def _classes(found: Evaluation) -> tuple[Labels, Labels]:
+    """True and predicted classes ``(N,)``."""
+    if found.labels is None or found.predicted is None:
+        raise ValueError("measures of classes need the labels and the predicted classes of the images")
+    return found.labels.numpy(), found.predicted.numpy()
 
 
 def image_values(metric: Metric, scores: ImageScores) -> Floats:
