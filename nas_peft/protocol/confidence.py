@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import FRACTION
-from nas_peft.protocol.metric_words import bounds, difference, label, size
+from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.protocol.rows import Params, Row, Scores, best_row
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
 from nas_peft.settings.metric import Metric
@@ -154,12 +154,13 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
     if compared:
         lines.append(
             f"on {decision.images:,} validation images its {label(decision.metric)} is "
-            f"{'; '.join(compared)}; expected regret {size(decision.metric, decision.expected_regret)}"
+            f"{'; '.join(compared)}; expected regret "
+            f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)}"
         )
     if (full := decision.better_full) is not None:
         lines.append(
             "full fine-tuning is better on validation data by "
-            f"{size(decision.metric, -full.difference)}, more than the noise"
+            f"{size(decision.metric, -full.difference)}{unit(decision.metric)}, more than the noise"
         )
     if (searched := rivals.get(decision.roles.get("searched", ""))) is not None:
         lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
@@ -184,6 +185,6 @@ _NOT_WORTH: Mapping[Verdict, str] = {
 def _against(text: str, rival: RivalResult, metric: Metric) -> str:
     tie = ", a tie" if rival.verdict == "tie" else ""
     return (
-        f"{difference(metric, rival.difference)} against {text} (90% {bounds(metric, *rival.interval)}, "
+        f"{signed(metric, rival.difference)}{unit(metric)} against {text} (90% {bounds(metric, rival.interval)}, "
         f"better with probability {rival.better:.2f}{tie})"
     )

@@ -10,18 +10,22 @@ def label(metric: Metric) -> str:
     return LABELS[metric]
 
 
-def difference(metric: Metric, amount: float) -> str:
-    """A difference of two scores: ``+1.2 points``; of log losses ``-0.012``, where lower is better."""
-    return f"{-amount:+.3f}" if metric == "log-loss" else f"{100 * amount:+.1f} points"
+def unit(metric: Metric) -> str:
+    """The unit of an amount, with a space before it; the log loss has none."""
+    return "" if metric == "log-loss" else " points"
 
 
-def bounds(metric: Metric, low: float, high: float) -> str:
-    """An interval of differences: ``-0.5 to +1.2``; of log losses with their own sign."""
-    if metric == "log-loss":
-        return f"{-high:+.3f} to {-low:+.3f}"
-    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+def signed(metric: Metric, difference: float) -> str:
+    """A difference of two scores: ``+1.2``, in points; of log losses ``-0.012``, where lower is better."""
+    return f"{-difference:+.3f}" if metric == "log-loss" else f"{100 * difference:+.1f}"
+
+
+def bounds(metric: Metric, interval: tuple[float, float]) -> str:
+    """An interval of differences of scores: ``-0.5 to +1.2``; the lower log loss comes first, too."""
+    low, high = reversed(interval) if metric == "log-loss" else interval
+    return f"{signed(metric, low)} to {signed(metric, high)}"
 
 
 def size(metric: Metric, amount: float) -> str:
-    """An amount of 0 or more with its unit: ``1.2 points``, or ``0.012`` of log loss."""
-    return f"{amount:.3f}" if metric == "log-loss" else f"{100 * amount:.1f} points"
+    """An amount of 0 or more: ``1.2``, in points, or ``0.012`` of log loss."""
+    return f"{amount:.3f}" if metric == "log-loss" else f"{100 * amount:.1f}"

@@ -9,7 +9,7 @@ from nas_peft.protocol.confidence import (
     decision_result,
     decision_sentences,
     probability_of_more,
-    resampled_accuracies,
+    resampled_scores,
     verdict,
 )
 from nas_peft.protocol.rows import Row, Scores, best_of, choose
@@ -101,17 +101,17 @@ def test_a_search_that_was_not_worth_it_is_said_to_be():
 def test_seeds_widen_the_interval():
     """Seeds of 10, 20 and 30 wrong images against one of 20."""
     images = {"one": scores(20).images, "several": scores(10, seeds=3).images}
-    found = resampled_accuracies(images, 0)
+    found = resampled_scores(images, 0)
     assert found["several"].mean() == pytest.approx(found["one"].mean(), abs=0.005)
     assert found["several"].std() > 1.3 * found["one"].std()
 
 
 def test_resamples_are_the_same_every_time_and_share_their_images():
     images = {"a": scores(20).images, "b": scores(20).images}
-    first, again = resampled_accuracies(images, 0), resampled_accuracies(images, 0)
+    first, again = resampled_scores(images, 0), resampled_scores(images, 0)
     assert (first["a"] == again["a"]).all()
     assert (first["a"] == first["b"]).all()
-    assert (first["a"] != resampled_accuracies(images, 1)["a"]).any()
+    assert (first["a"] != resampled_scores(images, 1)["a"]).any()
 
 
 def test_verdicts():

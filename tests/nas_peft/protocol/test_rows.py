@@ -85,7 +85,7 @@ def test_all_but_linear_probing_start_from_a_trained_head_where_asked():
 
 
 def test_scores_have_no_test():
-    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss", "images"]
+    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss", "images", "metric"]
     scores = Scores.of([record(0.5, 1.0), record(0.75, 0.5)])
     assert scores == Scores([0.5, 0.75], [1.0, 0.5])
 

@@ -30,7 +30,11 @@ from supernet import DEFAULT_BACKBONE, Execution
             "crops",
             "unknown augmentation 'crops'; did you mean 'crop'? give one of none, crop, ",
         ),
-        ("augmentation", "", "give one of none, crop, crop-flip, strong, or several separated by commas"),
+        (
+            "augmentation",
+            "",
+            "give one of none, crop, crop-flip, strong, mixup, cutmix, or several separated",
+        ),
         ("augmentation", "none,none", "give each augmentation once"),
         ("start", "scratch", "unknown start 'scratch'; give one of pretrained, inherited, or several"),
         ("supernet_augmentation", "none,flip", "unknown augmentation 'flip'"),
