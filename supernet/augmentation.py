@@ -12,7 +12,7 @@ from torch import Tensor
 
 from search_spaces import InputError
 from search_spaces.streams import stream, stream_seed
-from supernet.class_balance import image_of
+from supernet.class_balance import draw_row, image_of
 from supernet.preprocessing import Preprocessing
 from supernet.resampling import resampled
 from supernet.targets import Targets
@@ -196,7 +196,7 @@ class Augmenter:
 
         Raises ``ValueError`` before the first epoch has begun.
         """
-        draws, rows = self._begun(), self._rows(examples)
+        draws, rows = self._begun(), draw_row(examples, len(self._images))
 
         def of_batch(table: Tensor) -> Tensor:
             return to_device(table[rows], images.device)
@@ -223,18 +223,13 @@ class Augmenter:
         own, draws = labels[image_of(examples, len(labels))], self._begun()
         if draws.partners is None or draws.shares is None:
             return Targets(own)
-        rows = self._rows(examples)
+        rows = draw_row(examples, len(self._images))
         return Targets(own, labels[draws.partners[rows]], draws.shares[rows])
 
     def _begun(self) -> Draws:
         if self._draws is None:
             raise ValueError("no epoch has begun; call begin first")
         return self._draws
-
-    def _rows(self, examples: Tensor) -> Tensor:
-        """The row of the draws of each example; the first example of an image has the image's own."""
-        images = len(self._images)
-        return image_of(examples + examples.div(images, rounding_mode="floor"), images)
 
 
 def augmenter(

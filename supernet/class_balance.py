@@ -64,6 +64,14 @@ def balanced_examples(labels: Tensor, generator: torch.Generator) -> Tensor:
     return chosen + ranks * images
 
 
+def draw_row(examples: Tensor, images: int) -> Tensor:
+    """The row of each example in a table of draws with a row for each image.
+
+    The first example of an image has the image's own row, and each further one the next row.
+    """
+    return image_of(examples + examples.div(images, rounding_mode="floor"), images)
+
+
 def image_of(examples: Tensor, images: int) -> Tensor:
     """The index of each example's image, of ``images`` images."""
     return examples % images

@@ -13,6 +13,7 @@ from search_spaces import InputError
 from supernet.augmentation import augmenter
 from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
+from supernet.depth_dropout import KeptLayers, depth_dropout, joined
 from supernet.epoch_losses import NonFiniteLoss
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
@@ -147,6 +148,17 @@ class _PackGradient:
             )
             for learner in networks
         }
+        self._dropouts = {
+            learner: depth_dropout(
+                learner.recipe,
+                images=len(labels),
+                layers=first.capacity.depth,
+                seed=learner.seed,
+                indices_on=self.indices_on,
+                device=self._device,
+            )
+            for learner in networks
+        }
         self._learners: list[Learner] = []
         self._pack: Pack | None = None
 
@@ -157,8 +169,9 @@ class _PackGradient:
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
         for learner in learners:
-            if (augment := self._augmenters[learner]) is not None:
-                augment.begin(learner.finished)
+            for drawing in (self._augmenters[learner], self._dropouts[learner]):
+                if drawing is not None:
+                    drawing.begin(learner.finished)
         if self._pack is not None and self._learners == list(learners):
             return
         self.dissolve()
@@ -186,7 +199,7 @@ class _PackGradient:
                 x = self._normalise(self._augmented(images, of_models, learners))
                 targets = self._targets(of_models, learners)
                 with autocast(device, self._execution.precision):
-                    logits = pack(x, models)
+                    logits = pack(x, models, self._kept(of_models, learners))
                 terms = self._terms(logits.float(), targets, learners)
                 loss = terms.sum(1) / batch.shape[1]
                 loss.sum().backward()  # type: ignore[no-untyped-call]
@@ -204,6 +217,15 @@ class _PackGradient:
             else:
                 parts.append(augment.targets(self._labels, examples))
         return Targets.join(parts).on(self._device)
+
+    def _kept(self, of_models: Tensor, learners: Sequence[Learner]) -> KeptLayers | None:
+        """What each model leaves out for its examples ``of_models (M, B)``."""
+        parts = [
+            None if (dropout := self._dropouts[learner]) is None else dropout(examples)
+            for learner, examples in zip(learners, of_models, strict=True)
+        ]
+        layers = self._networks[learners[0]].capacity.depth
+        return joined(parts, of_models.shape[1], layers, self._device)
 
     def _terms(self, logits: Tensor, targets: Targets, learners: Sequence[Learner]) -> Tensor:
         """The loss ``(M, B)`` of each image; ``logits`` are ``(M, B, C)``."""

@@ -12,6 +12,7 @@ from search_spaces import Architecture
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.choosers import Step
 from supernet.data_parallel import Processes
+from supernet.depth_dropout import KeptLayers
 from supernet.execution import Execution
 from supernet.precision import autocast
 from supernet.targets import Targets
@@ -38,6 +39,7 @@ class StepGradient:
         processes: the processes that share each batch.
         kinds: if given, every pass is run with one architecture per image, over these kinds.
         loss: the loss of logits and targets.
+        dropout: returns what is left out for given examples; ``None`` leaves nothing out.
     """
 
     network: nn.Module
@@ -48,6 +50,7 @@ class StepGradient:
     processes: Processes
     kinds: tuple[str, ...] | None = None
     loss: TrainingLoss = field(default_factory=TrainingLoss)
+    dropout: Callable[[Tensor], KeptLayers] | None = None
 
     @property
     def _trained(self) -> list[nn.Parameter]:
@@ -64,9 +67,10 @@ class StepGradient:
             images = batch[part.start : part.stop]
             x = self.inputs(images)
             targets, teacher = self.targets(images), None
+            kept = () if self.dropout is None else (self.dropout(images),)
             for which, architecture in enumerate(step.passes):
                 with autocast(self.device, self.execution.precision):
-                    logits = self.network(x, self._of_part(architecture, part))
+                    logits = self.network(x, self._of_part(architecture, part), *kept)
                 logits = logits.float()
                 if teacher is None:
                     term = self.loss.mean(logits, targets) * weight

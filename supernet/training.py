@@ -15,6 +15,7 @@ from supernet.augmentation import Augmenter, augmenter
 from supernet.choosers import Chooser, Constant
 from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
+from supernet.depth_dropout import DepthDropout, depth_dropout
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
 from supernet.learner import Curve, Learner
@@ -78,6 +79,11 @@ def train(
             f"augmentation is '{recipe.augmentation}', and a head is trained on features that are computed "
             "once; give a recipe with augmentation 'none'"
         )
+    if head_alone and (recipe.drop_path or recipe.module_dropout):
+        raise InputError(
+            f"drop_path is {recipe.drop_path} and module_dropout is {recipe.module_dropout}, and a head is "
+            "trained on features that are computed once; give a recipe with 0 for both"
+        )
     supernet.set_trainable(trainable)
     supernet.train()
     parameters = {n: p for n, p in supernet.named_parameters() if p.requires_grad}
@@ -119,6 +125,15 @@ def train(
 
         of_rows = to_device(labels, rows.device)
 
+        dropout = depth_dropout(
+            recipe,
+            images=len(labels),
+            layers=supernet.capacity.depth,
+            seed=seed,
+            indices_on=rows.device,
+            device=device,
+        )
+
         def inputs(batch: Tensor) -> Tensor:
             found = rows[image_of(batch, len(rows))]
             if pooled is not None:
@@ -141,6 +156,7 @@ def train(
             execution=execution,
             processes=processes,
             kinds=supernet.capacity.kinds if per_image else None,
+            dropout=dropout,
             loss=TrainingLoss.of(recipe, labels, supernet.num_classes, device),
         )
         run_epochs(
@@ -151,7 +167,7 @@ def train(
                 learner,
                 chooser,
                 indices_on=rows.device,
-                augment=augment,
+                drawing=[of for of in (augment, dropout) if of is not None],
                 cached=pooled is not None,
                 given=features is not None,
                 during_epoch=lambda: cast_once(supernet.backbone, trunk),
@@ -178,7 +194,7 @@ class _OneNetwork:
         chooser: Chooser,
         *,
         indices_on: torch.device,
-        augment: Augmenter | None,
+        drawing: Sequence[Augmenter | DepthDropout],
         cached: bool,
         given: bool,
         during_epoch: Callable[[], AbstractContextManager[None]],
@@ -188,15 +204,15 @@ class _OneNetwork:
         self._gradient = gradient
         self._learner = learner
         self._chooser = chooser
-        self._augment = augment
+        self._drawing = drawing
         self._cached = cached
         self._given = given
 
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
         self._rng = self._learner.architecture_stream()
-        if self._augment is not None:
-            self._augment.begin(self._learner.finished)
+        for of in self._drawing:
+            of.begin(self._learner.finished)
         self._passes = not self._cached or (self._learner.finished == 0 and not self._given)
 
     def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:

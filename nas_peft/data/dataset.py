@@ -199,7 +199,8 @@ def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
             f"class '{listing.classes[counts.index(most)]}' has {most:,} training images and "
             f"'{listing.classes[counts.index(least)]}' has {least:,}: always predicting the former is right "
             f"for {most / sum(counts):.1%} of them, so compare accuracies with that; tables show the "
-            "balanced accuracy beside accuracy, --metric lets it decide, and --class-balance changes the training"
+            "balanced accuracy beside accuracy, --metric lets it decide, and --class-balance changes "
+            "the training"
         )
     return said
 

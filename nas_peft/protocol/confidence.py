@@ -185,6 +185,6 @@ _NOT_WORTH: Mapping[Verdict, str] = {
 def _against(text: str, rival: RivalResult, metric: Metric) -> str:
     tie = ", a tie" if rival.verdict == "tie" else ""
     return (
-        f"{signed(metric, rival.difference)}{unit(metric)} against {text} (90% {bounds(metric, rival.interval)}, "
-        f"better with probability {rival.better:.2f}{tie})"
+        f"{signed(metric, rival.difference)}{unit(metric)} against {text} (90% "
+        f"{bounds(metric, rival.interval)}, better with probability {rival.better:.2f}{tie})"
     )

@@ -53,10 +53,12 @@ def test_every_tested_row_is_a_line_with_its_numbers(finished_run: SearchResult)
 
 def test_classes_of_uneven_sizes_have_a_balanced_accuracy(finished_run: SearchResult):
     assert "bal %" not in printed(finished_run)  # its classes are alike
-    counts = finished_run.dataset["class_counts"] | {"test": [20, 3, 0]}
+    counts = finished_run.dataset["class_counts"] | {"test": [40, 3, 0]}
     uneven = finished_run.model_copy(update={"dataset": finished_run.dataset | {"class_counts": counts}})
     text = printed(uneven)
-    assert "bal %: mean of the accuracies of the test set's classes" in " ".join(text.split())
+    assert "bal %: mean over classes of the share of their images that is right, on the test set" in " ".join(
+        text.split()
+    )
     row = uneven.selected
     assert line_of(text, row.label).split()[-1] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
     unknown = [
