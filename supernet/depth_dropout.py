@@ -58,8 +58,8 @@ class DepthDropout:
     The probability that a branch is left out rises linearly from 0 in the first layer to ``drop_path`` in the
     last (stochastic depth, arXiv 1603.09382, as timm's models have it). The changes that all modules of a
     layer make are left out together, with ``module_dropout`` in each layer; prompts and vectors that are
-    added before the first layer stay. Draws are tables with a row for each image, as those of `Augmenter`: they
-    depend on seed, epoch and image only.
+    added before the first layer stay. Draws are tables with a row for each image, as those of `Augmenter`:
+    they depend on seed, epoch and image only.
 
     Args:
         recipe: recipe with ``drop_path`` or ``module_dropout``.

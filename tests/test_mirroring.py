@@ -69,6 +69,12 @@ TESTED_ELSEWHERE = {
         "nas_peft/test_baselines_job.py",
         "a job without a search is this stage",
     ),
+    "nas_peft/cli/progress_options.py": ("nas_peft/cli/test_search.py", "options of a command that runs"),
+    "nas_peft/protocol/decision_words.py": (
+        "nas_peft/protocol/test_confidence.py",
+        "sentences on decisions that are made there",
+    ),
+    "nas_peft/protocol/sections.py": ("nas_peft/cli/test_show.py", "printed of a finished run"),
     "nas_peft/protocol/reading.py": (
         "nas_peft/test_baselines_job.py",
         "opens the test set of a whole comparison, once",
@@ -78,6 +84,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
     "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
     "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
+    **dict.fromkeys(
+        (f"nas_peft/run/progress_{way}.py" for way in ("bars", "json", "lines", "log")),
+        ("nas_peft/run/test_progress.py", "ways to show the same progress"),
+    ),
     "nas_peft/run/task_inputs.py": (
         "nas_peft/run/test_search_inputs.py",
         "the part that all jobs have",
@@ -147,6 +157,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/training/packed_trainings.py": (
         "nas_peft/training/test_packs.py",
         "records and tensors of a pack are those of training alone",
+    ),
+    "nas_peft/training/scored_training.py": (
+        "nas_peft/test_main_job.py",
+        "reported by the trainings of a run",
     ),
     "nas_peft/training/training.py": (
         "nas_peft/training/test_trainings.py",

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import FRACTION
-from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.protocol.rows import Params, Row, Scores, best_row
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
 from nas_peft.settings.metric import Metric
@@ -79,6 +78,7 @@ def decision_result(
         roles=_roles(choice, scores, params),
         rivals=rivals,
         expected_regret=float((best - drawn[exported.name]).mean()),
+        loss=contestants[exported].loss,
     )
 
 
@@ -130,61 +130,3 @@ def verdict(better: float) -> Verdict:
     """The exported row's verdict against another, by the probability that the exported row is better."""
     least, most = TIE
     return "tie" if least <= better <= most else "better" if better > most else "worse"
-
-
-def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], exported: str) -> list[str]:
-    """The decision in plain sentences, to be printed below the table; ``labels`` are those of the rows."""
-    rivals = {rival.row: rival for rival in decision.rivals}
-    why = {
-        "alone": "no other row may be exported",
-        "accuracy": f"no other {label(decision.metric)} on validation data is as good within "
-        f"{decision.fraction:g} standard errors",
-        "loss": f"of those that validation cannot tell apart in {label(decision.metric)}, its calibrated "
-        "loss is the lowest",
-        "params": f"of those that validation cannot tell apart in {label(decision.metric)} and loss, it is "
-        "the cheapest",
-    }[decision.by]
-    among = "" if decision.by == "alone" else f", one of {decision.among} rows that may be"
-    lines = [f"exported: {labels[exported]} ({exported}){among}: {why}"]
-    named: dict[str, str] = {}
-    for role, prefix in _PREFIXES.items():
-        if name := decision.roles.get(role):
-            named.setdefault(name, f"{prefix}{labels[name]}")
-    compared = [_against(text, rivals[name], decision.metric) for name, text in named.items()]
-    if compared:
-        lines.append(
-            f"on {decision.images:,} validation images its {label(decision.metric)} is "
-            f"{'; '.join(compared)}; expected regret "
-            f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)}"
-        )
-    if (full := decision.better_full) is not None:
-        lines.append(
-            "full fine-tuning is better on validation data by "
-            f"{size(decision.metric, -full.difference)}{unit(decision.metric)}, more than the noise"
-        )
-    if (searched := rivals.get(decision.roles.get("searched", ""))) is not None:
-        lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
-    elif (single := rivals.get(decision.roles.get("single", ""))) is not None and single.verdict == "tie":
-        lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on validation data")
-    return lines
-
-
-_PREFIXES: Mapping[Role, str] = {
-    "full": "",
-    "single": "the best single method, ",
-    "searched": "the best ",
-    "runner_up": "the runner-up, ",
-}
-_NOT_WORTH: Mapping[Verdict, str] = {
-    "better": "the single method is better than the searched subnets",
-    "tie": "a single method does as well as the searched subnets, a tie on validation data",
-    "worse": "a single method is exported",
-}
-
-
-def _against(text: str, rival: RivalResult, metric: Metric) -> str:
-    tie = ", a tie" if rival.verdict == "tie" else ""
-    return (
-        f"{signed(metric, rival.difference)}{unit(metric)} against {text} (90% "
-        f"{bounds(metric, rival.interval)}, better with probability {rival.better:.2f}{tie})"
-    )

@@ -3,8 +3,8 @@
 A short training says most of what a long one does about a learning rate. So each row tries all its recipes
 with the fewest epochs, the better third of them with the next number of epochs, and so on, while the worse
 half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate is
-the highest or the lowest that was tried, the next one beyond joins; augmentations, class balances and weight
-decays other than the first join late. The rounds end when more epochs are no longer better.
+the highest or the lowest that was tried, the next one beyond joins; augmentations and the other choices of a
+recipe (`LATE`) join late. The rounds end when more epochs are no longer better.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from nas_peft.protocol.decision import Contestant, ranked, standard_error
 from nas_peft.protocol.rows import Params, Row, Scores
+from nas_peft.settings.method_recipes import CHOICES
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
 
@@ -32,7 +33,7 @@ AUGMENTED_ROUND = 2
 So do the values of the other `LATE` choices, each by itself.
 """
 
-LATE = ("augmentation", "class_balance", "weight_decay")
+LATE = CHOICES
 """Fields of a recipe whose values other than the first join late."""
 
 

@@ -7,7 +7,6 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.protocol.rows import Row
 from nas_peft.run.results import PairedComparison
 from nas_peft.settings.metric import Metric
@@ -70,19 +69,3 @@ def _interval(metric: Metric, pair: Sequence[Evaluation], seed: int) -> tuple[fl
         )
     low, high = np.quantile(np.concatenate(differences), (0.025, 0.975))
     return float(low), float(high)
-
-
-def paired_sentence(pair: PairedComparison, labels: Mapping[str, str]) -> str:
-    """The comparison as one sentence, to be printed below the table."""
-    error = pair.standard_error
-    spread = "" if error is None else f" ± {size(pair.metric, error)} (standard error)"
-    if pair.interval is not None:
-        spread += f" (95% {bounds(pair.metric, pair.interval)} over the images of seed {pair.seeds[0]})"
-    seeds = f"{len(pair.seeds)} seed{'s' if len(pair.seeds) > 1 else ''}"
-    return (
-        f"{labels[pair.searched]} against {labels[pair.single]}, the best single method on validation data: "
-        f"{signed(pair.metric, pair.difference)}{spread}{unit(pair.metric)} of test {label(pair.metric)}, "
-        f"{seeds}; of "
-        f"{pair.images:,} images with seed {pair.seeds[0]}, {pair.searched_only} are right with the former "
-        f"only and {pair.single_only} with the latter only (McNemar's exact p = {pair.p_value:.2g})"
-    )

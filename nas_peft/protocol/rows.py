@@ -60,8 +60,8 @@ class Row:
         return config.searched_recipes() if self.group == "searched" else config.recipes(self.method)
 
     def recipe(self, config: TrainingConfig, probe: Recipe) -> Recipe:
-        """The method's own recipe, see `TrainingConfig.recipe`."""
-        return probe if self.method == "linear" else config.recipe(self.method)
+        """The method's own recipe, see `TrainingConfig.method_recipe`."""
+        return probe if self.method == "linear" else config.method_recipe(self.method)
 
     def trainings(
         self,

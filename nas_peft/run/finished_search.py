@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_peft.run.config_file import read_config
-from nas_peft.run.module_files import import_module_files, module_file_digest
+from nas_peft.run.module_files import import_unchanged
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
@@ -53,14 +53,7 @@ class FinishedSearch:
                 f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
         inputs = folder.required_stage("inputs", InputsRecord)
-        digests = inputs.module_files or {}
-        for module_file in config.module_files:
-            if module_file_digest(module_file) != digests.get(str(module_file)):
-                raise InputError(
-                    f"the module file '{module_file}' has changed since '{path}' was run; "
-                    "put the former one back, or search anew with another --out"
-                )
-        import_module_files(config.module_files)
+        import_unchanged(config.module_files, inputs.module_files or {}, path)
         candidates: list[Candidate] = []
         for generation in range(config.generations):
             scored = read_generation(folder.generation(generation))

@@ -82,8 +82,8 @@ class SupernetRecord(StageRecord):
 class SupernetChoiceRecord(StageRecord):
     """The choice among supernets of several recipes, and each one's median loss.
 
-    ``losses`` are by number of epochs and, where there are any, augmentation and class balance: ``4``,
-    ``4 crop``, ``4 crop weighted``.
+    ``losses`` are by number of epochs and the variants of the recipe: ``4``, ``4 crop``, ``4 crop weighted``.
+    ``recipe`` is the chosen one of these names, absent in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +91,7 @@ class SupernetChoiceRecord(StageRecord):
     epochs: int
     augmentation: str = "none"
     class_balance: str = "none"
+    recipe: str | None = None
     losses: dict[str, float]
 
 

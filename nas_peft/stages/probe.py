@@ -91,5 +91,6 @@ def probe(run: Run[TaskInputs]) -> Probe:
                 peak_memory=memory.bytes,
             )
             run.folder.write_stage("probe", record)
-        bar.move_to(count)
+        else:
+            bar.find(count)
     return Probe(config.linear_recipe(record.lr, record.class_balance), features.cpu(), record)

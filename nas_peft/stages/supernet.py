@@ -71,14 +71,19 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
                 def on_epoch(done: int, before: int = before) -> None:
                     bar.move_to(before + done)
 
+                known = _is_trained(folder, training)
                 if chosen is not None and name != _chosen_name(chosen):
+                    known = True
                     record = folder.required_stage(training.name, SupernetRecord)  # without its weights
                 else:
                     supernet, record = _trained(run, training, on_epoch)
                     found[name].append(Fold(supernet.eval(), unseen))
                 records.append(record)
                 before += training.recipe.epochs
+                if known:
+                    run.bars.find(training.recipe.epochs)
                 bar.move_to(before)
+                run.bars.tell("supernet", name=training.name, train_losses=record.losses, found=known)
     cost = SupernetsRecord(
         seconds=sum(record.seconds for record in records),
         image_passes=sum(record.image_passes for record in records),
@@ -130,6 +135,7 @@ def _choose(inputs: SearchInputs, found: Mapping[str, list[Fold]]) -> SupernetCh
         epochs=recipe.epochs,
         augmentation=recipe.augmentation,
         class_balance=recipe.class_balance,
+        recipe=best,
         losses={name: judgement.loss for name, judgement in judged.items()},
         image_passes_forward=sum(judgement.image_passes for judgement in judged.values()),
         seconds=time.perf_counter() - started,
@@ -143,8 +149,9 @@ def _read_choice(folder: RunFolder) -> SupernetChoiceRecord | None:
 
 
 def _chosen_name(chosen: SupernetChoiceRecord) -> str:
-    names = [name for name in (chosen.augmentation, chosen.class_balance) if name != "none"]
-    return " ".join([str(chosen.epochs), *names])
+    if chosen.recipe is not None:
+        return chosen.recipe
+    return f"{chosen.epochs}" if chosen.augmentation == "none" else f"{chosen.epochs} {chosen.augmentation}"
 
 
 def _in_words(name: str) -> str:
@@ -218,6 +225,11 @@ def supernet_trainings(
             (training(f"{stem}-fold{i}", train_part.take(seen), of_seen, shared), train_part.take(left_out))
         )
     return found
+
+
+def _is_trained(folder: RunFolder, training: SupernetTraining) -> bool:
+    """Whether a supernet and its record are in the run folder."""
+    return folder.read_stage(training.name, SupernetRecord) is not None and training.weights.exists()
 
 
 def _trained(

@@ -61,8 +61,9 @@ class TrainingRecord:
         training, part = self.training, "" if self.training.on == "train" else "final model, "
         epochs = f", {training.recipe.epochs} epochs" if training.names_epochs else ""
         recipe = training.recipe
-        named = {"augmentation": recipe.augmentation, "class balance": recipe.class_balance}
-        choices = "".join(f", {what} {name}" for what, name in named.items() if name != "none")
+        plain = {"augmentation": "none", "class balance": "none", "drop path": 0, "module dropout": 0}
+        values = {what: getattr(recipe, what.replace(" ", "_")) for what in plain}
+        choices = "".join(f", {what} {value}" for what, value in values.items() if value != plain[what])
         decay = f", weight decay {recipe.weight_decay:g}" if training.names_decay else ""
         return f"{part}seed {self.seed}, learning rate {self.lr:g}{epochs}{choices}{decay}: {reason}"
 

@@ -61,7 +61,7 @@ def test_one_training_for_each_seed_by_the_recipe_of_the_method(row: Row):
     trainings = row.trainings(config, PROBE, [4, 5], "train_val")
     assert [t.seed for t in trainings] == [4, 5]
     assert {t.on for t in trainings} == {"train_val"}
-    recipe = PROBE if row is LINEAR else config.recipe(row.method)
+    recipe = PROBE if row is LINEAR else config.method_recipe(row.method)
     assert {t.recipe for t in trainings} == {recipe} == {row.recipe(config, PROBE)}
     assert len({t.key for t in [*trainings, *row.trainings(config, PROBE, [4, 5], "train")]}) == 4
 
