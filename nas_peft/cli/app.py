@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry("Results", "Compare methods over several runs and data sets"),
     "predict": Entry("Use", "Classify images by a subnet"),
     "evaluate": Entry("Use", "Measure a subnet class by class on labelled images"),
+    "robustness": Entry("Use", "Measure models on corrupted images and other domains"),
     "export": Entry("Use", "Write a subnet as other libraries read it"),
     "serve": Entry("Use", "Serve subnets over HTTP, with a page for trying them"),
     "datasets": Entry("What there is", "List the data sets and forms of folders that are read"),
@@ -81,7 +82,7 @@ class _Commands(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = _Loaded()  # type: ignore[assignment]
+        self.commands = _Loaded()
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names in the order of the help."""
