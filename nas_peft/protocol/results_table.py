@@ -136,8 +136,8 @@ def certainty_table(result: SearchResult) -> Table | None:
         f"{result.selected.label} (exported) against the others on {decision.images:,} validation images",
         f"{amount}: difference in {label(metric)}; 90%: its interval over {decision.resamples:,} resamples "
         "of images and seeds; better: share of resamples in which the exported row is better; loss: after "
-        f"temperature scaling on other images{'' if losses else ', exported minus other'}, which decides where "
-        f"accuracies are within {decision.fraction:g} standard errors",
+        f"temperature scaling on other images{'' if losses else ', exported minus other'}, which decides "
+        f"where the others are within {decision.fraction:g} standard errors in {label(metric)}",
     )
     add_text(table)
     table.add_column("method")

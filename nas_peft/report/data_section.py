@@ -11,7 +11,6 @@ from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.reported_run import ReportedRun
 
 
-
 @dataclass(frozen=True)
 class DataSection:
     """Tables of splits, duplicates and classes, and remarks in sentences."""
