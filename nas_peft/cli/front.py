@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
 
 def front(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     budget: Annotated[
         str | None,
         typer.Option(
