@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "compare": Entry("Results", "Compare methods over several runs and data sets"),
     "predict": Entry("Use", "Classify images by a subnet"),
     "evaluate": Entry("Use", "Measure a subnet class by class on labelled images"),
+    "robustness": Entry("Use", "Measure models on corrupted images and other domains"),
     "export": Entry("Use", "Write a subnet as other libraries read it"),
     "serve": Entry("Use", "Serve subnets over HTTP, with a page for trying them"),
     "datasets": Entry("What there is", "List the data sets and forms of folders that are read"),
