@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     subnets: Annotated[
         int, typer.Option(help="Number of random subnets within the budget to retrain; at least 8.")
     ] = 24,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def front(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     budget: Annotated[
         str | None,
         typer.Option(
