@@ -40,7 +40,6 @@ TESTED_ELSEWHERE = {
             for command in ("backbones", "datasets", "recipes", "schema", "spaces")
         ),
 =======
-        (f"nas_peft/cli/{name}.py" for name in ("backbones", "datasets", "recipes", "schema", "spaces")),
 >>>>>>> help
         ("nas_peft/cli/test_lists.py", "one list for each command, compared with what there is"),
     ),
