@@ -93,7 +93,7 @@ def front(
             points,
             pick,
             cost=search.cost,
-            cost_name=search.config.front_cost,
+            cost_name=search.config.front_field,
             title=title,
         )
         notes = Console(stderr=True)

@@ -23,7 +23,7 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
         measured = f"ms: latency of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
     on_front = pick.number in {c.number for c in points}
     table = Table(
-        title=f"front of loss against {search.config.front_cost}: {len(points)} of "
+        title=f"front of loss against {search.config.front_field.replace('_', ' ')}: {len(points)} of "
         f"{len(search.candidates)} candidates",
         caption=f"scored with inherited weights on {max(c.images for c in search.candidates)} images; "
         f"{measured}"
@@ -39,6 +39,8 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
         table.add_column("ms", justify="right", no_wrap=True)
     table.add_column("loss ± error", justify="right", no_wrap=True)
     table.add_column("accuracy %", justify="right", no_wrap=True)
+    if search.config.robust:
+        table.add_column("shifted loss", justify="right", no_wrap=True)
     table.add_column("modules by layer", overflow="fold")
     shown = sorted([*points, *([] if on_front else [pick])], key=lambda c: (search.cost(c), c.number))
     for c in shown:
@@ -50,6 +52,7 @@ def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candi
             *([] if c.latency is None else [f"{c.latency:,.2f}"]),
             f"{c.loss:.3f} ± {c.loss_standard_error:.3f}",
             f"{100 * c.accuracy:.1f}",
+            *([] if c.shifted_loss is None else [f"{c.shifted_loss:.3f}"]),
             c.architecture.describe().replace(", ", "\n"),
             style="bold" if c.number == pick.number else None,
         )

@@ -23,6 +23,11 @@ RULE = (
     "lowest loss after temperature scaling on other images; of losses within as many of that, the fewest "
     "parameters"
 )
+ROBUST_RULE = (
+    "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the lowest, "
+    "the one with the lowest loss on shifted images (corrupted copies of the validation images)"
+)
+"""The rule with --objective robust."""
 _CHUNK = 100  # resamples at a time, to bound the memory
 
 
@@ -55,8 +60,9 @@ def decision_result(
             )
     may_be_exported = [row for row in scores if row.group != "baseline"]
     best = np.max([resampled[row.name] for row in may_be_exported], axis=0)
+    chosen = contestants[exported]
     return DecisionResult(
-        rule=RULE,
+        rule=RULE if chosen.shifted_loss is None else ROBUST_RULE.format(margin=chosen.margin),
         fraction=FRACTION,
         by=choice.decision.by,
         among=len(may_be_exported),

@@ -204,7 +204,7 @@ class DecisionResult(BaseModel):
 
     rule: str
     fraction: float
-    by: Literal["alone", "accuracy", "loss", "params"]
+    by: Literal["alone", "accuracy", "loss", "params", "shifted"]
     among: int
     images: int
     resamples: int
