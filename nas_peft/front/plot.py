@@ -58,14 +58,8 @@ def plot_front(
             x, y = [cost(c) for c in finite], [c.loss for c in finite]
             axes.scatter(x, y, s=size, color=colour, label=label, zorder=1)
     x, y = [cost(c) for c in front], [c.loss for c in front]
-    axes.step(
-        [*x, max(cost(c) for c in candidates if math.isfinite(cost(c)))],
-        [*y, y[-1]],
-        where="post",
-        color="#c4532d",
-        lw=1.5,
-        zorder=2,
-    )
+    last = max(cost(c) for c in candidates if math.isfinite(cost(c)))
+    axes.step([*x, last], [*y, y[-1]], where="post", color="#c4532d", lw=1.5, zorder=2)
     errors = [c.loss_standard_error for c in front]
     axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color="#c4532d", label="front", zorder=3)
     label = f"picked: candidate {pick.number}"

@@ -22,7 +22,7 @@ from nas_peft.training.soups import greedy_soup, uniform_soup
 from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
+from nas_peft.training.trainings import scores_of, starting_network, trained_network, trained_tensors
 from nas_peft.training.val_score import ValScore
 from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate
 from supernet import Curve

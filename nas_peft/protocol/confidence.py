@@ -24,8 +24,8 @@ RULE = (
     "parameters"
 )
 ROBUST_RULE = (
-    "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the lowest, "
-    "the one with the lowest loss on shifted images (corrupted copies of the validation images)"
+    "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
+    "lowest, the one with the lowest loss on shifted images (corrupted copies of the validation images)"
 )
 """The rule with --objective robust."""
 _CHUNK = 100  # resamples at a time, to bound the memory

@@ -97,8 +97,9 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     accuracies and losses count as equal.
 
     Where all contestants have a loss on shifted images, another rule chooses: of those whose ``loss`` is at
-    most ``margin`` above the lowest one, the one with the lowest ``shifted_loss``. Raises ``ValueError`` for no contestant, and for images that differ
-    in number.
+    most ``margin`` above the lowest one, the one with the lowest ``shifted_loss``.
+
+    Raises ``ValueError`` for no contestant, and for images that differ in number.
     """
     if not contestants:
         raise ValueError("there is nothing to choose from")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -176,6 +176,12 @@ class SearchInputs(TaskInputs):
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""
         return cost_of(candidate, self.config.front_field)
+
+    def ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates that may be retrained, best first: by the searcher, or for the robust objective."""
+        if self.config.robust:
+            return RobustRanking(self.config.robust_margin)(candidates)
+        return self.searcher().ranked(candidates)
 
     def for_trainings(
         self, features: Tensor, inherited: Mapping[str, Mapping[str, Tensor]] | None = None

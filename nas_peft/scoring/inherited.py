@@ -136,8 +136,8 @@ class InheritedEvaluator:
         for place, i in enumerate(whole):
             loss = float(losses[place])
             if math.isfinite(loss):
-                scores = {"shifted_loss": loss, "shifted_accuracy": float(accuracies[place])}
-                scored[i] = replace(scored[i], **scores)
+                accuracy = float(accuracies[place])
+                scored[i] = replace(scored[i], shifted_loss=loss, shifted_accuracy=accuracy)
             else:  # the candidate is of no use, as one whose loss on unchanged images overflows
                 scored[i] = replace(scored[i], loss=math.inf, loss_standard_error=0.0)
         return scored, found

@@ -34,8 +34,8 @@ class Candidate:
     the search), with its standard error over the ``images`` scored; ``accuracy`` is the fraction of these
     images classified correctly. A ``dropped`` candidate was eliminated by racing on the first images; its
     loss is an estimate for all images (see `nas_peft.searching.racing`).
-    ``shifted_loss`` and ``shifted_accuracy`` are those on shifted images, in searches whose objective is to be
-    robust; else both are ``None``.
+    ``shifted_loss`` and ``shifted_accuracy`` are those on shifted images, in searches with the objective
+    ``robust``; else both are ``None``.
     """
 
     number: int

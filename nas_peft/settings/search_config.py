@@ -117,8 +117,8 @@ class SearchConfig(TrainingConfig):
     )
     objective: Annotated[Literal["accuracy", "robust"], Panel.SEARCH] = Field(
         "accuracy",
-        description="What subnets are chosen for: accuracy on validation data, or robust: the loss on corrupted "
-        "copies of validation data, and on left-out domains with --domains, where --robust-margin allows it",
+        description="What subnets are chosen for: accuracy (on validation data), or robust (the loss on "
+        "corrupted copies of validation data, and on left-out domains with --domains)",
     )
     robust_margin: Annotated[float, Panel.SEARCH] = Field(
         ROBUST_MARGIN,
@@ -233,8 +233,8 @@ class SearchConfig(TrainingConfig):
             )
         if self.robust and self.searcher == "noah":
             raise ValueError(
-                "the searcher 'noah' ranks by accuracy, as published, whatever the objective; with --objective "
-                "robust give another, such as --searcher evolution"
+                "the searcher 'noah' ranks by accuracy, as published, whatever the objective; with "
+                "--objective robust give another, such as --searcher evolution"
             )
         if self.robust and self.front_cost != "params":
             raise ValueError(

@@ -55,8 +55,8 @@ class TrainedSupernets:
 def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernets:
     """Train the supernets of a run, and those of left-out domains that the robust objective needs.
 
-    See `_supernets_of_folds` for the former. A supernet of a left-out domain is trained on the training images
-    of all other domains, by the chosen recipe, with its epochs divided as among folds.
+    See `_supernets_of_folds` for the former. A supernet of a left-out domain is trained on the training
+    images of all other domains, by the chosen recipe, with its epochs divided as among folds.
     """
     found = _supernets_of_folds(run, features)
     inputs, config = run.inputs, run.inputs.config

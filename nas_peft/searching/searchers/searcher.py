@@ -39,5 +39,5 @@ class Searcher(Protocol):
         ...
 
     def ranked(self, history: Sequence[Candidate]) -> list[Candidate]:
-        """Candidates that may be retrained, best first; here all of them, in the task's order."""
-        return self.task.rank(history)
+        """Candidates that may be retrained, best first; here all of them, by `Candidate.rank_key`."""
+        return sorted(history, key=Candidate.rank_key)
