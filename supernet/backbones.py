@@ -247,10 +247,9 @@ def _pretrained(resolved: ResolvedName, image_size: tuple[int, int] | None) -> n
     config = timm.get_pretrained_cfg(name) if resolved.in_registry else None
     if resolved.in_registry and (config is None or not config.has_weights):
         near = difflib.get_close_matches(name, timm.list_models(pretrained=True), n=3, cutoff=0.6)
-        with_weights = f" (with weights: {', '.join(near)})" if near else ""
+        other = f", or a name that has some: {', '.join(near)}" if near else ""
         raise InputError(
-            f"backbone '{name}' has no pretrained weights in timm{with_weights}; give a file with "
-            "--backbone-weights"
+            f"backbone '{name}' has no pretrained weights in timm; give a file with --backbone-weights{other}"
         )
     require_in_reach(name)
     sized = {} if image_size is None else {"img_size": image_size}

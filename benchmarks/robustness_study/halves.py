@@ -15,7 +15,7 @@ HALVES: tuple[Half, ...] = ("develop", "final")
 
 
 def half_of(part: Part, half: Half, most: int | None = None) -> Part:
-    """One half of the images, stratified by class; of it at most the first ``most`` of a fixed random order."""
+    """One half of the images, stratified by class; of these at most ``most``, the first of a fixed order."""
     first, second = stratified_folds(part.labels, 2, stream(0, "robustness study", "halves"))
     chosen = first if half == "develop" else second
     if most is not None and most < len(chosen):

@@ -39,8 +39,8 @@ class StudyTask:
 def study_task(name: str, data: Path, store: Path) -> StudyTask:
     """The task of a name; links and lists that it needs are made in ``store``.
 
-    ``data`` is the folder with ``cifar100``, ``dtd10`` and ``pacs``. Raises `InputError` for data that are not
-    there and for an unknown name.
+    ``data`` is the folder with ``cifar100``, ``dtd10`` and ``pacs``. Raises `InputError` for data that are
+    not there and for an unknown name.
     """
     if name not in NAMES:
         raise InputError(f"there is no task '{name}'; give one of {', '.join(NAMES)}")

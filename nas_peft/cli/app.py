@@ -82,7 +82,7 @@ class _Commands(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = _Loaded()  # type: ignore[assignment]
+        self.commands = _Loaded()
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names in the order of the help."""

@@ -131,11 +131,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _print_names(found: list[dict[str, Any]]) -> None:
-    weights = {
-        "cache": "weights in the cache",
-        "hub": "weights to download",
-        "package": "weights in the package",
-    }
+    places = {"cache": "in the cache", "hub": "to download", "package": "in the package"}
     rows = [
         (
             f["name"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nas_peft.cli.subnet_options import Debug, Json
 from nas_peft.cli.two_columns import print_sections
 from nas_peft.cli.user_errors import user_errors
@@ -17,10 +19,9 @@ def datasets(as_json: Json = False, debug: Debug = False) -> None:
 
         embedded, forms, prefixes = embedded_sets(), path_forms(), timm_prefixes()
         if as_json:
-            kinds = {"embedded": embedded, "paths": forms, "timm": prefixes}
-            print(
-                json.dumps({kind: [asdict(one) for one in found] for kind, found in kinds.items()}, indent=1)
-            )
+            kinds: dict[str, list[Any]] = {"embedded": embedded, "paths": forms, "timm": prefixes}
+            as_dicts = {kind: [asdict(one) for one in found] for kind, found in kinds.items()}
+            print(json.dumps(as_dicts, indent=1))
             return
         print_sections(
             {

@@ -72,7 +72,8 @@ def recipes(
 
 def _levels(levels: Any) -> list[Row]:
     """Each level, with the options in which it differs from the one before."""
-    rows, before = [], {}
+    rows: list[Row] = []
+    before: dict[str, Any] = {}
     for number, level in enumerate(levels, 1):
         changed = {name: value for name, value in level.items() if before.get(name) != value}
         rows.append((f"level {number}", " ".join(_option(name, value) for name, value in changed.items())))
@@ -94,7 +95,7 @@ def _rate(method: dict[str, Any]) -> str:
 
 
 def _baseline(baseline: dict[str, Any]) -> str:
-    return baseline["label"] + (f"; {baseline['about']}" if baseline["about"] else "")
+    return "; ".join(text for text in (baseline["label"], baseline["about"]) if text)
 
 
 def _in_full(baseline: dict[str, Any] | None, method: dict[str, Any]) -> list[Row]:

@@ -70,7 +70,7 @@ def _described(space: SearchSpace, shape: BackboneShape, *, places: bool) -> dic
     """What there is to say of a space; with ``places`` also where in a layer each kind is."""
     from search_spaces import KINDS, count_params
 
-    kinds = [
+    kinds: list[dict[str, Any]] = [
         {
             "kind": kind,
             "label": KINDS[kind].label,
@@ -80,7 +80,7 @@ def _described(space: SearchSpace, shape: BackboneShape, *, places: bool) -> dic
         for kind, choices in space.kinds
     ]
     if places:
-        kinds = [kind | {"places": _places(str(kind["kind"]))} for kind in kinds]
+        kinds = [kind | {"places": _places(kind["kind"])} for kind in kinds]
     return {
         "name": space.name,
         "about": " ".join(space.about.split()),

@@ -137,15 +137,15 @@ def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
         try:
             options.require_answer()
         except InputError as error:
-            yield Check("ray", False, "cannot be reached", str(error))
+            yield Check("ray start", False, "cannot be reached", str(error))
         else:
-            yield Check("ray", True, f"answers at '{place.address}', by {place.given_by}")
+            yield Check("ray start", True, f"answers at '{place.address}', by {place.given_by}")
         return
     folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
     length = len(os.fsencode(folder / _SOCKET))
     said = f"starts on this machine; path of its socket {length} of {_LONGEST_SOCKET} bytes"
     remedy = f"'{folder}' is too long; set RAY_TMPDIR to a shorter one, such as /tmp"
-    yield Check("ray", length <= _LONGEST_SOCKET, said, remedy)
+    yield Check("ray start", length <= _LONGEST_SOCKET, said, remedy)
     if shared.is_dir():
         free = shutil.disk_usage(shared).free
         remedy = "training works, and large data go over the disk; in Docker give --shm-size=4g"

@@ -26,7 +26,7 @@ FAMILIES = {
 """Families by a pattern of their names; a name belongs to the first that fits."""
 
 _ENTRY = re.compile(r"""^    ['"]([a-z]\w*\.\w+)['"]:""", re.MULTILINE)
-_WEIGHTS = re.compile(r"""(hf_hub_id|url)\s*=\s*['"]\w""")
+_WEIGHTS = re.compile(r"""^[^#\n]*\b(hf_hub_id|url)\s*=\s*['"]\w""", re.MULTILINE)
 
 
 def timm_names() -> tuple[str, ...]:

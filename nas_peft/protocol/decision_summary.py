@@ -47,8 +47,8 @@ def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
     if decision is None:
         yield (
             "because",
-            "its loss with inherited weights is the lowest; nothing was retrained, and how sure that is "
-            "is not known"
+            "its loss with inherited weights is the lowest; nothing was retrained, so nothing is known of "
+            "how sure that is"
             if inherits(result)
             else "validation data; the run is of a version that did not record how sure that is",
         )

@@ -90,7 +90,7 @@ class _Bars(Progress):
                 overflow="ellipsis",
             )
         if self.best:
-            yield Text(self.best, no_wrap=True, overflow="ellipsis", style="bold")
+            yield Text(self.best, style="bold")
 
 
 class _Steps(ProgressColumn):
