@@ -64,6 +64,20 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every mistake in a configuration",
     ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/corruptions/{module}.py"
+            for module in ("batch", "blur", "catalogue", "digital", "geometry", "noise", "plasma", "weather")
+        ),
+        ("nas_peft/corruptions/test_corrupting.py", "corruptions are tested on pictures"),
+    ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/robustness/{module}.py"
+            for module in ("command", "models", "options", "plot", "result", "table")
+        ),
+        ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
+    ),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
     "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
     **dict.fromkeys(
@@ -202,6 +216,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test of their own: where they are tested, and why there."""
 
 OF_SEVERAL_MODULES = {
+    "nas_peft/stages/test_robust_objective.py": "an objective of supernets, search, trainings and choice",
     "search_spaces/test_imports.py": "what the package imports",
     "nas_peft/cli/test_lists.py": "the commands that list what there is",
     "supernet/test_imports.py": "what the package imports",

@@ -113,7 +113,9 @@ class SearchConfig(TrainingConfig):
         "module kind (noah, 0.2 by default); other searchers do not use it",
     )
     racing: Annotated[bool, Panel.SEARCH] = Field(
-        True, description="Stop scoring candidates that are behind a cheaper one on the first images"
+        True,
+        description="Stop scoring candidates that are behind a cheaper one on the first images; with "
+        "--objective robust none is stopped",
     )
     objective: Annotated[Literal["accuracy", "robust"], Panel.SEARCH] = Field(
         "accuracy",
