@@ -34,13 +34,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
     "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),
     **dict.fromkeys(
-<<<<<<< HEAD
         (
             f"nas_peft/cli/{command}.py"
             for command in ("backbones", "datasets", "recipes", "schema", "spaces")
         ),
-=======
->>>>>>> help
         ("nas_peft/cli/test_lists.py", "one list for each command, compared with what there is"),
     ),
     "nas_peft/cli/two_columns.py": ("nas_peft/cli/test_help_screen.py", "the columns of every help"),
@@ -72,6 +69,20 @@ TESTED_ELSEWHERE = {
     "nas_peft/settings/validation.py": (
         "nas_peft/settings/test_search_config.py",
         "every mistake in a configuration",
+    ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/corruptions/{module}.py"
+            for module in ("batch", "blur", "catalogue", "digital", "geometry", "noise", "plasma", "weather")
+        ),
+        ("nas_peft/corruptions/test_corrupting.py", "corruptions are tested on pictures"),
+    ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/robustness/{module}.py"
+            for module in ("command", "models", "options", "plot", "result", "table")
+        ),
+        ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
     ),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
     "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
@@ -219,6 +230,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test of their own: where they are tested, and why there."""
 
 OF_SEVERAL_MODULES = {
+    "nas_peft/stages/test_robust_objective.py": "an objective of supernets, search, trainings and choice",
     "search_spaces/test_imports.py": "what the package imports",
     "nas_peft/cli/test_lists.py": "the commands that list what there is",
     "supernet/test_imports.py": "what the package imports",

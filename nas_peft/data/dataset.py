@@ -43,6 +43,7 @@ class ImageDataset:
             number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
+        train_domains: the domain of each training image, or ``None`` where the source names none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ImageDataset:
     test: SealedPart
     record: dict[str, object]
     fingerprint: str
+    train_domains: tuple[str | None, ...] = ()
 
     @property
     def train_val(self) -> Part:
@@ -124,8 +126,11 @@ def load_dataset(
     found = find_duplicates(parts, {part: [item.name for item in items] for part, items in listing.parts()})
     warnings = _warnings(parts, listing)
     dropped: dict[str, int] = {}
+    domains_of_train = [item.domain for item in listing.train]
     if drop_duplicates:
         parts, dropped = _without_duplicates(parts, found, listing.classes)
+        copies = set(found.copies.get("train", ()))
+        domains_of_train = [name for index, name in enumerate(domains_of_train) if index not in copies]
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -152,6 +157,7 @@ def load_dataset(
             "duplicates": found.to_dict() | {"dropped": dropped},
         },
         fingerprint=_fingerprint(listing.classes, parts),
+        train_domains=tuple(domains_of_train),
     )
 
 

@@ -16,6 +16,7 @@ WHY = {
     "alone": "It is the only row that may be exported.",
     "accuracy": "Its validation accuracy is the highest: no other is within {fraction} standard errors of it.",
     "loss": "Validation accuracy cannot tell it from {others}; of these, its calibrated loss is the lowest.",
+    "shifted": "Of the rows within the margin in loss, its loss on shifted validation data is the lowest.",
     "params": "Validation accuracy and loss cannot tell it from {others}; of these, it has the fewest parameters.",
 }
 """Why a row was exported, by the step of the rule that decided."""

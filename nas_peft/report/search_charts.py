@@ -43,12 +43,12 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
         if exported is not None:
             style = {"marker": "*", "s": 170, "color": light("chosen"), "zorder": 5}
             axes.scatter([search.cost(exported)], [exported.loss], label="exported", **style)
-        if search.config.front_cost != "latency":  # latency stays linear: most of it is the backbone's
+        if search.config.front_field not in ("latency", "shifted_loss"):  # latency stays linear: most of it is the backbone's
             logarithmic(axes)
         shown = [c.loss for c in (*groups[0][1], *front)] or [0.0, 1.0]
         room = 0.12 * (max(shown) - min(shown)) + max((c.loss_standard_error for c in front), default=0.1)
         axes.set_ylim(min(shown) - room, max(shown) + room)
-        axes.set_xlabel(AXES[search.config.front_cost])
+        axes.set_xlabel(AXES[search.config.front_field])
         axes.set_ylabel("loss with inherited weights")
         legend_below(axes)
         points = sorted([*front, *([exported] if exported and exported not in front else [])], key=search.cost)
