@@ -16,7 +16,7 @@ MAY_IMPORT = {
 }
 ORDER = (
     *("machine", "searching", "data", "settings", "run", "training", "scoring", "protocol", "stages"),
-    *("planning", "front", "deployment", "prediction", "evaluation", "serving", "audit", "compare"),
+    *("planning", "front", "deployment", "prediction", "evaluation", "serving", "audit", "compare", "report"),
     *("main_job", "baselines_job", "cli", "__main__"),
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
