@@ -1,12 +1,15 @@
 """A small real data set and one whole run on it, which several tests read."""
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from selenium import webdriver
 
 from nas_peft.main_job import search
 from nas_peft.protocol.decision import Contestant, decide
@@ -96,6 +99,27 @@ def finished_run(tiny_config: SearchConfig, tmp_path_factory, programs: str) -> 
     result = search(tiny_config, tmp_path_factory.mktemp("runs") / "undisturbed", device="cpu")
     assert not ray.is_initialized()
     return result
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium, which is Debian's ``chromium`` with ``chromium-driver``; ``.ci/run`` installs both.
+
+    Where they are missing its tests are skipped, unless the environment variable NAS_PEFT_REQUIRE_BROWSER is
+    set, as ``.ci/run`` does: then they fail.
+    """
+    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+    if missing and not os.environ.get("NAS_PEFT_REQUIRE_BROWSER"):
+        pytest.skip(f"needs {' and '.join(missing)}: apt-get install chromium chromium-driver")
+    assert not missing, f"{missing} are missing; .ci/run installs them"
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,1300"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield found
+    found.quit()
 
 
 @pytest.fixture(scope="session")
