@@ -66,7 +66,7 @@ def test_large_numbers_are_short(value: float, text: str):
 
 def test_names_cover_neither_marks_nor_each_other():
     marks = [(1.0, 1.0, "first"), (1.02, 1.0, "second"), (1.0, 1.02, "third"), (2.0, 2.0, "alone")]
-    with drawing() as (figure, axes):
+    with drawing() as (_, axes):
         axes.scatter(*zip(*[(x, y) for x, y, _ in marks], strict=True))
         axes.margins(0.3)
         name_marks(axes, marks)

@@ -1,4 +1,4 @@
-"""The page at ``/`` in headless Chromium: an image by keyboard and by mouse, the answer, the map, the token."""
+"""The page at ``/`` in headless Chromium: an image by keyboard and mouse, the answer, the map, the token."""
 
 from __future__ import annotations
 
