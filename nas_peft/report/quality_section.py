@@ -128,12 +128,13 @@ def _matrix_chart(measures: Measures) -> Chart:
     true, predicted = counts.nonzero()
     right = int(np.trace(counts))
     with drawing(5.0) as (figure, axes):
-        size = max(2.0, 260.0 / len(counts)) ** 2 * 0.5
+        size = max(1.5, 230.0 / len(counts)) ** 2
         opacity = 0.15 + 0.85 * share[true, predicted]
         for on_diagonal, role, label in ((True, "chosen", "right"), (False, "bad", "wrong")):
             these = (true == predicted) == on_diagonal
-            style: dict[str, Any] = {"marker": "s", "s": size, "color": light(role), "lw": 0, "label": label}
+            style: dict[str, Any] = {"marker": "s", "s": size, "color": light(role), "lw": 0}
             axes.scatter(predicted[these], true[these], alpha=opacity[these], **style)
+            axes.scatter([], [], color=light(role), marker="s", s=30, label=label)
         axes.invert_yaxis()
         axes.set_aspect("equal")
         axes.set_xlabel("predicted class, in the order of the names")
@@ -146,7 +147,7 @@ def _matrix_chart(measures: Measures) -> Chart:
         )
         said = (
             f"{right:,} of {int(counts.sum()):,} images are on the diagonal, over {len(counts)} classes. "
-            "The most frequent confusions are in the table that follows."
+            "The most frequent confusions have a table of their own."
         )
         return chart(figure, "Confusion matrix", said, table)
 
