@@ -134,6 +134,24 @@ TESTED_ELSEWHERE = {
         "opens the test set of a whole comparison, once",
     ),
     "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
+    **dict.fromkeys(
+        (
+            f"nas_peft/report/{module}.py"
+            for module in (
+                *("comparison_page", "costs_table", "data_section", "decision_section", "inherited_chart"),
+                *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
+                *("rows_table", "search_charts", "use_section"),
+            )
+        ),
+        ("nas_peft/report/test_run_page.py", "a section of the page of a whole run"),
+    ),
+    "nas_peft/report/data_table.py": ("nas_peft/report/test_chart.py", "the numbers behind a plot"),
+    "nas_peft/report/kind_places.py": (
+        "nas_peft/report/test_architecture_chart.py",
+        "the order of the drawing's lanes",
+    ),
+    "nas_peft/report/mark_names.py": ("nas_peft/report/test_chart.py", "names beside the marks of a plot"),
+    "nas_peft/report/svg.py": ("nas_peft/report/test_chart.py", "the picture of a plot"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
     "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
