@@ -237,6 +237,8 @@ def load_subnet(
         network.load_module_tensors(tensors)
     except (KeyError, ValueError) as error:
         raise _damaged(path, error) from error
+    if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:
+        raise _damaged(path, f"the tensor {wrong[0]} has values that are not finite")
     if "sha256" in metadata and metadata["sha256"] != content_digest(metadata["subnet"], tensors):
         raise _damaged(path, "its content was altered since it was written")
     network.eval()

@@ -17,8 +17,10 @@ from nas_peft.cli.front import front
 from nas_peft.cli.predict import predict
 from nas_peft.cli.search import search
 from nas_peft.cli.serve import serve
+from nas_peft.cli.usage_errors import OneLineErrors
 
 app = typer.Typer(
+    cls=OneLineErrors,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
