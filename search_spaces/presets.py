@@ -73,7 +73,8 @@ def _fields(source: str, text: str) -> tuple[str, dict[str, Any]]:
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark is not None else ""
         raise InputError(f"{source}:{line} {error.problem}; correct the YAML there") from error
-    except yaml.YAMLError as error:
+    # YAML's own constructors raise ValueError for a date such as 2001-99-99; a text can also nest too deeply.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}; correct the file") from error
     if not isinstance(data, dict):
         raise InputError(f"{source}: holds no fields; give name, kinds, and about if you like")

@@ -86,18 +86,7 @@ def front(
                 print(json.dumps(point.to_dict() | {"picked": point.number == pick.number}))
         else:
             Console().print(front_table(search, points, pick))
-        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
-        plot_front(
-            picture,
-            search.candidates,
-            points,
-            pick,
-            cost=search.cost,
-            cost_name=search.config.front_cost,
-            title=title,
-        )
         notes = Console(stderr=True)
-        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
         if export:
             from nas_peft.front.export import export_candidate
             from nas_peft.machine.devices import resolve_devices
@@ -122,3 +111,14 @@ def front(
                 highlight=False,
                 soft_wrap=True,
             )
+        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
+        plot_front(
+            picture,
+            search.candidates,
+            points,
+            pick,
+            cost=search.cost,
+            cost_name=search.config.front_cost,
+            title=title,
+        )
+        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
