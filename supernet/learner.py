@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
+from supernet.epoch_losses import NonFiniteLoss
 from supernet.penalty import PenaltyGradient
 from supernet.recipe import Recipe
+from supernet.transfers import numbers
 
 
 @dataclass
@@ -87,6 +89,15 @@ class Learner:
         if self.pull is not None:
             self.pull.add()
         self.optimizer.step()
+
+    def require_finite(self) -> None:
+        """Raise `NonFiniteLoss` if the training has made a parameter infinite or NaN."""
+        finite = torch.stack([value.detach().isfinite().all() for value in self.parameters.values()])
+        if not numbers(finite.all().float()[None])[0]:
+            raise NonFiniteLoss(
+                f"the weights are not finite after the last step (peak learning rate {self.recipe.lr:.2g}); "
+                "try a lower learning rate, or check the images for corrupt values"
+            )
 
     def load_state(self) -> bool:
         """Resume from the state file; return False, and change nothing, if there is none."""

@@ -71,14 +71,22 @@ class StudyStorage:
         named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
         return Path(str(url.database)) if named else None
 
-    def open(self) -> BaseStorage:
-        """Optuna's storage. Raises `InputError` for an invalid address and for a storage out of reach."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+    def require_address(self) -> None:
+        """Raise `InputError` for an address of no kind of storage, and for a file whose folder is missing."""
         if self.journal and Path(self.address).suffix != JOURNAL:
             raise InputError(
                 f"the storage '{self.address}' is neither a URL such as sqlite:///studies.db nor a journal "
                 f"file (*{JOURNAL}); give one of them"
             )
+        if self.file is not None and self.file.is_dir():
+            raise InputError(f"the storage '{self.name}' is a folder; give the name of a file in it")
+        if self.file is not None and not self.file.absolute().parent.is_dir():
+            raise InputError(f"no folder '{self.file.parent}' for the storage '{self.name}'; create it")
+
+    def open(self) -> BaseStorage:
+        """Optuna's storage. Raises `InputError` for an invalid address and for a storage out of reach."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.require_address()
         try:
             return self.attempt(self._open)
         except (ArgumentError, ImportError, ValueError, RuntimeError) as error:

@@ -32,7 +32,7 @@ class TrainingConfig(BaseModel):
     docs/log/learning_rates.md explains how the defaults were chosen (on validation data).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     dataset: str = Field(
         description="Data set: embedded name, folder, CSV or TSV file of paths and labels, or timm name"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import typer
 
 from benchmarks.faults.hostile.attempt import Hostile
 from benchmarks.faults.hostile.ground import Ground, search_words, words
-from benchmarks.faults.hostile.texts import TEXTS, one_of
+from benchmarks.faults.hostile.texts import one_of, word_for
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.search_config import SearchConfig
@@ -31,7 +32,7 @@ def hostile_search(rng: np.random.Generator, ground: Ground) -> Hostile:
         kind = fields[name].annotation if name in fields else str
         if kind is bool:
             continue
-        changed[option.removesuffix("s") if option == "module-files" else option] = one_of(rng, TEXTS)
+        changed[option.removesuffix("s") if option == "module-files" else option] = word_for(rng, kind)
     about = ", ".join(f"{name}={value!r}" for name, value in changed.items())
     out = ground.here / "run"
     return Hostile(about, search_words(ground.images, out, changed), at_once=False)
@@ -43,7 +44,7 @@ def hostile_words(rng: np.random.Generator, ground: Ground) -> Hostile:
     options: dict[str, Any] = {"dataset": "/nowhere/data"}
     for name in rng.choice(list(config.model_fields), 3, replace=False):
         if config.model_fields[str(name)].annotation is not bool and str(name) != "fixed":
-            options[str(name).replace("_", "-")] = one_of(rng, TEXTS)
+            options[str(name).replace("_", "-")] = word_for(rng, config.model_fields[str(name)].annotation)
     options["dataset"] = one_of(rng, ("/nowhere/data", "", "..", "torch/", "a\nb", "digitz", "\udc80", "~nobody"))
     extra = one_of(rng, ([], ["--bogus"], ["--bogus=1"], ["extra"], ["--"], ["-x"], ["--no-such-flag"], [""]))
     given = [command, *words(options), *extra]
@@ -55,11 +56,14 @@ def hostile_command(rng: np.random.Generator, ground: Ground) -> Hostile:
     name = str(one_of(rng, _BY_COMMAND))
     group: Any = typer.main.get_command(app)
     parameters = [p for p in group.commands[name].params if p.name not in ("debug", "help")]
+    annotations = inspect.signature(group.commands[name].callback, eval_str=True).parameters
     arguments: list[str] = []
     options: list[str] = []
-    drawn = {str(p) for p in rng.choice([p.name for p in parameters], min(3, len(parameters)), replace=False)}
+    several = int(rng.integers(1, 3))
+    drawn = {str(p) for p in rng.choice([p.name for p in parameters], several, replace=False)}
     for parameter in parameters:
-        value = one_of(rng, TEXTS) if parameter.name in drawn else _good(name, parameter.name, ground)
+        kind = get_args(annotations[parameter.name].annotation)[0]
+        value = word_for(rng, kind) if parameter.name in drawn else _good(name, parameter.name, ground)
         if value is None or (parameter.param_type_name == "option" and parameter.is_flag):
             continue
         if parameter.param_type_name == "argument":

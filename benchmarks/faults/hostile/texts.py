@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -20,6 +20,9 @@ TEXTS = (
 )
 """Words of a command line; none of them asks for long work where it is allowed."""
 
+NUMBERS = ("0", "1", "2", "3", "-1", "-0", "+3", "0.5", "0.999", "1.5", "1e-300", "-1e-9", "1e999", "nan", "inf")
+"""Words that may be read as numbers, in or out of the range of an option."""
+
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**63, 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf"), "", " "),
     *("abc", "1", "-1", "nan", [], [[]], [0], [-1], [1, 1], [None], ["a"], [1.5], {}, {"a": 1}, {"sizes": 1}),
@@ -31,6 +34,16 @@ VALUES: tuple[Any, ...] = (
 def one_of(rng: np.random.Generator, values: Any) -> Any:
     """One of ``values``, each with the same probability."""
     return values[int(rng.integers(len(values)))]
+
+
+def word_for(rng: np.random.Generator, kind: Any) -> str:
+    """A word for an option of a type: mostly one that its type allows, or nearly."""
+    allowed = [str(value) for value in get_args(kind) if isinstance(value, str)]
+    if allowed and rng.random() < 0.5:
+        return str(one_of(rng, (*allowed, allowed[0].upper(), allowed[0][:-1], f" {allowed[0]}")))
+    if {int, float} & {kind, *get_args(kind)} and rng.random() < 0.8:
+        return str(one_of(rng, NUMBERS))
+    return str(one_of(rng, TEXTS))
 
 
 def damaged(rng: np.random.Generator, data: bytes) -> bytes:

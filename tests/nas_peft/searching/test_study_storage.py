@@ -33,8 +33,8 @@ def candidate(number: int) -> Candidate:
         ("studies.txt", "neither a URL such as sqlite:///studies.db nor a journal file"),
         ("nosuchdb://host/name", "cannot be opened: .*nosuchdb"),
         ("://", "cannot be opened"),
-        ("sqlite:////no/such/folder/studies.db", "cannot be opened: .*unable to open database file"),
-        ("/no/such/folder/studies.journal", "cannot be opened: .*No such file"),
+        ("sqlite:////no/such/folder/studies.db", "no folder ./no/such/folder. for the storage"),
+        ("/no/such/folder/studies.journal", "no folder ./no/such/folder. for the storage"),
     ],
 )
 def test_what_is_no_storage_is_said(address: str, said: str):
