@@ -5,10 +5,11 @@
     python -m benchmarks.faults kills --kills 50
 
 A small search with separate trainings on Ray runs once undisturbed. Then the same search is killed
-(SIGKILL) after a drawn number of seconds and started again, until it ends; this is repeated with new folders
-until there were ``--kills`` kills. Each kill hits the command, one of Ray's workers or Ray's head node, as
-drawn. Killed workers are replaced while the command goes on; without its command, what is left of its Ray is
-removed, as a restart of the machine would.
+(SIGKILL) after a drawn number of seconds and started again, until it ends, so that one run is killed many
+times in a row, in each of its stages; this is repeated with new folders until there were ``--kills`` kills.
+Each kill hits the command, one of Ray's workers or Ray's head node, as drawn; where the victim is not there
+yet, it is waited for. Killed workers are replaced while the command goes on; without its command, what is left
+of its Ray is removed, as a restart of the machine would.
 
 Counted are the files of finished work (stages, generations, trainings) that were written a second time, and
 whether the numbers, the candidates and the tensors of the end are bit for bit those of the undisturbed run.
@@ -60,15 +61,26 @@ VICTIMS = {"command": 0.7, "Ray worker": 0.2, "Ray head": 0.1}
 """What a kill hits, with its probability."""
 
 FINISHED = ("stages/*.json", "generations/*.safetensors", "trainings/*.json", "supernet.safetensors")
+STAGES = {
+    "start": "stages/inputs.json",
+    "linear probe": "stages/probe.json",
+    "supernet": "stages/supernet.json",
+    "search": "stages/search.json",
+    "trainings": "stages/test.json",
+    "test": "results.json",
+}
+"""Stages in their order, and the file that each leaves when it ends."""
+
 TENSORS = ("generations/*.safetensors", "trainings/*.safetensors", "su*net.safetensors")
 
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill: what it hit, how many seconds after the start, how much was finished, what was done twice."""
+    """A kill: what it hit, the seconds after the start, the stage, the finished files, what was done twice."""
 
     victim: str
     seconds: float
+    stage: str
     finished: int
     repeated: list[str]
 
@@ -92,6 +104,11 @@ def finished_files(run: Path) -> dict[str, int]:
     """Modification times (ns) of the files that stand for finished work, by relative path."""
     found = [path for pattern in FINISHED for path in run.glob(pattern)]
     return {str(path.relative_to(run)): path.stat().st_mtime_ns for path in found}
+
+
+def stage(run: Path) -> str:
+    """The stage that a run is in, by the files that it has."""
+    return next((name for name, file in STAGES.items() if not list(run.glob(file))), "end")
 
 
 def tensors(run: Path) -> dict[str, str]:
@@ -132,7 +149,7 @@ def attempt(out: Path, victim: str, seconds: float) -> int | None:
             hit = True
             for target in found[:1]:
                 target.kill()
-        time.sleep(0.05)
+        time.sleep(0.2)  # listing processes costs a core that the search needs
     for child in below.values():
         if child.is_running():
             child.kill()
@@ -140,22 +157,27 @@ def attempt(out: Path, victim: str, seconds: float) -> int | None:
     return None if killed or (hit and started.returncode != 0) else started.returncode
 
 
-def ended_run(out: Path, undisturbed: Path, rng: np.random.Generator, longest: float, most: int) -> Ended:
-    """Kill and start again until the run in ``out`` ends, at most ``most`` times; then compare."""
+def ended_run(
+    out: Path, undisturbed: Path, rng: np.random.Generator, span: tuple[float, float], most: int
+) -> Ended:
+    """Kill and start again until the run in ``out`` ends, at most ``most`` times; then compare.
+
+    Each kill is ``span`` seconds after its start.
+    """
     kills: list[Kill] = []
     status: int | None = None
     while status is None:
         before = finished_files(out)
         if len(kills) < most:
             victim = str(rng.choice(list(VICTIMS), p=list(VICTIMS.values())))
-            seconds = float(rng.uniform(2, longest))
+            seconds = float(rng.uniform(*span))
         else:
             victim, seconds = "command", float("inf")
         status = attempt(out, victim, seconds)
         after = finished_files(out)
         repeated = sorted(name for name, written in before.items() if after.get(name) != written)
         if status is None or repeated:
-            kills.append(Kill(victim, seconds, len(before), repeated))
+            kills.append(Kill(victim, seconds, stage(out), len(after), repeated))
     assert status == 0, (out.parent / "said.txt").read_text()[-2000:]
     return Ended(kills, numbers(out) == numbers(undisturbed), tensors(out) == tensors(undisturbed))
 
@@ -164,14 +186,19 @@ def runs(folder: Path, kills: int, seed: int) -> Iterator[Ended]:
     """The undisturbed run, and then killed ones, until there were so many kills."""
     undisturbed = folder / "undisturbed"
     started = time.perf_counter()
-    subprocess.run(command(undisturbed), check=True, capture_output=True)
-    longest = 1.2 * (time.perf_counter() - started)
+    running = subprocess.Popen(command(undisturbed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while running.poll() is None and not (undisturbed / "stages" / "inputs.json").exists():
+        time.sleep(0.1)
+    ready = time.perf_counter() - started
+    assert running.wait() == 0
+    work = time.perf_counter() - started - ready
+    span = (0.5 * ready, ready + 0.4 * work)
     done, number = 0, 0
     while done < kills:
         own = folder / f"run-{number}"
         own.mkdir()
         ended = ended_run(
-            own / "run", undisturbed, stream(seed, f"kills of run {number}"), longest, kills - done
+            own / "run", undisturbed, stream(seed, f"kills of run {number}"), span, kills - done
         )
         yield ended
         done += len(ended.kills)
@@ -181,10 +208,13 @@ def runs(folder: Path, kills: int, seed: int) -> Iterator[Ended]:
 def table(found: Sequence[Ended]) -> Table:
     """Kills by victim, and how the runs ended."""
     counts = Counter(kill.victim for ended in found for kill in ended.kills)
-    shown = Table("killed", "times", "finished work done again")
+    kills = [kill for ended in found for kill in ended.kills]
+    shown = Table("killed", "times", *STAGES, "finished work done again")
     for victim in VICTIMS:
-        again = sum(len(kill.repeated) for ended in found for kill in ended.kills if kill.victim == victim)
-        shown.add_row(victim, str(counts[victim]), str(again))
+        own = [kill for kill in kills if kill.victim == victim]
+        by_stage = Counter(kill.stage for kill in own)
+        again = sum(len(kill.repeated) for kill in own)
+        shown.add_row(victim, str(counts[victim]), *(str(by_stage[name]) for name in STAGES), str(again))
     same = sum(ended.same_numbers and ended.same_tensors for ended in found)
     shown.caption = f"{same} of {len(found)} runs ended bit for bit as the undisturbed one"
     return shown
