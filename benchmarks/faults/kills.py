@@ -132,8 +132,10 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-def attempt(out: Path, victim: str, seconds: float) -> int | None:
-    """Start the search, kill after so many seconds, and wait; the exit status, ``None`` if it was killed.
+def attempt(out: Path, victim: str, seconds: float) -> tuple[int | None, bool]:
+    """Start the search, kill after so many seconds, and wait; the exit status, and whether anything was killed.
+
+    The status is ``None`` if the command did not survive the kill.
 
     A victim that is not there yet is waited for. Processes that outlive the command are killed, too.
     """
@@ -154,7 +156,7 @@ def attempt(out: Path, victim: str, seconds: float) -> int | None:
         if child.is_running():
             child.kill()
     killed = started.returncode == -signal.SIGKILL
-    return None if killed or (hit and started.returncode != 0) else started.returncode
+    return None if killed or (hit and started.returncode != 0) else started.returncode, hit
 
 
 def ended_run(
@@ -173,10 +175,10 @@ def ended_run(
             seconds = float(rng.uniform(*span))
         else:
             victim, seconds = "command", float("inf")
-        status = attempt(out, victim, seconds)
+        status, hit = attempt(out, victim, seconds)
         after = finished_files(out)
         repeated = sorted(name for name, written in before.items() if after.get(name) != written)
-        if status is None or repeated:
+        if hit or repeated:
             kills.append(Kill(victim, seconds, stage(out), len(after), repeated))
     assert status == 0, (out.parent / "said.txt").read_text()[-2000:]
     return Ended(kills, numbers(out) == numbers(undisturbed), tensors(out) == tensors(undisturbed))

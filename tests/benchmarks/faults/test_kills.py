@@ -26,12 +26,12 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_killed_worker_leaves_the_command_to_end(out: Path):
-    assert attempt(out, "Ray worker", 0.0) == 0
+    assert attempt(out, "Ray worker", 0.0) == (0, True)
     assert (out.parent / "said.txt").read_text() == "started\n"
 
 
 def test_a_killed_command_leaves_no_process(out: Path):
-    assert attempt(out, "command", 1.0) is None
+    assert attempt(out, "command", 1.0) == (None, True)
 
 
 def test_work_that_is_written_again_is_noticed(tmp_path: Path):
