@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from search_spaces.architecture import Architecture
 from search_spaces.counting import count_params
@@ -21,8 +24,12 @@ from search_spaces.space import SearchSpace
 _ATTEMPTS = 8
 # A draw counts as near its target from this share up; a higher share would favour the cheap steps that fit.
 _NEAR = 0.95
+# Sets of kinds that are listed at once, and tries of a random one where there are more.
+_LISTED = 2**14
+_TRIED = 256
 
 _T = TypeVar("_T")
+_Counts: TypeAlias = NDArray[np.int64]
 
 
 SMALLEST_SHARE = 0.4
@@ -139,31 +146,46 @@ class _PresentKind:
 class _KindSets:
     """Every non-empty set of kinds whose members can have `lowest` to `highest` parameters.
 
-    Stored as arrays of the smallest and the largest count of each set: 11 kinds make 2,047 sets, and a draw
-    looks at all of them.
+    Up to `_LISTED` sets are listed, as arrays of their smallest and largest counts, and a draw looks at all:
+    11 kinds make 2,047. Of more sets random ones are tried until one can have the target, which is as
+    uniform; 22 kinds make four million. They are listed only if `_TRIED` in a row cannot.
     """
 
     def __init__(self, space: SearchSpace, shape: BackboneShape, lowest: int, highest: int) -> None:
+        self._lowest, self._highest = lowest, highest
         self._options: list[tuple[_PresentKind | None, ...]] = []
-        lows = highs = np.zeros(1, dtype=np.int64)
         for name, choices in space.kinds:
             costs = tuple(KINDS[name].params(size, shape) for size in choices.positive)
             actives = choices.active_counts(space.depth)
             kind = _PresentKind(name, choices.positive, costs, actives, choices.depths is not None)
             self._options.append((None, kind) if choices.optional else (kind,))
-            absent = [0] if choices.optional else []
-            lows = np.add.outer(lows, [*absent, kind.low]).ravel()
-            highs = np.add.outer(highs, [*absent, kind.high]).ravel()
-        # A set is its index in the product of the options, the last kind's option counting fastest.
-        self._indices = np.flatnonzero((highs > 0) & (lows <= highest) & (highs >= lowest))
-        self._lows, self._highs = lows[self._indices], highs[self._indices]
+        self._count = math.prod(len(options) for options in self._options)
 
     def draw(self, target: int, u: Iterator[float]) -> tuple[_PresentKind, ...]:
         """The kinds of a set that can have `target` parameters, drawn uniformly; any set if none can."""
-        able = self._indices[(self._lows <= target) & (target <= self._highs)]
+        if self._count > _LISTED:
+            for _ in range(_TRIED):
+                kinds = self._kinds_of(int(next(u) * self._count))
+                if sum(kind.low for kind in kinds) <= target <= sum(kind.high for kind in kinds):
+                    return kinds
+        indices, lows, highs = self._listed
+        able = indices[(lows <= target) & (target <= highs)]
         if not len(able):
-            able = self._indices
-        index = int(able[int(next(u) * len(able))])
+            able = indices
+        return self._kinds_of(int(able[int(next(u) * len(able))]))
+
+    @cached_property
+    def _listed(self) -> tuple[_Counts, _Counts, _Counts]:
+        """The sets within the range: index of each, smallest and largest count."""
+        lows = highs = np.zeros(1, dtype=np.int64)
+        for options in self._options:
+            lows = np.add.outer(lows, [0 if kind is None else kind.low for kind in options]).ravel()
+            highs = np.add.outer(highs, [0 if kind is None else kind.high for kind in options]).ravel()
+        indices = np.flatnonzero((highs > 0) & (lows <= self._highest) & (highs >= self._lowest))
+        return indices, lows[indices], highs[indices]
+
+    def _kinds_of(self, index: int) -> tuple[_PresentKind, ...]:
+        """The kinds of a set: its index in the product of the options, the last kind's counting fastest."""
         kinds = []
         for options in reversed(self._options):
             index, option = divmod(index, len(options))

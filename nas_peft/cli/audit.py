@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
+from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -21,10 +23,13 @@ def audit(
         Path | None,
         typer.Option(help="Picture file to write: svg, png or pdf; by default audit.svg in the run folder."),
     ] = None,
+    dataset: MovedData = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    progress: ProgressStyle = Progress.auto,
+    quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Retrain a random sample of subnets and report how well the search's scores rank them.
@@ -41,15 +46,15 @@ def audit(
         from nas_peft.machine.devices import resolve_devices
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
-        from nas_peft.run.progress import StageBars
 
         picture = plot or run / "audit.svg"
         require_format(picture)
-        search = FinishedSearch.read(run)
+        bars = stage_bars(progress, quiet)
+        search = FinishedSearch.read(run, dataset)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         devices = resolve_devices(device, ray_options)
         ray_options.require_possible(devices.workers)
-        with search.folder.held(), StageBars() as bars:
+        with search.folder.held(), bars:
             found = run_audit(
                 search,
                 subnets=subnets,
@@ -59,9 +64,12 @@ def audit(
                 ray_options=ray_options,
                 worker_device=devices.workers,
             )
-        console = Console()
-        console.print(audit_table(found))
-        console.print(audit_summary(found), highlight=False, soft_wrap=True)
+        if progress is Progress.json:
+            bars.tell("result", **found.model_dump(mode="json"))
+        else:
+            console = Console()
+            console.print(audit_table(found))
+            console.print(audit_summary(found, search), highlight=False, markup=False)
         plot_audit(picture, found)
         Console(stderr=True).print(
             f"record: {run / 'audit.json'}, picture: {picture}", highlight=False, soft_wrap=True

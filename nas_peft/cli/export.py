@@ -23,7 +23,7 @@ def export(
         typer.Option(
             help="Form: merged (a plain timm checkpoint), peft (a LoRA adapter of Hugging Face PEFT), "
             "onnx, torch-export, subnet (a checkpoint of nas-peft), or hub-folder (a checkpoint with a model "
-            "card, for the Hugging Face hub; a model of timm where the backbone was trained)."
+            "card, for the Hugging Face hub, or a model of timm where the backbone was trained)."
         ),
     ],
     output: Annotated[
@@ -130,3 +130,6 @@ def export(
                 f"{source} --candidate {candidate} --retrain --export FILE retrains it",
                 file=sys.stderr,
             )
+
+
+FIRST_SCREEN = dict.fromkeys(("to", "output", "row", "candidate", "half", "json_lines"), "Options")

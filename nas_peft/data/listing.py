@@ -27,11 +27,13 @@ class Item:
         name: name in errors: the path of the image, or its place in the source.
         label: index into the class names.
         load: decodes the image to uint8 (3, H, W), or raises ``UnreadableImage``.
+        domain: the domain that the source names for the image, or None.
     """
 
     name: str
     label: int
     load: Callable[[], Tensor]
+    domain: str | None = None
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def plot_front(
     axes.set_ylim(low - 0.1 * (high - low) - max(errors), high + 0.1 * (high - low) + max(errors))
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)  # over no point or bar
     data = io.BytesIO()
     kind = file.suffix.lower().removeprefix(".")
     # without a date, two drawings of one run have equal bytes

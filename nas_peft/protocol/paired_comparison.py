@@ -36,16 +36,3 @@ def compare_pair(
         single_only=theirs_only,
         p_value=float(binomtest(ours_only, discordant).pvalue) if discordant else 1.0,
     )
-
-
-def paired_sentence(pair: PairedComparison, labels: Mapping[str, str]) -> str:
-    """The comparison as one sentence, to be printed below the table."""
-    points, error = 100 * pair.difference, pair.standard_error
-    spread = "" if error is None else f" ± {100 * error:.1f} (standard error)"
-    seeds = f"{len(pair.seeds)} seed{'s' if len(pair.seeds) > 1 else ''}"
-    return (
-        f"{labels[pair.searched]} against {labels[pair.single]}, the best single method on validation data: "
-        f"{points:+.1f}{spread} points of test accuracy, {seeds}; of {pair.images:,} images with seed "
-        f"{pair.seeds[0]}, {pair.searched_only} are right with the former only and {pair.single_only} with "
-        f"the latter only (McNemar's exact p = {pair.p_value:.2g})"
-    )

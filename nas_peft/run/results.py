@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
-from nas_peft.run.stage_records import OpeningRecord, PlanRecord, StageRecord
+from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
 from search_spaces import InputError
+
+if TYPE_CHECKING:
+    import pandas
 
 Verdict: TypeAlias = Literal["better", "tie", "worse"]
 Role: TypeAlias = Literal["full", "single", "searched", "runner_up"]
@@ -193,7 +196,8 @@ class DecisionResult(BaseModel):
     exported, is 1), ``fraction`` the number of standard errors within which scores count as equal. ``roles``
     names the ``rivals`` that are full fine-tuning, the best single method, the best searched subnet and the
     one that would be exported instead. ``expected_regret`` is the accuracy by which the best row that may be
-    exported is ahead of the exported one, on average over ``resamples``.
+    exported is ahead of the exported one, on average over ``resamples``. ``loss`` is the exported row's loss
+    after temperature scaling on other images; runs of earlier versions have none.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -207,6 +211,7 @@ class DecisionResult(BaseModel):
     roles: dict[Role, str]
     rivals: list[RivalResult]
     expected_regret: float
+    loss: float | None = None
 
     @property
     def better_full(self) -> RivalResult | None:
@@ -260,7 +265,46 @@ class SearchResult(BaseModel):
                 "search anew with another --out"
             ) from error
 
+    @classmethod
+    def of_run(cls, folder: Path) -> SearchResult:
+        """The result of the finished run in ``folder``, which may have been moved since the run ended.
+
+        Raises `InputError` for a folder that is not a run folder, and for a run that has not ended.
+        """
+        if not (folder / "config.yaml").is_file():
+            raise InputError(
+                f"'{folder}' is not a run folder: it has no config.yaml; give one of nas-peft search or "
+                "nas-peft baselines"
+            )
+        file = folder / "results.json"
+        if not file.is_file():
+            raise InputError(
+                f"the run '{folder}' has not ended: it has no results.json; start its command again to go on"
+            )
+        return cls.read(file).model_copy(update={"run": str(folder)})
+
+    def inputs(self) -> InputsRecord:
+        """Data, backbone and space as the run recorded them in its folder.
+
+        Raises `InputError` if the record is missing or damaged.
+        """
+        file = Path(self.run) / "stages" / "inputs.json"
+        content = read_json(file)
+        if content is None:
+            raise InputError(f"the run '{self.run}' lacks '{file}'; start the command of the run again")
+        return InputsRecord.model_validate({k: v for k, v in content.items() if k != CHECKSUM})
+
     @property
     def selected(self) -> RowResult:
         """The exported row."""
         return next(row for row in self.rows if row.selected)
+
+    def to_dataframe(self, of: Literal["rows", "trainings"] = "rows") -> pandas.DataFrame:
+        """The results as a dataframe of pandas: a line for each row of the table, or for each training.
+
+        Accuracies are fractions. `nas_peft.run.data_frame` lists the columns. Raises `InputError` if pandas
+        is not installed.
+        """
+        from nas_peft.run.data_frame import data_frame
+
+        return data_frame(self, of)

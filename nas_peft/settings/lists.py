@@ -102,33 +102,50 @@ def _names(value: Any) -> tuple[str, ...]:
     return baseline_names([str(item) for item in items(value)])
 
 
-Factors: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_factors), CommaSeparated(_factors)]
+# What a file or the command line may give, as the JSON schema tells editors.
+_FloatList: TypeAlias = float | str | list[float]
+_IntList: TypeAlias = int | str | list[int]
+_StrList: TypeAlias = str | list[str]
+
+Factors: TypeAlias = Annotated[
+    tuple[float, ...], BeforeValidator(_factors, json_schema_input_type=_FloatList), CommaSeparated(_factors)
+]
 """Different factors above 0."""
 
-Epochs: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(_epochs), CommaSeparated(_epochs)]
+Epochs: TypeAlias = Annotated[
+    tuple[int, ...], BeforeValidator(_epochs, json_schema_input_type=_IntList), CommaSeparated(_epochs)
+]
 """Different numbers of epochs from 1 up."""
 
 OptionalEpochs: TypeAlias = Annotated[
-    tuple[int, ...] | None, BeforeValidator(_optional_epochs), CommaSeparated(_optional_epochs)
+    tuple[int, ...] | None,
+    BeforeValidator(_optional_epochs, json_schema_input_type=_IntList | None),
+    CommaSeparated(_optional_epochs),
 ]
 """`Epochs`, or ``None``."""
 
 Augmentations: TypeAlias = Annotated[
-    tuple[str, ...], BeforeValidator(_augmentations), CommaSeparated(_augmentations)
+    tuple[str, ...],
+    BeforeValidator(_augmentations, json_schema_input_type=_StrList),
+    CommaSeparated(_augmentations),
 ]
 """Different names of augmentations."""
 
 OptionalAugmentations: TypeAlias = Annotated[
     tuple[str, ...] | None,
-    BeforeValidator(_optional_augmentations),
+    BeforeValidator(_optional_augmentations, json_schema_input_type=_StrList | None),
     CommaSeparated(_optional_augmentations),
 ]
 """`Augmentations`, or ``None``."""
 
-Starts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_starts), CommaSeparated(_starts)]
+Starts: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_starts, json_schema_input_type=_StrList), CommaSeparated(_starts)
+]
 """Different names of starts."""
 
-BaselineNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names), CommaSeparated(_names)]
+BaselineNames: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_names, json_schema_input_type=_StrList), CommaSeparated(_names)
+]
 """Names of baselines; ``all`` and ``none`` stand for lists of names."""
 
 
@@ -153,6 +170,8 @@ def with_lists(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, 
 
 
 OptionalNames: TypeAlias = Annotated[
-    tuple[str, ...] | None, BeforeValidator(_optional_names), CommaSeparated(_optional_names)
+    tuple[str, ...] | None,
+    BeforeValidator(_optional_names, json_schema_input_type=_StrList | None),
+    CommaSeparated(_optional_names),
 ]
 """Different names, or ``None``."""

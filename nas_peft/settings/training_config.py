@@ -6,21 +6,24 @@ import re
 from dataclasses import replace
 from itertools import product
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.lists import Augmentations, BaselineNames, Epochs, Factors, OptionalNames
 from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
-from search_spaces import InputError
+from nas_peft.settings.panels import Panel, Screen
+from nas_peft.settings.validation import validated
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Precision, Recipe
     from supernet.augmentation import AugmentationName
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
+FOR_REAL_USE = "vit_base_patch16_224.augreg_in21k"
+"""A backbone that the tool names where the default one is too small for the images."""
 
 _C = TypeVar("_C", bound="TrainingConfig")
 
@@ -32,126 +35,157 @@ class TrainingConfig(BaseModel):
     docs/log/learning_rates.md explains how the defaults were chosen (on validation data).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    dataset: str = Field(
-        description="Data set: embedded name, folder, CSV or TSV file of paths and labels, or timm name"
+    # built when first used: the command line reads the fields to print its help
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True, allow_inf_nan=False
     )
-    layout: Literal["auto", "parts", "classes"] = Field(
+
+    dataset: Annotated[str, Panel.DATA, Screen.TASK] = Field(
+        description="Folder of images, CSV or TSV file of paths and labels, or name of a data set"
+    )
+    layout: Annotated[Literal["auto", "parts", "classes"], Panel.DATA] = Field(
         "auto",
         description="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides "
         "by their names",
     )
-    domains: bool = Field(
+    domains: Annotated[bool, Panel.DATA] = Field(
         False, description="Read the folders above the images as DOMAIN/CLASS and pool the domains"
     )
-    data_root: Path | None = Field(None, description="Folder of timm data sets, also for downloads")
-    shots: int | None = Field(None, ge=1, description="Training images per class; by default all")
-    skip_bad_images: bool = Field(False, description="Leave out unreadable images and list them")
-    drop_duplicates: bool = Field(
+    data_root: Annotated[Path | None, Panel.DATA] = Field(
+        None, description="Folder of timm data sets, also for downloads"
+    )
+    shots: Annotated[int | None, Panel.DATA] = Field(
+        None, ge=1, description="Training images per class; by default all"
+    )
+    skip_bad_images: Annotated[bool, Panel.DATA] = Field(
+        False, description="Leave out unreadable images and list them"
+    )
+    drop_duplicates: Annotated[bool, Panel.DATA] = Field(
         False,
         description="Leave out training images that also occur, exactly or nearly, in the validation or test "
         "set",
     )
-    max_pixels: int = Field(89_478_485, ge=1, description="Largest image to decode, in pixels")
-    backbone: str = Field(DEFAULT_BACKBONE, description="Backbone: name of a timm ViT")
-    backbone_weights: Path | None = Field(None, description="Weights file instead of the backbone's own")
-    image_size: str | None = Field(
+    max_pixels: Annotated[int, Panel.DATA] = Field(
+        89_478_485, ge=1, description="Largest image to decode, in pixels"
+    )
+    backbone: Annotated[str, Panel.BACKBONE, Screen.TASK] = Field(
+        DEFAULT_BACKBONE,
+        description="Pretrained Vision Transformer: a name of timm (nas-peft backbones lists them), "
+        "hf-hub:OWNER/NAME or local-dir:FOLDER; the default is a small one for trying the tool",
+    )
+    backbone_weights: Annotated[Path | None, Panel.BACKBONE] = Field(
+        None, description="Weights file instead of the backbone's own"
+    )
+    image_size: Annotated[str | None, Panel.BACKBONE] = Field(
         None,
         description="Image size in pixels, such as 48 or 32x48 (height first); by default the backbone's own",
     )
-    budget: str = Field("0.75%", description="Most trainable parameters: 500k, 0.4M, 0.75% (of the backbone)")
-    count_head: bool = Field(False, description="Count the head towards the budget")
-    seed: int = Field(0, ge=0, description="Seed of all random streams")
-    seeds: int = Field(1, ge=1, description="Separate trainings of each subnet and baseline")
-    batch_size: int = Field(64, ge=1, description="Images in each training step")
-    epochs: Epochs = Field(
+    budget: Annotated[str, Panel.BUDGET, Screen.TASK] = Field(
+        "0.75%", description="Most trainable parameters: 500k, 0.4M, 0.75% (of the backbone)"
+    )
+    count_head: Annotated[bool, Panel.BUDGET] = Field(False, description="Count the head towards the budget")
+    seed: Annotated[int, Panel.RECIPE, Screen.TRAININGS] = Field(
+        0, ge=0, description="Seed of all random draws"
+    )
+    seeds: Annotated[int, Panel.COMPARISON, Screen.TRAININGS] = Field(
+        1, ge=1, description="Separate trainings of each subnet and baseline"
+    )
+    batch_size: Annotated[int, Panel.RECIPE] = Field(64, ge=1, description="Images in each training step")
+    epochs: Annotated[Epochs, Panel.RECIPE, Screen.TRAININGS] = Field(
         (8,),
         description="Epochs of each retraining and baseline; given several, such as 8,24, validation data "
         "choose one for each subnet, single method and baseline",
     )
-    augmentation: Augmentations = Field(
+    augmentation: Annotated[Augmentations, Panel.RECIPE] = Field(
         ("none",),
         description="Augmentation of the training images: none, crop, crop-flip, or strong (crop-flip with "
         "TrivialAugment and random erasing); given several, such as none,crop, validation data choose one "
         "for each subnet, single method and baseline",
     )
-    label_smoothing: float = Field(
+    label_smoothing: Annotated[float, Panel.RECIPE] = Field(
         0.0,
         ge=0,
         lt=1,
         description="Share of each label that is spread evenly over all classes, in all trainings but those "
         "of a head alone",
     )
-    lr: float = Field(RATES["lr"], gt=0, description="Peak learning rate of subnets and single methods")
-    full_lr: float = Field(
+    lr: Annotated[float, Panel.RECIPE] = Field(
+        RATES["lr"], gt=0, description="Peak learning rate of subnets and single methods"
+    )
+    full_lr: Annotated[float, Panel.RECIPE] = Field(
         RATES["full_lr"], gt=0, description="Peak learning rate of full fine-tuning, LP-FT and L2-SP"
     )
-    bitfit_lr: float = Field(RATES["bitfit_lr"], gt=0, description="Peak learning rate of BitFit")
-    lr_grid: Factors = Field(
+    bitfit_lr: Annotated[float, Panel.RECIPE] = Field(
+        RATES["bitfit_lr"], gt=0, description="Peak learning rate of BitFit"
+    )
+    lr_grid: Annotated[Factors, Panel.RECIPE] = Field(
         (1.0,),
         description="Factors to try on the learning rate, such as 0.3,1,3; validation data choose one for "
         "each subnet, single method and baseline",
     )
-    early_stopping: bool = Field(
+    early_stopping: Annotated[bool, Panel.RECIPE] = Field(
         False,
         description="Stop trainings early that are behind others of the same row, epochs and augmentation, "
         "given several factors in --lr-grid (ASHA, on the validation loss); the outcome depends on the order "
         "in which trainings report, so two runs may differ",
     )
-    halving: bool = Field(
+    halving: Annotated[bool, Panel.RECIPE] = Field(
         False,
         description="Start with the fewest of several --epochs; the better third of each row's recipes goes "
         "on to the next number, and the worse half of the searched subnets and of the single methods is "
         "dropped; baselines stay",
     )
-    baselines: BaselineNames = Field(
+    baselines: Annotated[BaselineNames, Panel.COMPARISON] = Field(
         ("linear", "full"),
-        description="Baselines to compare with: linear, full, lp-ft, l2-sp, bitfit; at published sizes "
-        "vpt-shallow, vpt-deep, lora, adapter, ssf, adapter-plus, eva, convpass; all or none of these; and "
-        "noah, with its own search",
+        description="Baselines to compare with, separated by commas (nas-peft recipes lists them); linear, "
+        "full, lp-ft, l2-sp, bitfit; at published sizes vpt-shallow, vpt-deep, lora, adapter, ssf, "
+        "adapter-plus, eva, convpass; all or none of these; and noah, with its own search",
     )
-    singles: OptionalNames = Field(
+    singles: Annotated[OptionalNames, Panel.COMPARISON] = Field(
         None,
         description="Single methods to compare with: module kinds, such as lora_rank,adapter_dim_plus, "
         "lora-everywhere (LoRA of one rank on all projections, and on positions), houlsby (adapters after "
         "attention and MLP) and convpass (beside both); by default VPT, LoRA, adapter, SSF, and every other "
         "kind of the space",
     )
-    single_sizes: int = Field(
+    single_sizes: Annotated[int, Panel.COMPARISON] = Field(
         1,
         ge=1,
         description="Number of sizes to try for each single method: the largest within the budget, half of "
         "that and so on; validation data choose one",
     )
-    soup: int = Field(
+    soup: Annotated[int, Panel.COMPARISON] = Field(
         0,
         ge=0,
         description="Trainings from one initialisation to average for the best searched subnet and for full "
         "fine-tuning (uniform soup, greedy soup, WiSE-FT); 0 for none, else at least 2",
     )
-    head_epochs: int = Field(
+    head_epochs: Annotated[int, Panel.RECIPE] = Field(
         20, ge=0, description="Epochs of training the head alone before each training; 0 for a random head"
     )
-    head_lr: float = Field(3e-3, gt=0, description="Peak learning rate of the head-only training")
-    linear_epochs: int = Field(100, ge=1, description="Epochs of linear probing, on cached features")
-    linear_lr: float | None = Field(
+    head_lr: Annotated[float, Panel.RECIPE] = Field(
+        3e-3, gt=0, description="Peak learning rate of the head-only training"
+    )
+    linear_epochs: Annotated[int, Panel.RECIPE] = Field(
+        100, ge=1, description="Epochs of linear probing, on cached features"
+    )
+    linear_lr: Annotated[float | None, Panel.RECIPE] = Field(
         None, gt=0, description="Peak learning rate of linear probing; by default chosen on validation data"
     )
-    weight_decay: float = Field(WEIGHT_DECAY, ge=0, description="AdamW weight decay")
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = Field(
+    weight_decay: Annotated[float, Panel.RECIPE] = Field(WEIGHT_DECAY, ge=0, description="AdamW weight decay")
+    precision: Annotated[Literal["auto", "fp32", "tf32", "bf16"], Panel.CLUSTER] = Field(
         "auto",
         description="Number format of forward and backward passes in all trainings and evaluations; auto is "
         "bf16 on a GPU and fp32 on a CPU; the head and the losses are always float32",
     )
-    micro_batches: int = Field(
+    micro_batches: Annotated[int, Panel.CLUSTER] = Field(
         1, ge=1, description="Micro-batches that each batch is split into, to save memory, in all trainings"
     )
-    checkpointing: bool = Field(
+    checkpointing: Annotated[bool, Panel.CLUSTER] = Field(
         False, description="Recompute activations in the backward pass, to save memory, in all trainings"
     )
 
-    pack: int | None = Field(
+    pack: Annotated[int | None, Panel.CLUSTER] = Field(
         None,
         ge=1,
         description="Most trainings of subnets and single methods to run in one process on one frozen "
@@ -307,13 +341,4 @@ class TrainingConfig(BaseModel):
     @classmethod
     def of(cls: type[_C], **values: Any) -> _C:
         """Validate ``values``. Raises `InputError` naming the field, the value and what is allowed."""
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            if not first["loc"]:  # about several fields
-                raise InputError(str(first["ctx"]["error"])) from error
-            field = ".".join(str(part) for part in first["loc"])
-            ours = first["type"] == "value_error"
-            reason = first["ctx"]["error"] if ours else first["msg"].lower()
-            raise InputError(f"{field} is {first['input']!r}: {reason}") from error
+        return validated(cls, values)

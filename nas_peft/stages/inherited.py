@@ -90,7 +90,7 @@ def finish_without_retraining(
         run,
         protocol=PROTOCOL.format(where=WHERE[config.folds > 1]),
         rows=[
-            searched.model_copy(update={"seeds": [seed]}),
+            searched.model_copy(update={"seeds": [seed], "label": f"{_of_what(chosen)}, inherited weights"}),
             row_result(inputs, probe.recipe, runs, reading.tests, selected=False),
         ],
         paired=None,
@@ -99,3 +99,8 @@ def finish_without_retraining(
         exported=models[chosen, config.seed],
         scores=ImageScores.of(val.logits, data.val.labels),
     )
+
+
+def _of_what(row: Row) -> str:
+    """What a candidate is, without a word that would say it was trained."""
+    return row.label.removesuffix(" alone")

@@ -107,9 +107,10 @@ def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> Noa
     folder = RunFolder.open(run.folder.path / NOAH, noah.config)
     own = Run(noah, folder, run.device, run.bars, run.ray, run.workers)
     record = open_record(own)
-    supernets = train_supernets(own, features)
-    scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.chosen_precision)
-    found = search_supernet(own, scorer, record)
+    with run.bars.within("NOAH's"):
+        supernets = train_supernets(own, features)
+        scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.chosen_precision)
+        found = search_supernet(own, scorer, record)
     ranked = noah.searcher().ranked(found.candidates)
     best = next(c.architecture for c in ranked if noah.fits(c.architecture))
     return NoahFound(best, supernets.record, found.record)

@@ -82,5 +82,6 @@ def probe(run: Run[TaskInputs]) -> Probe:
                 peak_memory=memory.bytes,
             )
             run.folder.write_stage("probe", record)
-        bar.move_to(len(rates))
+        else:
+            bar.find(len(rates))
     return Probe(config.linear_recipe(record.lr), features.cpu(), record)

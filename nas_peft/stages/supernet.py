@@ -70,14 +70,19 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
                 def on_epoch(done: int, before: int = before) -> None:
                     bar.move_to(before + done)
 
+                known = _is_trained(folder, training)
                 if chosen is not None and name != _chosen_name(chosen):
+                    known = True
                     record = folder.required_stage(training.name, SupernetRecord)  # without its weights
                 else:
                     supernet, record = _trained(run, training, on_epoch)
                     found[name].append(Fold(supernet.eval(), unseen))
                 records.append(record)
                 before += training.recipe.epochs
+                if known:
+                    run.bars.find(training.recipe.epochs)
                 bar.move_to(before)
+                run.bars.tell("supernet", name=training.name, train_losses=record.losses, found=known)
     cost = SupernetsRecord(
         seconds=sum(record.seconds for record in records),
         image_passes=sum(record.image_passes for record in records),
@@ -212,6 +217,11 @@ def supernet_trainings(
             (training(f"{stem}-fold{i}", train_part.take(seen), of_seen, shared), train_part.take(left_out))
         )
     return found
+
+
+def _is_trained(folder: RunFolder, training: SupernetTraining) -> bool:
+    """Whether a supernet and its record are in the run folder."""
+    return folder.read_stage(training.name, SupernetRecord) is not None and training.weights.exists()
 
 
 def _trained(

@@ -22,6 +22,7 @@ from search_spaces import (
     count_params,
     load_space,
     preset_names,
+    sampling,
 )
 
 DEPTH = 6
@@ -72,9 +73,15 @@ def test_the_same_seed_gives_the_same_draws(seed):
     assert [sampler.sample(first) for _ in range(3)] == [sampler.sample(second) for _ in range(3)]
 
 
-@pytest.fixture(scope="module")
-def drawn():
+@pytest.fixture(scope="module", params=[sampling._LISTED, 1], ids=["sets listed", "sets tried"])
+def drawn(request):
     """Draws in a range that every set of kinds can meet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "_LISTED", request.param)
+        return draws()
+
+
+def draws():
     sampler, rng = BudgetSampler(load_space("default", 8), EIGHT, 3000, 9000), np.random.default_rng(0)
     return [sampler.sample(rng) for _ in range(2100)]
 

@@ -7,11 +7,11 @@ import torch
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.confidence import (
     decision_result,
-    decision_sentences,
     probability_of_more,
     resampled_accuracies,
     verdict,
 )
+from nas_peft.protocol.decision_words import decision_sentences
 from nas_peft.protocol.rows import Row, Scores, best_of, choose
 from nas_peft.run.results import DecisionResult
 from nas_peft.training.image_scores import ImageScores
@@ -58,6 +58,15 @@ def test_a_clear_choice():
     low, high = rivals["full"].interval
     assert 0.2 < low < 0.35 < high < 0.5
     assert {rival.verdict for rival in found.rivals} == {"better"}
+
+
+def test_the_calibrated_loss_of_every_row_can_be_told():
+    of = {SEARCHED: scores(10), SINGLE: scores(45)}
+    found = decided(of)
+    (rival,) = found.rivals
+    assert found.loss is not None
+    assert found.loss == pytest.approx(of[SEARCHED].contestant("", 0).loss)
+    assert found.loss - rival.loss_difference == pytest.approx(of[SINGLE].contestant("", 0).loss)
 
 
 def test_a_tie_is_called_one_and_has_a_regret():

@@ -5,7 +5,8 @@ from statistics import stdev
 import pytest
 import torch
 
-from nas_peft.protocol.paired_comparison import compare_pair, paired_sentence
+from nas_peft.protocol.decision_words import paired_sentence
+from nas_peft.protocol.paired_comparison import compare_pair
 from nas_peft.protocol.rows import Row
 from search_spaces import Architecture
 from supernet import Evaluation
