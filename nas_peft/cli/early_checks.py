@@ -34,4 +34,6 @@ def _require_readable(config: TrainingConfig) -> None:
         read_space(config.space)
         for file in config.module_files:
             if not file.is_file():
-                raise InputError(f"no module file at '{file}'; give a Python file that registers module kinds")
+                raise InputError(
+                    f"no module file at '{file}'; give a Python file that registers module kinds"
+                )

@@ -234,11 +234,14 @@ def _decode(
         done += 1
         report(done, total)
 
-    hashes: dict[str, list[PictureHash | None]] = {part: [None] * len(items) for part, items in listing.parts()}
+    hashes: dict[str, list[PictureHash | None]] = {
+        part: [None] * len(items) for part, items in listing.parts()
+    }
     parts = {}
     for part, items in listing.parts():
         noting = [
-            replace(item, load=hashing.noting(item.load, hashes[part], index)) for index, item in enumerate(items)
+            replace(item, load=hashing.noting(item.load, hashes[part], index))
+            for index, item in enumerate(items)
         ]
         parts[part] = materialise(noting, count)
     return parts, hashes

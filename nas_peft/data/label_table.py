@@ -150,7 +150,9 @@ def _cells(file: Path, text: str) -> list[list[str]]:
     try:
         return [[cell.strip() for cell in row] for row in reader]
     except csv.Error as error:  # above all a quotation mark that is never closed
-        raise InputError(f"{file}:{reader.line_num}: {error}; correct the row, or its quotation marks") from error
+        raise InputError(
+            f"{file}:{reader.line_num}: {error}; correct the row, or its quotation marks"
+        ) from error
 
 
 def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str]], int]:

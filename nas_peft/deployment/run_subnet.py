@@ -13,6 +13,7 @@ from nas_peft.deployment.row_choice import found_row
 from nas_peft.front.export import inherited_subnet
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
 from nas_peft.run.json_file import read_json
+from nas_peft.run.moved_inputs import with_found_paths
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import AveragingResult, RowResult, SearchResult
 from nas_peft.run.run import Run

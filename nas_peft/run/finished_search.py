@@ -67,6 +67,7 @@ class FinishedSearch:
         if (plan := folder.read_stage(PLAN, PlanRecord)) is not None:
             config = config.planned(plan.set_options)
         record = folder.read_stage("inputs", InputsRecord)
+        module_files = config.module_files  # as they were recorded
         config = with_found_paths(config, path, record.started_in if record else None, dataset)
         stage = folder.read_stage("search", SearchStageRecord)
         if stage is None:
@@ -74,7 +75,12 @@ class FinishedSearch:
                 f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
         inputs = folder.required_stage("inputs", InputsRecord)
-        import_unchanged(config.module_files, inputs.module_files or {}, path)
+        digests = inputs.module_files or {}
+        known = {
+            str(now): digests.get(str(then), "")
+            for then, now in zip(module_files, config.module_files, strict=True)
+        }
+        import_unchanged(config.module_files, known, path)
         candidates: list[Candidate] = []
         for generation in range(config.generations):
             scored = read_generation(folder.generation(generation))

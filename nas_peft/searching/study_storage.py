@@ -124,15 +124,24 @@ class StudyStorage:
         if not self.journal:
             return RDBStorage(self.address)
         journal = Path(self.address)
-        _cut_half_line(journal)
         lock = JournalFileOpenLock(str(journal), grace_period=_STALE_LOCK_SECONDS)
+        _cut_half_line(journal, lock)
         return JournalStorage(JournalFileBackend(str(journal), lock))
 
 
-def _cut_half_line(journal: Path) -> None:
-    """Remove an incomplete last entry, left by a kill or a full disk; Optuna could not read on after it."""
-    if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
-        os.truncate(journal, written.rfind(b"\n") + 1)
+def _cut_half_line(journal: Path, lock: JournalFileOpenLock) -> None:
+    """Remove an incomplete last entry, left by a kill or a full disk; Optuna could not read on after it.
+
+    Under Optuna's own lock, so that an entry which another process is writing is waited for.
+    """
+    if not journal.exists():
+        return
+    lock.acquire()
+    try:
+        if not (written := journal.read_bytes()).endswith(b"\n"):
+            os.truncate(journal, written.rfind(b"\n") + 1)
+    finally:
+        lock.release()
 
 
 def _reason(error: BaseException) -> str:

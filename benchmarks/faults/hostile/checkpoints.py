@@ -27,7 +27,9 @@ def _changed(rng: np.random.Generator, tensors: Tensors) -> tuple[Tensors, str, 
     value = tensors[name].clone()
     if not value.numel():
         return tensors, "nothing", False
-    what = str(one_of(rng, ("NaN", "infinity", "shape", "transposed", "type", "missing", "more", "scalar", "huge")))
+    what = str(
+        one_of(rng, ("NaN", "infinity", "shape", "transposed", "type", "missing", "more", "scalar", "huge"))
+    )
     flat = value.flatten()
     if what in ("NaN", "infinity"):
         flat[int(rng.integers(len(flat)))] = float("nan") if what == "NaN" else float("inf")
@@ -103,7 +105,9 @@ def hostile_backbone(rng: np.random.Generator, ground: Ground) -> Hostile:
     """Weights of the backbone that do not fit, are not finite, or are no weights."""
     executed = ground.here / "executed"
     tensors = {k: v.clone() for k, v in create_backbone("vit_micro_patch8_32").model.state_dict().items()}
-    file = ground.here / str(one_of(rng, ("w.safetensors", "w.pth", "w.bin", "w", "model.safetensors.index.json")))
+    file = ground.here / str(
+        one_of(rng, ("w.safetensors", "w.pth", "w.bin", "w", "model.safetensors.index.json"))
+    )
     how, must_fail = int(rng.integers(8)), False
     if how < 3:
         wrong, about, must_fail = _changed(rng, tensors)
@@ -119,13 +123,19 @@ def hostile_backbone(rng: np.random.Generator, ground: Ground) -> Hostile:
         torch.save({"model": tensors, "args": Executed(executed)}, file)
         data, about, must_fail = file.read_bytes(), "weights beside an object", True
     elif how == 6:
-        torch.save(one_of(rng, ([1], {}, {"model": {}}, tensors["pos_embed"], {1: 2}, {"model": tensors})), file)
+        torch.save(
+            one_of(rng, ([1], {}, {"model": {}}, tensors["pos_embed"], {1: 2}, {"model": tensors})), file
+        )
         data, about = file.read_bytes(), "other contents"
     else:
-        data = one_of(rng, (b"", b"\0" * 99, b"{}", b"[]", b'{"weight_map": {"a": "../../etc/passwd"}}', b"PK\3\4"))
+        data = one_of(
+            rng, (b"", b"\0" * 99, b"{}", b"[]", b'{"weight_map": {"a": "../../etc/passwd"}}', b"PK\3\4")
+        )
         about, must_fail = f"{data[:20]!r}", True
     if file.name.endswith(".json") and how == 7:
-        data = one_of(rng, (data, b'{"weight_map": []}', b'{"weight_map": {"a": 1}}', b'{"weight_map": {"a": ".."}}'))
+        data = one_of(
+            rng, (data, b'{"weight_map": []}', b'{"weight_map": {"a": 1}}', b'{"weight_map": {"a": ".."}}')
+        )
     file.write_bytes(data)
     return Hostile(
         f"{file.name}: {about}",

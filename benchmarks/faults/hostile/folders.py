@@ -13,7 +13,21 @@ from benchmarks.faults.hostile.attempt import Hostile
 from benchmarks.faults.hostile.ground import Ground, search_words
 from benchmarks.faults.hostile.texts import TEXTS, damaged, one_of
 
-_CLASS_NAMES = ("", " ", "train", "test", "val", "unlabeled", "[b]x", "a\nb", "\udcff", "💥", "a" * 250, "-x", "ANT")
+_CLASS_NAMES = (
+    "",
+    " ",
+    "train",
+    "test",
+    "val",
+    "unlabeled",
+    "[b]x",
+    "a\nb",
+    "\udcff",
+    "💥",
+    "a" * 250,
+    "-x",
+    "ANT",
+)
 
 
 def _renamed(folder: Path, rng: np.random.Generator) -> None:

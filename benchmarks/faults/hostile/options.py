@@ -45,7 +45,9 @@ def hostile_words(rng: np.random.Generator, ground: Ground) -> Hostile:
     for name in rng.choice(list(config.model_fields), 3, replace=False):
         if config.model_fields[str(name)].annotation is not bool and str(name) != "fixed":
             options[str(name).replace("_", "-")] = word_for(rng, config.model_fields[str(name)].annotation)
-    options["dataset"] = one_of(rng, ("/nowhere/data", "", "..", "torch/", "a\nb", "digitz", "\udc80", "~nobody"))
+    options["dataset"] = one_of(
+        rng, ("/nowhere/data", "", "..", "torch/", "a\nb", "digitz", "\udc80", "~nobody")
+    )
     extra = one_of(rng, ([], ["--bogus"], ["--bogus=1"], ["extra"], ["--"], ["-x"], ["--no-such-flag"], [""]))
     given = [command, *words(options), *extra]
     return Hostile(f"{command} {options} {extra}", given, must_fail=True, at_once=True)
@@ -96,5 +98,3 @@ def _good(command: str, parameter: str, ground: Ground) -> str | None:
     if command == "predict" and parameter == "output":
         return None
     return str(known[parameter]) if parameter in known else None
-
-

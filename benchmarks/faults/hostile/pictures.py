@@ -23,8 +23,27 @@ _FORMATS = (
     *(("jpeg", "CMYK"), ("jpeg", "L"), ("gif", "P"), ("bmp", "RGB"), ("tiff", "F"), ("tiff", "I;16")),
     *(("tiff", "LAB"), ("webp", "RGBA"), ("ico", "RGBA"), ("ppm", "RGB"), ("tga", "RGBA"), ("pcx", "L")),
 )
-_NAMES = ("x.png", "x.jpg", "x.JPEG", "x.gif", "x.tif", "x.webp", "[red]x.png", "\udcff.png", "a\nb.png", "💥.bmp")
-_NOTHING = (b"", b"\0", b"text", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7\n", b"GIF89a", b"BM")
+_NAMES = (
+    "x.png",
+    "x.jpg",
+    "x.JPEG",
+    "x.gif",
+    "x.tif",
+    "x.webp",
+    "[red]x.png",
+    "\udcff.png",
+    "a\nb.png",
+    "💥.bmp",
+)
+_NOTHING = (
+    b"",
+    b"\0",
+    b"text",
+    b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    b"%PDF-1.7\n",
+    b"GIF89a",
+    b"BM",
+)
 
 
 def encoded(rng: np.random.Generator) -> bytes:
@@ -52,7 +71,10 @@ def lying_png(width: int, height: int) -> bytes:
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
     )
 
 
