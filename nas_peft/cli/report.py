@@ -16,9 +16,7 @@ SUFFIXES = (".html", ".htm")
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="RUN...", help="Run folder of a finished search or comparison; several with --compare."
-        ),
+        typer.Argument(metavar="RUN...", help="Run folder of a finished search or comparison; several with --compare."),
     ],
     output: Annotated[
         Path | None,
@@ -33,9 +31,7 @@ def report(
     ] = False,
     dataset: Annotated[
         str | None,
-        typer.Option(
-            help="Where the run's images are now, if they have moved; the report shows some of them."
-        ),
+        typer.Option(help="Where the run's images are now, if they have moved; the report shows some of them."),
     ] = None,
     device: OneDevice = "auto",
     debug: Debug = False,

@@ -31,9 +31,7 @@ def architecture_chart(architecture: Architecture) -> Chart | None:
                     axes.plot([layer], [lane + 0.08], ".", ms=2.5, color=light("quiet"))
                 elif depth <= MOST_NUMBERED:
                     axes.text(layer, lane + height, str(size), ha="center", va="bottom", fontsize=8)
-        axes.set_yticks(
-            [lane + 0.35 for lane in range(len(kinds))], [named(kind) for kind in reversed(kinds)]
-        )
+        axes.set_yticks([lane + 0.35 for lane in range(len(kinds))], [named(kind) for kind in reversed(kinds)])
         axes.set_xticks([*layers] if depth <= MOST_NUMBERED else [1, *range(4, depth + 1, 4)])
         axes.set_xlim(0.4, depth + 0.6)
         axes.set_ylim(-0.05, len(kinds) + 0.1)

@@ -10,14 +10,7 @@ from nas_peft.protocol.cost_ledger import seconds_taken
 from nas_peft.report.chart import Chart, chart, drawing, legend_below
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.decision_section import VERDICTS
-from nas_peft.report.number_texts import (
-    NONE,
-    bounds_of_test,
-    interval_of_test,
-    of_seeds,
-    percent,
-    size_of_file,
-)
+from nas_peft.report.number_texts import NONE, bounds_of_test, interval_of_test, of_seeds, percent, size_of_file
 from nas_peft.report.palette import GROUPS, light
 from nas_peft.report.rendering import rendered
 from nas_peft.report.reported_run import ReportedRun
@@ -86,9 +79,7 @@ DECISION_FACTS: dict[str, Fact] = {
 }
 
 
-def _facts(
-    caption: str, runs: Sequence[ReportedRun], letters: list[str], facts: dict[str, Fact]
-) -> DataTable:
+def _facts(caption: str, runs: Sequence[ReportedRun], letters: list[str], facts: dict[str, Fact]) -> DataTable:
     rows = ((name, *(fact(run) for run in runs)) for name, fact in facts.items())
     return data_table(
         caption,
@@ -109,9 +100,7 @@ def _settings(runs: Sequence[ReportedRun], letters: list[str]) -> DataTable:
 
 
 def _setting(run: ReportedRun) -> dict[str, Any]:
-    given = {
-        f"--{name.replace('_', '-')}": value for name, value in run.result.config.items() if name != "fixed"
-    }
+    given = {f"--{name.replace('_', '-')}": value for name, value in run.result.config.items() if name != "fixed"}
     result = run.result
     return given | {
         "--time": run.options.get("time"),
@@ -169,9 +158,7 @@ def _plot(runs: Sequence[ReportedRun], letters: list[str]) -> Chart:
                 if row.selected:
                     low, high = (100 * end for end in bounds_of_test(row, run.result))
                     axes.plot([x, x], [min(low, y), max(high, y)], color=light(role), lw=1.2)
-                rows.append(
-                    (f"{letters[place]}: {run.labels[row.name]}", name, percent(row.mean("test_accuracy")))
-                )
+                rows.append((f"{letters[place]}: {run.labels[row.name]}", name, percent(row.mean("test_accuracy"))))
         axes.set_xticks(range(len(runs)), letters)
         axes.set_xlim(-0.5, len(runs) - 0.3)
         axes.set_xlabel("run")

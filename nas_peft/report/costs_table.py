@@ -31,18 +31,8 @@ def costs_table(run: ReportedRun) -> DataTable:
         rows.insert(0, ("before the plan", f"{plan.before:,.0f}", f"{plan.before:,.0f}", *[NONE] * 4))
     total = [] if plan is None else [f"{plan.before + sum(planned.values()):,.0f}"]
     rows.append(("all", *total, f"{seconds_taken(result):,.0f}", *_sums(run)))
-    columns = (
-        "stage",
-        *([] if plan is None else ["planned s"]),
-        "seconds",
-        "forward",
-        "backward",
-        "retrainings",
-        "peak MB",
-    )
-    time = (
-        "" if plan is None else f" The plan was for --time {plan.time}, level {plan.level} of {plan.levels}."
-    )
+    columns = ("stage", *([] if plan is None else ["planned s"]), "seconds", "forward", "backward", "retrainings", "peak MB")
+    time = "" if plan is None else f" The plan was for --time {plan.time}, level {plan.level} of {plan.levels}."
     return data_table(
         "Cost of each stage",
         columns,

@@ -57,10 +57,7 @@ def _duplicates(run: ReportedRun) -> DataTable | None:
     return data_table(
         "Duplicates across the splits",
         ("splits", "identical", "nearly identical"),
-        (
-            (pair, f"{count:,}", f"{found['near'].get(pair, 0):,}")
-            for pair, count in found["identical"].items()
-        ),
+        ((pair, f"{count:,}", f"{found['near'].get(pair, 0):,}") for pair, count in found["identical"].items()),
         note="Images of the later split that have a duplicate in the earlier one. An accuracy on images that were "
         "trained on says nothing about new images.",
     )
@@ -84,8 +81,4 @@ def _imbalance(run: ReportedRun) -> str:
         f"The classes are uneven: {large} has {most:,} training images, {most / least:.1f} times as many as {small} "
         f"with {least:,}. A classifier that favours large classes can have a high accuracy."
     )
-    return (
-        said
-        if balanced is None
-        else f"{said} The mean of the classes' test accuracies is {100 * balanced:.1f}%."
-    )
+    return said if balanced is None else f"{said} The mean of the classes' test accuracies is {100 * balanced:.1f}%."

@@ -129,11 +129,7 @@ def _scores_file(run: ReportedRun) -> Path | None:
     row, folder = run.selected, run.path / "trainings"
     for file in sorted(folder.glob("*.json")):
         record = read_json(file) or {}
-        if (record.get("name"), record.get("on"), record.get("seed")) != (
-            row.name,
-            "train",
-            run.options["seed"],
-        ):
+        if (record.get("name"), record.get("on"), record.get("seed")) != (row.name, "train", run.options["seed"]):
             continue
         own = record.get("recipe", {})
         scores = folder / f"{file.name.removesuffix('.json')}.val.safetensors"

@@ -62,16 +62,7 @@ def trainings_chart(run: ReportedRun) -> Chart | None:
             style = _STYLES[drawn.get(role, 0) % len(_STYLES)]
             drawn[role] = drawn.get(role, 0) + 1
             width = 2.2 if role == "chosen" else 1.3
-            axes.plot(
-                range(1, len(losses) + 1),
-                losses,
-                style,
-                color=light(role),
-                lw=width,
-                marker="o",
-                ms=3,
-                label=label,
-            )
+            axes.plot(range(1, len(losses) + 1), losses, style, color=light(role), lw=width, marker="o", ms=3, label=label)
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean training loss")
         axes.set_yscale("log")

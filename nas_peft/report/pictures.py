@@ -80,9 +80,7 @@ def mistake_pictures(judged: JudgedImages) -> tuple[Picture, ...]:
 
 def _picture(item: Item, predicted: str, probability: float, true: str, of_true: float) -> Picture:
     pixels = item.load().permute(1, 2, 0).numpy()
-    image = Image.fromarray(
-        pixels if pixels.dtype == np.uint8 else (255 * pixels).clip(0, 255).astype(np.uint8)
-    )
+    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else (255 * pixels).clip(0, 255).astype(np.uint8))
     small = max(image.size) <= SHORT
     return Picture(
         _address(image, small),

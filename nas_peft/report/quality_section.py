@@ -206,9 +206,7 @@ def _reliability(judged: JudgedImages) -> Chart:
         )
         gap = float(confidence.mean() - hits.mean())
         over = "overconfident" if gap > 0 else "underconfident"
-        temperature = (
-            "" if judged.temperature is None else f", after temperature scaling by {judged.temperature:.3f}"
-        )
+        temperature = "" if judged.temperature is None else f", after temperature scaling by {judged.temperature:.3f}"
         said = (
             f"Mean confidence is {percent(float(confidence.mean()))}% and accuracy {percent(float(hits.mean()))}%"
             f"{temperature}: {over} by {percent(abs(gap))} points on average."

@@ -124,9 +124,7 @@ def _search(run: ReportedRun, missing: list[Missing]) -> list[Chart]:
         return []
     found = inherited_chart(run, run.search)
     if found is None:
-        missing.append(
-            Missing("Inherited and retrained scores", "The run retrained no candidate of the search.")
-        )
+        missing.append(Missing("Inherited and retrained scores", "The run retrained no candidate of the search."))
     return [front_chart(run, run.search), history_chart(run, run.search), *([] if found is None else [found])]
 
 
@@ -135,7 +133,5 @@ def _curves(run: ReportedRun, missing: list[Missing]) -> list[Chart]:
     if supernet is None:
         missing.append(Missing("Training of the supernet", "The run trained no supernet."))
     if trainings is None:
-        missing.append(
-            Missing("Separate trainings", "The run trained no model separately but linear probing.")
-        )
+        missing.append(Missing("Separate trainings", "The run trained no model separately but linear probing."))
     return [found for found in (supernet, trainings) if found is not None]

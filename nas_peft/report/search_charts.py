@@ -33,9 +33,7 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
             if group:
                 fill = "none" if face == "none" else light(face)
                 x, y = [search.cost(c) for c in group], [c.loss for c in group]
-                axes.scatter(
-                    x, y, s=16, marker=marker, facecolor=fill, edgecolor=light(edge), lw=0.8, label=label
-                )
+                axes.scatter(x, y, s=16, marker=marker, facecolor=fill, edgecolor=light(edge), lw=0.8, label=label)
         if front:
             x, y = [search.cost(c) for c in front], [c.loss for c in front]
             errors = [c.loss_standard_error for c in front]
@@ -53,9 +51,7 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
         axes.set_xlabel(AXES[search.config.front_cost])
         axes.set_ylabel("loss with inherited weights")
         legend_below(axes)
-        points = sorted(
-            [*front, *([exported] if exported and exported not in front else [])], key=search.cost
-        )
+        points = sorted([*front, *([exported] if exported and exported not in front else [])], key=search.cost)
         table = data_table(
             "Front of the search, and the exported subnet",
             ("modules", "candidate", "parameters", "MFLOPs", "loss", "standard error", "accuracy %"),
@@ -80,7 +76,9 @@ def _front_words(search: FinishedSearch, front: Sequence[Candidate], exported: C
     said = f"{len(search.candidates)} candidates, {len(front)} of them on the front of loss against cost"
     if front:
         first, last = front[0], front[-1]
-        said += f", from {first.params:,} parameters at loss {first.loss:.3f} to {last.params:,} at {last.loss:.3f}"
+        said += (
+            f", from {first.params:,} parameters at loss {first.loss:.3f} to {last.params:,} at {last.loss:.3f}"
+        )
     if exported is None:
         return f"{said}. The exported row was not a candidate of the search."
     return f"{said}. The exported subnet is candidate {exported.number}, with loss {exported.loss:.3f}."
