@@ -16,7 +16,7 @@ _MOST_PIXELS = 2**14  # a side of the images that the network sees
 
 
 def invalid_entry(header: Mapping[str, Any]) -> str | None:
-    """Name of the first entry that is not of the format, such as ``training.dataset``; ``None`` if all are."""
+    """Name of the first entry that is not of the format, such as ``training.on``; ``None`` if all are."""
     for name, check in ENTRIES.items():
         if not check(header.get(name)):
             return name

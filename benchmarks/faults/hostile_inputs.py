@@ -62,8 +62,13 @@ KINDS: dict[str, Callable[[np.random.Generator, Ground], Hostile]] = {
 """What draws a hostile input of each kind."""
 
 
-def tries(ground: Ground, numbers: Sequence[int], seed: int) -> Iterator[Tried]:
-    """The tries of these numbers; each draws the same input whatever else is tried."""
+def tries(
+    ground: Ground, numbers: Sequence[int], seed: int, *, own_process: bool = True
+) -> Iterator[Tried]:
+    """The tries of these numbers; each draws the same input whatever else is tried.
+
+    With ``own_process`` some are repeated in a process of their own.
+    """
     names = list(KINDS)
     for number in numbers:
         kind = names[number % len(names)]
@@ -73,7 +78,7 @@ def tries(ground: Ground, numbers: Sequence[int], seed: int) -> Iterator[Tried]:
             hostile = KINDS[kind](stream(seed, "hostile input", number), replace(ground, here=here))
             tried = attempt(kind, hostile, here)
             yield tried
-            if number % _OWN_PROCESS == 0:
+            if own_process and number % _OWN_PROCESS == 0:
                 yield _in_own_process(tried, hostile, here)
         finally:
             shutil.rmtree(here)

@@ -4,11 +4,11 @@
 
     python -m benchmarks.faults kills --kills 50
 
-Two small searches of generated images run once undisturbed: one without separate trainings, one with trainings
-on Ray. Then the same search is killed (SIGKILL) after a drawn number of seconds and started again, until it
-ends, so that one run is killed many times in a row, in each of its stages; this is repeated with new folders
-until there were ``--kills`` kills, a quarter of them of the search on Ray. Each of these hits the command, one
-of Ray's workers or Ray's head node, as drawn; where the victim is not there yet, it is waited for. Killed
+Two small searches of generated images run once undisturbed: one without separate trainings, one with
+trainings on Ray. Then the same search is killed (SIGKILL) after a drawn number of seconds and started again,
+until it ends, so that one run is killed many times in a row, in each stage; this is repeated with new folders
+until there were ``--kills`` kills, a quarter of them of the search on Ray. Each of these hits the command, one of
+Ray's workers or Ray's head node, as drawn; where the victim is not there yet, it is waited for. Killed
 workers are replaced while the command goes on; without its command, what is left of its Ray is removed, as a
 restart of the machine would.
 
@@ -88,7 +88,7 @@ TENSORS = ("generations/*.safetensors", "trainings/*.safetensors", "su*net.safet
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill: what it hit, the seconds after the start, the stage, the finished files, what was done twice."""
+    """A kill: its victim, seconds after the start, the stage, number of finished files, what was done twice."""
 
     victim: str
     seconds: float
@@ -166,7 +166,7 @@ def _words(process: psutil.Process) -> list[str]:
 
 
 def attempt(words: Sequence[str], said: Path, victim: str, seconds: float) -> tuple[int | None, bool]:
-    """Start a command, kill after so many seconds, and wait; the exit status, and whether anything was killed.
+    """Start a command, kill after so many seconds, and wait; the exit status, and whether there was a kill.
 
     The status is ``None`` if the command did not survive the kill. A victim that is not there yet is waited
     for. Processes that outlive the command are killed, too.

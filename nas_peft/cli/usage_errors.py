@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import typer
-from typer.core import TyperGroup, _click
+from typer import _click
+from typer.core import TyperGroup
 
 from nas_peft.cli.user_errors import print_error
 
@@ -19,20 +21,34 @@ class OneLineErrors(TyperGroup):
     Typer prints a usage line, a hint and a frame, which logs and scripts cannot read.
     """
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
         """Run the command line; with ``standalone_mode`` exit with the command's status."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
         try:
-            status = super().main(*args, standalone_mode=False, **extra)
+            status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except _click.exceptions.NoArgsIsHelpError as error:
+            if not standalone_mode:
+                raise
             error.show()
             sys.exit(error.exit_code)
         except _click.exceptions.ClickException as error:
+            if not standalone_mode:
+                raise
             print_error(_sentence(error))
             sys.exit(error.exit_code)
         except typer.Abort:
+            if not standalone_mode:
+                raise
             sys.exit(1)
+        if not standalone_mode:
+            return status
         sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -1,4 +1,4 @@
-"""Inputs of a run whose relative paths are no paths from here: the command is given elsewhere, or all has moved."""
+"""Relative paths of a run, from other working folders and after a move."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def require_data(config: TrainingConfig, run: Path) -> None:
     """Raise `InputError` if the data of a run are not where its configuration says, with the remedy."""
     if not _is_name("dataset", config.dataset) and not _exists(Path(config.dataset).expanduser()):
         raise InputError(
-            f"the data of the run '{run}' are not at '{config.dataset}'; give the path where they are now with "
-            "--dataset"
+            f"the data of the run '{run}' are not at '{config.dataset}'; give the path where they are now "
+            "with --dataset"
         )
 
 

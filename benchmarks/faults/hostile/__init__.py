@@ -1,1 +1,1 @@
-"""Hostile inputs, generated from a seed: options, spaces, images, folders, lists, checkpoints, run folders."""
+"""Hostile inputs from a seed: options, spaces, images, folders, lists, checkpoints, run folders."""

@@ -63,11 +63,8 @@ class Tried:
 
 def files_below(folder: Path) -> dict[str, int]:
     """Sizes of all files below a folder, by relative path."""
-    return {
-        os.path.relpath(os.path.join(top, name), folder): os.lstat(os.path.join(top, name)).st_size
-        for top, _, names in os.walk(folder)
-        for name in names
-    }
+    paths = (Path(top) / name for top, _, names in os.walk(folder) for name in names)
+    return {str(path.relative_to(folder)): path.lstat().st_size for path in paths}
 
 
 def attempt(kind: str, hostile: Hostile, here: Path) -> Tried:

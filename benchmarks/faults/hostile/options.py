@@ -1,4 +1,4 @@
-"""Hostile options of every command, made from the fields of the settings and the parameters of the commands."""
+"""Hostile options of every command, made from the settings' fields and the commands' parameters."""
 
 from __future__ import annotations
 

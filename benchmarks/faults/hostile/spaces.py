@@ -1,4 +1,4 @@
-"""Hostile search spaces and groups of data sets: YAML with a changed node, damaged bytes, or tricks of YAML."""
+"""Hostile search spaces and groups of data sets: a changed node, damaged bytes, or tricks of YAML."""
 
 from __future__ import annotations
 
