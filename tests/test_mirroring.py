@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     "supernet/scoring_tree.py": ("supernet/test_scoring.py", "the tree by which scoring shares layers"),
     "supernet/learner.py": ("supernet/test_training.py", "what a single training keeps and resumes from"),
     "supernet/module_stack.py": ("supernet/test_pack.py", "the modules of a pack, of every kind"),
+    "supernet/targets.py": ("supernet/test_training_loss.py", "the targets of every loss"),
     "supernet/packed_training.py": ("supernet/test_pack.py", "each network of a pack ends as if alone"),
     "supernet/recipe.py": ("supernet/test_training.py", "the learning rates of a training"),
     "supernet/training_loop.py": (
@@ -33,7 +34,13 @@ TESTED_ELSEWHERE = {
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
     "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),
     **dict.fromkeys(
-        (f"nas_peft/cli/{command}.py" for command in ("backbones", "datasets", "recipes", "schema", "spaces")),
+<<<<<<< HEAD
+        (
+            f"nas_peft/cli/{command}.py"
+            for command in ("backbones", "datasets", "recipes", "schema", "spaces")
+        ),
+=======
+>>>>>>> help
         ("nas_peft/cli/test_lists.py", "one list for each command, compared with what there is"),
     ),
     "nas_peft/cli/two_columns.py": ("nas_peft/cli/test_help_screen.py", "the columns of every help"),
@@ -52,6 +59,11 @@ TESTED_ELSEWHERE = {
         "nas_peft/cli/test_option_sources.py",
         "options of the command line and of files",
     ),
+    "nas_peft/settings/method_recipes.py": (
+        "nas_peft/settings/test_search_config.py",
+        "the recipes of every method by a configuration",
+    ),
+    "nas_peft/settings/metric.py": ("nas_peft/training/test_metrics.py", "every metric beside scikit-learn"),
     "nas_peft/settings/panels.py": ("nas_peft/cli/test_help_screen.py", "the panels of the help"),
     "nas_peft/settings/recipe_catalogue.py": (
         "nas_peft/cli/test_lists.py",
@@ -96,6 +108,14 @@ TESTED_ELSEWHERE = {
     "nas_peft/protocol/decision_words.py": (
         "nas_peft/protocol/test_confidence.py",
         "sentences on decisions that are made there",
+    ),
+    "nas_peft/protocol/metric_columns.py": (
+        "nas_peft/protocol/test_results_table.py",
+        "columns of the table of a finished run",
+    ),
+    "nas_peft/protocol/metric_words.py": (
+        "nas_peft/protocol/test_confidence.py",
+        "words of every metric's decision",
     ),
     "nas_peft/protocol/sections.py": ("nas_peft/cli/test_show.py", "printed of a finished run"),
     "nas_peft/protocol/reading.py": (

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
+from nas_peft.cli.completion import run_folders
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     subnets: Annotated[
         int, typer.Option(help="Number of random subnets within the budget to retrain; at least 8.")
     ] = 24,
@@ -28,7 +31,7 @@ def audit(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
-    progress: ProgressStyle = Progress.auto,
+    progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -49,7 +52,7 @@ def audit(
 
         picture = plot or run / "audit.svg"
         require_format(picture)
-        bars = stage_bars(progress, quiet)
+        bars = bars_of(progress, quiet)
         search = FinishedSearch.read(run, dataset)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         devices = resolve_devices(device, ray_options)
@@ -64,7 +67,7 @@ def audit(
                 ray_options=ray_options,
                 worker_device=devices.workers,
             )
-        if progress is Progress.json:
+        if progress == "json":
             bars.tell("result", **found.model_dump(mode="json"))
         else:
             console = Console()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
+from nas_peft.cli.completion import run_folders
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def front(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     budget: Annotated[
         str | None,
         typer.Option(
@@ -54,7 +57,7 @@ def front(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
-    progress: ProgressStyle = Progress.auto,
+    progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -84,9 +87,9 @@ def front(
             raise InputError(
                 "ray_address, cpus_per_trial and gpus_per_trial need --retrain; give it, or leave them out"
             )
-        if progress is Progress.json and not json_lines:
+        if progress == "json" and not json_lines:
             raise InputError("--progress json writes to standard output, as the table does; give --json, too")
-        bars = stage_bars(progress, quiet)
+        bars = bars_of(progress, quiet)
         search = FinishedSearch.read(run, dataset)
         picture = plot or run / "front.svg"
         require_format(picture)
@@ -136,6 +139,7 @@ def front(
             search.candidates,
             points,
             pick,
+            exported=search.exported.candidate if search.exported else None,
             cost=search.cost,
             cost_name=search.config.front_cost,
             title=title,

@@ -20,11 +20,11 @@ from nas_peft.data.partition import complete, few_shot
 from nas_peft.data.picture_hashes import PictureHash, PictureHashes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
+from nas_peft.data.summary import IMBALANCE
 from search_spaces.errors import InputError
 
 _EXAMPLES = 3  # names of left-out files in the record, for each reason
 _BLANK_RANGE = 15  # largest range of pixel values in an image that shows next to nothing
-_IMBALANCE = 20  # ratio of the largest to the smallest class that calls for a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,11 +197,13 @@ def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
         )
     counts = _class_counts(parts["train"], listing.classes)
     most, least = max(counts), min(count for count in counts if count)
-    if most >= _IMBALANCE * least:
+    if most > IMBALANCE * least:
         said.append(
             f"class '{listing.classes[counts.index(most)]}' has {most:,} training images and "
             f"'{listing.classes[counts.index(least)]}' has {least:,}: always predicting the former is right "
-            f"for {most / sum(counts):.1%} of them, so compare accuracies with that"
+            f"for {most / sum(counts):.1%} of them, so compare accuracies with that; tables show the "
+            "balanced accuracy beside accuracy, --metric lets it decide, and --class-balance changes "
+            "the training"
         )
     return said
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.remarks import data_remarks
+from nas_peft.data.summary import IMBALANCE
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.reported_run import ReportedRun
-
-UNEVEN = 2.0
-"""Ratio of the largest to the smallest class from which the classes count as uneven."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def _imbalance(run: ReportedRun) -> str:
     small, large = names[counts.index(least)], names[counts.index(most)]
     if not least:
         return f"The class {small} has no training image."
-    if most < UNEVEN * least:
+    if most <= IMBALANCE * least:
         return f"The classes are even: {least:,} to {most:,} training images each."
     first = run.selected.seeds[0]
     balanced = first.test_balanced_accuracy

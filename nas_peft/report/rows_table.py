@@ -80,8 +80,10 @@ def recipe_text(row: RowResult) -> str:
         return "inherited weights, not trained further"
     recipe = row.recipe
     said = [f"{recipe['epochs']} epochs", f"rate {recipe['lr']:g}"]
-    if recipe.get("augmentation", "none") != "none":
-        said.append(str(recipe["augmentation"]))
+    names = [recipe.get(name, "none") for name in ("augmentation", "class_balance")]
+    said += [name for name in names if name != "none"]
+    rates = {name.replace("_", " "): recipe.get(name, 0) for name in ("drop_path", "module_dropout")}
+    said += [f"{name} {rate:g}" for name, rate in rates.items() if rate]
     if recipe.get("start") == "inherited":
         said.append("from inherited weights")
     return ", ".join(said)
