@@ -138,7 +138,7 @@ TESTED_ELSEWHERE = {
         (
             f"nas_peft/report/{module}.py"
             for module in (
-                *("comparison_page", "costs_table", "data_section", "decision_section", "inherited_chart"),
+                *("comparison_page", "costs_table", "data_section", "inherited_chart"),
                 *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
                 *("rows_table", "search_charts", "use_section"),
             )
