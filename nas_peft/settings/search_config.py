@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
-from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs, Starts
+from nas_peft.settings.lists import OptionalAugmentations, OptionalClassBalances, OptionalEpochs, Starts
 from nas_peft.settings.panels import Panel, Screen
 from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.settings.whole_recipes import with_recipe
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Recipe
-    from supernet.augmentation import AugmentationName
     from supernet.recipe import StartName
 
 DEFAULT_GROUPS = 8
+ROBUST_MARGIN = 0.05
 DEFAULT_RETRAIN = 3
 DEFAULT_LATENCY_BATCH = 8
 
@@ -72,6 +73,11 @@ class SearchConfig(TrainingConfig):
         "--augmentation; given several, such as none,crop, the search uses the supernet whose subnets do "
         "best on unseen images",
     )
+    supernet_class_balance: Annotated[OptionalClassBalances, Panel.SUPERNET] = Field(
+        None,
+        description="Class balance of supernet training, as in --class-balance; by default the first of "
+        "--class-balance; given several, the search uses the supernet whose subnets do best on unseen images",
+    )
     supernet_lr: Annotated[float, Panel.SUPERNET] = Field(
         5e-3, gt=0, description="Peak learning rate of the supernet"
     )
@@ -112,7 +118,20 @@ class SearchConfig(TrainingConfig):
         "module kind (noah, 0.2 by default); other searchers do not use it",
     )
     racing: Annotated[bool, Panel.SEARCH] = Field(
-        True, description="Stop scoring candidates that are behind a cheaper one on the first images"
+        True,
+        description="Stop scoring candidates that are behind a cheaper one on the first images; with "
+        "--objective robust none is stopped",
+    )
+    objective: Annotated[Literal["accuracy", "robust"], Panel.SEARCH] = Field(
+        "accuracy",
+        description="What subnets are chosen for: accuracy (on validation data), or robust (the loss on "
+        "corrupted copies of validation data, and on left-out domains with --domains)",
+    )
+    robust_margin: Annotated[float, Panel.SEARCH] = Field(
+        ROBUST_MARGIN,
+        ge=0,
+        description="With --objective robust, the most by which the loss on unchanged validation data may be "
+        "above the lowest one",
     )
     retrain: Annotated[int, Panel.COMPARISON] = Field(
         DEFAULT_RETRAIN, ge=1, description="Number of best searched subnets to retrain"
@@ -146,7 +165,9 @@ class SearchConfig(TrainingConfig):
     @model_validator(mode="before")
     @classmethod
     def _note_given(cls, values: Any) -> Any:
-        """Note which options are given, where a plan sets the others."""
+        """Note which options are given, by a recipe as well, where a plan sets the others."""
+        if isinstance(values, dict):
+            values = with_recipe(values, cls.model_fields)
         if (
             isinstance(values, dict)
             and not values.get("fixed")
@@ -214,12 +235,27 @@ class SearchConfig(TrainingConfig):
                 f"no_retrain skips all separate trainings, and {given[0]} sets an option of theirs; "
                 "leave out one or the other"
             )
+        if self.robust_margin != ROBUST_MARGIN and not self.robust:
+            raise ValueError(
+                f"robust_margin is {self.robust_margin}, and the objective is '{self.objective}'; give "
+                "--objective robust, or leave robust_margin out"
+            )
+        if self.robust and self.searcher == "noah":
+            raise ValueError(
+                "the searcher 'noah' ranks by accuracy, as published, whatever the objective; with "
+                "--objective robust give another, such as --searcher evolution"
+            )
+        if self.robust and self.front_cost != "params":
+            raise ValueError(
+                f"front_cost is '{self.front_cost}', and with --objective robust the front is that of two "
+                "losses; leave one of them out"
+            )
         if self.inherited_epochs is not None and "inherited" not in self.start:
             raise ValueError(
                 f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
                 "inherited weights; give --start inherited, or leave inherited_epochs out"
             )
-        lists = {"epochs": self.epochs, "augmentation": self.augmentation}
+        lists = {"epochs": self.epochs, **self.choices}
         several = [name for name, values in lists.items() if len(values) > 1]
         if self.no_retrain and several:
             raise ValueError(
@@ -232,6 +268,16 @@ class SearchConfig(TrainingConfig):
                 "data_parallel); give a larger batch_size or fewer parts"
             )
         return self
+
+    @property
+    def robust(self) -> bool:
+        """Whether candidates and trainings are chosen for their loss on shifted images."""
+        return self.objective == "robust"
+
+    @property
+    def front_field(self) -> str:
+        """The field of a candidate that the front sets against the loss."""
+        return "shifted_loss" if self.robust else self.front_cost
 
     @property
     def several_recipes(self) -> bool:
@@ -267,17 +313,18 @@ class SearchConfig(TrainingConfig):
 
         by_default = 4 * self.epochs[0] if self.no_retrain else max(1, self.epochs[0] // 2)
         lengths = self.supernet_epochs or (by_default,)
-        augmentations = self.supernet_augmentation or self.augmentation[:1]
+        choices = {name: values[:1] for name, values in self.choices.items()}
+        choices["augmentation"] = self.supernet_augmentation or self.augmentation[:1]
+        choices["class_balance"] = self.supernet_class_balance or self.class_balance[:1]
         return [
             Recipe(
                 epochs,
                 self.supernet_lr,
-                weight_decay=self.weight_decay,
                 batch_size=self.batch_size,
-                augmentation=cast("AugmentationName", augmentation),
                 label_smoothing=self.label_smoothing,
+                **dict(zip(choices, values, strict=True)),
             )
-            for epochs, augmentation in product(lengths, augmentations)
+            for epochs, *values in product(lengths, *choices.values())
         ]
 
     def searched_recipes(self) -> tuple[Recipe, ...]:

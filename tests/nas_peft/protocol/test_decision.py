@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_peft.protocol.decision import Contestant, Decision, decide, ranked, standard_error
-from nas_peft.training.image_scores import ImageScores
+from nas_peft.settings.metric import METRICS
+from nas_peft.training.image_scores import ImageScores, ShiftedScores
 
 
 def contestant(name: str, hits: list[float], losses: list[float], params: int = 10) -> Contestant:
@@ -115,3 +116,78 @@ def test_contestants_are_ranked_by_one_choice_after_another():
     assert ranked(rivals) == ["b", "c", "a"]
     assert ranked(rivals, 2) == ["b", "c"]
     assert ranked([]) == []
+
+
+def rare(right: int, wrong: int) -> ImageScores:
+    """40 images of a frequent class, ``wrong`` of them wrong; 5 of a rare one, ``right`` of them right."""
+    labels = torch.tensor([0] * 40 + [1] * 5)
+    logits = torch.tensor([[2.0, 0.0]]).repeat(45, 1)
+    logits[:wrong] = torch.tensor([0.0, 2.0])
+    logits[40 : 40 + right] = torch.tensor([0.0, 2.0])
+    return ImageScores.of(logits, labels)
+
+
+def test_the_metric_decides_in_place_of_accuracy():
+    found = {"frequent": rare(0, 0), "rare": rare(5, 6)}
+    assert found["frequent"].hits.mean() > found["rare"].hits.mean()
+    chosen = {}
+    for metric in METRICS:
+        rivals = [Contestant.of(n, 10, [0.0], [0.0], [of], metric) for n, of in found.items()]
+        chosen[metric] = decide(rivals).name
+        recalls = [0.5, (34 / 40 + 1) / 2]
+        if metric == "balanced-accuracy":
+            assert [rival.accuracy for rival in rivals] == pytest.approx(recalls)
+    assert chosen["accuracy"] == "frequent"
+    assert chosen["balanced-accuracy"] == chosen["macro-f1"] == "rare"
+
+
+def test_the_log_loss_is_the_calibrated_one_and_the_cheaper_of_equal_rows_wins():
+    labels = torch.tensor([0, 1] * 50)
+    noise = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    logits = 2 * torch.eye(2)[labels] + noise
+    scores = {name: ImageScores.of(scale * logits, labels) for name, scale in (("a", 1.0), ("b", 12.0))}
+    params = {"a": 20, "b": 10}
+    rivals = [Contestant.of(n, params[n], [0.0], [0.0], [of], "log-loss") for n, of in scores.items()]
+    assert [rival.accuracy for rival in rivals] == [-rival.loss for rival in rivals]
+    assert scores["a"].losses.mean() < scores["b"].losses.mean()
+    assert decide(rivals) == Decision("b", "params")  # calibration makes both equal
+
+
+def test_another_metric_needs_the_scores_of_images():
+    with pytest.raises(
+        ValueError, match="the metric 'macro-f1' needs the scores of images, and 'row' has none"
+    ):
+        Contestant.of("row", 1, [0.5], [0.5], [], "macro-f1")
+
+
+def shifted(name: str, loss: float, on_shifted: float | None, params: int = 10) -> Contestant:
+    return Contestant(name, params, 0.9, loss, shifted_loss=on_shifted, margin=0.05)
+
+
+def test_shifted_images_decide_within_the_margin_of_the_loss():
+    field = [
+        shifted("sure", 0.30, 2.0),
+        shifted("robust", 0.34, 1.0),
+        shifted("cheap", 0.35, 1.0, 5),
+        shifted("far", 0.36, 0.1),
+    ]
+    assert decide(field) == Decision("cheap", "shifted")
+    assert decide(field[:2]) == Decision("robust", "shifted")
+    assert decide(field[:1]) == Decision("sure", "alone")
+    assert ranked(field) == ["cheap", "robust", "sure", "far"]
+
+
+def test_without_shifted_images_of_all_the_plain_rule_decides():
+    """Such as beside the trainings of a run that was started before."""
+    assert decide([shifted("sure", 0.30, None), shifted("robust", 0.34, 1.0)]) == Decision("sure", "loss")
+
+
+def test_scores_of_shifted_images_make_a_contestant_of_that_rule():
+    labels = torch.tensor([0, 1, 0, 1])
+    logits = torch.tensor([[2.0, 0], [0, 2.0], [2.0, 0], [0, 2.0]])
+    scores = ImageScores.of(logits, labels, ShiftedScores(logits.repeat(2, 1), labels.repeat(2), 0.1))
+    found = Contestant.of("a", 3, [1.0], [0.1], [scores])
+    assert (found.shifted_loss, found.margin) == (scores.shifted_loss, 0.1)
+    assert found.without_images().shifted_loss == found.shifted_loss
+    plain = ImageScores.of(logits, labels)
+    assert Contestant.of("a", 3, [1.0, 1.0], [0.1, 0.1], [scores, plain]).shifted_loss is None
