@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
-from supernet.penalty import PenaltyGradient
+from supernet.penalty import ModulePull, PenaltyGradient
 from supernet.recipe import Recipe
 
 
@@ -55,7 +55,8 @@ class Learner:
         self.recipe = recipe
         self.seed = seed
         self.state_file = state_file
-        self.pull = pull
+        pulls = [pull] if pull is not None else []
+        self.pulls = [*pulls, *([ModulePull(recipe.l2_sp, parameters)] if recipe.l2_sp else [])]
         self.optimizer = torch.optim.AdamW(
             parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
@@ -84,8 +85,8 @@ class Learner:
         """Update the parameters by their gradients, in step ``number`` (from 0) of ``of``."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(number, of)
-        if self.pull is not None:
-            self.pull.add()
+        for pull in self.pulls:
+            pull.add()
         self.optimizer.step()
 
     def load_state(self) -> bool:

@@ -22,9 +22,11 @@ class Recipe:
     ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak;
     ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
     share of the target that is spread evenly over all classes. ``start`` says which weights the caller gives
-    the network; `train` continues from whatever they are.
+    the network; `train` continues from whatever they are. ``l2_sp`` is α of `ModulePull`, by which modules
+    are held near the pretrained function.
 
-    Raises `InputError` for an unknown augmentation or start, and for a label smoothing outside [0, 1).
+    Raises `InputError` for an unknown augmentation or start, for a label smoothing outside [0, 1), and for a
+    negative ``l2_sp``.
     """
 
     epochs: int
@@ -35,11 +37,14 @@ class Recipe:
     augmentation: AugmentationName = "none"
     label_smoothing: float = 0.0
     start: StartName = "pretrained"
+    l2_sp: float = 0.0
 
     def __post_init__(self) -> None:
         require_augmentation(self.augmentation)
         if not 0 <= self.label_smoothing < 1:
             raise InputError(f"label_smoothing is {self.label_smoothing}; give 0 for none, or less than 1")
+        if self.l2_sp < 0:
+            raise InputError(f"l2_sp is {self.l2_sp}; give 0 for none, or more")
         if self.start not in STARTS:
             raise InputError(f"start is '{self.start}'; give one of {', '.join(STARTS)}")
 
