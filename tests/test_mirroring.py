@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     "supernet/scoring_tree.py": ("supernet/test_scoring.py", "the tree by which scoring shares layers"),
     "supernet/learner.py": ("supernet/test_training.py", "what a single training keeps and resumes from"),
     "supernet/module_stack.py": ("supernet/test_pack.py", "the modules of a pack, of every kind"),
+    "supernet/targets.py": ("supernet/test_training_loss.py", "the targets of every loss"),
     "supernet/packed_training.py": ("supernet/test_pack.py", "each network of a pack ends as if alone"),
     "supernet/recipe.py": ("supernet/test_training.py", "the learning rates of a training"),
     "supernet/training_loop.py": (
@@ -55,6 +56,11 @@ TESTED_ELSEWHERE = {
         "nas_peft/cli/test_option_sources.py",
         "options of the command line and of files",
     ),
+    "nas_peft/settings/method_recipes.py": (
+        "nas_peft/settings/test_search_config.py",
+        "the recipes of every method by a configuration",
+    ),
+    "nas_peft/settings/metric.py": ("nas_peft/training/test_metrics.py", "every metric beside scikit-learn"),
     "nas_peft/settings/panels.py": ("nas_peft/cli/test_help_screen.py", "the panels of the help"),
     "nas_peft/settings/recipe_catalogue.py": (
         "nas_peft/cli/test_lists.py",
@@ -114,12 +120,38 @@ TESTED_ELSEWHERE = {
         "nas_peft/protocol/test_confidence.py",
         "sentences on decisions that are made there",
     ),
+    "nas_peft/protocol/metric_columns.py": (
+        "nas_peft/protocol/test_results_table.py",
+        "columns of the table of a finished run",
+    ),
+    "nas_peft/protocol/metric_words.py": (
+        "nas_peft/protocol/test_confidence.py",
+        "words of every metric's decision",
+    ),
     "nas_peft/protocol/sections.py": ("nas_peft/cli/test_show.py", "printed of a finished run"),
     "nas_peft/protocol/reading.py": (
         "nas_peft/test_baselines_job.py",
         "opens the test set of a whole comparison, once",
     ),
     "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
+    **dict.fromkeys(
+        (
+            f"nas_peft/report/{module}.py"
+            for module in (
+                *("comparison_page", "costs_table", "data_section", "decision_section", "inherited_chart"),
+                *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
+                *("rows_table", "search_charts", "use_section"),
+            )
+        ),
+        ("nas_peft/report/test_run_page.py", "a section of the page of a whole run"),
+    ),
+    "nas_peft/report/data_table.py": ("nas_peft/report/test_chart.py", "the numbers behind a plot"),
+    "nas_peft/report/kind_places.py": (
+        "nas_peft/report/test_architecture_chart.py",
+        "the order of the drawing's lanes",
+    ),
+    "nas_peft/report/mark_names.py": ("nas_peft/report/test_chart.py", "names beside the marks of a plot"),
+    "nas_peft/report/svg.py": ("nas_peft/report/test_chart.py", "the picture of a plot"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
     "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),

@@ -18,6 +18,7 @@ from nas_peft.run.json_file import write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.searching.candidate import Candidate, Proposal
@@ -101,11 +102,12 @@ def audit(
 
 def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) -> list[Candidate]:
     inputs = run.inputs
+    folds = read_supernets(inputs, run.folder, run.device)
     evaluator = InheritedEvaluator(
-        LocalScorer(
-            read_supernets(inputs, run.folder, run.device),
-            inputs.preprocessing,
-            inputs.config.chosen_precision,
+        scorer_for(
+            inputs.config.metric,
+            LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision),
+            [fold.part.labels for fold in folds],
         ),
         inputs.backbone.shape,
         len(inputs.dataset.classes),

@@ -7,13 +7,17 @@ from typing import Annotated
 
 import typer
 
-from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
+from nas_peft.cli.completion import run_folders
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
+from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     subnets: Annotated[
         int, typer.Option(help="Number of random subnets within the budget to retrain; at least 8.")
     ] = 24,
@@ -22,11 +26,12 @@ def audit(
         Path | None,
         typer.Option(help="Picture file to write: svg, png or pdf; by default audit.svg in the run folder."),
     ] = None,
+    dataset: MovedData = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
-    progress: ProgressStyle = Progress.auto,
+    progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -47,8 +52,8 @@ def audit(
 
         picture = plot or run / "audit.svg"
         require_format(picture)
-        bars = stage_bars(progress, quiet)
-        search = FinishedSearch.read(run)
+        bars = bars_of(progress, quiet)
+        search = FinishedSearch.read(run, dataset)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         devices = resolve_devices(device, ray_options)
         ray_options.require_possible(devices.workers)
@@ -62,7 +67,7 @@ def audit(
                 ray_options=ray_options,
                 worker_device=devices.workers,
             )
-        if progress is Progress.json:
+        if progress == "json":
             bars.tell("result", **found.model_dump(mode="json"))
         else:
             console = Console()

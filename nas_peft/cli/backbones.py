@@ -135,7 +135,7 @@ def _print_names(found: list[dict[str, Any]]) -> None:
     rows = [
         (
             f["name"],
-            f"{f['pixels'][0]}x{f['pixels'][1]} pixels, {weights[f['weights']]}"
+            f"{f['pixels'][0]}x{f['pixels'][1]} pixels, weights {places[f['weights']]}"
             + (f"; not supported: {f['reason']}" if f["supported"] is False else ""),
         )
         for f in found

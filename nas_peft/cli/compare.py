@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.user_errors import user_errors
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of nas-peft search.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders of nas-peft search.", autocompletion=run_folders),
+    ],
     groups: Annotated[
         Path | None,
         typer.Option(

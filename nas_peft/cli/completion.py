@@ -56,6 +56,12 @@ def _augmentations(incomplete: str) -> list[str]:
     return _listed(incomplete, AUGMENTATIONS)
 
 
+def _class_balances(incomplete: str) -> list[str]:
+    from nas_peft.settings.lists import CLASS_BALANCES
+
+    return _listed(incomplete, CLASS_BALANCES)
+
+
 def _baselines(incomplete: str) -> list[str]:
     from nas_peft.settings.baselines import BASELINES
 
@@ -76,6 +82,8 @@ _COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "device": _devices,
     "augmentation": _augmentations,
     "supernet_augmentation": _augmentations,
+    "class_balance": _class_balances,
+    "supernet_class_balance": _class_balances,
     "baselines": _baselines,
     "start": _starts,
 }

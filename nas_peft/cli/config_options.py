@@ -67,7 +67,7 @@ def with_fields(models: Sequence[type[BaseModel]], function: Callable[..., None]
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind: Any = field.annotation
     flag = f"--{name.replace('_', '-')}"
-    if kind is bool and not name.startswith("no_") and name != "dry_run":
+    if kind is bool and not name.startswith("no_"):
         flag = f"{flag}/--no-{name.replace('_', '-')}"
     elif comma_separated(field.metadata):
         kind = str if default_of(field) is not None else str | None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles
 from nas_peft.cli.user_errors import user_errors
 
@@ -15,7 +16,9 @@ def export(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|FILE", help="Run folder of nas-peft search or baselines, or a subnet checkpoint."
+            metavar="RUN|FILE",
+            help="Run folder of nas-peft search or baselines, or a subnet checkpoint.",
+            autocompletion=run_folders,
         ),
     ],
     to: Annotated[

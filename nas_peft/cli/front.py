@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_peft.cli.progress_options import Progress, ProgressStyle, Quiet, stage_bars
+from nas_peft.cli.completion import run_folders
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
+from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def front(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     budget: Annotated[
         str | None,
         typer.Option(
@@ -48,11 +52,12 @@ def front(
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each point of the front.")
     ] = False,
+    dataset: MovedData = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
-    progress: ProgressStyle = Progress.auto,
+    progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -82,10 +87,10 @@ def front(
             raise InputError(
                 "ray_address, cpus_per_trial and gpus_per_trial need --retrain; give it, or leave them out"
             )
-        if progress is Progress.json and not json_lines:
+        if progress == "json" and not json_lines:
             raise InputError("--progress json writes to standard output, as the table does; give --json, too")
-        bars = stage_bars(progress, quiet)
-        search = FinishedSearch.read(run)
+        bars = bars_of(progress, quiet)
+        search = FinishedSearch.read(run, dataset)
         picture = plot or run / "front.svg"
         require_format(picture)
         points = search.front()
@@ -105,18 +110,7 @@ def front(
             for table in front_tables(search, points, pick, console.width):
                 console.print(table)
                 console.print()
-        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
-        plot_front(
-            picture,
-            search.candidates,
-            points,
-            pick,
-            cost=search.cost,
-            cost_name=search.config.front_field,
-            title=title,
-        )
         notes = Console(stderr=True)
-        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
         if export:
             from nas_peft.front.export import export_candidate
             from nas_peft.machine.devices import resolve_devices
@@ -139,6 +133,18 @@ def front(
                 f"accuracy {100 * found['val_accuracy']:.1f}%{_of_the_run(search)})"
             )
             notes.print(note, highlight=False, soft_wrap=True)
+        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
+        plot_front(
+            picture,
+            search.candidates,
+            points,
+            pick,
+            exported=search.exported.candidate if search.exported else None,
+            cost=search.cost,
+            cost_name=search.config.front_field,
+            title=title,
+        )
+        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
 
 
 def _of_the_run(search: FinishedSearch) -> str:

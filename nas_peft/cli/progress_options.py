@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from nas_peft.settings.command_options import RunOptions
+import typer
+
+from nas_peft.settings.command_options import Progress, RunOptions, require_one_way
 
 if TYPE_CHECKING:  # the command line imports this file to print its help
     from nas_peft.run.progress import StageBars
     from nas_peft.run.results import SearchResult
+
+
+ProgressStyle: TypeAlias = Annotated[
+    Progress,
+    typer.Option(
+        "--progress",
+        help="How progress is shown: auto (bars on a terminal, plain lines elsewhere), plain, or json (one "
+        "JSON object a line on standard output).",
+    ),
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Show no progress, only the end.")]
+
+
+def bars_of(progress: Progress, quiet: bool) -> StageBars:
+    """The progress of a command without `RunOptions`. Raises `InputError` for options that contradict."""
+    from nas_peft.run.progress import StageBars
+
+    require_one_way(progress, quiet)
+    return StageBars(quiet=quiet, style=progress)
 
 
 def stage_bars(options: RunOptions) -> StageBars:

@@ -1,4 +1,4 @@
-"""``nas-peft recipes``: augmentations, times and what each tries, methods and baselines."""
+"""``nas-peft recipes``: augmentations, class balances, recipes, times, methods and baselines."""
 
 from __future__ import annotations
 
@@ -21,12 +21,19 @@ def recipes(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """List what a training can be: augmentations, times and what each tries, methods and baselines."""
+    """List what a training can be: augmentations, class balances, recipes, times, methods, baselines."""
     with user_errors(debug):
         import json
 
         from nas_peft.planning.levels import AUTOMATIC_LEVEL, IMAGES, LEVELS
-        from nas_peft.settings.recipe_catalogue import ABOUT_AUGMENTATIONS, baselines, methods, times
+        from nas_peft.settings.recipe_catalogue import (
+            ABOUT_AUGMENTATIONS,
+            ABOUT_CLASS_BALANCES,
+            baselines,
+            methods,
+            times,
+        )
+        from nas_peft.settings.whole_recipes import RECIPES
         from search_spaces.errors import unknown_name
 
         all_methods = {m["name"]: m for m in methods()}
@@ -44,6 +51,8 @@ def recipes(
         if as_json:
             found: dict[str, Any] = {
                 "augmentations": ABOUT_AUGMENTATIONS,
+                "class_balances": ABOUT_CLASS_BALANCES,
+                "recipes": {r.name: {"about": r.about, "options": dict(r.options)} for r in RECIPES.values()},
                 "times": times(),
                 "levels": [dict(level) for level in LEVELS],
                 "automatic_level": AUTOMATIC_LEVEL,
@@ -55,6 +64,8 @@ def recipes(
         print_sections(
             {
                 "Augmentations (--augmentation)": list(ABOUT_AUGMENTATIONS.items()),
+                "Class balances (--class-balance)": list(ABOUT_CLASS_BALANCES.items()),
+                "Recipes (--recipe)": [(r.name, r.about) for r in RECIPES.values()],
                 "Times (--time, --preset)": list(times().items()),
                 "Levels of effort (a time takes the highest that fits)": [
                     *_levels(LEVELS),

@@ -39,7 +39,14 @@ def next_commands(result: SearchResult) -> str:
         commands.append(f"nas-peft export {run} --row {full.row} --to merged --output full.safetensors")
     else:
         commands.append(f"nas-peft export {run} --to onnx --output model.onnx")
-    return "\n".join(["next:", *(f"  {command}" for command in commands), f"all tables: nas-peft show {run}"])
+    return "\n".join(
+        [
+            "next:",
+            *(f"  {command}" for command in commands),
+            f"all tables: nas-peft show {run}",
+            f"as a page: nas-peft report {run}",
+        ]
+    )
 
 
 def _options(result: SearchResult, *names: str) -> str:

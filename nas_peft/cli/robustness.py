@@ -164,3 +164,8 @@ def robustness(
             notes.print(f"left out: {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
         if plot:
             notes.print(f"picture: {plot}", highlight=False, soft_wrap=True, markup=False)
+
+
+FIRST_SCREEN = dict.fromkeys(
+    ("dataset", "shifted", "corruptions", "severities", "images", "plot", "device", "as_json"), "Options"
+)

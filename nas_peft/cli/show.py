@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.user_errors import user_errors
 
 
 def show(
     run: Annotated[
-        Path, typer.Argument(help="Run folder of a finished nas-peft search or nas-peft baselines.")
+        Path,
+        typer.Argument(
+            help="Run folder of a finished nas-peft search or nas-peft baselines.", autocompletion=run_folders
+        ),
     ],
     section: Annotated[
         list[str],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,13 +17,14 @@ from nas_peft.data.listing import GIVEN, Listing, ToTensor
 from nas_peft.data.materialise import materialise, without_unreadable
 from nas_peft.data.part import Part
 from nas_peft.data.partition import complete, few_shot
+from nas_peft.data.picture_hashes import PictureHash, PictureHashes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
+from nas_peft.data.summary import IMBALANCE
 from search_spaces.errors import InputError
 
 _EXAMPLES = 3  # names of left-out files in the record, for each reason
 _BLANK_RANGE = 15  # largest range of pixel values in an image that shows next to nothing
-_IMBALANCE = 20  # ratio of the largest to the smallest class that calls for a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,8 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
-    listing = list_source(spec, to_tensor, root, Reading(layout, domains))
+    hashing = PictureHashes(to_tensor)
+    listing = list_source(spec, hashing.to_tensor, root, Reading(layout, domains))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
@@ -122,8 +124,9 @@ def load_dataset(
         listing = complete(listing, seed)
         if shots is not None:
             listing = few_shot(listing, shots, seed)
-        parts = _decode(listing, report)
-    found = find_duplicates(parts, {part: [item.name for item in items] for part, items in listing.parts()})
+        parts, hashes = _decode(listing, hashing, report)
+    names = {part: [item.name for item in items] for part, items in listing.parts()}
+    found = find_duplicates(parts, names, hashes)
     warnings = _warnings(parts, listing)
     dropped: dict[str, int] = {}
     domains_of_train = [item.domain for item in listing.train]
@@ -200,11 +203,13 @@ def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
         )
     counts = _class_counts(parts["train"], listing.classes)
     most, least = max(counts), min(count for count in counts if count)
-    if most >= _IMBALANCE * least:
+    if most > IMBALANCE * least:
         said.append(
             f"class '{listing.classes[counts.index(most)]}' has {most:,} training images and "
             f"'{listing.classes[counts.index(least)]}' has {least:,}: always predicting the former is right "
-            f"for {most / sum(counts):.1%} of them, so compare accuracies with that"
+            f"for {most / sum(counts):.1%} of them, so compare accuracies with that; tables show the "
+            "balanced accuracy beside accuracy, --metric lets it decide, and --class-balance changes "
+            "the training"
         )
     return said
 
@@ -225,7 +230,10 @@ def _check_parts(listing: Listing) -> None:
         )
 
 
-def _decode(listing: Listing, report: Callable[[int, int], None]) -> dict[str, Part]:
+def _decode(
+    listing: Listing, hashing: PictureHashes, report: Callable[[int, int], None]
+) -> tuple[dict[str, Part], dict[str, list[PictureHash | None]]]:
+    """The images of each part, and the hash of each of their pictures."""
     total = sum(len(items) for _, items in listing.parts())
     done = 0
 
@@ -234,7 +242,17 @@ def _decode(listing: Listing, report: Callable[[int, int], None]) -> dict[str, P
         done += 1
         report(done, total)
 
-    return {part: materialise(items, count) for part, items in listing.parts()}
+    hashes: dict[str, list[PictureHash | None]] = {
+        part: [None] * len(items) for part, items in listing.parts()
+    }
+    parts = {}
+    for part, items in listing.parts():
+        noting = [
+            replace(item, load=hashing.noting(item.load, hashes[part], index))
+            for index, item in enumerate(items)
+        ]
+        parts[part] = materialise(noting, count)
+    return parts, hashes
 
 
 def _no_report(done: int, total: int) -> None:

@@ -89,7 +89,7 @@ def export_candidate(
             bars.scored(scored_training(record, f"candidate {candidate.number}", eligible=True, found=found))
 
         records = runner.run(tried, bar, report)
-        recipe = best_recipe(records)
+        recipe = best_recipe(records, config.metric)
         record = records[recipes.index(recipe)]
         (final,) = row.trainings(config, of_probe, [config.seed], "train_val", recipe)
         (trained,) = runner.run([final], bar, report)

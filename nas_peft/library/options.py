@@ -32,6 +32,7 @@ class TrainingOptions(TypedDict, total=False):
     batch_size: int
     epochs: int | Sequence[int] | str
     augmentation: str | Sequence[str]
+    class_balance: str | Sequence[str]
     label_smoothing: float
     lr: float
     full_lr: float
@@ -48,7 +49,11 @@ class TrainingOptions(TypedDict, total=False):
     head_lr: float
     linear_epochs: int
     linear_lr: float | None
-    weight_decay: float
+    weight_decay: float | Sequence[float] | str
+    drop_path: float | Sequence[float] | str
+    module_dropout: float | Sequence[float] | str
+    recipe: str | None
+    metric: Literal["accuracy", "balanced-accuracy", "macro-f1", "log-loss"]
     precision: Literal["auto", "fp32", "tf32", "bf16"]
     micro_batches: int
     checkpointing: bool
@@ -67,6 +72,7 @@ class SearchOptions(TrainingOptions, total=False):
     front_budget: str | int | None
     supernet_epochs: int | Sequence[int] | str | None
     supernet_augmentation: str | Sequence[str] | None
+    supernet_class_balance: str | Sequence[str] | None
     supernet_lr: float
     chooser: Literal["one-per-image", "one-path", "groups", "sandwich"]
     groups: int

@@ -66,7 +66,7 @@ class ComparedTrainings:
         config, first = self.run.inputs.config, self.seeds[0]
         rounds = Rounds.of(rows, config, self.probe)
         seeds = [first] if rounds.several else self.seeds
-        runs = {row: RowRuns(row) for row in rows}
+        runs = {row: RowRuns(row, metric=config.metric) for row in rows}
         for number in range(rounds.count):
             tried = {
                 row: [
@@ -109,7 +109,8 @@ class ComparedTrainings:
             for record in found.tried:
                 if record.failure is None:
                     of = latest if record.training.key in keys else before
-                    of.append(Scores.of([record]).contestant(record.training.key, params))
+                    scores = Scores.of([record], found.metric)
+                    of.append(scores.contestant(record.training.key, params))
         if not (latest and before):
             return bool(latest)
         best = {c.name: c for c in (*latest, *before)}

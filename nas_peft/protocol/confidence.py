@@ -11,18 +11,29 @@ from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import FRACTION
 from nas_peft.protocol.rows import Params, Row, Scores, best_row
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
+from nas_peft.settings.metric import Metric
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import resampled
 from search_spaces.streams import stream
 
 RESAMPLES = 2000
 TIE = (0.1, 0.9)
 """Probabilities of being better between which two rows are called a tie."""
 
-RULE = (
-    f"the highest accuracy; of accuracies within {FRACTION:g} standard errors of it, paired by image, the "
+_RULE = (
+    "the {best}; of {those} within {fraction:g} standard errors of it, paired by image, the "
     "lowest loss after temperature scaling on other images; of losses within as many of that, the fewest "
     "parameters"
 )
+RULES: Mapping[Metric, str] = {
+    "accuracy": _RULE.format(best="highest accuracy", those="accuracies", fraction=FRACTION),
+    "balanced-accuracy": _RULE.format(
+        best="highest balanced accuracy", those="balanced accuracies", fraction=FRACTION
+    ),
+    "macro-f1": _RULE.format(best="highest macro F1", those="values of macro F1", fraction=FRACTION),
+    "log-loss": "the lowest loss after temperature scaling on other images; of losses within "
+    f"{FRACTION:g} standard errors of it, paired by image, the fewest parameters",
+}
 ROBUST_RULE = (
     "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
     "lowest, the one with the lowest loss on shifted images (corrupted copies of the validation images)"
@@ -39,13 +50,14 @@ def decision_result(
     ``scores`` are those of all rows that did not fail, with the scores of their images. ``seed`` decides the
     resamples.
     """
-    resampled = resampled_accuracies({row.name: of.images for row, of in scores.items()}, seed)
     exported = choice.exported
+    metric = scores[exported].metric
+    drawn = resampled_scores({row.name: of.images for row, of in scores.items()}, seed, metric)
     contestants = {row: of.contestant(row.name, params(row)) for row, of in scores.items()}
     rivals = []
     for row in scores:
         if row is not exported:
-            differences = resampled[exported.name] - resampled[row.name]
+            differences = drawn[exported.name] - drawn[row.name]
             better = probability_of_more(differences)
             low, high = np.quantile(differences, (0.05, 0.95))
             rivals.append(
@@ -59,10 +71,12 @@ def decision_result(
                 )
             )
     may_be_exported = [row for row in scores if row.group != "baseline"]
-    best = np.max([resampled[row.name] for row in may_be_exported], axis=0)
+    best = np.max([drawn[row.name] for row in may_be_exported], axis=0)
     chosen = contestants[exported]
+    rule = RULES[metric] if chosen.shifted_loss is None else ROBUST_RULE.format(margin=chosen.margin)
     return DecisionResult(
-        rule=RULE if chosen.shifted_loss is None else ROBUST_RULE.format(margin=chosen.margin),
+        rule=rule,
+        metric=metric,
         fraction=FRACTION,
         by=choice.decision.by,
         among=len(may_be_exported),
@@ -70,7 +84,7 @@ def decision_result(
         resamples=RESAMPLES,
         roles=_roles(choice, scores, params),
         rivals=rivals,
-        expected_regret=float((best - resampled[exported.name]).mean()),
+        expected_regret=float((best - drawn[exported.name]).mean()),
         loss=contestants[exported].loss,
     )
 
@@ -89,22 +103,21 @@ def _roles(choice: Choice, scores: Mapping[Row, Scores], params: Params) -> dict
     return {role: row.name for role, row in found.items() if row is not None and row is not exported}
 
 
-def resampled_accuracies(
-    images: Mapping[str, Sequence[ImageScores]], seed: int
+def resampled_scores(
+    images: Mapping[str, Sequence[ImageScores]], seed: int, metric: Metric = "accuracy"
 ) -> dict[str, NDArray[np.float64]]:
-    """Accuracy of each row in each resample: the same images of all rows, and seeds of each row by itself.
+    """The metric of each row in each resample: the same images of all rows, and seeds of each row by itself.
 
     A row of one seed has no variance of seeds; its certainty is about images alone.
     """
-    hits = {name: np.array([scores.hits for scores in of], dtype=np.float64) for name, of in images.items()}
     rng = stream(seed, "certainty of the decision")
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in hits}
-    count = next(iter(hits.values())).shape[1]
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in images}
+    count = len(next(iter(images.values()))[0].labels)
     for weights in _weights(rng, count):
-        for name, of in hits.items():
-            by_seed = weights @ of.T  # (resamples, seeds)
-            drawn = rng.integers(0, len(of), by_seed.shape)
-            found[name].append(np.take_along_axis(by_seed, drawn, axis=1).mean(axis=1))
+        for name, of in images.items():
+            by_seed = np.stack([resampled(metric, weights, scores) for scores in of], axis=1)
+            of_seeds = rng.integers(0, len(of), by_seed.shape)
+            found[name].append(np.take_along_axis(by_seed, of_seeds, axis=1).mean(axis=1))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

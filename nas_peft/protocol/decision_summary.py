@@ -7,11 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
-from nas_peft.protocol.decision_words import WHY
+from nas_peft.protocol.decision_words import because
+from nas_peft.protocol.metric_columns import metric_columns
+from nas_peft.protocol.metric_words import signed, size, unit
 from nas_peft.protocol.results_table import calibrated_losses, inherits, mark, percent
 from nas_peft.run.results import DecisionResult, RivalResult, RowResult, SearchResult, Verdict
 from nas_peft.run.stage_records import LatencyRecord
 from nas_peft.settings.durations import in_words
+from nas_peft.settings.metric import Metric
 from search_spaces import Architecture
 from search_spaces.strips import strips
 
@@ -71,7 +74,7 @@ def _strips(row: RowResult) -> dict[str, str]:
 
 def _why(decision: DecisionResult) -> str:
     among = "" if decision.by == "alone" else f" (of {decision.among} rows that may be exported)"
-    return f"{WHY[decision.by].format(fraction=f'{decision.fraction:g}')}{among}"
+    return f"{because(decision)}{among}"
 
 
 def _how_sure(result: SearchResult, decision: DecisionResult) -> str:
@@ -85,18 +88,20 @@ def _how_sure(result: SearchResult, decision: DecisionResult) -> str:
         found = [rival for rival in asked if rival.verdict == verdict]
         if found:
             better = _and([f"{rival.better:.2f}" for rival in found])
-            names = _and([_named(rival, labels) for rival in found])
+            names = _and([_named(rival, labels, decision.metric) for rival in found])
             said.append(f"{word} {names} (better with probability {better})")
     alone = "" if said else "no other row competed"
     return (
         f"{'; '.join(said)}{alone}; the best row is ahead of it by "
-        f"{100 * decision.expected_regret:.1f} points on average (expected regret); on "
+        f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)} on average (expected "
+        "regret); on "
         f"{decision.images:,} validation images"
     )
 
 
-def _named(rival: RivalResult, labels: dict[str, str]) -> str:
-    points = f" by {abs(100 * rival.difference):.1f} points" if rival.verdict != "tie" else ""
+def _named(rival: RivalResult, labels: dict[str, str], metric: Metric) -> str:
+    amount = f"{size(metric, abs(rival.difference))}{unit(metric)}"
+    points = f" by {amount}" if rival.verdict != "tie" else ""
     return f"{labels[rival.row]}{points}"
 
 
@@ -127,10 +132,10 @@ def _worth(result: SearchResult, decision: DecisionResult) -> str:
     pair = result.paired
     if pair is None:
         return f"{said} on validation data"
-    spread = "" if pair.standard_error is None else f" ± {100 * pair.standard_error:.1f}"
+    spread = "" if pair.standard_error is None else f" ± {size(pair.metric, pair.standard_error)}"
     return (
         f"{said} on validation data; on the test images searched − single is "
-        f"{100 * pair.difference:+.1f}{spread} points (McNemar p = {pair.p_value:.2g})"
+        f"{signed(pair.metric, pair.difference)}{spread}{unit(pair.metric)} (McNemar p = {pair.p_value:.2g})"
     )
 
 
@@ -162,12 +167,18 @@ def _table(result: SearchResult) -> Iterator[str]:
     rows.sort(key=lambda row: (not row.selected, -row.mean("val_accuracy"), row.mean("val_loss")))
     known = calibrated_losses(result)
     losses = {row.name: known.get(row.name, row.mean("val_loss")) for row in rows}
-    headers = ("validation %", "calibrated loss" if known else "loss", "test %", "parameters")
+    measured = metric_columns(result)
+    headers = (
+        *("validation %", "calibrated loss" if known else "loss", "test %"),
+        *(column.title for column in measured),
+        "parameters",
+    )
     cells = [
         (
             percent(row, "val_accuracy"),
             f"{losses[row.name]:.3f}",
             percent(row, "test_accuracy") if row.tested else "-",
+            *(column.cell(row) or "-" for column in measured),
             f"{row.module_params:,}",
         )
         for row in rows

@@ -6,13 +6,13 @@ from rich.table import Table
 
 from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.decision_words import decision_sentences, paired_sentence
+from nas_peft.protocol.metric_columns import metric_columns
+from nas_peft.protocol.metric_words import bounds, label, signed
 from nas_peft.protocol.modules_table import Drawn, modules_tables
 from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.results import RivalResult, RowResult, SearchResult
+from nas_peft.settings.methods import WEIGHT_DECAY
 from search_spaces import Architecture
-
-UNEVEN = 2
-"""Ratio of the largest to the smallest class of the test set from which its balanced accuracy is shown."""
 
 _MARKS = {"tie": "≈", "worse": "▲"}
 
@@ -27,12 +27,12 @@ def results_table(result: SearchResult) -> Table:
     budget = result.budget
     head = "head counted" if budget["count_head"] else "head not counted"
     seeds = max(len(row.seeds) for row in result.rows)
-    balanced = shows_balanced(result)
+    measured = metric_columns(result)
     table = plain_table(
         f"{result.dataset['spec']} on {result.backbone['name']}, budget {budget['text']} = "
         f"{budget['max_params']:,} parameters ({head})",
         f"{_trained_on(result)}; val loss: validation loss; "
-        f"{'bal %: mean of the accuracies of the classes of the test set; ' if balanced else ''}"
+        f"{''.join(f'{column.meaning}; ' for column in measured)}"
         f"params: without the head, which has {result.rows[0].head_params:,}; MFLOPs: forward pass of one "
         f"image; {seeds} seed{'s' if seeds > 1 else ''}; ► {_chosen_by(result)} and exported"
         f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}"
@@ -40,7 +40,8 @@ def results_table(result: SearchResult) -> Table:
     )
     add_text(table)
     table.add_column("method")  # wrapped where a name is long; numbers never are
-    for header in ("val %", "val\nloss", "test %", *(["bal %"] if balanced else []), "params", "MFLOPs"):
+    headers = ("val %", "val\nloss", "test %", *(column.title for column in measured), "params", "MFLOPs")
+    for header in headers:
         add_number(table, header)
     for row in shown_rows(result):
         table.add_row(
@@ -49,7 +50,7 @@ def results_table(result: SearchResult) -> Table:
             "failed" if row.error is not None else percent(row, "val_accuracy"),
             "" if row.error is not None else f"{row.mean('val_loss'):.3f}",
             percent(row, "test_accuracy") if row.tested else "",
-            *([percent(row, "test_balanced_accuracy") if row.tested else ""] if balanced else []),
+            *(column.cell(row) for column in measured),
             f"{row.module_params:,}",
             f"{row.flops / 1e6:,.0f}",
             style="bold" if row.selected else None,
@@ -70,6 +71,9 @@ def recipes_table(result: SearchResult) -> Table:
     for header in ("epochs", "rate"):
         add_number(table, header)
     add_text(table, "augmentation")
+    others = [field for field in OTHER_CHOICES if any(_chosen(row, field) for row in result.rows)]
+    for field in others:
+        add_text(table, OTHER_CHOICES[field])
     add_number(table, "tried")
     for row in shown_rows(result):
         if row.runs:
@@ -82,10 +86,30 @@ def recipes_table(result: SearchResult) -> Table:
                 f"{chosen['epochs']}",
                 f"{chosen['lr']:g}",
                 chosen.get("augmentation", ""),
+                *(_chosen(row, field) for field in others),
                 f"{len(tried)}",
                 style="bold" if row.selected else None,
             )
     return table
+
+
+OTHER_CHOICES = {
+    "class_balance": "class\nbalance",
+    "weight_decay": "weight\ndecay",
+    "drop_path": "drop\npath",
+    "module_dropout": "module\ndropout",
+}
+"""Fields of a recipe whose columns are shown where a row has another value than the default."""
+
+
+def _chosen(row: RowResult, field: str) -> str:
+    """The value of a field of the row's recipe, where any of its trainings has another than the default."""
+    default = {"class_balance": "none", "weight_decay": WEIGHT_DECAY}.get(field, 0.0)
+    values = {run.recipe.get(field, default) for run in row.runs if run.recipe}
+    if row.method == "l2-sp" or not values - {default}:
+        return ""
+    value = row.recipe.get(field, default)
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def row_modules_tables(result: SearchResult, width: int) -> list[Table]:
@@ -106,28 +130,29 @@ def certainty_table(result: SearchResult) -> Table | None:
         return None
     labels = {row.name: row.label for row in result.rows}
     losses = calibrated_losses(result)
+    metric = decision.metric
+    amount = "difference" if metric == "log-loss" else "points"
     table = plain_table(
         f"{result.selected.label} (exported) against the others on {decision.images:,} validation images",
-        f"points: difference in accuracy; 90%: its interval over {decision.resamples:,} resamples of images "
-        "and seeds; better: share of resamples in which the exported row is better; loss: after temperature "
-        f"scaling on other images{'' if losses else ', exported minus other'}, which decides where "
-        f"accuracies are within {decision.fraction:g} standard errors",
+        f"{amount}: difference in {label(metric)}; 90%: its interval over {decision.resamples:,} resamples "
+        "of images and seeds; better: share of resamples in which the exported row is better; loss: after "
+        f"temperature scaling on other images{'' if losses else ', exported minus other'}, which decides "
+        f"where the others are within {decision.fraction:g} standard errors in {label(metric)}",
     )
     add_text(table)
     table.add_column("method")
-    for header in ("points", "90%", "better", "loss"):
+    for header in (amount, "90%", "better", "loss"):
         add_number(table, header)
     add_text(table, "verdict")
     if losses:
         exported = f"{losses[result.selected.name]:.3f}"
         table.add_row("►", result.selected.label, "", "", "", exported, "exported", style="bold")
     for rival in decision.rivals:
-        low, high = rival.interval
         table.add_row(
             _MARKS.get(rival.verdict, ""),
             labels[rival.row] + _candidate(rival, labels),
-            f"{100 * rival.difference:+.1f}",
-            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            signed(metric, rival.difference),
+            bounds(metric, rival.interval),
             f"{rival.better:.2f}",
             f"{losses[rival.row]:.3f}" if losses else f"{rival.loss_difference:+.3f}",
             rival.verdict,
@@ -156,15 +181,6 @@ def mark(result: SearchResult, row: RowResult) -> str:
     """The sign before a row: exported, a tie with the exported row, or better than that."""
     verdicts = {rival.row: rival.verdict for rival in result.decision.rivals} if result.decision else {}
     return "►" if row.selected else _MARKS.get(verdicts.get(row.name, "better"), "")
-
-
-def shows_balanced(result: SearchResult) -> bool:
-    """Whether classes differ so much in size that accuracy alone misleads, and their mean is known."""
-    counts = [count for count in result.dataset["class_counts"]["test"] if count]
-    known = all(
-        seed.test_balanced_accuracy is not None for row in result.rows if row.tested for seed in row.seeds
-    )
-    return known and max(counts) >= UNEVEN * min(counts)
 
 
 def percent(row: RowResult, metric: str) -> str:

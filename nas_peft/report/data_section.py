@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.remarks import data_remarks
+from nas_peft.data.summary import IMBALANCE
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.reported_run import ReportedRun
-
-UNEVEN = 2.0
-"""Ratio of the largest to the smallest class from which the classes count as uneven."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class DataSection:
 
 def data_section(run: ReportedRun) -> DataSection:
     """The data of a run as its record has them; needs no image."""
-    record, names = run.result.dataset, run.inputs.classes
+    record = run.result.dataset
     parts = list(record["counts"])
     splits = data_table(
         "Splits",
@@ -57,9 +55,12 @@ def _duplicates(run: ReportedRun) -> DataTable | None:
     return data_table(
         "Duplicates across the splits",
         ("splits", "identical", "nearly identical"),
-        ((pair, f"{count:,}", f"{found['near'].get(pair, 0):,}") for pair, count in found["identical"].items()),
-        note="Images of the later split that have a duplicate in the earlier one. An accuracy on images that were "
-        "trained on says nothing about new images.",
+        (
+            (pair, f"{count:,}", f"{found['near'].get(pair, 0):,}")
+            for pair, count in found["identical"].items()
+        ),
+        note="Images of the later split that have a duplicate in the earlier one. An accuracy on images "
+        "that were trained on says nothing about new images.",
     )
 
 
@@ -73,12 +74,16 @@ def _imbalance(run: ReportedRun) -> str:
     small, large = names[counts.index(least)], names[counts.index(most)]
     if not least:
         return f"The class {small} has no training image."
-    if most < UNEVEN * least:
+    if most <= IMBALANCE * least:
         return f"The classes are even: {least:,} to {most:,} training images each."
     first = run.selected.seeds[0]
     balanced = first.test_balanced_accuracy
     said = (
-        f"The classes are uneven: {large} has {most:,} training images, {most / least:.1f} times as many as {small} "
-        f"with {least:,}. A classifier that favours large classes can have a high accuracy."
+        f"The classes are uneven: {large} has {most:,} training images, {most / least:.1f} times as many as "
+        f"{small} with {least:,}. A classifier that favours large classes can have a high accuracy."
     )
-    return said if balanced is None else f"{said} The mean of the classes' test accuracies is {100 * balanced:.1f}%."
+    return (
+        said
+        if balanced is None
+        else f"{said} The mean of the classes' test accuracies is {100 * balanced:.1f}%."
+    )

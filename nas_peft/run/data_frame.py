@@ -26,9 +26,10 @@ ROW_COLUMNS = (
         "bytes",
         "flops",
     ),
-    *("epochs", "lr", "augmentation", "start", "seeds"),
+    *("epochs", "lr", "augmentation", "class_balance", "start", "seeds"),
     *("val_accuracy", "val_accuracy_std", "val_loss", "test_accuracy", "test_accuracy_std"),
-    *("test_balanced_accuracy", "test_loss", "image_passes", "seconds", "error"),
+    *("val_balanced_accuracy", "val_macro_f1", "test_balanced_accuracy", "test_macro_f1", "test_loss"),
+    *("image_passes", "seconds", "error"),
 )
 """Columns of the rows. Scores are means over the seeds, ``_std`` their deviations; costs are sums.
 
@@ -37,14 +38,18 @@ searched subnet that lost on validation data.
 """
 
 TRAINING_COLUMNS = (
-    *("row", "label", "group", "method", "on", "seed", "chosen", "epochs", "lr", "augmentation", "start"),
+    *("row", "label", "group", "method", "on", "seed", "chosen", "epochs", "lr", "augmentation"),
+    *("class_balance", "start"),
     *("params", "val_accuracy", "val_loss", "test_accuracy", "test_loss", "image_passes", "seconds"),
     *("stopped_at", "error"),
 )
 """Columns of the trainings. ``on`` is ``train`` for those that validation data scored, else ``train_val``."""
 
-_RECIPE = ("epochs", "lr", "augmentation", "start")
-_SCORES = ("val_accuracy", "val_loss", "test_accuracy", "test_balanced_accuracy", "test_loss")
+_RECIPE = ("epochs", "lr", "augmentation", "class_balance", "start")
+_SCORES = (
+    *("val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss"),
+    *("test_accuracy", "test_balanced_accuracy", "test_macro_f1", "test_loss"),
+)
 _WITH_DEVIATION = ("val_accuracy", "test_accuracy")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from nas_peft.run.config_file import read_config
 from nas_peft.run.module_files import import_unchanged
+from nas_peft.run.moved_inputs import require_data, with_found_paths
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
@@ -45,8 +46,11 @@ class FinishedSearch:
     stage: SearchStageRecord
 
     @classmethod
-    def read(cls, path: Path) -> FinishedSearch:
+    def read(cls, path: Path, dataset: str | None = None) -> FinishedSearch:
         """Read a run folder; needs neither the data nor the backbone.
+
+        Relative paths of the run are found from any working folder, see `with_found_paths`. ``dataset`` says
+        where the data are now, if they have moved.
 
         Imports the run's module files, without which its candidates' kinds are unknown; a module file that
         has changed since the run started is not executed.
@@ -63,13 +67,21 @@ class FinishedSearch:
         config, folder = SearchConfig.of(**values), RunFolder(path)
         if (plan := folder.read_stage(PLAN, PlanRecord)) is not None:
             config = config.planned(plan.set_options)
+        record = folder.read_stage("inputs", InputsRecord)
+        module_files = config.module_files  # as they were recorded
+        config = with_found_paths(config, path, record.started_in if record else None, dataset)
         stage = folder.read_stage("search", SearchStageRecord)
         if stage is None:
             raise InputError(
                 f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
         inputs = folder.required_stage("inputs", InputsRecord)
-        import_unchanged(config.module_files, inputs.module_files or {}, path)
+        digests = inputs.module_files or {}
+        known = {
+            str(now): digests.get(str(then), "")
+            for then, now in zip(module_files, config.module_files, strict=True)
+        }
+        import_unchanged(config.module_files, known, path)
         candidates: list[Candidate] = []
         for generation in range(config.generations):
             scored = read_generation(folder.generation(generation))
@@ -83,6 +95,7 @@ class FinishedSearch:
 
     def inputs(self, bars: StageBars) -> SearchInputs:
         """Data, backbone and space, loaded again. Raises `InputError` if they differ from the run's."""
+        require_data(self.config, self.folder.path)
         inputs = SearchInputs.load(self.config, bars)
         recorded = self.folder.required_stage("inputs", InputsRecord)
         inputs.require_unchanged(recorded)

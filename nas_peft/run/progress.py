@@ -113,7 +113,7 @@ class StageBars:
 
     On a terminal each stage is a bar with the time left, below them are the whole run and what is best so
     far; elsewhere each stage is a line on standard error. ``style="json"`` writes a JSON object a line to
-    standard output (docs/progress.md lists them). ``quiet=True`` shows nothing, for use as a library: what
+    standard output (docs/output.md lists them). ``quiet=True`` shows nothing, for use as a library: what
     happens goes to the logger ``nas_peft``.
     """
 

@@ -49,7 +49,7 @@ class ProgressBars:
 
     def said(self, message: str) -> None:
         """Print text above the bars."""
-        self._console.print(message, highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self._console.print(message, highlight=False, markup=False, emoji=False)
 
     def scored(self, scored: ScoredModel, best: str) -> None:
         """Renew the line below the bars."""

@@ -1,4 +1,4 @@
-"""Progress as JSON on standard output: one object a line, for programs (docs/progress.md)."""
+"""Progress as JSON on standard output: one object a line, for programs (docs/output.md)."""
 
 from __future__ import annotations
 

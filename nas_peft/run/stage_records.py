@@ -32,13 +32,19 @@ class StageRecord(BaseModel):
 
 
 class ProbeRecord(StageRecord):
-    """Linear probing: the learning rates tried, their validation losses, and the one chosen."""
+    """Linear probing: the learning rates tried, their validation losses, and the one chosen.
+
+    ``losses_balanced`` are the losses by class balance where several, or another than ``none``, were tried;
+    ``val_losses`` are then those of the chosen one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lrs: list[float]
     val_losses: list[float]
     lr: float
+    class_balance: str = "none"
+    losses_balanced: dict[str, list[float]] | None = None
 
 
 class LatencyRecord(StageRecord):
@@ -74,15 +80,18 @@ class SupernetRecord(StageRecord):
 
 
 class SupernetChoiceRecord(StageRecord):
-    """The choice among supernets of several recipes: epochs and augmentation, and each one's median loss.
+    """The choice among supernets of several recipes, and each one's median loss.
 
-    ``losses`` are by number of epochs and, where there is one, augmentation: ``4``, ``4 crop``.
+    ``losses`` are by number of epochs and the variants of the recipe: ``4``, ``4 crop``, ``4 crop weighted``.
+    ``recipe`` is the chosen one of these names, absent in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int
     augmentation: str = "none"
+    class_balance: str = "none"
+    recipe: str | None = None
     losses: dict[str, float]
 
 
@@ -94,6 +103,7 @@ class SupernetsRecord(StageRecord):
     supernets: list[SupernetRecord]
     epochs: int | None = None
     augmentation: str | None = None
+    class_balance: str | None = None
     losses: dict[str, float] | None = None
 
 
@@ -202,7 +212,8 @@ class OpeningRecord(BaseModel):
 class InputsRecord(BaseModel):
     """Data, backbone and space of a run, which a resumed run must find unchanged.
 
-    ``nas_peft`` is the version that started the run; version 0.1 did not write it.
+    ``nas_peft`` is the version that started the run; version 0.1 did not write it. ``started_in`` is the
+    folder in which its command was given, from which relative paths are meant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -214,6 +225,7 @@ class InputsRecord(BaseModel):
     space: dict[str, Any] | None = None
     module_files: dict[str, str] | None = None
     nas_peft: str | None = None
+    started_in: str | None = None
 
     def changed(self, now: InputsRecord) -> list[str]:
         """Names of the inputs that differ between the run's start and ``now``.
@@ -222,9 +234,10 @@ class InputsRecord(BaseModel):
         how they were read is not compared.
         """
         before, after = self.model_dump(mode="json"), now.model_dump(mode="json")
-        names = [
-            name for name in before if name not in ("nas_peft", "dataset") and before[name] != after[name]
-        ]
+        not_compared = ("nas_peft", "dataset", "started_in", "module_files")
+        names = [name for name in before if name not in not_compared and before[name] != after[name]]
+        files = [list((record["module_files"] or {}).values()) for record in (before, after)]
+        names += ["module_files"] if files[0] != files[1] else []
         return list(dict.fromkeys("dataset" if n in ("fingerprint", "classes") else n for n in names))
 
 

@@ -14,6 +14,12 @@ from search_spaces.errors import InputError
 Progress: TypeAlias = Literal["auto", "plain", "json"]
 
 
+def require_one_way(progress: Progress, quiet: bool) -> None:
+    """Raise `InputError` for ways to show progress that contradict each other."""
+    if quiet and progress != "auto":
+        raise InputError(f"--quiet shows no progress, and --progress {progress} does; give one of them")
+
+
 class RunOptions(BaseModel):
     """Options that `nas-peft search` and `nas-peft baselines` share beside their configurations.
 
@@ -54,10 +60,7 @@ class RunOptions(BaseModel):
 
     @model_validator(mode="after")
     def _check_progress(self) -> Self:
-        if self.quiet and self.progress != "auto":
-            raise InputError(
-                f"--quiet shows no progress, and --progress {self.progress} does; give one of them"
-            )
+        require_one_way(self.progress, self.quiet)
         return self
 
 

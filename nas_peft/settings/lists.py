@@ -12,8 +12,11 @@ from pydantic import BaseModel, BeforeValidator
 
 from nas_peft.settings.baselines import baseline_names
 
-AUGMENTATIONS = ("none", "crop", "crop-flip", "strong")
+AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix")
 """The names in `supernet.AUGMENTATIONS`, here without the import of torch."""
+
+CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted")
+"""The names in `supernet.class_balance.CLASS_BALANCES`."""
 
 STARTS = ("pretrained", "inherited")
 """The names in `supernet.recipe.STARTS`."""
@@ -81,6 +84,40 @@ def _augmentations(value: Any) -> tuple[str, ...]:
     return _choices(value, AUGMENTATIONS, "augmentation", "none,crop")
 
 
+def _class_balances(value: Any) -> tuple[str, ...]:
+    return _choices(value, CLASS_BALANCES, "class balance", "none,logit-adjusted")
+
+
+def _optional_class_balances(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else _class_balances(value)
+
+
+def _numbers(value: Any, least: float, below: float, remedy: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(item) for item in items(value))
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or not all(math.isfinite(number) and least <= number < below for number in numbers):
+        raise ValueError(remedy)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("give each number once")
+    return numbers
+
+
+def _decays(value: Any) -> tuple[float, ...]:
+    return _numbers(
+        value,
+        0.0,
+        math.inf,
+        "give a number greater than or equal to 0, or several separated by commas, such as 1e-4,1e-2",
+    )
+
+
+def _probabilities(value: Any) -> tuple[float, ...]:
+    remedy = "give a probability from 0 to less than 1, or several separated by commas, such as 0,0.1"
+    return _numbers(value, 0.0, 1.0, remedy)
+
+
 def _starts(value: Any) -> tuple[str, ...]:
     return _choices(value, STARTS, "start", "pretrained,inherited")
 
@@ -137,6 +174,34 @@ OptionalAugmentations: TypeAlias = Annotated[
     CommaSeparated(_optional_augmentations),
 ]
 """`Augmentations`, or ``None``."""
+
+ClassBalances: TypeAlias = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_class_balances, json_schema_input_type=_StrList),
+    CommaSeparated(_class_balances),
+]
+"""Different names of class balances."""
+
+OptionalClassBalances: TypeAlias = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(_optional_class_balances, json_schema_input_type=_StrList | None),
+    CommaSeparated(_optional_class_balances),
+]
+"""`ClassBalances`, or ``None``."""
+
+Decays: TypeAlias = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_decays, json_schema_input_type=_FloatList),
+    CommaSeparated(_decays),
+]
+"""Different weight decays from 0 up."""
+
+Probabilities: TypeAlias = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_probabilities, json_schema_input_type=_FloatList),
+    CommaSeparated(_probabilities),
+]
+"""Different probabilities below 1."""
 
 Starts: TypeAlias = Annotated[
     tuple[str, ...], BeforeValidator(_starts, json_schema_input_type=_StrList), CommaSeparated(_starts)

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.durations import AUTO, PRESETS
-from nas_peft.settings.lists import AUGMENTATIONS
+from nas_peft.settings.lists import AUGMENTATIONS, CLASS_BALANCES
 from nas_peft.settings.methods import METHODS
 
 ABOUT_AUGMENTATIONS = dict(
@@ -17,6 +17,21 @@ ABOUT_AUGMENTATIONS = dict(
             "a random crop of half of the area or more",
             "crop, and every second image mirrored",
             "crop-flip, TrivialAugment, and a rectangle erased in a quarter of the images",
+            "crop, and the average with the crop of another image; the label is mixed, too",
+            "crop, and a rectangle of another image pasted in; the label is mixed, too",
+        ),
+        strict=True,
+    )
+)
+
+ABOUT_CLASS_BALANCES = dict(
+    zip(
+        CLASS_BALANCES,
+        (
+            "every image counts alike",
+            "the loss of an image is weighted by the inverse size of its class",
+            "batches are drawn with every class equally likely",
+            "logits are shifted by the logarithms of the class shares in training (arXiv 2007.07314)",
         ),
         strict=True,
     )

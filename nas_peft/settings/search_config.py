@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
-from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs, Starts
+from nas_peft.settings.lists import OptionalAugmentations, OptionalClassBalances, OptionalEpochs, Starts
 from nas_peft.settings.panels import Panel, Screen
 from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.settings.whole_recipes import with_recipe
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Recipe
-    from supernet.augmentation import AugmentationName
     from supernet.recipe import StartName
 
 DEFAULT_GROUPS = 8
@@ -72,6 +72,11 @@ class SearchConfig(TrainingConfig):
         description="Augmentation of supernet training, as in --augmentation; by default the first of "
         "--augmentation; given several, such as none,crop, the search uses the supernet whose subnets do "
         "best on unseen images",
+    )
+    supernet_class_balance: Annotated[OptionalClassBalances, Panel.SUPERNET] = Field(
+        None,
+        description="Class balance of supernet training, as in --class-balance; by default the first of "
+        "--class-balance; given several, the search uses the supernet whose subnets do best on unseen images",
     )
     supernet_lr: Annotated[float, Panel.SUPERNET] = Field(
         5e-3, gt=0, description="Peak learning rate of the supernet"
@@ -160,7 +165,9 @@ class SearchConfig(TrainingConfig):
     @model_validator(mode="before")
     @classmethod
     def _note_given(cls, values: Any) -> Any:
-        """Note which options are given, where a plan sets the others."""
+        """Note which options are given, by a recipe as well, where a plan sets the others."""
+        if isinstance(values, dict):
+            values = with_recipe(values, cls.model_fields)
         if (
             isinstance(values, dict)
             and not values.get("fixed")
@@ -248,7 +255,7 @@ class SearchConfig(TrainingConfig):
                 f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
                 "inherited weights; give --start inherited, or leave inherited_epochs out"
             )
-        lists = {"epochs": self.epochs, "augmentation": self.augmentation}
+        lists = {"epochs": self.epochs, **self.choices}
         several = [name for name, values in lists.items() if len(values) > 1]
         if self.no_retrain and several:
             raise ValueError(
@@ -306,17 +313,18 @@ class SearchConfig(TrainingConfig):
 
         by_default = 4 * self.epochs[0] if self.no_retrain else max(1, self.epochs[0] // 2)
         lengths = self.supernet_epochs or (by_default,)
-        augmentations = self.supernet_augmentation or self.augmentation[:1]
+        choices = {name: values[:1] for name, values in self.choices.items()}
+        choices["augmentation"] = self.supernet_augmentation or self.augmentation[:1]
+        choices["class_balance"] = self.supernet_class_balance or self.class_balance[:1]
         return [
             Recipe(
                 epochs,
                 self.supernet_lr,
-                weight_decay=self.weight_decay,
                 batch_size=self.batch_size,
-                augmentation=cast("AugmentationName", augmentation),
                 label_smoothing=self.label_smoothing,
+                **dict(zip(choices, values, strict=True)),
             )
-            for epochs, augmentation in product(lengths, augmentations)
+            for epochs, *values in product(lengths, *choices.values())
         ]
 
     def searched_recipes(self) -> tuple[Recipe, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from itertools import product
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
@@ -12,14 +10,26 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nas_peft.settings.baselines import BASELINES
-from nas_peft.settings.lists import Augmentations, BaselineNames, Epochs, Factors, OptionalNames
+from nas_peft.settings.lists import (
+    Augmentations,
+    BaselineNames,
+    ClassBalances,
+    Decays,
+    Epochs,
+    Factors,
+    OptionalNames,
+    Probabilities,
+)
+from nas_peft.settings.method_recipes import CHOICES, method_recipe, recipes
 from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
+from nas_peft.settings.metric import Metric
 from nas_peft.settings.panels import Panel, Screen
 from nas_peft.settings.validation import validated
+from nas_peft.settings.whole_recipes import with_recipe
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Precision, Recipe
-    from supernet.augmentation import AugmentationName
+    from supernet.class_balance import ClassBalanceName
 
 DEFAULT_BACKBONE = "vit_micro_patch8_32"
 FOR_REAL_USE = "vit_base_patch16_224.augreg_in21k"
@@ -36,7 +46,9 @@ class TrainingConfig(BaseModel):
     """
 
     # built when first used: the command line reads the fields to print its help
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True, allow_inf_nan=False
+    )
 
     dataset: Annotated[str, Panel.DATA, Screen.TASK] = Field(
         description="Folder of images, CSV or TSV file of paths and labels, or name of a data set"
@@ -96,9 +108,16 @@ class TrainingConfig(BaseModel):
     )
     augmentation: Annotated[Augmentations, Panel.RECIPE] = Field(
         ("none",),
-        description="Augmentation of the training images: none, crop, crop-flip, or strong (crop-flip with "
-        "TrivialAugment and random erasing); given several, such as none,crop, validation data choose one "
-        "for each subnet, single method and baseline",
+        description="Augmentation of the training images: none, crop, crop-flip, strong (crop-flip with "
+        "TrivialAugment and random erasing), mixup or cutmix (crop, with another image mixed in); given "
+        "several, such as none,crop, validation data choose one for each subnet, single method and baseline",
+    )
+    class_balance: Annotated[ClassBalances, Panel.RECIPE] = Field(
+        ("none",),
+        description="Treatment of classes of unequal size: none, weighted (the loss, by the inverse size), "
+        "sampled (batches with every class equally likely), or logit-adjusted (training with logits shifted "
+        "by the class shares); given several, such as none,logit-adjusted, validation data choose one for "
+        "each subnet, single method and baseline",
     )
     label_smoothing: Annotated[float, Panel.RECIPE] = Field(
         0.0,
@@ -176,7 +195,33 @@ class TrainingConfig(BaseModel):
     linear_lr: Annotated[float | None, Panel.RECIPE] = Field(
         None, gt=0, description="Peak learning rate of linear probing; by default chosen on validation data"
     )
-    weight_decay: Annotated[float, Panel.RECIPE] = Field(WEIGHT_DECAY, ge=0, description="AdamW weight decay")
+    weight_decay: Annotated[Decays, Panel.RECIPE] = Field(
+        (WEIGHT_DECAY,),
+        description="AdamW weight decay; given several, such as 1e-4,1e-2, validation data choose one for "
+        "each subnet, single method and baseline",
+    )
+    drop_path: Annotated[Probabilities, Panel.RECIPE] = Field(
+        (0.0,),
+        description="Probability that a branch of the last layer is left out for an image in training, "
+        "rising linearly from 0 in the first layer; given several, such as 0,0.1, validation data choose one "
+        "for each subnet, single method and baseline",
+    )
+    module_dropout: Annotated[Probabilities, Panel.RECIPE] = Field(
+        (0.0,),
+        description="Probability that the changes of a layer's modules are left out for an image in "
+        "training; given several, such as 0,0.1, validation data choose one for each subnet and single "
+        "method",
+    )
+    recipe: Annotated[str | None, Panel.RECIPE] = Field(
+        None,
+        description="Whole recipe: vtab or adapter-plus (nas-peft recipes describes them), or a YAML file of "
+        "options of recipes; options that are given beside it win",
+    )
+    metric: Annotated[Metric, Panel.COMPARISON] = Field(
+        "accuracy",
+        description="Measure on validation data that decides between trained networks; with "
+        "balanced-accuracy and macro-f1 the search ranks subnets by the class-balanced loss",
+    )
     precision: Annotated[Literal["auto", "fp32", "tf32", "bf16"], Panel.CLUSTER] = Field(
         "auto",
         description="Number format of forward and backward passes in all trainings and evaluations; auto is "
@@ -196,6 +241,11 @@ class TrainingConfig(BaseModel):
         "backbone, with the same results up to rounding; by default 1 on a CPU and up to 8 on a GPU, as many "
         "as leave no GPU idle",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_recipe(cls, values: Any) -> Any:
+        return with_recipe(values, cls.model_fields) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _require_used(self) -> TrainingConfig:
@@ -230,7 +280,12 @@ class TrainingConfig(BaseModel):
     @property
     def several_recipes(self) -> bool:
         """Whether any row has several recipes to try."""
-        return max(map(len, (self.epochs, self.augmentation, self.lr_grid))) > 1
+        return any(len(values) > 1 for values in (self.epochs, self.lr_grid, *self.choices.values()))
+
+    @property
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """The values to try of each field of a recipe beside epochs and learning rate."""
+        return {name: getattr(self, name) for name in CHOICES}
 
     @property
     def several_lengths(self) -> bool:
@@ -276,34 +331,20 @@ class TrainingConfig(BaseModel):
         sides = [int(side) for side in self.image_size.split("x")]
         return sides[0], sides[-1]
 
-    def recipe(self, method: str) -> Recipe:
+    def method_recipe(self, method: str) -> Recipe:
         """Recipe of a method of `METHODS` other than linear probing.
 
-        It has the method's own learning rate and the first of several epochs and augmentations.
+        It has the method's own learning rate and the first of several values of each choice.
         """
-        from supernet import Recipe
-
-        info = {name: info for name, info in METHODS.items() if info.rate}[method]  # type: ignore[index]
-        decay = self.weight_decay if info.penalty is None else 0.0
-        return Recipe(
-            self.epochs[0],
-            getattr(self, str(info.rate)),
-            weight_decay=decay,
-            batch_size=self.batch_size,
-            augmentation=cast("AugmentationName", self.augmentation[0]),
-            label_smoothing=self.label_smoothing,
-            l2_sp=self.l2_sp if info.trains == "modules" else 0.0,
-        )
+        return method_recipe(self, method)
 
     def recipes(self, method: str) -> tuple[Recipe, ...]:
-        """Recipes to try for a method: each number of epochs at each learning rate with each augmentation."""
-        own = self.recipe(method)
-        # rounded, so that 0.3 times 3e-4 is 9e-5; file names have as many digits
-        rates = [own.lr if factor == 1 else float(f"{own.lr * factor:.6g}") for factor in self.lr_grid]
-        return tuple(
-            replace(own, epochs=epochs, lr=lr, augmentation=cast("AugmentationName", augmentation))
-            for epochs, lr, augmentation in product(self.epochs, rates, self.augmentation)
-        )
+        """Recipes to try for a method: all combinations of the values of each choice.
+
+        A method with a penalty in place of weight decay has no choice of weight decays, and a method that
+        trains no modules has no dropout of modules.
+        """
+        return recipes(self, method)
 
     def searched_recipes(self) -> tuple[Recipe, ...]:
         """Recipes to try for subnets that a search has found."""
@@ -326,14 +367,20 @@ class TrainingConfig(BaseModel):
         if not self.head_epochs:
             return None
         return Recipe(
-            self.head_epochs, self.head_lr, weight_decay=self.weight_decay, batch_size=self.batch_size
+            self.head_epochs, self.head_lr, weight_decay=self.weight_decay[0], batch_size=self.batch_size
         )
 
-    def linear_recipe(self, lr: float) -> Recipe:
-        """Recipe of a linear probe at the chosen learning rate."""
+    def linear_recipe(self, lr: float, class_balance: str = "none") -> Recipe:
+        """Recipe of a linear probe at the chosen learning rate and class balance."""
         from supernet import Recipe
 
-        return Recipe(self.linear_epochs, lr, weight_decay=self.weight_decay, batch_size=self.batch_size)
+        return Recipe(
+            self.linear_epochs,
+            lr,
+            weight_decay=self.weight_decay[0],
+            batch_size=self.batch_size,
+            class_balance=cast("ClassBalanceName", class_balance),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values in the order of the fields."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from safetensors.torch import load
 
 from nas_peft.protocol.reading import read_test_set
-from nas_peft.protocol.row_results import row_result
+from nas_peft.protocol.row_results import of_classes, row_result
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row
 from nas_peft.protocol.run_result import write_result
@@ -78,14 +78,16 @@ def finish_without_retraining(
         val_accuracy=val.accuracy,
         val_loss=val.loss,
         test_accuracy=test.accuracy,
-        test_balanced_accuracy=test.balanced_accuracy,
         test_loss=test.loss,
+        **of_classes(ImageScores.of(val.logits, data.val.labels), test, len(data.classes)),
         image_passes=0,
         seconds=0.0,
         losses=[],
     )
-    searched = row_result(inputs, probe.recipe, RowRuns(chosen), reading.tests, selected=True)
-    runs = RowRuns(linear, [compared], [compared], [final])
+    searched = row_result(
+        inputs, probe.recipe, RowRuns(chosen, metric=config.metric), reading.tests, selected=True
+    )
+    runs = RowRuns(linear, [compared], [compared], [final], metric=config.metric)
     return write_result(
         run,
         protocol=PROTOCOL.format(where=WHERE[config.folds > 1]),

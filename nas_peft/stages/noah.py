@@ -27,8 +27,9 @@ POPULATION, GENERATIONS = 50, 16
 """Candidates of a generation, and generations, the first included."""
 
 _OF_COMPARISONS = (
-    "seeds", "baselines", "epochs", "augmentation", "lr_grid", "early_stopping", "single_sizes", "soup",
-    "full_lr", "bitfit_lr",
+    "seeds", "baselines", "epochs", "augmentation", "class_balance", "weight_decay", "drop_path",
+    "module_dropout", "lr_grid",
+    "early_stopping", "single_sizes", "soup", "full_lr", "bitfit_lr",
 )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
         searcher="noah",
         chooser="one-path",
         epochs=config.epochs[0],
-        augmentation=config.augmentation[0],
+        **{name: values[0] for name, values in config.choices.items()},
         supernet_epochs=SUPERNET_EPOCHS * config.epochs[0],
         supernet_lr=config.lr,
         generations=GENERATIONS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from nas_peft.machine.peak_memory import largest
 from nas_peft.run.progress import ScoredModel
@@ -85,6 +86,11 @@ def search_supernet(
             for candidate in scored.candidates:
                 run.bars.scored(_scored(candidate, inputs, known))
         bar.end()
+    if not any(isfinite(candidate.loss) for candidate in history):
+        raise InputError(
+            "no candidate has a finite loss with the supernet's weights; give a lower --supernet-lr and "
+            "another --out, or check the images for corrupt values"
+        )
     stage = folder.read_stage("search", SearchStageRecord)
     if stage is None:
         stage = SearchStageRecord(
@@ -101,6 +107,14 @@ def search_supernet(
         )
         folder.write_stage("search", stage)
     return Searched(history, stage)
+
+
+def require_place(storage: str | None, study: str | None) -> None:
+    """Raise `InputError` for a place of the record that cannot be one; no storage is opened."""
+    if study and not storage:
+        raise InputError("study names a study in --storage, which is not given; give both")
+    if storage is not None:
+        StudyStorage(storage).require_address()
 
 
 def _scored(candidate: Candidate, inputs: SearchInputs, known: bool) -> ScoredModel:
@@ -123,8 +137,7 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
 
     Raises `InputError` if a resumed run recorded its search elsewhere, and the errors of `SearchRecord.open`.
     """
-    if study and not storage:
-        raise InputError("study names a study in --storage, which is not given; give both")
+    require_place(storage, study)
     inputs, folder = run.inputs, run.folder
     place = StudyStorage(storage or str(folder.journal), notify=run.bars.say)
     name = study or (folder.path.resolve().name if storage else SEARCH_STUDY)

@@ -21,6 +21,7 @@ from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import SupernetChoiceRecord, SupernetRecord, SupernetsRecord
+from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.stages.supernet_chooser import supernet_chooser
 from nas_peft.stages.supernet_on_ray import train_on_ray
@@ -99,12 +100,12 @@ def _supernets_of_folds(run: Run[SearchInputs], features: Tensor) -> TrainedSupe
     the last saved epoch. With ``data_parallel`` that many processes train each supernet, which is then read
     from its file: workers of the Ray at an address if one is given, else processes of this machine.
 
-    If the configuration names several recipes (epochs, augmentations), supernets are trained by each, `judge`
-    chooses the supernets to return, and the files of the rest are removed.
+    If the configuration names several recipes (epochs, augmentations, class balances), supernets are trained
+    by each, `judge` chooses the supernets to return, and the files of the rest are removed.
     """
     inputs, folder = run.inputs, run.folder
     recipes = {
-        recipe_name(recipe.epochs, recipe.augmentation): supernet_trainings(inputs, features, folder, recipe)
+        recipe_name(recipe): supernet_trainings(inputs, features, folder, recipe)
         for recipe in inputs.config.supernet_recipes()
     }
     chosen = _read_choice(folder)
@@ -156,6 +157,7 @@ def _supernets_of_folds(run: Run[SearchInputs], features: Tensor) -> TrainedSupe
         "seconds": cost.seconds + chosen.seconds,
         "epochs": chosen.epochs,
         "augmentation": chosen.augmentation,
+        "class_balance": chosen.class_balance,
         "losses": chosen.losses,
         "image_passes_forward": chosen.image_passes_forward,
     }
@@ -166,16 +168,23 @@ def _choose(inputs: SearchInputs, found: Mapping[str, list[Fold]]) -> SupernetCh
     started = time.perf_counter()
     subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
     judged = {
-        name: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision), subnets)
+        name: judge(
+            scorer_for(
+                inputs.config.metric,
+                LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision),
+                [fold.part.labels for fold in folds],
+            ),
+            subnets,
+        )
         for name, folds in found.items()
     }
     best = min(judged, key=lambda name: judged[name].loss)
-    recipe = next(
-        r for r in inputs.config.supernet_recipes() if recipe_name(r.epochs, r.augmentation) == best
-    )
+    recipe = next(r for r in inputs.config.supernet_recipes() if recipe_name(r) == best)
     return SupernetChoiceRecord(
         epochs=recipe.epochs,
         augmentation=recipe.augmentation,
+        class_balance=recipe.class_balance,
+        recipe=best,
         losses={name: judgement.loss for name, judgement in judged.items()},
         image_passes_forward=sum(judgement.image_passes for judgement in judged.values()),
         seconds=time.perf_counter() - started,
@@ -189,12 +198,14 @@ def _read_choice(folder: RunFolder) -> SupernetChoiceRecord | None:
 
 
 def _chosen_name(chosen: SupernetChoiceRecord) -> str:
-    return recipe_name(chosen.epochs, chosen.augmentation)
+    if chosen.recipe is not None:
+        return chosen.recipe
+    return f"{chosen.epochs}" if chosen.augmentation == "none" else f"{chosen.epochs} {chosen.augmentation}"
 
 
 def _in_words(name: str) -> str:
-    epochs, _, augmentation = name.partition(" ")
-    return f"{epochs} epochs" + (f" with {augmentation}" if augmentation else "")
+    epochs, *variants = name.split(" ")
+    return f"{epochs} epochs" + (f" with {' and '.join(variants)}" if variants else "")
 
 
 def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list[Fold]:
@@ -224,7 +235,7 @@ def chosen_recipe(inputs: SearchInputs, folder: RunFolder) -> Recipe:
 
 
 def _is_chosen(recipe: Recipe, chosen: SupernetChoiceRecord | None) -> bool:
-    return chosen is not None and recipe_name(recipe.epochs, recipe.augmentation) == _chosen_name(chosen)
+    return chosen is not None and recipe_name(recipe) == _chosen_name(chosen)
 
 
 def left_out_trainings(
@@ -250,6 +261,7 @@ def _training(
 ) -> SupernetTraining:
     """The training of a supernet on ``part`` with its ``features (N, d)``."""
     config = inputs.config
+    head = config.head_recipe()
     return SupernetTraining(
         name=name,
         backbone=inputs.backbone,
@@ -260,7 +272,7 @@ def _training(
         preprocessing=inputs.preprocessing,
         chooser=supernet_chooser(inputs),
         recipe=recipe,
-        head=config.head_recipe(),
+        head=None if head is None else replace(head, class_balance=recipe.class_balance),
         execution=config.execution("supernet"),
         seed=config.seed,
         module_files=tuple(file.resolve() for file in config.module_files),
@@ -277,7 +289,7 @@ def supernet_trainings(
     stem = "supernet"
     if len(config.supernet_recipes()) > 1:
         stem += f"-{recipe.epochs}-epochs"
-        stem += "" if recipe.augmentation == "none" else f"-{recipe.augmentation}"
+        stem += "".join(f"-{name}" for name in recipe.variants)
 
     training = partial(_training, inputs, folder)
     of_train = features[: len(train_part)]

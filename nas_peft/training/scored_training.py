@@ -13,14 +13,14 @@ def scored_training(record: TrainingRecord, label: str, *, eligible: bool, found
     training.
     """
     training, recipe, val = record.training, record.training.recipe, record.val
-    augmented = "" if recipe.augmentation == "none" else f", {recipe.augmentation}"
+    variants = "".join(f", {name}" for name in recipe.variants)
     return ScoredModel(
         kind="training",
         name=training.name,
         label=label,
         accuracy=None if val is None else val.accuracy,
         loss=None if val is None else val.loss,
-        recipe=f"{recipe.epochs} epochs, rate {recipe.lr:g}{augmented}",
+        recipe=f"{recipe.epochs} epochs, rate {recipe.lr:g}{variants}",
         eligible=eligible and val is not None and record.failure is None,
         found=found,
         fields={
@@ -29,6 +29,7 @@ def scored_training(record: TrainingRecord, label: str, *, eligible: bool, found
             "epochs": recipe.epochs,
             "lr": recipe.lr,
             "augmentation": recipe.augmentation,
+            "class_balance": recipe.class_balance,
             "start": recipe.start,
             "train_losses": record.curve.losses if record.curve else [],
             "error": record.failure,

@@ -21,7 +21,7 @@ from supernet import Backbone, Preprocessing
 pytestmark = pytest.mark.slow
 
 FULL = Path("/dev/full")
-STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
+STAGES = ("data: ", "linear probe: ", "supernet: ")
 SUMMARY = ("data: ", "  ")
 """The table of the data that were read."""
 Arguments = list[str]

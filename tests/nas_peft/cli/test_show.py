@@ -9,6 +9,7 @@ from pathlib import Path
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
+from nas_peft.protocol.cost_ledger import stage_costs
 from nas_peft.protocol.sections import SECTIONS
 from nas_peft.run.results import SearchResult
 
@@ -29,6 +30,17 @@ def test_all_tables_of_a_run_are_whole_at_80_columns(finished_run: SearchResult)
         assert row.label in shown.stdout
     for stage in finished_run.stages:
         assert stage in shown.stdout
+    numbers = set(shown.stdout.split())
+    for stage_cost in stage_costs(finished_run):
+        assert {f"{stage_cost.forward:,.0f}", f"{stage_cost.seconds:,.0f}"} <= numbers
+    for row in finished_run.rows:
+        if row.tested:
+            scores = (row.mean("val_accuracy"), row.mean("test_accuracy"))
+            assert {f"{100 * score:.1f}" for score in scores} <= numbers
+            assert f"{row.module_params:,}" in numbers
+    headers = ("method", "val %", "test %", "params", "MFLOPs", "points", "90%", "better", "verdict", "start")
+    for header in (*headers, "epochs", "rate", "augmentation", "tried", "stage", "forward", "backward"):
+        assert header in shown.stdout
     for name in finished_run.inputs().classes:
         assert any(line.startswith(f"  {name} ") for line in lines)
 

@@ -63,10 +63,12 @@ def test_every_tested_row_is_a_line_with_its_numbers(finished_run: SearchResult)
 
 def test_classes_of_uneven_sizes_have_a_balanced_accuracy(finished_run: SearchResult):
     assert "bal %" not in printed(finished_run)  # its classes are alike
-    counts = finished_run.dataset["class_counts"] | {"test": [20, 3, 0]}
+    counts = finished_run.dataset["class_counts"] | {"test": [40, 3, 0]}
     uneven = finished_run.model_copy(update={"dataset": finished_run.dataset | {"class_counts": counts}})
     text = printed(uneven)
-    assert "bal %: mean of the accuracies of the classes of the test set" in " ".join(text.split())
+    assert "bal %: mean over classes of the share of their images that is right, on the test set" in " ".join(
+        text.split()
+    )
     row = uneven.selected
     assert line_of(text, row.label).split()[-3] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
     unknown = [
@@ -200,7 +202,7 @@ def test_the_caption_says_what_was_trained_and_tested_on(finished_run: SearchRes
 
 def test_every_header_and_number_is_whole_at_80_columns(two_seeds: SearchResult):
     """With several seeds and uneven classes, the widest that a table gets."""
-    counts = two_seeds.dataset["class_counts"] | {"test": [20, 3, 0]}
+    counts = two_seeds.dataset["class_counts"] | {"test": [40, 3, 0]}
     uneven = two_seeds.model_copy(update={"dataset": two_seeds.dataset | {"class_counts": counts}})
     text = text_of(results_table(uneven))
     assert max(map(len, text.splitlines())) <= 80

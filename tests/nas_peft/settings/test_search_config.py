@@ -31,7 +31,11 @@ from supernet import DEFAULT_BACKBONE, Execution
             "crops",
             "unknown augmentation 'crops'; did you mean 'crop'? give one of none, crop, ",
         ),
-        ("augmentation", "", "give one of none, crop, crop-flip, strong, or several separated by commas"),
+        (
+            "augmentation",
+            "",
+            "give one of none, crop, crop-flip, strong, mixup, cutmix, or several separated",
+        ),
         ("augmentation", "none,none", "give each augmentation once"),
         ("start", "scratch", "unknown start 'scratch'; give one of pretrained, inherited, or several"),
         ("supernet_augmentation", "none,flip", "unknown augmentation 'flip'"),
@@ -212,7 +216,7 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
         batch_size=7,
         weight_decay=0.5,
     )
-    recipe = config.supernet_recipes()[0] if method == "supernet" else config.recipe(method)
+    recipe = config.supernet_recipes()[0] if method == "supernet" else config.method_recipe(method)
     assert (recipe.epochs, recipe.lr) == (epochs, lr)
     assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
     probe = config.linear_recipe(0.3)
@@ -223,7 +227,7 @@ def test_the_defaults_are_the_registry_s():
     config = SearchConfig.of(dataset="digits")
     for name, method in METHODS.items():
         if method.lr is not None:
-            recipe = config.recipe(name)
+            recipe = config.method_recipe(name)
             assert (recipe.lr, recipe.weight_decay) == (method.lr, method.weight_decay)
 
 
@@ -275,7 +279,7 @@ def test_the_augmentations_are_those_of_the_supernet():
 
 def test_a_method_s_own_recipe_has_the_first_of_each_list_and_linear_probes_have_neither():
     config = SearchConfig.of(dataset="digits", epochs="3,9", augmentation="crop,none", label_smoothing=0.1)
-    own = config.recipe("full")
+    own = config.method_recipe("full")
     assert (own.epochs, own.augmentation, own.label_smoothing) == (3, "crop", 0.1)
     assert [(r.epochs, r.augmentation) for r in config.recipes("full")] == [
         (3, "crop"), (3, "none"), (9, "crop"), (9, "none")
@@ -295,7 +299,7 @@ def test_the_head_is_trained_first_unless_for_no_epochs():
 
 def test_an_unknown_method_has_none():
     with pytest.raises(KeyError):
-        SearchConfig.of(dataset="digits").recipe("prompt")
+        SearchConfig.of(dataset="digits").method_recipe("prompt")
 
 
 def test_yaml_round_trip():

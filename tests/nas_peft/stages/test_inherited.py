@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from nas_peft.main_job import search
+from nas_peft.report.reported_run import ReportedRun
+from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -45,6 +47,8 @@ def test_the_best_within_the_budget_and_the_probe_are_tested_and_nothing_is_trai
     assert chosen.architecture == best.architecture.to_dict()
     assert chosen.seeds[0].image_passes == 0
     assert linear.name == "linear"
+    assert chosen.label.endswith(", inherited weights")
+    assert "alone" not in chosen.label
     assert chosen.tested
     assert linear.tested
     assert not any((Path(result.run) / "trainings").iterdir())
@@ -86,6 +90,16 @@ def test_a_run_recorded_elsewhere_goes_on_there_only(
     again = search(config, out, device="cpu", storage=address, study="stripes")
     assert again.rows[0].architecture == result.rows[0].architecture
     (out / "results.json").write_bytes(content)
+
+
+def test_the_report_has_the_folds_and_says_that_nothing_was_retrained(result: SearchResult):
+    run = ReportedRun.read(Path(result.run))
+    found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))
+    missing = {part.what for part in found.missing}
+    assert missing == {"Inherited and retrained scores", "Separate trainings"}
+    assert "Nothing was retrained, so it is not known how sure that is." in found.html
+    assert "inherited weights, not trained further" in found.html
+    assert all(f'scope="col" class="number">fold {number}<' in found.html for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize("given", [{"seeds": 2}, {"retrain": 1}])
