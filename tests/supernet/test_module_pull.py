@@ -98,7 +98,9 @@ def test_a_strong_pull_keeps_modules_near_and_none_changes_nothing(backbone: Bac
         return network
 
     def length(network: Supernet) -> float:
-        return sum(float(p.detach().square().sum()) for n, p in network.named_parameters() if n.endswith(".up"))
+        return sum(
+            float(p.detach().square().sum()) for n, p in network.named_parameters() if n.endswith(".up")
+        )
 
     free, held = trained(0.0), trained(100.0)
     assert 0 < length(held) < 0.2 * length(free)
