@@ -57,8 +57,9 @@ class Learner:
         self.recipe = recipe
         self.seed = seed
         self.state_file = state_file
-        pulls = [pull] if pull is not None else []
-        self.pulls = [*pulls, *([ModulePull(recipe.l2_sp, parameters)] if recipe.l2_sp else [])]
+        self.pulls: list[PenaltyGradient | ModulePull] = [] if pull is None else [pull]
+        if recipe.l2_sp:
+            self.pulls.append(ModulePull(recipe.l2_sp, parameters))
         self.optimizer = torch.optim.AdamW(
             parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )

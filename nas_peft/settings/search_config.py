@@ -242,8 +242,8 @@ class SearchConfig(TrainingConfig):
             )
         if self.robust and self.metric != "accuracy":
             raise ValueError(
-                f"metric is '{self.metric}', and --objective robust chooses by two losses whatever the metric; "
-                "leave one of them out"
+                f"metric is '{self.metric}', and --objective robust chooses by two losses whatever the "
+                "metric; leave one of them out"
             )
         if self.robust and self.searcher == "noah":
             raise ValueError(
