@@ -53,10 +53,10 @@ _TEST: dict[Metric, MetricColumn] = {
 def metric_columns(result: SearchResult) -> Sequence[MetricColumn]:
     """The columns beside accuracy and validation loss, in order; none for accuracy and similar classes.
 
-    Those of the metric that decides come first, on validation and test set. Where the largest class has more
-    than ten times the images of the smallest, the balanced accuracy on the test set is shown as well, and with
-    the objective ``robust`` the loss on shifted images. Columns that no row has, as in results of earlier
-    versions, are left out.
+    Those of the metric that decides come first, on validation and test set. Where the largest class has
+    more than ten times the images of the smallest, the balanced accuracy on the test set is shown as well,
+    and with the objective ``robust`` the loss on shifted images. Columns that no row has, as in results of
+    earlier versions, are left out.
     """
     metric: Metric = result.config.get("metric", "accuracy")
     found = [of[metric] for of in (_VAL, _TEST) if metric in of]
