@@ -248,6 +248,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test of their own: where they are tested, and why there."""
 
 OF_SEVERAL_MODULES = {
+    "supernet/test_module_pull.py": "the penalty of modules, for every kind, alone and in packs",
     "nas_peft/stages/test_robust_objective.py": "an objective of supernets, search, trainings and choice",
     "search_spaces/test_imports.py": "what the package imports",
     "nas_peft/cli/test_lists.py": "the commands that list what there is",
