@@ -34,13 +34,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
     "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),
     **dict.fromkeys(
-<<<<<<< HEAD
         (
             f"nas_peft/cli/{command}.py"
             for command in ("backbones", "datasets", "recipes", "schema", "spaces")
         ),
-=======
->>>>>>> help
         ("nas_peft/cli/test_lists.py", "one list for each command, compared with what there is"),
     ),
     "nas_peft/cli/two_columns.py": ("nas_peft/cli/test_help_screen.py", "the columns of every help"),

@@ -1,4 +1,4 @@
-"""The site of the documentation is built without a warning, has every page, and loads nothing from outside."""
+"""The site of the documentation builds without a warning, has every page, and loads nothing from outside."""
 
 from __future__ import annotations
 

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-<<<<<<< HEAD
 from nas_peft.cli.completion import run_folders
-=======
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
->>>>>>> end
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
