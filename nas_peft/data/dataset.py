@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from nas_peft.data.listing import GIVEN, Listing, ToTensor
 from nas_peft.data.materialise import materialise, without_unreadable
 from nas_peft.data.part import Part
 from nas_peft.data.partition import complete, few_shot
+from nas_peft.data.picture_hashes import PictureHash, PictureHashes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
 from nas_peft.data.summary import IMBALANCE
@@ -43,6 +44,7 @@ class ImageDataset:
             number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
+        train_domains: the domain of each training image, or ``None`` where the source names none.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ImageDataset:
     test: SealedPart
     record: dict[str, object]
     fingerprint: str
+    train_domains: tuple[str | None, ...] = ()
 
     @property
     def train_val(self) -> Part:
@@ -110,7 +113,8 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
-    listing = list_source(spec, to_tensor, root, Reading(layout, domains))
+    hashing = PictureHashes(to_tensor)
+    listing = list_source(spec, hashing.to_tensor, root, Reading(layout, domains))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
@@ -120,12 +124,16 @@ def load_dataset(
         listing = complete(listing, seed)
         if shots is not None:
             listing = few_shot(listing, shots, seed)
-        parts = _decode(listing, report)
-    found = find_duplicates(parts, {part: [item.name for item in items] for part, items in listing.parts()})
+        parts, hashes = _decode(listing, hashing, report)
+    names = {part: [item.name for item in items] for part, items in listing.parts()}
+    found = find_duplicates(parts, names, hashes)
     warnings = _warnings(parts, listing)
     dropped: dict[str, int] = {}
+    domains_of_train = [item.domain for item in listing.train]
     if drop_duplicates:
         parts, dropped = _without_duplicates(parts, found, listing.classes)
+        copies = set(found.copies.get("train", ()))
+        domains_of_train = [name for index, name in enumerate(domains_of_train) if index not in copies]
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -152,6 +160,7 @@ def load_dataset(
             "duplicates": found.to_dict() | {"dropped": dropped},
         },
         fingerprint=_fingerprint(listing.classes, parts),
+        train_domains=tuple(domains_of_train),
     )
 
 
@@ -221,7 +230,10 @@ def _check_parts(listing: Listing) -> None:
         )
 
 
-def _decode(listing: Listing, report: Callable[[int, int], None]) -> dict[str, Part]:
+def _decode(
+    listing: Listing, hashing: PictureHashes, report: Callable[[int, int], None]
+) -> tuple[dict[str, Part], dict[str, list[PictureHash | None]]]:
+    """The images of each part, and the hash of each of their pictures."""
     total = sum(len(items) for _, items in listing.parts())
     done = 0
 
@@ -230,7 +242,17 @@ def _decode(listing: Listing, report: Callable[[int, int], None]) -> dict[str, P
         done += 1
         report(done, total)
 
-    return {part: materialise(items, count) for part, items in listing.parts()}
+    hashes: dict[str, list[PictureHash | None]] = {
+        part: [None] * len(items) for part, items in listing.parts()
+    }
+    parts = {}
+    for part, items in listing.parts():
+        noting = [
+            replace(item, load=hashing.noting(item.load, hashes[part], index))
+            for index, item in enumerate(items)
+        ]
+        parts[part] = materialise(noting, count)
+    return parts, hashes
 
 
 def _no_report(done: int, total: int) -> None:
