@@ -34,13 +34,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
     "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),
     **dict.fromkeys(
-<<<<<<< HEAD
         (
             f"nas_peft/cli/{command}.py"
             for command in ("backbones", "datasets", "recipes", "schema", "spaces")
         ),
-=======
->>>>>>> help
         ("nas_peft/cli/test_lists.py", "one list for each command, compared with what there is"),
     ),
     "nas_peft/cli/two_columns.py": ("nas_peft/cli/test_help_screen.py", "the columns of every help"),
@@ -48,6 +45,9 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every field is compared with its option",
     ),
+    "nas_peft/cli/run_options.py": ("nas_peft/cli/test_front.py", "data of a finished run that have moved"),
+    "nas_peft/cli/usage_errors.py": ("faults/test_hostile_inputs.py", "wrong words of every command"),
+    "supernet/subnet_header.py": ("faults/test_hostile_inputs.py", "altered headers of a real subnet file"),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
     "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
     "nas_peft/data/catalogue.py": ("nas_peft/cli/test_lists.py", "compared with what is read"),

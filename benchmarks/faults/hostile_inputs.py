@@ -62,9 +62,7 @@ KINDS: dict[str, Callable[[np.random.Generator, Ground], Hostile]] = {
 """What draws a hostile input of each kind."""
 
 
-def tries(
-    ground: Ground, numbers: Sequence[int], seed: int, *, own_process: bool = True
-) -> Iterator[Tried]:
+def tries(ground: Ground, numbers: Sequence[int], seed: int, *, own_process: bool = True) -> Iterator[Tried]:
     """The tries of these numbers; each draws the same input whatever else is tried.
 
     With ``own_process`` some are repeated in a process of their own.
