@@ -54,7 +54,8 @@ def read_option_file(
     for name in options:
         if name not in names and name in (of_others or {}):
             raise InputError(
-                f"'{file}': '{name}' is an option of nas-peft {(of_others or {})[name]} alone; leave it out here"
+                f"'{file}': '{name}' is an option of nas-peft {(of_others or {})[name]} alone; leave it out "
+                "here"
             )
         if name not in names:
             raise InputError(
