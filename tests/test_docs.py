@@ -52,7 +52,9 @@ def shell_commands(page: str) -> list[list[str]]:
 def inline_commands(page: str) -> list[list[str]]:
     """Each ``nas-peft ...`` in the text that is more than the name of a command."""
     found = re.findall(r"`(nas-peft [^`\n]+)`", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL))
-    return [words for words in map(shlex.split, found) if len(words) > 2 and "--help" not in words]
+    return [
+        words for words in map(shlex.split, found) if len(words) > 2 and not words[-1].startswith("--help")
+    ]
 
 
 def parse(arguments: list[str]) -> None:
