@@ -46,8 +46,8 @@ def rows_table(run: ReportedRun) -> DataTable:
     note = (
         f"{known}Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on "
         "these and the validation images, and read once. Parameters include those of the head. Verdict: "
-        "against the exported row on the validation images. The interval is of the first seed's test accuracy, by "
-        f"Wilson's score. {'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
+        "against the exported row on the validation images. The interval is of the first seed's test "
+        f"accuracy, by Wilson's score. {'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
     )
     return data_table(
         "All compared models",
