@@ -14,8 +14,8 @@ from search_spaces.errors import InputError
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path``, then rename; a kill or a full disk leaves the old file.
 
-    Raises ``OSError`` (with ``ENOSPC`` when the disk is full) after removing the partial file, and `InputError`
-    for a path that takes no file.
+    Raises ``OSError`` (with ``ENOSPC`` when the disk is full) after removing the partial file, and
+    `InputError` for a path that takes no file.
     """
     partial = path.with_name(path.name + ".partial")
     try:

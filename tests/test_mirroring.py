@@ -73,6 +73,20 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every mistake in a configuration",
     ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/corruptions/{module}.py"
+            for module in ("batch", "blur", "catalogue", "digital", "geometry", "noise", "plasma", "weather")
+        ),
+        ("nas_peft/corruptions/test_corrupting.py", "corruptions are tested on pictures"),
+    ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/robustness/{module}.py"
+            for module in ("command", "models", "options", "plot", "result", "table")
+        ),
+        ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
+    ),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
     "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
     **dict.fromkeys(
@@ -123,6 +137,24 @@ TESTED_ELSEWHERE = {
         "opens the test set of a whole comparison, once",
     ),
     "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
+    **dict.fromkeys(
+        (
+            f"nas_peft/report/{module}.py"
+            for module in (
+                *("comparison_page", "costs_table", "data_section", "inherited_chart"),
+                *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
+                *("rows_table", "search_charts", "use_section"),
+            )
+        ),
+        ("nas_peft/report/test_run_page.py", "a section of the page of a whole run"),
+    ),
+    "nas_peft/report/data_table.py": ("nas_peft/report/test_chart.py", "the numbers behind a plot"),
+    "nas_peft/report/kind_places.py": (
+        "nas_peft/report/test_architecture_chart.py",
+        "the order of the drawing's lanes",
+    ),
+    "nas_peft/report/mark_names.py": ("nas_peft/report/test_chart.py", "names beside the marks of a plot"),
+    "nas_peft/report/svg.py": ("nas_peft/report/test_chart.py", "the picture of a plot"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
     "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
@@ -219,11 +251,14 @@ TESTED_ELSEWHERE = {
 """Modules without a test of their own: where they are tested, and why there."""
 
 OF_SEVERAL_MODULES = {
+    "supernet/test_module_pull.py": "the penalty of modules, for every kind, alone and in packs",
+    "nas_peft/stages/test_robust_objective.py": "an objective of supernets, search, trainings and choice",
     "search_spaces/test_imports.py": "what the package imports",
     "nas_peft/cli/test_lists.py": "the commands that list what there is",
     "supernet/test_imports.py": "what the package imports",
     "supernet/test_image_size.py": "backbones, supernets and checkpoints at another image size",
     "supernet/test_devices.py": "every computation on a GPU keeps to it",
+    "nas_peft/library/test_documentation.py": "the snippets of docs/python.md",
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
     "nas_peft/test_stages_on_a_gpu.py": "every stage of the tool keeps to its GPU",

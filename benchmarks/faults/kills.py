@@ -88,7 +88,7 @@ TENSORS = ("generations/*.safetensors", "trainings/*.safetensors", "su*net.safet
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill: its victim, seconds after the start, stage, number of finished files, and what was done twice."""
+    """A kill: victim, seconds after the start, stage, number of finished files, what was done twice."""
 
     victim: str
     seconds: float

@@ -141,7 +141,7 @@ def front(
             pick,
             exported=search.exported.candidate if search.exported else None,
             cost=search.cost,
-            cost_name=search.config.front_cost,
+            cost_name=search.config.front_field,
             title=title,
         )
         notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)

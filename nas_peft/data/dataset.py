@@ -44,6 +44,7 @@ class ImageDataset:
             number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
+        train_domains: the domain of each training image, or ``None`` where the source names none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class ImageDataset:
     test: SealedPart
     record: dict[str, object]
     fingerprint: str
+    train_domains: tuple[str | None, ...] = ()
 
     @property
     def train_val(self) -> Part:
@@ -127,8 +129,11 @@ def load_dataset(
     found = find_duplicates(parts, names, hashes)
     warnings = _warnings(parts, listing)
     dropped: dict[str, int] = {}
+    domains_of_train = [item.domain for item in listing.train]
     if drop_duplicates:
         parts, dropped = _without_duplicates(parts, found, listing.classes)
+        copies = set(found.copies.get("train", ()))
+        domains_of_train = [name for index, name in enumerate(domains_of_train) if index not in copies]
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -155,6 +160,7 @@ def load_dataset(
             "duplicates": found.to_dict() | {"dropped": dropped},
         },
         fingerprint=_fingerprint(listing.classes, parts),
+        train_domains=tuple(domains_of_train),
     )
 
 

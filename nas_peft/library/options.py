@@ -44,6 +44,7 @@ class TrainingOptions(TypedDict, total=False):
     singles: str | Sequence[str] | None
     single_sizes: int
     soup: int
+    l2_sp: float
     head_epochs: int
     head_lr: float
     linear_epochs: int
@@ -84,6 +85,8 @@ class SearchOptions(TrainingOptions, total=False):
     parents: int | None
     mutation_probability: float | None
     racing: bool
+    objective: Literal["accuracy", "robust"]
+    robust_margin: float
     retrain: int
     start: str | Sequence[str]
     inherited_epochs: int | Sequence[int] | str | None

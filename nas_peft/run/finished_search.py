@@ -15,9 +15,10 @@ from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PLAN, InputsRecord, PlanRecord, SearchStageRecord
-from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.candidate import Candidate, cost_of
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
+from nas_peft.searching.robust_ranking import RobustRanking, by_loss
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import Architecture, Budget, InputError
 
@@ -115,7 +116,7 @@ class FinishedSearch:
 
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""
-        return float(getattr(candidate, self.config.front_cost))
+        return cost_of(candidate, self.config.front_field)
 
     def front(self) -> list[Candidate]:
         """The Pareto front, cheapest first."""
@@ -123,6 +124,8 @@ class FinishedSearch:
 
     def pick(self, budget: str | None = None) -> Candidate:
         """The best candidate within a budget, by default the run's: lowest loss, then fewest parameters.
+
+        In a search for robust subnets the best by `RobustRanking`.
 
         Raises `InputError` for a budget that cannot be read or that is below all candidates.
         """
@@ -137,7 +140,7 @@ class FinishedSearch:
                 f"the budget {text!r} leaves {limit:,} parameters for modules, and the smallest candidate of "
                 f"'{self.folder.path}' has {least:,}; raise the budget"
             )
-        return min(within, key=Candidate.rank_key)
+        return (RobustRanking(self.config.robust_margin) if self.config.robust else by_loss)(within)[0]
 
     def numbered(self, number: int) -> Candidate:
         """The candidate with the given number. Raises `InputError` if there is none."""

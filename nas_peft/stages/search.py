@@ -12,7 +12,7 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import RecordPlace, SearchStageRecord
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import Scorer
-from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.candidate import Candidate, by_params
 from nas_peft.searching.generation import Scored, read_generation, write_generation
 from nas_peft.searching.pareto import pareto_front
 from nas_peft.searching.racing import Losses
@@ -33,12 +33,15 @@ class Searched:
     record: SearchStageRecord
 
 
-def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord) -> Searched:
+def search_supernet(
+    run: Run[SearchInputs], scorer: Scorer, record: SearchRecord, shifted_folds: int = 0
+) -> Searched:
     """Search the supernet: propose, score and record one generation after another.
 
     Each generation is proposed from the generations before and scored as a whole, so a resumed search makes
     the same proposals and finds the same losses as an uninterrupted one. A generation is written first to a
-    file of its own, with its losses image by image, then to the Optuna record.
+    file of its own, with its losses image by image, then to the Optuna record. The last ``shifted_folds`` of
+    the scorer's folds hold shifted images.
     """
     inputs, config, folder = run.inputs, run.inputs.config, run.folder
     searcher = inputs.searcher()
@@ -46,10 +49,11 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
         scorer,
         shape=inputs.backbone.shape,
         classes=len(inputs.dataset.classes),
-        cost=inputs.cost,
-        racing=config.racing,
+        cost=by_params if config.robust else inputs.cost,
+        racing=config.racing and not config.robust,
         seed=config.seed,
         latency=inputs.latency,
+        shifted_folds=shifted_folds,
     )
     history: list[Candidate] = []
     losses: list[Losses] = []  # of each candidate of the history
@@ -154,7 +158,7 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
         "config": {k: v for k, v in config.to_dict().items() if k != "dataset"},
     }
     try:
-        record = SearchRecord.open(place, name, inputs.space, cost=config.front_cost, identity=identity)
+        record = SearchRecord.open(place, name, inputs.space, cost=config.front_field, identity=identity)
     except InputError as error:
         raise InputError(f"{error}{folder.of_another_version()}") from error
     if recorded is None:

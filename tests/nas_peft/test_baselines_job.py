@@ -13,8 +13,12 @@ from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
 from nas_peft.protocol.compared_trainings import ComparedTrainings
-from nas_peft.protocol.results_table import remarks, results_table
+from nas_peft.protocol.results_table import recipes_table, remarks, results_table
 from nas_peft.protocol.rows import single_rows
+from nas_peft.report.decision_section import decision_section
+from nas_peft.report.reported_run import ReportedRun
+from nas_peft.report.rows_table import rows_table
+from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
@@ -71,6 +75,29 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
 
 
+def test_the_report_has_several_seeds_and_says_that_nothing_was_searched(with_grid: SearchResult):
+    run = ReportedRun.read(Path(with_grid.run))
+    found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))
+    missing = {part.what: part.why for part in found.missing}
+    assert set(missing) == {"Search", "Training of the supernet"}
+    assert "without a search" in missing["Search"]
+    exported = with_grid.selected
+    spread = exported.std("val_accuracy")
+    assert spread is not None
+    assert f"{100 * exported.mean('val_accuracy'):.1f} ± {100 * spread:.1f}" in found.html
+    assert "Mean ± standard deviation over 2 seeds." in found.html
+
+
+def test_the_report_names_rows_that_failed(with_all: SearchResult):
+    run = ReportedRun.read(Path(with_all.run))
+    scores = {line[0]: line[3:6] for line in rows_table(run).rows}
+    failed = [row for row in with_all.rows if row.error is not None]
+    assert failed
+    assert {scores[run.labels[row.name]] for row in failed} == {("failed", "–", "–")}
+    remarks = decision_section(run).remarks
+    assert [f"{run.labels[row.name]} failed: {row.error}." for row in failed] == list(remarks[-len(failed) :])
+
+
 def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_path: Path):
     lists = {"epochs": "1,2", "augmentation": "none,crop", "lr_grid": "1,2"}
     config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True)
@@ -118,8 +145,8 @@ def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[st
     rate = f"lr{config.full_lr:g}.seed0.json"
     assert files == {f"full.train.{part}.{rate}" for part in ("e1", "e1.crop", "e2", "e2.crop")}
     # a table that tells which; and the same run when it is read again
-    text = results_table(result)
-    assert [column.header for column in text.columns][3:5] == ["epochs", "augmentation"]
+    headers = [column.header for column in recipes_table(result).columns]
+    assert {"epochs", "rate", "augmentation"} <= set(headers)
     for file in (tmp_path / "run" / "results.json", *(tmp_path / "run" / "trainings").glob("full.*e2.crop*")):
         file.unlink()
     again = compare_baselines(config, tmp_path / "run", device="cpu")
@@ -321,10 +348,13 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
             compared.run.inputs.dataset.test.open("again")
 
 
-def test_the_command_prints_the_table(values: dict[str, Any], with_grid: SearchResult):
+def test_the_command_prints_the_decision_and_show_the_tables(values: dict[str, Any], with_grid: SearchResult):
     options = values | {"baselines": "linear,full", "lr-grid": "1,1e30", "seeds": 2}
     words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", str(value))]
     done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["baselines", *words, "--out", with_grid.run])
     assert done.exit_code == 0, done.output
-    for text in ("VPT alone", "SSF alone", "learning rate", "full fine-tuning", "subnet.safetensors"):
+    for text in ("chosen ", "full fine-tuning", "subnet.safetensors", f"nas-peft show {with_grid.run}"):
         assert text in done.output
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["show", with_grid.run])
+    for text in ("VPT alone", "SSF alone", "rate", "full fine-tuning", "failed"):
+        assert text in shown.output
