@@ -11,6 +11,7 @@ from torch import Tensor
 
 from search_spaces import InputError
 from search_spaces.streams import stream_seed
+from supernet.images import Images
 from supernet.preprocessing import Preprocessing
 from supernet.resampling import resampled
 from supernet.transfers import to_device
@@ -173,7 +174,7 @@ class Augmenter:
 
 def augmenter(
     name: AugmentationName,
-    images: Tensor,
+    images: Images,
     *,
     seed: int,
     preprocessing: Preprocessing,

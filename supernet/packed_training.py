@@ -16,6 +16,7 @@ from supernet.data_parallel import Processes
 from supernet.epoch_losses import NonFiniteLoss
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
+from supernet.images import Images
 from supernet.learner import Curve, Learner
 from supernet.pack import Pack
 from supernet.precision import autocast
@@ -29,7 +30,7 @@ from supernet.transfers import resident, to_device
 
 def train_pack(
     networks: Sequence[Supernet],
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     preprocessing: Preprocessing,
@@ -116,7 +117,7 @@ class _PackGradient:
         self,
         *,
         networks: dict[Learner, Supernet],
-        images: Tensor,
+        images: Images,
         labels: Tensor,
         preprocessing: Preprocessing,
         execution: Execution,

@@ -170,7 +170,7 @@ def _items(
         images = [path for folder in folders[name] for path in walk.images(folder)]
         if not images:
             raise _no_images(walk, folders[name][0], serves)
-        items.extend(Item(str(path), label, partial(_load, path, to_tensor)) for path in images)
+        items.extend(Item(str(path), label, partial(_load, path, to_tensor), path) for path in images)
     return tuple(items)
 
 

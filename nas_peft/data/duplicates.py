@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from nas_peft.data.image_files import shown_name
+from nas_peft.data.image_rows import chunks
 from nas_peft.data.part import Part
+from supernet.images import Images
 
 PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
 """Pairs of parts that are compared, the earlier part first."""
@@ -29,6 +31,7 @@ LEAST_CORRELATION = 0.99
 _LEAST_CONTRAST = 4.0  # standard deviation within a channel; below it, all images look alike
 _EXAMPLES = 5
 _CHUNK = 2048
+_PRODUCTS = 1 << 24  # of hashes at once, 64 MB
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,15 @@ def find_duplicates(parts: Mapping[str, Part], names: Mapping[str, Sequence[str]
     )
 
 
-def _digests(images: Tensor) -> list[bytes]:
-    return [hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for image in images]
+def _digests(images: Images) -> list[bytes]:
+    return [
+        hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest()
+        for some in chunks(images)
+        for image in some
+    ]
 
 
-def _perceptual_hashes(images: Tensor) -> Tensor:
+def _perceptual_hashes(images: Images) -> Tensor:
     """pHash of each image as -1 and 1, float32 (N, 64); zeros for an image without contrast."""
 
     def bits(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -107,19 +114,21 @@ def _perceptual_hashes(images: Tensor) -> Tensor:
         return np.where(found.flatten(), 1, -1).astype(np.float32)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        return torch.from_numpy(np.stack(list(threads.map(bits, images))))
+        return torch.from_numpy(np.stack([row for some in chunks(images) for row in threads.map(bits, some)]))
 
 
 def _near_pairs(
-    earlier: Tensor, later: Tensor, earlier_hashes: Tensor, later_hashes: Tensor
+    earlier: Images, later: Images, earlier_hashes: Tensor, later_hashes: Tensor
 ) -> list[tuple[int, int]]:
     """Index pairs of an earlier and a later image that are nearly the same."""
     found: list[tuple[int, int]] = []
-    for start in range(0, len(later), _CHUNK):
+    step = max(1, min(_CHUNK, _PRODUCTS // len(earlier)))
+    for start in range(0, len(later), step):
         # The product of two hashes of 64 values -1 or 1 is 64 minus twice the number of differing bits.
-        close = earlier_hashes @ later_hashes[start : start + _CHUNK].T >= 64 - 2 * MOST_BITS
+        close = earlier_hashes @ later_hashes[start : start + step].T >= 64 - 2 * MOST_BITS
         for i, j in close.nonzero().tolist():
-            if _correlation(earlier[i], later[start + j]) >= LEAST_CORRELATION:
+            one, other = earlier[i : i + 1][0], later[start + j : start + j + 1][0]
+            if _correlation(one, other) >= LEAST_CORRELATION:
                 found.append((i, start + j))
     return found
 

@@ -63,10 +63,11 @@ class TaskInputs:
                 max_pixels=config.max_pixels,
                 root=config.data_root,
                 on_progress=advance,
+                say=bars.say,
             )
         for remark in backbone.remarks:
             bars.say(f"backbone: {remark}")
-        bars.say(data_summary(dataset.record, dataset.classes))
+        bars.say(data_summary(dataset.record, dataset.classes, dataset.kept))
         return TaskInputs(config, backbone, preprocessing, budget, dataset)
 
     @classmethod
