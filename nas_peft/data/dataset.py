@@ -122,9 +122,9 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
-    listing = list_source(spec, to_tensor, root, Reading(layout, domains))
-    _check_parts(listing)
     store = ImageStore(DataCache.of(cache or CacheSettings.current()), say or _say_nothing)
+    listing = list_source(spec, to_tensor, root, Reading(layout, domains), store.streams(spec))
+    _check_parts(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
         if skip_bad_images:

@@ -20,6 +20,7 @@ from nas_peft.data.image_rows import ImageMemory, ImageRows
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.materialise import decoded, labels_tensor, materialise
 from nas_peft.data.part import Part
+from nas_peft.data.stream_store import StreamStore
 from search_spaces.errors import InputError
 from supernet.atomic_file import write_atomically
 
@@ -48,6 +49,14 @@ class ImageStore:
     cache: DataCache | None
     say: Say
     smallest: int = IN_MEMORY
+
+    def streams(self, name: str) -> StreamStore:
+        """Where the images of streams are kept until they are in the cache."""
+        if self.cache is None:
+            return StreamStore()
+        cache = self.cache
+        # while the cache's own files are written, the images are on the disk twice
+        return StreamStore(cache.folder, self.smallest, lambda needed: cache.make_room(2 * needed, name))
 
     def decoded(self, listing: Listing, key: str | None, on_image: Callable[[], None]) -> DecodedSet:
         """The decoded images of a completed listing, which the cache has under ``key``.
