@@ -9,6 +9,7 @@ import typer
 
 from nas_peft.cli.audit import audit
 from nas_peft.cli.baselines import baselines
+from nas_peft.cli.cache import cache
 from nas_peft.cli.compare import compare
 from nas_peft.cli.console_encoding import show_every_character
 from nas_peft.cli.evaluate import evaluate
@@ -69,6 +70,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, help=_in_paragraphs(_command.__doc__))(_command)
+app.add_typer(cache, name="cache")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
@@ -25,6 +26,8 @@ def audit(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    cache: CacheFolder = None,
+    cache_limit: CacheLimit = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Retrain a random sample of subnets and report how well the search's scores rank them.
@@ -32,6 +35,7 @@ def audit(
     The same command resumes a stopped audit. The test set is not read.
     """
     with user_errors(debug):
+        use_cache(cache, cache_limit)
         from rich.console import Console
 
         from nas_peft.audit.plot import plot_audit

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
 from nas_peft.cli.config_options import with_fields
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
@@ -24,6 +25,8 @@ def _run_baselines(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    cache: CacheFolder = None,
+    cache_limit: CacheLimit = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -33,6 +36,7 @@ def _run_baselines(
     data is exported. The same command resumes a stopped run.
     """
     with user_errors(debug):
+        use_cache(cache, cache_limit)
         from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.machine.system import require_system

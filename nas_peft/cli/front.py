@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
@@ -48,6 +49,8 @@ def front(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    cache: CacheFolder = None,
+    cache_limit: CacheLimit = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """List and draw the front of loss against cost that a search found; pick a candidate and export it.
@@ -55,6 +58,7 @@ def front(
     The search is not repeated, and the test set is not read.
     """
     with user_errors(debug):
+        use_cache(cache, cache_limit)
         import json
 
         from rich.console import Console

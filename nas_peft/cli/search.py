@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
 from nas_peft.cli.config_options import given, with_fields
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.result_output import print_result
@@ -67,6 +68,8 @@ def _run_search(
             help="Print the plan for --time or --preset, with the expected seconds of each stage, and stop.",
         ),
     ] = False,
+    cache: CacheFolder = None,
+    cache_limit: CacheLimit = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     **fields: Any,
 ) -> None:
@@ -78,6 +81,7 @@ def _run_search(
     tfds/...). The same command resumes a stopped run.
     """
     with user_errors(debug):
+        use_cache(cache, cache_limit)
         from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.compiler import require_compiler
         from nas_peft.machine.ray_session import RayOptions

@@ -5,21 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
-from nas_peft.data.findings import Findings
-from nas_peft.data.image_file import ImageFile, in_use
-from nas_peft.data.image_rows import ImageRows
-from nas_peft.data.listing import Listing
-from nas_peft.data.materialise import labels_tensor
-from nas_peft.data.part import Part
-from supernet.atomic_file import write_atomically
+from nas_peft.data.use_lock import in_use
 
 FILES: Mapping[str, tuple[str, ...]] = {"images.bin": ("train", "val"), "test.bin": ("test",)}
 """The parts in each file. The test set has its own, which nothing opens before the seal is broken."""
@@ -56,7 +47,7 @@ class CacheEntry:
         shape: shape of an image, ``(3, H, W)``.
         counts: images of each part.
         files: state of each file, by name.
-        findings: what going through the images has found.
+        findings: what going through the images has found, as `Findings.to_dict` gives it.
     """
 
     folder: Path
@@ -65,7 +56,7 @@ class CacheEntry:
     shape: tuple[int, int, int]
     counts: Mapping[str, int]
     files: Mapping[str, StoredFile]
-    findings: Findings
+    findings: Mapping[str, Any]
 
     @property
     def key(self) -> str:
@@ -91,12 +82,6 @@ class CacheEntry:
         """Whether a process has one of the files open."""
         return any(in_use(self.folder / name) for name in self.files)
 
-    def parts(self, listing: Listing) -> dict[str, Part]:
-        """The parts of the listing that the entry was made of, unread."""
-        return parts_of(
-            listing, self.folder, self.shape, {name: file.sha256 for name, file in self.files.items()}
-        )
-
     def damage(self, how: Literal["glance", "whole"]) -> str | None:
         """What is wrong with the files, or ``None``.
 
@@ -119,13 +104,15 @@ class CacheEntry:
 
     def write(self) -> None:
         """Write the record into the folder, atomically."""
+        from supernet.atomic_file import write_atomically  # imports torch
+
         content = {
             "name": self.name,
             "source": self.source,
             "shape": self.shape,
             "counts": dict(self.counts),
             "files": {name: vars(file) for name, file in self.files.items()},
-            "findings": self.findings.to_dict(),
+            "findings": self.findings,
         }
         text = json.dumps(content)
         whole = {"sha256": hashlib.sha256(text.encode()).hexdigest(), "entry": text}
@@ -147,32 +134,10 @@ class CacheEntry:
                 tuple(content["shape"]),
                 content["counts"],
                 {name: StoredFile(**file) for name, file in content["files"].items()},
-                Findings.from_dict(content["findings"]),
+                content["findings"],
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
-
-
-def parts_of(
-    listing: Listing, folder: Path, shape: tuple[int, int, int], digests: Mapping[str, str]
-) -> dict[str, Part]:
-    """The parts of a listing as rows of the files in ``folder``, whose SHA-256 are ``digests``, by name."""
-    items = dict(listing.parts())
-    found = {}
-    for name, held in FILES.items():
-        number = sum(len(items[part]) for part in held)
-        file = ImageFile(folder / name, (number, *shape), digests[name])
-        start = 0
-        for part in held:
-            rows = np.arange(start, start + len(items[part]), dtype=np.int64)
-            found[part] = Part(ImageRows(file, rows), labels_tensor(items[part]))
-            start += len(rows)
-    return found
-
-
-def needed_bytes(listing: Listing, shape: Sequence[int]) -> int:
-    """Bytes of all decoded images of a listing."""
-    return sum(len(items) for _, items in listing.parts()) * prod(shape)
 
 
 def digest_of(path: Path) -> str:

@@ -121,7 +121,20 @@ class DataCache:
                 "folder on another disk, or --cache none to keep them in memory"
             )
         for entry in going:
-            shutil.rmtree(entry.folder)
+            self.remove(entry)
+
+    def remove(self, entry: CacheEntry) -> None:
+        """Remove an entry."""
+        shutil.rmtree(entry.folder)
+        (self.folder / (entry.key + _LOCK)).unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what `leftovers` names, and what is remembered of sources."""
+        for folder in self.leftovers():
+            shutil.rmtree(folder)
+        if self.folder.is_dir():
+            for path in self.folder.glob("*.json"):
+                path.unlink(missing_ok=True)
 
     def leftovers(self) -> list[Path]:
         """Folders of unfinished or damaged entries that nobody is working on, such as of killed processes."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from nas_peft.data.cache_entry import FILES, CacheEntry, StoredFile, needed_bytes, parts_of
+from nas_peft.data.cache_entry import FILES, CacheEntry, StoredFile
 from nas_peft.data.cache_settings import IN_MEMORY, size_text
 from nas_peft.data.data_cache import DataCache
 from nas_peft.data.findings import Findings
@@ -69,7 +70,7 @@ class ImageStore:
         if self.cache is not None and key is not None and (found := self._found(listing, key)):
             return found
         shape = _shape(listing)
-        needed = needed_bytes(listing, shape)
+        needed = sum(len(items) for _, items in listing.parts()) * prod(shape)
         if needed < self.smallest:
             parts = {part: materialise(items, on_image) for part, items in listing.parts()}
             return DecodedSet(parts, Findings.of(parts, listing), "")
@@ -136,7 +137,7 @@ class ImageStore:
             shape,
             {part: len(of) for part, of in items.items()},
             {name: StoredFile.of(folder / name, digest) for name, digest in digests.items()},
-            Findings.of(parts_of(listing, folder, shape, digests), listing),
+            Findings.of(_parts_of(listing, folder, shape, digests), listing).to_dict(),
         ).write()
         finished = CacheEntry.read(cache.finish(folder))
         assert finished is not None  # it has just been written
@@ -144,11 +145,30 @@ class ImageStore:
 
 
 def _of_entry(entry: CacheEntry, listing: Listing) -> DecodedSet:
-    parts = entry.parts(listing)
+    digests = {name: file.sha256 for name, file in entry.files.items()}
+    parts = _parts_of(listing, entry.folder, entry.shape, digests)
     for part in parts.values():
         if isinstance(part.images, ImageRows) and isinstance(part.images.block, ImageFile):
             part.images.block.open()  # from now on nobody removes it
-    return DecodedSet(parts, entry.findings, f"{size_text(entry.nbytes)} in '{entry.folder}'")
+    findings = Findings.from_dict(entry.findings)
+    return DecodedSet(parts, findings, f"{size_text(entry.nbytes)} in '{entry.folder}'")
+
+
+def _parts_of(
+    listing: Listing, folder: Path, shape: tuple[int, int, int], digests: Mapping[str, str]
+) -> dict[str, Part]:
+    """The parts of a listing as rows of the files in ``folder``, whose SHA-256 are ``digests``, by name."""
+    items = dict(listing.parts())
+    found = {}
+    for name, held in FILES.items():
+        number = sum(len(items[part]) for part in held)
+        file = ImageFile(folder / name, (number, *shape), digests[name])
+        start = 0
+        for part in held:
+            rows = np.arange(start, start + len(items[part]), dtype=np.int64)
+            found[part] = Part(ImageRows(file, rows), labels_tensor(items[part]))
+            start += len(rows)
+    return found
 
 
 def _shape(listing: Listing) -> tuple[int, int, int]:

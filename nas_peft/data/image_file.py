@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nas_peft.data.image_rows import Pixels, Rows
+from nas_peft.data.use_lock import share
 from search_spaces.errors import InputError
 
 _MOST_BYTES = 1 << 30  # of one call: systems read at most 2 GB
@@ -101,30 +102,6 @@ def _opened(path: Path, nbytes: int) -> int:
         raise _lost(path, f"it has {size:,} bytes instead of {nbytes:,}")
     share(file)
     return file
-
-
-def share(file: int) -> None:
-    """Lock an open file against removal by the cache, until it is closed."""
-    import fcntl
-
-    fcntl.flock(file, fcntl.LOCK_SH)
-
-
-def in_use(path: Path) -> bool:
-    """Whether any process has the image file open."""
-    import fcntl
-
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False
 
 
 def _lost(path: Path, reason: str) -> InputError:
