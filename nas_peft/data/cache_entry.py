@@ -79,7 +79,7 @@ class CacheEntry:
 
     @property
     def in_use(self) -> bool:
-        """Whether a process has one of the files open."""
+        """Whether a process reads it. Whoever does has the file of the training images open."""
         return any(in_use(self.folder / name) for name in self.files)
 
     def damage(self, how: Literal["glance", "whole"]) -> str | None:

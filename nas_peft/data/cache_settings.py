@@ -31,10 +31,17 @@ _UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """The folder of the cache, ``None`` for no cache, and the limit in bytes, ``None`` for the default."""
+    """Where and from what size on decoded images are kept.
+
+    Attributes:
+        folder: folder of the cache; ``None`` for no cache.
+        limit: most bytes of the cache; ``None`` for `SHARE_OF_DISK`.
+        smallest: see `IN_MEMORY`.
+    """
 
     folder: Path | None
     limit: int | None = None
+    smallest: int = IN_MEMORY
 
     @classmethod
     def of(
@@ -48,11 +55,11 @@ class CacheSettings:
         size = limit if limit is not None else environment.get(LIMIT_VARIABLE) or None
         most = None if size is None else parse_size(size)
         if given is not None and given.casefold() == NONE:
-            return cls(None, most)
+            return cls(None, most, IN_MEMORY)
         path = Path(given).expanduser().absolute() if given else default_folder(environment)
         if path.exists() and not path.is_dir():
             raise InputError(f"the cache '{path}' is a file; give a folder to --cache, or none")
-        return cls(path, most)
+        return cls(path, most, IN_MEMORY)
 
     @classmethod
     def current(cls) -> CacheSettings:

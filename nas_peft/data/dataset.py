@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from nas_peft.data.cache_settings import CacheSettings
-from nas_peft.data.data_cache import DataCache
 from nas_peft.data.decoded_set import ImageStore
 from nas_peft.data.decoding import DEFAULT_MAX_PIXELS, pixel_limit
 from nas_peft.data.duplicates import Duplicates
@@ -122,7 +121,7 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
-    store = ImageStore(DataCache.of(cache or CacheSettings.current()), say or _say_nothing)
+    store = ImageStore.of(cache or CacheSettings.current(), say or _say_nothing)
     listing = list_source(spec, to_tensor, root, Reading(layout, domains), store.streams(spec))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nas_peft.data.cache_entry import FILES, CacheEntry, StoredFile
-from nas_peft.data.cache_settings import IN_MEMORY, size_text
+from nas_peft.data.cache_settings import CacheSettings, size_text
 from nas_peft.data.data_cache import DataCache
 from nas_peft.data.findings import Findings
 from nas_peft.data.image_file import ImageFile
@@ -49,7 +49,12 @@ class ImageStore:
 
     cache: DataCache | None
     say: Say
-    smallest: int = IN_MEMORY
+    smallest: int
+
+    @classmethod
+    def of(cls, settings: CacheSettings, say: Say) -> ImageStore:
+        """The store of the settings."""
+        return cls(DataCache.of(settings), say, settings.smallest)
 
     def streams(self, name: str) -> StreamStore:
         """Where the images of streams are kept until they are in the cache."""
@@ -147,9 +152,10 @@ class ImageStore:
 def _of_entry(entry: CacheEntry, listing: Listing) -> DecodedSet:
     digests = {name: file.sha256 for name, file in entry.files.items()}
     parts = _parts_of(listing, entry.folder, entry.shape, digests)
-    for part in parts.values():
-        if isinstance(part.images, ImageRows) and isinstance(part.images.block, ImageFile):
-            part.images.block.open()  # from now on nobody removes it
+    images = parts["train"].images
+    assert isinstance(images, ImageRows)
+    assert isinstance(images.block, ImageFile)
+    images.block.open()  # from now on nobody removes the entry
     findings = Findings.from_dict(entry.findings)
     return DecodedSet(parts, findings, f"{size_text(entry.nbytes)} in '{entry.folder}'")
 
