@@ -139,9 +139,19 @@ def _show(as_json: bool) -> None:
         }
         for entry in of.entries()
     ]
-    total = sum(entry.nbytes for entry in of.entries())
+    total, copies = of.nbytes, len(of.copies())
     if as_json:
-        print(json.dumps({"folder": str(of.folder), "limit": of.limit, "bytes": total, "entries": rows}))
+        print(
+            json.dumps(
+                {
+                    "folder": str(of.folder),
+                    "limit": of.limit,
+                    "bytes": total,
+                    "copies": copies,
+                    "entries": rows,
+                }
+            )
+        )
         return
     from rich.console import Console
     from rich.table import Table
@@ -154,6 +164,8 @@ def _show(as_json: bool) -> None:
             number = f"{sum(entry.counts.values()):,}"
             table.add_row(entry.key[:_SHOWN], entry.name, number, size, size_text(entry.nbytes), used)
         Console().print(table)
+    if copies:
+        print(f"{copies} {'copy' if copies == 1 else 'copies'} of files of other machines")
     print(f"{size_text(total)} of at most {size_text(of.limit)} in '{_short(of.folder)}'")
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from nas_peft.data.cache_entry import CacheEntry
 from nas_peft.data.cache_settings import CacheSettings, default_limit, existing, size_text
+from nas_peft.data.use_lock import in_use
 from search_spaces.errors import InputError
 
 _UNFINISHED = ".unfinished"
 _LOCK = ".lock"
+_COPY = ".copy"
 _SPARE = 1 << 28  # bytes that stay free on the disk
 
 
@@ -107,13 +109,16 @@ class DataCache:
                 f"{size_text(self.limit)}; give a larger --cache-limit, or --cache none to keep "
                 "them in memory"
             )
-        entries = [entry for entry in self.entries() if not entry.in_use]
-        held = sum(entry.nbytes for entry in self.entries())
+        held = self.nbytes
         free = shutil.disk_usage(existing(self.folder)).free
+        unused: list[CacheEntry | Path] = [entry for entry in self.entries() if not entry.in_use]
+        unused += [copy for copy in self.copies() if not in_use(copy)]
+        unused.sort(key=_last_used, reverse=True)
         going = []
-        while entries and (held + needed > self.limit or free < needed + _SPARE):
-            going.append(entries.pop())
-            held, free = held - going[-1].nbytes, free + going[-1].nbytes
+        while unused and (held + needed > self.limit or free < needed + _SPARE):
+            going.append(unused.pop())
+            size = _size(going[-1])
+            held, free = held - size, free + size
         if free < needed + _SPARE:
             raise InputError(
                 f"the decoded images of '{name}' need {size_text(needed)} in '{self.folder}', and "
@@ -123,15 +128,35 @@ class DataCache:
         for entry in going:
             self.remove(entry)
 
-    def remove(self, entry: CacheEntry) -> None:
-        """Remove an entry."""
-        shutil.rmtree(entry.folder)
-        (self.folder / (entry.key + _LOCK)).unlink(missing_ok=True)
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all entries and copies."""
+        return sum(map(_size, self.entries())) + sum(map(_size, self.copies()))
+
+    def copy(self, digest: str) -> Path:
+        """The place of a copy of an image file that was decoded on another machine."""
+        return self.folder / (digest + _COPY)
+
+    def copies(self) -> list[Path]:
+        """All copies from other machines."""
+        return sorted(self.folder.glob("*" + _COPY)) if self.folder.is_dir() else []
+
+    def remove(self, what: CacheEntry | Path) -> None:
+        """Remove an entry or a copy."""
+        key = what.key if isinstance(what, CacheEntry) else what.stem
+        if isinstance(what, CacheEntry):
+            shutil.rmtree(what.folder)
+        else:
+            what.unlink()
+        (self.folder / (key + _LOCK)).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
-        """Remove what `leftovers` names, and what is remembered of sources."""
+        """Remove what `leftovers` names, copies that nobody reads, and what is remembered of sources."""
         for folder in self.leftovers():
             shutil.rmtree(folder)
+        for copy in self.copies():
+            if not in_use(copy):
+                self.remove(copy)
         if self.folder.is_dir():
             for path in self.folder.glob("*.json"):
                 path.unlink(missing_ok=True)
@@ -160,3 +185,11 @@ class DataCache:
         finally:
             os.close(file)
         return False
+
+
+def _size(what: CacheEntry | Path) -> int:
+    return what.nbytes if isinstance(what, CacheEntry) else what.stat().st_size
+
+
+def _last_used(what: CacheEntry | Path) -> float:
+    return what.used if isinstance(what, CacheEntry) else what.stat().st_mtime

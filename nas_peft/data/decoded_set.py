@@ -72,8 +72,8 @@ class ImageStore:
         Raises `InputError` where the disk or the limit of the cache is too small, before anything but one
         image is decoded, and `UnreadableImage`.
         """
-        if self.cache is not None and key is not None and (found := self._found(listing, key)):
-            return found
+        if self.cache is not None and key is not None and (entry := self.cache.entry(key, self.say)):
+            return _of_entry(entry, listing)
         shape = _shape(listing)
         needed = sum(len(items) for _, items in listing.parts()) * prod(shape)
         if needed < self.smallest:
@@ -83,8 +83,8 @@ class ImageStore:
             parts = _in_memory(listing, shape, on_image)
             return DecodedSet(parts, Findings.of(parts, listing), f"in memory, {size_text(needed)}")
         with self.cache.locked(key, self.say):
-            if found := self._found(listing, key):  # another process was faster
-                return found
+            if entry := self.cache.entry(key, _nothing):  # another process was faster
+                return _of_entry(entry, listing)
             self.cache.make_room(needed, listing.name)
             entry = self._build(self.cache, listing, key, shape, on_image)
         return _of_entry(entry, listing)
@@ -107,11 +107,6 @@ class ImageStore:
     @staticmethod
     def _unreadable_file(cache: DataCache, key: str) -> Path:
         return cache.folder / f"{key}.unreadable.json"
-
-    def _found(self, listing: Listing, key: str) -> DecodedSet | None:
-        if self.cache is None or (entry := self.cache.entry(key, self.say)) is None:
-            return None
-        return _of_entry(entry, listing)
 
     def _build(
         self,
@@ -147,6 +142,10 @@ class ImageStore:
         finished = CacheEntry.read(cache.finish(folder))
         assert finished is not None  # it has just been written
         return finished
+
+
+def _nothing(sentence: str) -> None:
+    """Ignore what has been said already."""
 
 
 def _of_entry(entry: CacheEntry, listing: Listing) -> DecodedSet:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nas_peft.data.cache_settings import CacheSettings
+from nas_peft.data.data_cache import DataCache
 from nas_peft.data.image_rows import Pixels, Rows
 from nas_peft.data.use_lock import share
 from search_spaces.errors import InputError
@@ -62,9 +64,16 @@ class ImageFile:
         """
         with self._lock:
             if self._file is None:
-                self._file = _opened(self.path, self.nbytes)
+                self._file = _opened(self._on_this_machine(), self.nbytes)
                 weakref.finalize(self, os.close, self._file)
             return self._file
+
+    def _on_this_machine(self) -> Path:
+        """The file, or the copy that this machine has got of it; see `node_copies`."""
+        if not self.path.exists() and (cache := DataCache.of(CacheSettings.current())) is not None:
+            copy = cache.copy(self.digest)
+            return copy if copy.exists() else self.path
+        return self.path
 
     def read(self, rows: Rows) -> Pixels:
         """The images at ``rows (M,)``. Raises `InputError` if the file was cut short or cannot be read."""

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -132,7 +133,9 @@ class _Split:
         if self._declared is not None:
             self._store.make_room(self._declared * image.nbytes)
         self._store.folder.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=self._store.folder)
+        file = tempfile.TemporaryFile(dir=self._store.folder)  # noqa: SIM115 - open as long as this is
+        weakref.finalize(self, file.close)
+        return file
 
 
 def contents_digest(items: Iterable[Item]) -> str:

@@ -20,7 +20,7 @@ from supernet import (
     train_pack,
 )
 
-LORA = Architecture.uniform(6, "lora_rank", 2)
+LORA = Architecture.uniform(8, "lora_rank", 2)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,12 @@ def test_a_part_is_pickled_without_its_images(images, pixels):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("images", ["file"], indirect=True)
 def test_every_result_is_that_of_the_images_in_memory(images, pixels, backbone):
     tensor, labels = torch.from_numpy(pixels), torch.arange(40) % 3
     prepared, given = Preprocessing.of(backbone.model), {"labels": labels}
     given["preprocessing"] = prepared
-    recipe = Recipe(2, 1e-2, batch_size=16, augmentation="crop-flip")
+    recipe = Recipe(1, 1e-2, batch_size=20, augmentation="crop-flip")
 
     def results(of) -> list[torch.Tensor]:
         network = Supernet(backbone.model, LORA, 3, seed=0)
