@@ -65,8 +65,8 @@ class CacheEntry:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all image files."""
-        return sum(file.bytes for file in self.files.values())
+        """Bytes of all files in the folder."""
+        return sum(path.stat().st_size for path in self.folder.iterdir())
 
     @property
     def used(self) -> float:
