@@ -64,8 +64,13 @@ class CacheEntry:
         return self.folder.name
 
     @property
+    def image_bytes(self) -> int:
+        """Bytes of all image files."""
+        return sum(file.bytes for file in self.files.values())
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of all files in the folder."""
+        """Bytes of all files in the folder: images, record, features."""
         return sum(path.stat().st_size for path in self.folder.iterdir())
 
     @property

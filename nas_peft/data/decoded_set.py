@@ -156,7 +156,7 @@ def _of_entry(entry: CacheEntry, listing: Listing) -> DecodedSet:
     assert isinstance(images.block, ImageFile)
     images.block.open()  # from now on nobody removes the entry
     findings = Findings.from_dict(entry.findings)
-    return DecodedSet(parts, findings, f"{size_text(entry.nbytes)} in '{entry.folder}'")
+    return DecodedSet(parts, findings, f"{size_text(entry.image_bytes)} in '{entry.folder}'")
 
 
 def _parts_of(

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.data import cache_settings, load_dataset
-from nas_peft.data.cache_settings import CacheSettings
+from nas_peft.data.cache_settings import CacheSettings, size_text
 from nas_peft.data.data_cache import DataCache
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
@@ -40,10 +40,10 @@ def test_the_list_names_each_data_set_with_its_size(folder):
     shown = run(folder)
     assert shown.exit_code == 0
     line = next(line for line in shown.stdout.splitlines() if "stripes" in line)
-    assert all(word in line for word in (entry_of(folder).key[:12], "72", "32×32", "221 KB"))
-    assert "221 KB of at most" in shown.stdout.splitlines()[-1]
+    assert all(word in line for word in (entry_of(folder).key[:12], "72", "32×32", size(folder)))
+    assert shown.stdout.splitlines()[-1].startswith(f"{size(folder)} of at most")
     found = json.loads(run(folder, "--json").stdout)
-    assert found["bytes"] == 72 * 3 * 32 * 32
+    assert found["bytes"] == entry_of(folder).nbytes > 72 * 3 * 32 * 32
     assert [row["in use"] for row in found["entries"]] == [False]
 
 
@@ -53,11 +53,16 @@ def test_an_empty_cache_is_no_error(tmp_path):
     assert shown.stdout.startswith("0 B of at most")
 
 
+def size(folder: Path) -> str:
+    return size_text(entry_of(folder).nbytes)
+
+
 @pytest.mark.parametrize("words", [[], ["stripes"], ["KEY"], ["--older-than", "0"]])
 def test_entries_are_removed(folder, words):
     (folder / f"{'0' * 64}.unfinished").mkdir()
+    freed = size(folder)
     shown = run(folder, "clear", *(entry_of(folder).key[:9] if word == "KEY" else word for word in words))
-    assert shown.stdout == "removed 1 entry, 221 KB\n"
+    assert shown.stdout == f"removed 1 entry, {freed}\n"
     assert [path.name for path in folder.iterdir()] == ([] if not words else [f"{'0' * 64}.unfinished"])
 
 
