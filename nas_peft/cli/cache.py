@@ -69,8 +69,8 @@ def clear(
             if entry.in_use:
                 print(f"{entry.key[:_SHOWN]} ({entry.name}) is in use and stays")
                 continue
-            of.remove(entry)
             freed, removed = freed + entry.nbytes, removed + 1
+            of.remove(entry)
         if not entries and older_than is None:
             of.remove_leftovers()
         print(f"removed {removed} {'entry' if removed == 1 else 'entries'}, {size_text(freed)}")
