@@ -7,8 +7,10 @@ from pathlib import Path
 
 from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.estimate import expected_courses
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import baseline_rows, single_rows
+from nas_peft.run.noted_options import noted_options
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -49,13 +51,14 @@ def compare_baselines(
             a Ray that cannot be started or reached.
     """
     ray_options = ray_options or RayOptions()
+    noted = noted_options(device, ray_options)
     devices = resolve_devices(device, ray_options)
     config = config.on(devices.workers)
     ray_options.require_possible(devices.workers)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = TaskInputs.of_single_methods(config, shown)
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
-        folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
+        folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
             return _run(Run(inputs, folder, devices.here, shown, ray_options, worker_device=devices.workers))
 
@@ -65,6 +68,7 @@ def _run(run: Run[TaskInputs]) -> SearchResult:
     inputs.require_recorded(run.folder)
     if run.folder.results.exists():
         return SearchResult.read(run.folder.results)
+    run.bars.expect(expected_courses(inputs, None), measured=False)
     try:
         probed = probe(run)
     except InputError:

@@ -14,10 +14,12 @@ from nas_peft.machine.devices import resolve_devices
 from nas_peft.machine.process_group import require_main_guard
 from nas_peft.machine.ray_process_group import require_room
 from nas_peft.machine.ray_session import LOCAL, RayOptions
+from nas_peft.planning.estimate import expected_courses
 from nas_peft.planning.plan import make_plan
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
+from nas_peft.run.noted_options import noted_options
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run import Run
@@ -78,6 +80,7 @@ def search(
     require_main_guard()
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
+    noted = noted_options(device, ray_options, storage=storage, study=study, workers=workers)
     together_here = config.data_parallel == 1 or ray_options.place.address == LOCAL
     without_ray = config.no_retrain and workers == 1 and together_here
     if without_ray and ray_options != RayOptions():
@@ -97,7 +100,7 @@ def search(
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config, shown)
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
-        folder = RunFolder.open(out, config, inputs.dataset.fingerprint)
+        folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
             return _run(_planned(run, time.perf_counter() - started), storage, study)
@@ -146,6 +149,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     if run.folder.results.exists():
         return SearchResult.read(run.folder.results)
     record = open_record(run, storage, study)
+    run.bars.expect(expected_courses(run.inputs, run.plan), measured=run.plan is not None)
     try:
         probed = probe(run)
         run.costs.add("linear probe", probed.record)

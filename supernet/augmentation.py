@@ -1,26 +1,32 @@
-"""Augmentation of training images: crops, flips, and stronger changes, drawn for each image and epoch."""
+"""Augmentation of training images: crops, flips, stronger changes and mixing, by image and epoch."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from search_spaces import InputError
-from search_spaces.streams import stream_seed
+from search_spaces.streams import stream, stream_seed
+from supernet.class_balance import draw_row, image_of
 from supernet.images import Images
 from supernet.preprocessing import Preprocessing
 from supernet.resampling import resampled
+from supernet.targets import Targets
 from supernet.transfers import to_device
 from supernet.trivial_augment import OPERATIONS, STRENGTHS, trivial_augment
 
-AugmentationName: TypeAlias = Literal["none", "crop", "crop-flip", "strong"]
+AugmentationName: TypeAlias = Literal["none", "crop", "crop-flip", "strong", "mixup", "cutmix"]
 
 AUGMENTATIONS: tuple[AugmentationName, ...] = get_args(AugmentationName)
-"""Names of the augmentations, weakest first; each contains the ones before it."""
+"""Names of the augmentations.
+
+The first four are weakest first, and each contains the ones before it; mixup and cutmix contain crops.
+"""
 
 CROP_AREA = (0.5, 1.0)
 """Share of the image's area that a crop shows."""
@@ -30,6 +36,8 @@ ERASED = 0.25
 """Share of images in which a rectangle is erased."""
 ERASED_AREA = (0.02, 1 / 3)
 ERASED_RATIO = (0.3, 3.3)
+MIXED = {"mixup": 0.2, "cutmix": 1.0}
+"""Parameter α of the Beta(α, α) that shares of mixed images are drawn from, as torchvision's and timm's."""
 
 
 def require_augmentation(name: str) -> None:
@@ -49,6 +57,9 @@ class Draws:
         strengths: float32 ``(N,)``, signed strength of the operation; ``None`` unless ``strong``.
         erased: int64 ``(N, 4)``, top, bottom, left and right of the erased rectangle in pixels (empty where
             nothing is erased); ``None`` unless ``strong``.
+        partners: int64 ``(N,)``, index of the image that each is mixed with; ``None`` unless mixed.
+        shares: float32 ``(N,)``, the image's own share; ``None`` unless mixed.
+        pasted: int64 ``(N, 4)``, the partner's rectangle as ``erased``; ``None`` unless ``cutmix``.
     """
 
     crops: Tensor
@@ -56,10 +67,13 @@ class Draws:
     operations: Tensor | None = None
     strengths: Tensor | None = None
     erased: Tensor | None = None
+    partners: Tensor | None = None
+    shares: Tensor | None = None
+    pasted: Tensor | None = None
 
     def on(self, device: torch.device) -> Draws:
         """The draws on ``device``."""
-        others = (self.flips, self.operations, self.strengths, self.erased)
+        others = [getattr(self, field.name) for field in fields(self)[1:]]
         moved = [None if table is None else to_device(table, device) for table in others]
         return Draws(to_device(self.crops, device), *moved)
 
@@ -89,6 +103,8 @@ def draw(name: AugmentationName, images: int, size: tuple[int, int], seed: int, 
     draws = Draws(crops.float())
     if name == "crop":
         return draws
+    if name in MIXED:
+        return _with_partners(draws, name, size, generator, stream(seed, "mixing", epoch))
     flips = uniform() < 0.5
     if name == "crop-flip":
         return Draws(draws.crops, flips)
@@ -104,6 +120,29 @@ def draw(name: AugmentationName, images: int, size: tuple[int, int], seed: int, 
     return Draws(draws.crops, flips, operations, signed.float(), erased)
 
 
+def _with_partners(
+    draws: Draws, name: str, size: tuple[int, int], generator: torch.Generator, shares: np.random.Generator
+) -> Draws:
+    """``draws`` with the images that are mixed in, and the shares of both."""
+    images, (height, width) = len(draws.crops), size
+    partners = torch.randint(images, (images,), generator=generator)
+    share = torch.from_numpy(shares.beta(MIXED[name], MIXED[name], images))
+    if name == "mixup":
+        return replace(draws, partners=partners, shares=share.float())
+    # a rectangle of the partner's share of the area, centred anywhere and cut at the image's edges
+    centre = torch.rand(2, images, dtype=torch.float64, generator=generator)
+    half = (1 - share).sqrt() / 2
+    top, bottom = (
+        (y * height).round() for y in ((centre[0] - half).clamp(0), (centre[0] + half).clamp(max=1))
+    )
+    left, right = (
+        (x * width).round() for x in ((centre[1] - half).clamp(0), (centre[1] + half).clamp(max=1))
+    )
+    own = 1 - (bottom - top) * (right - left) / (height * width)
+    pasted = torch.stack([top, bottom, left, right], dim=1).long()
+    return replace(draws, partners=partners, shares=own.float(), pasted=pasted)
+
+
 class Augmenter:
     """Augments the batches of one training.
 
@@ -112,16 +151,19 @@ class Augmenter:
     because trainings are short and data sets small: crops of 8% of the area, as in pretraining, would often
     miss the object. ``crop-flip`` also mirrors half of the images. ``strong`` then applies one operation of
     TrivialAugment (`trivial_augment`) to each image, and erases a rectangle in a quarter of them (random
-    erasing, arXiv 1708.04896). Pixels without image have the mean colour of the preprocessing.
+    erasing, arXiv 1708.04896). Pixels without image have the mean colour of the preprocessing. ``mixup``
+    (arXiv 1710.09412) averages each crop with that of another training image, and ``cutmix``
+    (arXiv 1905.04899) pastes a rectangle of the other; `targets` has both labels. Other images are drawn from
+    the whole training set with equal chances, not from the batch.
 
     All draws of an epoch are tables with a row for each image of the training set, so the pixels of an image
     depend on seed, epoch and image only: not on the order of images, the batches and their parts, the number
-    of processes, or a resumed training.
+    of processes, or a resumed training. Where an image occurs several times in an epoch
+    (`balanced_examples`), each of its examples has the draws of another row.
 
     Args:
         name: an augmentation other than ``none``; see `augmenter`.
-        images: number of images of the training set.
-        size: height and width of the images.
+        images: uint8 ``(N, 3, H, W)``, the training set.
         seed: seed of the training.
         preprocessing: preprocessing whose mean colour fills empty pixels.
         indices_on: device of the image indices.
@@ -131,15 +173,15 @@ class Augmenter:
         self,
         name: AugmentationName,
         *,
-        images: int,
-        size: tuple[int, int],
+        images: Tensor,
         seed: int,
         preprocessing: Preprocessing,
         indices_on: torch.device,
     ) -> None:
         self._name = name
         self._images = images
-        self._size = size
+        height, width = images.shape[-2:]
+        self._size = (height, width)
         self._seed = seed
         self._fill = torch.tensor(preprocessing.mean).mul(255).round().to(torch.uint8)
         self._indices_on = indices_on
@@ -147,22 +189,28 @@ class Augmenter:
 
     def begin(self, epoch: int) -> None:
         """Draw for an epoch (from 0)."""
-        drawn = draw(self._name, self._images, self._size, self._seed, epoch)
+        drawn = draw(self._name, len(self._images), self._size, self._seed, epoch)
         self._draws = drawn.on(self._indices_on)
 
-    def __call__(self, images: Tensor, indices: Tensor) -> Tensor:
-        """Augment uint8 ``images (B, 3, H, W)``: the images of the training set at ``indices (B,)``.
+    def __call__(self, images: Tensor, examples: Tensor) -> Tensor:
+        """Augment uint8 ``images (B, 3, H, W)``, those of the ``examples (B,)`` of the training set.
 
         Raises ``ValueError`` before the first epoch has begun.
         """
-        draws = self._draws
-        if draws is None:
-            raise ValueError("no epoch has begun; call begin first")
+        draws, rows = self._begun(), draw_row(examples, len(self._images))
 
         def of_batch(table: Tensor) -> Tensor:
-            return to_device(table[indices], images.device)
+            return to_device(table[rows], images.device)
 
         x = resampled(images, of_batch(draws.crops))
+        if draws.partners is not None and draws.shares is not None:
+            partners = draws.partners[rows]
+            others = to_device(self._images[to_device(partners, self._images.device)], images.device)
+            others = resampled(others, to_device(draws.crops[partners], images.device))
+            if draws.pasted is not None:
+                return torch.where(_inside(of_batch(draws.pasted), x), others, x)
+            own = of_batch(draws.shares)[:, None, None, None]
+            return (own * x + (1 - own) * others).round().to(torch.uint8)
         if draws.flips is not None:
             x = torch.where(of_batch(draws.flips)[:, None, None, None], x.flip(-1), x)
         if draws.operations is None or draws.strengths is None or draws.erased is None:
@@ -170,6 +218,19 @@ class Augmenter:
         fill = to_device(self._fill, images.device)
         x = trivial_augment(x, of_batch(draws.operations), of_batch(draws.strengths), fill)
         return _erased(x, of_batch(draws.erased), fill)
+
+    def targets(self, labels: Tensor, examples: Tensor) -> Targets:
+        """The targets of ``examples (B,)``; ``labels (N,)`` are those of the training set."""
+        own, draws = labels[image_of(examples, len(labels))], self._begun()
+        if draws.partners is None or draws.shares is None:
+            return Targets(own)
+        rows = draw_row(examples, len(self._images))
+        return Targets(own, labels[draws.partners[rows]], draws.shares[rows])
+
+    def _begun(self) -> Draws:
+        if self._draws is None:
+            raise ValueError("no epoch has begun; call begin first")
+        return self._draws
 
 
 def augmenter(
@@ -183,21 +244,18 @@ def augmenter(
     """The `Augmenter` of a training on ``images (N, 3, H, W)``; ``None`` for ``none``."""
     if name == "none":
         return None
-    height, width = images.shape[-2:]
-    return Augmenter(
-        name,
-        images=len(images),
-        size=(height, width),
-        seed=seed,
-        preprocessing=preprocessing,
-        indices_on=indices_on,
-    )
+    return Augmenter(name, images=images, seed=seed, preprocessing=preprocessing, indices_on=indices_on)
 
 
 def _erased(images: Tensor, rectangles: Tensor, fill: Tensor) -> Tensor:
     """``images`` with a rectangle of each (top, bottom, left, right, in pixels) in the colour ``fill``."""
+    return torch.where(_inside(rectangles, images), fill[:, None, None], images)
+
+
+def _inside(rectangles: Tensor, images: Tensor) -> Tensor:
+    """Whether each pixel of ``images (B, 3, H, W)`` is in its rectangle, ``(B, 1, H, W)``."""
     rows, columns = (torch.arange(n, device=images.device) for n in images.shape[-2:])
     top, bottom, left, right = rectangles.T[:, :, None]
     of_rows, of_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
-    inside = of_rows[:, None, :, None] & of_columns[:, None, None, :]
-    return torch.where(inside, fill[:, None, None], images)
+    inside: Tensor = of_rows[:, None, :, None] & of_columns[:, None, None, :]
+    return inside

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from search_spaces import BackboneShape, InputError
 from supernet.backbone_names import ResolvedName, resolve_name
+from supernet.hub_weights import require_in_reach
 from supernet.shape import shape_of
 from supernet.shipped_backbone import vit_micro_patch8_32
 from supernet.state_names import from_hugging_face, without_prefix
@@ -101,6 +103,8 @@ def create_backbone(
     resolved = resolve_name(name, DEFAULT_BACKBONE)
     remarks = [resolved.note] if resolved.note else []
     file = None if weights is None else weights_path(weights)
+    if not resolved.in_registry:  # even what the model is stands on the hub
+        require_in_reach(resolved.name)
     image_size = _require_buildable(resolved.name, image_size)
     if file is None:
         model = _pretrained(resolved, image_size)
@@ -155,6 +159,26 @@ def require_supported(model: nn.Module, name: str) -> None:
         raise InputError(
             f"backbone '{name}' {found}, which is not supported; supported: {SUPPORTED}"
         ) from found
+
+
+def why_unsupported(name: str) -> str | None:
+    """The part of timm's model ``name`` that is not supported; ``None`` if it is. Nothing is fetched."""
+    try:
+        Trunk(_on_meta(name, None))
+    except (TypeError, InputError) as found:
+        return str(found).partition(";")[0]
+    return None
+
+
+def shape_without_weights(name: str) -> BackboneShape:
+    """The shape of a backbone of timm, which costs are counted on. Nothing is fetched but for a hub's name.
+
+    Raises `InputError` for an unknown name and for an unsupported architecture.
+    """
+    name = resolve_name(name, DEFAULT_BACKBONE).name
+    model = _on_meta(name, None)
+    require_supported(model, name)
+    return shape_of(Trunk(model))
 
 
 def weights_digest(model: nn.Module) -> str:
@@ -222,9 +246,12 @@ def _pretrained(resolved: ResolvedName, image_size: tuple[int, int] | None) -> n
     name = resolved.name
     config = timm.get_pretrained_cfg(name) if resolved.in_registry else None
     if resolved.in_registry and (config is None or not config.has_weights):
+        near = difflib.get_close_matches(name, timm.list_models(pretrained=True), n=3, cutoff=0.6)
+        other = f", or a name that has some: {', '.join(near)}" if near else ""
         raise InputError(
-            f"backbone '{name}' has no pretrained weights in timm; give a file with --backbone-weights"
+            f"backbone '{name}' has no pretrained weights in timm; give a file with --backbone-weights{other}"
         )
+    require_in_reach(name)
     sized = {} if image_size is None else {"img_size": image_size}
     try:
         with torch.random.fork_rng(devices=[]), _resampling():

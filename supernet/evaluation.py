@@ -21,13 +21,15 @@ from supernet.transfers import to_device
 class Evaluation:
     """Cross-entropy ``losses (N,)`` of N images, and ``hits (N,)``: whether the predicted class is right.
 
-    ``logits (N, C)`` in float32 are there if they were asked for, ``labels (N,)`` if `evaluate` made this.
+    ``logits (N, C)`` in float32 are there if they were asked for, ``labels (N,)`` and ``predicted (N,)``, the
+    classes, if `evaluate` made this.
     """
 
     losses: Tensor
     hits: Tensor
     logits: Tensor | None = None
     labels: Tensor | None = None
+    predicted: Tensor | None = None
 
     @property
     def loss(self) -> float:
@@ -72,18 +74,20 @@ def evaluate(
     """
     device = supernet.head.weight.device
     normalise, of = preprocessing.on(device), to_device(labels, device)
-    losses, hits, kept = [], [], []
+    losses, classes, kept = [], [], []
     with computing_in(device, precision), cast_once(supernet.backbone, precision):
         for start in range(0, len(labels), batch_size):
             x, y = to_device(images[start : start + batch_size], device), of[start : start + batch_size]
             logits = supernet(normalise(x), architecture).float()
             losses.append(F.cross_entropy(logits, y, reduction="none"))
-            hits.append(logits.argmax(-1) == y)
+            classes.append(logits.argmax(-1))
             if keep_logits:
                 kept.append(logits)
+    predicted = torch.cat(classes)
     return Evaluation(
         torch.cat(losses).cpu(),
-        torch.cat(hits).cpu(),
+        (predicted == of).cpu(),
         torch.cat(kept).cpu() if keep_logits else None,
         of.cpu(),
+        predicted.cpu(),
     )

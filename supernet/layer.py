@@ -7,6 +7,7 @@ from typing import TypeAlias, cast
 
 from torch import Tensor, nn
 
+from supernet.depth_dropout import Kept
 from supernet.modules import ElasticModule, Grid, Place, Prompts, Size
 from supernet.operations import Operations, Positions
 from supernet.sums import own, plus
@@ -31,7 +32,12 @@ class Applied:
 
 
 def layer_forward(
-    layer: Operations, modules: nn.ModuleDict, x: Tensor, sizes: Mapping[str, Size], at: Positions
+    layer: Operations,
+    modules: nn.ModuleDict,
+    x: Tensor,
+    sizes: Mapping[str, Size],
+    at: Positions,
+    kept: Kept | None = None,
 ) -> Tensor:
     """Run a block with the modules that ``sizes`` makes present, ``(B, N, d)`` to ``(B, N, d)``.
 
@@ -40,6 +46,8 @@ def layer_forward(
     Prompts enter as keys and values only, because VPT-deep discards the rest of a prompt's computation. They
     pass the same normalisation, projection and modules as tokens. For one architecture their ``(P, 3e)`` keys
     and values are computed once for the batch; keys beyond an image's own number of prompts are masked.
+
+    ``kept`` leaves parts out for some images of a training step; prompts pass all modules.
     """
     active = present_modules(modules, sizes)
     by_place: dict[Place, list[tuple[ElasticModule, Size]]] = {}
@@ -53,11 +61,14 @@ def layer_forward(
         if isinstance(module, Prompts):
             prompts, _ = queries_keys_values(layer, entered(module.prompts(size), applied), applied)
             present = size if isinstance(size, Tensor) else None
+    if kept is not None and kept.modules is not None:
+        whole = applied
+        applied = Applied(whole.places, lambda place, x, y: kept.changed(y, whole(place, x, own(y))))
     x = entered(x, applied)
     qkv, h = queries_keys_values(layer, x, applied)
     out = layer.attend(qkv, prompts, present, at)
     del qkv  # memory of three times the tokens
-    return after_attention(layer, x, h, out, applied)
+    return after_attention(layer, x, h, out, applied, kept)
 
 
 def entered(tokens: Tensor, applied: Applied) -> Tensor:
@@ -75,19 +86,27 @@ def queries_keys_values(layer: Operations, tokens: Tensor, applied: Applied) -> 
     return applied("qkv", read, layer.qkv(read)), h if "attention" in applied.places else None
 
 
-def after_attention(layer: Operations, x: Tensor, h: Tensor | None, out: Tensor, applied: Applied) -> Tensor:
+def after_attention(
+    layer: Operations,
+    x: Tensor,
+    h: Tensor | None,
+    out: Tensor,
+    applied: Applied,
+    kept: Kept | None = None,
+) -> Tensor:
     """The rest of a block: tokens ``(…, d)`` from the residual stream ``x`` and attention's ``out (…, e)``.
 
-    ``h`` is attention's input, as `queries_keys_values` gives it.
+    ``h`` is attention's input, as `queries_keys_values` gives it; ``kept`` may leave branches out.
     """
+    kept = kept or Kept()
     y = layer.scale1(applied("proj", out, layer.proj(out)))
-    x = plus(y if h is None else applied("attention", h, y), x)
+    x = plus(kept.branch(0, y if h is None else applied("attention", h, y)), x)
     x = applied("middle", x, x)
     h = applied("norm2", x, layer.norm2(x))
     read = applied("fc1_input", h, own(h)) if "fc1_input" in applied.places else h
     hidden = layer.activate(applied("fc1", read, layer.fc1(read)))
     y = layer.scale2(applied("fc2", hidden, layer.fc2(hidden)))
-    x = plus(applied("mlp", h, y), x)
+    x = plus(kept.branch(1, applied("mlp", h, y)), x)
     return applied("output", x, x)
 
 

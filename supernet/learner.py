@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from search_spaces.streams import stream, stream_seed
 from supernet.atomic_file import write_atomically
+from supernet.class_balance import balanced_examples
 from supernet.penalty import PenaltyGradient
 from supernet.recipe import Recipe
 
@@ -71,10 +72,15 @@ class Learner:
         """The device of the parameters."""
         return next(iter(self.parameters.values())).device
 
-    def order(self, images: int) -> Tensor:
-        """The order in which the next epoch sees ``images`` images: int64 indices ``(images,)``."""
+    def order(self, labels: Tensor) -> Tensor:
+        """The order in which the next epoch sees the images of ``labels (N,)``: int64 ``(N,)``.
+
+        With balanced sampling these are examples, see `balanced_examples`; otherwise each image occurs once.
+        """
         generator = torch.Generator().manual_seed(stream_seed(self.seed, "order", self.finished))
-        return torch.randperm(images, generator=generator)
+        if self.recipe.class_balance == "sampled":
+            return balanced_examples(labels, generator)
+        return torch.randperm(len(labels), generator=generator)
 
     def architecture_stream(self) -> np.random.Generator:
         """The stream that the architectures of the next epoch are drawn from."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from supernet.depth_dropout import KeptLayers
 from supernet.layer import layer_forward
 from supernet.module_stack import (
     HeadStack,
@@ -81,20 +82,26 @@ class Pack:
         """The models of each pass: all of them, or one each where they run one after another."""
         return [slice(m, m + 1) for m in range(len(self))] if self._apart else [slice(0, len(self))]
 
-    def __call__(self, images: Tensor, models: slice | None = None) -> Tensor:
+    def __call__(self, images: Tensor, models: slice | None = None, kept: KeptLayers | None = None) -> Tensor:
         """Logits ``(M, B, classes)`` of normalised images ``(M·B, 3, H, W)``, B of each model.
 
-        With ``models``, one of `passes`, M is the number of these.
+        With ``models``, one of `passes`, M is the number of these. ``kept`` leaves parts of the layers out
+        for some images.
         """
         if self._apart:
             networks = self.networks if models is None else self.networks[models]
+            if len(networks) == 1:
+                return self._alone(networks[0], images, kept)[None]
+            if kept is not None:
+                raise ValueError("networks that run one after another take kept for one of them at a time")
             parts = torch.chunk(images, len(networks))
             return torch.stack([self._alone(n, part) for n, part in zip(networks, parts, strict=True)])
         batch = len(images)
         sizes = [self._sizes(modules, batch // len(self)) for modules in self._layers]
         x, at, prompts = self._embed(images)
-        for layer, modules, size, where in zip(self.trunk.layers, self._layers, sizes, at, strict=True):
-            arguments = (layer, modules, x, size, where)
+        of_layers = zip(self.trunk.layers, self._layers, sizes, at, strict=True)
+        for index, (layer, modules, size, where) in enumerate(of_layers):
+            arguments = (layer, modules, x, size, where, None if kept is None else kept.layer(index))
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(layer_forward, *arguments, use_reentrant=False)
             else:
@@ -102,10 +109,10 @@ class Pack:
         pooled = self.trunk.pool(self.trunk.without_prompts(x, prompts) if prompts else x)
         return self._head(divided(pooled, len(self)))
 
-    def _alone(self, network: Supernet, images: Tensor) -> Tensor:
+    def _alone(self, network: Supernet, images: Tensor, kept: KeptLayers | None = None) -> Tensor:
         before, network.checkpointing = network.checkpointing, self.checkpointing
         try:
-            logits: Tensor = network(images)
+            logits: Tensor = network(images, None, kept)
             return logits
         finally:
             network.checkpointing = before

@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces import InputError
 from supernet.augmentation import augmenter
+from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
+from supernet.depth_dropout import KeptLayers, depth_dropout, joined
 from supernet.epoch_losses import NonFiniteLoss
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
@@ -24,7 +25,9 @@ from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
 from supernet.step_gradient import divided
 from supernet.supernet import Supernet
+from supernet.targets import Targets
 from supernet.training_loop import run_epochs
+from supernet.training_loss import TrainingLoss
 from supernet.transfers import resident, to_device
 
 
@@ -44,10 +47,10 @@ def train_pack(
 ) -> list[Curve | NonFiniteLoss]:
     """Train the modules and heads of ``networks`` in place, with the results of `train` one by one.
 
-    Each network has its own recipe, seed, order of images and augmentation; the recipes share the number of
-    epochs, the batch size and the label smoothing. The state files are the same as in single trainings, so a
-    training interrupted here can resume alone, and the other way round. Weights equal those of single
-    trainings up to rounding.
+    Each network has its own recipe, seed, order of images, augmentation and class balance; the recipes share
+    the number of epochs, the batch size and the label smoothing. The state files are the same as in single
+    trainings, so a training interrupted here can resume alone, and the other way round. Weights equal those
+    of single trainings up to rounding.
 
     Args:
         networks: networks around one backbone object; see `Pack`.
@@ -97,7 +100,7 @@ def train_pack(
     with execution.flags(networks[0].head.weight.device):
         run_epochs(
             learners,
-            len(labels),
+            labels,
             gradient,
             saves=True,
             save_every=save_every,
@@ -132,14 +135,28 @@ class _PackGradient:
         self._normalise = preprocessing.on(self._device)
         self._execution = execution
         self._together = together
-        self._label_smoothing = next(iter(networks)).recipe.label_smoothing
+        self._losses = {
+            learner: TrainingLoss.of(learner.recipe, labels, first.num_classes, self._device)
+            for learner in networks
+        }
         self._augmenters = {
             learner: augmenter(
                 learner.recipe.augmentation,
-                images,
+                self._images,
                 seed=learner.seed,
                 preprocessing=preprocessing,
                 indices_on=self.indices_on,
+            )
+            for learner in networks
+        }
+        self._dropouts = {
+            learner: depth_dropout(
+                learner.recipe,
+                images=len(labels),
+                layers=first.capacity.depth,
+                seed=learner.seed,
+                indices_on=self.indices_on,
+                device=self._device,
             )
             for learner in networks
         }
@@ -153,8 +170,9 @@ class _PackGradient:
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
         for learner in learners:
-            if (augment := self._augmenters[learner]) is not None:
-                augment.begin(learner.finished)
+            for drawing in (self._augmenters[learner], self._dropouts[learner]):
+                if drawing is not None:
+                    drawing.begin(learner.finished)
         if self._pack is not None and self._learners == list(learners):
             return
         self.dissolve()
@@ -177,34 +195,61 @@ class _PackGradient:
         losses = torch.zeros(len(pack), device=device)
         for part in divided(range(batch.shape[1]), self._execution.micro_batches):
             for models in pack.passes:
-                of_models = batch[models, part.start : part.stop]
-                indices = of_models.flatten()
-                images = to_device(self._images[indices], device)
-                x = self._normalise(self._augmented(images, of_models, self._learners[models]))
-                targets = to_device(self._labels[indices], device)
+                of_models, learners = batch[models, part.start : part.stop], self._learners[models]
+                images = to_device(self._images[image_of(of_models.flatten(), len(self._images))], device)
+                x = self._normalise(self._augmented(images, of_models, learners))
+                targets = self._targets(of_models, learners)
                 with autocast(device, self._execution.precision):
-                    logits = pack(x, models)
-                terms = F.cross_entropy(
-                    logits.float().flatten(0, 1),
-                    targets,
-                    reduction="none",
-                    label_smoothing=self._label_smoothing,
-                )
-                loss = terms.reshape(len(of_models), -1).sum(1) / batch.shape[1]
+                    logits = pack(x, models, self._kept(of_models, learners))
+                terms = self._terms(logits.float(), targets, learners)
+                loss = terms.sum(1) / batch.shape[1]
                 loss.sum().backward()  # type: ignore[no-untyped-call]
                 losses[models] += loss.detach()
         pack.bind_gradients()
         return losses, batch.shape[1]
 
+    def _targets(self, of_models: Tensor, learners: Sequence[Learner]) -> Targets:
+        """The targets of the examples ``of_models (M, B)``, one model after another."""
+        parts = []
+        for learner, examples in zip(learners, of_models, strict=True):
+            augment = self._augmenters[learner]
+            if augment is None:
+                parts.append(Targets(self._labels[image_of(examples, len(self._labels))]))
+            else:
+                parts.append(augment.targets(self._labels, examples))
+        return Targets.join(parts).on(self._device)
+
+    def _kept(self, of_models: Tensor, learners: Sequence[Learner]) -> KeptLayers | None:
+        """What each model leaves out for its examples ``of_models (M, B)``."""
+        parts = [
+            None if (dropout := self._dropouts[learner]) is None else dropout(examples)
+            for learner, examples in zip(learners, of_models, strict=True)
+        ]
+        layers = self._networks[learners[0]].capacity.depth
+        return joined(parts, of_models.shape[1], layers, self._device)
+
+    def _terms(self, logits: Tensor, targets: Targets, learners: Sequence[Learner]) -> Tensor:
+        """The loss ``(M, B)`` of each image; ``logits`` are ``(M, B, C)``."""
+        models, images = logits.shape[:2]
+        if len({learner.recipe.class_balance for learner in learners}) == 1:
+            return self._losses[learners[0]].terms(logits.flatten(0, 1), targets).reshape(models, images)
+        rows = [slice(m * images, (m + 1) * images) for m in range(models)]
+        return torch.stack(
+            [
+                self._losses[learner].terms(of, targets.part(part))
+                for learner, of, part in zip(learners, logits, rows, strict=True)
+            ]
+        )
+
     def _augmented(self, images: Tensor, of_models: Tensor, learners: Sequence[Learner]) -> Tensor:
-        """Images ``(M·B, 3, H, W)`` at the indices ``of_models (M, B)``, each augmented as its model asks."""
+        """Images ``(M·B, 3, H, W)`` of the examples ``of_models (M, B)``, augmented as each model asks."""
         parts = torch.split(images, of_models.shape[1])
         augmenters = [self._augmenters[learner] for learner in learners]
         if not any(augmenters):
             return images
         return torch.cat(
             [
-                part if augment is None else augment(part, indices)
-                for part, augment, indices in zip(parts, augmenters, of_models, strict=True)
+                part if augment is None else augment(part, examples)
+                for part, augment, examples in zip(parts, augmenters, of_models, strict=True)
             ]
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from search_spaces import InputError
 from supernet.augmentation import AugmentationName, require_augmentation
+from supernet.class_balance import ClassBalanceName, require_class_balance
 
 StartName: TypeAlias = Literal["pretrained", "inherited"]
 """Weights that a training starts from: the pretrained ones with new modules, or a supernet's."""
@@ -21,10 +22,16 @@ class Recipe:
 
     ``lr`` is the peak learning rate; ``warmup`` is the fraction of all steps before the peak;
     ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
-    share of the target that is spread evenly over all classes. ``start`` says which weights the caller gives
+    share of the target that is spread evenly over all classes. ``class_balance`` says what is done about
+    classes of unequal size: nothing (``none``), a loss weighted by the inverse size (``weighted``), batches
+    drawn with every class equally likely (``sampled``), or logits shifted by the class shares in training
+    (``logit-adjusted``, arXiv 2007.07314); see `TrainingLoss`. ``drop_path`` and
+    ``module_dropout`` are the probabilities that a branch of the last layer, or the changes of a layer's
+    modules, are left out for an image (`DepthDropout`). ``start`` says which weights the caller gives
     the network; `train` continues from whatever they are.
 
-    Raises `InputError` for an unknown augmentation or start, and for a label smoothing outside [0, 1).
+    Raises `InputError` for an unknown augmentation, class balance or start, and for a label smoothing, drop
+    path or module dropout outside [0, 1).
     """
 
     epochs: int
@@ -34,14 +41,26 @@ class Recipe:
     warmup: float = 0.1
     augmentation: AugmentationName = "none"
     label_smoothing: float = 0.0
+    class_balance: ClassBalanceName = "none"
+    drop_path: float = 0.0
+    module_dropout: float = 0.0
     start: StartName = "pretrained"
 
     def __post_init__(self) -> None:
         require_augmentation(self.augmentation)
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"label_smoothing is {self.label_smoothing}; give 0 for none, or less than 1")
+        require_class_balance(self.class_balance)
+        for name in ("label_smoothing", "drop_path", "module_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 for none, or less than 1")
         if self.start not in STARTS:
             raise InputError(f"start is '{self.start}'; give one of {', '.join(STARTS)}")
+
+    @property
+    def variants(self) -> list[str]:
+        """Names of the choices that are not ``none``: augmentation, class balance, and what is dropped."""
+        rates = {"drop-path": self.drop_path, "module-dropout": self.module_dropout}
+        named = [name for name in (self.augmentation, self.class_balance) if name != "none"]
+        return [*named, *(f"{name}-{rate:g}" for name, rate in rates.items() if rate)]
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""

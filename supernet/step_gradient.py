@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces import Architecture
 from supernet.architecture_batch import ArchitectureBatch
 from supernet.choosers import Step
 from supernet.data_parallel import Processes
+from supernet.depth_dropout import KeptLayers
 from supernet.execution import Execution
 from supernet.precision import autocast
-from supernet.transfers import to_device
+from supernet.targets import Targets
+from supernet.training_loss import TrainingLoss
 
 
 @dataclass(frozen=True)
@@ -24,37 +25,39 @@ class StepGradient:
 
     With P passes, and N images of which this process has some, in parts of n images at a time, the loss is
 
-        Σ over parts and passes of  n / (N·P) · (mean cross-entropy of the pass on the part)
+        Σ over parts and passes of  n / (N·P) · (mean loss of the pass on the part)
 
     The backward pass of each term runs before the next term is computed, so only one pass on one part is in
     memory; the terms add up to the gradient of the whole.
 
     Args:
         network: called with the result of ``inputs`` and an architecture; the same in all processes.
-        inputs: returns the network's input for given image indices, on ``device``.
-        labels: int64 ``(N,)`` of all images, on the device of the indices.
+        inputs: returns the network's input for given examples, on ``device``.
+        targets: returns the targets of given examples, on ``device``.
         device: device of the network.
         execution: precision and number of micro-batches.
         processes: the processes that share each batch.
         kinds: if given, every pass is run with one architecture per image, over these kinds.
-        label_smoothing: share of each label that is spread over all classes.
+        loss: the loss of logits and targets.
+        dropout: returns what is left out for given examples; ``None`` leaves nothing out.
     """
 
     network: nn.Module
     inputs: Callable[[Tensor], Tensor]
-    labels: Tensor
+    targets: Callable[[Tensor], Targets]
     device: torch.device
     execution: Execution
     processes: Processes
     kinds: tuple[str, ...] | None = None
-    label_smoothing: float = 0.0
+    loss: TrainingLoss = field(default_factory=TrainingLoss)
+    dropout: Callable[[Tensor], KeptLayers] | None = None
 
     @property
     def _trained(self) -> list[nn.Parameter]:
         return [p for p in self.network.parameters() if p.requires_grad]
 
     def add(self, batch: Tensor, step: Step) -> Tensor:
-        """The mean loss of ``step`` on the images of indices ``batch (N,)``, over all processes."""
+        """The mean loss of ``step`` on the examples ``batch (N,)``, over all processes."""
         rows = self.processes.rows(len(batch))
         # a process without images takes an image of weight 0, so that the same parameters have gradients
         parts = divided(rows, self.execution.micro_batches) or [range(1)]
@@ -63,16 +66,20 @@ class StepGradient:
             weight = len(part) / (len(batch) * len(step.passes)) if rows else 0.0
             images = batch[part.start : part.stop]
             x = self.inputs(images)
-            targets, smoothing = to_device(self.labels[images], self.device), self.label_smoothing
+            targets, teacher = self.targets(images), None
+            kept = () if self.dropout is None else (self.dropout(images),)
             for which, architecture in enumerate(step.passes):
                 with autocast(self.device, self.execution.precision):
-                    logits = self.network(x, self._of_part(architecture, part))
+                    logits = self.network(x, self._of_part(architecture, part), *kept)
                 logits = logits.float()
-                term = F.cross_entropy(logits, targets, label_smoothing=smoothing) * weight
+                if teacher is None:
+                    term = self.loss.mean(logits, targets) * weight
+                else:
+                    term = self.loss.distilled(logits, teacher, targets) * weight
                 term.backward()  # type: ignore[no-untyped-call]
                 loss += term.detach()
                 if step.distil and which == 0:
-                    targets, smoothing = logits.detach().softmax(-1), 0.0
+                    teacher = logits.detach().softmax(-1)
         return self.processes.add_up(self._trained, loss)
 
     def _of_part(

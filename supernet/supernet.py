@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from search_spaces import KINDS, Architecture, BackboneShape
 from supernet.architecture_batch import ArchitectureBatch
+from supernet.depth_dropout import KeptLayers
 from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
 from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
@@ -115,14 +116,16 @@ class Supernet(nn.Module):
         self,
         images: Tensor,
         architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None = None,
+        kept: KeptLayers | None = None,
     ) -> Tensor:
         """Logits ``(B, classes)`` of normalised images ``(B, 3, H, W)``.
 
         ``architecture`` is one for the whole batch (modules are sliced), or one for each image (modules run
-        at capacity and are masked), or ``None`` for the capacity itself. Raises ``ValueError`` for an
+        at capacity and are masked), or ``None`` for the capacity itself. ``kept`` leaves parts of the layers
+        out for some images, in training. Raises ``ValueError`` for an
         architecture beyond the capacity, and if the number of architectures is not that of the images.
         """
-        return self.classify(self.features(images, architecture))
+        return self.classify(self.features(images, architecture, kept))
 
     def classify(self, features: Tensor) -> Tensor:
         """Logits ``(B, classes)`` of pooled features ``(B, d)``, in float32 under autocast too.
@@ -137,20 +140,25 @@ class Supernet(nn.Module):
         self,
         images: Tensor,
         architecture: Architecture | Sequence[Architecture] | ArchitectureBatch | None = None,
+        kept: KeptLayers | None = None,
     ) -> Tensor:
         """The pooled features ``(B, d)`` that the head reads; arguments as in `forward`."""
         sizes = self._sizes(images.shape[0], architecture)
         if not self.compiled:
-            return self._pass(images, sizes)
+            return self._pass(images, sizes, kept)
         if self._compiled_pass is None:
             self._compiled_pass = torch.compile(self._pass, dynamic=False)
-        pooled: Tensor = self._compiled_pass(images, sizes)
+        pooled: Tensor = self._compiled_pass(images, sizes, kept)
         return pooled
 
-    def _pass(self, images: Tensor, sizes: Sequence[Mapping[str, Size]]) -> Tensor:
+    def _pass(
+        self, images: Tensor, sizes: Sequence[Mapping[str, Size]], kept: KeptLayers | None = None
+    ) -> Tensor:
         x, at, prompts = self.embed(images, sizes[0])
-        for layer, modules, size, where in zip(self.trunk.layers, self.layers, sizes, at, strict=True):
-            arguments = (layer, cast(nn.ModuleDict, modules), x, size, where)
+        of_layers = zip(self.trunk.layers, self.layers, sizes, at, strict=True)
+        for index, (layer, modules, size, where) in enumerate(of_layers):
+            of_layer = None if kept is None else kept.layer(index)
+            arguments = (layer, cast(nn.ModuleDict, modules), x, size, where, of_layer)
             if self.checkpointing and torch.is_grad_enabled():
                 x = checkpoint(layer_forward, *arguments, use_reentrant=False)
             else:

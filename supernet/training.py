@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from search_spaces import Architecture, InputError
 from supernet.augmentation import Augmenter, augmenter
 from supernet.choosers import Chooser, Constant
+from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
+from supernet.depth_dropout import DepthDropout, depth_dropout
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
 from supernet.images import Images
@@ -24,8 +26,10 @@ from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
 from supernet.step_gradient import StepGradient
 from supernet.supernet import Supernet
+from supernet.targets import Targets
 from supernet.trainable import Trainable
 from supernet.training_loop import run_epochs
+from supernet.training_loss import TrainingLoss
 from supernet.transfers import resident, to_device
 
 
@@ -76,6 +80,11 @@ def train(
             f"augmentation is '{recipe.augmentation}', and a head is trained on features that are computed "
             "once; give a recipe with augmentation 'none'"
         )
+    if head_alone and (recipe.drop_path or recipe.module_dropout):
+        raise InputError(
+            f"drop_path is {recipe.drop_path} and module_dropout is {recipe.module_dropout}, and a head is "
+            "trained on features that are computed once; give a recipe with 0 for both"
+        )
     supernet.set_trainable(trainable)
     supernet.train()
     parameters = {n: p for n, p in supernet.named_parameters() if p.requires_grad}
@@ -112,35 +121,54 @@ def train(
         trunk: Precision = execution.precision if pooled is None else "fp32"
         normalise = preprocessing.on(device)
         augment = augmenter(
-            recipe.augmentation, images, seed=seed, preprocessing=preprocessing, indices_on=rows.device
+            recipe.augmentation, rows, seed=seed, preprocessing=preprocessing, indices_on=rows.device
+        )
+
+        of_rows = to_device(labels, rows.device)
+
+        dropout = depth_dropout(
+            recipe,
+            images=len(labels),
+            layers=supernet.capacity.depth,
+            seed=seed,
+            indices_on=rows.device,
+            device=device,
         )
 
         def inputs(batch: Tensor) -> Tensor:
+            found = rows[image_of(batch, len(rows))]
             if pooled is not None:
-                return rows[batch]
-            x = to_device(rows[batch], device)
+                return found
+            x = to_device(found, device)
             return normalise(x if augment is None else augment(x, batch))
+
+        def targets(batch: Tensor) -> Targets:
+            if augment is not None:
+                return augment.targets(of_rows, batch).on(device)
+            return Targets(of_rows[image_of(batch, len(rows))]).on(device)
 
         # torch.compile would compile again for each architecture of a batch, but not for each of an image
         per_image = execution.compile and not isinstance(chooser, Constant)
         gradient = StepGradient(
             network=_HeadAlone(supernet) if head_alone else supernet,
             inputs=inputs,
-            labels=to_device(labels, rows.device),
+            targets=targets,
             device=device,
             execution=execution,
             processes=processes,
             kinds=supernet.capacity.kinds if per_image else None,
-            label_smoothing=recipe.label_smoothing,
+            dropout=dropout,
+            loss=TrainingLoss.of(recipe, labels, supernet.num_classes, device),
         )
         run_epochs(
             [learner],
-            len(labels),
+            labels,
             _OneNetwork(
                 gradient,
                 learner,
                 chooser,
-                augment=augment,
+                indices_on=rows.device,
+                drawing=[of for of in (augment, dropout) if of is not None],
                 cached=pooled is not None,
                 given=features is not None,
                 during_epoch=lambda: cast_once(supernet.backbone, trunk),
@@ -166,25 +194,26 @@ class _OneNetwork:
         learner: Learner,
         chooser: Chooser,
         *,
-        augment: Augmenter | None,
+        indices_on: torch.device,
+        drawing: Sequence[Augmenter | DepthDropout],
         cached: bool,
         given: bool,
         during_epoch: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self.indices_on = gradient.labels.device
+        self.indices_on = indices_on
         self.during_epoch = during_epoch
         self._gradient = gradient
         self._learner = learner
         self._chooser = chooser
-        self._augment = augment
+        self._drawing = drawing
         self._cached = cached
         self._given = given
 
     def begin(self, learners: Sequence[Learner]) -> None:
         """See `Gradient.begin`."""
         self._rng = self._learner.architecture_stream()
-        if self._augment is not None:
-            self._augment.begin(self._learner.finished)
+        for of in self._drawing:
+            of.begin(self._learner.finished)
         self._passes = not self._cached or (self._learner.finished == 0 and not self._given)
 
     def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:

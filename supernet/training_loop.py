@@ -19,7 +19,7 @@ from supernet.transfers import to_device
 class Gradient(Protocol):
     """Adds the gradient of one step to the parameters of the learners.
 
-    ``indices_on`` is the device on which image indices are expected.
+    ``indices_on`` is the device on which examples are expected.
     """
 
     indices_on: torch.device
@@ -31,7 +31,7 @@ class Gradient(Protocol):
         """Prepare for an epoch of ``learners``, or for the rest of an epoch."""
 
     def __call__(self, batches: Sequence[Tensor]) -> tuple[Tensor, int]:
-        """Set the gradients of a step of each learner on its images, given as indices ``(B,)``.
+        """Set the gradients of a step of each learner on its examples ``(B,)``, see `Learner.order`.
 
         Returns:
             The loss of each learner, and the number of image passes of each.
@@ -41,7 +41,7 @@ class Gradient(Protocol):
 
 def run_epochs(
     learners: Sequence[Learner],
-    images: int,
+    labels: Tensor,
     gradient: Gradient,
     *,
     saves: bool,
@@ -57,7 +57,7 @@ def run_epochs(
 
     Args:
         learners: the networks to train; their curves are extended.
-        images: number of images of an epoch.
+        labels: int64 ``(N,)`` of the images of an epoch.
         gradient: computes the gradient of a step for all learners at the same epoch.
         saves: whether this process writes the state files.
         save_every: seconds between two states; a state is written at the end of an epoch.
@@ -76,7 +76,7 @@ def run_epochs(
         if not going:  # all learners at this epoch have failed
             continue
         with gradient.during_epoch():
-            failed = _epoch(going, images, gradient, on_failure)
+            failed = _epoch(going, labels, gradient, on_failure)
         remaining = [learner for learner in remaining if learner not in failed]
         share = (time.perf_counter() - started) / len(going)
         for learner in going:
@@ -93,15 +93,15 @@ def run_epochs(
 
 def _epoch(
     learners: Sequence[Learner],
-    images: int,
+    labels: Tensor,
     gradient: Gradient,
     on_failure: Callable[[Learner, NonFiniteLoss], None] | None,
 ) -> list[Learner]:
     """Pass once over all images, add the mean loss to each curve, and return the learners that failed."""
     recipe, epoch = learners[0].recipe, learners[0].finished
-    steps = math.ceil(images / recipe.batch_size)
+    steps = math.ceil(len(labels) / recipe.batch_size)
     first, of = epoch * steps, recipe.epochs * steps
-    orders = {learner: to_device(learner.order(images), gradient.indices_on) for learner in learners}
+    orders = {learner: to_device(learner.order(labels), gradient.indices_on) for learner in learners}
     losses = {learner: EpochLosses(steps, first, of, learner.device) for learner in learners}
     going = list(learners)
 

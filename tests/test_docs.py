@@ -50,7 +50,7 @@ def parse(arguments: list[str]) -> None:
     """Convert all options and check the configuration as the command does, and run nothing."""
     name = arguments[0]
     context = COMMANDS[name].make_context(name, arguments[1:])
-    if name in CONFIGS:
+    if name in CONFIGS and context.params["config"] is None:  # else a file has the options
         fields = CONFIGS[name].model_fields
         CONFIGS[name].of(**{key: value for key, value in context.params.items() if key in fields})
 

@@ -12,12 +12,15 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("search_spaces", "supernet", "nas_peft")
 MAY_IMPORT = {
     "search_spaces": {"numpy", "yaml", "search_spaces"},
-    "supernet": {"numpy", "torch", "torchvision", "timm", "safetensors", "PIL", "search_spaces", "supernet"},
+    "supernet": {
+        *("numpy", "torch", "torchvision", "timm", "safetensors", "PIL", "search_spaces", "supernet"),
+        "huggingface_hub",  # which timm needs, too
+    },
 }
 ORDER = (
-    *("machine", "searching", "data", "settings", "run", "training", "scoring", "protocol", "stages"),
-    *("planning", "front", "deployment", "prediction", "evaluation", "serving", "audit", "compare"),
-    *("main_job", "baselines_job", "cli", "__main__"),
+    *("machine", "searching", "data", "corruptions", "settings", "run", "training", "scoring", "protocol"),
+    *("stages", "planning", "front", "deployment", "prediction", "evaluation", "robustness", "serving"),
+    *("audit", "compare", "main_job", "baselines_job", "library", "cli", "__main__"),
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
 OF_THE_TOOL = {

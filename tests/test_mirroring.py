@@ -16,6 +16,7 @@ TESTED_ELSEWHERE = {
     "supernet/scoring_tree.py": ("supernet/test_scoring.py", "the tree by which scoring shares layers"),
     "supernet/learner.py": ("supernet/test_training.py", "what a single training keeps and resumes from"),
     "supernet/module_stack.py": ("supernet/test_pack.py", "the modules of a pack, of every kind"),
+    "supernet/targets.py": ("supernet/test_training_loss.py", "the targets of every loss"),
     "supernet/packed_training.py": ("supernet/test_pack.py", "each network of a pack ends as if alone"),
     "supernet/recipe.py": ("supernet/test_training.py", "the learning rates of a training"),
     "supernet/training_loop.py": (
@@ -43,12 +44,43 @@ TESTED_ELSEWHERE = {
     "nas_peft/audit/plot.py": ("nas_peft/audit/test_stage.py", "drawn of a whole audit"),
     "nas_peft/audit/sample.py": ("nas_peft/audit/test_result.py", "a result begins with its sample"),
     "nas_peft/audit/table.py": ("nas_peft/audit/test_stage.py", "printed of a whole audit"),
+    **dict.fromkeys(
+        (
+            f"nas_peft/cli/{command}.py"
+            for command in ("backbones", "datasets", "recipes", "schema", "spaces")
+        ),
+        ("nas_peft/cli/test_lists.py", "one list for each command, compared with what there is"),
+    ),
+    "nas_peft/cli/two_columns.py": ("nas_peft/cli/test_help_screen.py", "the columns of every help"),
     "nas_peft/cli/config_options.py": (
         "nas_peft/settings/test_search_config.py",
         "every field is compared with its option",
     ),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
     "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
+    "nas_peft/data/catalogue.py": ("nas_peft/cli/test_lists.py", "compared with what is read"),
+    "nas_peft/run/noted_options.py": (
+        "nas_peft/run/test_config_file.py",
+        "the options that a configuration file has beside the configuration",
+    ),
+    "nas_peft/settings/command_options.py": (
+        "nas_peft/cli/test_option_sources.py",
+        "options of the command line and of files",
+    ),
+    "nas_peft/settings/method_recipes.py": (
+        "nas_peft/settings/test_search_config.py",
+        "the recipes of every method by a configuration",
+    ),
+    "nas_peft/settings/metric.py": ("nas_peft/training/test_metrics.py", "every metric beside scikit-learn"),
+    "nas_peft/settings/panels.py": ("nas_peft/cli/test_help_screen.py", "the panels of the help"),
+    "nas_peft/settings/recipe_catalogue.py": (
+        "nas_peft/cli/test_lists.py",
+        "compared with methods and baselines",
+    ),
+    "nas_peft/settings/validation.py": (
+        "nas_peft/settings/test_search_config.py",
+        "every mistake in a configuration",
+    ),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
     "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
     **dict.fromkeys(
@@ -80,6 +112,20 @@ TESTED_ELSEWHERE = {
         "nas_peft/test_baselines_job.py",
         "a job without a search is this stage",
     ),
+    "nas_peft/cli/progress_options.py": ("nas_peft/cli/test_search.py", "options of a command that runs"),
+    "nas_peft/protocol/decision_words.py": (
+        "nas_peft/protocol/test_confidence.py",
+        "sentences on decisions that are made there",
+    ),
+    "nas_peft/protocol/metric_columns.py": (
+        "nas_peft/protocol/test_results_table.py",
+        "columns of the table of a finished run",
+    ),
+    "nas_peft/protocol/metric_words.py": (
+        "nas_peft/protocol/test_confidence.py",
+        "words of every metric's decision",
+    ),
+    "nas_peft/protocol/sections.py": ("nas_peft/cli/test_show.py", "printed of a finished run"),
     "nas_peft/protocol/reading.py": (
         "nas_peft/test_baselines_job.py",
         "opens the test set of a whole comparison, once",
@@ -89,6 +135,10 @@ TESTED_ELSEWHERE = {
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
     "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
     "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
+    **dict.fromkeys(
+        (f"nas_peft/run/progress_{way}.py" for way in ("bars", "json", "lines", "log")),
+        ("nas_peft/run/test_progress.py", "ways to show the same progress"),
+    ),
     "nas_peft/run/task_inputs.py": (
         "nas_peft/run/test_search_inputs.py",
         "the part that all jobs have",
@@ -159,6 +209,10 @@ TESTED_ELSEWHERE = {
         "nas_peft/training/test_packs.py",
         "records and tensors of a pack are those of training alone",
     ),
+    "nas_peft/training/scored_training.py": (
+        "nas_peft/test_main_job.py",
+        "reported by the trainings of a run",
+    ),
     "nas_peft/training/training.py": (
         "nas_peft/training/test_trainings.py",
         "fields and the key of a training",
@@ -174,6 +228,7 @@ TESTED_ELSEWHERE = {
 
 OF_SEVERAL_MODULES = {
     "search_spaces/test_imports.py": "what the package imports",
+    "nas_peft/cli/test_lists.py": "the commands that list what there is",
     "supernet/test_imports.py": "what the package imports",
     "supernet/test_image_size.py": "backbones, supernets and checkpoints at another image size",
     "supernet/test_devices.py": "every computation on a GPU keeps to it",

@@ -60,7 +60,7 @@ def plot_audit(file: Path, audit: Audit) -> None:
     axes.set_xlabel("loss with inherited weights")
     axes.set_ylabel(f"retrained validation accuracy, % ({len(audit.seeds)} seeds)")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)  # over no point or bar
     data = io.BytesIO()
     kind = file.suffix.lower().removeprefix(".")
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from nas_peft.audit.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
 
+ENOUGH = 8
+"""Subnets from which the interval of a tau means something: resamples of fewer are too alike."""
+
 PROTOCOL = (
     "A stratified random sample of subnets within the budget is trained on the training set, once for each "
     "seed, and scored on the validation set{same}. The test set is not read. Tau is Kendall's tau-b of a "
@@ -130,13 +133,16 @@ def regret(sample: Sequence[AuditedSubnet], choice: AuditedSubnet) -> tuple[floa
 def verdict(all_sizes: Ranking, equal_size: Ranking) -> str:
     """Verdict on the inherited loss in words, by two rules.
 
-    A group is ranked better than by chance if the interval of its tau lies above 0. The number of parameters
-    ranks as well if its tau over all sizes is at least that of the loss.
+    A group is ranked better than by chance if it has at least `ENOUGH` subnets and the interval of its tau
+    lies above 0. The number of parameters ranks as well if its tau over all sizes is at least that of the
+    loss.
     """
     words = []
     for name, found in (("of all sizes", all_sizes), ("of equal size", equal_size)):
         tau = found.inherited_loss
-        if tau.low is not None and tau.low > 0:
+        if found.subnets < ENOUGH:
+            words.append(f"nothing can be said of {found.subnets} subnets {name}, {ENOUGH} are needed")
+        elif tau.low is not None and tau.low > 0:
             words.append(f"subnets {name} are ranked better than by chance (the interval is above 0)")
         else:
             words.append(f"subnets {name} are not shown to be ranked better than by chance")

@@ -26,6 +26,12 @@ class Sampled:
     group: Group
 
 
+def require_enough(subnets: int) -> None:
+    """Raise `InputError` for fewer than 8 subnets."""
+    if subnets < 8:
+        raise InputError(f"subnets is {subnets}; give 8 or more: fewer tell nothing about a ranking")
+
+
 def audit_sample(inputs: SearchInputs, subnets: int) -> list[Sampled]:
     """Stratified random sample of different subnets within the budget; always the same for a run.
 
@@ -36,8 +42,7 @@ def audit_sample(inputs: SearchInputs, subnets: int) -> list[Sampled]:
 
     Raises `InputError` for fewer than 8 ``subnets``, and if the space has too few.
     """
-    if subnets < 8:
-        raise InputError(f"subnets is {subnets}; give 8 or more: fewer tell nothing about a ranking")
+    require_enough(subnets)
     space, shape = inputs.space, inputs.backbone.shape
     low = min(count_params(a, shape) for a in space.smallest_nonempty())
     high = range_around(space, shape, inputs.budget.limit(inputs.head_params))[1]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nas_peft.audit.result import PROTOCOL, SAME, Audit, AuditedSubnet, ranking, regret, verdict
-from nas_peft.audit.sample import audit_sample
+from nas_peft.audit.sample import audit_sample, require_enough
 from nas_peft.machine.environment import environment
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.rows import Row
@@ -18,15 +18,17 @@ from nas_peft.run.json_file import write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.searching.candidate import Candidate, Proposal
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.scored_training import scored_training
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from search_spaces import Architecture, InputError
+from search_spaces import KINDS, Architecture, InputError
 
 
 def audit(
@@ -50,6 +52,7 @@ def audit(
     """
     if seeds < 1:
         raise InputError(f"seeds is {seeds}; give 1 or more (at least 2 for the ceiling)")
+    require_enough(subnets)  # before the data are read
     inputs = search.inputs(bars)
     sample = audit_sample(inputs, subnets)
     choice = search.pick()
@@ -99,11 +102,12 @@ def audit(
 
 def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) -> list[Candidate]:
     inputs = run.inputs
+    folds = read_supernets(inputs, run.folder, run.device)
     evaluator = InheritedEvaluator(
-        LocalScorer(
-            read_supernets(inputs, run.folder, run.device),
-            inputs.preprocessing,
-            inputs.config.chosen_precision,
+        scorer_for(
+            inputs.config.metric,
+            LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision),
+            [fold.part.labels for fold in folds],
         ),
         inputs.backbone.shape,
         len(inputs.dataset.classes),
@@ -131,7 +135,14 @@ def _retrained(
         run.bars.counted("audit (trainings)", len(trainings)) as bar,
         RayTrainings.of_run(run, run.inputs.for_trainings(probed.features)) as runner,
     ):
-        records = runner.run(trainings, bar)
+
+        def report(record: TrainingRecord, found: bool) -> None:
+            if found:
+                run.bars.find(1)
+            label = ", ".join(KINDS[kind].label for kind in record.training.architecture.kinds)
+            run.bars.scored(scored_training(record, label, eligible=True, found=found))
+
+        records = runner.run(trainings, bar, report)
     if failed := next((record.failure for record in records if record.failure), None):
         raise InputError(f"a subnet of the audit could not be trained ({failed})")
     return [records[i : i + len(seeds)] for i in range(0, len(records), len(seeds))]

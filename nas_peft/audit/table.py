@@ -4,32 +4,48 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from nas_peft.audit.result import Audit, Ranking, Tau
+from nas_peft.audit.result import ENOUGH, Audit, Ranking, Tau
+from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.plain_table import add_number, add_text, plain_table
+from search_spaces.strips import strips
 
 
 def audit_table(audit: Audit) -> Table:
-    """Table of the scores' taus, for the whole sample and for its half of equal size."""
-    table = Table(
-        title=f"audit of {audit.run}: {len(audit.sample)} subnets, {len(audit.seeds)} "
-        f"seed{'s' if len(audit.seeds) > 1 else ''}",
-        caption="Kendall's τ with the retrained validation accuracy, 95% interval in brackets",
-        title_justify="left",
-        caption_justify="left",
+    """Table of the taus of each score, for the whole sample and for its half of equal size."""
+    seeds = f"{len(audit.seeds)} seed{'s' if len(audit.seeds) > 1 else ''}"
+    groups = (("all sizes", audit.all_sizes), ("equal size", audit.equal_size))
+    few = any(found.subnets < ENOUGH for _, found in groups)
+    table = plain_table(
+        f"audit of {audit.run}: {len(audit.sample)} subnets, {seeds}",
+        "Kendall's τ of each score with the retrained validation accuracy: 1 the same order, 0 unrelated; in "
+        "brackets its 95% interval"
+        + (f", which fewer than {ENOUGH} subnets do not have" if few else "")
+        + "; seed against seed: the most that a score can be expected to reach",
     )
-    table.add_column("subnets")
-    for name in ("inherited loss", "inherited accuracy", "parameters alone", "seed against seed"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, found in (("all sizes", audit.all_sizes), ("equal size", audit.equal_size)):
-        table.add_row(f"{name} ({found.subnets})", *_cells(found))
+    add_text(table, "score")
+    for name, found in groups:
+        add_number(table, f"{name}\n{found.subnets} subnets")
+    for name, score in (
+        ("inherited loss", "inherited_loss"),
+        ("inherited accuracy", "inherited_accuracy"),
+        ("parameters alone", "params"),
+    ):
+        table.add_row(name, *(_cell(getattr(found, score), found) for _, found in groups))
+    ceilings = ["–" if found.ceiling is None else f"{found.ceiling:.2f}" for _, found in groups]
+    table.add_row("seed against seed", *ceilings)
     return table
 
 
-def audit_summary(audit: Audit) -> str:
-    """Regret, mean error of the inherited accuracies, and verdict, in sentences."""
+def audit_summary(audit: Audit, search: FinishedSearch) -> str:
+    """The search's choice, its regret, the mean error of the inherited accuracies, and the verdict."""
     error = "" if audit.regret_error is None else f" ± {audit.regret_error:.1f}"
     gap = audit.inherited_minus_retrained
     side = "below" if audit.regret >= 0 else "above"
+    choice = search.pick()
+    drawn = "  ".join(f"{kind} {strip}" for kind, strip in strips(choice.architecture).items())
     return (
+        f"the search's choice: candidate {choice.number}, the lowest loss within the budget: {drawn}\n"
+        f"{_exported(search)}"
         f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the "
         "sample in validation accuracy\n"
         f"inherited accuracy: {gap:+.1f} points against retraining, on average\n"
@@ -37,12 +53,19 @@ def audit_summary(audit: Audit) -> str:
     )
 
 
-def _cells(found: Ranking) -> list[str]:
-    taus = [_cell(tau) for tau in (found.inherited_loss, found.inherited_accuracy, found.params)]
-    return [*taus, "–" if found.ceiling is None else f"{found.ceiling:.2f}"]
+def _exported(search: FinishedSearch) -> str:
+    """A line on the exported row where that is another one than the search's choice."""
+    exported = search.exported
+    if exported is None or exported.candidate == search.pick():
+        return ""
+    return (
+        f"the run exported another one after training its best candidates: {exported.label} "
+        f"({exported.name})\n"
+    )
 
 
-def _cell(tau: Tau) -> str:
+def _cell(tau: Tau, found: Ranking) -> str:
     if tau.tau is None or tau.low is None or tau.high is None:
         return "–"
-    return f"{tau.tau:.2f} [{tau.low:.2f}, {tau.high:.2f}]"
+    interval = f" [{tau.low:.2f}, {tau.high:.2f}]" if found.subnets >= ENOUGH else ""
+    return f"{tau.tau:.2f}{interval}"

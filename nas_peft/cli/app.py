@@ -1,27 +1,106 @@
-"""Entry point of ``nas-peft``."""
+"""Entry point of ``nas-peft``: a command's module is imported when the command is called."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from nas_peft.cli.audit import audit
-from nas_peft.cli.baselines import baselines
-from nas_peft.cli.cache import cache
-from nas_peft.cli.compare import compare
 from nas_peft.cli.console_encoding import show_every_character
-from nas_peft.cli.evaluate import evaluate
-from nas_peft.cli.export import export
-from nas_peft.cli.front import front
-from nas_peft.cli.predict import predict
-from nas_peft.cli.search import search
-from nas_peft.cli.serve import serve
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command in the list of commands: its group, and one line on what it does.
+
+    The command's function has the command's name and is in the module of that name in `nas_peft.cli`. With
+    ``FIRST_SCREEN`` the module names the options to show on the first screen of its help.
+    """
+
+    group: str
+    about: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "search": Entry("Search", "Search the best modules for a data set, and export them"),
+    "baselines": Entry("Search", "Compare single methods and baselines, without a search"),
+    "show": Entry("Results", "Show all tables of a finished run"),
+    "report": Entry("Results", "Write a report of a finished run as one HTML file"),
+    "front": Entry("Results", "List the sizes that a search found, and export one of them"),
+    "audit": Entry("Results", "Measure how well a search ranks subnets on its data"),
+    "compare": Entry("Results", "Compare methods over several runs and data sets"),
+    "predict": Entry("Use", "Classify images by a subnet"),
+    "evaluate": Entry("Use", "Measure a subnet class by class on labelled images"),
+    "robustness": Entry("Use", "Measure models on corrupted images and other domains"),
+    "export": Entry("Use", "Write a subnet as other libraries read it"),
+    "serve": Entry("Use", "Serve subnets over HTTP, with a page for trying them"),
+    "datasets": Entry("What there is", "List the data sets and forms of folders that are read"),
+    "backbones": Entry("What there is", "List pretrained backbones, and where their weights are"),
+    "spaces": Entry("What there is", "List search spaces and their module kinds"),
+    "recipes": Entry("What there is", "List augmentations, times, methods and baselines"),
+    "cache": Entry("What there is", "List, clear or verify the decoded images of large data sets"),
+    "schema": Entry("What there is", "Print the JSON schema of configuration files"),
+    "doctor": Entry("What there is", "Check this installation and machine"),
+}
+
+
+class _Loaded(MutableMapping[str, Any]):
+    """The commands by name, each imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._commands:
+            if name not in COMMANDS:
+                raise KeyError(name)
+            from nas_peft.cli.help_screen import screen
+
+            module = import_module(f"nas_peft.cli.{name}")
+            first = getattr(module, "FIRST_SCREEN", None)
+            self._commands[name] = screen(name, getattr(module, name), first)
+        return self._commands[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._commands[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(TyperGroup):
+    """The group of all commands, whose help imports none of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = _Loaded()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in the order of the help."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write each group of commands under its heading."""
+        for group in dict.fromkeys(entry.group for entry in COMMANDS.values()):
+            with formatter.section(group):
+                formatter.write_dl([(n, e.about) for n, e in COMMANDS.items() if e.group == group])
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 
 
@@ -44,33 +123,14 @@ def _options(
 
     Start with three commands, on a folder that has one folder of images for each class:
 
-    nas-peft search --dataset FOLDER --time 20m --dry-run     what 20 minutes allow on this machine
-
-    nas-peft search --dataset FOLDER --time 20m     search, compare, and export the best small modules
-
-    nas-peft predict RUN/subnet.safetensors PHOTO.jpg     classify images by the result
+    \b
+      nas-peft search --dataset FOLDER --time 20m --dry-run
+          what 20 minutes allow on this machine
+      nas-peft search --dataset FOLDER --time 20m
+          search, compare, and export the best small modules
+      nas-peft predict RUN/subnet.safetensors PHOTO.jpg
+          classify images by the result
     """
-
-
-def _in_paragraphs(docstring: str | None) -> str:
-    """The text of a docstring with each paragraph on one line: the terminal breaks lines where it ends."""
-    return "\n\n".join(" ".join(part.split()) for part in (docstring or "").split("\n\n"))
-
-
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "search": search,
-    "front": front,
-    "audit": audit,
-    "baselines": baselines,
-    "compare": compare,
-    "predict": predict,
-    "export": export,
-    "evaluate": evaluate,
-    "serve": serve,
-}
-for _name, _command in _COMMANDS.items():
-    app.command(_name, help=_in_paragraphs(_command.__doc__))(_command)
-app.add_typer(cache, name="cache")
 
 
 def main() -> None:

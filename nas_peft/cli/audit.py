@@ -8,12 +8,16 @@ from typing import Annotated
 import typer
 
 from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
+from nas_peft.cli.completion import run_folders
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
 
 def audit(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     subnets: Annotated[
         int, typer.Option(help="Number of random subnets within the budget to retrain; at least 8.")
     ] = 24,
@@ -28,6 +32,8 @@ def audit(
     gpus_per_trial: GpusPerTrial = None,
     cache: CacheFolder = None,
     cache_limit: CacheLimit = None,
+    progress: ProgressStyle = "auto",
+    quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Retrain a random sample of subnets and report how well the search's scores rank them.
@@ -45,15 +51,15 @@ def audit(
         from nas_peft.machine.devices import resolve_devices
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
-        from nas_peft.run.progress import StageBars
 
         picture = plot or run / "audit.svg"
         require_format(picture)
+        bars = bars_of(progress, quiet)
         search = FinishedSearch.read(run)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         devices = resolve_devices(device, ray_options)
         ray_options.require_possible(devices.workers)
-        with search.folder.held(), StageBars() as bars:
+        with search.folder.held(), bars:
             found = run_audit(
                 search,
                 subnets=subnets,
@@ -63,9 +69,12 @@ def audit(
                 ray_options=ray_options,
                 worker_device=devices.workers,
             )
-        console = Console()
-        console.print(audit_table(found))
-        console.print(audit_summary(found), highlight=False, soft_wrap=True)
+        if progress == "json":
+            bars.tell("result", **found.model_dump(mode="json"))
+        else:
+            console = Console()
+            console.print(audit_table(found))
+            console.print(audit_summary(found, search), highlight=False, markup=False)
         plot_audit(picture, found)
         Console(stderr=True).print(
             f"record: {run / 'audit.json'}, picture: {picture}", highlight=False, soft_wrap=True

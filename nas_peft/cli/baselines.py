@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
-from nas_peft.cli.config_options import with_fields
-from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
-from nas_peft.cli.result_output import print_result
+from nas_peft.cli.cache_options import use_cache
+from nas_peft.cli.config_options import first_screen, with_fields
+from nas_peft.cli.option_sources import ConfigFile, options_of
+from nas_peft.cli.progress_options import end_of_run, stage_bars
+from nas_peft.cli.subnet_options import Debug
 from nas_peft.cli.user_errors import user_errors
 from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.command_options import RunOptions
+from nas_peft.settings.panels import Screen
 
 
 def _run_baselines(
     *,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Run folder; by default a folder under runs/ named after data and configuration."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
-    ray_address: RayAddress = None,
-    cpus_per_trial: CpusPerTrial = None,
-    gpus_per_trial: GpusPerTrial = None,
-    cache: CacheFolder = None,
-    cache_limit: CacheLimit = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    context: typer.Context,
+    config: ConfigFile = None,
+    debug: Debug = False,
     **fields: Any,
 ) -> None:
     """Compare single methods within the budget and baselines on a data set, without a search.
@@ -36,23 +30,26 @@ def _run_baselines(
     data is exported. The same command resumes a stopped run.
     """
     with user_errors(debug):
-        use_cache(cache, cache_limit)
         from nas_peft.cli.early_checks import require_data_and_weights
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.machine.system import require_system
 
         require_system()
-        config = BaselinesConfig.of(**fields)
-        require_data_and_weights(config)  # before torch is imported
-        ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
+        compared, options = options_of((BaselinesConfig, RunOptions), fields, context, config)
+        use_cache(options.cache, options.cache_limit)
+        bars = stage_bars(options)
+        require_data_and_weights(compared)  # before torch is imported
+        ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         ray_options.require_answer()
 
         from nas_peft.baselines_job import compare_baselines
-        from nas_peft.run.progress import StageBars
 
-        with StageBars() as bars:
-            result = compare_baselines(config, out, device=device, bars=bars, ray_options=ray_options)
-        print_result(result)
+        with bars:
+            result = compare_baselines(
+                compared, options.out, device=options.device, bars=bars, ray_options=ray_options
+            )
+        end_of_run(bars, options, result)
 
 
-baselines = with_fields(BaselinesConfig, _run_baselines)
+baselines = with_fields((BaselinesConfig, RunOptions), _run_baselines)
+FIRST_SCREEN = first_screen(BaselinesConfig, RunOptions) | {"config": Screen.RUN.value}

@@ -2,97 +2,100 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_peft.cli.cache_options import CacheFolder
+from nas_peft.cli.cache_options import CacheFolder, use_cache
+from nas_peft.cli.subnet_options import Debug, Json
 from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
     from nas_peft.data.cache_entry import CacheEntry
     from nas_peft.data.data_cache import DataCache
 
-cache = typer.Typer(invoke_without_command=True)
-
 _SHOWN = 12  # digits of a key
 
-Entries = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[ENTRY]...", help="First digits of an entry, or the name of a data set."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+class Action(str, Enum):
+    """What to do with the cache."""
+
+    LIST = "list"
+    CLEAR = "clear"
+    VERIFY = "verify"
 
 
-@cache.callback()
-def _list(
-    context: typer.Context, folder: CacheFolder = None, as_json: AsJson = False, debug: Debug = False
-) -> None:
-    """List the decoded images of large data sets, or remove or check them.
-
-    Large data sets are decoded once, and later starts, resumed runs and other seeds read them from here.
-    """
-    with user_errors(debug):
-        from nas_peft.cli.cache_options import use_cache
-
-        use_cache(folder, None)
-        if context.invoked_subcommand is None:
-            _show(as_json)
-
-
-@cache.command()
-def clear(
-    entries: Entries = None,
+def cache(
+    action: Annotated[Action, typer.Argument(help="list, clear or verify.")] = Action.LIST,
+    entries: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ENTRY]...", help="First digits of an entry, or the name of a data set."),
+    ] = None,
     older_than: Annotated[
         float | None,
-        typer.Option(min=0, metavar="DAYS", help="Remove only what was not used for this many days."),
+        typer.Option(min=0, help="Clear only what was not used for this many days."),
     ] = None,
+    folder: CacheFolder = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Remove decoded images: all, those named, or those not used for some days.
+    """List the decoded images of large data sets, clear them, or verify them.
 
-    Images that a running command reads stay.
+    Large data sets are decoded once, and later starts, resumed runs and other seeds read them from here.
+    Clear removes all, those named, or those not used for some days; images that a running command reads stay.
+    Verify reads every byte, and the exit status is 1 if any is damaged; the next command that needs those
+    images decodes them anew.
     """
     with user_errors(debug):
-        import time
+        from search_spaces.errors import InputError
 
-        from nas_peft.data.cache_settings import size_text
-
-        of = _cache()
-        before = time.time() - 86400 * older_than if older_than is not None else None
-        freed, removed = 0, 0
-        for entry in _named(of, entries):
-            if before is not None and entry.used > before:
-                continue
-            if entry.in_use:
-                print(f"{entry.key[:_SHOWN]} ({entry.name}) is in use and stays")
-                continue
-            freed, removed = freed + entry.nbytes, removed + 1
-            of.remove(entry)
-        if not entries and older_than is None:
-            of.remove_leftovers()
-        print(f"removed {removed} {'entry' if removed == 1 else 'entries'}, {size_text(freed)}")
+        if older_than is not None and action is not Action.CLEAR:
+            raise InputError("--older-than is for nas-peft cache clear; leave it out")
+        if as_json and action is not Action.LIST:
+            raise InputError("--json is for nas-peft cache list; leave it out")
+        use_cache(folder, None)
+        if action is Action.CLEAR:
+            _clear(entries, older_than)
+        elif action is Action.VERIFY:
+            _verify(entries)
+        else:
+            _show(entries, as_json)
 
 
-@cache.command()
-def verify(entries: Entries = None, debug: Debug = False) -> None:
-    """Read all decoded images, or those named, and compare them with their checksums.
+def _clear(entries: list[str] | None, older_than: float | None) -> None:
+    import time
 
-    Damaged ones are named, and the exit status is then 1; the next command that needs them decodes them anew.
-    """
-    with user_errors(debug):
-        of, damaged = _cache(), 0
-        for entry in _named(of, entries):
-            reason = entry.damage("whole")
-            damaged += reason is not None
-            print(f"{entry.key[:_SHOWN]}  {entry.name}: {reason or 'as it was written'}")
-        for folder in [] if entries else of.leftovers():
-            damaged += 1
-            print(f"{folder.name[:_SHOWN]}  unfinished or damaged: nas-peft cache clear removes it")
-        if damaged:
-            raise typer.Exit(1)
+    from nas_peft.data.cache_settings import size_text
+
+    of = _cache()
+    before = time.time() - 86400 * older_than if older_than is not None else None
+    freed, removed = 0, 0
+    for entry in _named(of, entries):
+        if before is not None and entry.used > before:
+            continue
+        if entry.in_use:
+            print(f"{entry.key[:_SHOWN]} ({entry.name}) is in use and stays")
+            continue
+        freed, removed = freed + entry.nbytes, removed + 1
+        of.remove(entry)
+    if not entries and older_than is None:
+        of.remove_leftovers()
+    print(f"removed {removed} {'entry' if removed == 1 else 'entries'}, {size_text(freed)}")
+
+
+def _verify(entries: list[str] | None) -> None:
+    of, damaged = _cache(), 0
+    for entry in _named(of, entries):
+        reason = entry.damage("whole")
+        damaged += reason is not None
+        print(f"{entry.key[:_SHOWN]}  {entry.name}: {reason or 'as it was written'}")
+    for path in [] if entries else of.leftovers():
+        damaged += 1
+        print(f"{path.name[:_SHOWN]}  unfinished or damaged: nas-peft cache clear removes it")
+    if damaged:
+        raise typer.Exit(1)
 
 
 def _cache() -> DataCache:
@@ -119,13 +122,14 @@ def _named(of: DataCache, names: list[str] | None) -> list[CacheEntry]:
     return [e for e in found if any(name == e.name or e.key.startswith(name) for name in names)]
 
 
-def _show(as_json: bool) -> None:
+def _show(names: list[str] | None, as_json: bool) -> None:
     import json
     from datetime import datetime
 
     from nas_peft.data.cache_settings import size_text
 
     of = _cache()
+    entries = _named(of, names)
     rows = [
         {
             "entry": entry.key,
@@ -137,7 +141,7 @@ def _show(as_json: bool) -> None:
             "last used": datetime.fromtimestamp(entry.used).isoformat(" ", "seconds"),
             "in use": entry.in_use,
         }
-        for entry in of.entries()
+        for entry in entries
     ]
     total, copies = of.nbytes, len(of.copies())
     if as_json:
@@ -158,7 +162,7 @@ def _show(as_json: bool) -> None:
 
     if rows:
         table = Table("entry", "data set", "images", "pixels", "size", "last used")
-        for row, entry in zip(rows, of.entries(), strict=True):
+        for row, entry in zip(rows, entries, strict=True):
             size = "×".join(map(str, entry.shape[1:]))
             used = "in use" if row["in use"] else str(row["last used"])
             number = f"{sum(entry.counts.values()):,}"

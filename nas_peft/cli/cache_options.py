@@ -8,22 +8,10 @@ from typing import Annotated, TypeAlias
 import typer
 
 from nas_peft.data.cache_settings import FOLDER_VARIABLE, LIMIT_VARIABLE, NONE, CacheSettings
+from nas_peft.settings.command_options import CACHE, CACHE_LIMIT
 
-CacheFolder: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--cache",
-        help="Folder for the decoded images of large data sets, or none to keep them in memory; by default "
-        f"the environment variable {FOLDER_VARIABLE}, else nas-peft/images in the user's cache folder.",
-    ),
-]
-CacheLimit: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        help="Most that the cache may take, such as 50GB; the data sets that were not used for longest are "
-        f"removed first. By default the environment variable {LIMIT_VARIABLE}, else a fifth of the disk."
-    ),
-]
+CacheFolder: TypeAlias = Annotated[str | None, typer.Option("--cache", help=CACHE)]
+CacheLimit: TypeAlias = Annotated[str | None, typer.Option("--cache-limit", help=CACHE_LIMIT)]
 
 
 def use_cache(folder: str | None, limit: str | None) -> None:

@@ -7,11 +7,15 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.user_errors import user_errors
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of nas-peft search.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folders of nas-peft search.", autocompletion=run_folders),
+    ],
     groups: Annotated[
         Path | None,
         typer.Option(
@@ -37,8 +41,9 @@ def compare(
     """Compare the methods of several runs in one table, with a row for each method.
 
     Each data set is a column, and each cell has the mean and standard deviation of the test accuracy over
-    seeds. Nothing is trained or evaluated. Runs on one data set with different seeds are pooled. Runs that
-    differ in other options are refused, or compared separately with --apart.
+    seeds. Nothing is trained or evaluated. Runs on one data set with different seeds are pooled. Runs on one
+    data set that differ in other options come side by side, a column for each setting. Runs on several data
+    sets that differ in options are refused, or compared separately with --apart.
     """
     with user_errors(debug):
         import json
@@ -48,18 +53,41 @@ def compare(
         from nas_peft.compare.contests import compare_runs, differing_settings
         from nas_peft.compare.dataset_groups import parse_groups
         from nas_peft.compare.runs import ComparedRun
-        from nas_peft.compare.table import accuracy_tables, contests_table, means_table
+        from nas_peft.compare.side_by_side import differing_images, side_by_side
+        from nas_peft.compare.table import (
+            accuracy_tables,
+            contests_table,
+            means_table,
+            settings_lines,
+            side_tables,
+        )
 
+        read = [ComparedRun.read(run) for run in runs]
         parsed = parse_groups(groups, group or [])
-        found = compare_runs([ComparedRun.read(run) for run in runs], parsed, apart=apart)
+        aside = None if apart else side_by_side(read)
+        console = Console()
+        if aside is not None:
+            if as_json:
+                print(json.dumps(aside.to_dict(), indent=1))
+                return
+            for table in side_tables(aside, console.width):
+                console.print(table)
+            for text in (*settings_lines(aside), *aside.remarks):
+                console.print(text, highlight=False, markup=False)
+            return
+        found = compare_runs(read, parsed, apart=apart)
         if as_json:
             print(json.dumps([comparison.to_dict() for comparison in found], indent=1))
             return
-        console = Console()
         differing = differing_settings(found)
         for comparison in found:
             for name in differing:
                 console.print(f"{name}: {comparison.settings.get(name)}", highlight=False, soft_wrap=True)
             tables = accuracy_tables(comparison, console.width)
-            for table in (*tables, means_table(comparison), contests_table(comparison)):
+            if len(comparison.columns) > 1:  # of one data set a mean and a count of wins tell nothing more
+                tables += [means_table(comparison), contests_table(comparison)]
+            for table in tables:
                 console.print(table)
+        for name in dict.fromkeys(run.short_name for run in read):
+            for text in differing_images([run for run in read if run.short_name == name]):
+                console.print(f"{name}: {text}", highlight=False, markup=False)

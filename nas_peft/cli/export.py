@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.completion import run_folders
 from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles
 from nas_peft.cli.user_errors import user_errors
 
@@ -15,7 +16,9 @@ def export(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN|FILE", help="Run folder of nas-peft search or baselines, or a subnet checkpoint."
+            metavar="RUN|FILE",
+            help="Run folder of nas-peft search or baselines, or a subnet checkpoint.",
+            autocompletion=run_folders,
         ),
     ],
     to: Annotated[
@@ -23,7 +26,7 @@ def export(
         typer.Option(
             help="Form: merged (a plain timm checkpoint), peft (a LoRA adapter of Hugging Face PEFT), "
             "onnx, torch-export, subnet (a checkpoint of nas-peft), or hub-folder (a checkpoint with a model "
-            "card, for the Hugging Face hub; a model of timm where the backbone was trained)."
+            "card, for the Hugging Face hub, or a model of timm where the backbone was trained)."
         ),
     ],
     output: Annotated[
@@ -130,3 +133,6 @@ def export(
                 f"{source} --candidate {candidate} --retrain --export FILE retrains it",
                 file=sys.stderr,
             )
+
+
+FIRST_SCREEN = dict.fromkeys(("to", "output", "row", "candidate", "half", "json_lines"), "Options")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
+from nas_peft.cli.completion import run_folders
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.user_errors import user_errors
 
+if TYPE_CHECKING:
+    from nas_peft.run.finished_search import FinishedSearch
+
 
 def front(
-    run: Annotated[Path, typer.Argument(help="Run folder of a finished nas-peft search.")],
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of a finished nas-peft search.", autocompletion=run_folders)
+    ],
     budget: Annotated[
         str | None,
         typer.Option(
@@ -51,6 +58,8 @@ def front(
     gpus_per_trial: GpusPerTrial = None,
     cache: CacheFolder = None,
     cache_limit: CacheLimit = None,
+    progress: ProgressStyle = "auto",
+    quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """List and draw the front of loss against cost that a search found; pick a candidate and export it.
@@ -64,7 +73,7 @@ def front(
         from rich.console import Console
 
         from nas_peft.front.plot import plot_front, require_format
-        from nas_peft.front.table import front_table
+        from nas_peft.front.table import EXPORTED, PICKED, front_tables, listed, mark
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
         from search_spaces import InputError
@@ -80,22 +89,36 @@ def front(
             raise InputError(
                 "ray_address, cpus_per_trial and gpus_per_trial need --retrain; give it, or leave them out"
             )
+        if progress == "json" and not json_lines:
+            raise InputError("--progress json writes to standard output, as the table does; give --json, too")
+        bars = bars_of(progress, quiet)
         search = FinishedSearch.read(run)
         picture = plot or run / "front.svg"
         require_format(picture)
         points = search.front()
         pick = search.pick(budget) if candidate is None else search.numbered(candidate)
         if json_lines:
-            for point in points:
-                print(json.dumps(point.to_dict() | {"picked": point.number == pick.number}))
+            on_front = {point.number for point in points}
+            for point in listed(search, points, pick):
+                signs = mark(search, point, pick)
+                said = {
+                    "picked": PICKED in signs,
+                    "exported": EXPORTED in signs,
+                    "on_front": point.number in on_front,
+                }
+                print(json.dumps(point.to_dict() | said))
         else:
-            Console().print(front_table(search, points, pick))
+            console = Console()
+            for table in front_tables(search, points, pick, console.width):
+                console.print(table)
+                console.print()
         title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
         plot_front(
             picture,
             search.candidates,
             points,
             pick,
+            exported=search.exported.candidate if search.exported else None,
             cost=search.cost,
             cost_name=search.config.front_cost,
             title=title,
@@ -105,11 +128,10 @@ def front(
         if export:
             from nas_peft.front.export import export_candidate
             from nas_peft.machine.devices import resolve_devices
-            from nas_peft.run.progress import StageBars
 
             devices = resolve_devices(device, ray_options)
             ray_options.require_possible(devices.workers)
-            with search.folder.held(), StageBars() as bars:
+            with search.folder.held(), bars:
                 found = export_candidate(
                     search,
                     pick,
@@ -120,9 +142,16 @@ def front(
                     ray_options=ray_options,
                     worker_device=devices.workers,
                 )
-            notes.print(
+            note = (
                 f"subnet: {export} ({found['params']:,} parameters, {found['bytes']:,} bytes; validation "
-                f"accuracy {100 * found['val_accuracy']:.1f}%)",
-                highlight=False,
-                soft_wrap=True,
+                f"accuracy {100 * found['val_accuracy']:.1f}%{_of_the_run(search)})"
             )
+            notes.print(note, highlight=False, soft_wrap=True)
+
+
+def _of_the_run(search: FinishedSearch) -> str:
+    """The validation accuracy of the row that the run exported, to compare with."""
+    exported = search.exported
+    if exported is None:
+        return ""
+    return f"; the run exported {exported.label} with {100 * exported.val_accuracy:.1f}%"

@@ -1,4 +1,4 @@
-"""Printed output of a finished run."""
+"""Printed output of a finished run: the decision, the file, and the next commands."""
 
 from __future__ import annotations
 
@@ -10,51 +10,42 @@ if TYPE_CHECKING:  # the command line imports this file to print its help
 
 
 def print_result(result: SearchResult) -> None:
-    """Print the tables of results and costs, the remarks, and the paths of run folder and subnet."""
+    """Print the decision in about twenty lines, the path of the subnet, and the next commands."""
     from rich.console import Console
 
-    from nas_peft.protocol.cost_ledger import cost_table, plan_against_fact
-    from nas_peft.protocol.results_table import remarks, results_table
+    from nas_peft.protocol.decision_summary import decision_summary
 
     console = Console()
-    console.print(results_table(result))
-    if text := remarks(result):
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-    console.print(cost_table(result))
-    if time := plan_against_fact(result):
-        console.print(time, highlight=False, soft_wrap=True)
-    console.print(
-        f"run folder: {result.run}\nsubnet: {result.run}/{result.subnet['file']} "
-        f"({result.subnet['params']:,} parameters, {result.subnet['bytes']:,} bytes)",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(next_commands(result), highlight=False, markup=False, soft_wrap=True)
+    for text in (
+        decision_summary(result, console.width),
+        f"\nsubnet: {result.run}/{result.subnet['file']}",
+        next_commands(result),
+    ):
+        console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def next_commands(result: SearchResult) -> str:
-    """What to do with the result: one command a line, with its purpose."""
+    """The three commands that follow a run, one a line, and the one that shows all tables."""
     run = shlex.quote(result.run)
     subnet = shlex.quote(f"{result.run}/{result.subnet['file']}")
     loading = _options(result, "backbone_weights", "module_files")
     reading = _options(result, "layout", "domains", "data_root", "skip_bad_images")
     data = shlex.quote(str(result.config["dataset"]))
-    commands = {
-        f"nas-peft predict {subnet} PHOTOS/{loading}": "classify images",
-        f"nas-peft evaluate {subnet} --dataset {data}{reading}{loading}": "quality class by class",
-        f"nas-peft export {run} --to onnx --output model.onnx": "for other libraries; --help lists them",
-    }
-    if "search" in result.stages:
-        commands |= {
-            f"nas-peft front {run}": "other sizes from the same search",
-            f"nas-peft audit {run}": "how well the search ranks subnets on these data",
-        }
+    commands = [
+        f"nas-peft predict {subnet} PHOTOS/{loading}",
+        f"nas-peft evaluate {subnet} --dataset {data}{reading}{loading}",
+    ]
     if result.decision is not None and (full := result.decision.better_full) is not None:
-        command = f"nas-peft export {run} --row {full.row} --to merged --output full.safetensors"
-        commands[command] = "full fine-tuning, which is better here"
-    width = max(map(len, commands))
+        commands.append(f"nas-peft export {run} --row {full.row} --to merged --output full.safetensors")
+    else:
+        commands.append(f"nas-peft export {run} --to onnx --output model.onnx")
     return "\n".join(
-        ["next:", *(f"  {command:{width}}  # {purpose}" for command, purpose in commands.items())]
+        [
+            "next:",
+            *(f"  {command}" for command in commands),
+            f"all tables: nas-peft show {run}",
+            f"as a page: nas-peft report {run}",
+        ]
     )
 
 

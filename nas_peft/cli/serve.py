@@ -67,7 +67,7 @@ def serve(
 ) -> None:
     """Serve subnets over HTTP: classification in batches of mixed tasks, metrics, and a page for trying them.
 
-    Needs the extra 'serve': pip install 'nas-peft\\[serve]'. SIGTERM and Ctrl+C answer what has been asked
+    Needs the extra 'serve': pip install 'nas-peft[serve]'. SIGTERM and Ctrl+C answer what has been asked
     and end with status 0.
     """
     with user_errors(debug):

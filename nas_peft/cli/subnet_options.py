@@ -19,6 +19,7 @@ OneDevice: TypeAlias = Annotated[str, typer.Option(help="Device to compute on: a
 MaxPixels: TypeAlias = Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")]
 MAX_PIXELS = 89_478_485
 """Default of `MaxPixels` in every command; `nas_peft.data.decoding` has the same."""
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

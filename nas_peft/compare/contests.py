@@ -118,7 +118,8 @@ def compare_runs(
         first, other = alike[0][0], alike[1][0]
         raise InputError(
             f"the runs '{first.run}' and '{other.run}' are not comparable: {_differences(first, other)}; "
-            "leave one out, or give --apart for a table for each configuration"
+            "leave one out, give --apart for tables of each configuration, or compare runs on one data set, "
+            "which come side by side"
         )
     return [_compare_alike(of, groups) for of in alike]
 
@@ -170,7 +171,7 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
     accuracies: dict[str, dict[str, dict[Repetition, float]]] = {}
     for dataset, of_dataset in by_dataset.items():
         for run in of_dataset:
-            for label, row in _labelled(run):
+            for label, row in labelled(run):
                 cell = accuracies.setdefault(label, {}).setdefault(dataset, {})
                 cell |= {(run.seed, seed): accuracy for seed, accuracy in row.tests.items()}
     labels = sorted(accuracies, key=lambda label: (label != CHOSEN, label != SEARCHED))
@@ -229,7 +230,7 @@ def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
     return found
 
 
-def _labelled(run: ComparedRun) -> list[tuple[str, ComparedRow]]:
+def labelled(run: ComparedRun) -> list[tuple[str, ComparedRow]]:
     """Tested rows of a run with their labels; the row that validation data chose comes first, as `CHOSEN`."""
     tested = [row for row in run.rows if row.tests]
     chosen = [(CHOSEN, row) for row in tested if row.selected]

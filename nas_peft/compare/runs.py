@@ -22,11 +22,15 @@ CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing",
 
 
 class ComparedSeed(BaseModel):
-    """One seed of a row: test accuracy (a fraction) of its final model, ``None`` if it was not tested."""
+    """One seed of a row: validation accuracy, and test accuracy of its final model (fractions).
+
+    Each is ``None`` where it was not measured.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
     seed: int
+    val_accuracy: float | None = None
     test_accuracy: float | None = None
 
 
@@ -57,6 +61,7 @@ class ComparedRun(BaseModel):
     dataset: dict[str, Any]
     backbone: dict[str, Any]
     rows: list[ComparedRow]
+    stages: dict[str, dict[str, Any]] = {}
 
     @classmethod
     def read(cls, path: Path) -> ComparedRun:
@@ -94,6 +99,11 @@ class ComparedRun(BaseModel):
     def seed(self) -> int:
         """Seed of the run's splits, supernet and search."""
         return int(self.config["seed"])
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all stages."""
+        return float(sum(stage.get("seconds", 0.0) for stage in self.stages.values()))
 
     @property
     def test_images(self) -> int:

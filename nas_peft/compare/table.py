@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from nas_peft.compare.contests import CHOSEN, SEARCHED, TIE_RULE, Column, MethodComparison, MethodRow
+from nas_peft.compare.side_by_side import SideBySide, SideCell, SideRow
+from nas_peft.run.plain_table import GAP, add_number, plain_table
+from nas_peft.settings.durations import in_words
 
 BORDER = 3
 """Characters that a column takes in addition to its content."""
@@ -70,6 +73,86 @@ def contests_table(comparison: MethodComparison) -> Table:
             found = [row.against.get(reference) for reference in references]
             table.add_row(row.label, *("" if f is None else f"{f.wins}/{f.ties}/{f.losses}" for f in found))
     return table
+
+
+def side_tables(found: SideBySide, width: int) -> list[Table]:
+    """Tables of validation and test accuracies in per cent, methods by settings, within ``width`` characters.
+
+    Two settings have their difference, too; more are spread over as many tables as it takes.
+    """
+    methods = max(len("method"), *(len(row.label) for row in found.rows))
+    parts: list[list[str]] = []
+    taken = width
+    for setting in found.settings:
+        cells = [_side_cell(row, setting.name) for row in found.rows]
+        needed = sum(GAP + max(len(f"{setting.name} test %"), *(len(of[i]) for of in cells)) for i in (0, 1))
+        if taken + needed > width:
+            parts.append([])
+            taken = methods
+        parts[-1].append(setting.name)
+        taken += needed
+    two = len(found.settings) == 2
+    return [
+        _side_table(
+            found, part, with_difference=two and number == len(parts) - 1, last=number == len(parts) - 1
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def settings_lines(found: SideBySide) -> list[str]:
+    """A line for each setting: its runs, their time, and the options that differ."""
+    return [
+        f"{setting.name}: {', '.join(f'{name} {_option(value)}' for name, value in setting.options.items())} "
+        f"({', '.join(setting.runs)}; {in_words(setting.seconds)}"
+        f"{' each' if len(setting.runs) > 1 else ''})"
+        for setting in found.settings
+    ]
+
+
+def _side_table(found: SideBySide, settings: Sequence[str], *, with_difference: bool, last: bool) -> Table:
+    first, second = found.settings[0].name, found.settings[-1].name
+    explained = f"; {second} − {first}: points of test accuracy over common seeds; ≈ {TIE_RULE}"
+    table = plain_table(
+        f"{found.dataset} by setting",
+        "mean ± standard deviation over seeds; choose by val: the test set was read for each setting"
+        f"{explained if with_difference else ''}"
+        if last
+        else "",
+    )
+    table.add_column("method")
+    for name in settings:
+        add_number(table, f"{name}\nval %")
+        add_number(table, f"{name}\ntest %")
+    if with_difference:
+        add_number(table, f"{second} − {first}\ntest")
+    for row in found.rows:
+        cells = [cell for name in settings for cell in _side_cell(row, name)]
+        table.add_row(row.label, *cells, *([_difference(row)] if with_difference else []))
+    return table
+
+
+def _side_cell(row: SideRow, setting: str) -> tuple[str, str]:
+    cell = row.cells.get(setting)
+    return (_mean(cell.val), _mean(cell.test)) if cell else ("–", "–")
+
+
+def _mean(values: Sequence[float]) -> str:
+    found = SideCell.mean_and_spread(values)
+    if found is None:
+        return "–"
+    mean, spread = found
+    return f"{100 * mean:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
+
+
+def _difference(row: SideRow) -> str:
+    if row.difference is None:
+        return "–"
+    return f"{'≈ ' if row.outcome == 0 else ''}{100 * row.difference:+.1f}"
+
+
+def _option(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _accuracy_table(comparison: MethodComparison, columns: Sequence[Column], group: str | None) -> Table:

@@ -44,7 +44,9 @@ def list_class_folders(
             require_no_parts_below(walk, classes)
         if not domains:
             notes += domain_note(walk, classes)
-        listed = {"train": _items(walk, classes, tuple(classes), ["train", "val", "test"], to_tensor)}
+        listed = {
+            "train": _items(walk, classes, tuple(classes), ["train", "val", "test"], to_tensor, domains)
+        }
     else:
         by_part = {part: _class_folders(walk, folder, domains) for part, folder in parts.items()}
         classes = by_part["train"]
@@ -64,6 +66,7 @@ def list_class_folders(
                 tuple(classes),
                 ["train", *missing] if part == "train" else [part],
                 to_tensor,
+                domains,
             )
             for part, folders in by_part.items()
         }
@@ -158,8 +161,9 @@ def _items(
     classes: tuple[str, ...],
     serves: list[str],
     to_tensor: ToTensor,
+    domains: bool,
 ) -> tuple[Item, ...]:
-    """The images of one part.
+    """The images of one part; with ``domains`` each has the name of the folder above its class.
 
     ``serves`` names the parts that are made of these images, for the error of a class that has none.
     """
@@ -167,10 +171,19 @@ def _items(
     for label, name in enumerate(classes):
         if name not in folders:
             continue
-        images = [path for folder in folders[name] for path in walk.images(folder)]
+        images = [(path, folder) for folder in folders[name] for path in walk.images(folder)]
         if not images:
             raise _no_images(walk, folders[name][0], serves)
-        items.extend(Item(str(path), label, partial(_load, path, to_tensor), path) for path in images)
+        items.extend(
+            Item(
+                str(path),
+                label,
+                partial(_load, path, to_tensor),
+                shown_name(folder.parent.name) if domains else None,
+                path,
+            )
+            for path, folder in images
+        )
     return tuple(items)
 
 

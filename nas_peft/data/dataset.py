@@ -22,10 +22,10 @@ from nas_peft.data.partition import complete, few_shot
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
 from nas_peft.data.source_digest import source_digest
+from nas_peft.data.summary import IMBALANCE
 from search_spaces.errors import InputError
 
 _EXAMPLES = 3  # names of left-out files in the record, for each reason
-_IMBALANCE = 20  # ratio of the largest to the smallest class that calls for a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +78,7 @@ def load_dataset(
     on_progress: Callable[[int, int], None] | None = None,
     cache: CacheSettings | None = None,
     say: Callable[[str], None] | None = None,
+    recognised_by: ToTensor | None = None,
 ) -> ImageDataset:
     """Read, split and decode the data set that ``spec`` names; equal arguments give equal data.
 
@@ -114,6 +115,8 @@ def load_dataset(
         cache: folder and limit of the cache; by default those of the environment, else the user's cache
             folder.
         say: called with sentences on the cache that a user should read.
+        recognised_by: the preprocessing of three made-up pictures, by which stored images are recognised, if
+            ``to_tensor`` also notes what it is given.
 
     Raises:
         InputError: the data set does not exist, or its files are malformed.
@@ -128,13 +131,13 @@ def load_dataset(
     with pixel_limit(max_pixels):
         if skip_bad_images:
             listing, skipped = _readable(
-                listing, store, source_digest(listing, to_tensor, max_pixels), report
+                listing, store, source_digest(listing, recognised_by or to_tensor, max_pixels), report
             )
             _check_parts(listing)
         listing = complete(listing, seed)
         if shots is not None:
             listing = few_shot(listing, shots, seed)
-        key = source_digest(listing, to_tensor, max_pixels)
+        key = source_digest(listing, recognised_by or to_tensor, max_pixels)
         decoded = store.decoded(listing, key, _counted(listing, report))
     parts, found = decoded.parts, decoded.findings.duplicates
     warnings = _warnings(decoded.findings, parts, listing)
@@ -218,11 +221,13 @@ def _warnings(found: Findings, parts: dict[str, Part], listing: Listing) -> list
         )
     counts = _class_counts(parts["train"], listing.classes)
     most, least = max(counts), min(count for count in counts if count)
-    if most >= _IMBALANCE * least:
+    if most > IMBALANCE * least:
         said.append(
             f"class '{listing.classes[counts.index(most)]}' has {most:,} training images and "
             f"'{listing.classes[counts.index(least)]}' has {least:,}: always predicting the former is right "
-            f"for {most / sum(counts):.1%} of them, so compare accuracies with that"
+            f"for {most / sum(counts):.1%} of them, so compare accuracies with that; tables show the "
+            "balanced accuracy beside accuracy, --metric lets it decide, and --class-balance changes "
+            "the training"
         )
     return said
 

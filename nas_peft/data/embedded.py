@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SPLIT_SEED = 0
-_DIGITS_TEST, _DIGITS_VAL = 797, 200
+DIGITS = {"train": 800, "val": 200, "test": 797}
+"""Number of digits in each part."""
 _DIGITS_LARGEST_VALUE = 16
 
 
@@ -59,9 +60,9 @@ def _digits(to_tensor: ToTensor) -> Listing:
     items = [Item(f"digits[{i}]", int(label), partial(load, i)) for i, label in enumerate(labels)]
     rng = np.random.default_rng(_SPLIT_SEED)
     everything = np.arange(len(items), dtype=np.int64)
-    test = draw_stratified(labels, _DIGITS_TEST, rng, classes=classes, parts=("train", "test"))
+    test = draw_stratified(labels, DIGITS["test"], rng, classes=classes, parts=("train", "test"))
     rest = np.setdiff1d(everything, test)
-    val = rest[draw_stratified(labels[rest], _DIGITS_VAL, rng, classes=classes, parts=("train", "val"))]
+    val = rest[draw_stratified(labels[rest], DIGITS["val"], rng, classes=classes, parts=("train", "val"))]
     train = np.setdiff1d(rest, val)
     how = f"stratified split of all {len(items)} images, fixed (split seed {_SPLIT_SEED}, whatever the seed)"
     return Listing(

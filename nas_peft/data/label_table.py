@@ -31,6 +31,10 @@ _LABELS = (
     *("breed", "diagnosis", "y"),
 )
 _SPLITS = ("split", "part", "set", "subset", "partition")
+_DOMAINS = (
+    *("domain", "domainid", "environment", "env", "hospital", "center", "centre", "site"),
+    *("location", "locationremapped", "camera", "region"),
+)
 _FOLDERS = ("", "images", "train", "img", "imgs", "image", "data", "train_images")
 
 
@@ -40,6 +44,7 @@ class _Row:
     label: str
     part: str
     where: str
+    domain: str | None
 
 
 def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
@@ -47,9 +52,10 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
 
     The separator is a tab, semicolon, comma or bar, or else the last space of a line. Columns are found by
     name (``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...); a table without
-    a header has path, label and part, in this order. Paths are absolute, or relative to the table's folder or
-    to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without a label are left
-    out. Parts have the names that `part_named` knows.
+    a header has path, label and part, in this order. A column ``domain`` (or ``environment``, ``center``,
+    ``location`` ...) names the domains of the images. Paths are absolute, or relative to the table's folder
+    or to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without a label are
+    left out. Parts have the names that `part_named` knows.
 
     Raises:
         InputError: there is no column of paths or of labels, an image is missing or has two labels or parts,
@@ -58,7 +64,9 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     text, note = read_text(file)
     rows = _cells(file, text)
     names, rows, first = _header(file, rows)
-    path_at, label_at, split_at = (_column(names, known) for known in (_PATHS, _LABELS, _SPLITS))
+    path_at, label_at, split_at, domain_at = (
+        _column(names, known) for known in (_PATHS, _LABELS, _SPLITS, _DOMAINS)
+    )
     if path_at is None or label_at is None:
         missing = "paths" if path_at is None else "labels"
         raise InputError(
@@ -70,7 +78,7 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     repeated: list[str] = []
     for number, row in enumerate(rows, first):
         where = f"{file}:{number}"
-        if len(row) <= max(path_at, label_at, split_at or 0):
+        if len(row) <= max(path_at, label_at, split_at or 0, domain_at or 0):
             raise InputError(f"{where}: {len(row)} cells and {len(names)} columns; correct the row")
         label = row[label_at].strip()
         if not label:
@@ -78,7 +86,8 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
             continue
         part = "train" if split_at is None else _part(row[split_at], where)
         path = _image(file, row[path_at].strip(), where)
-        read = _Row(path, label, part, where)
+        domain = None if domain_at is None else shown_name(row[domain_at].strip())
+        read = _Row(path, label, part, where, domain)
         before = found.setdefault(path, read)
         if (before.label, before.part) != (label, part):
             raise InputError(
@@ -104,7 +113,9 @@ def _listing(
 
     def items(part: str) -> tuple[Item, ...]:
         return tuple(
-            Item(str(row.path), by_label[row.label], partial(_load, row.path, to_tensor), row.path)
+            Item(
+                str(row.path), by_label[row.label], partial(_load, row.path, to_tensor), row.domain, row.path
+            )
             for row in rows
             if row.part == part
         )

@@ -28,12 +28,14 @@ class Item:
         name: name in errors: the path of the image, or its place in the source.
         label: index into the class names.
         load: decodes the image to uint8 (3, H, W), or raises ``UnreadableImage``.
+        domain: the domain that the source names for the image, or None.
         file: the image's file, where it has one of its own; by its size and time a change is noticed.
     """
 
     name: str
     label: int
     load: Callable[[], Tensor]
+    domain: str | None = None
     file: Path | None = None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nas_peft.data.remarks import duplicates_sentence
+
+IMBALANCE = 10
+"""Ratio of the largest to the smallest class above which accuracy alone misleads."""
 
 _MOST_CLASSES = 12
 _LONGEST_NAME = 28
@@ -20,6 +23,15 @@ def data_summary(record: Mapping[str, Any], classes: tuple[str, ...], kept: str 
         kept: `ImageDataset.kept`.
     """
     return "\n".join([*_lines(record, classes), *([f"  decoded images: {kept}"] if kept else [])])
+
+
+def uneven(class_counts: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the classes of the training or of the test set differ so much that accuracy alone misleads.
+
+    ``class_counts`` are the numbers of images by part and class; classes without images are left out.
+    """
+    found = [[count for count in class_counts[part] if count] for part in ("train", "test")]
+    return any(max(counts) > IMBALANCE * min(counts) for counts in found)
 
 
 def _lines(record: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[str]:

@@ -68,7 +68,7 @@ def list_task_folder(root: Path, to_tensor: ToTensor) -> Listing:
 
     def items(part: dict[str, _Line]) -> tuple[Item, ...]:
         return tuple(
-            Item(str(path), by_label[line.label], partial(_load, path, to_tensor), path)
+            Item(str(path), by_label[line.label], partial(_load, path, to_tensor), file=path)
             for line in part.values()
             for path in [root / line.path]
         )

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 # For each prefix, the module that timm imports and the packages to install.
-_PACKAGES = {
+PACKAGES = {
     "torch": ("torchvision", "torchvision"),
     "hfds": ("datasets", "datasets"),
     "hfids": ("datasets", "datasets"),
     "wds": ("webdataset", "webdataset"),
     "tfds": ("tensorflow_datasets", "tensorflow-datasets tensorflow"),
 }
-TIMM_PREFIXES = tuple(_PACKAGES)
+TIMM_PREFIXES = tuple(PACKAGES)
 
 # torchvision's data sets, and the split that serves as the test set: the test labels of the last four are not
 # public, so papers test on their validation split.
-_TORCHVISION_TEST = {
+TORCHVISION_TEST = {
     "cifar10": "test",
     "cifar100": "test",
     "mnist": "test",
@@ -53,7 +53,7 @@ _LABEL_COLUMNS = ("label", "fine_label")
 def is_timm_name(spec: str) -> bool:
     """Whether ``spec`` is one of the prefixes followed by a name."""
     prefix, _, name = spec.partition("/")
-    return prefix.lower() in _PACKAGES and bool(name)
+    return prefix.lower() in PACKAGES and bool(name)
 
 
 def list_timm_dataset(
@@ -76,7 +76,7 @@ def list_timm_dataset(
     """
     prefix, _, name = spec.partition("/")
     prefix = prefix.lower()
-    module, package = _PACKAGES[prefix]
+    module, package = PACKAGES[prefix]
     if find_spec(module) is None:
         raise InputError(f"data set '{spec}' needs a package that is not installed: pip install {package}")
     if prefix == "torch":
@@ -110,12 +110,12 @@ def _cannot(spec: str, what: str, error: Exception, root: Path | None) -> InputE
 def _list_torchvision(spec: str, name: str, root: Path | None, to_tensor: ToTensor) -> Listing:
     if name in ("folder", "image_folder"):
         raise InputError(f"data set '{spec}' names no data; give the path of the folder itself")
-    if name not in _TORCHVISION_TEST:
-        raise unknown_name("torchvision data set", name, _TORCHVISION_TEST)
+    if name not in TORCHVISION_TEST:
+        raise unknown_name("torchvision data set", name, TORCHVISION_TEST)
     folder = (root or _TORCHVISION_ROOT).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     train = _open_or_download(spec, "train", folder)
-    test_split = _TORCHVISION_TEST[name]
+    test_split = TORCHVISION_TEST[name]
     test = _open_or_download(spec, test_split, folder)
     names = train.all_categories if hasattr(train, "all_categories") else train.classes
     return Listing(

@@ -20,7 +20,9 @@ from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.scored_training import scored_training
 from nas_peft.training.temperature import fit_temperature
+from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import trained_network
 from search_spaces import InputError
 from supernet import Subnet, evaluate, save_subnet
@@ -80,11 +82,17 @@ def export_candidate(
         bars.counted("retraining (models)", len(tried) + 1) as bar,
         RayTrainings.of_run(run, shared) as runner,
     ):
-        records = runner.run(tried, bar)
-        recipe = best_recipe(records)
+
+        def report(record: TrainingRecord, found: bool) -> None:
+            if found:
+                bars.find(1)
+            bars.scored(scored_training(record, f"candidate {candidate.number}", eligible=True, found=found))
+
+        records = runner.run(tried, bar, report)
+        recipe = best_recipe(records, config.metric)
         record = records[recipes.index(recipe)]
         (final,) = row.trainings(config, of_probe, [config.seed], "train_val", recipe)
-        (trained,) = runner.run([final], bar)
+        (trained,) = runner.run([final], bar, report)
         if reason := trained.failure:
             raise InputError(f"candidate {candidate.number} could not be trained ({reason})")
         network = trained_network(final, runner.tensors(final), shared, "cpu")

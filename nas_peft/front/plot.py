@@ -30,11 +30,14 @@ def plot_front(
     front: Sequence[Candidate],
     pick: Candidate,
     *,
+    exported: Candidate | None = None,
     cost: Callable[[Candidate], float],
     cost_name: str,
     title: str,
 ) -> None:
-    """Draw all candidates, the front as a staircase, and the picked candidate; write the file atomically.
+    """Draw all candidates, the front as a staircase, the picked and the exported candidate.
+
+    The file is written atomically.
 
     The error bars are one standard error of the mean loss over images. Candidates on the front are scored on
     the same images, so their differences are more certain than the bars suggest.
@@ -61,6 +64,10 @@ def plot_front(
     axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color="#c4532d", label="front", zorder=3)
     label = f"picked: candidate {pick.number}"
     axes.scatter([cost(pick)], [pick.loss], marker="*", s=190, color="#1b1b1b", label=label, zorder=4)
+    if exported is not None and exported.loss != float("inf"):
+        label = f"exported: candidate {exported.number}"
+        place = [cost(exported)], [exported.loss]
+        axes.scatter(*place, s=150, facecolors="none", edgecolors="#1b1b1b", label=label, zorder=5)
     if cost_name != "latency":  # latency stays linear: most of it is the backbone's
         axes.set_xscale("log")
     axes.set_xlabel(AXES[cost_name])
@@ -70,7 +77,7 @@ def plot_front(
     axes.set_ylim(low - 0.1 * (high - low) - max(errors), high + 0.1 * (high - low) + max(errors))
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # over no point or bar
     data = io.BytesIO()
     kind = file.suffix.lower().removeprefix(".")
     # without a date, two drawings of one run have equal bytes

@@ -1,4 +1,4 @@
-"""Table of the front of a search."""
+"""Tables of the front of a search, one line for each candidate."""
 
 from __future__ import annotations
 
@@ -6,51 +6,100 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from nas_peft.protocol.modules_table import Drawn, modules_tables
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.stage_records import LatencyRecord
 from nas_peft.searching.candidate import Candidate
+from search_spaces.strips import largest_sizes
+
+PICKED = "►"
+EXPORTED = "★"
 
 
-def front_table(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> Table:
-    """Table with a row for each of ``points``, cheapest first, and the picked candidate marked.
+def front_tables(
+    search: FinishedSearch, points: Sequence[Candidate], pick: Candidate, width: int
+) -> list[Table]:
+    """The costs and scores of ``points``, cheapest first, then their modules within ``width`` characters.
 
-    A picked candidate that is not on the front has a row too.
+    The picked and the exported candidate are marked, and listed if they are not on the front, too.
     """
+    shown = listed(search, points, pick)
+    return [
+        _scores(search, points, shown, pick),
+        *modules_tables(
+            "modules by layer",
+            ["no.", "params"],
+            [
+                Drawn(mark(search, c, pick), (str(c.number), f"{c.params:,}"), c.architecture, c == pick)
+                for c in shown
+            ],
+            width,
+            largest_sizes(c.architecture for c in search.candidates),
+        ),
+    ]
+
+
+def listed(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> list[Candidate]:
+    """The candidates to list: ``points``, the picked and the exported candidate, cheapest first."""
+    exported = search.exported
+    more = [pick, *([exported.candidate] if exported and exported.candidate else [])]
+    found = {c.number: c for c in [*points, *more]}
+    return sorted(found.values(), key=lambda c: (search.cost(c), c.number))
+
+
+def mark(search: FinishedSearch, candidate: Candidate, pick: Candidate) -> str:
+    """The signs before a candidate: picked, exported, or both."""
+    exported = search.exported
+    is_exported = exported is not None and exported.candidate == candidate
+    return (PICKED if candidate.number == pick.number else "") + (EXPORTED if is_exported else "")
+
+
+def _scores(
+    search: FinishedSearch, points: Sequence[Candidate], shown: Sequence[Candidate], pick: Candidate
+) -> Table:
     latency = search.folder.read_stage("latency", LatencyRecord)
     measured = ""
     if latency:
         device = latency.environment["device"]
         measured = f"ms: latency of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
-    on_front = pick.number in {c.number for c in points}
-    table = Table(
-        title=f"front of loss against {search.config.front_cost}: {len(points)} of "
-        f"{len(search.candidates)} candidates",
-        caption=f"scored with inherited weights on {max(c.images for c in search.candidates)} images; "
-        f"{measured}"
-        f"► picked{'' if on_front else ', not on the front'}",
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        f"front of loss against {search.config.front_cost}: {len(points)} of {len(search.candidates)} "
+        "candidates",
+        f"loss ± its standard error and accuracy: with inherited weights, on "
+        f"{max(c.images for c in search.candidates)} images; {measured}{_signs(search, points, pick)}",
     )
-    table.add_column("")
-    table.add_column("candidate", justify="right", no_wrap=True)
-    table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("MFLOPs", justify="right", no_wrap=True)
-    if latency:
-        table.add_column("ms", justify="right", no_wrap=True)
-    table.add_column("loss ± error", justify="right", no_wrap=True)
-    table.add_column("accuracy %", justify="right", no_wrap=True)
-    table.add_column("modules by layer", overflow="fold")
-    shown = sorted([*points, *([] if on_front else [pick])], key=lambda c: (search.cost(c), c.number))
+    add_text(table)
+    costs = ["params", "MFLOPs", *(["ms"] if latency else [])]
+    for header in ("no.", *costs, "loss ± error", "accuracy %"):
+        add_number(table, header)
+    add_text(table, "found by")
     for c in shown:
         table.add_row(
-            "►" if c.number == pick.number else "",
+            mark(search, c, pick),
             str(c.number),
             f"{c.params:,}",
             f"{c.flops / 1e6:,.1f}",
             *([] if c.latency is None else [f"{c.latency:,.2f}"]),
             f"{c.loss:.3f} ± {c.loss_standard_error:.3f}",
             f"{100 * c.accuracy:.1f}",
-            c.architecture.describe().replace(", ", "\n"),
+            c.proposal.origin,
             style="bold" if c.number == pick.number else None,
         )
     return table
+
+
+def _signs(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate) -> str:
+    """What the marks mean."""
+    on_front = {c.number for c in points}
+    is_choice = pick == search.pick()
+    what = "the search's choice, the lowest loss within the budget" if is_choice else "picked"
+    said = f"{PICKED} {what}{'' if pick.number in on_front else ', not on the front'}"
+    exported = search.exported
+    if exported is None:
+        return said
+    if exported.candidate is None:
+        return f"{said}; the run exported {exported.label} ({exported.name}), which is no candidate"
+    outside = "" if exported.candidate.number in on_front else ", not on the front"
+    same = "" if exported.name.startswith("candidate-") else f" as {exported.label}"
+    return f"{said}; {EXPORTED} exported by the run{same}, chosen by validation after training{outside}"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from math import ceil
 
 from nas_peft.planning.speeds import typical
-from nas_peft.protocol.halving import Rounds
+from nas_peft.protocol.halving import LEAST_ROUNDS, Rounds
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.search_inputs import SearchInputs
-from nas_peft.run.stage_records import Speeds
+from nas_peft.run.stage_records import PlanRecord, Speeds
+from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines import NOAH
 from nas_peft.settings.methods import METHODS
 from nas_peft.stages.noah import noah_config
@@ -33,11 +34,15 @@ START = 9.0
 """Seconds until Ray and its workers have started."""
 
 
+FORWARD_OPERATIONS = 3.3e10
+"""Floating point operations a second of forward passes that are assumed before anything is measured."""
+
+
 @dataclass(frozen=True)
 class StageTimes:
-    """Estimates the stages of a search by ``inputs`` at ``speeds``."""
+    """Estimates the stages of a search, or of a comparison without one, by ``inputs`` at ``speeds``."""
 
-    inputs: SearchInputs
+    inputs: TaskInputs
     speeds: Speeds
 
     @property
@@ -50,11 +55,19 @@ class StageTimes:
 
         ``rounds`` is the number of rounds of recipes; by default all of them are run.
         """
-        config = self.inputs.config
-        found = {"linear probe": self._probe(), "supernet": self._supernet(), "search": self._search()}
-        if NOAH in config.baselines:
+        found = {"linear probe": self._probe()}
+        if isinstance(self.inputs, SearchInputs):
+            found |= {"supernet": self._supernet(self.inputs), "search": self._search(self.inputs)}
+            if self.inputs.config.no_retrain:
+                return found | {"test": 2 * len(self.inputs.dataset.test) * self.speeds.forward}
+        if NOAH in self.inputs.config.baselines:
             found |= self._noah()
         return found | self._trainings(rounds)
+
+    def courses(self) -> list[dict[str, float]]:
+        """The stages for each number of rounds of recipes that the run may take, the fewest first."""
+        most = self.rounds
+        return [self.all(count) for count in range(min(LEAST_ROUNDS, most), most + 1)]
 
     def _probe(self) -> float:
         config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
@@ -64,14 +77,14 @@ class StageTimes:
     def _head(self, epochs: int) -> float:
         return epochs * ceil(len(self.inputs.dataset.train) / self.inputs.config.batch_size) * HEAD_STEP
 
-    def _supernet(self) -> float:
-        recipes, data = self.inputs.config.supernet_recipes(), self.inputs.dataset
+    def _supernet(self, inputs: SearchInputs) -> float:
+        recipes, data = inputs.config.supernet_recipes(), inputs.dataset
         passes = sum(recipe.epochs for recipe in recipes) * len(data.train)
         judged = JUDGED * len(data.val) * len(recipes) if len(recipes) > 1 else 0
         return passes * self.speeds.supernet + judged * self.speeds.forward
 
-    def _search(self) -> float:
-        config, data = self.inputs.config, self.inputs.dataset
+    def _search(self, inputs: SearchInputs) -> float:
+        config, data = inputs.config, inputs.dataset
         scored = len(data.train) if config.folds > 1 else len(data.val)
         share = RACED if config.racing else 1.0
         return config.generations * config.population * scored * share * self.speeds.forward
@@ -125,9 +138,8 @@ class StageTimes:
 
     def _rows(self) -> list[Row]:
         config, depth = self.inputs.config, self.inputs.backbone.depth
-        searched = [
-            Row(f"candidate-{n}", "searched", "subnet", typical(depth)) for n in range(config.retrain)
-        ]
+        retrained = self.inputs.config.retrain if isinstance(self.inputs, SearchInputs) else 0
+        searched = [Row(f"candidate-{n}", "searched", "subnet", typical(depth)) for n in range(retrained)]
         baselines = baseline_rows(config, depth, typical(depth))
         return [*searched, *single_rows(self.inputs.single_methods()), *baselines]
 
@@ -155,6 +167,20 @@ class StageTimes:
         for cost in sorted(costs, reverse=True):
             heapq.heappush(ends, heapq.heappop(ends) + cost)
         return max(ends)
+
+
+def expected_courses(inputs: TaskInputs, plan: PlanRecord | None) -> list[dict[str, float]]:
+    """The expected seconds of each stage, for each course that the run may take, the shortest first.
+
+    With a plan these are the seconds on this machine. Without one, speeds are assumed whose ratios are those
+    of small Vision Transformers: only the ratios of the stages mean something.
+    """
+    if plan is not None:
+        return [plan.stages, *plan.lengthened]
+    nothing = Architecture.empty(inputs.backbone.depth)
+    forward = count_flops(nothing, inputs.backbone.shape, len(inputs.dataset.classes)) / FORWARD_OPERATIONS
+    speeds = Speeds(forward=forward, supernet=7 * forward, subnet=4 * forward, full=5 * forward, places=2)
+    return StageTimes(inputs, speeds).courses()
 
 
 def _better_half(rows: Sequence[Row]) -> list[Row]:

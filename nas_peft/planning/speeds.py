@@ -127,7 +127,7 @@ class Measurement:
         config, depth = self.config, self.shared.backbone.depth
         trains = METHODS[method].trains
         architecture = typical(depth) if trains == "modules" else Architecture.empty(depth)
-        recipe = replace(config.recipe(method), epochs=1)
+        recipe = replace(config.method_recipe(method), epochs=1)
         training = Training("speed", method, architecture, recipe, None, config.seed, "train")
         network = starting_network(training, self.shared, device)
 

@@ -18,6 +18,7 @@ from nas_peft.run.stage_records import StageRecord
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.final_models import FinalModel, SoupModel, WiseFtModel
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import mean_score
 from nas_peft.training.soups import greedy_soup, uniform_soup
 from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
@@ -204,19 +205,19 @@ class Averaging:
         uniform, greedy, lines = {}, {}, {}
         for seed, usable in by_seed.items():
             tensors = [self.trainings.runner.tensors(i.training) for i in usable]
-            scores = [i.record.val_score() for i in usable]
+            scores = [self._rank(i.record.val_score(), i.record.images) for i in usable]
             own = usable[0].training
 
             def measure(weights: Mapping[str, Tensor], own: Training = own) -> _Scored:
                 return self._score(own, weights)
 
             uniform[seed] = (measure(uniform_soup(tensors)), usable)
-            best = greedy_soup(tensors, scores, lambda weights: measure(weights).val)
+            best = greedy_soup(tensors, scores, lambda weights: self._rank(*measure(weights)))
             soup = measure(uniform_soup([tensors[member] for member in best.members]))
-            greedy[seed] = (soup._replace(val=best.score), [usable[member] for member in best.members])
+            greedy[seed] = (soup, [usable[member] for member in best.members])
             start = trained_tensors(starting_network(own, self.shared, "cpu"), own)
             lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
-        alpha = choose_alpha({a: _mean([line[a].val for line in lines.values()]) for a in ALPHAS})
+        alpha = choose_alpha({a: _mean([self._rank(*line[a]) for line in lines.values()]) for a in ALPHAS})
         on_line = {seed: (line[alpha], by_seed[seed][:1]) for seed, line in lines.items()}
         first_alone = {seed: usable[:1] for seed, usable in by_seed.items()}
         return [
@@ -224,6 +225,15 @@ class Averaging:
             _average(row, "greedy-soup", greedy, by_seed, None),
             _average(row, "wise-ft", on_line, first_alone, alpha),
         ]
+
+    def _rank(self, val: ValScore, images: ImageScores | None) -> ValScore:
+        """The score that averages are chosen by: the metric of the run in place of accuracy."""
+        metric = self.trainings.run.inputs.config.metric
+        if metric == "accuracy":
+            return val
+        if images is None:
+            raise ValueError(f"the metric '{metric}' needs the scores of images")
+        return val._replace(accuracy=mean_score(metric, [images]))
 
     def _score(self, training: Training, weights: Mapping[str, Tensor]) -> _Scored:
         network = trained_network(training, dict(weights), self.shared, self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,7 @@ from nas_peft.run.stage_records import TrainingsRecord
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.methods import METHODS, Method
 from nas_peft.training.ray_trainings import RayTrainings
+from nas_peft.training.scored_training import scored_training
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
@@ -65,7 +66,7 @@ class ComparedTrainings:
         config, first = self.run.inputs.config, self.seeds[0]
         rounds = Rounds.of(rows, config, self.probe)
         seeds = [first] if rounds.several else self.seeds
-        runs = {row: RowRuns(row) for row in rows}
+        runs = {row: RowRuns(row, metric=config.metric) for row in rows}
         for number in range(rounds.count):
             tried = {
                 row: [
@@ -108,7 +109,8 @@ class ComparedTrainings:
             for record in found.tried:
                 if record.failure is None:
                     of = latest if record.training.key in keys else before
-                    of.append(Scores.of([record]).contestant(record.training.key, params))
+                    scores = Scores.of([record], found.metric)
+                    of.append(scores.contestant(record.training.key, params))
         if not (latest and before):
             return bool(latest)
         best = {c.name: c for c in (*latest, *before)}
@@ -174,7 +176,8 @@ class ComparedTrainings:
         flat = [training for of_row in trainings.values() for training in of_row]
         started = time.perf_counter()
         with self.run.bars.counted(f"{stage} (models)", len(flat)) as bar:
-            records = dict(zip((t.key for t in flat), self.runner.run(flat, bar), strict=True))
+            done = self.runner.run(flat, bar, self._reported({row.name: row for row in trainings}))
+            records = dict(zip((t.key for t in flat), done, strict=True))
         found: dict[Row, list[TrainingRecord]] = {
             row: [records[training.key] for training in of_row] for row, of_row in trainings.items()
         }
@@ -188,6 +191,18 @@ class ComparedTrainings:
         )
         self.run.costs.add(stage, record)
         return found
+
+    def _reported(self, rows: Mapping[str, Row]) -> Callable[[TrainingRecord, bool], None]:
+        """What reports each training of ``rows``, by name, to those who watch the run."""
+
+        def report(record: TrainingRecord, found: bool) -> None:
+            row = rows[record.training.name]
+            eligible = row.group != "baseline"
+            if found:
+                self.run.bars.find(1)
+            self.run.bars.scored(scored_training(record, row.label, eligible=eligible, found=found))
+
+        return report
 
 
 def _passes_twice(method: Method) -> bool:

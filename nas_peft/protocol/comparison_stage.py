@@ -63,7 +63,7 @@ def compare_rows(
         trainings.forget_others(runs)
         pair = None
         if choice.searched is not None and choice.single is not None:
-            pair = compare_pair(choice.searched, choice.single, trainings.seeds, reading.tests)
+            pair = compare_pair(choice.searched, choice.single, trainings.seeds, reading.tests, config.metric)
         usable = usable_scores(runs, averages)
         of_images = usable[choice.exported].images
         return write_result(

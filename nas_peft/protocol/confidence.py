@@ -11,18 +11,29 @@ from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import FRACTION
 from nas_peft.protocol.rows import Params, Row, Scores, best_row
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
+from nas_peft.settings.metric import Metric
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import resampled
 from search_spaces.streams import stream
 
 RESAMPLES = 2000
 TIE = (0.1, 0.9)
 """Probabilities of being better between which two rows are called a tie."""
 
-RULE = (
-    f"the highest accuracy; of accuracies within {FRACTION:g} standard errors of it, paired by image, the "
+_RULE = (
+    "the {best}; of {those} within {fraction:g} standard errors of it, paired by image, the "
     "lowest loss after temperature scaling on other images; of losses within as many of that, the fewest "
     "parameters"
 )
+RULES: Mapping[Metric, str] = {
+    "accuracy": _RULE.format(best="highest accuracy", those="accuracies", fraction=FRACTION),
+    "balanced-accuracy": _RULE.format(
+        best="highest balanced accuracy", those="balanced accuracies", fraction=FRACTION
+    ),
+    "macro-f1": _RULE.format(best="highest macro F1", those="values of macro F1", fraction=FRACTION),
+    "log-loss": "the lowest loss after temperature scaling on other images; of losses within "
+    f"{FRACTION:g} standard errors of it, paired by image, the fewest parameters",
+}
 _CHUNK = 100  # resamples at a time, to bound the memory
 
 
@@ -34,13 +45,14 @@ def decision_result(
     ``scores`` are those of all rows that did not fail, with the scores of their images. ``seed`` decides the
     resamples.
     """
-    resampled = resampled_accuracies({row.name: of.images for row, of in scores.items()}, seed)
     exported = choice.exported
+    metric = scores[exported].metric
+    drawn = resampled_scores({row.name: of.images for row, of in scores.items()}, seed, metric)
     contestants = {row: of.contestant(row.name, params(row)) for row, of in scores.items()}
     rivals = []
     for row in scores:
         if row is not exported:
-            differences = resampled[exported.name] - resampled[row.name]
+            differences = drawn[exported.name] - drawn[row.name]
             better = probability_of_more(differences)
             low, high = np.quantile(differences, (0.05, 0.95))
             rivals.append(
@@ -54,9 +66,10 @@ def decision_result(
                 )
             )
     may_be_exported = [row for row in scores if row.group != "baseline"]
-    best = np.max([resampled[row.name] for row in may_be_exported], axis=0)
+    best = np.max([drawn[row.name] for row in may_be_exported], axis=0)
     return DecisionResult(
-        rule=RULE,
+        rule=RULES[metric],
+        metric=metric,
         fraction=FRACTION,
         by=choice.decision.by,
         among=len(may_be_exported),
@@ -64,7 +77,8 @@ def decision_result(
         resamples=RESAMPLES,
         roles=_roles(choice, scores, params),
         rivals=rivals,
-        expected_regret=float((best - resampled[exported.name]).mean()),
+        expected_regret=float((best - drawn[exported.name]).mean()),
+        loss=contestants[exported].loss,
     )
 
 
@@ -82,22 +96,21 @@ def _roles(choice: Choice, scores: Mapping[Row, Scores], params: Params) -> dict
     return {role: row.name for role, row in found.items() if row is not None and row is not exported}
 
 
-def resampled_accuracies(
-    images: Mapping[str, Sequence[ImageScores]], seed: int
+def resampled_scores(
+    images: Mapping[str, Sequence[ImageScores]], seed: int, metric: Metric = "accuracy"
 ) -> dict[str, NDArray[np.float64]]:
-    """Accuracy of each row in each resample: the same images of all rows, and seeds of each row by itself.
+    """The metric of each row in each resample: the same images of all rows, and seeds of each row by itself.
 
     A row of one seed has no variance of seeds; its certainty is about images alone.
     """
-    hits = {name: np.array([scores.hits for scores in of], dtype=np.float64) for name, of in images.items()}
     rng = stream(seed, "certainty of the decision")
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in hits}
-    count = next(iter(hits.values())).shape[1]
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in images}
+    count = len(next(iter(images.values()))[0].labels)
     for weights in _weights(rng, count):
-        for name, of in hits.items():
-            by_seed = weights @ of.T  # (resamples, seeds)
-            drawn = rng.integers(0, len(of), by_seed.shape)
-            found[name].append(np.take_along_axis(by_seed, drawn, axis=1).mean(axis=1))
+        for name, of in images.items():
+            by_seed = np.stack([resampled(metric, weights, scores) for scores in of], axis=1)
+            of_seeds = rng.integers(0, len(of), by_seed.shape)
+            found[name].append(np.take_along_axis(by_seed, of_seeds, axis=1).mean(axis=1))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
@@ -117,60 +130,3 @@ def verdict(better: float) -> Verdict:
     """The exported row's verdict against another, by the probability that the exported row is better."""
     least, most = TIE
     return "tie" if least <= better <= most else "better" if better > most else "worse"
-
-
-def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], exported: str) -> list[str]:
-    """The decision in plain sentences, to be printed below the table; ``labels`` are those of the rows."""
-    rivals = {rival.row: rival for rival in decision.rivals}
-    why = {
-        "alone": "no other row may be exported",
-        "accuracy": "no other accuracy on validation data is as high within "
-        f"{decision.fraction:g} standard errors",
-        "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
-        "params": "of those that validation cannot tell apart in accuracy and loss, it is the cheapest",
-    }[decision.by]
-    among = "" if decision.by == "alone" else f", one of {decision.among} rows that may be"
-    lines = [f"exported: {labels[exported]} ({exported}){among}: {why}"]
-    named: dict[str, str] = {}
-    for role, prefix in _PREFIXES.items():
-        if name := decision.roles.get(role):
-            named.setdefault(name, f"{prefix}{labels[name]}")
-    compared = [_against(text, rivals[name]) for name, text in named.items()]
-    if compared:
-        regret = 100 * decision.expected_regret
-        lines.append(
-            f"on {decision.images:,} validation images its accuracy is {'; '.join(compared)}; "
-            f"expected regret {regret:.1f} points"
-        )
-    if (full := decision.better_full) is not None:
-        lines.append(
-            f"full fine-tuning is better on validation data by {-100 * full.difference:.1f} points, more "
-            "than the noise"
-        )
-    if (searched := rivals.get(decision.roles.get("searched", ""))) is not None:
-        lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
-    elif (single := rivals.get(decision.roles.get("single", ""))) is not None and single.verdict == "tie":
-        lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on validation data")
-    return lines
-
-
-_PREFIXES: Mapping[Role, str] = {
-    "full": "",
-    "single": "the best single method, ",
-    "searched": "the best ",
-    "runner_up": "the runner-up, ",
-}
-_NOT_WORTH: Mapping[Verdict, str] = {
-    "better": "the single method is better than the searched subnets",
-    "tie": "a single method does as well as the searched subnets, a tie on validation data",
-    "worse": "a single method is exported",
-}
-
-
-def _against(text: str, rival: RivalResult) -> str:
-    low, high = rival.interval
-    tie = ", a tie" if rival.verdict == "tie" else ""
-    return (
-        f"{100 * rival.difference:+.1f} points against {text} (90% {100 * low:+.1f} to {100 * high:+.1f}, "
-        f"better with probability {rival.better:.2f}{tie})"
-    )

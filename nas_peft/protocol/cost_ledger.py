@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich import box
 from rich.table import Table
 
+from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.results import SearchResult
 from nas_peft.settings.durations import in_words
 from nas_peft.settings.lists import items
-from supernet import TRAINABLE_SETS
 
-BACKWARD = TRAINABLE_SETS["modules"].backward_passes
-"""The cost of a subnet's backward pass in forward passes; the trunk is frozen.
+BACKWARD = 1
+"""The cost of a subnet's backward pass in forward passes, because the trunk is frozen.
 
 Gradients of activations take the same number of operations as the activations, and gradients of frozen
 weights are not computed: 0.85 to 1.1 times the operations of the forward pass by torch's counter, 1.0 to 1.3
 times its seconds on a CPU, for LoRA or adapters in all or some layers of ViTs of two sizes.
 """
-BACKWARD_FULL = TRAINABLE_SETS["all"].backward_passes
+BACKWARD_FULL = 2
 """The same for full fine-tuning, which computes both gradients (1.98 times the operations)."""
 
 
@@ -74,23 +73,18 @@ def cost_table(result: SearchResult) -> Table:
     """Table of passes, seconds and peak memory by stage; passes and work also in retrainings."""
     reference = one_retraining(result)
     memory = result.environment.get("peak memory", "not measured")
-    table = Table(
-        caption="forward, backward: images through the backbone; retrainings: passes as a multiple of one "
-        "retraining on the training set, forward and backward alike; by work: the same with a backward pass "
-        f"counted as {BACKWARD} forward pass, or {BACKWARD_FULL} in full fine-tuning; several trainings run "
-        f"at once, so seconds are not proportional to work; peak MB: of the largest process ({memory})",
-        title="cost",
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
+    table = plain_table(
+        "cost",
+        "forward, backward: images through the backbone; retrainings: passes as a multiple of one retraining "
+        "on the training set, forward and backward alike; by work: the same with a backward pass counted as "
+        f"{BACKWARD} forward pass, or {BACKWARD_FULL} in full fine-tuning; several trainings run at once, so "
+        f"seconds are not proportional to work; peak MB: of the largest process ({memory})",
     )
-    table.add_column("stage", no_wrap=True)
+    add_text(table, "stage")
     planned = None if result.plan is None else result.plan.of(_planned_stages(result))
-    in_plan = [] if planned is None else ["planned s"]
-    for name in ("forward", "backward", "seconds", *in_plan, "peak MB", "retrainings", "by work"):
-        table.add_column(name, justify="right", no_wrap=True)
+    in_plan = [] if planned is None else ["planned\nseconds"]
+    for name in ("forward", "backward", "seconds", *in_plan, "peak\nMB", "retrain-\nings", "by\nwork"):
+        add_number(table, name)
     for cost in stage_costs(result):
         table.add_row(
             cost.name,

@@ -1,7 +1,7 @@
 """The rule by which one of several trained networks is chosen on validation data.
 
-Accuracy within a fraction of a standard error of the best decides first, then the loss after temperature
-scaling, then the number of parameters (docs/log/decision_rule.md).
+The metric of the run, by default accuracy, decides first, within a fraction of a standard error of the best;
+then the loss after temperature scaling, then the number of parameters (docs/log/decision_rule.md).
 """
 
 from __future__ import annotations
@@ -14,13 +14,18 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_peft.settings.metric import Metric
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import image_values
 
 FRACTION = 0.5
-"""Standard errors of the paired difference within which two accuracies, or two losses, count as equal."""
+"""Standard errors of the paired difference within which two scores, or two losses, count as equal."""
 
 Reason: TypeAlias = Literal["alone", "accuracy", "loss", "params"]
-"""What left one contestant: nothing to choose, or the first of the rule's three steps that did."""
+"""What left one contestant: nothing to choose, or the first of the rule's three steps that did.
+
+``accuracy`` stands for the metric of the run.
+"""
 
 _ROUNDING = 1e-12
 
@@ -29,9 +34,11 @@ _ROUNDING = 1e-12
 class Contestant:
     """A row, or a training of a row, by its scores on the validation set.
 
-    ``accuracy`` and ``loss`` are means over seeds and images. ``hits`` and ``losses`` are those of each
-    image, means over seeds; both are ``None`` where the scores of images were not kept. Where they were, the
-    losses are temperature-scaled, with temperatures that were fitted on other images. ``name`` is unique.
+    ``accuracy`` is the score by the run's metric, higher is better; ``accuracy`` and ``loss`` are means over
+    seeds and images. ``hits`` and ``losses`` are those of each image, means over seeds (for other metrics
+    than accuracy, ``hits`` are `metrics.image_values`); both are ``None`` where the scores of images were not
+    kept. Where they were, the losses are temperature-scaled, with temperatures that were fitted on other
+    images. ``name`` is unique.
     """
 
     name: str
@@ -49,11 +56,17 @@ class Contestant:
         accuracies: Sequence[float],
         losses: Sequence[float],
         images: Sequence[ImageScores] = (),
+        metric: Metric = "accuracy",
     ) -> Contestant:
-        """The contestant of scores by seed; ``images`` has the same seeds, or is empty."""
+        """The contestant of scores by seed; ``images`` has the same seeds, or is empty.
+
+        Raises ``ValueError`` for a metric other than accuracy without images.
+        """
         if not images:
+            if metric != "accuracy":
+                raise ValueError(f"the metric '{metric}' needs the scores of images, and '{name}' has none")
             return cls(name, params, fmean(accuracies), fmean(losses))
-        hits = np.mean([scores.hits for scores in images], axis=0)
+        hits = np.mean([image_values(metric, scores) for scores in images], axis=0)
         calibrated = np.mean([scores.calibrated_losses for scores in images], axis=0)
         return cls(name, params, float(hits.mean()), float(calibrated.mean()), hits, calibrated)
 
@@ -79,9 +92,9 @@ class Decision:
 def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Decision:
     """Choose one of the contestants; their order does not matter.
 
-    1. Contestants that another dominates in accuracy, loss and parameters are left out.
-    2. Those stay whose accuracy is within ``fraction`` standard errors of the highest one. The standard error
-       is that of the paired difference on the same images.
+    1. Contestants that another dominates in score, loss and parameters are left out.
+    2. Those stay whose score by the metric is within ``fraction`` standard errors of the highest one. The
+       standard error is that of the paired difference on the same images.
     3. Of them those stay whose loss is, in the same way, not above the lowest one.
     4. The fewest parameters decide; then the lower loss, the higher accuracy and the name.
 

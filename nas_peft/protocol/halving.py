@@ -3,8 +3,8 @@
 A short training says most of what a long one does about a learning rate. So each row tries all its recipes
 with the fewest epochs, the better third of them with the next number of epochs, and so on, while the worse
 half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate is
-the highest or the lowest that was tried, the next one beyond joins; augmentations other than the first join
-late. The rounds end when more epochs are no longer better.
+the highest or the lowest that was tried, the next one beyond joins; augmentations and the other choices of a
+recipe (`LATE`) join late. The rounds end when more epochs are no longer better.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from nas_peft.protocol.decision import Contestant, ranked, standard_error
 from nas_peft.protocol.rows import Params, Row, Scores
+from nas_peft.settings.method_recipes import CHOICES
 from nas_peft.settings.training_config import TrainingConfig
 from supernet import Recipe
 
@@ -27,7 +28,13 @@ GAINED = 2.0
 """Standard errors of the paired difference in accuracy that one more round must gain for another."""
 
 AUGMENTED_ROUND = 2
-"""Round, from 0, in which augmentations other than the first join: they do not pay in short trainings."""
+"""Round, from 0, in which augmentations other than the first join: they do not pay in short trainings.
+
+So do the values of the other `LATE` choices, each by itself.
+"""
+
+LATE = CHOICES
+"""Fields of a recipe whose values other than the first join late."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,14 @@ class Rounds:
         augmented = min(AUGMENTED_ROUND, max(map(len, of_start.values())) - 1)
         if number == 0:
             shortest = [r for r in recipes if r.epochs == of_start[r.start][0]]
-            return [r for r in shortest if not augmented or r.augmentation == recipes[0].augmentation]
+            first = [getattr(recipes[0], name) for name in LATE]
+            return [r for r in shortest if not augmented or [getattr(r, name) for name in LATE] == first]
         going_on = [*best_first[: -(-len(best_first) // KEPT)], *beyond(best_first, tried)]
         if number == augmented:
-            others = dict.fromkeys(
-                r.augmentation for r in recipes if r.augmentation != recipes[0].augmentation
-            )
-            going_on += [replace(recipe, augmentation=other) for recipe in best_first[:1] for other in others]
+            for name in LATE:
+                values = dict.fromkeys(getattr(r, name) for r in recipes)
+                others = [value for value in values if value != getattr(recipes[0], name)]
+                going_on += [replace(r, **{name: other}) for r in best_first[:1] for other in others]
         return [
             replace(recipe, epochs=of_start[recipe.start][number])
             for recipe in going_on

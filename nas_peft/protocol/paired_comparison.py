@@ -5,23 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 
+import numpy as np
+
 from nas_peft.protocol.rows import Row
 from nas_peft.run.results import PairedComparison
+from nas_peft.settings.metric import Metric
+from nas_peft.training.metrics import evaluation_resampled, evaluation_score
+from search_spaces.streams import stream
 from supernet import Evaluation
+
+RESAMPLES = 2000
+_CHUNK = 100  # resamples at a time, to bound the memory
 
 
 def compare_pair(
-    searched: Row, single: Row, seeds: Sequence[int], tests: Mapping[tuple[Row, int], Evaluation]
+    searched: Row,
+    single: Row,
+    seeds: Sequence[int],
+    tests: Mapping[tuple[Row, int], Evaluation],
+    metric: Metric = "accuracy",
 ) -> PairedComparison:
-    """The difference in accuracy, paired by seed, and McNemar's exact test on the images of the first seed.
+    """The difference in the metric, paired by seed, and McNemar's exact test on the images of the first seed.
 
     Both rows were chosen by validation. McNemar's test counts the images that only one of the two gets right,
     and asks whether both counts could be equal: two-sided, binomial with probability 1/2 (McNemar 1947).
+    The test is about accuracy; for another metric the difference has a bootstrap interval over these images.
     """
     from scipy.stats import binomtest
 
-    differences = [tests[searched, seed].accuracy - tests[single, seed].accuracy for seed in seeds]
-    ours, theirs = (tests[row, seeds[0]].hits for row in (searched, single))
+    differences = [
+        evaluation_score(metric, tests[searched, seed]) - evaluation_score(metric, tests[single, seed])
+        for seed in seeds
+    ]
+    pair = [tests[row, seeds[0]] for row in (searched, single)]
+    ours, theirs = (found.hits for found in pair)
     ours_only, theirs_only = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
     discordant = ours_only + theirs_only
     return PairedComparison(
@@ -35,17 +52,20 @@ def compare_pair(
         searched_only=ours_only,
         single_only=theirs_only,
         p_value=float(binomtest(ours_only, discordant).pvalue) if discordant else 1.0,
+        metric=metric,
+        interval=None if metric == "accuracy" else _interval(metric, pair, seeds[0]),
     )
 
 
-def paired_sentence(pair: PairedComparison, labels: Mapping[str, str]) -> str:
-    """The comparison as one sentence, to be printed below the table."""
-    points, error = 100 * pair.difference, pair.standard_error
-    spread = "" if error is None else f" ± {100 * error:.1f} (standard error)"
-    seeds = f"{len(pair.seeds)} seed{'s' if len(pair.seeds) > 1 else ''}"
-    return (
-        f"{labels[pair.searched]} against {labels[pair.single]}, the best single method on validation data: "
-        f"{points:+.1f}{spread} points of test accuracy, {seeds}; of {pair.images:,} images with seed "
-        f"{pair.seeds[0]}, {pair.searched_only} are right with the former only and {pair.single_only} with "
-        f"the latter only (McNemar's exact p = {pair.p_value:.2g})"
-    )
+def _interval(metric: Metric, pair: Sequence[Evaluation], seed: int) -> tuple[float, float]:
+    """The 95% bootstrap interval of the difference over the same images."""
+    (ours, theirs), rng = pair, stream(seed, "paired comparison")
+    images = len(ours.hits)
+    differences = []
+    for _ in range(RESAMPLES // _CHUNK):
+        weights = rng.multinomial(images, np.full(images, 1 / images), size=_CHUNK).astype(np.float64)
+        differences.append(
+            evaluation_resampled(metric, weights, ours) - evaluation_resampled(metric, weights, theirs)
+        )
+    low, high = np.quantile(np.concatenate(differences), (0.025, 0.975))
+    return float(low), float(high)

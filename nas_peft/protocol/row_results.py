@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row
 from nas_peft.run.results import AveragingResult, RowResult, RunResult, SeedResult
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.methods import METHODS
+from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import evaluation_recalls, evaluation_score, mean_score
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import count_bytes, count_flops, count_params
 from supernet import TRAINABLE_SETS, Curve, Evaluation, Recipe
@@ -54,7 +57,7 @@ def row_result(
         recipe=(runs.recipe or row.recipe(inputs.config, probe)).to_dict(),
         selected=selected,
         averaging=averaging,
-        seeds=[] if failed else [_seed(runs, i, tests) for i in range(len(runs.chosen))],
+        seeds=[] if failed else [_seed(runs, i, tests, classes) for i in range(len(runs.chosen))],
         runs=[_run(record, runs, params, tests) for record in (*runs.tried, *runs.finals)],
         error=runs.error,
         dropped_after=runs.dropped_after,
@@ -78,7 +81,9 @@ def backbone_params(inputs: TaskInputs, row: Row) -> int:
     return TRAINABLE_SETS[METHODS[row.method].trains].backbone_params(inputs.backbone.model)
 
 
-def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation]) -> SeedResult:
+def _seed(
+    runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation], classes: int
+) -> SeedResult:
     record = runs.chosen[number]
     test, val = tests.get((runs.row, record.seed)), record.val_score()
     curves = [curve_of(r) for r in (record, *runs.finals[number : number + 1])]
@@ -88,12 +93,25 @@ def _seed(runs: RowRuns, number: int, tests: Mapping[tuple[Row, int], Evaluation
         val_accuracy=val.accuracy,
         val_loss=val.loss,
         test_accuracy=test.accuracy if test else None,
-        test_balanced_accuracy=test.balanced_accuracy if test else None,
         test_loss=test.loss if test else None,
+        **of_classes(record.images, test, classes),
         image_passes=sum(curve.image_passes for curve in curves),
         seconds=sum(curve.seconds for curve in curves),
         losses=curves[-1].losses,
     )
+
+
+def of_classes(val: ImageScores | None, test: Evaluation | None, classes: int) -> dict[str, Any]:
+    """The measures of `SeedResult` that count classes alike, and the recall of each class."""
+    found: dict[str, Any] = {}
+    if val is not None:
+        found["val_balanced_accuracy"] = mean_score("balanced-accuracy", [val])
+        found["val_macro_f1"] = mean_score("macro-f1", [val])
+    if test is not None:
+        found["test_balanced_accuracy"] = evaluation_score("balanced-accuracy", test)
+        found["test_macro_f1"] = evaluation_score("macro-f1", test)
+        found["test_recalls"] = evaluation_recalls(test, classes)
+    return found
 
 
 def _run(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from nas_peft.protocol.decision import ranked
 from nas_peft.protocol.rows import Row, Scores
+from nas_peft.settings.metric import Metric
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import InputError
 from supernet import Recipe
@@ -20,7 +21,7 @@ class RowRuns:
     recipe, one for each seed; ``finals`` are those of the final models. ``error`` says which training
     failed and why; a failed row is excluded from every choice. ``dropped_after`` is the round of recipes
     after which halving dropped the row, counted from 1; a dropped row is excluded from the choices that
-    follow. ``latest`` are the trainings that were added last.
+    follow. ``latest`` are the trainings that were added last. ``metric`` is the one that decides.
     """
 
     row: Row
@@ -30,6 +31,7 @@ class RowRuns:
     error: str | None = None
     dropped_after: int | None = None
     latest: list[TrainingRecord] = field(default_factory=list)
+    metric: Metric = "accuracy"
 
     @property
     def competes(self) -> bool:
@@ -39,7 +41,7 @@ class RowRuns:
     @property
     def scores(self) -> Scores:
         """Validation scores by the chosen recipe."""
-        return Scores.of(self.chosen)
+        return Scores.of(self.chosen, self.metric)
 
     @property
     def recipe(self) -> Recipe | None:
@@ -49,7 +51,7 @@ class RowRuns:
     @property
     def ranked(self) -> list[Recipe]:
         """The usable recipes of the latest trainings, best first."""
-        return ranked_recipes(self.latest)
+        return ranked_recipes(self.latest, metric=self.metric)
 
     @property
     def tried_recipes(self) -> list[Recipe]:
@@ -61,7 +63,7 @@ class RowRuns:
         self.tried += records
         self.latest = list(records)
         try:
-            recipe = best_recipe([r for r in self.tried if r.seed == seed])
+            recipe = best_recipe([r for r in self.tried if r.seed == seed], self.metric)
         except InputError as error:
             self.error = str(error)
             return
@@ -74,23 +76,26 @@ class RowRuns:
         self.error = self.error or next((record.failure for record in records if record.failure), None)
 
 
-def best_recipe(records: Sequence[TrainingRecord]) -> Recipe:
+def best_recipe(records: Sequence[TrainingRecord], metric: Metric = "accuracy") -> Recipe:
     """The recipe of the training that `decision.decide` chooses.
 
     Trainings that failed or were stopped early cannot be chosen. Raises `InputError` with the first reason if
     that is true of all.
     """
-    found = ranked_recipes(records, 1)
+    found = ranked_recipes(records, 1, metric)
     if not found:
         raise InputError(str(records[0].failure))
     return found[0]
 
 
-def ranked_recipes(records: Sequence[TrainingRecord], count: int | None = None) -> list[Recipe]:
+def ranked_recipes(
+    records: Sequence[TrainingRecord], count: int | None = None, metric: Metric = "accuracy"
+) -> list[Recipe]:
     """The recipes of the trainings that `decision.decide` chooses one after another, at most ``count``.
 
     Trainings that failed or were stopped early cannot be chosen.
     """
     usable = {record.training.key: record for record in records if record.failure is None}
-    names = ranked([Scores.of([record]).contestant(key, 0) for key, record in usable.items()], count)
+    rivals = [Scores.of([record], metric).contestant(key, 0) for key, record in usable.items()]
+    names = ranked(rivals, count)
     return [usable[name].training.recipe for name in names]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from nas_peft.protocol.decision import Contestant, Decision, decide
 from nas_peft.run.single_methods import COMBINED
 from nas_peft.settings.baselines import BASELINES, NOAH
 from nas_peft.settings.methods import METHODS, Method
+from nas_peft.settings.metric import Metric
 from nas_peft.settings.training_config import TrainingConfig
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training import Training
@@ -59,8 +60,8 @@ class Row:
         return config.searched_recipes() if self.group == "searched" else config.recipes(self.method)
 
     def recipe(self, config: TrainingConfig, probe: Recipe) -> Recipe:
-        """The method's own recipe, see `TrainingConfig.recipe`."""
-        return probe if self.method == "linear" else config.recipe(self.method)
+        """The method's own recipe, see `TrainingConfig.method_recipe`."""
+        return probe if self.method == "linear" else config.method_recipe(self.method)
 
     def trainings(
         self,
@@ -72,10 +73,12 @@ class Row:
     ) -> list[Training]:
         """One training for each seed, by ``recipe`` or the method's own; ``probe`` is a linear probe's."""
         recipe = recipe or self.recipe(config, probe)
-        lengths = {other.epochs for other in self.recipes(config, probe) if other.start == recipe.start}
+        alternatives = [other for other in self.recipes(config, probe) if other.start == recipe.start]
         head = {"briefly": config.head_recipe(), "probe": probe, "not": None}[METHODS[self.method].head]
         if recipe.start == "inherited":
             head = None  # inherited with the modules
+        elif head is not None and self.method != "lp-ft":
+            head = replace(head, class_balance=recipe.class_balance)
         execution, keep = config.execution(self.method), self.keeps_weights(config)
         return [
             Training(
@@ -88,7 +91,8 @@ class Row:
                 on,
                 execution,
                 keep,
-                names_epochs=len(lengths) > 1,
+                names_epochs=len({other.epochs for other in alternatives}) > 1,
+                names_decay=len({other.weight_decay for other in alternatives}) > 1,
             )
             for seed in seeds
         ]
@@ -99,14 +103,16 @@ class Scores:
     """Validation accuracy and loss of one row's trainings, one entry for each seed.
 
     ``images`` are the scores of each image, by seed too; empty where they are not known of every seed.
+    ``metric`` is the one that decides.
     """
 
     val_accuracy: list[float] = field(default_factory=list)
     val_loss: list[float] = field(default_factory=list)
     images: list[ImageScores] = field(default_factory=list)
+    metric: Metric = "accuracy"
 
     @classmethod
-    def of(cls, records: Sequence[TrainingRecord]) -> Scores:
+    def of(cls, records: Sequence[TrainingRecord], metric: Metric = "accuracy") -> Scores:
         """The scores in the records of trainings on the training set."""
         scores = [record.val_score() for record in records]
         images = [record.images for record in records if record.images is not None]
@@ -114,11 +120,12 @@ class Scores:
             [score.accuracy for score in scores],
             [score.loss for score in scores],
             images if len(images) == len(scores) else [],
+            metric,
         )
 
     def contestant(self, name: str, params: int) -> Contestant:
         """These scores as they take part in a choice."""
-        return Contestant.of(name, params, self.val_accuracy, self.val_loss, self.images)
+        return Contestant.of(name, params, self.val_accuracy, self.val_loss, self.images, self.metric)
 
 
 Params: TypeAlias = Callable[["Row"], int]

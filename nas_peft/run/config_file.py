@@ -8,19 +8,26 @@ from typing import Any
 
 import yaml
 
+from nas_peft.settings.command_options import RunOptions, SearchOptions
 from search_spaces import InputError
 from supernet import write_atomically
 
 _CHECKSUM = "# sha256 "
 
 
-def write_config(file: Path, text: str) -> None:
-    """Write the options ``text`` (YAML) atomically."""
+def write_config(file: Path, text: str, options: RunOptions | None = None) -> None:
+    """Write a configuration's ``text`` (YAML) atomically, with those ``options`` that are not the defaults.
+
+    The file then holds all that ``nas-peft search --config FILE`` needs to repeat the run but the run folder.
+    """
+    if options is not None:
+        others = options.model_dump(mode="json", exclude_defaults=True, exclude={"out", "dry_run"})
+        text += yaml.safe_dump(others, sort_keys=False) if others else ""
     write_atomically(file, f"{_CHECKSUM}{_digest(text)}\n{text}".encode())
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The options in a file by `write_config`.
+    """The configuration in a file by `write_config`, without the options that no result depends on.
 
     Files that earlier versions wrote have no checksum and are read without. Raises `InputError` for a file
     that is cut off, was altered, or holds something else.
@@ -40,7 +47,7 @@ def read_config(file: Path) -> dict[str, Any]:
         raise InputError(
             f"'{file}' is not the configuration of a run; give another --out, or the folder of a run"
         )
-    return options
+    return {name: value for name, value in options.items() if name not in SearchOptions.model_fields}
 
 
 def _digest(text: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nas_peft.run.config_file import read_config
-from nas_peft.run.module_files import import_module_files, module_file_digest
+from nas_peft.run.module_files import import_unchanged
 from nas_peft.run.progress import StageBars
+from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PLAN, InputsRecord, PlanRecord, SearchStageRecord
@@ -16,7 +18,20 @@ from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
 from nas_peft.settings.search_config import SearchConfig
-from search_spaces import Budget, InputError
+from search_spaces import Architecture, Budget, InputError
+
+
+@dataclass(frozen=True)
+class ExportedRow:
+    """The row that a run exported, with its mean validation accuracy (a fraction).
+
+    ``candidate`` is the one with its architecture, if the search had it.
+    """
+
+    name: str
+    label: str
+    val_accuracy: float
+    candidate: Candidate | None
 
 
 @dataclass(frozen=True)
@@ -53,14 +68,7 @@ class FinishedSearch:
                 f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
         inputs = folder.required_stage("inputs", InputsRecord)
-        digests = inputs.module_files or {}
-        for module_file in config.module_files:
-            if module_file_digest(module_file) != digests.get(str(module_file)):
-                raise InputError(
-                    f"the module file '{module_file}' has changed since '{path}' was run; "
-                    "put the former one back, or search anew with another --out"
-                )
-        import_module_files(config.module_files)
+        import_unchanged(config.module_files, inputs.module_files or {}, path)
         candidates: list[Candidate] = []
         for generation in range(config.generations):
             scored = read_generation(folder.generation(generation))
@@ -78,6 +86,19 @@ class FinishedSearch:
         recorded = self.folder.required_stage("inputs", InputsRecord)
         inputs.require_unchanged(recorded)
         return inputs
+
+    @cached_property
+    def exported(self) -> ExportedRow | None:
+        """What the run exported; ``None`` for a run that has not ended."""
+        if not self.folder.results.is_file():
+            return None
+        row = SearchResult.read(self.folder.results).selected
+        architecture = Architecture.from_dict(row.architecture)
+        alike = [c for c in self.candidates if c.architecture == architecture]
+        number = row.name.removeprefix("candidate-")
+        own = [c for c in alike if str(c.number) == number]
+        accuracy = row.mean("val_accuracy")
+        return ExportedRow(row.name, row.label, accuracy, next(iter([*own, *alike]), None))
 
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""

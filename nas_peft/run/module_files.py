@@ -8,7 +8,7 @@ import importlib.util
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +49,21 @@ def import_module_files(files: Sequence[Path]) -> None:
             except InputError:
                 del _imported[path]
                 raise
+
+
+def import_unchanged(files: Sequence[Path], digests: Mapping[str, str], run: Path) -> None:
+    """Import the module files of a run, whose ``digests`` it recorded by path.
+
+    Raises `InputError` for a file that has changed since the run started, before any is executed, and the
+    errors of `import_module_files`.
+    """
+    for file in files:
+        if module_file_digest(file) != digests.get(str(file)):
+            raise InputError(
+                f"the module file '{file}' has changed since '{run}' was run; "
+                "put the former one back, or search anew with another --out"
+            )
+    import_module_files(files)
 
 
 def module_file_digest(file: Path) -> str:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
-from nas_peft.run.stage_records import OpeningRecord, PlanRecord, StageRecord
+from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
+from nas_peft.settings.metric import Metric
 from search_spaces import InputError
+
+if TYPE_CHECKING:
+    import pandas
 
 Verdict: TypeAlias = Literal["better", "tie", "worse"]
 Role: TypeAlias = Literal["full", "single", "searched", "runner_up"]
@@ -51,8 +55,9 @@ class SeedResult(BaseModel):
     ``val_*`` come from a training on the training split, ``test_*`` from one on training and validation
     split, both by the row's recipe, of which ``lr`` is the learning rate (``None`` for inherited weights).
     ``image_passes`` (forward and backward) and ``seconds`` are the sums over both trainings; ``losses`` is
-    the final model's mean training loss by epoch. ``test_balanced_accuracy`` is the mean of the classes'
-    accuracies, absent in results of earlier versions.
+    the final model's mean training loss by epoch. The balanced accuracy is the mean of the classes'
+    recalls, ``test_recalls``, which are ``None`` for classes without images; macro F1 is the mean of their
+    F1. Results of earlier versions have neither.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -63,7 +68,11 @@ class SeedResult(BaseModel):
     val_loss: float
     test_accuracy: float | None
     test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_recalls: list[float | None] | None = None
     test_loss: float | None
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
     image_passes: int
     seconds: float
     losses: list[float]
@@ -147,10 +156,12 @@ class RowResult(BaseModel):
 class PairedComparison(BaseModel):
     """The best searched subnet minus the best single method on the test set, both chosen on validation data.
 
-    ``differences`` are accuracy differences by seed, ``difference`` their mean, ``standard_error`` its
-    standard error (``None`` for one seed). Of the ``images`` of the first seed, ``searched_only`` are
-    classified correctly only by the searched subnet and ``single_only`` only by the single method;
-    ``p_value`` is from McNemar's exact test.
+    ``differences`` are by seed, in the ``metric`` of the run (accuracy, or minus the log loss);
+    ``difference`` is their mean, ``standard_error`` its standard error (``None`` for one seed). Of the
+    ``images`` of the first seed, ``searched_only`` are classified correctly only by the searched subnet and
+    ``single_only`` only by the single method; ``p_value`` is from McNemar's exact test of these counts. With
+    another metric than accuracy, ``interval`` is the 95% bootstrap interval of the first seed's difference
+    over images.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -165,15 +176,18 @@ class PairedComparison(BaseModel):
     searched_only: int
     single_only: int
     p_value: float
+    metric: Metric = "accuracy"
+    interval: tuple[float, float] | None = None
 
 
 class RivalResult(BaseModel):
     """The exported row against another row on the validation set.
 
-    ``difference`` is the exported row's accuracy minus the other's, ``interval`` its 90% bootstrap interval
-    over images, and over seeds where there are several. ``better`` is the share of resamples in which the
-    exported row is better, where level ones count half; from 0.1 to 0.9 the ``verdict`` is ``tie``.
-    ``loss_difference`` is that of the losses after temperature scaling on other images.
+    ``difference`` is the exported row's score minus the other's, by the metric of the run (accuracy, or
+    minus the log loss), ``interval`` its 90% bootstrap interval over images, and over seeds where there are
+    several. ``better`` is the share of resamples in which the exported row is better, where level ones count
+    half; from 0.1 to 0.9 the ``verdict`` is ``tie``. ``loss_difference`` is that of the losses after
+    temperature scaling on other images.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -192,13 +206,16 @@ class DecisionResult(BaseModel):
     ``by`` is the step of the ``rule`` that decided (``alone`` if ``among``, the number of rows that may be
     exported, is 1), ``fraction`` the number of standard errors within which scores count as equal. ``roles``
     names the ``rivals`` that are full fine-tuning, the best single method, the best searched subnet and the
-    one that would be exported instead. ``expected_regret`` is the accuracy by which the best row that may be
-    exported is ahead of the exported one, on average over ``resamples``.
+    one that would be exported instead. ``expected_regret`` is the score by which the best row that may be
+    exported is ahead of the exported one, on average over ``resamples``. ``loss`` is the exported row's loss
+    after temperature scaling on other images; runs of earlier versions have none. ``metric`` is the one that
+    decides, for which the step ``accuracy`` stands.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     rule: str
+    metric: Metric = "accuracy"
     fraction: float
     by: Literal["alone", "accuracy", "loss", "params"]
     among: int
@@ -207,6 +224,7 @@ class DecisionResult(BaseModel):
     roles: dict[Role, str]
     rivals: list[RivalResult]
     expected_regret: float
+    loss: float | None = None
 
     @property
     def better_full(self) -> RivalResult | None:
@@ -260,7 +278,46 @@ class SearchResult(BaseModel):
                 "search anew with another --out"
             ) from error
 
+    @classmethod
+    def of_run(cls, folder: Path) -> SearchResult:
+        """The result of the finished run in ``folder``, which may have been moved since the run ended.
+
+        Raises `InputError` for a folder that is not a run folder, and for a run that has not ended.
+        """
+        if not (folder / "config.yaml").is_file():
+            raise InputError(
+                f"'{folder}' is not a run folder: it has no config.yaml; give one of nas-peft search or "
+                "nas-peft baselines"
+            )
+        file = folder / "results.json"
+        if not file.is_file():
+            raise InputError(
+                f"the run '{folder}' has not ended: it has no results.json; start its command again to go on"
+            )
+        return cls.read(file).model_copy(update={"run": str(folder)})
+
+    def inputs(self) -> InputsRecord:
+        """Data, backbone and space as the run recorded them in its folder.
+
+        Raises `InputError` if the record is missing or damaged.
+        """
+        file = Path(self.run) / "stages" / "inputs.json"
+        content = read_json(file)
+        if content is None:
+            raise InputError(f"the run '{self.run}' lacks '{file}'; start the command of the run again")
+        return InputsRecord.model_validate({k: v for k, v in content.items() if k != CHECKSUM})
+
     @property
     def selected(self) -> RowResult:
         """The exported row."""
         return next(row for row in self.rows if row.selected)
+
+    def to_dataframe(self, of: Literal["rows", "trainings"] = "rows") -> pandas.DataFrame:
+        """The results as a dataframe of pandas: a line for each row of the table, or for each training.
+
+        Accuracies are fractions. `nas_peft.run.data_frame` lists the columns. Raises `InputError` if pandas
+        is not installed.
+        """
+        from nas_peft.run.data_frame import data_frame
+
+        return data_frame(self, of)

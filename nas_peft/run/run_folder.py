@@ -22,6 +22,7 @@ from nas_peft.run.config_file import read_config, write_config
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.stage_records import OpeningRecord
 from nas_peft.run.version import __version__
+from nas_peft.settings.command_options import RunOptions
 from nas_peft.settings.lists import with_lists
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError
@@ -43,12 +44,19 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: Path | None, config: TrainingConfig, fingerprint: str = "") -> RunFolder:
+    def open(
+        cls,
+        path: Path | None,
+        config: TrainingConfig,
+        fingerprint: str = "",
+        options: RunOptions | None = None,
+    ) -> RunFolder:
         """Create the folder, or resume the run of the same configuration in it.
 
         Without ``path`` the folder is ``runs/DATASET-BACKBONE-HASH``, with a hash of the configuration and of
         the data's ``fingerprint``: the same command finds its run again, however the path of the data is
-        spelled and wherever the data have moved. Raises `InputError` with the differences for a run of
+        spelled and wherever the data have moved. ``options`` are noted in ``config.yaml`` when the folder is
+        created, and may differ when the run is resumed. Raises `InputError` with the differences for a run of
         another configuration, and for a path that is a file or a folder of something else.
         """
         path = path or _default_path(config, fingerprint)
@@ -65,7 +73,7 @@ class RunFolder:
             raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
         path.mkdir(parents=True, exist_ok=True)
         if not file.exists():  # written first: a folder without it cannot be resumed
-            write_config(file, config.to_yaml())
+            write_config(file, config.to_yaml(), options)
         for sub in ("stages", "trainings"):
             (path / sub).mkdir(exist_ok=True)
         return cls(path)

@@ -32,13 +32,19 @@ class StageRecord(BaseModel):
 
 
 class ProbeRecord(StageRecord):
-    """Linear probing: the learning rates tried, their validation losses, and the one chosen."""
+    """Linear probing: the learning rates tried, their validation losses, and the one chosen.
+
+    ``losses_balanced`` are the losses by class balance where several, or another than ``none``, were tried;
+    ``val_losses`` are then those of the chosen one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lrs: list[float]
     val_losses: list[float]
     lr: float
+    class_balance: str = "none"
+    losses_balanced: dict[str, list[float]] | None = None
 
 
 class LatencyRecord(StageRecord):
@@ -74,15 +80,18 @@ class SupernetRecord(StageRecord):
 
 
 class SupernetChoiceRecord(StageRecord):
-    """The choice among supernets of several recipes: epochs and augmentation, and each one's median loss.
+    """The choice among supernets of several recipes, and each one's median loss.
 
-    ``losses`` are by number of epochs and, where there is one, augmentation: ``4``, ``4 crop``.
+    ``losses`` are by number of epochs and the variants of the recipe: ``4``, ``4 crop``, ``4 crop weighted``.
+    ``recipe`` is the chosen one of these names, absent in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     epochs: int
     augmentation: str = "none"
+    class_balance: str = "none"
+    recipe: str | None = None
     losses: dict[str, float]
 
 
@@ -94,6 +103,7 @@ class SupernetsRecord(StageRecord):
     supernets: list[SupernetRecord]
     epochs: int | None = None
     augmentation: str | None = None
+    class_balance: str | None = None
     losses: dict[str, float] | None = None
 
 

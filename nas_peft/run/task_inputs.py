@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from nas_peft.data import ImageDataset, load_dataset
+from nas_peft.data.picture_sizes import PictureSizes
 from nas_peft.data.summary import data_summary
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
@@ -25,7 +26,7 @@ from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.run.version import __version__
 from nas_peft.settings.baselines import BASELINES
-from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.settings.training_config import DEFAULT_BACKBONE, FOR_REAL_USE, TrainingConfig
 from search_spaces import KINDS, Architecture, Budget, InputError, count_params, head_params
 from supernet import Backbone, Preprocessing, create_backbone
 
@@ -50,10 +51,11 @@ class TaskInputs:
             KINDS[kind].require_backbone(backbone.shape)
         preprocessing = Preprocessing.of(backbone.model)
         budget = Budget.parse(config.budget, backbone_params=backbone.params, count_head=config.count_head)
+        sizes = PictureSizes(preprocessing.to_tensor)
         with bars.stage("data (images)") as advance:
             dataset = load_dataset(
                 config.dataset,
-                to_tensor=preprocessing.to_tensor,
+                to_tensor=sizes.to_tensor,
                 seed=config.seed,
                 shots=config.shots,
                 skip_bad_images=config.skip_bad_images,
@@ -64,9 +66,17 @@ class TaskInputs:
                 root=config.data_root,
                 on_progress=advance,
                 say=bars.say,
+                recognised_by=preprocessing.to_tensor,
             )
         for remark in backbone.remarks:
             bars.say(f"backbone: {remark}")
+        _, *seen = preprocessing.input_size
+        if backbone.name == DEFAULT_BACKBONE and (usual := sizes.shrunk(*seen)):
+            bars.say(
+                f"backbone: images of about {usual} pixels are shrunk to {seen[0]}x{seen[1]} for "
+                f"{DEFAULT_BACKBONE}, a small backbone for trying the tool; for real use give "
+                f"another, such as --backbone {FOR_REAL_USE} (nas-peft backbones lists them)"
+            )
         bars.say(data_summary(dataset.record, dataset.classes, dataset.kept))
         return TaskInputs(config, backbone, preprocessing, budget, dataset)
 

@@ -24,6 +24,7 @@ from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.scorer import Fold, Found, LocalScorer, Scorer, pass_size
 from search_spaces import Architecture, InputError
 from supernet import Backbone, Precision, Preprocessing, Supernet, shared_passes
@@ -36,10 +37,14 @@ DEATHS = 5
 
 @contextmanager
 def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
-    """The scorer of a run's candidates: this process, or several workers, for which Ray is started."""
-    inputs = run.inputs
+    """The scorer of a run's candidates: this process, or several workers, for which Ray is started.
+
+    The metric of the run decides whether its losses count classes alike, see `scorer_for`.
+    """
+    inputs, labels = run.inputs, [fold.part.labels for fold in folds]
     if run.workers == 1 and not run.devices.elsewhere:
-        yield LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision)
+        local = LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision)
+        yield scorer_for(inputs.config.metric, local, labels)
         return
     with RayScorer(
         folds,
@@ -49,7 +54,7 @@ def scoring(run: Run[SearchInputs], folds: Sequence[Fold]) -> Iterator[Scorer]:
         module_files=inputs.module_files,
         ray_options=run.ray,
     ) as scorer:
-        yield scorer
+        yield scorer_for(inputs.config.metric, scorer, labels)
 
 
 def require_workers(workers: int, device: str, ray_options: RayOptions) -> None:

@@ -12,8 +12,11 @@ from pydantic import BaseModel, BeforeValidator
 
 from nas_peft.settings.baselines import baseline_names
 
-AUGMENTATIONS = ("none", "crop", "crop-flip", "strong")
+AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix")
 """The names in `supernet.AUGMENTATIONS`, here without the import of torch."""
+
+CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted")
+"""The names in `supernet.class_balance.CLASS_BALANCES`."""
 
 STARTS = ("pretrained", "inherited")
 """The names in `supernet.recipe.STARTS`."""
@@ -81,6 +84,40 @@ def _augmentations(value: Any) -> tuple[str, ...]:
     return _choices(value, AUGMENTATIONS, "augmentation", "none,crop")
 
 
+def _class_balances(value: Any) -> tuple[str, ...]:
+    return _choices(value, CLASS_BALANCES, "class balance", "none,logit-adjusted")
+
+
+def _optional_class_balances(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else _class_balances(value)
+
+
+def _numbers(value: Any, least: float, below: float, remedy: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(item) for item in items(value))
+    except (TypeError, ValueError):
+        numbers = ()
+    if not numbers or not all(math.isfinite(number) and least <= number < below for number in numbers):
+        raise ValueError(remedy)
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("give each number once")
+    return numbers
+
+
+def _decays(value: Any) -> tuple[float, ...]:
+    return _numbers(
+        value,
+        0.0,
+        math.inf,
+        "give a number greater than or equal to 0, or several separated by commas, such as 1e-4,1e-2",
+    )
+
+
+def _probabilities(value: Any) -> tuple[float, ...]:
+    remedy = "give a probability from 0 to less than 1, or several separated by commas, such as 0,0.1"
+    return _numbers(value, 0.0, 1.0, remedy)
+
+
 def _starts(value: Any) -> tuple[str, ...]:
     return _choices(value, STARTS, "start", "pretrained,inherited")
 
@@ -102,33 +139,78 @@ def _names(value: Any) -> tuple[str, ...]:
     return baseline_names([str(item) for item in items(value)])
 
 
-Factors: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_factors), CommaSeparated(_factors)]
+# What a file or the command line may give, as the JSON schema tells editors.
+_FloatList: TypeAlias = float | str | list[float]
+_IntList: TypeAlias = int | str | list[int]
+_StrList: TypeAlias = str | list[str]
+
+Factors: TypeAlias = Annotated[
+    tuple[float, ...], BeforeValidator(_factors, json_schema_input_type=_FloatList), CommaSeparated(_factors)
+]
 """Different factors above 0."""
 
-Epochs: TypeAlias = Annotated[tuple[int, ...], BeforeValidator(_epochs), CommaSeparated(_epochs)]
+Epochs: TypeAlias = Annotated[
+    tuple[int, ...], BeforeValidator(_epochs, json_schema_input_type=_IntList), CommaSeparated(_epochs)
+]
 """Different numbers of epochs from 1 up."""
 
 OptionalEpochs: TypeAlias = Annotated[
-    tuple[int, ...] | None, BeforeValidator(_optional_epochs), CommaSeparated(_optional_epochs)
+    tuple[int, ...] | None,
+    BeforeValidator(_optional_epochs, json_schema_input_type=_IntList | None),
+    CommaSeparated(_optional_epochs),
 ]
 """`Epochs`, or ``None``."""
 
 Augmentations: TypeAlias = Annotated[
-    tuple[str, ...], BeforeValidator(_augmentations), CommaSeparated(_augmentations)
+    tuple[str, ...],
+    BeforeValidator(_augmentations, json_schema_input_type=_StrList),
+    CommaSeparated(_augmentations),
 ]
 """Different names of augmentations."""
 
 OptionalAugmentations: TypeAlias = Annotated[
     tuple[str, ...] | None,
-    BeforeValidator(_optional_augmentations),
+    BeforeValidator(_optional_augmentations, json_schema_input_type=_StrList | None),
     CommaSeparated(_optional_augmentations),
 ]
 """`Augmentations`, or ``None``."""
 
-Starts: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_starts), CommaSeparated(_starts)]
+ClassBalances: TypeAlias = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_class_balances, json_schema_input_type=_StrList),
+    CommaSeparated(_class_balances),
+]
+"""Different names of class balances."""
+
+OptionalClassBalances: TypeAlias = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(_optional_class_balances, json_schema_input_type=_StrList | None),
+    CommaSeparated(_optional_class_balances),
+]
+"""`ClassBalances`, or ``None``."""
+
+Decays: TypeAlias = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_decays, json_schema_input_type=_FloatList),
+    CommaSeparated(_decays),
+]
+"""Different weight decays from 0 up."""
+
+Probabilities: TypeAlias = Annotated[
+    tuple[float, ...],
+    BeforeValidator(_probabilities, json_schema_input_type=_FloatList),
+    CommaSeparated(_probabilities),
+]
+"""Different probabilities below 1."""
+
+Starts: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_starts, json_schema_input_type=_StrList), CommaSeparated(_starts)
+]
 """Different names of starts."""
 
-BaselineNames: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names), CommaSeparated(_names)]
+BaselineNames: TypeAlias = Annotated[
+    tuple[str, ...], BeforeValidator(_names, json_schema_input_type=_StrList), CommaSeparated(_names)
+]
 """Names of baselines; ``all`` and ``none`` stand for lists of names."""
 
 
@@ -153,6 +235,8 @@ def with_lists(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, 
 
 
 OptionalNames: TypeAlias = Annotated[
-    tuple[str, ...] | None, BeforeValidator(_optional_names), CommaSeparated(_optional_names)
+    tuple[str, ...] | None,
+    BeforeValidator(_optional_names, json_schema_input_type=_StrList | None),
+    CommaSeparated(_optional_names),
 ]
 """Different names, or ``None``."""

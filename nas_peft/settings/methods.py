@@ -72,9 +72,10 @@ METHODS: dict[Method, MethodInfo] = {
             "LoRA, adapters and SSF alone are subnets of one kind and are trained the same; "
             "VPT's own grids of rates (SGD, 0.05 to 50), SSF's augmentation and LoRA's dropout "
             "are not taken over. Of Adapter+ (arXiv 2406.06820) the position, the scale for each channel, "
-            "GELU and the initial values are taken over; its stochastic depth of 0.1 is not. Of Convpass "
-            "(arXiv 2207.07039) the modules and their initial values are taken over; its dropout of 0.1 "
-            "and its factor s, which the paper chooses for each task, are not (s is 1).",
+            "GELU and the initial values are taken over; its stochastic depth of 0.1 is an option "
+            "(--drop-path). Of Convpass (arXiv 2207.07039) the modules and their initial values are taken "
+            "over; its dropout of 0.1 and its factor s, which the paper chooses for each task, are not (s is "
+            "1).",
         ),
         MethodInfo(
             "linear",

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
 from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
-from nas_peft.settings.lists import OptionalAugmentations, OptionalEpochs, Starts
+from nas_peft.settings.lists import OptionalAugmentations, OptionalClassBalances, OptionalEpochs, Starts
+from nas_peft.settings.panels import Panel, Screen
 from nas_peft.settings.training_config import TrainingConfig
+from nas_peft.settings.whole_recipes import with_recipe
 
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Execution, Recipe
-    from supernet.augmentation import AugmentationName
     from supernet.recipe import StartName
 
 DEFAULT_GROUPS = 8
@@ -30,103 +31,117 @@ class SearchConfig(TrainingConfig):
     Two runs with equal configurations on one machine give equal results.
     """
 
-    time: str | None = Field(
+    time: Annotated[str | None, Panel.BUDGET, Screen.TIME] = Field(
         None,
         description="Time for the whole command, such as 5m or 2h, or auto for what the data deserve, at "
-        "most an hour; a plan sets the options of recipe, supernet and search that are not given; by default "
-        "auto if none of these is given, else no plan",
+        "most an hour; it sets the options of recipe, supernet and search that are not given; by default "
+        "auto if none of these is given, else no time is kept to",
     )
-    preset: Literal["fast", "standard", "thorough"] | None = Field(
+    preset: Annotated[Literal["fast", "standard", "thorough"] | None, Panel.BUDGET, Screen.TIME] = Field(
         None, description="Name of a time: fast is 3m, standard 20m, thorough 2h"
     )
-    fixed: tuple[str, ...] = Field((), json_schema_extra={"command_line": False})
-    """With a time, the names of the options that were given, which the plan keeps."""
-    space: str = Field("default", description="Search space: preset name or YAML file")
-    module_files: tuple[Path, ...] = Field(
+    fixed: tuple[str, ...] = Field(
+        (),
+        description="With a time, the names of the options that were given, which the plan keeps",
+        json_schema_extra={"command_line": False},
+    )
+    space: Annotated[str, Panel.SEARCH] = Field(
+        "default", description="Search space: preset name or YAML file"
+    )
+    module_files: Annotated[tuple[Path, ...], Panel.SEARCH] = Field(
         (), description="Python file that registers your own module kinds; can be given several times"
     )
-    front_cost: Literal["params", "flops", "latency"] = Field(
+    front_cost: Annotated[Literal["params", "flops", "latency"], Panel.SEARCH] = Field(
         "params", description="Cost that the front sets against the loss; latency is measured on this machine"
     )
-    latency_batch_size: int = Field(
+    latency_batch_size: Annotated[int, Panel.SEARCH] = Field(
         DEFAULT_LATENCY_BATCH, ge=1, description="Images in the batch whose latency is measured"
     )
-    front_budget: str | None = Field(
+    front_budget: Annotated[str | None, Panel.SEARCH] = Field(
         None, description="Most parameters of a subnet on the front; by default the largest of the space"
     )
-    supernet_epochs: OptionalEpochs = Field(
+    supernet_epochs: Annotated[OptionalEpochs, Panel.SUPERNET] = Field(
         None,
         description="Epochs of supernet training; by default half of the first --epochs, with --no-retrain "
         "four times --epochs; given several, such as 4,16, the search uses the supernet whose subnets do "
         "best on unseen images",
     )
-    supernet_augmentation: OptionalAugmentations = Field(
+    supernet_augmentation: Annotated[OptionalAugmentations, Panel.SUPERNET] = Field(
         None,
         description="Augmentation of supernet training, as in --augmentation; by default the first of "
         "--augmentation; given several, such as none,crop, the search uses the supernet whose subnets do "
         "best on unseen images",
     )
-    supernet_lr: float = Field(5e-3, gt=0, description="Peak learning rate of the supernet")
-    chooser: Literal["one-per-image", "one-path", "groups", "sandwich"] = Field(
+    supernet_class_balance: Annotated[OptionalClassBalances, Panel.SUPERNET] = Field(
+        None,
+        description="Class balance of supernet training, as in --class-balance; by default the first of "
+        "--class-balance; given several, the search uses the supernet whose subnets do best on unseen images",
+    )
+    supernet_lr: Annotated[float, Panel.SUPERNET] = Field(
+        5e-3, gt=0, description="Peak learning rate of the supernet"
+    )
+    chooser: Annotated[Literal["one-per-image", "one-path", "groups", "sandwich"], Panel.SUPERNET] = Field(
         "groups", description="Choice of the architectures that a training step of the supernet updates"
     )
-    groups: int = Field(
+    groups: Annotated[int, Panel.SUPERNET] = Field(
         DEFAULT_GROUPS, ge=1, description="Architectures in each batch, with --chooser groups"
     )
-    distil: bool = Field(
+    distil: Annotated[bool, Panel.SUPERNET] = Field(
         False, description="Let the largest architecture teach the others, with --chooser sandwich"
     )
-    folds: int = Field(
+    folds: Annotated[int, Panel.SUPERNET] = Field(
         1,
         ge=1,
         description="Number of supernets, each trained on all folds of the training split but one and scored "
         "on that fold; 1 trains one supernet on the whole training split and scores on the validation split",
     )
-    searcher: str = Field(
+    searcher: Annotated[str, Panel.SEARCH] = Field(
         "evolution", description="Searcher: evolution, noah, nsga2, tpe, random, or your own"
     )
-    searcher_options: str = Field(
+    searcher_options: Annotated[str, Panel.SEARCH] = Field(
         "", description="Options of the searcher, NAME=VALUE,..., such as rank_by_accuracy=false for noah"
     )
-    generations: int = Field(6, ge=1, description="Generations of the search")
-    population: int = Field(12, ge=2, description="Candidates in each generation")
-    parents: int | None = Field(
+    generations: Annotated[int, Panel.SEARCH] = Field(6, ge=1, description="Generations of the search")
+    population: Annotated[int, Panel.SEARCH] = Field(12, ge=2, description="Candidates in each generation")
+    parents: Annotated[int | None, Panel.SEARCH] = Field(
         None,
         ge=1,
         description="Number of best candidates that later generations descend from; by default 8 for "
         "evolution, a fifth of the population for noah; other searchers have no parents",
     )
-    mutation_probability: float | None = Field(
+    mutation_probability: Annotated[float | None, Panel.SEARCH] = Field(
         None,
         ge=0,
         le=1,
         description="Probability that a mutation redraws a size (evolution, 0.1 by default) or touches a "
         "module kind (noah, 0.2 by default); other searchers do not use it",
     )
-    racing: bool = Field(
+    racing: Annotated[bool, Panel.SEARCH] = Field(
         True, description="Stop scoring candidates that are behind a cheaper one on the first images"
     )
-    retrain: int = Field(DEFAULT_RETRAIN, ge=1, description="Number of best searched subnets to retrain")
-    start: Starts = Field(
+    retrain: Annotated[int, Panel.COMPARISON] = Field(
+        DEFAULT_RETRAIN, ge=1, description="Number of best searched subnets to retrain"
+    )
+    start: Annotated[Starts, Panel.COMPARISON] = Field(
         ("pretrained",),
         description="Weights from which searched subnets are retrained: pretrained (with new modules), or "
         "inherited from the supernet; given both, pretrained,inherited, validation data choose for each "
         "subnet",
     )
-    inherited_epochs: OptionalEpochs = Field(
+    inherited_epochs: Annotated[OptionalEpochs, Panel.COMPARISON] = Field(
         None,
         description="Epochs of retraining from inherited weights, with --start inherited; by default half of "
         "--epochs; given several, such as 4,8, validation data choose one for each subnet",
     )
-    no_retrain: bool = Field(
+    no_retrain: Annotated[bool, Panel.COMPARISON] = Field(
         False, description="Test and export the best subnet with the weights inherited from the supernet"
     )
-    compile: bool = Field(
+    compile: Annotated[bool, Panel.CLUSTER] = Field(
         False,
         description="Compile the supernet's training with torch.compile; retrainings are too short to repay "
         "the compilation",
     )
-    data_parallel: int = Field(
+    data_parallel: Annotated[int, Panel.CLUSTER] = Field(
         1,
         ge=1,
         description="Processes that train the supernet together, each with a GPU or a share of the cores, on "
@@ -136,7 +151,9 @@ class SearchConfig(TrainingConfig):
     @model_validator(mode="before")
     @classmethod
     def _note_given(cls, values: Any) -> Any:
-        """Note which options are given, where a plan sets the others."""
+        """Note which options are given, by a recipe as well, where a plan sets the others."""
+        if isinstance(values, dict):
+            values = with_recipe(values, cls.model_fields)
         if (
             isinstance(values, dict)
             and not values.get("fixed")
@@ -209,7 +226,7 @@ class SearchConfig(TrainingConfig):
                 f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
                 "inherited weights; give --start inherited, or leave inherited_epochs out"
             )
-        lists = {"epochs": self.epochs, "augmentation": self.augmentation}
+        lists = {"epochs": self.epochs, **self.choices}
         several = [name for name, values in lists.items() if len(values) > 1]
         if self.no_retrain and several:
             raise ValueError(
@@ -257,17 +274,18 @@ class SearchConfig(TrainingConfig):
 
         by_default = 4 * self.epochs[0] if self.no_retrain else max(1, self.epochs[0] // 2)
         lengths = self.supernet_epochs or (by_default,)
-        augmentations = self.supernet_augmentation or self.augmentation[:1]
+        choices = {name: values[:1] for name, values in self.choices.items()}
+        choices["augmentation"] = self.supernet_augmentation or self.augmentation[:1]
+        choices["class_balance"] = self.supernet_class_balance or self.class_balance[:1]
         return [
             Recipe(
                 epochs,
                 self.supernet_lr,
-                weight_decay=self.weight_decay,
                 batch_size=self.batch_size,
-                augmentation=cast("AugmentationName", augmentation),
                 label_smoothing=self.label_smoothing,
+                **dict(zip(choices, values, strict=True)),
             )
-            for epochs, augmentation in product(lengths, augmentations)
+            for epochs, *values in product(lengths, *choices.values())
         ]
 
     def searched_recipes(self) -> tuple[Recipe, ...]:

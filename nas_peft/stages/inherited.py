@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from safetensors.torch import load
 
 from nas_peft.protocol.reading import read_test_set
-from nas_peft.protocol.row_results import row_result
+from nas_peft.protocol.row_results import of_classes, row_result
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row
 from nas_peft.protocol.run_result import write_result
@@ -78,19 +78,21 @@ def finish_without_retraining(
         val_accuracy=val.accuracy,
         val_loss=val.loss,
         test_accuracy=test.accuracy,
-        test_balanced_accuracy=test.balanced_accuracy,
         test_loss=test.loss,
+        **of_classes(ImageScores.of(val.logits, data.val.labels), test, len(data.classes)),
         image_passes=0,
         seconds=0.0,
         losses=[],
     )
-    searched = row_result(inputs, probe.recipe, RowRuns(chosen), reading.tests, selected=True)
-    runs = RowRuns(linear, [compared], [compared], [final])
+    searched = row_result(
+        inputs, probe.recipe, RowRuns(chosen, metric=config.metric), reading.tests, selected=True
+    )
+    runs = RowRuns(linear, [compared], [compared], [final], metric=config.metric)
     return write_result(
         run,
         protocol=PROTOCOL.format(where=WHERE[config.folds > 1]),
         rows=[
-            searched.model_copy(update={"seeds": [seed]}),
+            searched.model_copy(update={"seeds": [seed], "label": f"{_of_what(chosen)}, inherited weights"}),
             row_result(inputs, probe.recipe, runs, reading.tests, selected=False),
         ],
         paired=None,
@@ -99,3 +101,8 @@ def finish_without_retraining(
         exported=models[chosen, config.seed],
         scores=ImageScores.of(val.logits, data.val.labels),
     )
+
+
+def _of_what(row: Row) -> str:
+    """What a candidate is, without a word that would say it was trained."""
+    return row.label.removesuffix(" alone")

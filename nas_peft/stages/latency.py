@@ -55,6 +55,8 @@ def latency_stage(run: Run[SearchInputs]) -> LatencyRecord:
                 **measured,
             )
             run.folder.write_stage("latency", record)
+        else:
+            run.bars.find(record.rounds)
         advance(record.rounds, record.rounds)
     return record
 

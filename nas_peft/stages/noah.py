@@ -27,8 +27,9 @@ POPULATION, GENERATIONS = 50, 16
 """Candidates of a generation, and generations, the first included."""
 
 _OF_COMPARISONS = (
-    "seeds", "baselines", "epochs", "augmentation", "lr_grid", "early_stopping", "single_sizes", "soup",
-    "full_lr", "bitfit_lr",
+    "seeds", "baselines", "epochs", "augmentation", "class_balance", "weight_decay", "drop_path",
+    "module_dropout", "lr_grid",
+    "early_stopping", "single_sizes", "soup", "full_lr", "bitfit_lr",
 )  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def noah_config(config: TrainingConfig) -> SearchConfig:
         searcher="noah",
         chooser="one-path",
         epochs=config.epochs[0],
-        augmentation=config.augmentation[0],
+        **{name: values[0] for name, values in config.choices.items()},
         supernet_epochs=SUPERNET_EPOCHS * config.epochs[0],
         supernet_lr=config.lr,
         generations=GENERATIONS,
@@ -107,9 +108,10 @@ def search_noah(run: Run[TaskInputs], noah: NoahInputs, features: Tensor) -> Noa
     folder = RunFolder.open(run.folder.path / NOAH, noah.config)
     own = Run(noah, folder, run.device, run.bars, run.ray, run.workers)
     record = open_record(own)
-    supernets = train_supernets(own, features)
-    scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.chosen_precision)
-    found = search_supernet(own, scorer, record)
+    with run.bars.within("NOAH's"):
+        supernets = train_supernets(own, features)
+        scorer = LocalScorer(supernets.folds, noah.preprocessing, noah.config.chosen_precision)
+        found = search_supernet(own, scorer, record)
     ranked = noah.searcher().ranked(found.candidates)
     best = next(c.architecture for c in ranked if noah.fits(c.architecture))
     return NoahFound(best, supernets.record, found.record)

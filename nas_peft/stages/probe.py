@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import product
 
 from torch import Tensor
 
@@ -36,14 +37,15 @@ class Probe:
 def probe(run: Run[TaskInputs]) -> Probe:
     """Compute the pretrained features, and choose the learning rate of linear probes.
 
-    Unless the configuration gives one, the learning rate is that of `LEARNING_RATES` which `decision.decide`
-    chooses on the validation set: how strongly a linear probe should fit depends on the data, and on cached
-    features the choice costs seconds.
+    `decision.decide` chooses on the validation set among the learning rates (`LEARNING_RATES`, unless the
+    configuration gives one) and the configuration's class balances: how strongly a linear probe should fit
+    depends on the data, and on cached features the choice costs seconds.
     """
     inputs, config, data = run.inputs, run.inputs.config, run.inputs.dataset
     started, memory = time.perf_counter(), PeakMemory(run.device)
     rates = [config.linear_lr] if config.linear_lr else list(LEARNING_RATES)
-    with run.bars.counted("linear probe (learning rates)", len(rates)) as bar:
+    count = len(rates) * len(config.class_balance)
+    with run.bars.counted("linear probe (learning rates)", count) as bar:
         network = Supernet(
             inputs.backbone.model.to(run.device), Architecture.empty(inputs.backbone.depth), len(data.classes)
         )
@@ -54,34 +56,42 @@ def probe(run: Run[TaskInputs]) -> Probe:
         of_train, of_val = features[: len(data.train)], features[len(data.train) :]
         record = run.folder.read_stage("probe", ProbeRecord)
         if record is None:
-            tried = []
-            for lr in rates:
+            tried: dict[tuple[str, float], ImageScores] = {}
+            for balance, lr in product(config.class_balance, rates):
                 network.reset(config.seed)
                 probe_head(
                     network,
                     data.train.labels,
                     of_train,
                     inputs.preprocessing,
-                    config.linear_recipe(lr),
+                    config.linear_recipe(lr, balance),
                     config.seed,
                     execution=config.execution("linear"),
                 )
-                tried.append(ImageScores.of(network.head(of_val).detach().cpu(), data.val.labels))
+                logits = network.head(of_val).detach().cpu()
+                tried[balance, lr] = ImageScores.of(logits, data.val.labels)
                 bar()
-            losses = [float(scores.losses.mean()) for scores in tried]
+            losses = {key: float(scores.losses.mean()) for key, scores in tried.items()}
             rivals = {
-                f"{lr:g}": Contestant.of(f"{lr:g}", 0, [float(scores.hits.mean())], [loss], [scores])
-                for lr, loss, scores in zip(rates, losses, tried, strict=True)
+                f"{balance} {lr:g}": Contestant.of(
+                    f"{balance} {lr:g}", 0, [0.0], [loss], [tried[balance, lr]], config.metric
+                )
+                for (balance, lr), loss in losses.items()
             }
-            chosen = list(rivals).index(decide(list(rivals.values())).name)
+            place = list(rivals).index(decide(list(rivals.values())).name)
+            balance, lr = list(tried)[place]
+            by_balance = {name: [losses[name, lr] for lr in rates] for name in config.class_balance}
             record = ProbeRecord(
                 lrs=rates,
-                val_losses=losses,
-                lr=rates[chosen],
+                val_losses=by_balance[balance],
+                lr=lr,
+                class_balance=balance,
+                losses_balanced=by_balance if set(by_balance) != {"none"} else None,
                 seconds=time.perf_counter() - started,
                 image_passes_forward=len(features),
                 peak_memory=memory.bytes,
             )
             run.folder.write_stage("probe", record)
-        bar.move_to(len(rates))
-    return Probe(config.linear_recipe(record.lr), features.cpu(), record)
+        else:
+            bar.find(count)
+    return Probe(config.linear_recipe(record.lr, record.class_balance), features.cpu(), record)

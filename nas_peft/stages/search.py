@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas_peft.machine.peak_memory import largest
+from nas_peft.run.progress import ScoredModel
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import RecordPlace, SearchStageRecord
@@ -59,6 +60,7 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
                 break  # every allowed architecture has been proposed
             file = folder.generation(generation)
             scored = read_generation(file)
+            known = scored is not None
             if scored is None:
                 front = pareto_front(history, inputs.cost)
                 scored = evaluator.evaluate(
@@ -73,7 +75,11 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
             generations.append(scored)
             history += scored.candidates
             losses += list(scored.losses)
+            if known:
+                run.bars.find(len(scored.candidates))
             bar.move_to(len(history))
+            for candidate in scored.candidates:
+                run.bars.scored(_scored(candidate, inputs, known))
         bar.end()
     stage = folder.read_stage("search", SearchStageRecord)
     if stage is None:
@@ -91,6 +97,21 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
         )
         folder.write_stage("search", stage)
     return Searched(history, stage)
+
+
+def _scored(candidate: Candidate, inputs: SearchInputs, known: bool) -> ScoredModel:
+    """The report of a scored candidate; one that was eliminated early or is too large cannot be the best."""
+    fields = {name: getattr(candidate, name) for name in ("generation", "params", "images", "dropped")}
+    return ScoredModel(
+        kind="candidate",
+        name=f"candidate-{candidate.number}",
+        label=f"candidate {candidate.number}",
+        accuracy=candidate.accuracy,
+        loss=candidate.loss,
+        eligible=not candidate.dropped and inputs.fits(candidate.architecture),
+        found=known,
+        fields={**fields, "architecture": candidate.architecture.to_dict()},
+    )
 
 
 def open_record(run: Run[SearchInputs], storage: str | None = None, study: str | None = None) -> SearchRecord:

@@ -19,6 +19,7 @@ from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import SupernetChoiceRecord, SupernetRecord, SupernetsRecord
+from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.stages.supernet_chooser import supernet_chooser
 from nas_peft.stages.supernet_on_ray import train_on_ray
@@ -50,12 +51,12 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
     the last saved epoch. With ``data_parallel`` that many processes train each supernet, which is then read
     from its file: workers of the Ray at an address if one is given, else processes of this machine.
 
-    If the configuration names several recipes (epochs, augmentations), supernets are trained by each, `judge`
-    chooses the supernets to return, and the files of the rest are removed.
+    If the configuration names several recipes (epochs, augmentations, class balances), supernets are trained
+    by each, `judge` chooses the supernets to return, and the files of the rest are removed.
     """
     inputs, folder = run.inputs, run.folder
     recipes = {
-        recipe_name(recipe.epochs, recipe.augmentation): supernet_trainings(inputs, features, folder, recipe)
+        recipe_name(recipe): supernet_trainings(inputs, features, folder, recipe)
         for recipe in inputs.config.supernet_recipes()
     }
     chosen = _read_choice(folder)
@@ -70,14 +71,19 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
                 def on_epoch(done: int, before: int = before) -> None:
                     bar.move_to(before + done)
 
+                known = _is_trained(folder, training)
                 if chosen is not None and name != _chosen_name(chosen):
+                    known = True
                     record = folder.required_stage(training.name, SupernetRecord)  # without its weights
                 else:
                     supernet, record = _trained(run, training, on_epoch)
                     found[name].append(Fold(supernet.eval(), unseen))
                 records.append(record)
                 before += training.recipe.epochs
+                if known:
+                    run.bars.find(training.recipe.epochs)
                 bar.move_to(before)
+                run.bars.tell("supernet", name=training.name, train_losses=record.losses, found=known)
     cost = SupernetsRecord(
         seconds=sum(record.seconds for record in records),
         image_passes=sum(record.image_passes for record in records),
@@ -102,6 +108,7 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
         "seconds": cost.seconds + chosen.seconds,
         "epochs": chosen.epochs,
         "augmentation": chosen.augmentation,
+        "class_balance": chosen.class_balance,
         "losses": chosen.losses,
         "image_passes_forward": chosen.image_passes_forward,
     }
@@ -112,16 +119,23 @@ def _choose(inputs: SearchInputs, found: Mapping[str, list[Fold]]) -> SupernetCh
     started = time.perf_counter()
     subnets = judged_subnets(inputs.sampler.sample, inputs.config.seed)
     judged = {
-        name: judge(LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision), subnets)
+        name: judge(
+            scorer_for(
+                inputs.config.metric,
+                LocalScorer(folds, inputs.preprocessing, inputs.config.chosen_precision),
+                [fold.part.labels for fold in folds],
+            ),
+            subnets,
+        )
         for name, folds in found.items()
     }
     best = min(judged, key=lambda name: judged[name].loss)
-    recipe = next(
-        r for r in inputs.config.supernet_recipes() if recipe_name(r.epochs, r.augmentation) == best
-    )
+    recipe = next(r for r in inputs.config.supernet_recipes() if recipe_name(r) == best)
     return SupernetChoiceRecord(
         epochs=recipe.epochs,
         augmentation=recipe.augmentation,
+        class_balance=recipe.class_balance,
+        recipe=best,
         losses={name: judgement.loss for name, judgement in judged.items()},
         image_passes_forward=sum(judgement.image_passes for judgement in judged.values()),
         seconds=time.perf_counter() - started,
@@ -135,12 +149,14 @@ def _read_choice(folder: RunFolder) -> SupernetChoiceRecord | None:
 
 
 def _chosen_name(chosen: SupernetChoiceRecord) -> str:
-    return recipe_name(chosen.epochs, chosen.augmentation)
+    if chosen.recipe is not None:
+        return chosen.recipe
+    return f"{chosen.epochs}" if chosen.augmentation == "none" else f"{chosen.epochs} {chosen.augmentation}"
 
 
 def _in_words(name: str) -> str:
-    epochs, _, augmentation = name.partition(" ")
-    return f"{epochs} epochs" + (f" with {augmentation}" if augmentation else "")
+    epochs, *variants = name.split(" ")
+    return f"{epochs} epochs" + (f" with {' and '.join(variants)}" if variants else "")
 
 
 def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list[Fold]:
@@ -149,11 +165,7 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     recipes = inputs.config.supernet_recipes()
     if len(recipes) > 1:
         chosen = _read_choice(folder)
-        recipes = [
-            r
-            for r in recipes
-            if chosen is not None and recipe_name(r.epochs, r.augmentation) == _chosen_name(chosen)
-        ]
+        recipes = [r for r in recipes if chosen is not None and recipe_name(r) == _chosen_name(chosen)]
     trainings = [
         training for recipe in recipes for training in supernet_trainings(inputs, features, folder, recipe)
     ]
@@ -171,10 +183,11 @@ def supernet_trainings(
 ) -> list[tuple[SupernetTraining, Part]]:
     """The training of each supernet by ``recipe``, with the images that it is not trained on."""
     config, train_part = inputs.config, inputs.dataset.train
+    head = config.head_recipe()
     stem = "supernet"
     if len(config.supernet_recipes()) > 1:
         stem += f"-{recipe.epochs}-epochs"
-        stem += "" if recipe.augmentation == "none" else f"-{recipe.augmentation}"
+        stem += "".join(f"-{name}" for name in recipe.variants)
 
     def training(name: str, part: Part, features: Tensor, recipe: Recipe) -> SupernetTraining:
         return SupernetTraining(
@@ -187,7 +200,7 @@ def supernet_trainings(
             preprocessing=inputs.preprocessing,
             chooser=supernet_chooser(inputs),
             recipe=recipe,
-            head=config.head_recipe(),
+            head=None if head is None else replace(head, class_balance=recipe.class_balance),
             execution=config.execution("supernet"),
             seed=config.seed,
             module_files=tuple(file.resolve() for file in config.module_files),
@@ -212,6 +225,11 @@ def supernet_trainings(
             (training(f"{stem}-fold{i}", train_part.take(seen), of_seen, shared), train_part.take(left_out))
         )
     return found
+
+
+def _is_trained(folder: RunFolder, training: SupernetTraining) -> bool:
+    """Whether a supernet and its record are in the run folder."""
+    return folder.read_stage(training.name, SupernetRecord) is not None and training.weights.exists()
 
 
 def _trained(

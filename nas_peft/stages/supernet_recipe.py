@@ -10,6 +10,7 @@ import numpy as np
 from nas_peft.scoring.scorer import Scorer
 from search_spaces import Architecture
 from search_spaces.streams import stream
+from supernet import Recipe
 
 JUDGED = 12
 """Number of subnets that a supernet is judged by: the same as in a generation of the search."""
@@ -32,9 +33,9 @@ def judged_subnets(sample: Callable[[np.random.Generator], Architecture], seed: 
     return list(found)
 
 
-def recipe_name(epochs: int, augmentation: str) -> str:
-    """Name of a recipe among those of a run's supernets: ``4``, ``4 crop``."""
-    return str(epochs) if augmentation == "none" else f"{epochs} {augmentation}"
+def recipe_name(recipe: Recipe) -> str:
+    """Name of a recipe among those of a run's supernets: ``4``, ``4 crop``, ``4 crop weighted``."""
+    return " ".join([str(recipe.epochs), *recipe.variants])
 
 
 def judge(scorer: Scorer, architectures: Sequence[Architecture]) -> Judgement:

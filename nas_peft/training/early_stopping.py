@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from nas_peft.training.training import Training
+from supernet import Recipe
 
 REDUCTION = 3
 """One in this many trainings continues after each rung."""
 
 
 class Place(NamedTuple):
-    """The place that trainings compete for."""
+    """The place that trainings compete for; the learning rate in the recipe means nothing."""
 
     name: str
     seed: int
-    epochs: int
-    augmentation: str
+    recipe: Recipe
 
 
 def competitors(trainings: Sequence[Training]) -> dict[int, Place]:
     """The place that each competing training competes for, by the training's number.
 
-    Trainings compete when they share name, seed, epochs and augmentation, differ in their learning rates, and
+    Trainings compete when they share name, seed and recipe but for their learning rates, and
     are scored on the validation set. After the same number of epochs a longer training is at a higher
     learning rate, and a more strongly augmented one has learned less: its loss does not say yet how it ends.
     """
@@ -34,7 +35,7 @@ def competitors(trainings: Sequence[Training]) -> dict[int, Place]:
     for number, training in enumerate(trainings):
         if training.on == "train":
             recipe = training.recipe
-            place = Place(training.name, training.seed, recipe.epochs, recipe.augmentation)
+            place = Place(training.name, training.seed, replace(recipe, lr=1.0))
             places[place].append(number)
     return {
         number: place

@@ -98,9 +98,15 @@ class RayTrainings:
         self._shared = None
         self._session.__exit__(kind, error, trace)
 
-    def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[TrainingRecord]:
+    def run(
+        self,
+        trainings: Sequence[Training],
+        on_done: Callable[[], None],
+        on_record: Callable[[TrainingRecord, bool], None] = lambda record, found: None,
+    ) -> list[TrainingRecord]:
         """The record of each training, in order; ``on_done`` is called after each one.
 
+        So is ``on_record``, with the record and whether it was found in the run folder.
         Nothing is stored for a training that has failed for good. Raises `InputError` if Ray cannot be
         started or reached.
         """
@@ -115,8 +121,15 @@ class RayTrainings:
                 records[training.key] = record
                 self._remove_state(training)
                 on_done()
+                on_record(record, True)
+
+        def ended(training: Training, record: TrainingRecord) -> None:
+            records[training.key] = record
+            on_done()
+            on_record(record, False)
+
         if missing:
-            self._run_missing(missing, trainings, records, on_done)
+            self._run_missing(missing, trainings, ended)
         return [records[training.key] for training in trainings]
 
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
@@ -132,8 +145,7 @@ class RayTrainings:
         self,
         missing: list[Training],
         trainings: Sequence[Training],
-        records: dict[str, TrainingRecord],
-        on_done: Callable[[], None],
+        on_end: Callable[[Training, TrainingRecord], None],
     ) -> None:
         ray = self._session.connect()
         # The longest first: what ends last is then short, and no core waits for long.
@@ -179,8 +191,7 @@ class RayTrainings:
                     write_atomically(self._images_file(training), record.images.data)
                 write_json(self._record_file(training), record.to_dict())
             self._remove_state(training)
-            records[training.key] = record
-            on_done()
+            on_end(training, record)
 
         (ray_client if ray_client.connected() else ray_tasks).run(work, resources, rivals, keep)
 

@@ -23,7 +23,7 @@ class Training:
     tensors for ``on="train"`` too, and does not change the training. ``seed`` decides the order of the
     images and, unless ``init_seed`` is given, the initial values; trainings of one name and ``init_seed``
     start from the same network, so that their weights can be averaged. ``names_epochs`` puts the number of
-    epochs into the file name, where trainings of one name differ in it.
+    epochs into the file name, where trainings of one name differ in it; ``names_decay`` the weight decay.
     """
 
     name: str
@@ -37,22 +37,24 @@ class Training:
     keep: bool = False
     init_seed: int | None = None
     names_epochs: bool = False
+    names_decay: bool = False
 
     @property
     def key(self) -> str:
         """File name in the run folder, such as ``full.train.lr0.0003.seed0``.
 
         ``full.train.e24.crop.lr0.0003.seed0.init0`` has its number of epochs named, an augmentation and an
-        ``init_seed``; ``.inherited`` stands before the epochs of a training that starts from such weights.
+        ``init_seed``; a class balance follows the augmentation. ``.inherited`` stands before the epochs of a
+        training that starts from such weights.
         """
         recipe = self.recipe
         epochs = f".e{recipe.epochs}" if self.names_epochs else ""
-        augmentation = "" if recipe.augmentation == "none" else f".{recipe.augmentation}"
+        variants = "".join(f".{name}" for name in recipe.variants)
+        decay = f".wd{recipe.weight_decay:g}" if self.names_decay else ""
         start = "" if self.init_seed is None else f".init{self.init_seed}"
         inherited = ".inherited" if recipe.start == "inherited" else ""
-        return (
-            f"{self.name}.{self.on}{inherited}{epochs}{augmentation}.lr{recipe.lr:g}.seed{self.seed}{start}"
-        )
+        choices = f"{inherited}{epochs}{variants}{decay}"
+        return f"{self.name}.{self.on}{choices}.lr{recipe.lr:g}.seed{self.seed}{start}"
 
     @property
     def start_seed(self) -> int:
@@ -72,6 +74,7 @@ class Training:
             "execution": self.execution.to_dict(),
             "init_seed": self.init_seed,
             "names_epochs": self.names_epochs,
+            "names_decay": self.names_decay,
         }
 
     @classmethod
@@ -89,4 +92,5 @@ class Training:
             execution=Execution(**data["execution"]),
             init_seed=data.get("init_seed"),
             names_epochs=data.get("names_epochs", False),
+            names_decay=data.get("names_decay", False),
         )

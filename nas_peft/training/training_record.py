@@ -60,9 +60,12 @@ class TrainingRecord:
             return None
         training, part = self.training, "" if self.training.on == "train" else "final model, "
         epochs = f", {training.recipe.epochs} epochs" if training.names_epochs else ""
-        name = training.recipe.augmentation
-        augmentation = "" if name == "none" else f", augmentation {name}"
-        return f"{part}seed {self.seed}, learning rate {self.lr:g}{epochs}{augmentation}: {reason}"
+        recipe = training.recipe
+        plain = {"augmentation": "none", "class balance": "none", "drop path": 0, "module dropout": 0}
+        values = {what: getattr(recipe, what.replace(" ", "_")) for what in plain}
+        choices = "".join(f", {what} {value}" for what, value in values.items() if value != plain[what])
+        decay = f", weight decay {recipe.weight_decay:g}" if training.names_decay else ""
+        return f"{part}seed {self.seed}, learning rate {self.lr:g}{epochs}{choices}{decay}: {reason}"
 
     def val_score(self) -> ValScore:
         """The validation score. Raises ``ValueError`` for a training without one."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from process_state import state_of_the_process
 
-from nas_peft.main_job import search
+import nas_peft
 from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
@@ -88,14 +89,25 @@ def tiny_inputs(tiny_config: SearchConfig) -> SearchInputs:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tiny_config: SearchConfig, tmp_path_factory, programs: str) -> SearchResult:
-    """A whole undisturbed run of the tiny configuration, which started a Ray of its own and stopped it."""
+def run_between_states(
+    tiny_values: dict[str, Any], tmp_path_factory, programs: str
+) -> tuple[dict[str, Any], SearchResult, dict[str, Any]]:
+    """The state of the process, a whole undisturbed run by the library's call, and the state after it."""
     import ray
 
     assert not ray.is_initialized()
-    result = search(tiny_config, tmp_path_factory.mktemp("runs") / "undisturbed", device="cpu")
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    before = state_of_the_process()
+    result = nas_peft.search(**tiny_values, out=out, device="cpu")
+    after = state_of_the_process()
     assert not ray.is_initialized()
-    return result
+    return before, result, after
+
+
+@pytest.fixture(scope="session")
+def finished_run(run_between_states: tuple[dict[str, Any], SearchResult, dict[str, Any]]) -> SearchResult:
+    """A whole undisturbed run of the tiny configuration, which started a Ray of its own and stopped it."""
+    return run_between_states[1]
 
 
 @pytest.fixture(scope="session")

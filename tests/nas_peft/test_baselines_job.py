@@ -41,8 +41,8 @@ def values(tiny_values: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def with_grid(values: dict[str, Any], tmp_path_factory) -> SearchResult:
     """Two learning rates and two seeds; the second rate is far beyond what trains."""
-    config = BaselinesConfig.of(**values, baselines="linear,full", lr_grid="1,1e30", seeds=2)
-    return compare_baselines(config, tmp_path_factory.mktemp("runs") / "grid", device="cpu")
+    options = {**values, "baselines": ["linear", "full"], "lr_grid": (1, 1e30), "seeds": 2}
+    return nas_peft.baselines(**options, out=tmp_path_factory.mktemp("runs") / "grid", device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,8 @@ def test_images_epochs_and_seeds_differ(begun, name):
     same = photos(1).expand(64, -1, -1, -1)
     every = torch.arange(64)
     first = begun(name, same)(same, every)
-    assert len({image.numpy().tobytes() for image in first}) == 64
+    # a share may be next to nothing, and the mixed image then equals its partner
+    assert len({image.numpy().tobytes() for image in first}) >= (60 if name == "mixup" else 64)
     assert not torch.equal(first, begun(name, same, epoch=1)(same, every))
     assert not torch.equal(first, begun(name, same, seed=1)(same, every))
 
@@ -147,10 +148,10 @@ def test_strong_uses_every_operation_and_strength():
 def test_none_draws_nothing_and_unknown_names_are_refused(preprocessing):
     options = {"seed": 0, "preprocessing": preprocessing, "indices_on": CPU}
     assert augmenter("none", photos(), **options) is None
-    message = "augmentation is 'flip'; give one of none, crop, crop-flip, strong"
+    message = "augmentation is 'flip'; give one of none, crop, crop-flip, strong, mixup, cutmix"
     with pytest.raises(InputError, match=message):
         Recipe(1, 0.1, augmentation="flip")
-    early = Augmenter("crop", images=3, size=(32, 32), **options)
+    early = Augmenter("crop", images=photos(3), **options)
     with pytest.raises(ValueError, match="call begin first"):
         early(photos(3), torch.arange(3))
 

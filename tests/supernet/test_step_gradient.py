@@ -8,6 +8,7 @@ from search_spaces import Architecture
 from supernet import ArchitectureBatch, Execution, Step
 from supernet.data_parallel import Processes
 from supernet.step_gradient import StepGradient
+from supernet.targets import Targets
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +32,7 @@ def gradient(net, toy, preprocessing):
         return StepGradient(
             network=net,
             inputs=lambda batch: preprocessing.normalise(images[batch]),
-            labels=labels,
+            targets=lambda batch: Targets(labels[batch]),
             device=torch.device("cpu"),
             execution=Execution(**execution),
             processes=processes,

@@ -98,6 +98,10 @@ def cases():
     strong = replace(RECIPE, augmentation="strong", label_smoothing=0.1)
     for name in ("constant", "groups"):
         yield f"augmented {name}", partial(trained, CHOOSERS[name], strong)
+    every = {"class_balance": "sampled", "augmentation": "mixup", "drop_path": 0.3, "module_dropout": 0.3}
+    yield "balanced, mixed and dropped", partial(trained, CHOOSERS["groups"], replace(RECIPE, **every))
+    weighted = replace(RECIPE, class_balance="weighted", augmentation="cutmix")
+    yield "weighted and pasted", partial(trained, constant, weighted)
     yield "checkpointing", partial(trained, CHOOSERS["sandwich"], execution=Execution(checkpointing=True))
 
 

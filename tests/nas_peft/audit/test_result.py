@@ -69,6 +69,13 @@ def test_a_perfect_score_has_tau_one_and_a_useless_one_an_interval_over_zero():
     assert words.count("are not shown to be ranked better than by chance") == 2
 
 
+def test_few_subnets_prove_nothing():
+    rows = [subnet(i, 1 - i / 20, [i / 20, i / 20]) for i in range(4)]
+    found = ranking(rows, seed=0)
+    assert found.inherited_loss.tau == pytest.approx(1)
+    assert "nothing can be said of 4 subnets of equal size, 8 are needed" in verdict(found, found)
+
+
 def test_a_score_that_size_explains_is_said_to_be_no_better_than_size():
     rows = [subnet(i, 1 - i / 20, [i / 20]) for i in range(10)]
     found = ranking(rows, seed=0)

@@ -43,10 +43,19 @@ def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
     shown = CliRunner().invoke(
         app,
         ["audit", str(run), "--subnets", "8", "--seeds", "1", "--plot", str(tmp_path / "audit.svg")],
-        env={"COLUMNS": "160"},
+        env={"COLUMNS": "80"},
     )
     assert shown.exit_code == 0, shown.output
-    assert "all sizes (8)" in shown.stdout
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    assert "8 subnets" in shown.stdout
+    for score in ("inherited loss", "inherited accuracy", "parameters alone", "seed against seed"):
+        assert any(line.startswith(score) for line in lines)
+    assert f"the search's choice: candidate {search.pick().number}" in shown.stdout
+    (loss,) = (line for line in lines if line.startswith("inherited loss"))
+    assert loss.count("[") == 1  # four subnets of equal size have no interval
+    assert "nothing can be said of 4 subnets of equal size" in " ".join(shown.stdout.split())
     assert "–" in shown.stdout  # one seed has no ceiling
     assert "regret of the search's choice" in shown.stdout
     ElementTree.parse(tmp_path / "audit.svg")

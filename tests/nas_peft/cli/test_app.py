@@ -1,5 +1,6 @@
 """The entry point, as the installed script calls it."""
 
+import re
 import subprocess
 import sys
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import nas_peft
-from nas_peft.cli.app import app
+from nas_peft.cli.app import COMMANDS, app
 
 
 def test_debug_shows_the_traceback_and_no_debug_does_not(run_program):
@@ -40,13 +41,14 @@ def test_without_a_command_it_says_what_to_start_with():
     assert "nas-peft predict RUN/subnet.safetensors PHOTO.jpg" in shown
 
 
-@pytest.mark.parametrize("command", app.registered_commands, ids=lambda command: str(command.name))
-def test_help_fills_its_lines(command):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fills_its_lines(command: str):
     """No line ends early because the source breaks there, and nothing in brackets is taken for markup."""
-    shown = CliRunner().invoke(app, [str(command.name), "--help"], env={"COLUMNS": "80"}).output
-    prose = [line.strip() for line in shown.partition("Usage:")[2].partition("╭")[0].splitlines()]
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "80"}).output
+    prose = [line.strip() for line in re.split(r"\n(?=\S+.*:\n)", shown)[0].splitlines()]
+    assert len(prose) > 2
     for line, following in pairwise(prose[1:]):
         if line and following:
-            assert len(f"{line} {following.split()[0]}") > 78, line
-    if command.name == "serve":
+            assert len(f"{line} {following.split()[0]}") > 75, line
+    if command == "serve":
         assert "pip install 'nas-peft[serve]'" in shown

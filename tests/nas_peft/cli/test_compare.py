@@ -103,6 +103,46 @@ def test_other_configurations_are_refused_or_get_tables_of_their_own(finished_ru
     assert "budget: 2%" in apart.stdout
 
 
+def test_settings_on_one_data_set_come_side_by_side(finished_run: SearchResult, other_run):
+    other = other_run("second", budget="2%", epochs=[8])
+    shown = compare(finished_run.run, other, width=80)
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    for row in finished_run.rows:
+        line = line_of(shown.stdout, row.label)
+        assert line.count(f"{100 * row.mean('val_accuracy'):.1f}") >= 2
+        assert line.count(f"{100 * row.mean('test_accuracy'):.1f}") >= 2
+        assert line.rstrip().endswith("≈ +0.0")
+    assert "A: budget 0.75%, epochs 1 (" in " ".join(shown.stdout.split())
+    assert "B: budget 2%, epochs 8 (" in " ".join(shown.stdout.split())
+    assert "mean test %" not in shown.stdout
+    assert "won/tied/lost" not in shown.stdout
+    assert "differ between the runs" not in shown.stdout
+    found = json.loads(compare(finished_run.run, other, "--json").stdout)
+    assert [setting["options"]["budget"] for setting in found["settings"]] == ["0.75%", "2%"]
+
+
+def test_one_data_set_has_neither_means_nor_contests(finished_run: SearchResult, other_run):
+    shown = compare(finished_run.run, other_run("second", seed=1))
+    assert "test %" in shown.stdout
+    assert "mean test %" not in shown.stdout
+    assert "won/tied/lost" not in shown.stdout
+
+
+def test_splits_that_differ_by_seed_are_named(finished_run: SearchResult, other_run):
+    other = other_run("second", seed=1)
+    content = read_json(other / "results.json")
+    assert content is not None
+    content["dataset"]["splits"]["test"] = "another draw, seed 1"
+    write_json(other / "results.json", content)
+    text = " ".join(compare(finished_run.run, other).stdout.split())
+    assert "stripes: the test images differ between the runs" in text
+    assert "'another draw, seed 1'" in text
+    assert "the val images differ" not in text
+
+
 def test_what_is_no_finished_run(finished_run: SearchResult, other_run, tmp_path: Path):
     nothing = compare(tmp_path / "nothing")
     assert nothing.exit_code == 2

@@ -1,6 +1,7 @@
 """``nas-peft front``: the front of a finished run, listed, drawn, and any point of it exported."""
 
 import json
+import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
+from nas_peft.front import table as front_table
 from nas_peft.front.export import export_candidate
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.searching.candidate import Candidate
@@ -38,7 +41,7 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
     for point in search.front():
         assert f"{point.params:,}" in shown.stdout
     assert str(search.pick().number) in shown.stdout
-    assert "picked" in shown.stdout
+    assert "► the search's choice" in shown.stdout
     ElementTree.parse(tmp_path / "front.svg")
 
 
@@ -55,11 +58,56 @@ def test_two_drawings_are_equal_and_the_default_is_in_the_run_folder(run: Path):
 def test_json_has_every_point_and_marks_the_pick(run: Path, search: FinishedSearch, tmp_path):
     shown = front(run, "--json", "--plot", tmp_path / "f.svg")
     points = [json.loads(line) for line in shown.stdout.splitlines()]
-    assert [Candidate.from_dict(p) for p in points] == search.front()
-    costs, losses = [p["params"] for p in points], [p["loss"] for p in points]
+    on_front = [p for p in points if p["on_front"]]
+    assert [Candidate.from_dict(p) for p in on_front] == search.front()
+    costs, losses = [p["params"] for p in points], [p["loss"] for p in on_front]
     assert costs == sorted(costs)
     assert losses == sorted(losses, reverse=True)
-    assert sum(p["picked"] for p in points) <= 1
+    assert [p["number"] for p in points if p["picked"]] == [search.pick().number]
+
+
+def test_the_front_is_whole_at_80_columns_with_one_line_a_candidate(
+    run: Path, search: FinishedSearch, tmp_path
+):
+    shown = CliRunner().invoke(
+        app, ["front", str(run), "--plot", str(tmp_path / "f.svg")], env={"COLUMNS": "80"}
+    )
+    lines = shown.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
+    headers = "\n".join(lines)
+    for header in ("no.", "params", "MFLOPs", "loss ± error", "accuracy %", "found by"):
+        assert header in headers
+    listed_at_all = front_table.listed(search, search.front(), search.pick())
+    scores = lines[: lines.index(next(line for line in lines if line.startswith("modules by layer")))]
+    rows = [line for line in scores if "±" in line and "error" not in line]
+    assert len(rows) == len(listed_at_all)
+    for candidate, line in zip(listed_at_all, rows, strict=True):
+        assert f"{candidate.params:,}" in line
+        assert f"{candidate.loss:.3f} ± {candidate.loss_standard_error:.3f}" in line
+
+
+def test_the_exported_candidate_is_marked_and_listed(run: Path, search: FinishedSearch, tmp_path):
+    exported = next(c for c in search.candidates if c not in search.front() and c != search.pick())
+    content = read_json(run / "results.json")
+    assert content is not None
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    for row in content["rows"]:
+        row["selected"] = row["name"] == "linear"
+        if row["selected"]:
+            row |= {"name": f"candidate-{exported.number}", "architecture": exported.architecture.to_dict()}
+    write_json(copy / "results.json", content)
+    shown = front(copy, "--plot", tmp_path / "f.svg")
+    (line,) = (line for line in shown.stdout.splitlines() if line.startswith("★") and "±" in line)
+    assert line.split()[1] == str(exported.number)
+    assert "★ exported by the run, chosen by validation after training, not on the front" in " ".join(
+        shown.stdout.split()
+    )
+    marked = [json.loads(p) for p in front(copy, "--json", "--plot", tmp_path / "f.svg").stdout.splitlines()]
+    assert [p["number"] for p in marked if p["exported"]] == [exported.number]
+    (copy / "results.json").unlink()
+    assert FinishedSearch.read(copy).exported is None
 
 
 def test_a_budget_picks_the_best_within_it(search: FinishedSearch):

@@ -1,5 +1,6 @@
 """``nas-peft search``: each mistake is one line on standard error and exit status 2; the table of a run."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
 from nas_peft.cli.result_output import next_commands
-from nas_peft.cli.search import PLANNED_WITH, with_time
 from nas_peft.data import embedded_names, load_dataset
 from nas_peft.planning.levels import LEVELS
 from nas_peft.run.results import SearchResult
@@ -21,7 +21,7 @@ from supernet import Backbone, Preprocessing
 pytestmark = pytest.mark.slow
 
 FULL = Path("/dev/full")
-STAGES = ("data (images): ", "linear probe (learning rates): ", "supernet (epochs): ")
+STAGES = ("data: ", "linear probe: ", "supernet: ")
 SUMMARY = ("data: ", "  ")
 """The table of the data that were read."""
 Arguments = list[str]
@@ -252,28 +252,42 @@ def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], fi
     assert list(out.rglob("*.partial")) == []
 
 
-def test_a_finished_run_prints_its_table(tiny: Arguments, finished_run: SearchResult, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+def test_a_finished_run_prints_its_decision_and_what_to_do_next(
+    tiny: Arguments, finished_run: SearchResult, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
     result = nas_peft("search", *tiny, "--out", finished_run.run)
     assert result.exit_code == 0, result.stderr
-    for row in finished_run.rows:
-        assert row.label in result.stdout
-    assert f"run folder: {finished_run.run}" in result.stdout
+    assert result.stdout.startswith("chosen ")
+    assert finished_run.selected.label in result.stdout
+    assert len(result.stdout.splitlines()) <= 34
     assert f"subnet: {finished_run.run}/subnet.safetensors" in result.stdout
-    for command in (f"predict {finished_run.run}/subnet.safetensors", f"front {finished_run.run}"):
-        assert f"nas-peft {command}" in result.stdout.split("next:")[1]
+    _, last = result.stdout.split("next:")
+    commands = [line.strip() for line in last.splitlines() if line.startswith("  ")]
+    assert [command.split()[1] for command in commands] == ["predict", "evaluate", "export"]
+    assert f"all tables: nas-peft show {finished_run.run}" in last
     changes = {"domains": True, "layout": "classes", "module_files": ["my kind.py"], "seed": 3}
     changed = next_commands(finished_run.model_copy(update={"config": finished_run.config | changes}))
     assert "subnet.safetensors PHOTOS/ --module-file 'my kind.py'" in changed
     (evaluation,) = (line for line in changed.splitlines() if "evaluate" in line)
     assert " --layout classes --domains --module-file 'my kind.py'" in evaluation
-    assert "--" not in next_commands(finished_run).split("predict")[1].split("#")[0]
-    assert (
-        f"{finished_run.subnet['params']:,} parameters, {finished_run.subnet['bytes']:,} bytes"
-        in result.stdout
-    )
-    assert "retrainings" in result.stdout  # the cost of each stage, in these
-    assert all(stage in result.stdout for stage in finished_run.stages)
+    (prediction,) = (line for line in next_commands(finished_run).splitlines() if "predict" in line)
+    assert "--" not in prediction
+
+
+def test_quiet_shows_the_end_alone_and_json_is_for_programs(tiny: Arguments, finished_run: SearchResult):
+    words = ["search", *tiny, "--out", finished_run.run]
+    quiet = nas_peft(*words, "--quiet")
+    assert quiet.stdout.startswith("chosen ")
+    assert quiet.stderr == ""
+    told = nas_peft(*words, "--progress", "json")
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    assert events[0]["event"] == "stage"
+    assert events[-1]["event"] == "result"
+    assert events[-1]["decision"]["exported"] == finished_run.selected.name
+    assert told.stderr == ""
+    message = error_of(nas_peft(*words, "--quiet", "--progress", "json"))
+    assert "--quiet shows no progress, and --progress json does; give one of them" in message
 
 
 def test_full_fine_tuning_that_is_better_comes_with_the_command_that_exports_it(finished_run: SearchResult):
@@ -319,16 +333,3 @@ def test_a_dry_run_without_a_time_is_refused(image_folder: Path):
     done = CliRunner().invoke(app, ["search", "--dataset", str(image_folder), "--dry-run", "--epochs", "8"])
     assert done.exit_code == 2
     assert "give --time or --preset" in done.output
-
-
-def test_a_command_that_says_nothing_of_recipe_and_search_is_planned():
-    assert with_time({"dataset": "x", "seed": 3, "budget": "2%"})["time"] == "auto"
-    for fields in (
-        {"epochs": "8"},
-        {"searcher": "noah"},
-        {"no_retrain": True},
-        {"time": "5m"},
-        {"preset": "fast"},
-    ):
-        assert with_time({"dataset": "x", **fields}) == {"dataset": "x", **fields}
-    assert set(SearchConfig.model_fields) >= PLANNED_WITH

@@ -364,7 +364,7 @@ def test_what_timm_raises_becomes_one_line(stand_in, to_tensor, prefix):
 
 
 def test_the_packages_are_named_as_they_import():
-    assert find_spec(timm_datasets._PACKAGES["torch"][0]) is not None
+    assert find_spec(timm_datasets.PACKAGES["torch"][0]) is not None
     assert timm_datasets.TIMM_PREFIXES == ("torch", "hfds", "hfids", "wds", "tfds")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from nas_peft.deployment.run_subnet import RunSubnets
@@ -18,6 +17,7 @@ from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.decision import Decision
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, baseline_rows
+from nas_peft.run.config_file import read_config
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
@@ -222,7 +222,7 @@ def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
 def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResult):
     """As it was tested: soups from their members, WiSE-FT from the data, too."""
     folder = RunFolder(Path(result.run))
-    config = SearchConfig.of(**yaml.safe_load((folder.path / "config.yaml").read_text()))
+    config = SearchConfig.of(**read_config(folder.path / "config.yaml"))
     inputs = SearchInputs.load(config, QUIET)
     inputs.require_recorded(folder)
     recorded = SearchStageRecord.model_construct()  # a comparison alone has no search

@@ -7,13 +7,14 @@ import torch
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.confidence import (
     decision_result,
-    decision_sentences,
     probability_of_more,
-    resampled_accuracies,
+    resampled_scores,
     verdict,
 )
+from nas_peft.protocol.decision_words import decision_sentences
 from nas_peft.protocol.rows import Row, Scores, best_of, choose
 from nas_peft.run.results import DecisionResult
+from nas_peft.settings.metric import METRICS
 from nas_peft.training.image_scores import ImageScores
 from search_spaces import Architecture
 
@@ -60,6 +61,15 @@ def test_a_clear_choice():
     assert {rival.verdict for rival in found.rivals} == {"better"}
 
 
+def test_the_calibrated_loss_of_every_row_can_be_told():
+    of = {SEARCHED: scores(10), SINGLE: scores(45)}
+    found = decided(of)
+    (rival,) = found.rivals
+    assert found.loss is not None
+    assert found.loss == pytest.approx(of[SEARCHED].contestant("", 0).loss)
+    assert found.loss - rival.loss_difference == pytest.approx(of[SINGLE].contestant("", 0).loss)
+
+
 def test_a_tie_is_called_one_and_has_a_regret():
     found = decided({SEARCHED: scores(10), SINGLE: scores(11, first=50)})
     (rival,) = found.rivals
@@ -101,19 +111,48 @@ def test_a_search_that_was_not_worth_it_is_said_to_be():
 def test_seeds_widen_the_interval():
     """Seeds of 10, 20 and 30 wrong images against one of 20."""
     images = {"one": scores(20).images, "several": scores(10, seeds=3).images}
-    found = resampled_accuracies(images, 0)
+    found = resampled_scores(images, 0)
     assert found["several"].mean() == pytest.approx(found["one"].mean(), abs=0.005)
     assert found["several"].std() > 1.3 * found["one"].std()
 
 
 def test_resamples_are_the_same_every_time_and_share_their_images():
     images = {"a": scores(20).images, "b": scores(20).images}
-    first, again = resampled_accuracies(images, 0), resampled_accuracies(images, 0)
+    first, again = resampled_scores(images, 0), resampled_scores(images, 0)
     assert (first["a"] == again["a"]).all()
     assert (first["a"] == first["b"]).all()
-    assert (first["a"] != resampled_accuracies(images, 1)["a"]).any()
+    assert (first["a"] != resampled_scores(images, 1)["a"]).any()
 
 
 def test_verdicts():
     assert [verdict(p) for p in (0.05, 0.1, 0.5, 0.9, 0.91)] == ["worse", "tie", "tie", "tie", "better"]
     assert probability_of_more(np.array([0.1, 0.0, -0.1, 0.1])) == 0.625
+
+
+def test_every_metric_has_its_certainty_its_rule_and_its_words():
+    labels = torch.tensor([0] * 80 + [1] * 20)
+    rng = torch.Generator().manual_seed(0)
+    for metric in METRICS:
+        given = {}
+        for row, skill in ((SEARCHED, 3.0), (SINGLE, 1.0), (FULL, 0.5)):
+            logits = skill * torch.eye(2)[labels] + torch.randn(100, 2, generator=rng)
+            of = ImageScores.of(logits, labels)
+            given[row] = Scores([float(of.hits.mean())], [float(of.losses.mean())], [of], metric)
+        found = decided(given)
+        assert (found.metric, found.by) == (metric, "accuracy")
+        assert ("accuracy" in found.rule) == ("accuracy" in metric)
+        for rival in found.rivals:
+            low, high = rival.interval
+            assert 0 < low < rival.difference < high
+            assert rival.verdict == "better"
+        text = " ".join(decision_sentences(found, LABELS, "candidate-3"))
+        name = metric.replace("-", " ").replace("macro f1", "macro F1")
+        assert f"on 100 validation images its {name} is {'-0.' if metric == 'log-loss' else '+'}" in text
+        assert ("points" in text) == (metric != "log-loss")
+        assert "no other calibrated loss" in text or f"no other {name} on" in text
+
+
+def test_resamples_of_a_metric_are_the_metric_of_resampled_images():
+    found = resampled_scores({"row": scores(20).images}, 0, "balanced-accuracy")["row"]
+    of_accuracy = resampled_scores({"row": scores(20).images}, 0)["row"]
+    assert found == pytest.approx(of_accuracy)  # one class alone

@@ -16,7 +16,12 @@ from nas_peft.protocol.cost_ledger import (
 )
 from nas_peft.run.results import SearchResult
 from search_spaces import Architecture
-from supernet import Supernet, random_backbone
+from supernet import TRAINABLE_SETS, Supernet, random_backbone
+
+
+def test_the_units_are_those_of_the_network():
+    assert TRAINABLE_SETS["modules"].backward_passes == BACKWARD
+    assert TRAINABLE_SETS["all"].backward_passes == BACKWARD_FULL
 
 
 def test_passes_are_those_of_the_stages(finished_run: SearchResult):
@@ -87,7 +92,9 @@ def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
 def test_it_fits_a_terminal(finished_run: SearchResult):
     lines = printed(finished_run)
     assert max(map(len, lines)) <= 80
-    assert any(line.endswith("by work") for line in lines)  # no column is cut
+    headers = " ".join(line for line in lines[:4])
+    for header in ("stage", "forward", "backward", "seconds", "MB", "ings", "work"):
+        assert header in headers  # no column is cut
 
 
 def printed(result: SearchResult) -> list[str]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_peft.protocol.decision import Contestant, Decision, decide, ranked, standard_error
+from nas_peft.settings.metric import METRICS
 from nas_peft.training.image_scores import ImageScores
 
 
@@ -115,3 +116,45 @@ def test_contestants_are_ranked_by_one_choice_after_another():
     assert ranked(rivals) == ["b", "c", "a"]
     assert ranked(rivals, 2) == ["b", "c"]
     assert ranked([]) == []
+
+
+def rare(right: int, wrong: int) -> ImageScores:
+    """40 images of a frequent class, ``wrong`` of them wrong; 5 of a rare one, ``right`` of them right."""
+    labels = torch.tensor([0] * 40 + [1] * 5)
+    logits = torch.tensor([[2.0, 0.0]]).repeat(45, 1)
+    logits[:wrong] = torch.tensor([0.0, 2.0])
+    logits[40 : 40 + right] = torch.tensor([0.0, 2.0])
+    return ImageScores.of(logits, labels)
+
+
+def test_the_metric_decides_in_place_of_accuracy():
+    found = {"frequent": rare(0, 0), "rare": rare(5, 6)}
+    assert found["frequent"].hits.mean() > found["rare"].hits.mean()
+    chosen = {}
+    for metric in METRICS:
+        rivals = [Contestant.of(n, 10, [0.0], [0.0], [of], metric) for n, of in found.items()]
+        chosen[metric] = decide(rivals).name
+        recalls = [0.5, (34 / 40 + 1) / 2]
+        if metric == "balanced-accuracy":
+            assert [rival.accuracy for rival in rivals] == pytest.approx(recalls)
+    assert chosen["accuracy"] == "frequent"
+    assert chosen["balanced-accuracy"] == chosen["macro-f1"] == "rare"
+
+
+def test_the_log_loss_is_the_calibrated_one_and_the_cheaper_of_equal_rows_wins():
+    labels = torch.tensor([0, 1] * 50)
+    noise = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    logits = 2 * torch.eye(2)[labels] + noise
+    scores = {name: ImageScores.of(scale * logits, labels) for name, scale in (("a", 1.0), ("b", 12.0))}
+    params = {"a": 20, "b": 10}
+    rivals = [Contestant.of(n, params[n], [0.0], [0.0], [of], "log-loss") for n, of in scores.items()]
+    assert [rival.accuracy for rival in rivals] == [-rival.loss for rival in rivals]
+    assert scores["a"].losses.mean() < scores["b"].losses.mean()
+    assert decide(rivals) == Decision("b", "params")  # calibration makes both equal
+
+
+def test_another_metric_needs_the_scores_of_images():
+    with pytest.raises(
+        ValueError, match="the metric 'macro-f1' needs the scores of images, and 'row' has none"
+    ):
+        Contestant.of("row", 1, [0.5], [0.5], [], "macro-f1")

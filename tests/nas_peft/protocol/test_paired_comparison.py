@@ -5,7 +5,8 @@ from statistics import stdev
 import pytest
 import torch
 
-from nas_peft.protocol.paired_comparison import compare_pair, paired_sentence
+from nas_peft.protocol.decision_words import paired_sentence
+from nas_peft.protocol.paired_comparison import compare_pair
 from nas_peft.protocol.rows import Row
 from search_spaces import Architecture
 from supernet import Evaluation
@@ -57,3 +58,25 @@ def test_equal_hits_tell_nothing():
     tests = {(row, 0): evaluation([1, 2]) for row in (OURS, SINGLE)}
     pair = compare_pair(OURS, SINGLE, [0], tests)
     assert (pair.difference, pair.searched_only, pair.single_only, pair.p_value) == (0.0, 0, 0, 1.0)
+
+
+def test_another_metric_has_an_interval_by_resampling_images():
+    labels = torch.tensor([0] * 60 + [1] * 20)
+    ours, theirs = labels.clone(), labels.clone()
+    ours[:12] = 1
+    theirs[60:74] = 0
+    tests = {
+        (row, 0): Evaluation(torch.zeros(80), predicted == labels, labels=labels, predicted=predicted)
+        for row, predicted in ((OURS, ours), (SINGLE, theirs))
+    }
+    pair = compare_pair(OURS, SINGLE, [0], tests, "balanced-accuracy")
+    assert pair.difference == pytest.approx((48 / 60 + 1) / 2 - (1 + 6 / 20) / 2)
+    assert pair.interval is not None
+    low, high = pair.interval
+    assert 0 < low < pair.difference < high < 0.5
+    assert (pair.searched_only, pair.single_only) == (14, 12)
+    assert compare_pair(OURS, SINGLE, [0], tests, "balanced-accuracy") == pair
+    text = paired_sentence(pair, LABELS)
+    assert "+25.0 (95% +1" in text
+    assert "over the images of seed 0) points of test balanced accuracy, 1 seed;" in text
+    assert compare_pair(OURS, SINGLE, [0], tests).interval is None

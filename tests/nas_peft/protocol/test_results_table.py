@@ -5,15 +5,27 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from nas_peft.protocol.results_table import remarks, results_table
+from nas_peft.protocol.results_table import (
+    certainty_table,
+    recipes_table,
+    remarks,
+    results_table,
+    row_modules_tables,
+)
 from nas_peft.run.results import RowResult, SearchResult, SeedResult
 
 
-def printed(result: SearchResult, width: int = 140) -> str:
+def text_of(*tables: Table | None, width: int = 80) -> str:
     console = Console(record=True, width=width, file=io.StringIO())
-    console.print(results_table(result))
+    for table in tables:
+        console.print(table)
     return console.export_text()
+
+
+def printed(result: SearchResult) -> str:
+    return text_of(results_table(result))
 
 
 def line_of(text: str, label: str) -> str:
@@ -46,19 +58,19 @@ def test_every_tested_row_is_a_line_with_its_numbers(finished_run: SearchResult)
         assert f"{row.mean('val_loss'):.3f}" in line
         assert f"{100 * row.mean('test_accuracy'):.1f}" in line
         assert ("►" in line) == row.selected
-    assert "all weights" in line_of(text, "full fine-tuning")
-    assert "none" in line_of(text, "linear probing")
-    assert f"without the head's {finished_run.rows[0].head_params:,}" in " ".join(text.split())
+    assert f"without the head, which has {finished_run.rows[0].head_params:,}" in " ".join(text.split())
 
 
 def test_classes_of_uneven_sizes_have_a_balanced_accuracy(finished_run: SearchResult):
     assert "bal %" not in printed(finished_run)  # its classes are alike
-    counts = finished_run.dataset["class_counts"] | {"test": [20, 3, 0]}
+    counts = finished_run.dataset["class_counts"] | {"test": [40, 3, 0]}
     uneven = finished_run.model_copy(update={"dataset": finished_run.dataset | {"class_counts": counts}})
     text = printed(uneven)
-    assert "bal %: mean of the accuracies of the test set's classes" in " ".join(text.split())
+    assert "bal %: mean over classes of the share of their images that is right, on the test set" in " ".join(
+        text.split()
+    )
     row = uneven.selected
-    assert line_of(text, row.label).split()[-1] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
+    assert line_of(text, row.label).split()[-3] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
     unknown = [
         row.model_copy(
             update={"seeds": [s.model_copy(update={"test_balanced_accuracy": None}) for s in row.seeds]}
@@ -86,28 +98,46 @@ def test_a_row_that_failed_is_a_line_and_the_reason_stands_below(finished_run: S
     assert "failed" not in printed(finished_run) + remarks(finished_run)
 
 
-def test_learning_rates_are_shown_where_there_was_a_choice(finished_run: SearchResult):
-    assert "learning rate" not in printed(finished_run)
+def test_every_recipe_is_a_line_with_the_number_that_was_tried(finished_run: SearchResult):
     *others, full = finished_run.rows
-    tried = full.runs[0].model_copy(update={"lr": 0.5, "chosen": False})
-    row = full.model_copy(update={"runs": [tried, *full.runs]})
-    result = finished_run.model_copy(update={"rows": [*others, row]})
-    assert "0.0003" in line_of(printed(result), "full fine-tuning")
-    assert "0.005" in line_of(printed(result), "LoRA alone")
-
-
-def test_epochs_and_augmentations_are_shown_where_there_was_a_choice(finished_run: SearchResult):
-    assert "augmentation" not in printed(finished_run)
-    *others, full = finished_run.rows
-    recipe = full.recipe | {"augmentation": "crop-flip", "epochs": 24}
-    tried = full.runs[0].model_copy(update={"recipe": recipe})
+    recipe = full.recipe | {"augmentation": "crop-flip", "epochs": 24, "lr": 0.5}
+    tried = full.runs[0].model_copy(update={"recipe": recipe, "lr": 0.5})
     row = full.model_copy(update={"runs": [tried, *full.runs], "recipe": recipe})
-    text = printed(finished_run.model_copy(update={"rows": [*others, row]}))
-    assert "learning rate" not in text
-    line = line_of(text, "full fine-tuning")
-    assert "24" in line
-    assert "crop-flip" in line
-    assert "none" in line_of(text, "LoRA alone")
+    text = text_of(recipes_table(finished_run.model_copy(update={"rows": [*others, row]})))
+    assert line_of(text, "full fine-tuning").split()[-5:] == ["pretrained", "24", "0.5", "crop-flip", "2"]
+    assert line_of(text, "LoRA alone").split()[-5:] == ["pretrained", "1", "0.005", "none", "1"]
+
+
+def test_modules_are_one_line_a_row_in_as_many_tables_as_fit(finished_run: SearchResult):
+    text = text_of(*row_modules_tables(finished_run, 80))
+    assert max(map(len, text.splitlines())) <= 80
+    assert sum("LoRA alone" in line for line in text.splitlines()) == text.count("modules by layer")
+    rows = [row for row in finished_run.rows if len(row.architecture) > 1]
+    assert all(row.label in text for row in rows)
+    assert "█" * 8 in line_of(text_of(*row_modules_tables(finished_run, 300), width=300), "SSF alone")
+
+
+def test_the_certainty_has_what_decided(finished_run: SearchResult):
+    decision = finished_run.decision
+    assert decision is not None
+    assert decision.loss is not None
+    text = text_of(certainty_table(finished_run))
+    (exported,) = (line for line in text.splitlines() if line.startswith("►"))
+    assert f"{decision.loss:.3f}" in exported
+    for rival in decision.rivals:
+        assert f"{decision.loss - rival.loss_difference:.3f}" in text
+        assert f"{rival.better:.2f}" in text
+    earlier = decision.model_copy(update={"loss": None})
+    text = text_of(certainty_table(finished_run.model_copy(update={"decision": earlier})))
+    assert f"{decision.rivals[0].loss_difference:+.3f}" in text
+    assert certainty_table(finished_run.model_copy(update={"decision": None})) is None
+
+
+def test_a_run_without_retraining_says_whose_weights_were_tested(finished_run: SearchResult):
+    changed = finished_run.model_copy(update={"config": finished_run.config | {"no_retrain": True}})
+    text = " ".join(printed(changed).split())
+    assert f"{finished_run.selected.label}: weights of the supernet, which was trained on train" in text
+    assert "► chosen by its loss with inherited weights and exported" in text
 
 
 def test_the_pair_is_a_sentence_under_the_table(finished_run: SearchResult):
@@ -165,12 +195,22 @@ def test_the_budget_is_stated(finished_run: SearchResult, counted: bool, words: 
 def test_the_caption_says_what_was_trained_and_tested_on(finished_run: SearchResult):
     counts = finished_run.dataset["counts"]
     text = " ".join(printed(finished_run).split())
-    assert f"validation: trained on train ({counts['train']} images)" in text
+    assert f"val: trained on train ({counts['train']} images)" in text
     assert f"test: trained on train+val, {counts['test']} images read once" in text
     assert "chosen by validation" in text
 
 
-def test_a_narrow_terminal_still_shows_names_and_numbers(finished_run: SearchResult):
-    text = printed(finished_run, width=80)
-    for row in finished_run.rows:
-        assert f"{100 * row.mean('test_accuracy'):.1f}" in line_of(text, row.label)
+def test_every_header_and_number_is_whole_at_80_columns(two_seeds: SearchResult):
+    """With several seeds and uneven classes, the widest that a table gets."""
+    counts = two_seeds.dataset["class_counts"] | {"test": [40, 3, 0]}
+    uneven = two_seeds.model_copy(update={"dataset": two_seeds.dataset | {"class_counts": counts}})
+    text = text_of(results_table(uneven))
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for header in ("method", "val %", "loss", "test %", "bal %", "params", "MFLOPs"):
+        assert header in text
+    for row in uneven.rows:
+        if row.tested:
+            assert f"{row.module_params:,}" in text
+            assert f"{row.flops / 1e6:,.0f}" in text
+    assert text.count("85.0 ± 7.1") == text.count("72.5 ± 3.5") == sum(row.tested for row in uneven.rows)

@@ -61,7 +61,7 @@ def test_one_training_for_each_seed_by_the_recipe_of_the_method(row: Row):
     trainings = row.trainings(config, PROBE, [4, 5], "train_val")
     assert [t.seed for t in trainings] == [4, 5]
     assert {t.on for t in trainings} == {"train_val"}
-    recipe = PROBE if row is LINEAR else config.recipe(row.method)
+    recipe = PROBE if row is LINEAR else config.method_recipe(row.method)
     assert {t.recipe for t in trainings} == {recipe} == {row.recipe(config, PROBE)}
     assert len({t.key for t in [*trainings, *row.trainings(config, PROBE, [4, 5], "train")]}) == 4
 
@@ -85,7 +85,7 @@ def test_all_but_linear_probing_start_from_a_trained_head_where_asked():
 
 
 def test_scores_have_no_test():
-    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss", "images"]
+    assert [f.name for f in fields(Scores)] == ["val_accuracy", "val_loss", "images", "metric"]
     scores = Scores.of([record(0.5, 1.0), record(0.75, 0.5)])
     assert scores == Scores([0.5, 0.75], [1.0, 0.5])
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
@@ -255,3 +256,20 @@ def test_a_front_that_ends_below_the_budget_is_refused(tiny_values: dict[str, An
     config = SearchConfig.of(**tiny_values, front_budget="0.1%")
     with pytest.raises(InputError, match=r"front_budget '0.1%' is 1,613 parameters, and the budget leaves"):
         SearchInputs.load(config, StageBars(quiet=True))
+
+
+@pytest.mark.parametrize(("size", "said"), [((128, 96), True), ((48, 48), False)])
+def test_images_much_larger_than_the_small_backbone_sees_are_noticed(
+    tiny_values: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str], size: Any, said: bool
+):
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        file = tmp_path / "photos" / "ab"[index % 2] / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(file)
+    config = SearchConfig.of(**tiny_values | {"dataset": str(tmp_path / "photos")})
+    with StageBars(style="plain") as bars:
+        SearchInputs.load(config, bars)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert ("images of about 96x128 pixels are shrunk to 32x32 for vit_micro_patch8_32" in shown) == said
+    assert ("--backbone vit_base_patch16_224.augreg_in21k" in shown) == said

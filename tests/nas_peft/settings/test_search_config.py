@@ -11,6 +11,7 @@ import yaml
 import supernet
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.settings.command_options import RunOptions, SearchOptions
 from nas_peft.settings.lists import AUGMENTATIONS, STARTS, comma_separated
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
@@ -30,7 +31,11 @@ from supernet import DEFAULT_BACKBONE, Execution
             "crops",
             "unknown augmentation 'crops'; did you mean 'crop'? give one of none, crop, ",
         ),
-        ("augmentation", "", "give one of none, crop, crop-flip, strong, or several separated by commas"),
+        (
+            "augmentation",
+            "",
+            "give one of none, crop, crop-flip, strong, mixup, cutmix, or several separated",
+        ),
         ("augmentation", "none,none", "give each augmentation once"),
         ("start", "scratch", "unknown start 'scratch'; give one of pretrained, inherited, or several"),
         ("supernet_augmentation", "none,flip", "unknown augmentation 'flip'"),
@@ -211,7 +216,7 @@ def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
         batch_size=7,
         weight_decay=0.5,
     )
-    recipe = config.supernet_recipes()[0] if method == "supernet" else config.recipe(method)
+    recipe = config.supernet_recipes()[0] if method == "supernet" else config.method_recipe(method)
     assert (recipe.epochs, recipe.lr) == (epochs, lr)
     assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
     probe = config.linear_recipe(0.3)
@@ -222,7 +227,7 @@ def test_the_defaults_are_the_registry_s():
     config = SearchConfig.of(dataset="digits")
     for name, method in METHODS.items():
         if method.lr is not None:
-            recipe = config.recipe(name)
+            recipe = config.method_recipe(name)
             assert (recipe.lr, recipe.weight_decay) == (method.lr, method.weight_decay)
 
 
@@ -274,7 +279,7 @@ def test_the_augmentations_are_those_of_the_supernet():
 
 def test_a_method_s_own_recipe_has_the_first_of_each_list_and_linear_probes_have_neither():
     config = SearchConfig.of(dataset="digits", epochs="3,9", augmentation="crop,none", label_smoothing=0.1)
-    own = config.recipe("full")
+    own = config.method_recipe("full")
     assert (own.epochs, own.augmentation, own.label_smoothing) == (3, "crop", 0.1)
     assert [(r.epochs, r.augmentation) for r in config.recipes("full")] == [
         (3, "crop"), (3, "none"), (9, "crop"), (9, "none")
@@ -294,7 +299,7 @@ def test_the_head_is_trained_first_unless_for_no_epochs():
 
 def test_an_unknown_method_has_none():
     with pytest.raises(KeyError):
-        SearchConfig.of(dataset="digits").recipe("prompt")
+        SearchConfig.of(dataset="digits").method_recipe("prompt")
 
 
 def test_yaml_round_trip():
@@ -333,9 +338,9 @@ def test_every_field_is_an_option_with_its_description_and_default(command: str,
     repeated = isinstance(declared.default, tuple) and listed is None
     assert (flag.removesuffix("s") if repeated else flag) in option.opts
     assert declared.description
-    assert option.help == declared.description
-    assert option.required == declared.is_required()
-    if not option.required:
+    assert option.help == f"{declared.description}."
+    assert not option.required  # a file may give it
+    if not declared.is_required():
         default = tuple(option.default or ()) if option.multiple else option.default
         assert (listed.read(default) if listed else default) == declared.default
     if declared.annotation is bool and not field.startswith("no_"):
@@ -343,10 +348,11 @@ def test_every_field_is_an_option_with_its_description_and_default(command: str,
 
 
 def test_the_command_has_few_options_beyond_the_fields():
-    ray = {"ray_address", "cpus_per_trial", "gpus_per_trial"}
-    own = {"out", "storage", "study", "device", "workers", "dry_run", "debug", *ray}
+    of_the_command = {"config", "debug", "help_all"}
+    own = {*SearchOptions.model_fields, *of_the_command}
     assert set(options()) - set(SearchConfig.model_fields) == own
-    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == {"out", "device", "debug", *ray}
+    others = {*RunOptions.model_fields, *of_the_command}
+    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == others
 
 
 def test_every_description_is_one_line():

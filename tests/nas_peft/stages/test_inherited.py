@@ -45,6 +45,8 @@ def test_the_best_within_the_budget_and_the_probe_are_tested_and_nothing_is_trai
     assert chosen.architecture == best.architecture.to_dict()
     assert chosen.seeds[0].image_passes == 0
     assert linear.name == "linear"
+    assert chosen.label.endswith(", inherited weights")
+    assert "alone" not in chosen.label
     assert chosen.tested
     assert linear.tested
     assert not any((Path(result.run) / "trainings").iterdir())

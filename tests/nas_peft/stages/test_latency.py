@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from nas_peft.front.plot import plot_front
-from nas_peft.front.table import front_table
+from nas_peft.front.table import front_tables
 from nas_peft.main_job import search
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.json_file import read_json
@@ -138,7 +138,8 @@ def test_the_front_says_on_what_it_was_measured(finished: Path, tmp_path: Path):
     front = found.front()
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(front_table(found, front, front[0]))
+        for table in front_tables(found, front, front[0], 120):
+            console.print(table)
     assert " ms " in captured.get()
     assert "of a batch of 8 on" in " ".join(captured.get().split())
     file = tmp_path / "front.svg"

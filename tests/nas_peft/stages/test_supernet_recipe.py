@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from nas_peft.scoring.scorer import Found
 from nas_peft.stages.supernet_recipe import JUDGED, judge, judged_subnets, recipe_name
 from search_spaces import Architecture
+from supernet import Recipe
 
 
 @dataclass(frozen=True)
@@ -57,5 +58,7 @@ def test_a_space_with_few_members_is_judged_by_these():
 
 
 def test_recipes_are_named_by_what_tells_them_apart():
-    assert recipe_name(4, "none") == "4"  # as in runs that choose among numbers of epochs alone
-    assert recipe_name(16, "crop-flip") == "16 crop-flip"
+    assert recipe_name(Recipe(4, 0.1)) == "4"  # as in runs that choose among numbers of epochs alone
+    assert recipe_name(Recipe(16, 0.1, augmentation="crop-flip")) == "16 crop-flip"
+    both = Recipe(16, 0.1, augmentation="crop", class_balance="weighted")
+    assert recipe_name(both) == "16 crop weighted"

@@ -50,7 +50,7 @@ def test_learning_rates_of_one_row_and_seed_compete_and_nothing_else_does():
         at(1e-3, on="train_val"),
         at(1e-3, name="other", seed=1),
     ]
-    place = Place("lora_rank-2", 0, 4, "none")
+    place = Place("lora_rank-2", 0, replace(BASE.recipe, lr=1.0))
     assert competitors(trainings) == {0: place, 1: place}
     assert competitors([at(1e-2), at(1e-2)]) == {}
 

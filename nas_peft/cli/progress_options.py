@@ -1,0 +1,50 @@
+"""Progress and end of a long command, as its options ask for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from nas_peft.settings.command_options import Progress, RunOptions, require_one_way
+
+if TYPE_CHECKING:  # the command line imports this file to print its help
+    from nas_peft.run.progress import StageBars
+    from nas_peft.run.results import SearchResult
+
+
+ProgressStyle: TypeAlias = Annotated[
+    Progress,
+    typer.Option(
+        "--progress",
+        help="How progress is shown: auto (bars on a terminal, plain lines elsewhere), plain, or json (one "
+        "JSON object a line on standard output).",
+    ),
+]
+Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", help="Show no progress, only the end.")]
+
+
+def bars_of(progress: Progress, quiet: bool) -> StageBars:
+    """The progress of a command without `RunOptions`. Raises `InputError` for options that contradict."""
+    from nas_peft.run.progress import StageBars
+
+    require_one_way(progress, quiet)
+    return StageBars(quiet=quiet, style=progress)
+
+
+def stage_bars(options: RunOptions) -> StageBars:
+    """The progress that the options ask for."""
+    from nas_peft.run.progress import StageBars
+
+    return StageBars(quiet=options.quiet, style=options.progress)
+
+
+def end_of_run(bars: StageBars, options: RunOptions, result: SearchResult) -> None:
+    """Print the decision of a run, or report it as the event ``result``."""
+    from nas_peft.cli.result_output import print_result
+    from nas_peft.protocol.sections import chosen_sections, section_values
+
+    if options.progress == "json":
+        bars.tell("result", **section_values(result, chosen_sections(["decision", "rows"])))
+    else:
+        print_result(result)

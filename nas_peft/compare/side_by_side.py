@@ -1,0 +1,185 @@
+"""Runs on one data set with different settings, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean, stdev
+from string import ascii_uppercase
+from typing import Any
+
+from nas_peft.compare.contests import CHOSEN, SEARCHED, TIE_RULE, Repetition, contest, labelled
+from nas_peft.compare.runs import ComparedRun
+from search_spaces import InputError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs with equal options: ``name`` is a letter, ``options`` are those that differ between the settings.
+
+    ``seconds`` is the mean time of its runs, the sum of their stages.
+    """
+
+    name: str
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    options: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SideCell:
+    """A method with one setting: accuracies (fractions) by repetition, sorted alike.
+
+    ``val`` has no entry where a repetition has no validation score.
+    """
+
+    val: tuple[float, ...]
+    test: tuple[float, ...]
+
+    @staticmethod
+    def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None] | None:
+        """Mean and standard deviation over repetitions; ``None`` for no values."""
+        return (fmean(values), stdev(values) if len(values) > 1 else None) if values else None
+
+
+@dataclass(frozen=True)
+class SideRow:
+    """A method by setting; ``outcome`` is that of the last of two settings against the first, see `TIE_RULE`.
+
+    ``difference`` is the mean difference of test accuracies over common repetitions, as a fraction. Both are
+    ``None`` for more than two settings and without common repetitions.
+    """
+
+    label: str
+    cells: dict[str, SideCell]
+    difference: float | None = None
+    outcome: int | None = None
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Methods by settings on one data set; ``remarks`` say what else differs between the settings."""
+
+    dataset: str
+    test_images: int
+    settings: tuple[Setting, ...]
+    rows: tuple[SideRow, ...]
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values."""
+        return {"tie_rule": TIE_RULE, **asdict(self)}
+
+
+def side_by_side(runs: Sequence[ComparedRun]) -> SideBySide | None:
+    """The runs by setting, in the order in which the settings first occur.
+
+    ``None`` unless they are on one data set and have at least two settings. Raises `InputError` for runs of
+    one setting and one seed, and for more settings than letters.
+    """
+    if len({(run.short_name, run.dataset["classes"]) for run in runs}) != 1:
+        return None
+    alike: list[list[ComparedRun]] = []
+    for run in runs:
+        same = next((of for of in alike if of[0].settings() == run.settings()), None)
+        if same is None:
+            alike.append([run])
+        else:
+            same.append(run)
+    if len(alike) < 2:
+        return None
+    if len(alike) > len(ascii_uppercase):
+        raise InputError(f"{len(alike)} settings are too many for one table; give at most 26 at a time")
+    all_settings = [of[0].settings() for of in alike]
+    names = dict.fromkeys(name for settings in all_settings for name in settings)
+    differing = [n for n in names if any(s.get(n) != all_settings[0].get(n) for s in all_settings)]
+    settings = [_setting(letter, of, differing) for letter, of in zip(ascii_uppercase, alike, strict=False)]
+    found = {s.name: _accuracies(of) for s, of in zip(settings, alike, strict=True)}
+    labels = dict.fromkeys(label for of in found.values() for label in of)
+    order = sorted(labels, key=lambda label: (label != CHOSEN, label != SEARCHED))
+    test_images = runs[0].test_images
+    return SideBySide(
+        dataset=runs[0].short_name,
+        test_images=test_images,
+        settings=tuple(settings),
+        rows=tuple(_row(label, found, test_images) for label in order),
+        remarks=tuple(_remarks(runs, settings)),
+    )
+
+
+def _setting(letter: str, of: Sequence[ComparedRun], differing: Sequence[str]) -> Setting:
+    seeds = [run.seed for run in of]
+    for seed in seeds:
+        if seeds.count(seed) > 1:
+            first, second = (run.run for run in [r for r in of if r.seed == seed][:2])
+            raise InputError(
+                f"the runs '{first}' and '{second}' have the same options and seed {seed}; leave one out: "
+                "the same repetition would count twice"
+            )
+    own = of[0].settings()
+    return Setting(
+        name=letter,
+        runs=tuple(run.run for run in of),
+        seeds=tuple(sorted(seeds)),
+        options={name: own.get(name) for name in differing},
+        seconds=fmean(run.seconds for run in of),
+    )
+
+
+def _accuracies(of: Sequence[ComparedRun]) -> dict[str, dict[Repetition, tuple[float | None, float]]]:
+    """Validation and test accuracy of each method by repetition."""
+    found: dict[str, dict[Repetition, tuple[float | None, float]]] = {}
+    for run in of:
+        for label, row in labelled(run):
+            for seed in row.seeds:
+                if seed.test_accuracy is not None:
+                    scores = (seed.val_accuracy, seed.test_accuracy)
+                    found.setdefault(label, {})[run.seed, seed.seed] = scores
+    return found
+
+
+def _row(
+    label: str,
+    found: Mapping[str, Mapping[str, Mapping[Repetition, tuple[float | None, float]]]],
+    test_images: int,
+) -> SideRow:
+    cells = {}
+    for name, methods in found.items():
+        if label in methods:
+            scores = [methods[label][repetition] for repetition in sorted(methods[label])]
+            val = tuple(v for v, _ in scores if v is not None)
+            cells[name] = SideCell(val, tuple(test for _, test in scores))
+    if len(found) != 2:
+        return SideRow(label, cells)
+    first, last = ({r: t for r, (_, t) in of.get(label, {}).items()} for of in found.values())
+    common = first.keys() & last.keys()
+    if not common:
+        return SideRow(label, cells)
+    difference = fmean(last[r] - first[r] for r in common)
+    return SideRow(label, cells, difference, contest(last, first, test_images))
+
+
+def _remarks(runs: Sequence[ComparedRun], settings: Sequence[Setting]) -> list[str]:
+    """What else than the settings differs: seeds, and the images of the parts."""
+    said = []
+    if len({setting.seeds for setting in settings}) > 1:
+        seeds = "; ".join(f"{s.name}: {', '.join(map(str, s.seeds))}" for s in settings)
+        said.append(f"the settings have different seeds ({seeds}); differences include those of the seeds")
+    return [*said, *differing_images(runs)]
+
+
+def differing_images(runs: Sequence[ComparedRun]) -> list[str]:
+    """A sentence for each part whose images differ between runs on one data set."""
+    said = []
+    for part in ("test", "val", "train"):
+        ways = dict.fromkeys(str(run.dataset.get("splits", {}).get(part)) for run in runs)
+        counts = dict.fromkeys(run.dataset["counts"].get(part) for run in runs)
+        texts = " and ".join(f"'{way}'" for way in ways) if len(ways) > 1 else ""
+        sizes = " and ".join(f"{count:,} images" for count in counts) if len(counts) > 1 else ""
+        if texts or sizes:
+            said.append(
+                f"the {part} images differ between the runs ({'; '.join(filter(None, (texts, sizes)))}); "
+                "differences include those of the images"
+            )
+    return said

@@ -1,0 +1,1 @@
+"""Calls for Python programs: the jobs with options as keywords, and a classifier."""

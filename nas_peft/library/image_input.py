@@ -1,0 +1,111 @@
+"""Images as Python programs have them, and as a table of files that a run can read."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from nas_peft.data.decoding import read_image
+from nas_peft.data.text_lists import is_whole_number
+from nas_peft.prediction.image_paths import find_images
+from search_spaces import InputError
+
+Images: TypeAlias = "str | Path | NDArray[np.uint8] | Sequence[str | Path | Image.Image | NDArray[np.uint8]]"
+"""A folder of images, an array (N, H, W, 3) of bytes, or a list of paths, PIL images or arrays (H, W, 3)."""
+
+FORMS = (
+    "give a folder, a list of paths, a list of PIL images, or an array of N images, H rows, W columns and 3 "
+    "colours in uint8"
+)
+
+
+def is_one_path(images: Any) -> bool:
+    """Whether ``images`` is the path of a folder or of a table, in place of the images."""
+    return isinstance(images, (str, os.PathLike))
+
+
+def as_sequence(images: Any) -> Sequence[Any]:
+    """The images one by one, each a path, a PIL image, or an array (H, W, 3) of bytes.
+
+    A folder stands for its image files, at any depth and sorted by path. Raises `InputError` for anything
+    else.
+    """
+    if is_one_path(images):
+        return find_images([Path(images)]).paths
+    if isinstance(images, np.ndarray) and images.dtype != object:
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise InputError(f"the images are an array of shape {images.shape} and {images.dtype}; {FORMS}")
+        return list(images)
+    if not isinstance(images, (Sequence, np.ndarray)):
+        raise InputError(f"the images are of the type {type(images).__name__}; {FORMS}")
+    for place, image in enumerate(images):
+        _require_image(image, place)
+    return list(images)
+
+
+def opened(images: Sequence[Any]) -> Iterator[Image.Image]:
+    """The images of `as_sequence` as PIL images in RGB, each when it is asked for.
+
+    Raises `UnreadableImage` for a file that cannot be decoded.
+    """
+    for image in images:
+        if is_one_path(image):
+            yield read_image(Path(image), str(image))
+        elif isinstance(image, Image.Image):
+            yield image.convert("RGB")
+        else:
+            yield Image.fromarray(image)
+
+
+def write_table(images: Sequence[Any], labels: Sequence[str], folder: Path) -> Path:
+    """A table of the images and labels in ``folder``, which a search reads as its data set.
+
+    Images in memory are written beside it as PNG files, without loss. Files stay where they are.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "images.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label"))
+        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+            if is_one_path(image):
+                path = Path(image).expanduser().absolute()
+            else:
+                path = folder.absolute() / f"{number:07d}.png"
+                in_memory = np.asarray(next(opened([image])))  # without the remarks of a file
+                Image.fromarray(in_memory).save(path, compress_level=1)
+            writer.writerow((path, label))
+    return table
+
+
+def class_names(classes: Sequence[Any]) -> tuple[str, ...]:
+    """Names of the classes in a table: their texts where a table tells these apart, else their places."""
+    names = tuple(str(label) for label in classes)
+    return names if all(map(_is_plain, names)) and len(set(names)) == len(names) else _places(len(names))
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a table gives the name back: no space around it, no control character, and no 007 beside 7."""
+    if not name or name != name.strip() or not name.isprintable():
+        return False
+    return not is_whole_number(name) or name == str(int(float(name)))
+
+
+def _places(count: int) -> tuple[str, ...]:
+    return tuple(f"class-{place:06d}" for place in range(count))
+
+
+def _require_image(image: Any, place: int) -> None:
+    if is_one_path(image) or isinstance(image, Image.Image):
+        return
+    if isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8:
+        return
+    what = f"{image!r:.60}" if not isinstance(image, np.ndarray) else f"{image.dtype} of shape {image.shape}"
+    raise InputError(f"image {place} is {what}; {FORMS}")

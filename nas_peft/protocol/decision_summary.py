@@ -1,0 +1,196 @@
+"""The end of a run: the decision in about twenty lines, of which none needs another to be understood."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from nas_peft.data.remarks import data_remarks
+from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
+from nas_peft.protocol.decision_words import because
+from nas_peft.protocol.metric_columns import metric_columns
+from nas_peft.protocol.metric_words import signed, size, unit
+from nas_peft.protocol.results_table import calibrated_losses, inherits, mark, percent
+from nas_peft.run.results import DecisionResult, RivalResult, RowResult, SearchResult, Verdict
+from nas_peft.run.stage_records import LatencyRecord
+from nas_peft.settings.durations import in_words
+from nas_peft.settings.metric import Metric
+from search_spaces import Architecture
+from search_spaces.strips import strips
+
+_ASIDE = 11
+"""Characters of the words on the left."""
+
+
+def decision_summary(result: SearchResult, width: int) -> str:
+    """What was chosen and why, how sure that is, what it costs, what the alternatives give.
+
+    Lines are wrapped at ``width`` characters. The file and the next commands are printed below by the command
+    line, which knows its commands.
+    """
+    lines = [
+        line
+        for name, text in _said(result)
+        for line in textwrap.wrap(
+            f"{name:<{_ASIDE}}{text}",
+            max(width, 2 * _ASIDE),
+            subsequent_indent=" " * _ASIDE,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    ]
+    return "\n".join([*lines, "", *_table(result)])
+
+
+def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
+    selected, decision = result.selected, result.decision
+    of_what = f" ({selected.name})" if selected.group == "searched" else ""
+    drawn = "  ".join(f"{label} {strip}" for label, strip in _strips(selected).items())
+    yield "chosen", f"{selected.label}{of_what}" + (f": {drawn}" if drawn else "")
+    if decision is None:
+        yield (
+            "because",
+            "its loss with inherited weights is the lowest; nothing was retrained, so nothing is known of "
+            "how sure that is"
+            if inherits(result)
+            else "validation data; the run is of a version that did not record how sure that is",
+        )
+    else:
+        yield "because", _why(decision)
+        yield "how sure", _how_sure(result, decision)
+        if "search" in result.stages and (worth := _worth(result, decision)):
+            yield "worth it?", worth
+    yield "costs", _costs(result)
+    for row in result.rows:
+        if row.error is not None:
+            yield "failed", f"{row.label} ({row.name}): {row.error}"
+    for remark in data_remarks(result.dataset):
+        yield "data", remark.removeprefix("data: ").partition(" (such as ")[0]
+
+
+def _strips(row: RowResult) -> dict[str, str]:
+    return strips(Architecture.from_dict(row.architecture))
+
+
+def _why(decision: DecisionResult) -> str:
+    among = "" if decision.by == "alone" else f" (of {decision.among} rows that may be exported)"
+    return f"{because(decision)}{among}"
+
+
+def _how_sure(result: SearchResult, decision: DecisionResult) -> str:
+    """The exported row against full fine-tuning and the best alternatives: ties, and what is not a tie."""
+    rivals = {rival.row: rival for rival in decision.rivals}
+    labels = {row.name: row.label for row in result.rows}
+    asked = [rivals[name] for name in dict.fromkeys(decision.roles.values()) if name in rivals]
+    said = []
+    words: dict[Verdict, str] = {"worse": "worse than", "tie": "a tie with", "better": "better than"}
+    for verdict, word in words.items():
+        found = [rival for rival in asked if rival.verdict == verdict]
+        if found:
+            better = _and([f"{rival.better:.2f}" for rival in found])
+            names = _and([_named(rival, labels, decision.metric) for rival in found])
+            said.append(f"{word} {names} (better with probability {better})")
+    alone = "" if said else "no other row competed"
+    return (
+        f"{'; '.join(said)}{alone}; the best row is ahead of it by "
+        f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)} on average (expected "
+        "regret); on "
+        f"{decision.images:,} validation images"
+    )
+
+
+def _named(rival: RivalResult, labels: dict[str, str], metric: Metric) -> str:
+    amount = f"{size(metric, abs(rival.difference))}{unit(metric)}"
+    points = f" by {amount}" if rival.verdict != "tie" else ""
+    return f"{labels[rival.row]}{points}"
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _worth(result: SearchResult, decision: DecisionResult) -> str:
+    """Whether the search found more than a single method has, by validation and on the test images."""
+    rivals = {rival.row: rival for rival in decision.rivals}
+    labels = {row.name: row.label for row in result.rows}
+    searched = rivals.get(decision.roles.get("searched", ""))
+    single = rivals.get(decision.roles.get("single", ""))
+    if searched is not None:  # a single method is exported
+        said = {
+            "better": "no: it is better than the searched subnets",
+            "tie": "no: it does as well as the searched subnets, a tie",
+            "worse": "by the rule no, though the best searched subnet has the higher accuracy",
+        }[searched.verdict]
+    elif single is not None:
+        said = {
+            "better": f"yes: better than {labels[single.row]}, the best single method",
+            "tie": f"not shown: a tie with {labels[single.row]}, the best single method",
+            "worse": f"no: {labels[single.row]}, the best single method, has the higher accuracy",
+        }[single.verdict]
+    else:
+        return ""
+    pair = result.paired
+    if pair is None:
+        return f"{said} on validation data"
+    spread = "" if pair.standard_error is None else f" ± {size(pair.metric, pair.standard_error)}"
+    return (
+        f"{said} on validation data; on the test images searched − single is "
+        f"{signed(pair.metric, pair.difference)}{spread}{unit(pair.metric)} (McNemar p = {pair.p_value:.2g})"
+    )
+
+
+def _costs(result: SearchResult) -> str:
+    row = result.selected
+    said = [
+        f"{row.module_params:,} parameters and {row.head_params:,} of the head",
+        f"a file of {_size(result.subnet['bytes'])}",
+        f"{row.flops / 1e6:,.0f} MFLOPs an image",
+    ]
+    if "latency" in result.stages:
+        measured = LatencyRecord(**result.stages["latency"].model_dump())
+        milliseconds = measured.latency_table().latency(Architecture.from_dict(row.architecture))
+        device = measured.environment["device"]
+        said.append(f"{milliseconds:,.1f} ms for a batch of {measured.batch_size} on {device}")
+    planned = "" if result.plan is None else f" (planned {in_words(planned_seconds(result))})"
+    return f"{', '.join(said)}; the run took {in_words(seconds_taken(result))}{planned}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
+
+
+def _table(result: SearchResult) -> Iterator[str]:
+    """The exported row and those that it is compared with, best validation accuracy first."""
+    decision = result.decision
+    asked = {"linear", "full", *(decision.roles.values() if decision else ())}
+    rows = [row for row in result.rows if row.seeds and (row.selected or row.name in asked)]
+    rows.sort(key=lambda row: (not row.selected, -row.mean("val_accuracy"), row.mean("val_loss")))
+    known = calibrated_losses(result)
+    losses = {row.name: known.get(row.name, row.mean("val_loss")) for row in rows}
+    measured = metric_columns(result)
+    headers = (
+        *("validation %", "calibrated loss" if known else "loss", "test %"),
+        *(column.title for column in measured),
+        "parameters",
+    )
+    cells = [
+        (
+            percent(row, "val_accuracy"),
+            f"{losses[row.name]:.3f}",
+            percent(row, "test_accuracy") if row.tested else "-",
+            *(column.cell(row) or "-" for column in measured),
+            f"{row.module_params:,}",
+        )
+        for row in rows
+    ]
+    names = [f"{mark(result, row) or ' '} {row.label}" for row in rows]
+    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
+    left = max(map(len, names))
+    yield _line("", left, headers, widths)
+    for name, of_row in zip(names, cells, strict=True):
+        yield _line(name, left, of_row, widths)
+    yield "► exported" + ("; ≈ a tie with it, ▲ better than it, on validation data" if decision else "")
+
+
+def _line(name: str, left: int, cells: Sequence[str], widths: Sequence[int]) -> str:
+    return f"{name:<{left}}" + "".join(f"  {cell:>{w}}" for cell, w in zip(cells, widths, strict=True))

@@ -1,0 +1,182 @@
+"""The decision of a run: what was exported, why, how sure that is, what it costs and what it gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
+from nas_peft.report.data_table import DataTable, data_table
+from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, percent, size_of_file
+from nas_peft.report.reported_run import ReportedRun
+from nas_peft.run.results import DecisionResult, RivalResult, Role
+from nas_peft.settings.durations import in_words
+
+WHY = {
+    "alone": "It is the only row that may be exported.",
+    "accuracy": "Its validation accuracy is the highest: no other is within {fraction} standard errors of it.",
+    "loss": "Validation accuracy cannot tell it from {others}; of these, its calibrated loss is the lowest.",
+    "params": "Validation accuracy and loss cannot tell it from {others}; of these, it has the fewest parameters.",
+}
+"""Why a row was exported, by the step of the rule that decided."""
+ROLES: dict[Role, str] = {
+    "full": "full fine-tuning",
+    "single": "best single method",
+    "searched": "best searched subnet",
+    "runner_up": "runner-up",
+}
+VERDICTS = {"better": "the exported row is better", "tie": "a tie", "worse": "the other row is better"}
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """A number with its name and a remark on it."""
+
+    name: str
+    value: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class DecisionSection:
+    """The decision in words and numbers; ``rivals`` is ``None`` where certainty was not recorded."""
+
+    exported: str
+    why: str
+    figures: tuple[KeyFigure, ...]
+    rivals: DataTable | None
+    remarks: tuple[str, ...]
+
+
+def decision_section(run: ReportedRun) -> DecisionSection:
+    """The decision of a run."""
+    decision = run.result.decision
+    return DecisionSection(
+        exported=run.labels[run.selected.name],
+        why=_why(run, decision),
+        figures=tuple(_figures(run)),
+        rivals=None if decision is None or not decision.rivals else _rivals(run, decision),
+        remarks=tuple(_remarks(run)),
+    )
+
+
+def _why(run: ReportedRun, decision: DecisionResult | None) -> str:
+    if decision is None:
+        if run.options.get("no_retrain"):
+            return (
+                "Its loss with inherited weights is the lowest of all candidates. Nothing was retrained, so it is "
+                "not known how sure that is."
+            )
+        return "Validation data decided. The run is of a version that did not record how sure that is."
+    others = "the others that may be exported" if decision.among > 2 else "the other that may be exported"
+    return WHY[decision.by].format(fraction=f"{decision.fraction:g}", others=others)
+
+
+def _figures(run: ReportedRun) -> Iterator[KeyFigure]:
+    result, row = run.result, run.selected
+    share = 100 * row.params / result.backbone["params"]
+    yield KeyFigure(
+        "Test accuracy",
+        f"{of_seeds(row, 'test_accuracy')}%" if row.tested else "not tested",
+        f"95% interval {interval_of_test(row, result)}, {result.dataset['counts']['test']:,} images"
+        if row.tested
+        else "",
+    )
+    yield KeyFigure(
+        "Validation accuracy",
+        f"{of_seeds(row, 'val_accuracy')}%",
+        f"{result.dataset['counts']['val']:,} images; loss {row.mean('val_loss'):.3f}",
+    )
+    yield KeyFigure(
+        "Trained parameters",
+        f"{row.params:,}",
+        f"{row.module_params:,} in modules, {row.head_params:,} in the head; {share:.2g}% of the backbone",
+    )
+    subnet = result.subnet
+    yield KeyFigure("File", size_of_file(subnet["bytes"]), f"{subnet['file']}, beside the frozen backbone")
+    yield KeyFigure("Computation", f"{row.flops / 1e6:,.0f} MFLOPs", "a forward pass of one image")
+    planned = "" if result.plan is None else f"planned {in_words(planned_seconds(result))}"
+    yield KeyFigure("Time", in_words(seconds_taken(result)), planned)
+
+
+def _rivals(run: ReportedRun, decision: DecisionResult) -> DataTable:
+    roles: dict[str, list[str]] = {}
+    for role, name in decision.roles.items():
+        roles.setdefault(name, []).append(ROLES[role])
+    asked = [rival for rival in decision.rivals if rival.row in roles] or decision.rivals
+    return data_table(
+        "How sure the choice is: the exported row against the others on the validation images",
+        ("against", "which is", "verdict", "points ahead", "90% interval", "probability of being better"),
+        (_rival(run, rival, roles.get(rival.row, [])) for rival in asked),
+        texts=3,
+        note=f"By {decision.resamples:,} bootstrap resamples of {decision.images:,} validation images, paired. "
+        "From 0.1 to 0.9 the probability is called a tie. Expected regret: the best row that may be exported is "
+        f"ahead of the exported one by {percent(decision.expected_regret)} points on average.",
+    )
+
+
+def _rival(run: ReportedRun, rival: RivalResult, roles: list[str]) -> tuple[str, ...]:
+    low, high = rival.interval
+    return (
+        run.labels[rival.row],
+        ", ".join(roles) or NONE,
+        VERDICTS[rival.verdict],
+        f"{100 * rival.difference:+.1f}",
+        f"{100 * low:+.1f} to {100 * high:+.1f}",
+        f"{rival.better:.2f}",
+    )
+
+
+def _remarks(run: ReportedRun) -> Iterator[str]:
+    result, labels, decision = run.result, run.labels, run.result.decision
+    if decision is not None:
+        yield from _full(run, decision)
+        rivals = {rival.row: rival for rival in decision.rivals}
+        searched = rivals.get(decision.roles.get("searched", ""))
+        single = rivals.get(decision.roles.get("single", ""))
+        if searched is not None:
+            yield {
+                "better": "Searching was not worth it here: the single method is better than the searched subnets.",
+                "tie": "Searching was not worth it here: a single method does as well as the searched subnets, a "
+                "tie on validation data.",
+                "worse": "Searching was not worth it here: by the rule a single method is exported.",
+            }[searched.verdict]
+        elif single is not None and "search" in result.stages:
+            name = labels[single.row]
+            yield {
+                "better": f"The search was worth it on validation data: the exported row is better than {name}, the "
+                "best single method.",
+                "tie": f"The search gained nothing certain over {name}, the best single method: a tie on validation "
+                "data.",
+                "worse": f"{name}, the best single method, has the higher validation accuracy.",
+            }[single.verdict]
+    if (pair := result.paired) is not None:
+        error = "" if pair.standard_error is None else f" ± {percent(pair.standard_error)} (standard error)"
+        yield (
+            f"On the test images {labels[pair.searched]} is {100 * pair.difference:+.1f}{error} points against "
+            f"{labels[pair.single]}. Of {pair.images:,} images {pair.searched_only} are right with the former only "
+            f"and {pair.single_only} with the latter only (McNemar's exact p = {pair.p_value:.2g})."
+        )
+    for row in result.rows:
+        if row.error is not None:
+            yield f"{labels[row.name]} failed: {row.error}."
+
+
+def _full(run: ReportedRun, decision: DecisionResult) -> Iterator[str]:
+    """What full fine-tuning would give; it is no row that may be exported."""
+    name = decision.roles.get("full")
+    rival = next((rival for rival in decision.rivals if rival.row == name), None)
+    row = next((row for row in run.result.rows if row.name == name), None)
+    if rival is None or row is None:
+        yield "Full fine-tuning was not part of the run."
+        return
+    said = {
+        "better": f"is worse by {percent(rival.difference)} points",
+        "tie": "is a tie with the exported row",
+        "worse": f"is better by {percent(-rival.difference)} points, more than the noise",
+    }[rival.verdict]
+    test = f", {of_seeds(row, 'test_accuracy')}% on the test images" if row.tested else ""
+    yield (
+        f"Full fine-tuning {said} on validation data ({of_seeds(row, 'val_accuracy')}%{test}), and stores all "
+        f"{row.params:,} parameters for each task."
+    )

@@ -1,0 +1,149 @@
+"""The whole measurement: models, images, corruptions and domains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from nas_peft.data.decoding import UnreadableImage
+from nas_peft.data.listing import Item, labels_of
+from nas_peft.data.materialise import materialise
+from nas_peft.data.part import Part
+from nas_peft.data.source import Reading, list_source
+from nas_peft.data.splits import draw_stratified
+from nas_peft.evaluation.labelled_images import LabelledImages
+from nas_peft.robustness.class_frequency import FrequencyGroup, frequency_groups
+from nas_peft.robustness.measuring import TestImages, measure_models, passes
+from nas_peft.robustness.models import NamedModel, models_of_run
+from nas_peft.robustness.result import RobustnessResult
+from nas_peft.robustness.shifted_sets import own_images, read_shifted_sets
+from nas_peft.run.progress import CountedBar, StageBars
+from search_spaces import InputError
+from search_spaces.streams import stream
+from supernet import Subnet, load_subnet
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure; see the options of ``nas-peft robustness``."""
+
+    source: Path
+    dataset: str | None
+    reading: Reading
+    shifted: tuple[str, ...]
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    most_images: int | None = None
+    data_root: Path | None = None
+    skip_bad_images: bool = False
+    backbone_weights: Path | None = None
+
+
+def measure_robustness(request: Request, device: str, bars: StageBars) -> RobustnessResult:
+    """Measure a subnet file, or all models of a run that can be rebuilt.
+
+    Models are put on ``device``. Clean images are the test part, as `LabelledImages` finds it. Raises
+    `InputError` for mistakes in the request and for images that cannot be decoded.
+    """
+    models, left_out, request = _models(request, bars)
+    first = models[0].subnet
+    assert request.dataset is not None  # the caller has checked it for a file, and a run has its own
+    listing = list_source(request.dataset, first.preprocessing.to_tensor, request.data_root, request.reading)
+    others = read_shifted_sets(
+        request.shifted, first.classes, first.preprocessing.to_tensor, own_images(listing)
+    )
+    labelled = LabelledImages.of(
+        first,
+        request.dataset,
+        root=request.data_root,
+        reading=request.reading,
+        skip_bad_images=request.skip_bad_images,
+    )
+    items, which = _drawn(labelled, request.most_images, first.classes)
+    groups = _groups(first)
+    total = len(items) + sum(len(other.items) for other in others)
+    with bars.counted("images", total) as bar:
+        images = TestImages(
+            _decoded(items, bar), {other.name: _decoded(other.items, bar) for other in others}
+        )
+    for model in models:
+        model.subnet.network.to(device)
+    expected = passes(images, len(request.corruptions), len(request.severities), len(models))
+    with bars.stage("robustness (images)") as advance:
+        done = 0
+
+        def on_images(count: int) -> None:
+            nonlocal done
+            done += count
+            advance(done, expected)
+
+        measured = measure_models(
+            models,
+            images,
+            corruptions=request.corruptions,
+            severities=request.severities,
+            groups=groups,
+            on_images=on_images,
+        )
+    height, width = images.clean.images.shape[-2:]
+    return RobustnessResult(which, (int(height), int(width)), request.severities, measured, left_out)
+
+
+def _models(request: Request, bars: StageBars) -> tuple[tuple[NamedModel, ...], dict[str, str], Request]:
+    """The models, those left out with the reasons, and the request with a run's own data set filled in."""
+    if not request.source.is_dir():
+        subnet = load_subnet(request.source, backbone_weights=request.backbone_weights)
+        return (NamedModel(request.source.name, request.source.stem, subnet.params, subnet),), {}, request
+    with bars.stage("models") as advance:
+        found = models_of_run(request.source, advance)
+    if request.dataset is None:
+        config = found.config
+        request = replace(
+            request,
+            dataset=config.dataset,
+            reading=found.reading,
+            data_root=config.data_root,
+            skip_bad_images=config.skip_bad_images,
+        )
+    return found.models, found.left_out, request
+
+
+def _groups(subnet: Subnet) -> tuple[FrequencyGroup, ...]:
+    """The thirds of the classes by the images that the model was trained on, if its record has counts."""
+    record: dict[str, Any] = subnet.training.get("dataset", {})
+    counts = record.get("class_counts", {}).get("train")
+    return () if counts is None else frequency_groups(counts)
+
+
+def _drawn(
+    labelled: LabelledImages, most: int | None, classes: tuple[str, ...]
+) -> tuple[tuple[Item, ...], str]:
+    """At most ``most`` of the images, stratified by class, and words that say which they are."""
+    if most is None or most >= len(labelled.items):
+        return labelled.items, labelled.source
+    if most < len(set(labels_of(labelled.items).tolist())):
+        raise InputError(f"--images {most} is fewer than the {len(classes)} classes; give more")
+    taken = draw_stratified(
+        labels_of(labelled.items),
+        most,
+        stream(0, "robustness images", most),
+        classes=classes,
+        parts=("test",),
+        keep=0,
+    )
+    return tuple(labelled.items[i] for i in np.sort(taken)), f"{most} of the {labelled.source}"
+
+
+def _decoded(items: tuple[Item, ...], bar: CountedBar) -> Part:
+    try:
+        part = materialise(items, bar)
+    except UnreadableImage as error:
+        raise InputError(
+            f"image '{error.name}' cannot be decoded: {error.reason}; repair or remove it, or give "
+            "--skip-bad-images"
+        ) from error
+    return Part(part.images, part.labels.to(torch.int64))

@@ -1,0 +1,56 @@
+"""The file of ``--config``: options of a command in YAML, as the run folder's ``config.yaml`` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nas_peft.settings.validation import nearest
+from search_spaces.errors import InputError
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"'{key}' is given twice; give it once", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def read_option_file(file: Path, names: Collection[str]) -> dict[str, Any]:
+    """The options in ``file``, by name.
+
+    Raises `InputError` for a file that cannot be read, that is no YAML mapping, and that names anything else
+    than ``names``, with the nearest of these.
+    """
+    try:
+        options = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)
+    except OSError as error:
+        raise InputError(
+            f"cannot read the configuration '{file}': {error.strerror}; give a YAML file to --config"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the configuration '{file}' is not UTF-8 text; give a YAML file") from error
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark is not None else ""
+        raise InputError(f"'{file}':{line} {error.problem}; correct the YAML there") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"'{file}' is not YAML: {' '.join(str(error).split())}; correct the file") from error
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise InputError(f"'{file}' holds no options; write lines such as 'dataset: photos/' into it")
+    for name in options:
+        if name not in names:
+            raise InputError(
+                f"'{file}': there is no option '{name}'{nearest(str(name), names)} nas-peft schema lists them"
+            )
+    return dict(options)

@@ -1,0 +1,43 @@
+"""Values checked against a model of options; what is wrong is one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from search_spaces.errors import InputError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validated(
+    model: type[_Model], values: Mapping[str, Any], files: Mapping[str, Path] | None = None
+) -> _Model:
+    """An instance of ``model`` with ``values``.
+
+    ``files`` holds the file that a value was read from, for those that come from a file. Raises `InputError`
+    naming the field, the value, what is allowed, and that file.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if not first["loc"]:  # about several fields
+            raise InputError(str(first["ctx"]["error"])) from error
+        field = ".".join(str(part) for part in first["loc"])
+        file = (files or {}).get(str(first["loc"][0]))
+        said = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
+        if first["type"] == "extra_forbidden":
+            said += nearest(field, model.model_fields).rstrip(";")
+        where = "" if file is None else f"'{file}': "
+        raise InputError(f"{where}{field} is {first['input']!r}: {said}") from error
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """``; did you mean 'NAME'?``, or ``;`` where no allowed name is near."""
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ";"

@@ -1,0 +1,37 @@
+"""The report of a separate training that has ended, to those who watch a run."""
+
+from __future__ import annotations
+
+from nas_peft.run.progress import ScoredModel
+from nas_peft.training.training_record import TrainingRecord
+
+
+def scored_training(record: TrainingRecord, label: str, *, eligible: bool, found: bool) -> ScoredModel:
+    """The outcome of a training of the row ``label``, for `StageBars.scored`.
+
+    ``eligible`` says whether the row may be exported, ``found`` whether an earlier start of the run did the
+    training.
+    """
+    training, recipe, val = record.training, record.training.recipe, record.val
+    variants = "".join(f", {name}" for name in recipe.variants)
+    return ScoredModel(
+        kind="training",
+        name=training.name,
+        label=label,
+        accuracy=None if val is None else val.accuracy,
+        loss=None if val is None else val.loss,
+        recipe=f"{recipe.epochs} epochs, rate {recipe.lr:g}{variants}",
+        eligible=eligible and val is not None and record.failure is None,
+        found=found,
+        fields={
+            "on": training.on,
+            "seed": training.seed,
+            "epochs": recipe.epochs,
+            "lr": recipe.lr,
+            "augmentation": recipe.augmentation,
+            "class_balance": recipe.class_balance,
+            "start": recipe.start,
+            "train_losses": record.curve.losses if record.curve else [],
+            "error": record.failure,
+        },
+    )

@@ -1,0 +1,80 @@
+"""Images as programs have them, and tables of them."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nas_peft.data.label_table import list_label_table
+from nas_peft.library.image_input import as_sequence, class_names, opened, write_table
+from search_spaces import InputError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
+
+
+def test_every_form_opens_as_the_same_images(tmp_path: Path):
+    for place, pixels in enumerate(PIXELS):
+        Image.fromarray(pixels).save(tmp_path / f"{place}.png")
+    paths = sorted(tmp_path.glob("*.png"))
+    pictures = [Image.fromarray(pixels) for pixels in PIXELS]
+    mixed = [str(paths[0]), pictures[1]]
+    objects = np.array([str(path) for path in paths], dtype=object)
+    for images in (PIXELS, list(PIXELS), pictures, paths, mixed, objects, tmp_path, str(tmp_path)):
+        found = [np.asarray(image) for image in opened(as_sequence(images))]
+        assert np.array_equal(np.stack(found), PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (PIXELS[0], r"array of shape \(5, 7, 3\) and uint8"),
+        (PIXELS.astype(np.float32), "float32"),
+        (PIXELS[..., :1], r"\(2, 5, 7, 1\)"),
+        ([PIXELS[0], 5], "image 1 is 5"),
+        ([PIXELS], r"image 0 is uint8 of shape \(2, 5, 7, 3\)"),
+        (5, "of the type int"),
+        ("no/such/folder", "no image or folder at 'no/such/folder'"),
+    ],
+)
+def test_anything_else_is_refused_with_the_forms(images, message: str):
+    with pytest.raises(InputError, match=message) as error:
+        as_sequence(images)
+    assert "give" in str(error.value)
+
+
+def test_a_table_has_files_where_they_are_and_images_in_memory_without_loss(tmp_path: Path):
+    file = tmp_path / "given.png"
+    Image.fromarray(PIXELS[0]).save(file)
+    grey = Image.fromarray(PIXELS[1]).convert("L")
+    table = write_table([file, PIXELS[1], grey], ["a, b", "ü", "a, b"], tmp_path / "images")
+    with table.open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["label"] for row in rows] == ["a, b", "ü", "a, b"]
+    assert rows[0]["path"] == str(file)
+    assert np.array_equal(np.asarray(Image.open(rows[1]["path"])), PIXELS[1])
+    assert np.array_equal(np.asarray(Image.open(rows[2]["path"])), np.asarray(grey.convert("RGB")))
+
+
+@pytest.mark.parametrize(
+    ("labels", "as_they_are"),
+    [
+        (["cat", "dog"], True),
+        ([0, 7, 10], True),
+        ([-1, 1], True),
+        ([0.5, 1.5], True),
+        ([False, True], True),
+        (["01", "1"], False),
+        ([1.0, 2.0], False),
+        ([" cat", "cat"], False),
+        (["", "cat"], False),
+        (["a\nb", "c"], False),
+    ],
+)
+def test_class_names_are_those_that_a_table_gives_back(labels, as_they_are: bool, tmp_path: Path):
+    names = class_names(labels)
+    assert (names == tuple(map(str, labels))) == as_they_are
+    table = write_table([PIXELS[0]] * len(names), names, tmp_path)
+    read = list_label_table(table, lambda image: None)  # type: ignore[arg-type, return-value]
+    assert sorted(read.classes) == sorted(names)

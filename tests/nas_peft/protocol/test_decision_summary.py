@@ -1,0 +1,124 @@
+"""The end of a run, as it is printed."""
+
+from typing import Any
+
+import pytest
+
+from nas_peft.protocol.decision_summary import decision_summary
+from nas_peft.run.results import SearchResult
+
+
+def summary(result: SearchResult, **decision: Any) -> str:
+    assert result.decision is not None
+    changed = result.decision.model_copy(update=decision)
+    return decision_summary(result.model_copy(update={"decision": changed}), 80)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def with_verdicts(result: SearchResult, verdict: str, **roles: str) -> SearchResult:
+    """The result with all rivals of one verdict, and with the given roles."""
+    assert result.decision is not None
+    rivals = [rival.model_copy(update={"verdict": verdict}) for rival in result.decision.rivals]
+    decision = result.decision.model_copy(update={"rivals": rivals, "roles": roles})
+    return result.model_copy(update={"decision": decision})
+
+
+def test_it_is_short_and_fits(finished_run: SearchResult):
+    text = decision_summary(finished_run, 80)
+    lines = text.splitlines()
+    assert len(lines) <= 26
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("chosen ")
+    for name in ("because", "how sure", "worth it?", "costs"):
+        assert any(line.startswith(name) for line in lines)
+
+
+def test_the_numbers_of_the_choice_and_of_full_fine_tuning_stand_in_the_table(finished_run: SearchResult):
+    text = decision_summary(finished_run, 80)
+    full = next(row for row in finished_run.rows if row.name == "full")
+    decision = finished_run.decision
+    assert decision is not None
+    assert decision.loss is not None
+    for row in (finished_run.selected, full):
+        (line,) = [line for line in text.splitlines() if line[2:].startswith(row.label + "  ")]
+        assert f"{100 * row.mean('val_accuracy'):.1f}" in line
+        assert f"{100 * row.mean('test_accuracy'):.1f}" in line
+        assert f"{row.module_params:,}" in line
+        assert line.startswith("►") == row.selected
+    (exported,) = (line for line in text.splitlines() if line[0:1] == "►" and "exported" not in line)
+    assert f"{decision.loss:.3f}" in exported
+    assert "calibrated loss" in text
+
+
+def test_what_decided_is_said(finished_run: SearchResult):
+    assert "its calibrated loss is the lowest" in words(summary(finished_run, by="loss", among=3))
+    assert "(of 3 rows that may be exported)" in words(summary(finished_run, by="loss", among=3))
+    assert "no other row may be exported" in words(summary(finished_run, by="alone", among=1))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("tie", "a tie with full fine-tuning"),
+        ("worse", "worse than full fine-tuning by "),
+        ("better", "better than full fine-tuning by "),
+    ],
+)
+def test_a_tie_is_called_a_tie(finished_run: SearchResult, verdict: str, said: str):
+    text = words(decision_summary(with_verdicts(finished_run, verdict, full="full"), 80))
+    assert f"how sure {said}" in text
+    assert "expected regret" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "role", "said"),
+    [
+        ("tie", "single", "not shown: a tie with "),
+        ("better", "single", "yes: better than "),
+        ("worse", "single", "no: "),
+        ("tie", "searched", "no: it does as well as the searched subnets, a tie"),
+        ("better", "searched", "no: it is better than the searched subnets"),
+    ],
+)
+def test_whether_searching_was_worth_it(finished_run: SearchResult, verdict: str, role: str, said: str):
+    assert finished_run.decision is not None
+    other = next(r.row for r in finished_run.decision.rivals if r.row not in ("full", "linear"))
+    changed = with_verdicts(finished_run, verdict, **{role: other})
+    text = words(decision_summary(changed, 80))
+    assert f"worth it? {said}" in text
+    assert "on the test images searched − single is " in text
+    without = decision_summary(changed.model_copy(update={"paired": None}), 80)
+    assert "on the test images" not in without
+
+
+def test_failed_rows_and_remarks_on_the_data_are_said(finished_run: SearchResult):
+    *others, full = finished_run.rows
+    failed = full.model_copy(update={"seeds": [], "error": "the loss is nan"})
+    data = finished_run.dataset | {"warnings": ["two classes look alike"]}
+    text = decision_summary(finished_run.model_copy(update={"rows": [*others, failed], "dataset": data}), 80)
+    assert "failed     full fine-tuning (full): the loss is nan" in text
+    assert "data       two classes look alike" in text
+
+
+def test_without_retraining_nothing_is_claimed_to_be_sure(finished_run: SearchResult):
+    config = finished_run.config | {"no_retrain": True}
+    text = words(decision_summary(finished_run.model_copy(update={"decision": None, "config": config}), 80))
+    assert "because its loss with inherited weights is the lowest; nothing was retrained" in text
+    assert "how sure" not in text.replace("how sure that is", "")
+    assert "calibrated" not in text
+
+
+def test_measured_latency_is_a_cost(finished_run: SearchResult):
+    kinds = [k for k in finished_run.selected.architecture if k != "depth"]
+    table = {"base": 7.5, "added": {kind: [[0, 0.0], [200, 0.0]] for kind in kinds}}
+    record = {
+        **{"seconds": 1.0, "environment": {"device": "a processor"}, "unit": "ms", "batch_size": 8},
+        **{"image_size": [32, 32], "threads": 2, "precision": "fp32", "modules": "", "rounds": 3},
+        **{"networks": {}, "table": table},
+    }
+    stage = finished_run.stages["search"].model_validate(record)
+    changed = finished_run.model_copy(update={"stages": {**finished_run.stages, "latency": stage}})
+    assert "7.5 ms for a batch of 8 on a processor" in words(decision_summary(changed, 80))
