@@ -34,7 +34,7 @@ from nas_peft.stages.inherited import finish_without_retraining
 from nas_peft.stages.latency import latency_stage
 from nas_peft.stages.noah import noah_architecture, noah_inputs
 from nas_peft.stages.probe import probe
-from nas_peft.stages.search import open_record, search_supernet
+from nas_peft.stages.search import open_record, require_place, search_supernet
 from nas_peft.stages.supernet import train_supernets
 from search_spaces import Architecture, InputError
 
@@ -78,6 +78,7 @@ def search(
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
     require_main_guard()
+    require_place(storage, study)
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
     noted = noted_options(device, ray_options, storage=storage, study=study, workers=workers)
@@ -162,11 +163,12 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     except InputError:
         run.folder.discard()
         raise
-    with scoring(run, supernets.folds) as scorer:
-        found = search_supernet(run, scorer, record)
+    shifted = supernets.shifted(run.inputs.config.seed) if run.inputs.config.robust else []
+    with scoring(run, [*supernets.folds, *shifted]) as scorer:
+        found = search_supernet(run, scorer, record, len(shifted))
     run.costs.add("search", found.record)
     inputs = run.inputs
-    ranked = [c for c in inputs.searcher().ranked(found.candidates) if inputs.fits(c.architecture)]
+    ranked = [c for c in inputs.ranked(found.candidates) if inputs.fits(c.architecture)]
     if inputs.config.no_retrain:
         return finish_without_retraining(run, probed, supernets.folds, ranked)
     best = retrained(inputs, ranked)
@@ -174,7 +176,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
         row_name(candidate): inherited_tensors(supernets.folds, candidate.architecture)
         for candidate in (best if "inherited" in inputs.config.start else [])
     }
-    del supernets, scorer  # frees the GPU for the trainings
+    del supernets, shifted, scorer  # frees the GPU for the trainings
     release_memory(run.device)
     rows = compared_rows(inputs, best, noah_architecture(run, probed.features))
     return compare_rows(

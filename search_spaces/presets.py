@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -38,9 +39,21 @@ def load_space(name_or_file: str | Path, depth: int) -> SearchSpace:
     be parsed (with the line), and a wrong field (with its path, its value and what is allowed).
     """
     depth = whole_number("depth", depth, 1)
+    source, fields = read_space(name_or_file)
+    try:
+        return SearchSpace.from_dict({**fields, "depth": depth})
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+
+def read_space(name_or_file: str | Path) -> tuple[str, dict[str, Any]]:
+    """The source and the fields of a space, before they are checked against a backbone.
+
+    Raises InputError for an unknown name, a file that cannot be read, and text that is not YAML with fields.
+    """
     name, path = str(name_or_file), Path(name_or_file)
     if path.suffix not in _SUFFIXES and name in preset_names():
-        return _parse(f"preset {name}", (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8"), depth)
+        return _fields(f"preset {name}", (_PRESETS / f"{name}.yaml").read_text(encoding="utf-8"))
     if path.suffix not in _SUFFIXES and not path.is_file():
         raise unknown_name("space", name, preset_names(), "Or give the path of a .yaml file.")
     try:
@@ -51,16 +64,17 @@ def load_space(name_or_file: str | Path, depth: int) -> SearchSpace:
             f"cannot read the space file '{name}': {reason}; give the path of a YAML file, "
             f"or one of the presets: {', '.join(preset_names())}"
         ) from error
-    return _parse(name, text, depth)
+    return _fields(name, text)
 
 
-def _parse(source: str, text: str, depth: int) -> SearchSpace:
+def _fields(source: str, text: str) -> tuple[str, dict[str, Any]]:
     try:
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark is not None else ""
         raise InputError(f"{source}:{line} {error.problem}; correct the YAML there") from error
-    except yaml.YAMLError as error:
+    # YAML's own constructors raise ValueError for a date such as 2001-99-99; a text can also nest too deeply.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}; correct the file") from error
     if not isinstance(data, dict):
         raise InputError(f"{source}: holds no fields; give name, kinds, and about if you like")
@@ -69,7 +83,4 @@ def _parse(source: str, text: str, depth: int) -> SearchSpace:
             f"{source}: depth is {data['depth']!r}, but the backbone sets it; remove the field, "
             "and use depth_fractions or depths in a kind"
         )
-    try:
-        return SearchSpace.from_dict({**data, "depth": depth})
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
+    return source, data

@@ -173,7 +173,7 @@ class Augmenter:
         self,
         name: AugmentationName,
         *,
-        images: Tensor,
+        images: Images,
         seed: int,
         preprocessing: Preprocessing,
         indices_on: torch.device,

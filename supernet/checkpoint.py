@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from supernet.backbones import Backbone, as_text, create_backbone, given_backbon
 from supernet.checked_tensors import content_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
+from supernet.subnet_header import invalid_entry
 from supernet.supernet import Supernet
 
 FORMAT = "nas-peft subnet"
@@ -108,7 +108,7 @@ def _upgraded(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(metadata["subnet"])
         version = header["version"]
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, RecursionError) as error:
         raise _damaged(path, error) from error
     if version not in (VERSION, *UPGRADES):
         raise InputError(
@@ -117,50 +117,9 @@ def _upgraded(path: str | Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         )
     while header["version"] != VERSION:
         header = UPGRADES[header["version"]](header)
-    for name, entry in _ENTRIES.items():
-        if not entry(header.get(name)):
-            raise _damaged(path, f"its header has no valid entry '{name}'")
+    if name := invalid_entry(header):
+        raise _damaged(path, f"its header has no valid entry '{name}'")
     return header
-
-
-def _is_backbone(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    side = value.get("image_size")  # absent from files of versions without it
-    sized = side is None or (isinstance(side, list) and [type(pixels) for pixels in side] == [int, int])
-    return sized and all(isinstance(value.get(key), str) for key in ("name", "weights", "digest"))
-
-
-def _is_preprocessing(value: Any) -> bool:
-    try:
-        Preprocessing.from_dict(value)
-    except (KeyError, TypeError, ValueError):
-        return False
-    return True
-
-
-def _is_temperature(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and 0 < value < inf)
-
-
-def _are_classes(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-_ENTRIES: dict[str, Callable[[Any], bool]] = {
-    "backbone": _is_backbone,
-    "architecture": _is_object,
-    "classes": _are_classes,
-    "preprocessing": _is_preprocessing,
-    "metrics": _is_object,
-    "training": _is_object,
-    "temperature": _is_temperature,
-}
-"""Checks of the header's entries, since any program may have written the file."""
 
 
 def _damaged(path: str | Path, error: Exception | str) -> InputError:
@@ -237,6 +196,8 @@ def load_subnet(
         network.load_module_tensors(tensors)
     except (KeyError, ValueError) as error:
         raise _damaged(path, error) from error
+    if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:
+        raise _damaged(path, f"the tensor {wrong[0]} has values that are not finite")
     if "sha256" in metadata and metadata["sha256"] != content_digest(metadata["subnet"], tensors):
         raise _damaged(path, "its content was altered since it was written")
     network.eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.streams import stream, stream_seed
-from supernet.atomic_file import write_atomically
 from supernet.class_balance import balanced_examples
+from supernet.epoch_losses import NonFiniteLoss
 from supernet.penalty import PenaltyGradient
 from supernet.recipe import Recipe
+from supernet.training_state import read_state, write_state
+from supernet.transfers import numbers
 
 
 @dataclass
@@ -94,28 +95,26 @@ class Learner:
             self.pull.add()
         self.optimizer.step()
 
+    def require_finite(self) -> None:
+        """Raise `NonFiniteLoss` if the training has made a parameter infinite or NaN."""
+        finite = torch.stack([value.detach().isfinite().all() for value in self.parameters.values()])
+        if not numbers(finite.all().float()[None])[0]:
+            raise NonFiniteLoss(
+                f"the weights are not finite after the last step (peak learning rate {self.recipe.lr:.2g}); "
+                "try a lower learning rate, or check the images for corrupt values"
+            )
+
     def load_state(self) -> bool:
-        """Resume from the state file; return False, and change nothing, if there is none."""
-        if self.state_file is None or not self.state_file.exists():
+        """Resume from the state file; return False, and change nothing, without a whole one."""
+        if self.state_file is None:
             return False
-        state = torch.load(self.state_file, map_location=self.device, weights_only=True)
-        with torch.no_grad():
-            for name, value in state["parameters"].items():
-                self.parameters[name].copy_(value)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.curve = Curve(**state["curve"])
+        curve = read_state(self.state_file, self.parameters, self.optimizer)
+        if curve is None:
+            return False
+        self.curve = Curve(**curve)
         return True
 
     def save_state(self) -> None:
         """Write the state file atomically; do nothing without one."""
-        if self.state_file is None:
-            return
-        buffer = io.BytesIO()
-        state = {
-            # copies, because torch saves the whole storage of a view
-            "parameters": {name: value.data.clone() for name, value in self.parameters.items()},
-            "optimizer": self.optimizer.state_dict(),
-            "curve": self.curve.to_dict(),
-        }
-        torch.save(state, buffer)
-        write_atomically(self.state_file, buffer.getvalue())
+        if self.state_file is not None:
+            write_state(self.state_file, self.parameters, self.optimizer, self.curve.to_dict())

@@ -130,7 +130,10 @@ def _epoch(
             gradient.begin(going)
     for learner in list(going):
         try:
-            learner.curve.losses.append(losses[learner].mean())
+            mean = losses[learner].mean()
+            if epoch + 1 == recipe.epochs:  # no later loss would show what the last step has done
+                learner.require_finite()
+            learner.curve.losses.append(mean)
         except NonFiniteLoss as error:
             fails(learner, error)
     return [learner for learner in learners if learner not in going]

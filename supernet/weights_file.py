@@ -78,9 +78,11 @@ def _read(path: Path) -> Any:
 def _read_shards(index: Path) -> dict[str, Any]:
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"'{index}' is no index of weights; give the .safetensors file itself") from error
     state: dict[str, Any] = {}
+    if not all(isinstance(name, str) for name in names):
+        raise InputError(f"'{index}' is no index of weights; give the .safetensors file itself")
     for name in names:
         shard = index.parent / Path(name).name  # nothing outside the folder
         if not shard.is_file():

@@ -81,6 +81,20 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every mistake in a configuration",
     ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/corruptions/{module}.py"
+            for module in ("batch", "blur", "catalogue", "digital", "geometry", "noise", "plasma", "weather")
+        ),
+        ("nas_peft/corruptions/test_corrupting.py", "corruptions are tested on pictures"),
+    ),
+    **dict.fromkeys(
+        (
+            f"nas_peft/robustness/{module}.py"
+            for module in ("command", "models", "options", "plot", "result", "table")
+        ),
+        ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
+    ),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
     "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
     **dict.fromkeys(
@@ -131,6 +145,24 @@ TESTED_ELSEWHERE = {
         "opens the test set of a whole comparison, once",
     ),
     "nas_peft/protocol/row_results.py": ("nas_peft/test_baselines_job.py", "made of a whole comparison"),
+    **dict.fromkeys(
+        (
+            f"nas_peft/report/{module}.py"
+            for module in (
+                *("comparison_page", "costs_table", "data_section", "decision_section", "inherited_chart"),
+                *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
+                *("rows_table", "search_charts", "use_section"),
+            )
+        ),
+        ("nas_peft/report/test_run_page.py", "a section of the page of a whole run"),
+    ),
+    "nas_peft/report/data_table.py": ("nas_peft/report/test_chart.py", "the numbers behind a plot"),
+    "nas_peft/report/kind_places.py": (
+        "nas_peft/report/test_architecture_chart.py",
+        "the order of the drawing's lanes",
+    ),
+    "nas_peft/report/mark_names.py": ("nas_peft/report/test_chart.py", "names beside the marks of a plot"),
+    "nas_peft/report/svg.py": ("nas_peft/report/test_chart.py", "the picture of a plot"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
     "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
@@ -227,6 +259,7 @@ TESTED_ELSEWHERE = {
 """Modules without a test of their own: where they are tested, and why there."""
 
 OF_SEVERAL_MODULES = {
+    "nas_peft/stages/test_robust_objective.py": "an objective of supernets, search, trainings and choice",
     "search_spaces/test_imports.py": "what the package imports",
     "nas_peft/cli/test_lists.py": "the commands that list what there is",
     "supernet/test_imports.py": "what the package imports",

@@ -1,15 +1,16 @@
-"""Entry point of ``python -m benchmarks.faults``: damaged files, or kills."""
+"""Entry point of ``python -m benchmarks.faults``, with a study for each kind of fault."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks.faults import damaged_files, kills
+from benchmarks.faults import damaged_files, hostile_inputs, kills
 from benchmarks.harness.command_line import StudyParser, exit_status
 
 STUDIES: dict[str, Callable[[Sequence[str]], None]] = {
     "damaged-files": damaged_files.run,
+    "hostile-inputs": hostile_inputs.run,
     "kills": kills.run,
 }
 

@@ -6,8 +6,9 @@
 
 A small search of rendered images is run once. Then each file of its folder is cut in half, emptied, changed
 in one bit (a seeded place) or removed, and the same search is started again, once with and once without the
-file ``results.json``; ``nas-peft front`` reads the folder, too. A command passes if it ends with the numbers
-of the undisturbed run, or with exit status 2 and one line that says what is wrong.
+file ``results.json``; ``nas-peft front`` reads the folder, too. A second run has separate trainings; of its
+files one of each kind under ``trainings/`` is damaged. A command passes if it ends with the numbers of the
+undisturbed run, or with exit status 2 and one line that says what is wrong.
 
 Prints a table and writes JSON (``--out``).
 """
@@ -44,6 +45,9 @@ SHORT = {
     "linear-lr": 0.01,
     "head-epochs": 1,
 }
+
+TRAINED = SHORT | {"retrain": 1, "baselines": "linear", "singles": "lora_rank", "cpus-per-trial": 1}
+"""Options of the run with separate trainings."""
 
 MEASURED = ("val_accuracy", "val_loss", "test_accuracy", "test_loss", "losses")
 """Fields of a row's seeds that a fault must not change."""
@@ -86,9 +90,10 @@ class Case:
 
 
 def search_command(out: Path, options: dict[str, Any]) -> list[str]:
-    """The words of ``nas-peft search`` without separate trainings."""
+    """The words of ``nas-peft search``; without separate trainings unless ``options`` say how many."""
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return ["search", *given, "--no-retrain", "--device", "cpu", "--out", str(out)]
+    trained = [] if "retrain" in options else ["--no-retrain"]
+    return ["search", *given, *trained, "--device", "cpu", "--out", str(out)]
 
 
 def numbers(run: Path) -> list[Any]:
@@ -103,6 +108,16 @@ def numbers(run: Path) -> list[Any]:
 def files_of(run: Path) -> list[str]:
     """Relative paths of the files of a run folder, sorted."""
     return sorted(str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
+
+
+def trainings_of(run: Path) -> list[str]:
+    """One file of each kind under ``trainings/``, of trainings on the training set and of final models."""
+    kinds: dict[tuple[str, ...], str] = {}
+    for path in sorted((run / "trainings").iterdir()):
+        part = "train_val" if ".train_val." in path.name else "train"
+        ending = ".val.safetensors" if path.name.endswith(".val.safetensors") else path.suffix
+        kinds.setdefault((part, ending), str(path.relative_to(run)))
+    return sorted(kinds.values())
 
 
 def cases(run: Path, file: str, damage: str, options: dict[str, Any], seed: int) -> Iterator[Case]:
@@ -162,6 +177,12 @@ def run(argv: Sequence[str]) -> None:
         for file in files_of(undisturbed):
             for damage in DAMAGES:
                 found += cases(undisturbed, file, damage, SHORT, args.seed)
+        trained = Path(folder) / "trained"
+        done = CliRunner().invoke(app, search_command(trained, TRAINED))
+        assert done.exit_code == 0, done.output
+        for file in trainings_of(trained):
+            for damage in DAMAGES:
+                found += cases(trained, file, damage, TRAINED, args.seed)
     console = Console()
     console.print(table(found))
     for case in found:

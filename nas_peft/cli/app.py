@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from nas_peft.cli.console_encoding import show_every_character
+from nas_peft.cli.usage_errors import OneLineErrors
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class _Loaded(MutableMapping[str, Any]):
         return len(COMMANDS)
 
 
-class _Commands(TyperGroup):
+class _Commands(OneLineErrors):
     """The group of all commands, whose help imports none of them."""
 
     def __init__(self, **options: Any) -> None:

@@ -11,6 +11,7 @@ from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
 from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
+from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -26,6 +27,7 @@ def audit(
         Path | None,
         typer.Option(help="Picture file to write: svg, png or pdf; by default audit.svg in the run folder."),
     ] = None,
+    dataset: MovedData = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
@@ -55,7 +57,7 @@ def audit(
         picture = plot or run / "audit.svg"
         require_format(picture)
         bars = bars_of(progress, quiet)
-        search = FinishedSearch.read(run)
+        search = FinishedSearch.read(run, dataset)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         devices = resolve_devices(device, ray_options)
         ray_options.require_possible(devices.workers)

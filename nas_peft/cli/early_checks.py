@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from nas_peft.data.source import Reading, require_source
+from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
+from search_spaces.budget import Budget
 from search_spaces.errors import InputError
+from search_spaces.presets import read_space
+
+_LARGEST = 2**40
+"""Parameters of a backbone of which any share that makes sense is at least one."""
 
 
 def require_data_and_weights(config: TrainingConfig) -> None:
@@ -12,7 +18,22 @@ def require_data_and_weights(config: TrainingConfig) -> None:
 
     Images are found and counted here, but none is decoded.
     """
+    _require_readable(config)
     require_source(config.dataset, Reading(config.layout, config.domains))
     weights = config.backbone_weights
     if weights is not None and not weights.exists():
         raise InputError(f"no backbone weights at '{weights}'; give a .safetensors or torch file")
+
+
+def _require_readable(config: TrainingConfig) -> None:
+    """Raise `InputError` for a budget or a space that can be read as none, whatever the backbone is."""
+    for text in (config.budget, getattr(config, "front_budget", None)):
+        if text is not None:
+            Budget.parse(text, backbone_params=_LARGEST)
+    if isinstance(config, SearchConfig):
+        read_space(config.space)
+        for file in config.module_files:
+            if not file.is_file():
+                raise InputError(
+                    f"no module file at '{file}'; give a Python file that registers module kinds"
+                )

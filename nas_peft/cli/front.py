@@ -11,6 +11,7 @@ from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
 from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
+from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def front(
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print one JSON object for each point of the front.")
     ] = False,
+    dataset: MovedData = None,
     device: Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")] = "auto",
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
@@ -92,7 +94,7 @@ def front(
         if progress == "json" and not json_lines:
             raise InputError("--progress json writes to standard output, as the table does; give --json, too")
         bars = bars_of(progress, quiet)
-        search = FinishedSearch.read(run)
+        search = FinishedSearch.read(run, dataset)
         picture = plot or run / "front.svg"
         require_format(picture)
         points = search.front()
@@ -112,19 +114,7 @@ def front(
             for table in front_tables(search, points, pick, console.width):
                 console.print(table)
                 console.print()
-        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
-        plot_front(
-            picture,
-            search.candidates,
-            points,
-            pick,
-            exported=search.exported.candidate if search.exported else None,
-            cost=search.cost,
-            cost_name=search.config.front_cost,
-            title=title,
-        )
         notes = Console(stderr=True)
-        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
         if export:
             from nas_peft.front.export import export_candidate
             from nas_peft.machine.devices import resolve_devices
@@ -147,6 +137,18 @@ def front(
                 f"accuracy {100 * found['val_accuracy']:.1f}%{_of_the_run(search)})"
             )
             notes.print(note, highlight=False, soft_wrap=True)
+        title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
+        plot_front(
+            picture,
+            search.candidates,
+            points,
+            pick,
+            exported=search.exported.candidate if search.exported else None,
+            cost=search.cost,
+            cost_name=search.config.front_field,
+            title=title,
+        )
+        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
 
 
 def _of_the_run(search: FinishedSearch) -> str:

@@ -16,13 +16,15 @@ SUFFIXES = (".html", ".htm")
 def report(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Run folder of a finished search or comparison; several with --compare."),
+        typer.Argument(
+            metavar="RUN...", help="Run folder of a finished search or comparison; several with --compare."
+        ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            help="HTML file to write; by default report.html in the run folder, or comparison.html in the first "
-            "run folder with --compare."
+            help="HTML file to write; by default report.html in the run folder, or comparison.html in the "
+            "first run folder with --compare."
         ),
     ] = None,
     compare: Annotated[
@@ -31,15 +33,17 @@ def report(
     ] = False,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Where the run's images are now, if they have moved; the report shows some of them."),
+        typer.Option(
+            help="Where the run's images are now, if they have moved; the report shows some of them."
+        ),
     ] = None,
     device: OneDevice = "auto",
     debug: Debug = False,
 ) -> None:
-    """Write a finished run as one HTML file: the decision, tables, plots, predictions, costs and configuration.
+    """Write a finished run as one HTML file: decision, tables, plots, predictions, costs, configuration.
 
-    The file loads nothing from elsewhere. The exported subnet classifies the run's test images once more for the
-    quality of each class; nothing is chosen by it.
+    The file loads nothing from elsewhere. The exported subnet classifies the run's test images once more, for
+    the quality of each class; nothing is chosen by it.
     """
     with user_errors(debug):
         from search_spaces.errors import InputError

@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -27,6 +28,8 @@ _OF_THE_MACHINE = {
     errno.ESTALE: "the network drive lost the file; mount it again, and start the same command again",
     errno.ENOTDIR: "a folder in the path is a file; give another path",
 }
+
+_LONGEST = 1200  # characters of a message; some of ours list all kinds of modules
 
 
 @contextmanager
@@ -62,5 +65,22 @@ def user_errors(debug: bool) -> Iterator[None]:
 
 
 def _exit(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print_error(message)
     raise typer.Exit(2)
+
+
+def print_error(message: str) -> None:
+    """Print a mistake as one line on standard error; the middle of a very long one is left out.
+
+    A value that the user gave may have a million characters, or some that a terminal would obey.
+    """
+    line = "".join(map(_shown, " ".join(message.split())))
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    print(f"error: {line}", file=sys.stderr)
+
+
+def _shown(character: str) -> str:
+    if unicodedata.category(character) in ("Cc", "Cs"):  # control characters, and bytes that are no text
+        return character.encode("unicode_escape").decode()
+    return character

@@ -70,8 +70,8 @@ def _of_file(file: Path | None) -> list[tuple[str, tuple[str, ...]]]:
     if not file.is_file():
         raise InputError(f"no groups file at '{file}'; give a YAML file to --groups")
     try:
-        content = yaml.safe_load(file.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"the groups file '{file}' is not YAML: {error}") from error
     lists = isinstance(content, dict) and all(isinstance(v, list) and v for v in content.values())
     if not content or not lists:

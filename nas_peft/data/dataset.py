@@ -19,6 +19,7 @@ from nas_peft.data.listing import GIVEN, Listing, ToTensor
 from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.part import Part
 from nas_peft.data.partition import complete, few_shot
+from nas_peft.data.picture_hashes import PictureHashes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
 from nas_peft.data.source_digest import source_digest
@@ -45,6 +46,7 @@ class ImageDataset:
             number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
+        train_domains: the domain of each training image, or ``None`` where the source names none.
         kept: where the decoded images are and how large, for a large data set; else an empty text.
     """
 
@@ -55,6 +57,7 @@ class ImageDataset:
     test: SealedPart
     record: dict[str, object]
     fingerprint: str
+    train_domains: tuple[str | None, ...] = ()
     kept: str = ""
 
     @property
@@ -124,8 +127,9 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
+    hashing = PictureHashes(to_tensor)
     store = ImageStore.of(cache or CacheSettings.current(), say or _say_nothing)
-    listing = list_source(spec, to_tensor, root, Reading(layout, domains), store.streams(spec))
+    listing = list_source(spec, hashing.to_tensor, root, Reading(layout, domains), store.streams(spec))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
@@ -138,15 +142,19 @@ def load_dataset(
         if shots is not None:
             listing = few_shot(listing, shots, seed)
         key = source_digest(listing, recognised_by or to_tensor, max_pixels)
-        decoded = store.decoded(listing, key, _counted(listing, report))
+        decoded = store.decoded(listing, key, hashing, _counted(listing, report))
     parts, found = decoded.parts, decoded.findings.duplicates
     warnings = _warnings(decoded.findings, parts, listing)
     dropped: dict[str, int] = {}
+    domains_of_train = [item.domain for item in listing.train]
     own_fingerprint = decoded.findings.fingerprint
     if drop_duplicates:
         parts, dropped = _without_duplicates(parts, found, listing.classes)
+        copies = set(found.copies.get("train", ()))
+        domains_of_train = [name for index, name in enumerate(domains_of_train) if index not in copies]
         if dropped:
-            own_fingerprint = decoded.findings.fingerprint_without_copies
+            domains_of_train = [item.domain for item in listing.train]
+    own_fingerprint = decoded.findings.fingerprint_without_copies
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -174,6 +182,7 @@ def load_dataset(
         },
         fingerprint=own_fingerprint,
         kept=decoded.kept,
+        train_domains=tuple(domains_of_train),
     )
 
 

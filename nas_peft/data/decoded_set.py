@@ -6,9 +6,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -21,11 +22,13 @@ from nas_peft.data.image_rows import ImageMemory, ImageRows
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.materialise import decoded, labels_tensor, materialise
 from nas_peft.data.part import Part
+from nas_peft.data.picture_hashes import PictureHash, PictureHashes
 from nas_peft.data.stream_store import StreamStore
 from search_spaces.errors import InputError
 from supernet.atomic_file import write_atomically
 
-Say = Callable[[str], None]
+Say: TypeAlias = Callable[[str], None]
+Hashes: TypeAlias = dict[str, list[PictureHash | None]]
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,13 @@ class ImageStore:
         # while the cache's own files are written, the images are on the disk twice
         return StreamStore(cache.folder, self.smallest, lambda needed: cache.make_room(2 * needed, name))
 
-    def decoded(self, listing: Listing, key: str | None, on_image: Callable[[], None]) -> DecodedSet:
+    def decoded(
+        self, listing: Listing, key: str | None, hashing: PictureHashes, on_image: Callable[[], None]
+    ) -> DecodedSet:
         """The decoded images of a completed listing, which the cache has under ``key``.
 
-        Nothing is decoded where the cache has them. ``on_image`` is called after each decoded image.
+        Nothing is decoded where the cache has them. ``hashing`` is what the listing's preprocessing goes
+        through; ``on_image`` is called after each decoded image.
 
         Raises `InputError` where the disk or the limit of the cache is too small, before anything but one
         image is decoded, and `UnreadableImage`.
@@ -76,17 +82,18 @@ class ImageStore:
             return _of_entry(entry, listing)
         shape = _shape(listing)
         needed = sum(len(items) for _, items in listing.parts()) * prod(shape)
+        noting, hashes = _noting(listing, hashing)
         if needed < self.smallest:
-            parts = {part: materialise(items, on_image) for part, items in listing.parts()}
-            return DecodedSet(parts, Findings.of(parts, listing), "")
+            parts = {part: materialise(items, on_image) for part, items in noting.parts()}
+            return DecodedSet(parts, Findings.of(parts, listing, hashes), "")
         if self.cache is None or key is None:
-            parts = _in_memory(listing, shape, on_image)
-            return DecodedSet(parts, Findings.of(parts, listing), f"in memory, {size_text(needed)}")
+            parts = _in_memory(noting, shape, on_image)
+            return DecodedSet(parts, Findings.of(parts, listing, hashes), f"in memory, {size_text(needed)}")
         with self.cache.locked(key, self.say):
             if entry := self.cache.entry(key, _nothing):  # another process was faster
                 return _of_entry(entry, listing)
             self.cache.make_room(needed, listing.name)
-            entry = self._build(self.cache, listing, key, shape, on_image)
+            entry = self._build(self.cache, noting, hashes, key, shape, on_image)
         return _of_entry(entry, listing)
 
     def unreadable(self, key: str | None) -> tuple[str, ...] | None:
@@ -112,6 +119,7 @@ class ImageStore:
         self,
         cache: DataCache,
         listing: Listing,
+        hashes: Hashes,
         key: str,
         shape: tuple[int, int, int],
         on_image: Callable[[], None],
@@ -137,11 +145,25 @@ class ImageStore:
             shape,
             {part: len(of) for part, of in items.items()},
             {name: StoredFile.of(folder / name, digest) for name, digest in digests.items()},
-            Findings.of(_parts_of(listing, folder, shape, digests), listing).to_dict(),
+            Findings.of(_parts_of(listing, folder, shape, digests), listing, hashes).to_dict(),
         ).write()
         finished = CacheEntry.read(cache.finish(folder))
         assert finished is not None  # it has just been written
         return finished
+
+
+def _noting(listing: Listing, hashing: PictureHashes) -> tuple[Listing, Hashes]:
+    """The listing with images that leave the hashes of their pictures behind, and the places for these."""
+    hashes: Hashes = {part: [None] * len(items) for part, items in listing.parts()}
+    noting = {
+        part: tuple(
+            replace(item, load=hashing.noting(item.load, hashes[part], index))
+            for index, item in enumerate(items)
+        )
+        for part, items in listing.parts()
+    }
+    with_hashes = replace(listing, train=noting["train"], val=noting.get("val"), test=noting.get("test"))
+    return with_hashes, hashes
 
 
 def _nothing(sentence: str) -> None:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import imagehash
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.image_rows import chunks
 from nas_peft.data.part import Part
+from nas_peft.data.picture_hashes import PictureHash
 from supernet.images import Images
 
 PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
@@ -25,10 +22,12 @@ PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
 MOST_BITS = 4
 """Perceptual hashes (64 bits) of near copies differ in at most this many bits."""
 
-LEAST_CORRELATION = 0.99
-"""The pixels of near copies correlate at least this well."""
+LEAST_DETAIL = 0.97
+"""Grey copies of near copies, of 64 pixels or the pictures' own size, correlate at least this well."""
 
-_LEAST_CONTRAST = 4.0  # standard deviation within a channel; below it, all images look alike
+LEAST_CORRELATION = 0.99
+"""The pixels of near copies, at the backbone's size, correlate at least this well."""
+
 _EXAMPLES = 5
 _CHUNK = 2048
 _PRODUCTS = 1 << 24  # of hashes at once, 64 MB
@@ -36,13 +35,13 @@ _PRODUCTS = 1 << 24  # of hashes at once, 64 MB
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Images that two parts have in common, after the backbone's preprocessing.
+    """Images that two parts have in common.
 
     Attributes:
         identical: for each pair of parts, number of images of the later part that are equal, pixel by pixel,
-            to an image of the earlier part.
+            to an image of the earlier part, after the backbone's preprocessing.
         near: for each pair of parts, number of further images of the later part that are near copies of an
-            image of the earlier part, by perceptual hash (pHash) and correlation.
+            image of the earlier part, by perceptual hashes at the pictures' own size and by correlation.
         two_labels: number of groups of equal images, in one part or several, with different labels.
         examples: names of a few pairs of equal or nearly equal images.
         copies: for each earlier part, ascending indices of its images that a later part also has.
@@ -64,10 +63,14 @@ class Duplicates:
         }
 
 
-def find_duplicates(parts: Mapping[str, Part], names: Mapping[str, Sequence[str]]) -> Duplicates:
-    """Compare the images of all parts; ``names`` has the names of each part's images, in order."""
+def find_duplicates(
+    parts: Mapping[str, Part],
+    names: Mapping[str, Sequence[str]],
+    hashes: Mapping[str, Sequence[PictureHash | None]],
+) -> Duplicates:
+    """Compare the images of all parts; ``names`` and ``hashes`` are those of each part's images, in order."""
     digests = {part: _digests(images.images) for part, images in parts.items()}
-    hashes = {part: _perceptual_hashes(images.images) for part, images in parts.items()}
+    signs = {part: _signs(found) for part, found in hashes.items()}
     identical: dict[str, int] = {}
     near: dict[str, int] = {}
     examples: list[tuple[str, str]] = []
@@ -78,8 +81,13 @@ def find_duplicates(parts: Mapping[str, Part], names: Mapping[str, Sequence[str]
         same = [(first[digest], j) for j, digest in enumerate(digests[later]) if digest in first]
         shared = {digests[later][j] for _, j in same}
         copies[earlier].update(i for i, digest in enumerate(digests[earlier]) if digest in shared)
-        alike = _near_pairs(parts[earlier].images, parts[later].images, hashes[earlier], hashes[later])
-        alike = [(i, j) for i, j in alike if digests[later][j] not in shared]
+        alike = [
+            (i, j)
+            for i, j in _close_pairs(signs[earlier], signs[later])
+            if digests[later][j] not in shared
+            and _detail(hashes[earlier][i], hashes[later][j]) >= LEAST_DETAIL
+            and _correlation(_image(parts[earlier], i), _image(parts[later], j)) >= LEAST_CORRELATION
+        ]
         copies[earlier].update(i for i, _ in alike)
         identical[pair], near[pair] = len(same), len({j for _, j in alike})
         examples += [
@@ -103,34 +111,31 @@ def _digests(images: Images) -> list[bytes]:
     ]
 
 
-def _perceptual_hashes(images: Images) -> Tensor:
-    """pHash of each image as -1 and 1, float32 (N, 64); zeros for an image without contrast."""
-
-    def bits(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        pixels = image.permute(1, 2, 0).numpy()
-        if pixels.std((0, 1)).max() < _LEAST_CONTRAST:
-            return np.zeros(64, dtype=np.float32)
-        found = imagehash.phash(Image.fromarray(np.ascontiguousarray(pixels))).hash
-        return np.where(found.flatten(), 1, -1).astype(np.float32)
-
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        return torch.from_numpy(np.stack([row for some in chunks(images) for row in threads.map(bits, some)]))
+def _signs(hashes: Sequence[PictureHash | None]) -> Tensor:
+    """Hashes as -1 and 1, float32 (N, 64); zeros for an image without contrast."""
+    rows = [np.zeros(64) if found is None else np.where(found.bits, 1, -1) for found in hashes]
+    return torch.from_numpy(np.stack(rows).astype(np.float32))
 
 
-def _near_pairs(
-    earlier: Images, later: Images, earlier_hashes: Tensor, later_hashes: Tensor
-) -> list[tuple[int, int]]:
-    """Index pairs of an earlier and a later image that are nearly the same."""
-    found: list[tuple[int, int]] = []
+def _close_pairs(earlier: Tensor, later: Tensor) -> Iterator[tuple[int, int]]:
+    """Index pairs of an earlier and a later image whose hashes are nearly the same."""
     step = max(1, min(_CHUNK, _PRODUCTS // len(earlier)))
     for start in range(0, len(later), step):
         # The product of two hashes of 64 values -1 or 1 is 64 minus twice the number of differing bits.
-        close = earlier_hashes @ later_hashes[start : start + step].T >= 64 - 2 * MOST_BITS
+        close = earlier @ later[start : start + step].T >= 64 - 2 * MOST_BITS
         for i, j in close.nonzero().tolist():
-            one, other = earlier[i : i + 1][0], later[start + j : start + j + 1][0]
-            if _correlation(one, other) >= LEAST_CORRELATION:
-                found.append((i, start + j))
-    return found
+            yield i, start + j
+
+
+def _detail(one: PictureHash | None, other: PictureHash | None) -> float:
+    """Correlation of the grey copies of two images with contrast."""
+    assert one is not None  # without contrast it is close to none
+    assert other is not None
+    return one.detail(other)
+
+
+def _image(part: Part, index: int) -> Tensor:
+    return part.images[index : index + 1][0]
 
 
 def _correlation(one: Tensor, other: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from nas_peft.data.duplicates import Duplicates, find_duplicates
 from nas_peft.data.image_rows import chunks
 from nas_peft.data.listing import Listing
 from nas_peft.data.part import Part
+from nas_peft.data.picture_hashes import PictureHash
 
 _BLANK_RANGE = 15  # largest range of pixel values in an image that shows next to nothing
 
@@ -36,11 +37,16 @@ class Findings:
     fingerprint_without_copies: str
 
     @classmethod
-    def of(cls, parts: Mapping[str, Part], listing: Listing) -> Findings:
-        """Go through the images of all ``parts``, which are those of ``listing``."""
+    def of(
+        cls,
+        parts: Mapping[str, Part],
+        listing: Listing,
+        hashes: Mapping[str, Sequence[PictureHash | None]],
+    ) -> Findings:
+        """Go through the images of all ``parts``, which are those of ``listing``, with ``hashes``."""
         names = {part: [item.name for item in items] for part, items in listing.parts()}
         blank = [name for part, of in parts.items() for name in _blank(of, names[part])]
-        found, of_all = find_duplicates(parts, names), fingerprint(listing.classes, parts)
+        found, of_all = find_duplicates(parts, names, hashes), fingerprint(listing.classes, parts)
         of_rest = of_all
         if any(found.copies.values()):
             of_rest = fingerprint(listing.classes, without_copies(parts, found))

@@ -148,7 +148,13 @@ def _cells(file: Path, text: str) -> list[list[str]]:
     if separator is None:
         # Lists of paths and labels with a space: the label is the last word, as paths may hold spaces.
         return [line.strip().rsplit(None, 1) for line in lines]
-    return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        return [[cell.strip() for cell in row] for row in reader]
+    except csv.Error as error:  # above all a quotation mark that is never closed
+        raise InputError(
+            f"{file}:{reader.line_num}: {error}; correct the row, or its quotation marks"
+        ) from error
 
 
 def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str]], int]:

@@ -13,6 +13,7 @@ from nas_peft.deployment.row_choice import found_row
 from nas_peft.front.export import inherited_subnet
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
 from nas_peft.run.json_file import read_json
+from nas_peft.run.moved_inputs import with_found_paths
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import AveragingResult, RowResult, SearchResult
 from nas_peft.run.run import Run
@@ -70,7 +71,12 @@ def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | N
         return found.exported_or(row) if candidate is None else found.candidate(search, candidate)
     if candidate is not None:
         raise InputError(f"'{path}' is a run of nas-peft baselines, which has no candidates; give --row")
-    return RunSubnets(BaselinesConfig.of(**recorded_options(path)), RunFolder(path)).exported_or(row)
+    folder = RunFolder(path)
+    inputs = folder.read_stage("inputs", InputsRecord)
+    config = with_found_paths(
+        BaselinesConfig.of(**recorded_options(path)), path, inputs.started_in if inputs else None
+    )
+    return RunSubnets(config, folder).exported_or(row)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ AXES = {
     "params": "trainable parameters (head not counted)",
     "flops": "FLOPs of a forward pass",
     "latency": "latency of a batch, ms",
+    "shifted_loss": "loss on shifted images, with inherited weights",
 }
 
 
@@ -59,7 +61,8 @@ def plot_front(
             x, y = [cost(c) for c in finite], [c.loss for c in finite]
             axes.scatter(x, y, s=size, color=colour, label=label, zorder=1)
     x, y = [cost(c) for c in front], [c.loss for c in front]
-    axes.step([*x, max(map(cost, candidates))], [*y, y[-1]], where="post", color="#c4532d", lw=1.5, zorder=2)
+    last = max(cost(c) for c in candidates if math.isfinite(cost(c)))
+    axes.step([*x, last], [*y, y[-1]], where="post", color="#c4532d", lw=1.5, zorder=2)
     errors = [c.loss_standard_error for c in front]
     axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color="#c4532d", label="front", zorder=3)
     label = f"picked: candidate {pick.number}"
@@ -68,7 +71,7 @@ def plot_front(
         label = f"exported: candidate {exported.number}"
         place = [cost(exported)], [exported.loss]
         axes.scatter(*place, s=150, facecolors="none", edgecolors="#1b1b1b", label=label, zorder=5)
-    if cost_name != "latency":  # latency stays linear: most of it is the backbone's
+    if cost_name not in ("latency", "shifted_loss"):  # latency stays linear: most of it is the backbone's
         axes.set_xscale("log")
     axes.set_xlabel(AXES[cost_name])
     axes.set_ylabel("loss with inherited weights")

@@ -64,14 +64,15 @@ def _scores(
         device = latency.environment["device"]
         measured = f"ms: latency of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
     table = plain_table(
-        f"front of loss against {search.config.front_cost}: {len(points)} of {len(search.candidates)} "
-        "candidates",
+        f"front of loss against {search.config.front_field.replace('_', ' ')}: {len(points)} of "
+        f"{len(search.candidates)} candidates",
         f"loss ± its standard error and accuracy: with inherited weights, on "
         f"{max(c.images for c in search.candidates)} images; {measured}{_signs(search, points, pick)}",
     )
     add_text(table)
     costs = ["params", "MFLOPs", *(["ms"] if latency else [])]
-    for header in ("no.", *costs, "loss ± error", "accuracy %"):
+    shifted = ["shifted loss"] if search.config.robust else []
+    for header in ("no.", *costs, "loss ± error", "accuracy %", *shifted):
         add_number(table, header)
     add_text(table, "found by")
     for c in shown:
@@ -83,6 +84,7 @@ def _scores(
             *([] if c.latency is None else [f"{c.latency:,.2f}"]),
             f"{c.loss:.3f} ± {c.loss_standard_error:.3f}",
             f"{100 * c.accuracy:.1f}",
+            *([f"{c.shifted_loss:.3f}" if c.shifted_loss is not None else "–"] if shifted else []),
             c.proposal.origin,
             style="bold" if c.number == pick.number else None,
         )

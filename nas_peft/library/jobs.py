@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nas_peft import baselines_job, main_job
-from nas_peft.library.logged_progress import LoggedProgress
 from nas_peft.library.unchanged_state import unchanged_state
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
@@ -25,9 +24,6 @@ if TYPE_CHECKING:  # in Python 3.10 it is not in the standard library
     from nas_peft.library.options import BaselinesOptions, SearchOptions
 
 _C = TypeVar("_C", bound=TrainingConfig)
-
-_TEXTS = ("dataset", "space", "budget", "front_budget", "image_size")
-"""Options that the configuration keeps as text, and a program may give as a path or number."""
 
 
 def search(
@@ -71,7 +67,7 @@ def search(
             _configuration(SearchConfig, config, with_time(options) if config is None else options),
             None if out is None else Path(out),
             device=device,
-            bars=bars or LoggedProgress(),
+            bars=bars,
             storage=storage,
             study=study,
             ray_options=ray_options,
@@ -111,7 +107,7 @@ def baselines(
             _configuration(BaselinesConfig, config, options),
             None if out is None else Path(out),
             device=device,
-            bars=bars or LoggedProgress(),
+            bars=bars,
             ray_options=ray_options,
         )
 
@@ -130,11 +126,5 @@ def _configuration(kind: type[_C], config: _C | None, options: Mapping[str, Any]
                 "as dataset='photos'"
             )
         return config
-    texts = {name: options[name] for name in _TEXTS if options.get(name) is not None}
-    return kind.of(**dict(options) | {name: _text(value) for name, value in texts.items()})
-
-
-def _text(value: object) -> object:
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    # fields that hold a path or a name are texts
+    return kind.of(**{k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in options.items()})

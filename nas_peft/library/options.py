@@ -84,6 +84,8 @@ class SearchOptions(TrainingOptions, total=False):
     parents: int | None
     mutation_probability: float | None
     racing: bool
+    objective: Literal["accuracy", "robust"]
+    robust_margin: float
     retrain: int
     start: str | Sequence[str]
     inherited_epochs: int | Sequence[int] | str | None

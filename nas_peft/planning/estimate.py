@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.planning.speeds import typical
 from nas_peft.protocol.halving import LEAST_ROUNDS, Rounds
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
@@ -87,6 +88,8 @@ class StageTimes:
         config, data = inputs.config, inputs.dataset
         scored = len(data.train) if config.folds > 1 else len(data.val)
         share = RACED if config.racing else 1.0
+        if config.robust:  # nothing races, and each validation image has its copies
+            share = 1.0 + len(corruptions_for("choice"))
         return config.generations * config.population * scored * share * self.speeds.forward
 
     def _noah(self) -> dict[str, float]:

@@ -23,10 +23,10 @@ from nas_peft.training.soups import greedy_soup, uniform_soup
 from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
+from nas_peft.training.trainings import scores_of, starting_network, trained_network, trained_tensors
 from nas_peft.training.val_score import ValScore
 from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate
-from supernet import Curve, evaluate
+from supernet import Curve
 
 FACTORS = (1.0, 0.5, 2.0)
 """Factors on the row's learning rate, cycled over the ingredients."""
@@ -237,17 +237,7 @@ class Averaging:
 
     def _score(self, training: Training, weights: Mapping[str, Tensor]) -> _Scored:
         network = trained_network(training, dict(weights), self.shared, self.device)
-        found = evaluate(
-            network,
-            self.shared.val.images,
-            self.shared.val.labels,
-            preprocessing=self.shared.preprocessing,
-            precision=training.execution.precision,
-            keep_logits=True,
-        )
-        assert found.logits is not None  # asked for
-        images = ImageScores.of(found.logits, self.shared.val.labels)
-        return _Scored(ValScore(found.accuracy, found.loss), images)
+        return _Scored(*scores_of(network, training, self.shared))
 
 
 class _Scored(NamedTuple):

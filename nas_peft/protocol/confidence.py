@@ -34,6 +34,11 @@ RULES: Mapping[Metric, str] = {
     "log-loss": "the lowest loss after temperature scaling on other images; of losses within "
     f"{FRACTION:g} standard errors of it, paired by image, the fewest parameters",
 }
+ROBUST_RULE = (
+    "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
+    "lowest, the one with the lowest loss on shifted images (corrupted copies of the validation images)"
+)
+"""The rule with --objective robust."""
 _CHUNK = 100  # resamples at a time, to bound the memory
 
 
@@ -67,8 +72,10 @@ def decision_result(
             )
     may_be_exported = [row for row in scores if row.group != "baseline"]
     best = np.max([drawn[row.name] for row in may_be_exported], axis=0)
+    chosen = contestants[exported]
+    rule = RULES[metric] if chosen.shifted_loss is None else ROBUST_RULE.format(margin=chosen.margin)
     return DecisionResult(
-        rule=RULES[metric],
+        rule=rule,
         metric=metric,
         fraction=FRACTION,
         by=choice.decision.by,

@@ -7,7 +7,7 @@ then the loss after temperature scaling, then the number of parameters (docs/log
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal, TypeAlias
 
@@ -21,8 +21,8 @@ from nas_peft.training.metrics import image_values
 FRACTION = 0.5
 """Standard errors of the paired difference within which two scores, or two losses, count as equal."""
 
-Reason: TypeAlias = Literal["alone", "accuracy", "loss", "params"]
-"""What left one contestant: nothing to choose, or the first of the rule's three steps that did.
+Reason: TypeAlias = Literal["alone", "accuracy", "loss", "params", "shifted"]
+"""What left one contestant: nothing to choose, the first of the rule's three steps that did, or the shift.
 
 ``accuracy`` stands for the metric of the run.
 """
@@ -39,6 +39,8 @@ class Contestant:
     than accuracy, ``hits`` are `metrics.image_values`); both are ``None`` where the scores of images were not
     kept. Where they were, the losses are temperature-scaled, with temperatures that were fitted on other
     images. ``name`` is unique.
+    ``shifted_loss`` is the loss on shifted images, the mean over seeds, where contestants are chosen for it,
+    and ``margin`` the most that this may cost in ``loss``.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Contestant:
     loss: float
     hits: NDArray[np.float64] | None = None
     losses: NDArray[np.float64] | None = None
+    shifted_loss: float | None = None
+    margin: float = 0.0
 
     @classmethod
     def of(
@@ -68,11 +72,15 @@ class Contestant:
             return cls(name, params, fmean(accuracies), fmean(losses))
         hits = np.mean([image_values(metric, scores) for scores in images], axis=0)
         calibrated = np.mean([scores.calibrated_losses for scores in images], axis=0)
-        return cls(name, params, float(hits.mean()), float(calibrated.mean()), hits, calibrated)
+        found = cls(name, params, float(hits.mean()), float(calibrated.mean()), hits, calibrated)
+        shifted = [scores.shifted_loss for scores in images if scores.shifted_loss is not None]
+        if len(shifted) < len(images):
+            return found
+        return replace(found, shifted_loss=fmean(shifted), margin=images[0].margin)
 
     def without_images(self) -> Contestant:
         """The same contestant by its means alone."""
-        return Contestant(self.name, self.params, self.accuracy, self.loss)
+        return replace(self, hits=None, losses=None)
 
     def dominates(self, other: Contestant) -> bool:
         """Whether this one is nowhere worse, in accuracy, loss and parameters, and somewhere better."""
@@ -99,11 +107,17 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     4. The fewest parameters decide; then the lower loss, the higher accuracy and the name.
 
     Where the scores of images of any contestant are missing no standard error is known, and only equal
-    accuracies and losses count as equal. Raises ``ValueError`` for no contestant, and for images that differ
-    in number.
+    accuracies and losses count as equal.
+
+    Where all contestants have a loss on shifted images, another rule chooses: of those whose ``loss`` is at
+    most ``margin`` above the lowest one, the one with the lowest ``shifted_loss``.
+
+    Raises ``ValueError`` for no contestant, and for images that differ in number.
     """
     if not contestants:
         raise ValueError("there is nothing to choose from")
+    if all(c.shifted_loss is not None for c in contestants):
+        return _robust(contestants)
     counts = {None if c.hits is None else len(c.hits) for c in contestants}
     if None in counts:
         contestants = [contestant.without_images() for contestant in contestants]
@@ -116,6 +130,14 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     near = _as_low(lowest, alike, fraction)
     chosen = min(near, key=lambda c: (c.params, c.loss, -c.accuracy, c.name))
     return Decision(chosen.name, _reason(best, contestants, fraction))
+
+
+def _robust(contestants: Sequence[Contestant]) -> Decision:
+    """The choice for the loss on shifted images, see `decide`."""
+    most = min(c.loss for c in contestants) + contestants[0].margin + _ROUNDING
+    within = [c for c in contestants if c.loss <= most]
+    chosen = min(within, key=lambda c: (c.shifted_loss or 0.0, c.params, c.loss, c.name))
+    return Decision(chosen.name, "alone" if len(contestants) == 1 else "shifted")
 
 
 def ranked(contestants: Sequence[Contestant], count: int | None = None) -> list[str]:

@@ -31,7 +31,9 @@ def architecture_chart(architecture: Architecture) -> Chart | None:
                     axes.plot([layer], [lane + 0.08], ".", ms=2.5, color=light("quiet"))
                 elif depth <= MOST_NUMBERED:
                     axes.text(layer, lane + height, str(size), ha="center", va="bottom", fontsize=8)
-        axes.set_yticks([lane + 0.35 for lane in range(len(kinds))], [named(kind) for kind in reversed(kinds)])
+        axes.set_yticks(
+            [lane + 0.35 for lane in range(len(kinds))], [named(kind) for kind in reversed(kinds)]
+        )
         axes.set_xticks([*layers] if depth <= MOST_NUMBERED else [1, *range(4, depth + 1, 4)])
         axes.set_xlim(0.4, depth + 0.6)
         axes.set_ylim(-0.05, len(kinds) + 0.1)
@@ -44,8 +46,9 @@ def architecture_chart(architecture: Architecture) -> Chart | None:
             ("kind", "place", *(f"layer {layer}" for layer in layers)),
             ((named(kind), place(kind), *map(_size, architecture[kind])) for kind in kinds),
             texts=2,
-            note="Size: prompts, rank, or hidden units, as the kind has it. Sizes of kinds that exist once stand in "
-            "layer 1. A bar's height is the logarithm of the size, as a share of the largest of its kind.",
+            note="Size: prompts, rank, or hidden units, as the kind has it. Sizes of kinds that exist once "
+            "stand in layer 1. A bar's height is the logarithm of the size, as a share of the largest of "
+            "its kind.",
         )
         return chart(figure, "Modules by layer", _description(architecture, kinds), table)
 

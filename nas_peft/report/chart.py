@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -55,7 +55,7 @@ def drawing(height: float = HEIGHT) -> Iterator[tuple[Figure, Axes]]:
     from matplotlib.figure import Figure
 
     ink, quiet, line = light("ink"), light("quiet"), light("line")
-    style = {
+    style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "nas-peft",
         "text.parse_math": False,
@@ -89,7 +89,14 @@ def chart(figure: Figure, title: str, description: str, data: DataTable) -> Char
 
 def legend_below(axes: Axes, columns: int = 2) -> None:
     """Put the legend below the axes, where it covers no data."""
-    axes.figure.legend(loc="outside lower center", ncols=columns)  # type: ignore[union-attr]
+    axes.figure.legend(loc="outside lower center", ncols=columns)
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Label the horizontal axis by whole numbers alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def logarithmic(axes: Axes) -> None:

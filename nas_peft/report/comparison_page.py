@@ -10,7 +10,14 @@ from nas_peft.protocol.cost_ledger import seconds_taken
 from nas_peft.report.chart import Chart, chart, drawing, legend_below
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.decision_section import VERDICTS
-from nas_peft.report.number_texts import NONE, bounds_of_test, interval_of_test, of_seeds, percent, size_of_file
+from nas_peft.report.number_texts import (
+    NONE,
+    bounds_of_test,
+    interval_of_test,
+    of_seeds,
+    percent,
+    size_of_file,
+)
 from nas_peft.report.palette import GROUPS, light
 from nas_peft.report.rendering import rendered
 from nas_peft.report.reported_run import ReportedRun
@@ -55,7 +62,10 @@ def _against(role: Role) -> Fact:
         rival = next((r for r in decision.rivals if r.row == name), None) if decision and name else None
         if rival is None:
             return NONE
-        return f"{VERDICTS[rival.verdict]} ({100 * rival.difference:+.1f} points, probability {rival.better:.2f})"
+        return (
+            f"{VERDICTS[rival.verdict]} ({100 * rival.difference:+.1f} points, probability "
+            f"{rival.better:.2f})"
+        )
 
     return verdict
 
@@ -79,7 +89,9 @@ DECISION_FACTS: dict[str, Fact] = {
 }
 
 
-def _facts(caption: str, runs: Sequence[ReportedRun], letters: list[str], facts: dict[str, Fact]) -> DataTable:
+def _facts(
+    caption: str, runs: Sequence[ReportedRun], letters: list[str], facts: dict[str, Fact]
+) -> DataTable:
     rows = ((name, *(fact(run) for run in runs)) for name, fact in facts.items())
     return data_table(
         caption,
@@ -100,7 +112,9 @@ def _settings(runs: Sequence[ReportedRun], letters: list[str]) -> DataTable:
 
 
 def _setting(run: ReportedRun) -> dict[str, Any]:
-    given = {f"--{name.replace('_', '-')}": value for name, value in run.result.config.items() if name != "fixed"}
+    given = {
+        f"--{name.replace('_', '-')}": value for name, value in run.result.config.items() if name != "fixed"
+    }
     result = run.result
     return given | {
         "--time": run.options.get("time"),
@@ -135,7 +149,8 @@ def _methods(runs: Sequence[ReportedRun], letters: list[str]) -> DataTable:
         ("method", "group", *columns),
         rows,
         texts=2,
-        note="Of several rows of one method the exported one, else a tested one, else the highest by validation.",
+        note="Of several rows of one method the exported one, else a tested one, else the highest by "
+        "validation.",
     )
 
 
@@ -158,7 +173,9 @@ def _plot(runs: Sequence[ReportedRun], letters: list[str]) -> Chart:
                 if row.selected:
                     low, high = (100 * end for end in bounds_of_test(row, run.result))
                     axes.plot([x, x], [min(low, y), max(high, y)], color=light(role), lw=1.2)
-                rows.append((f"{letters[place]}: {run.labels[row.name]}", name, percent(row.mean("test_accuracy"))))
+                rows.append(
+                    (f"{letters[place]}: {run.labels[row.name]}", name, percent(row.mean("test_accuracy")))
+                )
         axes.set_xticks(range(len(runs)), letters)
         axes.set_xlim(-0.5, len(runs) - 0.3)
         axes.set_xlabel("run")
@@ -177,10 +194,10 @@ def _comparable(runs: Sequence[ReportedRun]) -> str:
     first = runs[0]
     if any(run.inputs.fingerprint != first.inputs.fingerprint for run in runs[1:]):
         return (
-            "The runs have different images, or the same images in other splits: a difference between their accuracies "
-            "is also one between images."
+            "The runs have different images, or the same images in other splits: a difference between their "
+            "accuracies is also one between images."
         )
     return (
-        "All runs have the same images in the same splits. Choosing among them by test accuracy would make that "
-        "accuracy too high for new images: choose by validation."
+        "All runs have the same images in the same splits. Choosing among them by test accuracy would make "
+        "that accuracy too high for new images: choose by validation."
     )

@@ -10,7 +10,7 @@ from nas_peft.settings.durations import in_words
 
 
 def costs_table(run: ReportedRun) -> DataTable:
-    """Seconds, image passes, work and memory of each stage, with the planned seconds where there is a plan."""
+    """Seconds, image passes, work and memory of each stage, beside the plan if there is one."""
     result = run.result
     plan, reference = result.plan, one_retraining(result)
     planned = {} if plan is None else plan.of([name for name in result.stages if name.startswith("recipes")])
@@ -31,16 +31,26 @@ def costs_table(run: ReportedRun) -> DataTable:
         rows.insert(0, ("before the plan", f"{plan.before:,.0f}", f"{plan.before:,.0f}", *[NONE] * 4))
     total = [] if plan is None else [f"{plan.before + sum(planned.values()):,.0f}"]
     rows.append(("all", *total, f"{seconds_taken(result):,.0f}", *_sums(run)))
-    columns = ("stage", *([] if plan is None else ["planned s"]), "seconds", "forward", "backward", "retrainings", "peak MB")
-    time = "" if plan is None else f" The plan was for --time {plan.time}, level {plan.level} of {plan.levels}."
+    columns = (
+        "stage",
+        *([] if plan is None else ["planned s"]),
+        "seconds",
+        "forward",
+        "backward",
+        "retrainings",
+        "peak MB",
+    )
+    time = (
+        "" if plan is None else f" The plan was for --time {plan.time}, level {plan.level} of {plan.levels}."
+    )
     return data_table(
         "Cost of each stage",
         columns,
         rows,
         marked=[len(rows) - 1],
-        note="Forward and backward: images through the backbone. Retrainings: work as a multiple of one retraining of "
-        "a subnet on the training images. Several trainings may run at once, so seconds are not proportional to work. "
-        f"The run took {in_words(seconds_taken(result))}.{time}",
+        note="Forward and backward: images through the backbone. Retrainings: work as a multiple of one "
+        "retraining of a subnet on the training images. Several trainings may run at once, so seconds are "
+        f"not proportional to work. The run took {in_words(seconds_taken(result))}.{time}",
     )
 
 

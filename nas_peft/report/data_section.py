@@ -24,7 +24,7 @@ class DataSection:
 
 def data_section(run: ReportedRun) -> DataSection:
     """The data of a run as its record has them; needs no image."""
-    record, names = run.result.dataset, run.inputs.classes
+    record = run.result.dataset
     parts = list(record["counts"])
     splits = data_table(
         "Splits",
@@ -55,9 +55,12 @@ def _duplicates(run: ReportedRun) -> DataTable | None:
     return data_table(
         "Duplicates across the splits",
         ("splits", "identical", "nearly identical"),
-        ((pair, f"{count:,}", f"{found['near'].get(pair, 0):,}") for pair, count in found["identical"].items()),
-        note="Images of the later split that have a duplicate in the earlier one. An accuracy on images that were "
-        "trained on says nothing about new images.",
+        (
+            (pair, f"{count:,}", f"{found['near'].get(pair, 0):,}")
+            for pair, count in found["identical"].items()
+        ),
+        note="Images of the later split that have a duplicate in the earlier one. An accuracy on images "
+        "that were trained on says nothing about new images.",
     )
 
 
@@ -76,7 +79,11 @@ def _imbalance(run: ReportedRun) -> str:
     first = run.selected.seeds[0]
     balanced = first.test_balanced_accuracy
     said = (
-        f"The classes are uneven: {large} has {most:,} training images, {most / least:.1f} times as many as {small} "
-        f"with {least:,}. A classifier that favours large classes can have a high accuracy."
+        f"The classes are uneven: {large} has {most:,} training images, {most / least:.1f} times as many as "
+        f"{small} with {least:,}. A classifier that favours large classes can have a high accuracy."
     )
-    return said if balanced is None else f"{said} The mean of the classes' test accuracies is {100 * balanced:.1f}%."
+    return (
+        said
+        if balanced is None
+        else f"{said} The mean of the classes' test accuracies is {100 * balanced:.1f}%."
+    )

@@ -14,9 +14,12 @@ from nas_peft.settings.durations import in_words
 
 WHY = {
     "alone": "It is the only row that may be exported.",
-    "accuracy": "Its validation accuracy is the highest: no other is within {fraction} standard errors of it.",
+    "accuracy": "Its validation accuracy is the highest: no other is within {fraction} standard errors of "
+    "it.",
     "loss": "Validation accuracy cannot tell it from {others}; of these, its calibrated loss is the lowest.",
-    "params": "Validation accuracy and loss cannot tell it from {others}; of these, it has the fewest parameters.",
+    "shifted": "Of the rows within the margin in loss, its loss on shifted validation data is the lowest.",
+    "params": "Validation accuracy and loss cannot tell it from {others}; of these, it has the fewest "
+    "parameters.",
 }
 """Why a row was exported, by the step of the rule that decided."""
 ROLES: dict[Role, str] = {
@@ -64,8 +67,8 @@ def _why(run: ReportedRun, decision: DecisionResult | None) -> str:
     if decision is None:
         if run.options.get("no_retrain"):
             return (
-                "Its loss with inherited weights is the lowest of all candidates. Nothing was retrained, so it is "
-                "not known how sure that is."
+                "Its loss with inherited weights is the lowest of all candidates. Nothing was retrained, so "
+                "it is not known how sure that is."
             )
         return "Validation data decided. The run is of a version that did not record how sure that is."
     others = "the others that may be exported" if decision.among > 2 else "the other that may be exported"
@@ -109,9 +112,9 @@ def _rivals(run: ReportedRun, decision: DecisionResult) -> DataTable:
         ("against", "which is", "verdict", "points ahead", "90% interval", "probability of being better"),
         (_rival(run, rival, roles.get(rival.row, [])) for rival in asked),
         texts=3,
-        note=f"By {decision.resamples:,} bootstrap resamples of {decision.images:,} validation images, paired. "
-        "From 0.1 to 0.9 the probability is called a tie. Expected regret: the best row that may be exported is "
-        f"ahead of the exported one by {percent(decision.expected_regret)} points on average.",
+        note=f"By {decision.resamples:,} bootstrap resamples of {decision.images:,} validation images, "
+        "paired. From 0.1 to 0.9 the probability is called a tie. Expected regret: the best row that may be "
+        f"exported is ahead of the exported one by {percent(decision.expected_regret)} points on average.",
     )
 
 
@@ -136,26 +139,28 @@ def _remarks(run: ReportedRun) -> Iterator[str]:
         single = rivals.get(decision.roles.get("single", ""))
         if searched is not None:
             yield {
-                "better": "Searching was not worth it here: the single method is better than the searched subnets.",
-                "tie": "Searching was not worth it here: a single method does as well as the searched subnets, a "
-                "tie on validation data.",
+                "better": "Searching was not worth it here: the single method is better than the searched "
+                "subnets.",
+                "tie": "Searching was not worth it here: a single method does as well as the searched "
+                "subnets, a tie on validation data.",
                 "worse": "Searching was not worth it here: by the rule a single method is exported.",
             }[searched.verdict]
         elif single is not None and "search" in result.stages:
             name = labels[single.row]
             yield {
-                "better": f"The search was worth it on validation data: the exported row is better than {name}, the "
-                "best single method.",
-                "tie": f"The search gained nothing certain over {name}, the best single method: a tie on validation "
-                "data.",
+                "better": "The search was worth it on validation data: the exported row is better than "
+                f"{name}, the best single method.",
+                "tie": f"The search gained nothing certain over {name}, the best single method: a tie on "
+                "validation data.",
                 "worse": f"{name}, the best single method, has the higher validation accuracy.",
             }[single.verdict]
     if (pair := result.paired) is not None:
         error = "" if pair.standard_error is None else f" ± {percent(pair.standard_error)} (standard error)"
         yield (
-            f"On the test images {labels[pair.searched]} is {100 * pair.difference:+.1f}{error} points against "
-            f"{labels[pair.single]}. Of {pair.images:,} images {pair.searched_only} are right with the former only "
-            f"and {pair.single_only} with the latter only (McNemar's exact p = {pair.p_value:.2g})."
+            f"On the test images {labels[pair.searched]} is {100 * pair.difference:+.1f}{error} points "
+            f"against {labels[pair.single]}. Of {pair.images:,} images {pair.searched_only} are right with "
+            f"the former only and {pair.single_only} with the latter only (McNemar's exact p = "
+            f"{pair.p_value:.2g})."
         )
     for row in result.rows:
         if row.error is not None:
@@ -177,6 +182,6 @@ def _full(run: ReportedRun, decision: DecisionResult) -> Iterator[str]:
     }[rival.verdict]
     test = f", {of_seeds(row, 'test_accuracy')}% on the test images" if row.tested else ""
     yield (
-        f"Full fine-tuning {said} on validation data ({of_seeds(row, 'val_accuracy')}%{test}), and stores all "
-        f"{row.params:,} parameters for each task."
+        f"Full fine-tuning {said} on validation data ({of_seeds(row, 'val_accuracy')}%{test}), and stores "
+        f"all {row.params:,} parameters for each task."
     )

@@ -63,7 +63,7 @@ def judged_test_images(run: ReportedRun, dataset: str | None, device: str, bars:
     """The exported subnet on the run's test set, which the finished run has opened; nothing is chosen by it.
 
     ``dataset`` says where the data are now, by default where the run found them. Raises `InputError` if the
-    data or the backbone are gone, and if the test set there has not as many images of each class as the run's.
+    data or the backbone are gone, and if the test set there has other numbers of images by class.
     """
     options, record = run.options, run.result.dataset
     spec = dataset or str(options["dataset"])
@@ -82,8 +82,8 @@ def judged_test_images(run: ReportedRun, dataset: str | None, device: str, bars:
         recorded = record.get("class_counts", {}).get("test", counts)  # absent in runs of version 0.1
         if counts != list(recorded) or sum(counts) != record["counts"]["test"]:
             raise InputError(
-                f"the test set of '{spec}' has {sum(counts):,} images, in classes of other sizes than the run's "
-                f"{record['counts']['test']:,}; give the data of the run to --dataset"
+                f"the test set of '{spec}' has {sum(counts):,} images, in classes of other sizes than the "
+                f"run's {record['counts']['test']:,}; give the data of the run to --dataset"
             )
         rows = []
         with bars.counted("evaluation (images)", len(images.items)) as bar:
@@ -119,8 +119,8 @@ def judged_validation_images(run: ReportedRun) -> JudgedImages | None:
         scores.logits,
         scores.labels,
         None,
-        remark=f"The network is that of the training on the training images alone, with {accuracy} accuracy. Its "
-        "probabilities are not calibrated.",
+        remark=f"The network is that of the training on the training images alone, with {accuracy} "
+        "accuracy. Its probabilities are not calibrated.",
     )
 
 
@@ -129,7 +129,11 @@ def _scores_file(run: ReportedRun) -> Path | None:
     row, folder = run.selected, run.path / "trainings"
     for file in sorted(folder.glob("*.json")):
         record = read_json(file) or {}
-        if (record.get("name"), record.get("on"), record.get("seed")) != (row.name, "train", run.options["seed"]):
+        if (record.get("name"), record.get("on"), record.get("seed")) != (
+            row.name,
+            "train",
+            run.options["seed"],
+        ):
             continue
         own = record.get("recipe", {})
         scores = folder / f"{file.name.removesuffix('.json')}.val.safetensors"
@@ -148,8 +152,9 @@ def _difference(result: SearchResult, accuracy: float) -> str:
     if abs(accuracy - first.test_accuracy) * images <= max(2, 0.002 * images):
         return ""
     return (
-        f"The accuracy here is {100 * accuracy:.1f}%, and the run recorded {100 * first.test_accuracy:.1f}%: these are "
-        "not the images of the run, or the subnet file is another one."
+        f"The accuracy here is {100 * accuracy:.1f}%, and the run recorded "
+        f"{100 * first.test_accuracy:.1f}%: these are not the images of the run, or the subnet file is "
+        "another one."
     )
 
 

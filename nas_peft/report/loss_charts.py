@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas_peft.report.chart import Chart, chart, drawing, legend_below
+from nas_peft.report.chart import Chart, chart, drawing, legend_below, whole_numbers
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.palette import GROUPS, light
 from nas_peft.report.reported_run import ReportedRun
@@ -13,17 +13,21 @@ _STYLES = ("-", "--", ":", "-.")
 
 
 def supernet_chart(run: ReportedRun) -> Chart | None:
-    """The loss of the supernet by epoch, of each fold's where there are several; ``None`` without a supernet."""
+    """The loss of each supernet by epoch; ``None`` in a run without."""
     curves = _supernet_curves(run)
     if not curves:
         return None
     with drawing() as (figure, axes):
         for place, (name, losses) in enumerate(curves.items()):
-            style = {"color": light("searched"), "ls": _STYLES[place % len(_STYLES)], "label": name}
+            style: dict[str, Any] = {
+                "color": light("searched"),
+                "ls": _STYLES[place % len(_STYLES)],
+                "label": name,
+            }
             axes.plot(range(1, len(losses) + 1), losses, marker="o", ms=4, **style)
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean training loss")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes)
         if len(curves) > 1:
             legend_below(axes)
         first, last = (next(iter(curves.values()))[i] for i in (0, -1))
@@ -62,17 +66,26 @@ def trainings_chart(run: ReportedRun) -> Chart | None:
             style = _STYLES[drawn.get(role, 0) % len(_STYLES)]
             drawn[role] = drawn.get(role, 0) + 1
             width = 2.2 if role == "chosen" else 1.3
-            axes.plot(range(1, len(losses) + 1), losses, style, color=light(role), lw=width, marker="o", ms=3, label=label)
+            axes.plot(
+                range(1, len(losses) + 1),
+                losses,
+                style,
+                color=light(role),
+                lw=width,
+                marker="o",
+                ms=3,
+                label=label,
+            )
         axes.set_xlabel("epoch")
         axes.set_ylabel("mean training loss")
         axes.set_yscale("log")
         _plain_decimals(axes)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes)
         legend_below(axes, 1 if max(map(len, curves)) > 24 else 2)
         table = _table("Losses of the separate trainings by epoch", {n: c for n, (_, c) in curves.items()})
         said = (
-            f"{len(curves)} trainings by the recipe that validation chose, each on the training images, by the run's "
-            "first seed. Linear probing trains on stored features and has no curve here."
+            f"{len(curves)} trainings by the recipe that validation chose, each on the training images, by "
+            "the run's first seed. Linear probing trains on stored features and has no curve here."
         )
         return chart(figure, "Separate trainings", said, table)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas_peft.report.palette import light
 
@@ -35,9 +35,11 @@ def name_marks(axes: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
     taken = [_around(x, y) for x, y in places]
     whole = axes.get_window_extent()
     for x, y, name in marks:
-        style = {"xycoords": "data", "textcoords": "offset points", "fontsize": 8, "color": light("quiet")}
+        style: dict[str, Any] = {"xycoords": "data", "textcoords": "offset points", "fontsize": 8}
         for right, up, horizontal, vertical in _PLACES:
-            text = axes.annotate(name, (x, y), (right, up), ha=horizontal, va=vertical, **style)
+            text = axes.annotate(
+                name, (x, y), (right, up), ha=horizontal, va=vertical, color=light("quiet"), **style
+            )
             box = text.get_window_extent()
             if _inside(box, whole) and not any(_overlap(box, other) for other in taken):
                 taken.append((box.x0, box.y0, box.x1, box.y1))

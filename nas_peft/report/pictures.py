@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from PIL import Image
@@ -29,7 +30,7 @@ class Picture:
 
     Args:
         source: the image as a ``data:`` address.
-        name: path of the image in the data set.
+        name: end of the image's path: its folder and its file.
         predicted: predicted class.
         probability: its probability, as a text.
         true: true class.
@@ -80,11 +81,13 @@ def mistake_pictures(judged: JudgedImages) -> tuple[Picture, ...]:
 
 def _picture(item: Item, predicted: str, probability: float, true: str, of_true: float) -> Picture:
     pixels = item.load().permute(1, 2, 0).numpy()
-    image = Image.fromarray(pixels if pixels.dtype == np.uint8 else (255 * pixels).clip(0, 255).astype(np.uint8))
+    image = Image.fromarray(
+        pixels if pixels.dtype == np.uint8 else (255 * pixels).clip(0, 255).astype(np.uint8)
+    )
     small = max(image.size) <= SHORT
     return Picture(
         _address(image, small),
-        shown_name(item.name),
+        _short(item.name),
         shown_name(predicted),
         f"{probability:.1%}",
         shown_name(true),
@@ -92,6 +95,11 @@ def _picture(item: Item, predicted: str, probability: float, true: str, of_true:
         predicted == true,
         small,
     )
+
+
+def _short(name: str) -> str:
+    """The last two parts of a path; the rest may tell more of a machine than a reader should know."""
+    return "/".join(PurePath(shown_name(name)).parts[-2:])
 
 
 def _address(image: Image.Image, small: bool) -> str:

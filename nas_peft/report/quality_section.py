@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class MatrixCell:
 
 @dataclass(frozen=True)
 class QualitySection:
-    """All measures of the judged images; ``matrix`` and ``plot`` exclude each other by the number of classes."""
+    """All measures of the judged images; many classes have a ``plot``, few a ``matrix``."""
 
     source: str
     remark: str
@@ -127,12 +128,13 @@ def _matrix_chart(measures: Measures) -> Chart:
     true, predicted = counts.nonzero()
     right = int(np.trace(counts))
     with drawing(5.0) as (figure, axes):
-        size = max(2.0, 260.0 / len(counts)) ** 2 * 0.5
+        size = max(1.5, 230.0 / len(counts)) ** 2
         opacity = 0.15 + 0.85 * share[true, predicted]
         for on_diagonal, role, label in ((True, "chosen", "right"), (False, "bad", "wrong")):
             these = (true == predicted) == on_diagonal
-            style = {"marker": "s", "s": size, "color": light(role), "lw": 0, "label": label}
+            style: dict[str, Any] = {"marker": "s", "s": size, "color": light(role), "lw": 0}
             axes.scatter(predicted[these], true[these], alpha=opacity[these], **style)
+            axes.scatter([], [], color=light(role), marker="s", s=30, label=label)
         axes.invert_yaxis()
         axes.set_aspect("equal")
         axes.set_xlabel("predicted class, in the order of the names")
@@ -144,8 +146,8 @@ def _matrix_chart(measures: Measures) -> Chart:
             (("right", f"{right:,}"), ("wrong", f"{int(counts.sum()) - right:,}")),
         )
         said = (
-            f"{right:,} of {int(counts.sum()):,} images are on the diagonal, over {len(counts)} classes. The most "
-            "frequent confusions are in the table that follows."
+            f"{right:,} of {int(counts.sum()):,} images are on the diagonal, over {len(counts)} classes. "
+            "The most frequent confusions have a table of their own."
         )
         return chart(figure, "Confusion matrix", said, table)
 
@@ -206,9 +208,11 @@ def _reliability(judged: JudgedImages) -> Chart:
         )
         gap = float(confidence.mean() - hits.mean())
         over = "overconfident" if gap > 0 else "underconfident"
-        temperature = "" if judged.temperature is None else f", after temperature scaling by {judged.temperature:.3f}"
+        temperature = (
+            "" if judged.temperature is None else f", after temperature scaling by {judged.temperature:.3f}"
+        )
         said = (
-            f"Mean confidence is {percent(float(confidence.mean()))}% and accuracy {percent(float(hits.mean()))}%"
-            f"{temperature}: {over} by {percent(abs(gap))} points on average."
+            f"Mean confidence is {percent(float(confidence.mean()))}% and accuracy "
+            f"{percent(float(hits.mean()))}%{temperature}: {over} by {percent(abs(gap))} points on average."
         )
         return chart(figure, "Reliability diagram", said, table)

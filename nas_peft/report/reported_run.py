@@ -60,7 +60,8 @@ class ReportedRun:
         rows = self.result.rows
         alike = [row.label for row in rows]
         return {
-            row.name: row.label if alike.count(row.label) == 1 else f"{row.label} ({row.name})" for row in rows
+            row.name: row.label if alike.count(row.label) == 1 else f"{row.label} ({row.name})"
+            for row in rows
         }
 
     @property

@@ -17,7 +17,6 @@ _MARKERS = {"searched": "o", "single": "D", "baseline": "s"}
 def rows_chart(run: ReportedRun) -> Chart:
     """Validation accuracy of each row with scores against its parameters, head included."""
     rows = [row for row in run.result.rows if row.seeds]
-    images = run.result.dataset["counts"]["val"]
     with drawing() as (figure, axes):
         for group, marker in _MARKERS.items():
             of_it = [row for row in rows if row.group == group and not row.selected]
@@ -31,7 +30,7 @@ def rows_chart(run: ReportedRun) -> Chart:
         logarithmic(axes)
         axes.margins(x=0.2, y=0.2)
         axes.set_xlabel("trained parameters, head included")
-        axes.set_ylabel(f"validation accuracy, % of {images:,} images")
+        axes.set_ylabel("validation accuracy, %")
         legend_below(axes)
         marks = [(float(row.params), 100 * row.mean("val_accuracy"), _name(row)) for row in rows]
         name_marks(axes, marks)
@@ -47,9 +46,14 @@ def rows_chart(run: ReportedRun) -> Chart:
         )
         best = max(rows, key=lambda row: row.mean("val_accuracy"))
         said = (
-            f"The exported row has {percent(chosen.mean('val_accuracy'))}% with {chosen.params:,} parameters. The "
-            f"highest is {run.labels[best.name]}, with {percent(best.mean('val_accuracy'))}% and {best.params:,}."
+            f"The exported row has {percent(chosen.mean('val_accuracy'))}% with {chosen.params:,} parameters"
         )
+        if best.mean("val_accuracy") > chosen.mean("val_accuracy"):
+            highest = percent(best.mean("val_accuracy"))
+            said += f"; the highest is {run.labels[best.name]}, {highest}% with {best.params:,}"
+        else:
+            said += ", and no row has a higher accuracy"
+        said += f". Accuracies are on {run.result.dataset['counts']['val']:,} validation images."
         return chart(figure, "Accuracy against parameters", said, table)
 
 

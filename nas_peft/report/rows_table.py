@@ -8,7 +8,7 @@ from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import RowResult
 
 GROUPS = {"searched": "searched", "single": "single method", "baseline": "baseline"}
-_VERDICTS = {"tie": "≈ tie", "worse": "▲ better", "better": ""}
+_VERDICTS = {"tie": "≈\u00a0tie", "worse": "▲\u00a0better", "better": ""}
 
 
 def modules_table(run: ReportedRun) -> DataTable:
@@ -19,8 +19,8 @@ def modules_table(run: ReportedRun) -> DataTable:
         ((run.labels[row.name], GROUPS[row.group], row.description) for row in run.result.rows),
         texts=3,
         marked=(place for place, row in enumerate(run.result.rows) if row.selected),
-        note="One number for each layer, from input to output, or one size of all layers: prompts, rank, or hidden "
-        "units.",
+        note="One number for each layer, from input to output, or one size of all layers: prompts, rank, or "
+        "hidden units.",
     )
 
 
@@ -35,10 +35,10 @@ def rows_table(run: ReportedRun) -> DataTable:
         *("validation loss", "validation %", "test %", "95% interval", "parameters", "MFLOPs"),
     )
     note = (
-        f"Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on these and the "
-        "validation images, and read once. Parameters include those of the head. Verdict: against the exported row "
-        "on the validation images. The interval is of the first seed's test accuracy, by Wilson's score. "
-        f"{'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
+        f"Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on these and "
+        "the validation images, and read once. Parameters include those of the head. Verdict: against the "
+        "exported row on the validation images. The interval is of the first seed's test accuracy, by "
+        f"Wilson's score. {'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
     )
     return data_table(
         "All compared models",
@@ -46,7 +46,7 @@ def rows_table(run: ReportedRun) -> DataTable:
         (
             (
                 labels[row.name],
-                "► exported" if row.selected else verdicts.get(row.name, ""),
+                "►\u00a0exported" if row.selected else verdicts.get(row.name, ""),
                 recipe_text(row),
                 *_scores(row),
                 interval_of_test(row, result),
@@ -79,7 +79,8 @@ def recipe_text(row: RowResult) -> str:
     if row.seeds and row.seeds[0].lr is None:
         return "inherited weights, not trained further"
     recipe = row.recipe
-    said = [f"{recipe['epochs']} epochs", f"rate {recipe['lr']:g}"]
+    epochs = recipe["epochs"]
+    said = [f"{epochs} epoch{'' if epochs == 1 else 's'}", f"rate {recipe['lr']:g}"]
     names = [recipe.get(name, "none") for name in ("augmentation", "class_balance")]
     said += [name for name in names if name != "none"]
     rates = {name.replace("_", " "): recipe.get(name, 0) for name in ("drop_path", "module_dropout")}

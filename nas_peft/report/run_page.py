@@ -10,6 +10,7 @@ from nas_peft.report.chart import Chart
 from nas_peft.report.costs_table import costs_table
 from nas_peft.report.data_section import data_section
 from nas_peft.report.decision_section import decision_section
+from nas_peft.report.inherited_chart import inherited_chart
 from nas_peft.report.judged_images import JudgedImages, judged_test_images, judged_validation_images
 from nas_peft.report.loss_charts import supernet_chart, trainings_chart
 from nas_peft.report.options_section import environment_table, options_tables
@@ -19,10 +20,15 @@ from nas_peft.report.rendering import rendered
 from nas_peft.report.reported_run import ReportedRun, architecture_of
 from nas_peft.report.rows_chart import rows_chart
 from nas_peft.report.rows_table import modules_table, rows_table
-from nas_peft.report.search_charts import front_chart, history_chart, inherited_chart
+from nas_peft.report.search_charts import front_chart, history_chart
 from nas_peft.report.use_section import use_section
 from nas_peft.run.progress import StageBars
 from search_spaces import InputError
+
+_NO_QUALITY = (
+    "The images could not be read again (see below), and the run folder has no scores of validation images "
+    "of the exported row either."
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def run_page(run: ReportedRun, *, dataset: str | None, device: str, bars: StageB
     else:
         missing.append(Missing("Sample predictions and mistakes", no_images))
     if judged is None:
-        missing.append(Missing("Classes, confusions and calibration", _no_quality(no_images)))
+        missing.append(Missing("Classes, confusions and calibration", _NO_QUALITY))
     set_options, other_options = options_tables(run)
     html = rendered(
         "run.html.j2",
@@ -94,18 +100,17 @@ def _short(run: ReportedRun) -> str:
 def _judged(
     run: ReportedRun, dataset: str | None, device: str, bars: StageBars
 ) -> tuple[JudgedImages | None, str]:
-    """The judged test images, or else the validation images whose scores were kept, and why there are no images."""
+    """The judged test images, or else validation scores that were kept, and why there are no images."""
     try:
         return judged_test_images(run, dataset, device, bars), ""
     except InputError as error:
         if dataset is not None:
             raise
-        reason = f"The images could not be read again: {error}. With --dataset the report finds data that have moved."
+        reason = (
+            f"The images could not be read again: {error}. With --dataset the report finds data that "
+            "have moved."
+        )
     return judged_validation_images(run), reason
-
-
-def _no_quality(no_images: str) -> str:
-    return f"{no_images} The run folder has no scores of validation images of the exported row either."
 
 
 def _architecture(run: ReportedRun, missing: list[Missing]) -> Chart | None:
@@ -124,7 +129,9 @@ def _search(run: ReportedRun, missing: list[Missing]) -> list[Chart]:
         return []
     found = inherited_chart(run, run.search)
     if found is None:
-        missing.append(Missing("Inherited and retrained scores", "The run retrained no candidate of the search."))
+        missing.append(
+            Missing("Inherited and retrained scores", "The run retrained no candidate of the search.")
+        )
     return [front_chart(run, run.search), history_chart(run, run.search), *([] if found is None else [found])]
 
 
@@ -133,5 +140,7 @@ def _curves(run: ReportedRun, missing: list[Missing]) -> list[Chart]:
     if supernet is None:
         missing.append(Missing("Training of the supernet", "The run trained no supernet."))
     if trainings is None:
-        missing.append(Missing("Separate trainings", "The run trained no model separately but linear probing."))
+        missing.append(
+            Missing("Separate trainings", "The run trained no model separately but linear probing.")
+        )
     return [found for found in (supernet, trainings) if found is not None]

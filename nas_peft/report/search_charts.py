@@ -1,15 +1,15 @@
-"""Plots of a search: its front, its history, and inherited scores against retrained ones."""
+"""Plots of a search: its front and its history."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from nas_peft.front.plot import AXES
-from nas_peft.report.chart import Chart, chart, drawing, legend_below, logarithmic
+from nas_peft.report.chart import Chart, chart, drawing, legend_below, logarithmic, whole_numbers
 from nas_peft.report.data_table import data_table
-from nas_peft.report.mark_names import name_marks
 from nas_peft.report.palette import light
 from nas_peft.report.reported_run import ReportedRun, architecture_of
 from nas_peft.run.finished_search import FinishedSearch
@@ -33,7 +33,9 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
             if group:
                 fill = "none" if face == "none" else light(face)
                 x, y = [search.cost(c) for c in group], [c.loss for c in group]
-                axes.scatter(x, y, s=16, marker=marker, facecolor=fill, edgecolor=light(edge), lw=0.8, label=label)
+                axes.scatter(
+                    x, y, s=16, marker=marker, facecolor=fill, edgecolor=light(edge), lw=0.8, label=label
+                )
         if front:
             x, y = [search.cost(c) for c in front], [c.loss for c in front]
             errors = [c.loss_standard_error for c in front]
@@ -41,17 +43,20 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
             axes.step([*x, end], [*y, y[-1]], where="post", color=light("searched"), lw=1.4, label="front")
             axes.errorbar(x, y, yerr=errors, fmt="o", ms=4, lw=1, color=light("searched"))
         if exported is not None:
-            style = {"marker": "*", "s": 170, "color": light("chosen"), "zorder": 5}
+            style: dict[str, Any] = {"marker": "*", "s": 170, "color": light("chosen"), "zorder": 5}
             axes.scatter([search.cost(exported)], [exported.loss], label="exported", **style)
-        if search.config.front_cost != "latency":  # latency stays linear: most of it is the backbone's
+        # latency stays linear: most of it is the backbone's
+        if search.config.front_field not in ("latency", "shifted_loss"):
             logarithmic(axes)
         shown = [c.loss for c in (*groups[0][1], *front)] or [0.0, 1.0]
         room = 0.12 * (max(shown) - min(shown)) + max((c.loss_standard_error for c in front), default=0.1)
         axes.set_ylim(min(shown) - room, max(shown) + room)
-        axes.set_xlabel(AXES[search.config.front_cost])
+        axes.set_xlabel(AXES[search.config.front_field])
         axes.set_ylabel("loss with inherited weights")
         legend_below(axes)
-        points = sorted([*front, *([exported] if exported and exported not in front else [])], key=search.cost)
+        points = sorted(
+            [*front, *([exported] if exported and exported not in front else [])], key=search.cost
+        )
         table = data_table(
             "Front of the search, and the exported subnet",
             ("modules", "candidate", "parameters", "MFLOPs", "loss", "standard error", "accuracy %"),
@@ -76,9 +81,8 @@ def _front_words(search: FinishedSearch, front: Sequence[Candidate], exported: C
     said = f"{len(search.candidates)} candidates, {len(front)} of them on the front of loss against cost"
     if front:
         first, last = front[0], front[-1]
-        said += (
-            f", from {first.params:,} parameters at loss {first.loss:.3f} to {last.params:,} at {last.loss:.3f}"
-        )
+        said += f", from {first.params:,} parameters at loss {first.loss:.3f}"
+        said += f" to {last.params:,} at {last.loss:.3f}"
     if exported is None:
         return f"{said}. The exported row was not a candidate of the search."
     return f"{said}. The exported subnet is candidate {exported.number}, with loss {exported.loss:.3f}."
@@ -113,12 +117,12 @@ def history_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
             axes.scatter(x, y, s=14, facecolor=fill, edgecolor=light("candidate"), lw=0.8, label=label)
         known = [(g + 1, loss) for g, loss in zip(generations, best, strict=True) if math.isfinite(loss)]
         if known:
-            x, y = zip(*known, strict=True)
             label = "best within the budget so far"
-            axes.plot(x, y, "-o", ms=5, color=light("searched"), lw=1.6, label=label)
+            axes.plot(*zip(*known, strict=True), "-o", ms=5, color=light("searched"), lw=1.6, label=label)
         axes.set_xlabel("generation")
         axes.set_ylabel("loss with inherited weights")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(0.5, len(generations) + 0.5)
+        whole_numbers(axes)
         finite = [c.loss for c in search.candidates if math.isfinite(c.loss)]
         if finite:
             axes.set_ylim(min(finite) * 0.9, sorted(finite)[int(0.95 * (len(finite) - 1))] * 1.1)
@@ -130,58 +134,11 @@ def history_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
             texts=2,
             note="Best losses are of candidates within the budget that were scored on all images.",
         )
-        said = f"The best loss within the budget is {_loss(best[0])} after the first generation and {_loss(best[-1])} after the last."
-        return chart(figure, "History of the search", said, table)
-
-
-def inherited_chart(run: ReportedRun, search: FinishedSearch) -> Chart | None:
-    """Losses with inherited weights against losses after retraining; ``None`` where nothing was retrained."""
-    by_architecture = {c.architecture: c for c in search.candidates}
-    points = []
-    for row in run.result.rows:
-        trained = bool(row.seeds) and row.seeds[0].lr is not None and row.averaging is None
-        found = by_architecture.get(architecture) if (architecture := architecture_of(row)) else None
-        if trained and row.method == "subnet" and found is not None and math.isfinite(found.loss):
-            points.append((row, found))
-    if not points:
-        return None
-    with drawing() as (figure, axes):
-        for row, candidate in points:
-            role = "chosen" if row.selected else row.group
-            place = (candidate.loss, row.mean("val_loss"))
-            style = {"s": 60, "color": light(role), "marker": "*" if row.selected else "o", "zorder": 3}
-            axes.scatter(*place, **style)
-        both = [v for row, c in points for v in (c.loss, row.mean("val_loss"))]
-        low, high = 0.9 * min(both), 1.1 * max(both)
-        axes.plot([low, high], [low, high], "--", color=light("quiet"), lw=1, label="equal losses")
-        axes.margins(x=0.2, y=0.2)
-        axes.set_xlabel("loss with inherited weights")
-        axes.set_ylabel("validation loss, retrained")
-        legend_below(axes)
-        name_marks(axes, [(c.loss, row.mean("val_loss"), row.name) for row, c in points])
-        table = data_table(
-            "Inherited and retrained scores",
-            ("row", "inherited loss", "retrained loss", "inherited accuracy %", "retrained accuracy %"),
-            (
-                (
-                    run.labels[row.name],
-                    f"{c.loss:.3f}",
-                    f"{row.mean('val_loss'):.3f}",
-                    f"{100 * c.accuracy:.1f}",
-                    f"{100 * row.mean('val_accuracy'):.1f}",
-                )
-                for row, c in points
-            ),
-            marked=[place for place, (row, _) in enumerate(points) if row.selected],
-            note="Scores of candidates eliminated early are estimates. nas-peft audit measures on a random sample how "
-            "well inherited scores rank subnets.",
-        )
-        better = sum(row.mean("val_loss") < c.loss for row, c in points)
         said = (
-            f"{len(points)} rows were candidates of the search and were retrained; {better} of them have a lower loss "
-            "than with inherited weights."
+            f"The best loss within the budget is {_loss(best[0])} after the first generation and "
+            f"{_loss(best[-1])} after the last."
         )
-        return chart(figure, "Inherited and retrained scores", said, table)
+        return chart(figure, "History of the search", said, table)
 
 
 def exported_candidate(run: ReportedRun, search: FinishedSearch) -> Candidate | None:

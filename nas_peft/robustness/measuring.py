@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nas_peft.corruptions.catalogue import CORRUPTIONS
 from nas_peft.corruptions.corrupting import corrupted
@@ -24,6 +23,7 @@ from nas_peft.robustness.result import (
     share_error,
 )
 from nas_peft.training.temperature import Labels, Logits, cross_entropy
+from supernet.images import Images
 
 BATCH = 64
 """Images that a model classifies at a time."""

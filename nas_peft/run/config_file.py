@@ -34,15 +34,16 @@ def read_config(file: Path) -> dict[str, Any]:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        first, _, rest = text.partition("\n")
-        if first.startswith(_CHECKSUM) and first != _CHECKSUM + _digest(rest):
-            raise InputError(
-                f"'{file}' was altered or cut off since the run wrote it; put the file back, or start anew "
-                "with another --out"
-            )
         options = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError):
-        options = None
+    # A date such as 2001-99-99 raises ValueError, and a text can nest too deeply.
+    except (yaml.YAMLError, ValueError, RecursionError):
+        text, options = file.read_text(encoding="utf-8", errors="replace"), None
+    first, _, rest = text.partition("\n")
+    if first.startswith(_CHECKSUM) and first != _CHECKSUM + _digest(rest):
+        raise InputError(
+            f"'{file}' was altered or cut off since the run wrote it; put the file back, or start anew "
+            "with another --out"
+        )
     if not isinstance(options, dict):
         raise InputError(
             f"'{file}' is not the configuration of a run; give another --out, or the folder of a run"

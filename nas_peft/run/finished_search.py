@@ -9,14 +9,16 @@ from typing import Any
 
 from nas_peft.run.config_file import read_config
 from nas_peft.run.module_files import import_unchanged
+from nas_peft.run.moved_inputs import require_data, with_found_paths
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PLAN, InputsRecord, PlanRecord, SearchStageRecord
-from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.candidate import Candidate, cost_of
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
+from nas_peft.searching.robust_ranking import RobustRanking, by_loss
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import Architecture, Budget, InputError
 
@@ -44,8 +46,11 @@ class FinishedSearch:
     stage: SearchStageRecord
 
     @classmethod
-    def read(cls, path: Path) -> FinishedSearch:
+    def read(cls, path: Path, dataset: str | None = None) -> FinishedSearch:
         """Read a run folder; needs neither the data nor the backbone.
+
+        Relative paths of the run are found from any working folder, see `with_found_paths`. ``dataset`` says
+        where the data are now, if they have moved.
 
         Imports the run's module files, without which its candidates' kinds are unknown; a module file that
         has changed since the run started is not executed.
@@ -62,13 +67,21 @@ class FinishedSearch:
         config, folder = SearchConfig.of(**values), RunFolder(path)
         if (plan := folder.read_stage(PLAN, PlanRecord)) is not None:
             config = config.planned(plan.set_options)
+        record = folder.read_stage("inputs", InputsRecord)
+        module_files = config.module_files  # as they were recorded
+        config = with_found_paths(config, path, record.started_in if record else None, dataset)
         stage = folder.read_stage("search", SearchStageRecord)
         if stage is None:
             raise InputError(
                 f"the search of '{path}' has not ended; start its nas-peft search command again to resume"
             )
         inputs = folder.required_stage("inputs", InputsRecord)
-        import_unchanged(config.module_files, inputs.module_files or {}, path)
+        digests = inputs.module_files or {}
+        known = {
+            str(now): digests.get(str(then), "")
+            for then, now in zip(module_files, config.module_files, strict=True)
+        }
+        import_unchanged(config.module_files, known, path)
         candidates: list[Candidate] = []
         for generation in range(config.generations):
             scored = read_generation(folder.generation(generation))
@@ -82,6 +95,7 @@ class FinishedSearch:
 
     def inputs(self, bars: StageBars) -> SearchInputs:
         """Data, backbone and space, loaded again. Raises `InputError` if they differ from the run's."""
+        require_data(self.config, self.folder.path)
         inputs = SearchInputs.load(self.config, bars)
         recorded = self.folder.required_stage("inputs", InputsRecord)
         inputs.require_unchanged(recorded)
@@ -102,7 +116,7 @@ class FinishedSearch:
 
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""
-        return float(getattr(candidate, self.config.front_cost))
+        return cost_of(candidate, self.config.front_field)
 
     def front(self) -> list[Candidate]:
         """The Pareto front, cheapest first."""
@@ -110,6 +124,8 @@ class FinishedSearch:
 
     def pick(self, budget: str | None = None) -> Candidate:
         """The best candidate within a budget, by default the run's: lowest loss, then fewest parameters.
+
+        In a search for robust subnets the best by `RobustRanking`.
 
         Raises `InputError` for a budget that cannot be read or that is below all candidates.
         """
@@ -124,7 +140,7 @@ class FinishedSearch:
                 f"the budget {text!r} leaves {limit:,} parameters for modules, and the smallest candidate of "
                 f"'{self.folder.path}' has {least:,}; raise the budget"
             )
-        return min(within, key=Candidate.rank_key)
+        return (RobustRanking(self.config.robust_margin) if self.config.robust else by_loss)(within)[0]
 
     def numbered(self, number: int) -> Candidate:
         """The candidate with the given number. Raises `InputError` if there is none."""

@@ -33,7 +33,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # neither JSON nor UTF-8
+    except (ValueError, RecursionError) as error:  # neither JSON nor UTF-8, or nested thousands deep
         raise DamagedFile(path, "it is not whole JSON") from error
     if not isinstance(content, dict):
         raise DamagedFile(path, "it is not a JSON object")

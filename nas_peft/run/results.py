@@ -217,7 +217,7 @@ class DecisionResult(BaseModel):
     rule: str
     metric: Metric = "accuracy"
     fraction: float
-    by: Literal["alone", "accuracy", "loss", "params"]
+    by: Literal["alone", "accuracy", "loss", "params", "shifted"]
     among: int
     images: int
     resamples: int

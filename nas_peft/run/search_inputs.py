@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from torch import Tensor
+
+from nas_peft.corruptions.choosing import ShiftedValidation, corrupted_for_choice
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
@@ -18,7 +22,9 @@ from nas_peft.run.single_methods import (
 )
 from nas_peft.run.stage_records import InputsRecord
 from nas_peft.run.task_inputs import TaskInputs
-from nas_peft.searching.candidate import Candidate
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.searching.candidate import Candidate, cost_of
+from nas_peft.searching.robust_ranking import RobustRanking, by_loss
 from nas_peft.searching.searchers import Searcher, SearchTask, build_searcher, parse_options
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
@@ -159,6 +165,7 @@ class SearchInputs(TaskInputs):
             generations=self.config.generations,
             seed=self.config.seed,
             cost=self.cost,
+            rank=RobustRanking(self.config.robust_margin) if self.config.robust else by_loss,
         )
         return replace(task, front=replace(task, fits=self.in_range, sampler=self.front_sampler))
 
@@ -168,7 +175,23 @@ class SearchInputs(TaskInputs):
 
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""
-        return float(getattr(candidate, self.config.front_cost))
+        return cost_of(candidate, self.config.front_field)
+
+    def ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates that may be retrained, best first: by the searcher, or for the robust objective."""
+        if self.config.robust:
+            return RobustRanking(self.config.robust_margin)(candidates)
+        return self.searcher().ranked(candidates)
+
+    def for_trainings(
+        self, features: Tensor, inherited: Mapping[str, Mapping[str, Tensor]] | None = None
+    ) -> TrainingInputs:
+        """See `TaskInputs.for_trainings`; with the robust objective trainings are scored on copies, too."""
+        found = super().for_trainings(features, inherited)
+        if not self.config.robust:
+            return found
+        copies = corrupted_for_choice(self.dataset.val, self.config.seed)
+        return replace(found, shifted=ShiftedValidation(copies, self.config.robust_margin))
 
     @property
     def training_sampler(self) -> Sampler:

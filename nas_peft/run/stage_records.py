@@ -212,7 +212,8 @@ class OpeningRecord(BaseModel):
 class InputsRecord(BaseModel):
     """Data, backbone and space of a run, which a resumed run must find unchanged.
 
-    ``nas_peft`` is the version that started the run; version 0.1 did not write it.
+    ``nas_peft`` is the version that started the run; version 0.1 did not write it. ``started_in`` is the
+    folder in which its command was given, from which relative paths are meant.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -224,6 +225,7 @@ class InputsRecord(BaseModel):
     space: dict[str, Any] | None = None
     module_files: dict[str, str] | None = None
     nas_peft: str | None = None
+    started_in: str | None = None
 
     def changed(self, now: InputsRecord) -> list[str]:
         """Names of the inputs that differ between the run's start and ``now``.
@@ -232,9 +234,10 @@ class InputsRecord(BaseModel):
         how they were read is not compared.
         """
         before, after = self.model_dump(mode="json"), now.model_dump(mode="json")
-        names = [
-            name for name in before if name not in ("nas_peft", "dataset") and before[name] != after[name]
-        ]
+        not_compared = ("nas_peft", "dataset", "started_in", "module_files")
+        names = [name for name in before if name not in not_compared and before[name] != after[name]]
+        files = [list((record["module_files"] or {}).values()) for record in (before, after)]
+        names += ["module_files"] if files[0] != files[1] else []
         return list(dict.fromkeys("dataset" if n in ("fingerprint", "classes") else n for n in names))
 
 

@@ -146,6 +146,7 @@ class TaskInputs:
             classes=list(self.dataset.classes),
             backbone=self.backbone_record(),
             nas_peft=__version__,
+            started_in=str(Path.cwd()),
         )
 
     def backbone_record(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas_peft.corruptions.choosing import ShiftedValidation
 from nas_peft.data import Part
 from nas_peft.data.part import read_only_tensor
 from supernet import Backbone, Preprocessing
@@ -22,7 +23,7 @@ class TrainingInputs:
 
     ``features`` ``(N, d)`` are the pretrained features of train, then val; linear probes need nothing else.
     ``inherited`` are the tensors of modules and head, by the name of a training, from which that training
-    starts if its recipe says so.
+    starts if its recipe says so. On ``shifted`` images, if there are any, each training is scored, too.
     """
 
     backbone: Backbone
@@ -32,6 +33,7 @@ class TrainingInputs:
     val: Part
     features: Tensor
     inherited: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    shifted: ShiftedValidation | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the features as a numpy array, shared between processes like a `Part`."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from nas_peft.machine.peak_memory import largest
 from nas_peft.scoring.race import Race
-from nas_peft.scoring.scorer import Scorer
+from nas_peft.scoring.scorer import Found, Scorer
 from nas_peft.searching.candidate import Candidate, Proposal, by_params
 from nas_peft.searching.generation import Scored
 from nas_peft.searching.racing import SHARES, Losses, Runner
@@ -38,6 +38,8 @@ class InheritedEvaluator:
         racing: whether candidates may be eliminated.
         seed: seed of the order of the images and of the paired tests.
         latency: latency that each module adds; without a table candidates have no latency.
+        shifted_folds: number of the scorer's last folds that hold shifted images; candidates that stayed in
+            the race have a loss on them, too.
     """
 
     scorer: Scorer
@@ -47,11 +49,18 @@ class InheritedEvaluator:
     racing: bool = True
     seed: int = 0
     latency: LatencyTable | None = None
+    shifted_folds: int = 0
 
     @property
     def images(self) -> int:
-        """Number of images to score on."""
-        return sum(self.scorer.sizes)
+        """Number of images to score on, shifted ones not counted."""
+        return sum(self._sizes)
+
+    @property
+    def _sizes(self) -> Sequence[int]:
+        """Images of each fold without a shift."""
+        sizes = self.scorer.sizes
+        return sizes[: len(sizes) - self.shifted_folds]
 
     def evaluate(
         self,
@@ -100,7 +109,38 @@ class InheritedEvaluator:
             )
             for i, (c, (loss, error)) in enumerate(zip(known, race.mean_losses(), strict=True))
         ]
+        if self.shifted_folds:
+            candidates, found_on_shifted = self._with_shifted(candidates)
+            passes += sum(found.image_passes for found in found_on_shifted)
+            peaks += [found.peak_memory for found in found_on_shifted]
         return Scored(candidates, race.losses, passes, time.perf_counter() - started, largest(peaks))
+
+    def _with_shifted(self, candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Found]]:
+        """The candidates with their scores on shifted images: means over folds, each fold counting alike.
+
+        A fold is one shift: the corrupted copies, or a left-out domain, however many images that has.
+        Candidates that were eliminated, or whose loss is not finite, are left as they are.
+        """
+        whole = [i for i, c in enumerate(candidates) if not c.dropped and math.isfinite(c.loss)]
+        if not whole:
+            return list(candidates), []
+        architectures = [candidates[i].architecture for i in whole]
+        sizes = self.scorer.sizes
+        found = [
+            self.scorer.score(fold, np.arange(sizes[fold]), architectures)
+            for fold in range(len(self._sizes), len(sizes))
+        ]
+        losses = np.mean([of.losses.mean(axis=1, dtype=np.float64) for of in found], axis=0)
+        accuracies = np.mean([of.hits.mean(axis=1, dtype=np.float64) for of in found], axis=0)
+        scored = list(candidates)
+        for place, i in enumerate(whole):
+            loss = float(losses[place])
+            if math.isfinite(loss):
+                accuracy = float(accuracies[place])
+                scored[i] = replace(scored[i], shifted_loss=loss, shifted_accuracy=accuracy)
+            else:  # the candidate is of no use, as one whose loss on unchanged images overflows
+                scored[i] = replace(scored[i], loss=math.inf, loss_standard_error=0.0)
+        return scored, found
 
     def _unscored(self, proposal: Proposal, number: int, generation: int) -> Candidate:
         architecture = proposal.architecture
@@ -121,8 +161,7 @@ class InheritedEvaluator:
         """New images of each round of the race: pairs of a fold and the indices ``(n,)`` in that fold."""
         shares = (*(SHARES if self.racing else ()), 1.0)
         orders = [
-            stream(self.seed, "score images", fold).permutation(size)
-            for fold, size in enumerate(self.scorer.sizes)
+            stream(self.seed, "score images", fold).permutation(size) for fold, size in enumerate(self._sizes)
         ]
         rounds, ends = [], [0] * len(orders)
         for share in shares:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,6 +34,8 @@ class Candidate:
     the search), with its standard error over the ``images`` scored; ``accuracy`` is the fraction of these
     images classified correctly. A ``dropped`` candidate was eliminated by racing on the first images; its
     loss is an estimate for all images (see `nas_peft.searching.racing`).
+    ``shifted_loss`` and ``shifted_accuracy`` are those on shifted images, in searches with the objective
+    ``robust``; else both are ``None``.
     """
 
     number: int
@@ -46,6 +49,8 @@ class Candidate:
     images: int
     dropped: bool = False
     latency: float | None = None
+    shifted_loss: float | None = None
+    shifted_accuracy: float | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -53,7 +58,8 @@ class Candidate:
         return self.proposal.architecture
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able fields."""
+        """JSON-able fields; those on shifted images only where there are any."""
+        shifted = {"shifted_loss": self.shifted_loss, "shifted_accuracy": self.shifted_accuracy}
         return {
             "number": self.number,
             "generation": self.generation,
@@ -68,6 +74,7 @@ class Candidate:
             "accuracy": self.accuracy,
             "images": self.images,
             "dropped": self.dropped,
+            **(shifted if self.shifted_loss is not None else {}),
         }
 
     @classmethod
@@ -81,6 +88,12 @@ class Candidate:
     def rank_key(self) -> tuple[float, int, int]:
         """Sort key, better candidates first: lower loss, then fewer parameters, then the lower number."""
         return (self.loss, self.params, self.number)
+
+
+def cost_of(candidate: Candidate, field: str) -> float:
+    """A field of a candidate as a cost; infinite where the candidate has none."""
+    value = getattr(candidate, field)
+    return math.inf if value is None else float(value)
 
 
 def by_params(candidate: Candidate) -> float:

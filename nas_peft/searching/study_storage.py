@@ -71,14 +71,22 @@ class StudyStorage:
         named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
         return Path(str(url.database)) if named else None
 
-    def open(self) -> BaseStorage:
-        """Optuna's storage. Raises `InputError` for an invalid address and for a storage out of reach."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+    def require_address(self) -> None:
+        """Raise `InputError` for an address of no kind of storage, and for a file whose folder is missing."""
         if self.journal and Path(self.address).suffix != JOURNAL:
             raise InputError(
                 f"the storage '{self.address}' is neither a URL such as sqlite:///studies.db nor a journal "
                 f"file (*{JOURNAL}); give one of them"
             )
+        if self.file is not None and self.file.is_dir():
+            raise InputError(f"the storage '{self.name}' is a folder; give the name of a file in it")
+        if self.file is not None and not self.file.absolute().parent.is_dir():
+            raise InputError(f"no folder '{self.file.parent}' for the storage '{self.name}'; create it")
+
+    def open(self) -> BaseStorage:
+        """Optuna's storage. Raises `InputError` for an invalid address and for a storage out of reach."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.require_address()
         try:
             return self.attempt(self._open)
         except (ArgumentError, ImportError, ValueError, RuntimeError) as error:
@@ -116,15 +124,24 @@ class StudyStorage:
         if not self.journal:
             return RDBStorage(self.address)
         journal = Path(self.address)
-        _cut_half_line(journal)
         lock = JournalFileOpenLock(str(journal), grace_period=_STALE_LOCK_SECONDS)
+        _cut_half_line(journal, lock)
         return JournalStorage(JournalFileBackend(str(journal), lock))
 
 
-def _cut_half_line(journal: Path) -> None:
-    """Remove an incomplete last entry, left by a kill or a full disk; Optuna could not read on after it."""
-    if journal.exists() and not (written := journal.read_bytes()).endswith(b"\n"):
-        os.truncate(journal, written.rfind(b"\n") + 1)
+def _cut_half_line(journal: Path, lock: JournalFileOpenLock) -> None:
+    """Remove an incomplete last entry, left by a kill or a full disk; Optuna could not read on after it.
+
+    Under Optuna's own lock, so that an entry which another process is writing is waited for.
+    """
+    if not journal.exists():
+        return
+    lock.acquire()
+    try:
+        if not (written := journal.read_bytes()).endswith(b"\n"):
+            os.truncate(journal, written.rfind(b"\n") + 1)
+    finally:
+        lock.release()
 
 
 def _reason(error: BaseException) -> str:

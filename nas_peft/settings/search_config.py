@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the command line reads this file to print its help, and tor
     from supernet.recipe import StartName
 
 DEFAULT_GROUPS = 8
+ROBUST_MARGIN = 0.05
 DEFAULT_RETRAIN = 3
 DEFAULT_LATENCY_BATCH = 8
 
@@ -117,7 +118,20 @@ class SearchConfig(TrainingConfig):
         "module kind (noah, 0.2 by default); other searchers do not use it",
     )
     racing: Annotated[bool, Panel.SEARCH] = Field(
-        True, description="Stop scoring candidates that are behind a cheaper one on the first images"
+        True,
+        description="Stop scoring candidates that are behind a cheaper one on the first images; with "
+        "--objective robust none is stopped",
+    )
+    objective: Annotated[Literal["accuracy", "robust"], Panel.SEARCH] = Field(
+        "accuracy",
+        description="What subnets are chosen for: accuracy (on validation data), or robust (the loss on "
+        "corrupted copies of validation data, and on left-out domains with --domains)",
+    )
+    robust_margin: Annotated[float, Panel.SEARCH] = Field(
+        ROBUST_MARGIN,
+        ge=0,
+        description="With --objective robust, the most by which the loss on unchanged validation data may be "
+        "above the lowest one",
     )
     retrain: Annotated[int, Panel.COMPARISON] = Field(
         DEFAULT_RETRAIN, ge=1, description="Number of best searched subnets to retrain"
@@ -221,6 +235,21 @@ class SearchConfig(TrainingConfig):
                 f"no_retrain skips all separate trainings, and {given[0]} sets an option of theirs; "
                 "leave out one or the other"
             )
+        if self.robust_margin != ROBUST_MARGIN and not self.robust:
+            raise ValueError(
+                f"robust_margin is {self.robust_margin}, and the objective is '{self.objective}'; give "
+                "--objective robust, or leave robust_margin out"
+            )
+        if self.robust and self.searcher == "noah":
+            raise ValueError(
+                "the searcher 'noah' ranks by accuracy, as published, whatever the objective; with "
+                "--objective robust give another, such as --searcher evolution"
+            )
+        if self.robust and self.front_cost != "params":
+            raise ValueError(
+                f"front_cost is '{self.front_cost}', and with --objective robust the front is that of two "
+                "losses; leave one of them out"
+            )
         if self.inherited_epochs is not None and "inherited" not in self.start:
             raise ValueError(
                 f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
@@ -239,6 +268,16 @@ class SearchConfig(TrainingConfig):
                 "data_parallel); give a larger batch_size or fewer parts"
             )
         return self
+
+    @property
+    def robust(self) -> bool:
+        """Whether candidates and trainings are chosen for their loss on shifted images."""
+        return self.objective == "robust"
+
+    @property
+    def front_field(self) -> str:
+        """The field of a candidate that the front sets against the loss."""
+        return "shifted_loss" if self.robust else self.front_cost
 
     @property
     def several_recipes(self) -> bool:

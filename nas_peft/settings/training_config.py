@@ -46,7 +46,9 @@ class TrainingConfig(BaseModel):
     """
 
     # built when first used: the command line reads the fields to print its help
-    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", coerce_numbers_to_str=True, defer_build=True, allow_inf_nan=False
+    )
 
     dataset: Annotated[str, Panel.DATA, Screen.TASK] = Field(
         description="Folder of images, CSV or TSV file of paths and labels, or name of a data set"

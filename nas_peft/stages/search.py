@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from nas_peft.machine.peak_memory import largest
 from nas_peft.run.progress import ScoredModel
@@ -11,7 +12,7 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import RecordPlace, SearchStageRecord
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import Scorer
-from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.candidate import Candidate, by_params
 from nas_peft.searching.generation import Scored, read_generation, write_generation
 from nas_peft.searching.pareto import pareto_front
 from nas_peft.searching.racing import Losses
@@ -32,12 +33,15 @@ class Searched:
     record: SearchStageRecord
 
 
-def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord) -> Searched:
+def search_supernet(
+    run: Run[SearchInputs], scorer: Scorer, record: SearchRecord, shifted_folds: int = 0
+) -> Searched:
     """Search the supernet: propose, score and record one generation after another.
 
     Each generation is proposed from the generations before and scored as a whole, so a resumed search makes
     the same proposals and finds the same losses as an uninterrupted one. A generation is written first to a
-    file of its own, with its losses image by image, then to the Optuna record.
+    file of its own, with its losses image by image, then to the Optuna record. The last ``shifted_folds`` of
+    the scorer's folds hold shifted images.
     """
     inputs, config, folder = run.inputs, run.inputs.config, run.folder
     searcher = inputs.searcher()
@@ -45,10 +49,11 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
         scorer,
         shape=inputs.backbone.shape,
         classes=len(inputs.dataset.classes),
-        cost=inputs.cost,
-        racing=config.racing,
+        cost=by_params if config.robust else inputs.cost,
+        racing=config.racing and not config.robust,
         seed=config.seed,
         latency=inputs.latency,
+        shifted_folds=shifted_folds,
     )
     history: list[Candidate] = []
     losses: list[Losses] = []  # of each candidate of the history
@@ -81,6 +86,11 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
             for candidate in scored.candidates:
                 run.bars.scored(_scored(candidate, inputs, known))
         bar.end()
+    if not any(isfinite(candidate.loss) for candidate in history):
+        raise InputError(
+            "no candidate has a finite loss with the supernet's weights; give a lower --supernet-lr and "
+            "another --out, or check the images for corrupt values"
+        )
     stage = folder.read_stage("search", SearchStageRecord)
     if stage is None:
         stage = SearchStageRecord(
@@ -97,6 +107,14 @@ def search_supernet(run: Run[SearchInputs], scorer: Scorer, record: SearchRecord
         )
         folder.write_stage("search", stage)
     return Searched(history, stage)
+
+
+def require_place(storage: str | None, study: str | None) -> None:
+    """Raise `InputError` for a place of the record that cannot be one; no storage is opened."""
+    if study and not storage:
+        raise InputError("study names a study in --storage, which is not given; give both")
+    if storage is not None:
+        StudyStorage(storage).require_address()
 
 
 def _scored(candidate: Candidate, inputs: SearchInputs, known: bool) -> ScoredModel:
@@ -119,8 +137,7 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
 
     Raises `InputError` if a resumed run recorded its search elsewhere, and the errors of `SearchRecord.open`.
     """
-    if study and not storage:
-        raise InputError("study names a study in --storage, which is not given; give both")
+    require_place(storage, study)
     inputs, folder = run.inputs, run.folder
     place = StudyStorage(storage or str(folder.journal), notify=run.bars.say)
     name = study or (folder.path.resolve().name if storage else SEARCH_STUDY)
@@ -141,7 +158,7 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
         "config": {k: v for k, v in config.to_dict().items() if k != "dataset"},
     }
     try:
-        record = SearchRecord.open(place, name, inputs.space, cost=config.front_cost, identity=identity)
+        record = SearchRecord.open(place, name, inputs.space, cost=config.front_field, identity=identity)
     except InputError as error:
         raise InputError(f"{error}{folder.of_another_version()}") from error
     if recorded is None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from nas_peft.corruptions.choosing import corrupted_for_choice
 from nas_peft.data import Part
-from nas_peft.data.folds import others, stratified_folds
+from nas_peft.data.folds import domain_folds, others, stratified_folds
 from nas_peft.machine.accelerator import leave_gpu
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.process_group import run_together
@@ -35,13 +37,60 @@ CHOICE = "supernet-recipe"
 
 @dataclass(frozen=True)
 class TrainedSupernets:
-    """The supernets, each with the images that it was not trained on, and their cost."""
+    """The supernets, each with the images that it was not trained on, and their cost.
+
+    ``left_out`` are those of the robust objective, each with the images of the domain that it was not trained
+    on; none where the training set has fewer than two domains.
+    """
 
     folds: list[Fold]
     record: SupernetsRecord
+    left_out: list[Fold] = field(default_factory=list)
+
+    def shifted(self, seed: int) -> list[Fold]:
+        """The supernets with shifted images: corrupted copies of each fold's, then the left-out domains."""
+        copies = [Fold(fold.supernet, corrupted_for_choice(fold.part, seed)) for fold in self.folds]
+        return [*copies, *self.left_out]
 
 
 def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernets:
+    """Train the supernets of a run, and those of left-out domains that the robust objective needs.
+
+    See `_supernets_of_folds` for the former. A supernet of a left-out domain is trained on the training
+    images of all other domains, by the chosen recipe, with its epochs divided as among folds.
+    """
+    found = _supernets_of_folds(run, features)
+    inputs, config = run.inputs, run.inputs.config
+    domains = domain_folds(inputs.dataset.train_domains, inputs.dataset.train.labels) if config.robust else {}
+    if not domains:
+        return found
+    recipe = chosen_recipe(inputs, run.folder)
+    trainings = left_out_trainings(inputs, features, run.folder, recipe, domains)
+    folds: list[Fold] = []
+    records: list[SupernetRecord] = []
+    total, before = sum(training.recipe.epochs for training, _ in trainings), 0
+    with run.bars.counted("left-out domains (epochs)", total) as bar:
+        for training, unseen in trainings:
+
+            def on_epoch(done: int, before: int = before) -> None:
+                bar.move_to(before + done)
+
+            supernet, record = _trained(run, training, on_epoch)
+            folds.append(Fold(supernet.eval(), unseen))
+            records.append(record)
+            before += training.recipe.epochs
+            bar.move_to(before)
+    cost = found.record.model_copy(
+        update={
+            "seconds": found.record.seconds + sum(record.seconds for record in records),
+            "image_passes": found.record.image_passes + sum(record.image_passes for record in records),
+            "supernets": [*found.record.supernets, *records],
+        }
+    )
+    return TrainedSupernets(found.folds, cost, folds)
+
+
+def _supernets_of_folds(run: Run[SearchInputs], features: Tensor) -> TrainedSupernets:
     """Train the supernets of a run; ``features (N, d)`` are the pretrained features of train, then val.
 
     A single supernet is trained on the training set, and its subnets are scored on the validation set. With
@@ -164,8 +213,7 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     features = torch.empty(0)  # only needed for training
     recipes = inputs.config.supernet_recipes()
     if len(recipes) > 1:
-        chosen = _read_choice(folder)
-        recipes = [r for r in recipes if chosen is not None and recipe_name(r) == _chosen_name(chosen)]
+        recipes = [recipe for recipe in recipes if _is_chosen(recipe, _read_choice(folder))]
     trainings = [
         training for recipe in recipes for training in supernet_trainings(inputs, features, folder, recipe)
     ]
@@ -178,36 +226,72 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     return [Fold(training.read(device).eval(), unseen) for training, unseen in trainings]
 
 
+def chosen_recipe(inputs: SearchInputs, folder: RunFolder) -> Recipe:
+    """The recipe of the searched supernet; the only one where the choice has been made."""
+    recipes = inputs.config.supernet_recipes()
+    if len(recipes) == 1:
+        return recipes[0]
+    return next(recipe for recipe in recipes if _is_chosen(recipe, _read_choice(folder)))
+
+
+def _is_chosen(recipe: Recipe, chosen: SupernetChoiceRecord | None) -> bool:
+    return chosen is not None and recipe_name(recipe) == _chosen_name(chosen)
+
+
+def left_out_trainings(
+    inputs: SearchInputs, features: Tensor, folder: RunFolder, recipe: Recipe, domains: Mapping[str, Tensor]
+) -> list[tuple[SupernetTraining, Part]]:
+    """The training of a supernet without each domain, by `domain_folds`, with the images of that domain."""
+    part = inputs.dataset.train
+    shared = replace(recipe, epochs=max(1, round(recipe.epochs / (len(domains) - 1))))
+    found = []
+    for number, left_out in enumerate(domains.values()):
+        seen = torch.ones(len(part), dtype=torch.bool)
+        seen[left_out] = False
+        kept = seen.nonzero().flatten()
+        training = _training(
+            inputs, folder, f"supernet-domain{number}", part.take(kept), features[kept], shared
+        )
+        found.append((training, part.take(left_out)))
+    return found
+
+
+def _training(
+    inputs: SearchInputs, folder: RunFolder, name: str, part: Part, features: Tensor, recipe: Recipe
+) -> SupernetTraining:
+    """The training of a supernet on ``part`` with its ``features (N, d)``."""
+    config = inputs.config
+    head = config.head_recipe()
+    return SupernetTraining(
+        name=name,
+        backbone=inputs.backbone,
+        capacity=inputs.space.largest(),
+        classes=len(inputs.dataset.classes),
+        part=part,
+        features=features,
+        preprocessing=inputs.preprocessing,
+        chooser=supernet_chooser(inputs),
+        recipe=recipe,
+        head=None if head is None else replace(head, class_balance=recipe.class_balance),
+        execution=config.execution("supernet"),
+        seed=config.seed,
+        module_files=tuple(file.resolve() for file in config.module_files),
+        weights=folder.path / f"{name}.safetensors",
+        state=folder.path / f"{name}.state.pt",
+    )
+
+
 def supernet_trainings(
     inputs: SearchInputs, features: Tensor, folder: RunFolder, recipe: Recipe
 ) -> list[tuple[SupernetTraining, Part]]:
     """The training of each supernet by ``recipe``, with the images that it is not trained on."""
     config, train_part = inputs.config, inputs.dataset.train
-    head = config.head_recipe()
     stem = "supernet"
     if len(config.supernet_recipes()) > 1:
         stem += f"-{recipe.epochs}-epochs"
         stem += "".join(f"-{name}" for name in recipe.variants)
 
-    def training(name: str, part: Part, features: Tensor, recipe: Recipe) -> SupernetTraining:
-        return SupernetTraining(
-            name=name,
-            backbone=inputs.backbone,
-            capacity=inputs.space.largest(),
-            classes=len(inputs.dataset.classes),
-            part=part,
-            features=features,
-            preprocessing=inputs.preprocessing,
-            chooser=supernet_chooser(inputs),
-            recipe=recipe,
-            head=None if head is None else replace(head, class_balance=recipe.class_balance),
-            execution=config.execution("supernet"),
-            seed=config.seed,
-            module_files=tuple(file.resolve() for file in config.module_files),
-            weights=folder.path / f"{name}.safetensors",
-            state=folder.path / f"{name}.state.pt",
-        )
-
+    training = partial(_training, inputs, folder)
     of_train = features[: len(train_part)]
     if config.folds == 1:
         return [(training(stem, train_part, of_train, recipe), inputs.dataset.val)]

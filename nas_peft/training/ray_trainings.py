@@ -24,6 +24,7 @@ from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.packs import pack_size, plan_packs
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
+from search_spaces.errors import DamagedFile
 from supernet import TRAINABLE_SETS, checked_tensors, write_atomically
 
 
@@ -201,10 +202,13 @@ class RayTrainings:
         These decide with the others. Runs that an earlier version started did not keep them.
         """
         content, file = read_json(self._record_file(training)), self._images_file(training)
-        if content is None or (content["val"] is not None and not file.exists()):
+        if content is None or (content.get("val") is not None and not file.exists()):
             return None
-        images = ImageScores.read(file) if content["val"] is not None else None
-        return TrainingRecord.from_dict(content, images)
+        images = ImageScores.read(file) if content.get("val") is not None else None
+        try:
+            return TrainingRecord.from_dict(content, images)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedFile(self._record_file(training), "it is no record of a training") from error
 
     def _record_file(self, training: Training) -> Path:
         return self._folder.path / "trainings" / f"{training.key}.json"

@@ -14,7 +14,7 @@ from nas_peft.data import Part
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
-from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.image_scores import ImageScores, ShiftedScores
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.val_score import ValScore
@@ -36,6 +36,7 @@ from supernet import (
     train,
 )
 from supernet.activation_start import start_from_activations
+from supernet.evaluation import Evaluation
 from supernet.execution import PLAIN
 
 EVALUATED = 256
@@ -112,18 +113,35 @@ def score_network(
     so_far = replace(curve, losses=[*curve.losses])  # a record stays as it is while the training goes on
     if training.on != "train":
         return TrainingRecord(training, so_far, None, peak_memory=memory.bytes)
-    result = evaluate(
-        network.eval(),
-        inputs.val.images,
-        inputs.val.labels,
-        preprocessing=inputs.preprocessing,
-        batch_size=max(1, EVALUATED // training.execution.micro_batches),
-        precision=training.execution.precision,
-        keep_logits=True,
-    )
-    assert result.logits is not None  # asked for
-    val, images = ValScore(result.accuracy, result.loss), ImageScores.of(result.logits, inputs.val.labels)
+    val, images = scores_of(network.eval(), training, inputs)
     return TrainingRecord(training, so_far, val, peak_memory=memory.bytes, images=images)
+
+
+def scores_of(network: Supernet, training: Training, inputs: TrainingInputs) -> tuple[ValScore, ImageScores]:
+    """The scores of a network on the validation part, and on shifted images if the choice needs them."""
+
+    def on(part: Part) -> Evaluation:
+        return evaluate(
+            network,
+            part.images,
+            part.labels,
+            preprocessing=inputs.preprocessing,
+            batch_size=max(1, EVALUATED // training.execution.micro_batches),
+            precision=training.execution.precision,
+            keep_logits=True,
+        )
+
+    result, shifted = on(inputs.val), None
+    if inputs.shifted is not None:
+        part = inputs.shifted.part
+        shifted = ShiftedScores(_logits(on(part)), part.labels, inputs.shifted.margin)
+    images = ImageScores.of(_logits(result), inputs.val.labels, shifted)
+    return ValScore(result.accuracy, result.loss), images
+
+
+def _logits(result: Evaluation) -> Tensor:
+    assert result.logits is not None  # asked for
+    return result.logits
 
 
 def tensors_to_keep(network: Supernet, training: Training) -> bytes:

@@ -1,6 +1,8 @@
 """A small real data set and one whole run on it, which several tests read."""
 
-from collections.abc import Callable, Sequence
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from process_state import state_of_the_process
+from selenium import webdriver
 
 import nas_peft
 from nas_peft.protocol.decision import Contestant, decide
@@ -108,6 +111,27 @@ def run_between_states(
 def finished_run(run_between_states: tuple[dict[str, Any], SearchResult, dict[str, Any]]) -> SearchResult:
     """A whole undisturbed run of the tiny configuration, which started a Ray of its own and stopped it."""
     return run_between_states[1]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[webdriver.Chrome]:
+    """Headless Chromium, which is Debian's ``chromium`` with ``chromium-driver``; ``.ci/run`` installs both.
+
+    Where they are missing its tests are skipped, unless the environment variable NAS_PEFT_REQUIRE_BROWSER is
+    set, as ``.ci/run`` does: then they fail.
+    """
+    missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+    if missing and not os.environ.get("NAS_PEFT_REQUIRE_BROWSER"):
+        pytest.skip(f"needs {' and '.join(missing)}: apt-get install chromium chromium-driver")
+    assert not missing, f"{missing} are missing; .ci/run installs them"
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,1300"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    found = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    yield found
+    found.quit()
 
 
 @pytest.fixture(scope="session")

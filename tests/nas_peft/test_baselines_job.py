@@ -15,6 +15,10 @@ from nas_peft.data import ProtocolError
 from nas_peft.protocol.compared_trainings import ComparedTrainings
 from nas_peft.protocol.results_table import remarks, results_table
 from nas_peft.protocol.rows import single_rows
+from nas_peft.report.decision_section import decision_section
+from nas_peft.report.reported_run import ReportedRun
+from nas_peft.report.rows_table import rows_table
+from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
@@ -69,6 +73,29 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     files = {p.name for p in Path(with_grid.run).iterdir()}
     assert files == {"config.yaml", "stages", "trainings", "results.json", "subnet.safetensors"}
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
+
+
+def test_the_report_has_several_seeds_and_says_that_nothing_was_searched(with_grid: SearchResult):
+    run = ReportedRun.read(Path(with_grid.run))
+    found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))
+    missing = {part.what: part.why for part in found.missing}
+    assert set(missing) == {"Search", "Training of the supernet"}
+    assert "without a search" in missing["Search"]
+    exported = with_grid.selected
+    spread = exported.std("val_accuracy")
+    assert spread is not None
+    assert f"{100 * exported.mean('val_accuracy'):.1f} ± {100 * spread:.1f}" in found.html
+    assert "Mean ± standard deviation over 2 seeds." in found.html
+
+
+def test_the_report_names_rows_that_failed(with_all: SearchResult):
+    run = ReportedRun.read(Path(with_all.run))
+    scores = {line[0]: line[3:6] for line in rows_table(run).rows}
+    failed = [row for row in with_all.rows if row.error is not None]
+    assert failed
+    assert {scores[run.labels[row.name]] for row in failed} == {("failed", "–", "–")}
+    remarks = decision_section(run).remarks
+    assert [f"{run.labels[row.name]} failed: {row.error}." for row in failed] == list(remarks[-len(failed) :])
 
 
 def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_path: Path):

@@ -67,7 +67,7 @@ class Evolution(Searcher):
         task = self.task
         if not history or task.space.cardinality() == 1:
             return []  # nothing can change
-        within = self.ranked([c for c in history if task.fits(c.architecture)])[: self.parents]
+        within = task.rank([c for c in history if task.fits(c.architecture)])[: self.parents]
         pools = [(within, task)] if within else []
         if task.front:
             pools.append((best_layers(history, task.cost, self.parents), task.front))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nas_peft.searching.candidate import Candidate, by_params
+from nas_peft.searching.robust_ranking import by_loss
 from search_spaces import Architecture, SearchSpace
 from search_spaces.mixture import Sampler
 
@@ -26,6 +27,7 @@ class SearchTask:
         cost: cost of a candidate, which a front sets against the loss.
         front: the same task over the whole range of sizes, for searchers that look for a front; everything
             that fits here must fit there too.
+        rank: order of candidates, best first; by default by loss.
     """
 
     space: SearchSpace
@@ -37,6 +39,7 @@ class SearchTask:
     seed: int
     cost: Callable[[Candidate], float] = by_params
     front: SearchTask | None = None
+    rank: Callable[[Sequence[Candidate]], list[Candidate]] = by_loss
 
     @property
     def over_range(self) -> SearchTask:

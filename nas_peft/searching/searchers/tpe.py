@@ -19,7 +19,7 @@ class Tpe(Searcher):
     """Models which sizes the good candidates have and the others do not (Bergstra et al. 2011).
 
     Optuna's ``TPESampler`` with its defaults, learning from the first generation on; minimises the validation
-    loss.
+    loss, and with it the loss on shifted images where candidates have one.
     """
 
     task: SearchTask
@@ -29,10 +29,11 @@ class Tpe(Searcher):
         rng = stream(self.task.seed, "tpe", generation)
         if finite(history) < 2:  # a model needs two
             return first_population(self.task, history, rng)
+        robust = any(c.shifted_loss is not None for c in history)
         return ask_sampler(
             "tpe",
             lambda seed: TPESampler(n_startup_trials=0, seed=seed),
-            lambda c: (c.loss,),
+            lambda c: (c.loss, self.task.cost(c)) if robust else (c.loss,),
             self.task,
             history,
             rng,

@@ -26,12 +26,12 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_killed_worker_leaves_the_command_to_end(out: Path):
-    assert attempt(out, "Ray worker", 0.0) == 0
+    assert attempt(out, "Ray worker", 0.0) == (0, True)
     assert (out.parent / "said.txt").read_text() == "started\n"
 
 
 def test_a_killed_command_leaves_no_process(out: Path):
-    assert attempt(out, "command", 1.0) is None
+    assert attempt(out, "command", 1.0) == (None, True)
 
 
 def test_work_that_is_written_again_is_noticed(tmp_path: Path):
@@ -56,11 +56,26 @@ def test_tensors_are_compared_and_headers_are_not(tmp_path: Path):
 
 
 def test_the_table_counts_kills_and_repetitions():
-    first = [Kill("command", 3.0, 2, []), Kill("Ray head", 9.0, 4, ["stages/search.json"])]
+    first = [
+        Kill("command", 3.0, "search", 2, []),
+        Kill("Ray head", 9.0, "trainings", 4, ["stages/search.json"]),
+    ]
     shown = table([Ended(first, True, True), Ended([], True, False)])
     assert [list(column.cells) for column in shown.columns] == [
         ["command", "Ray worker", "Ray head"],
         ["1", "0", "1"],
+        *[["0", "0", "0"]] * 3,
+        ["1", "0", "0"],
+        ["0", "0", "1"],
+        ["0", "0", "0"],
         ["0", "0", "1"],
     ]
     assert "1 of 2 runs" in str(shown.caption)
+
+
+def test_the_stage_is_known_by_the_files(tmp_path: Path):
+    assert kills.stage(tmp_path) == "start"
+    (tmp_path / "stages").mkdir()
+    for name in ("inputs", "probe", "supernet"):
+        (tmp_path / "stages" / f"{name}.json").touch()
+    assert kills.stage(tmp_path) == "search"

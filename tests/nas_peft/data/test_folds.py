@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_peft.data.folds import others, stratified_folds
+from nas_peft.data.folds import domain_folds, others, stratified_folds
+from search_spaces import InputError
 
 laws = settings(derandomize=True, deadline=None, database=None, max_examples=50)
 
@@ -43,3 +44,13 @@ def test_what_is_too_small_is_refused():
         stratified_folds(torch.zeros(5, dtype=torch.int64), 1, np.random.default_rng(0))
     with pytest.raises(ValueError, match="2 images cannot make 3 folds"):
         stratified_folds(torch.zeros(2, dtype=torch.int64), 3, np.random.default_rng(0))
+
+
+def test_domains_are_left_out_by_name():
+    domains = ["b", "a", None, "b", "a", "a"]
+    labels = torch.tensor([0, 0, 1, 1, 1, 0])
+    found = domain_folds(domains, labels)
+    assert {name: indices.tolist() for name, indices in found.items()} == {"a": [1, 4, 5], "b": [0, 3]}
+    assert domain_folds(["a", None, "a"], labels[:3]) == {}
+    with pytest.raises(InputError, match="1 classes are all in the domain 'a'"):
+        domain_folds(["a", "b"], torch.tensor([0, 1]))

@@ -21,7 +21,7 @@ def test_keywords_find_the_run_of_the_command_line(
         )
     assert found == finished_run
     said = [record.getMessage() for record in caplog.records if record.name == "nas_peft"]
-    assert said[0].startswith("data (images): 72 in ")
+    assert said[0].startswith("data: ended after ")
     assert said[1].startswith("data: class folders in ")
     assert capfd.readouterr() == ("", "")
 

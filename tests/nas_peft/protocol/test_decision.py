@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nas_peft.protocol.decision import Contestant, Decision, decide, ranked, standard_error
 from nas_peft.settings.metric import METRICS
-from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.image_scores import ImageScores, ShiftedScores
 
 
 def contestant(name: str, hits: list[float], losses: list[float], params: int = 10) -> Contestant:
@@ -158,3 +158,36 @@ def test_another_metric_needs_the_scores_of_images():
         ValueError, match="the metric 'macro-f1' needs the scores of images, and 'row' has none"
     ):
         Contestant.of("row", 1, [0.5], [0.5], [], "macro-f1")
+
+
+def shifted(name: str, loss: float, on_shifted: float | None, params: int = 10) -> Contestant:
+    return Contestant(name, params, 0.9, loss, shifted_loss=on_shifted, margin=0.05)
+
+
+def test_shifted_images_decide_within_the_margin_of_the_loss():
+    field = [
+        shifted("sure", 0.30, 2.0),
+        shifted("robust", 0.34, 1.0),
+        shifted("cheap", 0.35, 1.0, 5),
+        shifted("far", 0.36, 0.1),
+    ]
+    assert decide(field) == Decision("cheap", "shifted")
+    assert decide(field[:2]) == Decision("robust", "shifted")
+    assert decide(field[:1]) == Decision("sure", "alone")
+    assert ranked(field) == ["cheap", "robust", "sure", "far"]
+
+
+def test_without_shifted_images_of_all_the_plain_rule_decides():
+    """Such as beside the trainings of a run that was started before."""
+    assert decide([shifted("sure", 0.30, None), shifted("robust", 0.34, 1.0)]) == Decision("sure", "loss")
+
+
+def test_scores_of_shifted_images_make_a_contestant_of_that_rule():
+    labels = torch.tensor([0, 1, 0, 1])
+    logits = torch.tensor([[2.0, 0], [0, 2.0], [2.0, 0], [0, 2.0]])
+    scores = ImageScores.of(logits, labels, ShiftedScores(logits.repeat(2, 1), labels.repeat(2), 0.1))
+    found = Contestant.of("a", 3, [1.0], [0.1], [scores])
+    assert (found.shifted_loss, found.margin) == (scores.shifted_loss, 0.1)
+    assert found.without_images().shifted_loss == found.shifted_loss
+    plain = ImageScores.of(logits, labels)
+    assert Contestant.of("a", 3, [1.0, 1.0], [0.1, 0.1], [scores, plain]).shifted_loss is None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from nas_peft.data import Part
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import Fold, Found, LocalScorer
@@ -162,3 +163,27 @@ def test_incumbents_race_along(tiny_inputs: SearchInputs):
     assert dropped.dropped
     assert dropped.loss == pytest.approx(alone.loss, abs=0.05)
     assert dropped.loss != alone.loss
+
+
+def test_shifted_folds_are_scored_apart_and_count_alike(tiny_inputs: SearchInputs, supernet: Supernet):
+    """The loss on unchanged images is what it is without them; a small fold counts as much as a large one."""
+    val = tiny_inputs.dataset.val
+    folds = [
+        Fold(supernet, part) for part in (val, Part(255 - val.images, val.labels), val.take(torch.arange(2)))
+    ]
+    plain = score(evaluator_of(tiny_inputs, folds[:1]))
+    found = score(replace(evaluator_of(tiny_inputs, folds), shifted_folds=2))
+    for one, other in zip(found, plain, strict=True):
+        assert replace(one, shifted_loss=None, shifted_accuracy=None) == other
+        expected = [
+            evaluate(
+                supernet,
+                fold.part.images,
+                fold.part.labels,
+                architecture=one.architecture,
+                preprocessing=tiny_inputs.preprocessing,
+            )
+            for fold in folds[1:]
+        ]
+        assert one.shifted_loss == pytest.approx(np.mean([e.loss for e in expected]), rel=1e-5)
+        assert one.shifted_accuracy == pytest.approx(np.mean([e.accuracy for e in expected]))

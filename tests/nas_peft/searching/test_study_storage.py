@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna.storages.journal import JournalFileOpenLock
 
 from nas_peft.searching.candidate import Candidate, Proposal
 from nas_peft.searching.record import SearchRecord
@@ -33,8 +34,8 @@ def candidate(number: int) -> Candidate:
         ("studies.txt", "neither a URL such as sqlite:///studies.db nor a journal file"),
         ("nosuchdb://host/name", "cannot be opened: .*nosuchdb"),
         ("://", "cannot be opened"),
-        ("sqlite:////no/such/folder/studies.db", "cannot be opened: .*unable to open database file"),
-        ("/no/such/folder/studies.journal", "cannot be opened: .*No such file"),
+        ("sqlite:////no/such/folder/studies.db", "no folder ./no/such/folder. for the storage"),
+        ("/no/such/folder/studies.journal", "no folder ./no/such/folder. for the storage"),
     ],
 )
 def test_what_is_no_storage_is_said(address: str, said: str):
@@ -114,3 +115,33 @@ def test_where_the_file_is():
     assert StudyStorage("sqlite:///studies.db").file == Path("studies.db")
     assert StudyStorage("runs/x.journal").file == Path("runs/x.journal")
     assert StudyStorage("postgresql://host/name").file is None
+
+
+def test_an_entry_that_another_process_is_writing_is_waited_for(tmp_path):
+    journal = tmp_path / "studies.journal"
+    record_in(str(journal), []).add_generation([candidate(0)])
+    before = journal.read_bytes()
+    first = before.splitlines(keepends=True)[0]
+    lock = JournalFileOpenLock(str(journal))
+    lock.acquire()
+    journal.write_bytes(before + first[:9])
+
+    def end_the_entry() -> None:
+        with journal.open("ab") as file:
+            file.write(first[9:])
+        lock.release()
+
+    writer = threading.Timer(0.3, end_the_entry)
+    writer.start()
+    StudyStorage(str(journal)).open()
+    writer.join()
+    assert journal.read_bytes() == before + first
+
+
+def test_half_an_entry_that_nobody_is_writing_is_removed(tmp_path):
+    journal = tmp_path / "studies.journal"
+    record_in(str(journal), []).add_generation([candidate(0)])
+    before = journal.read_bytes()
+    journal.write_bytes(before + b'{"op_code": 4, "wor')
+    StudyStorage(str(journal)).open()
+    assert journal.read_bytes() == before

@@ -1,16 +1,8 @@
-"""The page at ``/`` in headless Chromium: an image by keyboard and by mouse, the answer, the map, the token.
-
-Chromium and its driver are Debian's ``chromium`` and ``chromium-driver``, which ``.ci/run`` installs.
-Where they are missing these tests are skipped, unless the environment variable NAS_PEFT_REQUIRE_BROWSER is
-set, as ``.ci/run`` does: then they fail.
-"""
+"""The page at ``/`` in headless Chromium: an image by keyboard and mouse, the answer, the map, the token."""
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +17,6 @@ from supernet import load_subnet
 
 from .conftest import png, random_image, running
 
-PROGRAMS = ("chromium", "chromedriver")
 SHOWN = "Show where the model looks"
 DROP = """
 const [zone, data] = arguments, bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
@@ -48,22 +39,6 @@ def test_the_page_is_one_file_that_loads_nothing_from_elsewhere():
     assert re.search(r"\son[a-z]+=|\sstyle=", html) is None  # the policy forbids both
     assert len(re.findall(r"'sha256-[\w+/]+='", page().policy)) == 2
     assert "unsafe" not in page().policy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[webdriver.Chrome]:
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing and not os.environ.get("NAS_PEFT_REQUIRE_BROWSER"):
-        pytest.skip(f"needs {' and '.join(missing)}: apt-get install chromium chromium-driver")
-    assert not missing, f"{missing} are missing; .ci/run installs them"
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1100,1300"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-    yield found
-    found.quit()
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from nas_peft.main_job import search
+from nas_peft.report.reported_run import ReportedRun
+from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -88,6 +90,16 @@ def test_a_run_recorded_elsewhere_goes_on_there_only(
     again = search(config, out, device="cpu", storage=address, study="stripes")
     assert again.rows[0].architecture == result.rows[0].architecture
     (out / "results.json").write_bytes(content)
+
+
+def test_the_report_has_the_folds_and_says_that_nothing_was_retrained(result: SearchResult):
+    run = ReportedRun.read(Path(result.run))
+    found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))
+    missing = {part.what for part in found.missing}
+    assert missing == {"Inherited and retrained scores", "Separate trainings"}
+    assert "Nothing was retrained, so it is not known how sure that is." in found.html
+    assert "inherited weights, not trained further" in found.html
+    assert all(f'scope="col" class="number">fold {number}<' in found.html for number in (1, 2, 3))
 
 
 @pytest.mark.parametrize("given", [{"seeds": 2}, {"retrain": 1}])

@@ -6,7 +6,8 @@ from math import log
 import pytest
 import torch
 
-from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.image_scores import ImageScores, ShiftedScores
+from nas_peft.training.temperature import cross_entropy, fit_temperature
 
 LABELS = torch.tensor([0, 1, 2, 2])
 SCORES = ImageScores.of(torch.tensor([[5.0, 0, 0], [0, 5.0, 0], [0, 0, 5.0], [5.0, 0, 0]]), LABELS)
@@ -36,3 +37,14 @@ def test_a_trip_as_bytes_or_between_processes_keeps_all():
 def test_logits_of_half_precision_are_kept_in_full():
     found = ImageScores.of(torch.tensor([[0.5, 0.25]], dtype=torch.bfloat16), torch.tensor([0]))
     assert found.logits.tolist() == [[0.5, 0.25]]
+
+
+def test_shifted_images_are_scored_at_the_temperature_of_the_others():
+    shifted = ShiftedScores(torch.tensor([[1.0, 0, 0], [1.0, 0, 0]]), torch.tensor([0, 1]), 0.05)
+    scores = ImageScores.of(torch.from_numpy(SCORES.logits), LABELS, shifted)
+    temperature = fit_temperature(SCORES.logits, SCORES.labels)
+    of_each = cross_entropy(shifted.logits.double().numpy(), shifted.labels.numpy(), temperature)
+    assert scores.shifted_loss == pytest.approx(of_each.mean())
+    assert (scores.shifted_accuracy, scores.margin) == (0.5, 0.05)
+    assert scores.losses == pytest.approx(SCORES.losses)
+    assert (SCORES.shifted_loss, SCORES.shifted_accuracy) == (None, None)

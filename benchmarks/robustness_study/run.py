@@ -1,0 +1,68 @@
+"""The command line of the study."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.machine import environment
+from benchmarks.harness.results import RESULTS, write_result
+from benchmarks.robustness_study.halves import HALVES
+from benchmarks.robustness_study.study import BASELINES, SEVERITIES, Study
+from benchmarks.robustness_study.tables import table
+from benchmarks.robustness_study.tasks import NAMES, study_task
+
+OUT = RESULTS / "robustness_study.json"
+
+
+def parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The options. Raises `InputError` for a mistake in them."""
+    parser = StudyParser("robustness_study", "Compare ways of adaptation under shift.")
+    add = parser.add_argument
+    add("--task", action="append", choices=NAMES, help="task; repeat for more (all)")
+    add("--data", type=Path, default=Path("../shared/data"), help="folder of cifar100, dtd10 and pacs")
+    add("--store", type=Path, default=Path("runs/robustness_study"), help="folder of runs and lines")
+    add("--out", type=Path, default=OUT, help="JSON file of the report")
+    add("--half", choices=HALVES, default="develop", help="half of the test images (%(default)s)")
+    add("--seeds", type=whole_number, default=3, help="seeds of each task (%(default)s)")
+    add("--epochs", type=whole_number, default=8, help="epochs of each training (%(default)s)")
+    add("--supernet-epochs", type=whole_number, default=8, help="epochs of a supernet (%(default)s)")
+    add("--generations", type=whole_number, default=4, help="generations of a search (%(default)s)")
+    add("--population", type=whole_number, default=12, help="candidates of a generation (%(default)s)")
+    add("--soup", type=whole_number, default=3, help="trainings in a soup, at least 2 (%(default)s)")
+    add("--baselines", default=BASELINES, help="baselines beside the searched subnets (%(default)s)")
+    add("--images", type=whole_number, help="most test images of a half to measure on (all)")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    add("--device", default=device, help="device of everything (%(default)s)")
+    args = parser.parse_args(argv)
+    args.workers = 1
+    args.task = args.task or list(NAMES)
+    return args
+
+
+def run(argv: Sequence[str]) -> None:
+    """Run and measure what is missing; write and print the report. Raises `InputError`."""
+    args = parsed(argv)
+    tasks = [study_task(name, args.data, args.store) for name in args.task]
+    study = Study(args)
+    lines = study.lines(tasks, args.half)
+    report = {
+        **environment(args),
+        "half": args.half,
+        "seeds": args.seeds,
+        "severities": SEVERITIES,
+        "options": study.options(),
+        "tasks": {task.name: task.about for task in tasks},
+        "lines": lines,
+    }
+    write_result(args.out, report, indent=1)
+    print("\n".join(table(lines)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
+    return exit_status(run, argv)

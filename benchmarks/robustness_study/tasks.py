@@ -1,0 +1,106 @@
+"""The tasks of the study: their training data, and the shift under which their models are measured."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from search_spaces import InputError
+
+RATIO = 20
+"""Images of the largest class over those of the smallest one, in the long tail."""
+
+DOMAINS = ("photo", "art_painting", "cartoon")
+NAMES = ("digits", "cifar100", "dtd10", *(f"pacs-{domain}" for domain in DOMAINS), "cifar100-tail")
+"""``pacs-cartoon`` is trained on the other two domains and tested on cartoons."""
+
+_TRAIN, _VAL, _BOTH, _TEST = "train800.txt", "val200.txt", "train800val200.txt", "test.txt"
+
+
+@dataclass(frozen=True)
+class StudyTask:
+    """A data set as ``nas-peft search`` reads it, and what shifts its test images.
+
+    ``shift`` is ``corruptions``, ``domain`` (with the folder of the ``left_out`` one) or ``rare`` (the third
+    of the classes with fewest images). ``about`` says in words what was made of the data.
+    """
+
+    name: str
+    dataset: str
+    shift: Literal["corruptions", "domain", "rare"]
+    about: str
+    domains: bool = False
+    left_out: Path | None = None
+
+
+def study_task(name: str, data: Path, store: Path) -> StudyTask:
+    """The task of a name; links and lists that it needs are made in ``store``.
+
+    ``data`` is the folder with ``cifar100``, ``dtd10`` and ``pacs``. Raises `InputError` for data that are
+    not there and for an unknown name.
+    """
+    if name not in NAMES:
+        raise InputError(f"there is no task '{name}'; give one of {', '.join(NAMES)}")
+    if name == "digits":
+        return StudyTask(name, name, "corruptions", "all training images")
+    source = data / name.partition("-")[0]
+    if not source.is_dir():
+        raise InputError(f"task '{name}' needs the folder '{source}', which is not there; give --data")
+    if name.startswith("pacs-"):
+        left_out = name.removeprefix("pacs-")
+        others = [domain for domain in DOMAINS if domain != left_out]
+        folder = _linked(store / "data" / f"without_{left_out}", {d: source / d for d in others})
+        about = f"trained on {' and '.join(others)}"
+        return StudyTask(name, str(folder), "domain", about, domains=True, left_out=source / left_out)
+    if name == "cifar100-tail":
+        folder, about = _long_tail(store / "data" / name, source)
+        return StudyTask(name, str(folder), "rare", about)
+    return StudyTask(name, str(source), "corruptions", "all training images")
+
+
+def tail_counts(images: int, classes: int) -> list[int]:
+    """The number of images of each class of an exponential long tail, from ``images`` down; at least 1."""
+    last = max(1, classes - 1)
+    return [max(1, round(images * RATIO ** (-label / last))) for label in range(classes)]
+
+
+def _linked(folder: Path, links: dict[str, Path]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in links.items():
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(target.resolve(), target_is_directory=True)
+    return folder
+
+
+def _long_tail(folder: Path, source: Path) -> tuple[Path, str]:
+    """A task folder of which classes keep ever fewer training and validation images; the test list stays.
+
+    Of the images that a class keeps, as many as before are in the training list (four of five), at least one.
+    """
+    by_class: dict[str, dict[str, list[str]]] = defaultdict(lambda: {_TRAIN: [], _VAL: []})
+    for name in (_TRAIN, _VAL):
+        for line in (source / name).read_text(encoding="utf-8").splitlines():
+            by_class[line.rpartition(" ")[2]][name].append(line)
+    labels = sorted(by_class, key=int)
+    most = max(sum(map(len, lists.values())) for lists in by_class.values())
+    kept: dict[str, list[str]] = {_TRAIN: [], _VAL: []}
+    counts = tail_counts(most, len(labels))
+    for label, count in zip(labels, counts, strict=True):
+        held_out = min(len(by_class[label][_VAL]), count // 5)
+        kept[_TRAIN] += by_class[label][_TRAIN][: count - held_out]
+        kept[_VAL] += by_class[label][_VAL][:held_out]
+    folder.mkdir(parents=True, exist_ok=True)
+    lists = {**kept, _BOTH: kept[_TRAIN] + kept[_VAL]}
+    for name, lines in lists.items():
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for entry in source.iterdir():
+        if entry.name not in lists and not os.path.lexists(folder / entry.name):
+            (folder / entry.name).symlink_to(entry.resolve())
+    about = (
+        f"exponential long tail of ratio {RATIO} from {counts[0]} images of a class to {counts[-1]}: "
+        f"{len(kept[_TRAIN])} training and {len(kept[_VAL])} validation images are left"
+    )
+    return folder, about

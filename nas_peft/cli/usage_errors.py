@@ -1,0 +1,64 @@
+"""Mistakes in the words of a command, each as one line: an unknown option, a missing value, a wrong type."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from typer import _click
+from typer.core import TyperGroup
+
+from nas_peft.cli.user_errors import print_error
+
+_LISTED = 3  # names of options that are close to an unknown one
+
+
+class OneLineErrors(TyperGroup):
+    """A group of commands that says a mistake in their words in one line, as all other mistakes.
+
+    Typer prints a usage line, a hint and a frame, which logs and scripts cannot read.
+    """
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; with ``standalone_mode`` exit with the command's status."""
+        try:
+            status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+        except _click.exceptions.NoArgsIsHelpError as error:
+            if not standalone_mode:
+                raise
+            error.show()
+            sys.exit(error.exit_code)
+        except _click.exceptions.ClickException as error:
+            if not standalone_mode:
+                raise
+            print_error(_sentence(error))
+            sys.exit(error.exit_code)
+        except typer.Abort:
+            if not standalone_mode:
+                raise
+            sys.exit(1)
+        if not standalone_mode:
+            return status
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _sentence(error: _click.exceptions.ClickException) -> str:
+    """What is wrong, and where the options are listed."""
+    context = getattr(error, "ctx", None)
+    where = f"; {context.command_path} --help lists the options" if context is not None else ""
+    said = error.format_message()
+    if isinstance(error, _click.exceptions.NoSuchOption) and error.possibilities:
+        close = ", ".join(sorted(error.possibilities)[:_LISTED])
+        said = f"there is no option {error.option_name}; did you mean {close}?"
+        return said + where.replace(";", "", 1)
+    return said.rstrip(".") + where

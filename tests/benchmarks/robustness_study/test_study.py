@@ -1,0 +1,110 @@
+"""The study of robustness: its tasks, halves and table; a whole study of seconds would train too much."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.robustness_study.halves import half_of
+from benchmarks.robustness_study.run import main
+from benchmarks.robustness_study.study import METHODS
+from benchmarks.robustness_study.tables import against, rows_of, table
+from benchmarks.robustness_study.tasks import study_task, tail_counts
+from nas_peft.data import Part
+from nas_peft.data.source import Reading, list_source
+from nas_peft.settings.baselines import BASELINES
+
+
+def test_the_tail_is_exponential_and_ends_at_a_twentieth():
+    counts = tail_counts(200, 11)
+    assert (counts[0], counts[-1]) == (200, 10)
+    assert counts[5] == round(200 * 20**-0.5)
+    assert tail_counts(10, 100)[-1] == 1  # as many as there can be
+
+
+def test_a_long_tail_keeps_the_test_list(insects: Path, tmp_path: Path):
+    """Made of a task folder of two classes of 15 images."""
+    source = tmp_path / "data" / "cifar100"
+    source.mkdir(parents=True)
+    (source / "images").symlink_to(insects)
+    names = [f"images/{c}/{i:02}.png {label}" for label, c in enumerate(("ant", "bee")) for i in range(15)]
+    lists = {"train800.txt": [n for n in names if int(n[-8:-6]) < 8]}
+    lists["val200.txt"] = [n for n in names if 8 <= int(n[-8:-6]) < 10]
+    lists["train800val200.txt"] = lists["train800.txt"] + lists["val200.txt"]
+    lists["test.txt"] = [n for n in names if int(n[-8:-6]) >= 10]
+    for name, lines in lists.items():
+        (source / name).write_text("\n".join(lines) + "\n")
+    task = study_task("cifar100-tail", tmp_path / "data", tmp_path / "store")
+    listing = list_source(task.dataset, lambda image: torch.empty(0), None, Reading())
+    counted = {name: listing.class_counts(items).tolist() for name, items in listing.parts()}
+    assert counted == {"train": [8, 1], "val": [2, 0], "test": [5, 5]}
+    assert "9 training and 2 validation images are left" in task.about
+    again = study_task("cifar100-tail", tmp_path / "data", tmp_path / "store")
+    assert again == task
+
+
+def test_a_domain_is_left_out_by_links(insects: Path, tmp_path: Path):
+    for domain in ("photo", "art_painting", "cartoon"):
+        (tmp_path / "pacs").mkdir(exist_ok=True)
+        shutil.copytree(insects, tmp_path / "pacs" / domain)
+    task = study_task("pacs-cartoon", tmp_path, tmp_path / "store")
+    listing = list_source(task.dataset, lambda image: torch.empty(0), None, Reading(domains=True))
+    assert {item.domain for item in listing.train} == {"photo", "art_painting"}
+    assert task.left_out == tmp_path / "pacs" / "cartoon"
+
+
+def test_halves_share_no_image_and_stay_the_same():
+    images = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(40, 3, 2, 2).contiguous()
+    part = Part(images, torch.arange(40) % 4)
+    halves = [half_of(part, half) for half in ("develop", "final")]
+    seen = [set(half.images[:, 0, 0, 0].tolist()) for half in halves]
+    assert seen[0].isdisjoint(seen[1])
+    assert seen[0] | seen[1] == set(range(40))
+    assert all(torch.bincount(half.labels).tolist() == [5] * 4 for half in halves)
+    few = half_of(part, "develop", 6)
+    assert len(few) == 6
+    assert set(few.images[:, 0, 0, 0].tolist()) <= seen[0]
+
+
+def line(task: str, seed: int, **shifted: float) -> dict[str, object]:
+    rows = {name.replace("_", " "): {"in_domain": 0.9, "shifted": value} for name, value in shifted.items()}
+    return {"task": task, "seed": seed, "rows": rows}
+
+
+LINES = [
+    line("a", 0, searched=0.7, searched_robustly=0.80, LoRA=0.6),
+    line("a", 1, searched=0.7, searched_robustly=0.82, LoRA=0.8),
+    line("b", 0, searched=0.5, searched_robustly=0.50),
+    line("b", 1, searched=0.5, searched_robustly=0.52),
+]
+
+
+def test_wins_are_of_tasks_beyond_two_standard_errors_of_seeds():
+    rows = rows_of(LINES)
+    mean, error, won, lost = against(rows["searched robustly"], rows["searched"])
+    assert mean == pytest.approx(0.06)
+    assert error == pytest.approx(0.0294, abs=1e-3)
+    assert (won, lost) == (1, 0)
+    assert against(rows["searched"], rows["searched robustly"])[2:] == (0, 1)
+    assert against(rows["LoRA"], rows["searched"])[2:] == (0, 0)
+
+
+def test_the_table_has_the_best_shifted_accuracy_first_and_says_what_is_missing():
+    lines = table(LINES)
+    assert [text.split(" | ")[0].strip("| ") for text in lines[2:]] == [
+        "LoRA",
+        "searched robustly",
+        "searched",
+    ]
+    assert "| 2 of 4 |" in lines[2]
+    assert "+6.0 ± 2.9 (1, 0)" in lines[3]
+
+
+def test_rows_are_baselines_of_the_product_and_mistakes_are_one_line(tmp_path: Path, capsys):
+    assert {name for name in METHODS if not name.startswith("full-")} <= set(BASELINES)
+    assert main(["--task", "dtd10", "--data", str(tmp_path), "--store", str(tmp_path / "store")]) == 2
+    assert "needs the folder" in capsys.readouterr().err
+    assert main(["--half", "both"]) == 2

@@ -1,0 +1,145 @@
+"""``nas-peft robustness``: a finished run's models and a file, on corruptions, domains and rare classes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageFilter
+from typer.testing import CliRunner, Result
+
+from nas_peft.cli.app import app
+from nas_peft.run.results import SearchResult
+
+
+def robustness(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["robustness", *map(str, arguments)], env={"COLUMNS": "80"})
+
+
+@pytest.fixture(scope="module")
+def checkpoint(finished_run: SearchResult) -> Path:
+    return Path(finished_run.run) / "subnet.safetensors"
+
+
+@pytest.fixture(scope="module")
+def blurred(image_folder: Path, tmp_path_factory) -> Path:
+    """Two domains of other images: blurred ones, and turned ones."""
+    root: Path = tmp_path_factory.mktemp("shifted") / "domains"
+    for file in sorted(image_folder.glob("*/0*.png"))[::3]:
+        with Image.open(file) as image:
+            for domain, changed in (
+                ("blurred", image.filter(ImageFilter.GaussianBlur(1))),
+                ("mirrored", image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+            ):
+                target = root / domain / file.parent.name
+                target.mkdir(parents=True, exist_ok=True)
+                changed.save(target / file.name)
+    return root
+
+
+def test_all_models_of_a_run(finished_run: SearchResult, blurred: Path, tmp_path: Path):
+    """The clean accuracy is the run's own; every tested row is there, and the picture of all."""
+    picture = tmp_path / "robustness.png"
+    asked = ("--corruptions", "contrast,jpeg_compression", "--severities", "2,5", "--shifted", blurred)
+    shown = robustness(finished_run.run, *asked, "--plot", picture, "--json", "--device", "cpu")
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.stdout)
+    models = {model["name"]: model for model in found["models"]}
+    for row in finished_run.rows:
+        if row.tested:
+            test = row.seeds[0].test_accuracy
+            assert models[row.name]["clean"]["accuracy"] == pytest.approx(test), row.name
+    assert models[finished_run.selected.name]["label"].endswith("(exported)")
+    assert set(models) | set(found["left_out"]) == {row.name for row in finished_run.rows}
+    one = models[finished_run.selected.name]
+    assert list(one["corruptions"]) == ["contrast", "jpeg_compression"]
+    assert list(one["corruptions"]["contrast"]["by_severity"]) == ["2", "5"]
+    assert set(one["domains"]) == {"blurred", "mirrored"}
+    worst = min(scores["accuracy"] for scores in one["domains"].values())
+    assert one["worst_domain_accuracy"] == worst <= one["average_domain_accuracy"]
+    assert found["corrupted_at_pixels"] == [32, 32]
+    with Image.open(picture) as image:
+        assert min(image.size) > 300
+
+
+def test_a_file_in_tables_of_eighty_columns(checkpoint: Path, image_folder: Path, blurred: Path):
+    given = (checkpoint, "--dataset", image_folder, "--images", "9", "--severities", "1", "--device", "cpu")
+    shown = robustness(*given, "--shifted", f"soft={blurred / 'blurred'}")
+    assert shown.exit_code == 0, shown.output
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+    assert "9 of the" in shown.stdout
+    assert "elastic_transform" in shown.stdout
+    assert "soft" in shown.stdout
+    assert "CIFAR-C" in shown.stdout
+
+
+def test_rare_classes_have_a_recall_of_their_own(
+    checkpoint: Path, finished_run: SearchResult, image_folder: Path, tmp_path: Path, monkeypatch
+):
+    """Counts are those that the checkpoint's record has of its training images."""
+    from nas_peft.robustness import command
+
+    real = command.load_subnet
+
+    def uneven(*arguments, **more):
+        subnet = real(*arguments, **more)
+        subnet.training["dataset"]["class_counts"]["train"] = [40, 10, 3]
+        return subnet
+
+    monkeypatch.setattr(command, "load_subnet", uneven)
+    given = (checkpoint, "--dataset", image_folder, "--corruptions", "contrast", "--severities", "1")
+    shown = robustness(*given, "--json", "--device", "cpu")
+    assert shown.exit_code == 0, shown.output
+    groups = json.loads(shown.stdout)["models"][0]["class_frequency"]
+    assert [(g["name"], g["classes"], g["most"]) for g in groups] == [
+        ("many", 1, 40),
+        ("medium", 1, 10),
+        ("few", 1, 3),
+    ]
+    table = robustness(*given, "--device", "cpu")
+    assert "few (1)" in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--corruptions", "speckle_noise"), "'speckle_noise' is kept for choosing"),
+        (("--corruptions", "frst"), "did you mean 'frost'"),
+        (("--severities", "0,1"), "allowed are 1 to 5"),
+        (("--corruptions", "none"), "there is nothing to test on"),
+        (("--plot", "picture.png"), "--plot compares the models of a run"),
+        (("--images", "2"), "fewer than the 3 classes"),
+        (("--shifted", "x=nowhere"), "unknown data set 'nowhere'"),
+    ],
+)
+def test_mistakes_are_one_line_before_the_work(
+    arguments: tuple[str, ...], message: str, checkpoint: Path, image_folder: Path
+):
+    shown = robustness(checkpoint, "--dataset", image_folder, *arguments)
+    assert shown.exit_code == 2
+    assert message in shown.stderr.replace("\n", " ")
+    assert not shown.stdout
+
+
+def test_what_belongs_to_a_file_or_to_a_run_alone(checkpoint: Path, finished_run: SearchResult):
+    assert "give --dataset, or a run folder" in robustness(checkpoint).stderr
+    assert "leave them out" in robustness(finished_run.run, "--module-file", "x.py").stderr.replace("\n", " ")
+    shown = robustness(finished_run.run, "--domains")
+    assert "the run's own data set is read as the run read it" in shown.stderr.replace("\n", " ")
+
+
+def test_a_shifted_set_of_trained_images_is_refused(checkpoint: Path, image_folder: Path):
+    shown = robustness(checkpoint, "--dataset", image_folder, "--shifted", f"x={image_folder}")
+    assert shown.exit_code == 2
+    assert "are in the data set that the models were trained on" in shown.stderr.replace("\n", " ")
+
+
+def test_a_run_without_results_is_named(finished_run: SearchResult, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(finished_run.run, run)
+    (run / "results.json").unlink()
+    shown = robustness(run)
+    assert shown.exit_code == 2
+    assert "has no results yet" in shown.stderr.replace("\n", " ")
