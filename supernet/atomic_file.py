@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from search_spaces.errors import InputError
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path``, then rename; a kill or a full disk leaves the old file.
 
-    Raises ``OSError`` (with ``ENOSPC`` when the disk is full) after removing the partial file.
+    Raises ``OSError`` (with ``ENOSPC`` when the disk is full) after removing the partial file, and
+    `InputError` for a path that takes no file.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -21,9 +24,17 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except FileNotFoundError as error:
+        raise _no_place(path) from error
     except OSError:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _no_place(path: Path) -> InputError:
+    return InputError(
+        f"'{path}' cannot be written: its folder is missing or takes no files; give another path"
+    )
 
 
 @contextmanager
@@ -39,6 +50,11 @@ def text_written_atomically(path: Path) -> Iterator[TextIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except FileNotFoundError as error:
+        if str(error.filename) == str(partial):
+            raise _no_place(path) from error
+        partial.unlink(missing_ok=True)
+        raise
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from search_spaces.streams import stream, stream_seed
 from supernet.class_balance import balanced_examples
 from supernet.epoch_losses import NonFiniteLoss
-from supernet.penalty import PenaltyGradient
+from supernet.penalty import ModulePull, PenaltyGradient
 from supernet.recipe import Recipe
 from supernet.training_state import read_state, write_state
 from supernet.transfers import numbers
@@ -57,7 +57,9 @@ class Learner:
         self.recipe = recipe
         self.seed = seed
         self.state_file = state_file
-        self.pull = pull
+        self.pulls: list[PenaltyGradient | ModulePull] = [] if pull is None else [pull]
+        if recipe.l2_sp:
+            self.pulls.append(ModulePull(recipe.l2_sp, parameters))
         self.optimizer = torch.optim.AdamW(
             parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
@@ -91,8 +93,8 @@ class Learner:
         """Update the parameters by their gradients, in step ``number`` (from 0) of ``of``."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(number, of)
-        if self.pull is not None:
-            self.pull.add()
+        for pull in self.pulls:
+            pull.add()
         self.optimizer.step()
 
     def require_finite(self) -> None:

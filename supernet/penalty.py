@@ -1,4 +1,4 @@
-"""A penalty that holds fine-tuned weights near the pretrained ones (L2-SP)."""
+"""Penalties that hold trained weights near the pretrained function (L2-SP)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from supernet.modules.elastic import ELASTIC
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,40 @@ class PenaltyGradient:
         for parameter in self._head:
             if parameter.grad is not None:
                 parameter.grad.add_(parameter, alpha=self._penalty.head)
+
+
+class ModulePull:
+    """Adds the gradient of L2-SP for modules, (α/2)·‖v − v⁰‖², to that of a step.
+
+    v are the module parameters that `ElasticModule.pretrained` names: up-projections of LoRA and adapters,
+    scales and shifts of SSF, magnitudes of DoRA. v⁰ are the values there, at which a module leaves the
+    pretrained function as it is, whatever the values are that the training starts from. Prompts have no such
+    values and are not pulled; neither are the parameters that do not matter at v⁰, nor the head.
+
+    Args:
+        alpha: α, above 0.
+        parameters: trained parameters by their names in `Supernet.named_parameters`.
+    """
+
+    def __init__(self, alpha: float, parameters: Mapping[str, nn.Parameter]) -> None:
+        self._alpha = alpha
+        self._pulled = [
+            (parameter, value)
+            for name, parameter in parameters.items()
+            if (value := pretrained_value(name)) is not None
+        ]
+
+    @torch.no_grad()
+    def add(self) -> None:
+        """Add to all parameters that have a gradient; those without one were not used and stay."""
+        for parameter, value in self._pulled:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter - value, alpha=self._alpha)
+
+
+def pretrained_value(name: str) -> float | None:
+    """The value of a module parameter at the pretrained function, by its name in a supernet, or ``None``."""
+    parts = name.split(".")
+    if len(parts) < 4 or parts[0] != "layers" or parts[2] not in ELASTIC:
+        return None
+    return ELASTIC[parts[2]].pretrained.get(".".join(parts[3:]))

@@ -28,10 +28,11 @@ class Recipe:
     (``logit-adjusted``, arXiv 2007.07314); see `TrainingLoss`. ``drop_path`` and
     ``module_dropout`` are the probabilities that a branch of the last layer, or the changes of a layer's
     modules, are left out for an image (`DepthDropout`). ``start`` says which weights the caller gives
-    the network; `train` continues from whatever they are.
+    the network; `train` continues from whatever they are. ``l2_sp`` is α of `ModulePull`, by which modules
+    are held near the pretrained function.
 
-    Raises `InputError` for an unknown augmentation, class balance or start, and for a label smoothing, drop
-    path or module dropout outside [0, 1).
+    Raises `InputError` for an unknown augmentation, class balance or start, for a label smoothing, drop path
+    or module dropout outside [0, 1), and for a negative ``l2_sp``.
     """
 
     epochs: int
@@ -45,6 +46,7 @@ class Recipe:
     drop_path: float = 0.0
     module_dropout: float = 0.0
     start: StartName = "pretrained"
+    l2_sp: float = 0.0
 
     def __post_init__(self) -> None:
         require_augmentation(self.augmentation)
@@ -52,6 +54,8 @@ class Recipe:
         for name in ("label_smoothing", "drop_path", "module_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 for none, or less than 1")
+        if self.l2_sp < 0:
+            raise InputError(f"l2_sp is {self.l2_sp}; give 0 for none, or more")
         if self.start not in STARTS:
             raise InputError(f"start is '{self.start}'; give one of {', '.join(STARTS)}")
 

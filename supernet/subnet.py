@@ -21,6 +21,9 @@ from supernet.supernet import Supernet
 class Subnet:
     """The content of a checkpoint with its backbone.
 
+    ``classes`` are the class names: column i of logits and probabilities is ``classes[i]``. ``preprocessing``
+    is what images go through, the backbone's own: size, crop, mean and deviation.
+
     ``metrics`` and ``training`` are the run's records of the subnet (accuracy, seed, data set, recipe).
     Dividing the logits by ``temperature`` calibrates the probabilities; ``None`` where none was fitted. The
     logits themselves are never divided.

@@ -1,9 +1,16 @@
-"""What the documentation says is so: commands are understood, snippets import, links and paths resolve."""
+"""What the documentation says is so: commands are understood, snippets import, links and paths resolve.
+
+Commands of the pages are parsed here, with all checks of a configuration, and not run: most of them train.
+Run are the README's first command (`tests/test_readme.py`), the snippets of docs/python.md that train nothing
+(`tests/nas_peft/library/test_documentation.py`), the notebook and the examples (`tests/examples`), and each
+command on tiny data in its own test (`tests/nas_peft/cli`).
+"""
 
 from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +19,7 @@ from typing import Any
 import pytest
 import typer
 
+import nas_peft
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.search_config import SearchConfig
@@ -34,9 +42,10 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def shell_commands(page: str) -> list[list[str]]:
-    """Each command of the shell blocks, word by word, without comments."""
+    """Each command of the shell blocks, word by word, without comments and redirections."""
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    found = [shlex.split(part, comments=True) for line in lines for part in line.split(" && ")]
+    parts = [part.partition(" > ")[0] for line in lines for part in line.split(" && ")]
+    found = [shlex.split(part, comments=True) for part in parts]
     return [command for command in found if command]
 
 
@@ -108,8 +117,6 @@ def test_benchmarks_named_are_there(page: str) -> None:
 
 @every_page
 def test_python_snippets_use_names_that_exist(page: str) -> None:
-    import nas_peft
-
     for snippet in blocks(page, "python"):
         for node in ast.walk(ast.parse(snippet)):
             if isinstance(node, ast.ImportFrom):
@@ -117,6 +124,33 @@ def test_python_snippets_use_names_that_exist(page: str) -> None:
                 assert [name.name for name in node.names if not hasattr(module, name.name)] == []
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert node.value.id != "nas_peft" or hasattr(nas_peft, node.attr), node.attr
+
+
+@every_page
+def test_python_calls_have_keywords_that_exist(page: str) -> None:
+    configs: dict[str, tuple[Any, type[TrainingConfig]]] = {
+        "search": (nas_peft.search, SearchConfig),
+        "baselines": (nas_peft.baselines, BaselinesConfig),
+    }
+    calls = [
+        node
+        for snippet in blocks(page, "python")
+        for node in ast.walk(ast.parse(snippet))
+        if isinstance(node, ast.Call)
+    ]
+    for call in calls:
+        name = ast.unparse(call.func).removeprefix("nas_peft.")
+        given = {str(keyword.arg): keyword.value for keyword in call.keywords}
+        if name in configs:
+            function, config = configs[name]
+            own = inspect.signature(function).parameters
+            options = {key: ast.literal_eval(value) for key, value in given.items() if key not in own}
+            if not call.args:
+                config.of(**options)
+        elif name in ("SearchConfig", "BaselinesConfig"):
+            getattr(nas_peft, name).of(**{key: ast.literal_eval(value) for key, value in given.items()})
+        elif name == "PeftSearchClassifier":
+            assert set(given) <= set(inspect.signature(nas_peft.PeftSearchClassifier).parameters), given
 
 
 def test_spaces_shown_are_spaces(tmp_path: Path) -> None:

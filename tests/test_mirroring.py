@@ -56,6 +56,9 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every field is compared with its option",
     ),
+    "nas_peft/cli/run_options.py": ("nas_peft/cli/test_front.py", "data of a finished run that have moved"),
+    "nas_peft/cli/usage_errors.py": ("faults/test_hostile_inputs.py", "wrong words of every command"),
+    "supernet/subnet_header.py": ("faults/test_hostile_inputs.py", "altered headers of a real subnet file"),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
     "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
     "nas_peft/data/catalogue.py": ("nas_peft/cli/test_lists.py", "compared with what is read"),
@@ -149,7 +152,7 @@ TESTED_ELSEWHERE = {
         (
             f"nas_peft/report/{module}.py"
             for module in (
-                *("comparison_page", "costs_table", "data_section", "decision_section", "inherited_chart"),
+                *("comparison_page", "costs_table", "data_section", "inherited_chart"),
                 *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
                 *("rows_table", "search_charts", "use_section"),
             )
@@ -259,12 +262,14 @@ TESTED_ELSEWHERE = {
 """Modules without a test of their own: where they are tested, and why there."""
 
 OF_SEVERAL_MODULES = {
+    "supernet/test_module_pull.py": "the penalty of modules, for every kind, alone and in packs",
     "nas_peft/stages/test_robust_objective.py": "an objective of supernets, search, trainings and choice",
     "search_spaces/test_imports.py": "what the package imports",
     "nas_peft/cli/test_lists.py": "the commands that list what there is",
     "supernet/test_imports.py": "what the package imports",
     "supernet/test_image_size.py": "backbones, supernets and checkpoints at another image size",
     "supernet/test_devices.py": "every computation on a GPU keeps to it",
+    "nas_peft/library/test_documentation.py": "the snippets of docs/python.md",
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
     "nas_peft/test_stages_on_a_gpu.py": "every stage of the tool keeps to its GPU",

@@ -123,13 +123,15 @@ def run(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     found: list[Tried] = []
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory() as folder:
-        ground = make_ground(Path(folder))
-        for tried in tries(ground, range(args.tries), args.seed):
-            found.append(tried)
-            if tried.verdict not in PASSES:
-                console.print(tried, highlight=False, soft_wrap=True, markup=False)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            ground = make_ground(Path(folder))
+            for tried in tries(ground, range(args.tries), args.seed):
+                found.append(tried)
+                if tried.verdict not in PASSES:
+                    console.print(tried, highlight=False, soft_wrap=True, markup=False)
+    finally:  # also what was found until Ctrl-C
+        lines = [asdict(tried) for tried in found]
+        result = {"seed": args.seed, "environment": environment("cpu"), "tries": lines}
+        write_result(args.out, result, indent=1)
     Console().print(table(found))
-    lines = [asdict(tried) for tried in found]
-    result = {"seed": args.seed, "environment": environment("cpu"), "tries": lines}
-    write_result(args.out, result, indent=1)

@@ -7,8 +7,8 @@
 Two small searches of generated images run once undisturbed: one without separate trainings, one with
 trainings on Ray. Then the same search is killed (SIGKILL) after a drawn number of seconds and started again,
 until it ends, so that one run is killed many times in a row, in each stage; this is repeated with new folders
-until there were ``--kills`` kills, a quarter of them of the search on Ray. Each of these hits the command, one
-of Ray's workers or Ray's head node, as drawn; where the victim is not there yet, it is waited for. Killed
+until there were ``--kills`` kills, a quarter of them of the search on Ray. Each of these hits the command,
+one of Ray's workers or Ray's head node, as drawn; where the victim is not there yet, it is waited for. Killed
 workers are replaced while the command goes on; without its command, what is left of its Ray is removed, as a
 restart of the machine would.
 

@@ -8,10 +8,10 @@ from typing import Annotated, TypeAlias
 import typer
 
 from nas_peft.data.cache_settings import FOLDER_VARIABLE, LIMIT_VARIABLE, NONE, CacheSettings
-from nas_peft.settings.command_options import CACHE, CACHE_LIMIT
 
-CacheFolder: TypeAlias = Annotated[str | None, typer.Option("--cache", help=CACHE)]
-CacheLimit: TypeAlias = Annotated[str | None, typer.Option("--cache-limit", help=CACHE_LIMIT)]
+CacheFolder: TypeAlias = Annotated[
+    str | None, typer.Option("--cache", help=f"Folder of decoded images, or none; else {FOLDER_VARIABLE}.")
+]
 
 
 def use_cache(folder: str | None, limit: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nas_peft.cli.cache_options import CacheFolder, CacheLimit, use_cache
+from nas_peft.cli.cache_options import CacheFolder, use_cache
 from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
@@ -59,7 +59,6 @@ def front(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     cache: CacheFolder = None,
-    cache_limit: CacheLimit = None,
     progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -69,7 +68,7 @@ def front(
     The search is not repeated, and the test set is not read.
     """
     with user_errors(debug):
-        use_cache(cache, cache_limit)
+        use_cache(cache, None)
         import json
 
         from rich.console import Console

@@ -5,19 +5,22 @@ from __future__ import annotations
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand
+from typer.models import ArgumentInfo
 
 from nas_peft.cli.two_columns import WIDEST, Row, two_columns
 from nas_peft.settings.panels import Panel, Screen
 
 _ALL = f"{__name__}.all"
 _NAMES = 26  # columns of the names; a longer name stands on a line of its own
-_OF_HELP = ("help", "help_all")
+_OF_HELP = {"--help", "--help-all"}
+_NOTES = "  ["
+_NO_DEFAULT: tuple[Any, ...] = (None, "", [], ())
 _ARGUMENTS = "Arguments"
 _REST = "Options"
 _METAVARS = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
@@ -46,7 +49,7 @@ class HelpScreen(TyperCommand):
                 continue
             if param.param_type_name == "argument":
                 panels[_ARGUMENTS].append(row)
-            elif everything or param.name in _OF_HELP:
+            elif everything or _OF_HELP & set(param.opts):
                 panels[getattr(param, "rich_help_panel", None) or _REST].append(row)
             elif param.name in first:
                 panels[first[param.name]].append(_first_clause(row))
@@ -64,6 +67,9 @@ class HelpScreen(TyperCommand):
             formatter.write_paragraph()
             formatter.write_text(f"{ctx.command_path} --help-all shows {left_out} more options.")
 
+    def format_arguments(self, ctx: Any, formatter: Any) -> None:
+        """Write nothing: `format_options` writes the arguments, as newer versions of click do here."""
+
 
 def screen(name: str, function: Callable[..., None], first: Mapping[str, str] | None = None) -> HelpScreen:
     """The command ``name`` that calls ``function`` and shows the options ``first`` on its first screen."""
@@ -79,8 +85,12 @@ def screen(name: str, function: Callable[..., None], first: Mapping[str, str] | 
     assert isinstance(command, HelpScreen)
     command.first_screen = first
     for param in command.params:
-        if param.metavar is None and param.name in kinds:
-            param.metavar = _metavar(kinds[param.name])
+        kind = kinds.get(str(param.name))
+        if param.metavar is None and kind is not None:
+            param.metavar = _metavar(kind)
+        described = [of.help for of in get_args(kind) if isinstance(of, ArgumentInfo)]
+        if described:  # typer's lowest version loses it
+            param.help = described[0]  # type: ignore[attr-defined]
     return command
 
 
@@ -89,18 +99,36 @@ def _row(param: Any, ctx: Any) -> Row | None:
     record: Row | None = param.get_help_record(ctx)
     if record is None:
         return None
+    flags = record[0]
     if param.param_type_name == "argument":
-        return record[0].partition(" <")[0], record[1]
-    if param.is_flag and param.default is False:
-        return ", ".join(param.opts), str(param.help)
-    return record
+        flags = str(param.metavar or param.name.upper())
+    elif param.is_flag and param.default is False:
+        flags = ", ".join(param.opts)
+    noted = "; ".join(_notes(param))
+    return flags, f"{param.help or ''}{_NOTES}{noted}]" if noted else str(param.help or "")
+
+
+def _notes(param: Any) -> Iterator[str]:
+    """What stands in brackets: the range of a number, the default, or that the parameter is required."""
+    kind = getattr(param, "type", None)  # of click, which typer used to build on
+    least, most = (getattr(param, end, getattr(kind, end, None)) for end in ("min", "max"))
+    if least is not None and most is not None:
+        yield f"{least:g} to {most:g}"
+    elif least is not None:
+        yield f"at least {least:g}"
+    default = param.default
+    if param.required:
+        yield "required"
+    elif getattr(param, "show_default", False) and default not in _NO_DEFAULT and default is not False:
+        shown = param.opts[0].lstrip("-") if default is True else getattr(default, "value", default)
+        yield f"default: {shown}"
 
 
 def _first_clause(row: Row) -> Row:
     flags, text = row
-    said, bracket, default = text.partition("  [")
+    said, bracket, noted = text.partition(_NOTES)
     clause = _CLAUSE.match(said)
-    return flags, f"{clause[0].rstrip('.') if clause else said}.{bracket}{default}"
+    return flags, f"{clause[0].rstrip('.') if clause else said}.{bracket}{noted}"
 
 
 def _metavar(annotation: Any) -> str | None:

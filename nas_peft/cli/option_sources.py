@@ -9,9 +9,10 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import typer
 
 from nas_peft.cli.config_options import fields_of, given
-from nas_peft.settings.command_options import RunOptions
+from nas_peft.settings.command_options import RunOptions, SearchOptions
 from nas_peft.settings.option_file import read_option_file
 from nas_peft.settings.panels import Panel
+from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
 from nas_peft.settings.validation import validated
 from search_spaces.errors import InputError
@@ -52,7 +53,8 @@ def options_of(
     named = given(fields, context)
     read: _Values = {}
     if file is not None:
-        read = read_option_file(file, {*fields_of(kinds), *config_kind.model_fields})
+        of_search = {name: "search" for kind in (SearchConfig, SearchOptions) for name in kind.model_fields}
+        read = read_option_file(file, {*fields_of(kinds), *config_kind.model_fields}, of_search)
         if set(ALTERNATIVES) & set(named):
             read = {name: value for name, value in read.items() if name not in ALTERNATIVES}
         if read.get("fixed"):  # what the command line adds is given, too

@@ -18,6 +18,8 @@ from search_spaces.errors import InputError
 _OF_THE_MACHINE = {
     errno.ENOSPC: "no space left on the disk; free some, and start the same command again to go on",
     errno.EDQUOT: "the disk quota is used up; free some, and start the same command again to go on",
+    errno.EFBIG: "the file grows beyond what the file system or 'ulimit -f' allows; raise the limit or give "
+    "another path, and start the same command again to go on",
     errno.EROFS: "the file system is read-only; give another path",
     errno.EACCES: "permission denied; give another path, or change the permissions",
     errno.EPERM: "operation not permitted; give another path, or change the permissions",

@@ -44,6 +44,7 @@ class TrainingOptions(TypedDict, total=False):
     singles: str | Sequence[str] | None
     single_sizes: int
     soup: int
+    l2_sp: float
     head_epochs: int
     head_lr: float
     linear_epochs: int

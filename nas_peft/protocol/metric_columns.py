@@ -22,13 +22,17 @@ class MetricColumn:
         """The mean over seeds, with the standard deviation; empty for a row without these scores."""
         if not row.seeds or any(getattr(seed, self.field) is None for seed in row.seeds):
             return ""
-        factor, digits = (1, 3) if self.field == "test_loss" else (100, 1)
+        factor, digits = (1, 3) if self.field in _LOSSES else (100, 1)
         spread = row.std(self.field)
         return f"{factor * row.mean(self.field):.{digits}f}" + (
             "" if spread is None else f" ± {factor * spread:.{digits}f}"
         )
 
 
+_LOSSES = ("test_loss", "val_shifted_loss")
+_SHIFTED = MetricColumn(
+    "shifted\nloss", "val_shifted_loss", "shifted loss: on corrupted copies of the validation images"
+)
 _BALANCED = "mean over classes of the share of their images that is right"
 _F1 = "macro F1, the mean over classes of F1"
 _VAL: dict[Metric, MetricColumn] = {
@@ -49,12 +53,15 @@ _TEST: dict[Metric, MetricColumn] = {
 def metric_columns(result: SearchResult) -> Sequence[MetricColumn]:
     """The columns beside accuracy and validation loss, in order; none for accuracy and similar classes.
 
-    Those of the metric that decides come first, on validation and test set. Where the largest class has more
-    than ten times the images of the smallest, the balanced accuracy on the test set is shown as well. Columns
-    that no row has, as in results of earlier versions, are left out.
+    Those of the metric that decides come first, on validation and test set. Where the largest class has
+    more than ten times the images of the smallest, the balanced accuracy on the test set is shown as well,
+    and with the objective ``robust`` the loss on shifted images. Columns that no row has, as in results of
+    earlier versions, are left out.
     """
     metric: Metric = result.config.get("metric", "accuracy")
     found = [of[metric] for of in (_VAL, _TEST) if metric in of]
     if _TEST["balanced-accuracy"] not in found and uneven(result.dataset["class_counts"]):
         found.append(_TEST["balanced-accuracy"])
+    if result.config.get("objective") == "robust":
+        found.append(_SHIFTED)
     return [column for column in found if any(column.cell(row) for row in result.rows)]

@@ -95,6 +95,8 @@ def _seed(
         test_accuracy=test.accuracy if test else None,
         test_loss=test.loss if test else None,
         **of_classes(record.images, test, classes),
+        val_shifted_accuracy=record.images.shifted_accuracy if record.images else None,
+        val_shifted_loss=record.images.shifted_loss if record.images else None,
         image_passes=sum(curve.image_passes for curve in curves),
         seconds=sum(curve.seconds for curve in curves),
         losses=curves[-1].losses,

@@ -7,6 +7,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from nas_peft.protocol.cost_ledger import seconds_taken
+from nas_peft.protocol.metric_words import signed, unit
 from nas_peft.report.chart import Chart, chart, drawing, legend_below
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.decision_section import VERDICTS
@@ -60,12 +61,10 @@ def _against(role: Role) -> Fact:
         decision = run.result.decision
         name = None if decision is None else decision.roles.get(role)
         rival = next((r for r in decision.rivals if r.row == name), None) if decision and name else None
-        if rival is None:
+        if decision is None or rival is None:
             return NONE
-        return (
-            f"{VERDICTS[rival.verdict]} ({100 * rival.difference:+.1f} points, probability "
-            f"{rival.better:.2f})"
-        )
+        difference = f"{signed(decision.metric, rival.difference)}{unit(decision.metric)}"
+        return f"{VERDICTS[rival.verdict]} ({difference}, probability {rival.better:.2f})"
 
     return verdict
 

@@ -6,22 +6,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
+from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.report.data_table import DataTable, data_table
-from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, percent, size_of_file
+from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, size_of_file
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import DecisionResult, RivalResult, Role
 from nas_peft.settings.durations import in_words
+from nas_peft.settings.metric import Metric
 
 WHY = {
     "alone": "It is the only row that may be exported.",
-    "accuracy": "Its validation accuracy is the highest: no other is within {fraction} standard errors of "
+    "accuracy": "Its validation {metric} is the highest: no other is within {fraction} standard errors of "
     "it.",
-    "loss": "Validation accuracy cannot tell it from {others}; of these, its calibrated loss is the lowest.",
-    "shifted": "Of the rows within the margin in loss, its loss on shifted validation data is the lowest.",
-    "params": "Validation accuracy and loss cannot tell it from {others}; of these, it has the fewest "
+    "loss": "Validation {metric} cannot tell it from {others}; of these, its calibrated loss is the lowest.",
+    "params": "Validation {metric} and loss cannot tell it from {others}; of these, it has the fewest "
     "parameters.",
+    "shifted": "Of the rows within the margin in loss, its loss on shifted validation data is the lowest.",
 }
 """Why a row was exported, by the step of the rule that decided."""
+WHY_LOSS = {
+    "accuracy": "Its calibrated validation loss is the lowest: no other is within {fraction} standard errors "
+    "of it.",
+    "loss": "Its calibrated validation loss is the lowest.",
+    "params": "Calibrated validation loss cannot tell it from {others}; of these, it has the fewest "
+    "parameters.",
+}
+"""The same where the metric of the run is the log loss."""
 ROLES: dict[Role, str] = {
     "full": "full fine-tuning",
     "single": "best single method",
@@ -72,7 +82,8 @@ def _why(run: ReportedRun, decision: DecisionResult | None) -> str:
             )
         return "Validation data decided. The run is of a version that did not record how sure that is."
     others = "the others that may be exported" if decision.among > 2 else "the other that may be exported"
-    return WHY[decision.by].format(fraction=f"{decision.fraction:g}", others=others)
+    why = (WHY | WHY_LOSS if decision.metric == "log-loss" else WHY)[decision.by]
+    return why.format(fraction=f"{decision.fraction:g}", others=others, metric=label(decision.metric))
 
 
 def _figures(run: ReportedRun) -> Iterator[KeyFigure]:
@@ -107,25 +118,27 @@ def _rivals(run: ReportedRun, decision: DecisionResult) -> DataTable:
     for role, name in decision.roles.items():
         roles.setdefault(name, []).append(ROLES[role])
     asked = [rival for rival in decision.rivals if rival.row in roles] or decision.rivals
+    metric = decision.metric
+    ahead = "log loss" if metric == "log-loss" else f"points of {label(metric)}"
+    regret = f"{size(metric, decision.expected_regret)}{unit(metric)}"
     return data_table(
         "How sure the choice is: the exported row against the others on the validation images",
-        ("against", "which is", "verdict", "points ahead", "90% interval", "probability of being better"),
-        (_rival(run, rival, roles.get(rival.row, [])) for rival in asked),
+        ("against", "which is", "verdict", ahead, "90% interval", "probability of being better"),
+        (_rival(run, rival, roles.get(rival.row, []), decision.metric) for rival in asked),
         texts=3,
         note=f"By {decision.resamples:,} bootstrap resamples of {decision.images:,} validation images, "
         "paired. From 0.1 to 0.9 the probability is called a tie. Expected regret: the best row that may be "
-        f"exported is ahead of the exported one by {percent(decision.expected_regret)} points on average.",
+        f"exported is ahead of the exported one by {regret} on average.",
     )
 
 
-def _rival(run: ReportedRun, rival: RivalResult, roles: list[str]) -> tuple[str, ...]:
-    low, high = rival.interval
+def _rival(run: ReportedRun, rival: RivalResult, roles: list[str], metric: Metric) -> tuple[str, ...]:
     return (
         run.labels[rival.row],
         ", ".join(roles) or NONE,
         VERDICTS[rival.verdict],
-        f"{100 * rival.difference:+.1f}",
-        f"{100 * low:+.1f} to {100 * high:+.1f}",
+        signed(metric, rival.difference),
+        bounds(metric, rival.interval),
         f"{rival.better:.2f}",
     )
 
@@ -152,12 +165,14 @@ def _remarks(run: ReportedRun) -> Iterator[str]:
                 f"{name}, the best single method.",
                 "tie": f"The search gained nothing certain over {name}, the best single method: a tie on "
                 "validation data.",
-                "worse": f"{name}, the best single method, has the higher validation accuracy.",
+                "worse": f"{name}, the best single method, is ahead on validation data.",
             }[single.verdict]
     if (pair := result.paired) is not None:
-        error = "" if pair.standard_error is None else f" ± {percent(pair.standard_error)} (standard error)"
+        error = pair.standard_error
+        spread = "" if error is None else f" ± {size(pair.metric, error)} (standard error)"
+        difference = f"{signed(pair.metric, pair.difference)}{spread}{unit(pair.metric)}"
         yield (
-            f"On the test images {labels[pair.searched]} is {100 * pair.difference:+.1f}{error} points "
+            f"On the test images {labels[pair.searched]} is at {difference} of {label(pair.metric)} "
             f"against {labels[pair.single]}. Of {pair.images:,} images {pair.searched_only} are right with "
             f"the former only and {pair.single_only} with the latter only (McNemar's exact p = "
             f"{pair.p_value:.2g})."
@@ -175,13 +190,14 @@ def _full(run: ReportedRun, decision: DecisionResult) -> Iterator[str]:
     if rival is None or row is None:
         yield "Full fine-tuning was not part of the run."
         return
+    amount = f"{size(decision.metric, abs(rival.difference))}{unit(decision.metric)}"
     said = {
-        "better": f"is worse by {percent(rival.difference)} points",
+        "better": f"is worse by {amount}",
         "tie": "is a tie with the exported row",
-        "worse": f"is better by {percent(-rival.difference)} points, more than the noise",
+        "worse": f"is better by {amount}, more than the noise,",
     }[rival.verdict]
     test = f", {of_seeds(row, 'test_accuracy')}% on the test images" if row.tested else ""
     yield (
-        f"Full fine-tuning {said} on validation data ({of_seeds(row, 'val_accuracy')}%{test}), and stores "
-        f"all {row.params:,} parameters for each task."
+        f"Full fine-tuning {said} on validation data (accuracy {of_seeds(row, 'val_accuracy')}%{test}), and "
+        f"stores all {row.params:,} parameters for each task."
     )

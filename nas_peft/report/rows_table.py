@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from nas_peft.protocol.metric_words import label
+from nas_peft.protocol.results_table import calibrated_losses
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import RowResult
+from nas_peft.settings.metric import BALANCED, Metric
 
 GROUPS = {"searched": "searched", "single": "single method", "baseline": "baseline"}
 _VERDICTS = {"tie": "≈\u00a0tie", "worse": "▲\u00a0better", "better": ""}
@@ -30,15 +33,22 @@ def rows_table(run: ReportedRun) -> DataTable:
     decision = result.decision
     verdicts = {rival.row: _VERDICTS[rival.verdict] for rival in decision.rivals} if decision else {}
     seeds = max(len(row.seeds) for row in result.rows)
+    calibrated = calibrated_losses(result)
+    metric = decision.metric if decision else "accuracy"
+    balanced = f" {label(metric)} %" if metric in BALANCED else None
     columns = (
         *("method", "verdict", "recipe"),
+        *([] if balanced is None else [f"validation{balanced}", f"test{balanced}"]),
+        *(["calibrated loss"] if calibrated else []),
         *("validation loss", "validation %", "test %", "95% interval", "parameters", "MFLOPs"),
     )
+    known = "Calibrated loss: after temperature scaling on other images. " if calibrated else ""
     note = (
-        f"Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on these and "
-        "the validation images, and read once. Parameters include those of the head. Verdict: against the "
+        f"{known}Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on these "
+        "and the validation images, and read once. Parameters include those of the head. Verdict: against the "
         "exported row on the validation images. The interval is of the first seed's test accuracy, by "
-        f"Wilson's score. {'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
+        "Wilson's score. "
+        f"{'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
     )
     return data_table(
         "All compared models",
@@ -48,6 +58,8 @@ def rows_table(run: ReportedRun) -> DataTable:
                 labels[row.name],
                 "►\u00a0exported" if row.selected else verdicts.get(row.name, ""),
                 recipe_text(row),
+                *([] if balanced is None else _balanced(row, metric)),
+                *([_loss(calibrated.get(row.name))] if calibrated else []),
                 *_scores(row),
                 interval_of_test(row, result),
                 f"{row.params:,}",
@@ -59,6 +71,17 @@ def rows_table(run: ReportedRun) -> DataTable:
         marked=(place for place, row in enumerate(result.rows) if row.selected),
         note=note,
     )
+
+
+def _balanced(row: RowResult, metric: Metric) -> list[str]:
+    """Validation and test score of a metric that counts every class alike."""
+    names = [f"{part}_{metric.replace('-', '_')}" for part in ("val", "test")]
+    known = [all(getattr(seed, name) is not None for seed in row.seeds) and row.seeds for name in names]
+    return [of_seeds(row, name) if there else NONE for name, there in zip(names, known, strict=True)]
+
+
+def _loss(loss: float | None) -> str:
+    return NONE if loss is None else f"{loss:.3f}"
 
 
 def _scores(row: RowResult) -> tuple[str, str, str]:

@@ -45,8 +45,8 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
         if exported is not None:
             style: dict[str, Any] = {"marker": "*", "s": 170, "color": light("chosen"), "zorder": 5}
             axes.scatter([search.cost(exported)], [exported.loss], label="exported", **style)
-        # latency stays linear: most of it is the backbone's
-        if search.config.front_field not in ("latency", "shifted_loss"):
+        linear = ("latency", "shifted_loss")  # most of a latency is the backbone's
+        if search.config.front_field not in linear:
             logarithmic(axes)
         shown = [c.loss for c in (*groups[0][1], *front)] or [0.0, 1.0]
         room = 0.12 * (max(shown) - min(shown)) + max((c.loss_standard_error for c in front), default=0.1)

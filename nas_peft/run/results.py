@@ -57,7 +57,8 @@ class SeedResult(BaseModel):
     ``image_passes`` (forward and backward) and ``seconds`` are the sums over both trainings; ``losses`` is
     the final model's mean training loss by epoch. The balanced accuracy is the mean of the classes'
     recalls, ``test_recalls``, which are ``None`` for classes without images; macro F1 is the mean of their
-    F1. Results of earlier versions have neither.
+    F1. Results of earlier versions have neither. ``val_shifted_*`` are on shifted validation images, with
+    the objective ``robust``.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -73,6 +74,8 @@ class SeedResult(BaseModel):
     test_loss: float | None
     val_balanced_accuracy: float | None = None
     val_macro_f1: float | None = None
+    val_shifted_accuracy: float | None = None
+    val_shifted_loss: float | None = None
     image_passes: int
     seconds: float
     losses: list[float]

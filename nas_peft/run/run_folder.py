@@ -71,7 +71,12 @@ class RunFolder:
                 )
         elif path.exists() and any(p.name != f"{file.name}.partial" for p in path.iterdir()):
             raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"the run folder '{path}' cannot be made: {error.strerror}; give another --out"
+            ) from error
         if not file.exists():  # written first: a folder without it cannot be resumed
             write_config(file, config.to_yaml(), options)
         for sub in ("stages", "trainings"):

@@ -26,6 +26,7 @@ def method_recipe(config: TrainingConfig, method: str) -> Recipe:
         getattr(config, str(info.rate)),
         batch_size=config.batch_size,
         label_smoothing=config.label_smoothing,
+        l2_sp=config.l2_sp if info.trains == "modules" else 0.0,
         **{name: values[0] for name, values in _choices(config, method).items()},
     )
 

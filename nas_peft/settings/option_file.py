@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,14 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_option_file(file: Path, names: Collection[str]) -> dict[str, Any]:
+def read_option_file(
+    file: Path, names: Collection[str], of_others: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The options in ``file``, by name.
 
-    Raises `InputError` for a file that cannot be read, that is no YAML mapping, and that names anything else
-    than ``names``, with the nearest of these.
+    ``of_others`` holds the command of options that are not among ``names``. Raises `InputError` for a file
+    that cannot be read, that is no YAML mapping, and that names anything else than ``names``, with that
+    command or with the nearest of ``names``.
     """
     try:
         options = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)
@@ -49,6 +52,11 @@ def read_option_file(file: Path, names: Collection[str]) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise InputError(f"'{file}' holds no options; write lines such as 'dataset: photos/' into it")
     for name in options:
+        if name not in names and name in (of_others or {}):
+            raise InputError(
+                f"'{file}': '{name}' is an option of nas-peft {(of_others or {})[name]} alone; leave it out "
+                "here"
+            )
         if name not in names:
             raise InputError(
                 f"'{file}': there is no option '{name}'{nearest(str(name), names)} nas-peft schema lists them"

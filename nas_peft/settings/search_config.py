@@ -240,6 +240,11 @@ class SearchConfig(TrainingConfig):
                 f"robust_margin is {self.robust_margin}, and the objective is '{self.objective}'; give "
                 "--objective robust, or leave robust_margin out"
             )
+        if self.robust and self.metric != "accuracy":
+            raise ValueError(
+                f"metric is '{self.metric}', and --objective robust chooses by two losses whatever the "
+                "metric; leave one of them out"
+            )
         if self.robust and self.searcher == "noah":
             raise ValueError(
                 "the searcher 'noah' ranks by accuracy, as published, whatever the objective; with "

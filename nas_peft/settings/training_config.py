@@ -177,6 +177,12 @@ class TrainingConfig(BaseModel):
         description="Trainings from one initialisation to average for the best searched subnet and for full "
         "fine-tuning (uniform soup, greedy soup, WiSE-FT); 0 for none, else at least 2",
     )
+    l2_sp: Annotated[float, Panel.RECIPE] = Field(
+        0.0,
+        ge=0,
+        description="Strength of L2-SP for modules in retrainings and single methods: the penalty on their "
+        "distance from the pretrained function; 0 for none (the baseline l2-sp has its own)",
+    )
     head_epochs: Annotated[int, Panel.RECIPE] = Field(
         20, ge=0, description="Epochs of training the head alone before each training; 0 for a random head"
     )

@@ -72,14 +72,13 @@ def probe(run: Run[TaskInputs]) -> Probe:
                 tried[balance, lr] = ImageScores.of(logits, data.val.labels)
                 bar()
             losses = {key: float(scores.losses.mean()) for key, scores in tried.items()}
-            rivals = {
-                f"{balance} {lr:g}": Contestant.of(
-                    f"{balance} {lr:g}", 0, [0.0], [loss], [tried[balance, lr]], config.metric
-                )
-                for (balance, lr), loss in losses.items()
-            }
-            place = list(rivals).index(decide(list(rivals.values())).name)
-            balance, lr = list(tried)[place]
+            several = len(config.class_balance) > 1
+            names = {f"{balance} {lr:g}" if several else f"{lr:g}": (balance, lr) for balance, lr in tried}
+            rivals = [
+                Contestant.of(name, 0, [0.0], [losses[key]], [tried[key]], config.metric)
+                for name, key in names.items()
+            ]
+            balance, lr = names[decide(rivals).name]
             by_balance = {name: [losses[name, lr] for lr in rates] for name in config.class_balance}
             record = ProbeRecord(
                 lrs=rates,

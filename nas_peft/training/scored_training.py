@@ -20,7 +20,7 @@ def scored_training(record: TrainingRecord, label: str, *, eligible: bool, found
         label=label,
         accuracy=None if val is None else val.accuracy,
         loss=None if val is None else val.loss,
-        recipe=f"{recipe.epochs} epochs, rate {recipe.lr:g}{variants}",
+        recipe=f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, rate {recipe.lr:g}{variants}",
         eligible=eligible and val is not None and record.failure is None,
         found=found,
         fields={

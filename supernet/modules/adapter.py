@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -26,6 +27,7 @@ class Bottleneck(ElasticModule):
     1, or learned from 1: one number, or one for each channel. At size 0 there is no b2 and no s.
     """
 
+    pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0, "up_bias": 0.0}
     places: ClassVar[tuple[Place, ...]] = ("mlp",)
     unsized = frozenset({"up_bias", "scale"})
     parallel: ClassVar[bool] = False

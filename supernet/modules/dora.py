@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ class DoRA(Factors):
     ``W + B^T A`` with the first r units. At size 0 there is no m.
     """
 
+    pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0, "magnitude": 1.0}
     unsized = frozenset({"magnitude"})
     reads_weights = True
 

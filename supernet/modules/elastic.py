@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import torch
@@ -57,7 +57,8 @@ class ElasticModule(nn.Module):
     `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``. A kind that
     works on the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of
     ``forward``. A kind whose result depends on the frozen weights of its operation sets ``reads_weights`` and
-    implements `bind`.
+    implements `bind`. ``pretrained`` has values of parameters, by name, at which the module leaves the
+    pretrained function as it is, whatever its other parameters are; a kind without such values has none.
     """
 
     kind: ClassVar[str]
@@ -67,6 +68,7 @@ class ElasticModule(nn.Module):
     before_layers: ClassVar[bool] = False
     on_grid: ClassVar[bool] = False
     reads_weights: ClassVar[bool] = False
+    pretrained: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__()

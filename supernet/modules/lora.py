@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -23,6 +24,7 @@ class Factors(ElasticModule):
     B acts on part number ``part`` of a fused output of ``parts`` equal parts.
     """
 
+    pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0}
     mergeable = True
     part: ClassVar[int] = 0
     parts: ClassVar[int] = 1

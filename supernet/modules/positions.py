@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +26,7 @@ class LoRAPositions(ElasticModule):
     zero.
     """
 
+    pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0}
     before_layers = True
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:

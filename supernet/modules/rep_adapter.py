@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +23,7 @@ class RepAdapter(ElasticModule):
     start at zero. At size 0 there is no b. The published factor s, chosen for each task, is 1.
     """
 
+    pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0, "up_bias": 0.0}
     unsized = frozenset({"up_bias"})
     mergeable = True
 

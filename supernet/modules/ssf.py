@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import accumulate
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ class SSF(ElasticModule):
     biases after training.
     """
 
+    pretrained: ClassVar[Mapping[str, float]] = {"scale": 1.0, "shift": 0.0}
     places = ORDER
     mergeable = True
 

@@ -13,7 +13,7 @@ from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
 from nas_peft.protocol.compared_trainings import ComparedTrainings
-from nas_peft.protocol.results_table import remarks, results_table
+from nas_peft.protocol.results_table import recipes_table, remarks, results_table
 from nas_peft.protocol.rows import single_rows
 from nas_peft.report.decision_section import decision_section
 from nas_peft.report.reported_run import ReportedRun
@@ -145,8 +145,8 @@ def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[st
     rate = f"lr{config.full_lr:g}.seed0.json"
     assert files == {f"full.train.{part}.{rate}" for part in ("e1", "e1.crop", "e2", "e2.crop")}
     # a table that tells which; and the same run when it is read again
-    text = results_table(result)
-    assert [column.header for column in text.columns][3:5] == ["epochs", "augmentation"]
+    headers = [column.header for column in recipes_table(result).columns]
+    assert {"epochs", "rate", "augmentation"} <= set(headers)
     for file in (tmp_path / "run" / "results.json", *(tmp_path / "run" / "trainings").glob("full.*e2.crop*")):
         file.unlink()
     again = compare_baselines(config, tmp_path / "run", device="cpu")
@@ -348,10 +348,13 @@ def test_after_the_test_part_was_opened_nothing_is_trained_or_chosen_and_it_is_n
             compared.run.inputs.dataset.test.open("again")
 
 
-def test_the_command_prints_the_table(values: dict[str, Any], with_grid: SearchResult):
+def test_the_command_prints_the_decision_and_show_the_tables(values: dict[str, Any], with_grid: SearchResult):
     options = values | {"baselines": "linear,full", "lr-grid": "1,1e30", "seeds": 2}
     words = [w for name, value in options.items() for w in (f"--{name.replace('_', '-')}", str(value))]
     done = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["baselines", *words, "--out", with_grid.run])
     assert done.exit_code == 0, done.output
-    for text in ("VPT alone", "SSF alone", "learning rate", "full fine-tuning", "subnet.safetensors"):
+    for text in ("chosen ", "full fine-tuning", "subnet.safetensors", f"nas-peft show {with_grid.run}"):
         assert text in done.output
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["show", with_grid.run])
+    for text in ("VPT alone", "SSF alone", "rate", "full fine-tuning", "failed"):
+        assert text in shown.output

@@ -15,7 +15,7 @@ import nas_peft
 from nas_peft.data import ProtocolError
 from nas_peft.main_job import search
 from nas_peft.protocol.cost_ledger import plan_against_fact
-from nas_peft.protocol.results_table import results_table
+from nas_peft.protocol.results_table import recipes_table
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -284,8 +284,7 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     assert len([name for name in trainings if ".train.inherited.e" in name]) == 2
     (tmp_path / "run" / "results.json").unlink()
     assert search(config, tmp_path / "run", device="cpu").rows == result.rows
-    shown = results_table(result)
-    assert [column.header for column in shown.columns][3:5] == ["start", "epochs"]
+    assert [column.header for column in recipes_table(result).columns][2:4] == ["start", "epochs"]
 
 
 @pytest.mark.usefixtures("ray_address")

@@ -144,7 +144,14 @@ def test_a_file_that_is_not_there_is_one_line_and_status_2():
     ]
 
 
+def test_the_file_of_a_search_is_not_one_of_baselines():
+    Path("mine.yaml").write_text("dataset: digits\nepochs: 4\ngenerations: 3\n")
+    result = CliRunner().invoke(app, ["baselines", "--config", "mine.yaml"])
+    assert result.exit_code == 2
+    assert "error: 'mine.yaml': 'generations' is an option of nas-peft search alone" in result.stderr
+
+
 def test_a_finished_run_is_returned_by_its_own_configuration(finished_run: SearchResult):
     result = CliRunner().invoke(app, ["search", "--config", f"{finished_run.run}/config.yaml"])
     assert result.exit_code == 0, result.output
-    assert f"run folder: {finished_run.run}" in result.stdout
+    assert f"nas-peft show {finished_run.run}" in result.stdout

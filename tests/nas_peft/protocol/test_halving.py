@@ -162,3 +162,20 @@ def test_nobody_who_stays_is_worse_than_one_who_goes(found: list[tuple[str, floa
         better = scores[gone].contestant("gone", params(gone))
         for stays in (r for r in kept if r.group == gone.group):
             assert not better.dominates(scores[stays].contestant("stays", params(stays)))
+
+
+def test_each_value_of_each_other_choice_joins_once_with_the_best_recipe():
+    choices = product((2, 4, 8), ("none", "crop"), ("none", "weighted", "sampled"), (0.0, 0.1))
+    recipes = [Recipe(n, 0.1, augmentation=a, class_balance=b, drop_path=p) for n, a, b, p in choices]
+    of_row = rounds(recipes)
+    first = list(of_row.recipes(row(0, "single"), 0, ()))
+    second = list(of_row.recipes(row(0, "single"), 1, first))
+    third = of_row.recipes(row(0, "single"), 2, second)
+    assert [len(tried) for tried in (first, second)] == [1, 1]
+    assert [(r.epochs, r.augmentation, r.class_balance, r.drop_path) for r in third] == [
+        (8, "none", "none", 0.0),
+        (8, "crop", "none", 0.0),
+        (8, "none", "weighted", 0.0),
+        (8, "none", "sampled", 0.0),
+        (8, "none", "none", 0.1),
+    ]

@@ -97,7 +97,10 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     options = [w for name, value in values.items() for w in (f"--{name.replace('_', '-')}", str(value))]
     done = run("search", *options, "--module-file", "shift.py", "--cpus-per-trial", "2", "--out", "run")
     assert done.returncode == 0, done.stderr
-    assert "Shift alone" in done.stdout
+    assert "Shift" in done.stdout
+    shown = run("show", "run")
+    assert shown.returncode == 0, shown.stderr
+    assert "Shift alone" in shown.stdout
     folder = tmp_path / "run"
     assert yaml.safe_load((folder / "config.yaml").read_text())["module_files"] == ["shift.py"]
     results = json.loads((folder / "results.json").read_text())

@@ -12,7 +12,7 @@ import supernet
 from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.command_options import RunOptions, SearchOptions
-from nas_peft.settings.lists import AUGMENTATIONS, STARTS, comma_separated
+from nas_peft.settings.lists import AUGMENTATIONS, CLASS_BALANCES, STARTS, comma_separated
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
@@ -395,3 +395,40 @@ def test_the_supernet_has_the_first_augmentation_unless_told_otherwise():
 def test_impossible_numbers_of_epochs_are_named(epochs: Any):
     with pytest.raises(InputError, match=r"supernet_epochs is .*(give a whole number from 1|each .* once)"):
         SearchConfig.of(dataset="digits", supernet_epochs=epochs)
+
+
+def test_every_choice_of_a_recipe_is_a_list_whose_values_are_combined():
+    lists = {"class_balance": "none,weighted", "weight_decay": "1e-4,0.1", "drop_path": "0,0.1"}
+    config = SearchConfig.of(dataset="digits", module_dropout=0.2, **lists)
+    assert config.several_recipes
+    recipes = config.recipes("subnet")
+    found = [(r.class_balance, r.weight_decay, r.drop_path, r.module_dropout) for r in recipes]
+    assert found == [
+        (balance, decay, rate, 0.2)
+        for balance in ("none", "weighted")
+        for decay in (1e-4, 0.1)
+        for rate in (0.0, 0.1)
+    ]
+    # a penalty takes the place of weight decay, and only modules have dropout of modules
+    assert {(r.weight_decay, r.module_dropout) for r in config.recipes("l2-sp")} == {(0.0, 0.0)}
+    assert len(config.recipes("l2-sp")) == 4
+    (of_supernet,) = config.supernet_recipes()
+    assert (of_supernet.class_balance, of_supernet.module_dropout) == ("none", 0.2)
+    two = SearchConfig.of(dataset="digits", supernet_class_balance="weighted,none").supernet_recipes()
+    assert [r.class_balance for r in two] == ["weighted", "none"]
+    assert CLASS_BALANCES == supernet.class_balance.CLASS_BALANCES
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("class_balance", "weigthed", "did you mean 'weighted'? give one of none, weighted, sampled, "),
+        ("drop_path", 1, "give a probability from 0 to less than 1"),
+        ("module_dropout", "0,0", "give each number once"),
+        ("weight_decay", "", "give a number greater than or equal to 0"),
+        ("metric", "f1", "'accuracy', 'balanced-accuracy', 'macro-f1' or 'log-loss'"),
+    ],
+)
+def test_a_wrong_choice_is_named(field: str, value: Any, allowed: str):
+    with pytest.raises(InputError, match=f"^{field} is {re.escape(repr(value))}: .*{re.escape(allowed)}"):
+        SearchConfig.of(dataset="digits", **{field: value})

@@ -48,6 +48,7 @@ def test_the_rule_chooses_the_learning_rate(tiny_inputs: SearchInputs, tmp_path,
     assert f"{recipe.lr:g}" == decide(contestants).name
     monkeypatch.undo()
     assert recipe == inputs.config.linear_recipe(stage.lr)
+    assert (stage.class_balance, stage.losses_balanced) == ("none", None)
     alone = [run(configured(inputs, linear_lr=lr), tmp_path / str(lr)).record for lr in LEARNING_RATES[:2]]
     assert [s.val_losses[0] for s in alone] == stage.val_losses[:2]
 
@@ -85,3 +86,21 @@ def test_the_same_seed_gives_the_same_losses(tiny_inputs: SearchInputs, tmp_path
     inputs = configured(tiny_inputs, seed=seed)
     losses = [run(inputs, tmp_path / name).record.val_losses for name in ("a", "b")]
     assert losses[0] == losses[1]
+
+
+def test_validation_chooses_the_class_balance_with_the_rate(tiny_inputs: SearchInputs, tmp_path: Path):
+    """A long tail in training: the metric that counts classes alike prefers a loss that does so."""
+    inputs = configured(tiny_inputs, linear_epochs=20)
+    labels = inputs.dataset.train.labels
+    kept = (labels != 0) | (torch.arange(len(labels)) < 6)
+    tail = replace(inputs.dataset, train=inputs.dataset.train.take(kept.nonzero().flatten()))
+    balances = {"class_balance": "none,weighted,sampled", "metric": "macro-f1", "linear_lr": 0.01}
+    found = run(replace(configured(inputs, **balances), dataset=tail), tmp_path / "run")
+    stage = found.record
+    assert stage.losses_balanced is not None
+    assert list(stage.losses_balanced) == ["none", "weighted", "sampled"]
+    assert len({tuple(losses) for losses in stage.losses_balanced.values()}) == 3
+    assert stage.val_losses == stage.losses_balanced[stage.class_balance]
+    assert found.recipe.class_balance == stage.class_balance
+    again = run(replace(configured(inputs, **balances), dataset=tail), tmp_path / "run")
+    assert again.recipe == found.recipe

@@ -85,7 +85,7 @@ def test_trainings_are_scored_on_copies_and_those_of_other_objectives_are_not(
 ):
     inputs = FinishedSearch.read(Path(finished.run)).inputs(StageBars(quiet=True))
     features = torch.zeros(len(inputs.dataset.train) + len(inputs.dataset.val), inputs.backbone.width)
-    recipe = config.recipe("subnet")
+    recipe = config.method_recipe("subnet")
     training = Training(
         "t",
         "subnet",
@@ -115,6 +115,7 @@ def test_what_does_not_fit_the_objective_is_refused(tiny_values: dict[str, Any])
         ({"robust_margin": 0.2}, "give --objective robust, or leave robust_margin out"),
         ({"objective": "robust", "front_cost": "flops"}, "the front is that of two losses"),
         ({"objective": "robust", "searcher": "noah"}, "ranks by accuracy, as published"),
+        ({"objective": "robust", "metric": "macro-f1"}, "chooses by two losses whatever the metric"),
     ):
         with pytest.raises(InputError, match=message):
             SearchConfig.of(**tiny_values | given)

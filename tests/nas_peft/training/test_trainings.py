@@ -106,6 +106,11 @@ def test_a_record_survives_json_and_one_without_the_choices_of_the_recipe_is_rea
         ({}, "full.train_val.lr0.005.seed0"),
         ({"names_epochs": True}, "full.train_val.e2.lr0.005.seed0"),
         ({"recipe": replace(RECIPE, augmentation="strong")}, "full.train_val.strong.lr0.005.seed0"),
+        (
+            {"recipe": replace(RECIPE, augmentation="crop", class_balance="weighted", drop_path=0.1)},
+            "full.train_val.crop.weighted.drop-path-0.1.lr0.005.seed0",
+        ),
+        ({"names_decay": True}, "full.train_val.wd0.0001.lr0.005.seed0"),
         ({"recipe": replace(RECIPE, start="inherited")}, "full.train_val.inherited.lr0.005.seed0"),
         ({"init_seed": 3, "seed": 1, "on": "train"}, "full.train.lr0.005.seed1.init3"),
     ],

@@ -1,0 +1,49 @@
+"""The decision in the words of the metric and the step that decided."""
+
+import dataclasses
+
+import pytest
+
+from nas_peft.report.decision_section import decision_section
+from nas_peft.report.reported_run import ReportedRun
+from nas_peft.report.rows_table import rows_table
+
+STEPS = ("alone", "accuracy", "loss", "params", "shifted")
+
+
+def decided(run: ReportedRun, **changes: str) -> ReportedRun:
+    decision = run.result.decision.model_copy(update=changes)
+    return dataclasses.replace(run, result=run.result.model_copy(update={"decision": decision}))
+
+
+@pytest.mark.parametrize("by", STEPS)
+@pytest.mark.parametrize("metric", ["accuracy", "macro-f1", "log-loss"])
+def test_every_step_has_its_sentence(run: ReportedRun, by: str, metric: str):
+    said = decision_section(decided(run, by=by, metric=metric)).why
+    assert said.endswith(".")
+    assert "{" not in said
+    if by in ("accuracy", "params") and metric != "log-loss":
+        assert {"accuracy": "accuracy", "macro-f1": "macro F1"}[metric] in said
+
+
+def test_amounts_are_those_of_the_metric(run: ReportedRun):
+    points, losses = (decision_section(decided(run, metric=m)).rivals for m in ("accuracy", "log-loss"))
+    assert points is not None
+    assert losses is not None
+    assert points.columns[3] == "points of accuracy"
+    assert losses.columns[3] == "log loss"
+    rival = next(r for r in run.result.decision.rivals if run.labels[r.row] == points.rows[0][0])
+    assert points.rows[0][3] == f"{100 * rival.difference:+.1f}"
+    assert losses.rows[0][3] == f"{-rival.difference:+.3f}"
+
+
+def test_what_decided_stands_in_the_table(run: ReportedRun):
+    plain, balanced = (rows_table(decided(run, metric=m)) for m in ("accuracy", "balanced-accuracy"))
+    assert "calibrated loss" in plain.columns
+    assert {"validation balanced accuracy %", "test balanced accuracy %"} <= set(balanced.columns)
+    place = balanced.columns.index("test balanced accuracy %")
+    scores = {line[0]: line[place] for line in balanced.rows}
+    tested = [row for row in run.result.rows if row.tested]
+    assert tested
+    for row in tested:
+        assert scores[run.labels[row.name]] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
