@@ -1,9 +1,9 @@
 """What the documentation says is so: commands are understood, snippets import, links and paths resolve.
 
 Commands of the pages are parsed here, with all checks of a configuration, and not run: most of them train.
-Run are the README's first command (`tests/test_readme.py`), the snippets of docs/python.md that train nothing
-(`tests/nas_peft/library/test_documentation.py`), the notebook and the examples (`tests/examples`), and each
-command on tiny data in its own test (`tests/nas_peft/cli`).
+These are run: the README's first command (`tests/test_readme.py`), the snippets of docs/python.md that train
+nothing (`tests/nas_peft/library/test_documentation.py`), the notebook and examples (`tests/examples`), and
+each command on tiny data in its own test (`tests/nas_peft/cli`).
 """
 
 from __future__ import annotations
@@ -50,9 +50,13 @@ def shell_commands(page: str) -> list[list[str]]:
 
 
 def inline_commands(page: str) -> list[list[str]]:
-    """Each ``nas-peft ...`` in the text that is more than the name of a command."""
+    """Each ``nas-peft ...`` in the text that is more than the name of a command, and asks for no help."""
     found = re.findall(r"`(nas-peft [^`\n]+)`", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL))
-    return [words for words in map(shlex.split, found) if len(words) > 2 and "--help" not in words]
+    return [
+        words
+        for words in map(shlex.split, found)
+        if len(words) > 2 and not {"--help", "--help-all"} & set(words)
+    ]
 
 
 def parse(arguments: list[str]) -> None:

@@ -56,7 +56,7 @@ TESTED_ELSEWHERE = {
         "nas_peft/settings/test_search_config.py",
         "every field is compared with its option",
     ),
-    "nas_peft/cli/run_options.py": ("nas_peft/cli/test_front.py", "data of a finished run that have moved"),
+    "nas_peft/cli/run_options.py": ("faults/test_moved_runs.py", "data of a finished run that have moved"),
     "nas_peft/cli/usage_errors.py": ("faults/test_hostile_inputs.py", "wrong words of every command"),
     "supernet/subnet_header.py": ("faults/test_hostile_inputs.py", "altered headers of a real subnet file"),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),

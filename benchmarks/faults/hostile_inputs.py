@@ -17,6 +17,7 @@ status. Prints a table and writes JSON (``--out``).
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -132,6 +133,7 @@ def run(argv: Sequence[str]) -> None:
                     console.print(tried, highlight=False, soft_wrap=True, markup=False)
     finally:  # also what was found until Ctrl-C
         lines = [asdict(tried) for tried in found]
+        lines = json.loads(json.dumps(lines).replace(f"{folder}/", ""))  # paths on other machines differ
         result = {"seed": args.seed, "environment": environment("cpu"), "tries": lines}
         write_result(args.out, result, indent=1)
     Console().print(table(found))

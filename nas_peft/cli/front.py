@@ -156,3 +156,8 @@ def _of_the_run(search: FinishedSearch) -> str:
     if exported is None:
         return ""
     return f"; the run exported {exported.label} with {100 * exported.val_accuracy:.1f}%"
+
+
+FIRST_SCREEN = dict.fromkeys(
+    ("budget", "candidate", "plot", "export", "retrain", "json_lines", "dataset", "device"), "Options"
+)

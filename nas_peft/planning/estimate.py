@@ -81,6 +81,9 @@ class StageTimes:
     def _supernet(self, inputs: SearchInputs) -> float:
         recipes, data = inputs.config.supernet_recipes(), inputs.dataset
         passes = sum(recipe.epochs for recipe in recipes) * len(data.train)
+        if inputs.config.robust and len(set(data.train_domains) - {None}) > 1:
+            # supernets without a domain, together as many passes as one with all
+            passes += max(recipe.epochs for recipe in recipes) * len(data.train)
         judged = JUDGED * len(data.val) * len(recipes) if len(recipes) > 1 else 0
         return passes * self.speeds.supernet + judged * self.speeds.forward
 

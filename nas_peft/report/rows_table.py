@@ -43,12 +43,12 @@ def rows_table(run: ReportedRun) -> DataTable:
         *("validation loss", "validation %", "test %", "95% interval", "parameters", "MFLOPs"),
     )
     known = "Calibrated loss: after temperature scaling on other images. " if calibrated else ""
+    spread = "One seed." if seeds < 2 else f"Mean ± standard deviation over {seeds} seeds."
     note = (
-        f"{known}Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on these "
-        "and the validation images, and read once. Parameters include those of the head. Verdict: against the "
-        "exported row on the validation images. The interval is of the first seed's test accuracy, by "
-        "Wilson's score. "
-        f"{'One seed.' if seeds < 2 else f'Mean ± standard deviation over {seeds} seeds.'}"
+        f"{known}Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on "
+        "these and the validation images, and read once. Parameters include those of the head. Verdict: "
+        "against the exported row on the validation images. The interval is of the first seed's test "
+        f"accuracy, by Wilson's score. {spread}"
     )
     return data_table(
         "All compared models",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import InputError
 from supernet import write_atomically
 from supernet.atomic_file import text_written_atomically
 
@@ -57,8 +58,11 @@ def test_a_failed_rename_leaves_no_partial_file(tmp_path):
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match="file' cannot be written: its folder is missing or takes no files"):
         write_atomically(tmp_path / "missing" / "file", b"data")
+    place = text_written_atomically(tmp_path / "missing" / "file")
+    with pytest.raises(InputError, match="cannot be written"):
+        place.__enter__()
 
 
 def test_a_text_is_written_line_by_line(tmp_path):

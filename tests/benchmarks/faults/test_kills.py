@@ -1,6 +1,8 @@
 """What the kills hit, what is compared, and how it is counted; the benchmark kills real searches."""
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,18 +22,25 @@ sys.exit(0 if status == -9 else 1)
 
 
 @pytest.fixture
-def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kills, "command", lambda out: [sys.executable, "-c", PROGRAM])
-    return tmp_path / "run"
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the program says; it stands for the search, and its child for a worker."""
+
+    def started(words: Sequence[str], said: Path) -> int:
+        output = (os.POSIX_SPAWN_OPEN, 1, str(said), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        arguments = [sys.executable, "-c", PROGRAM, *words]
+        return os.posix_spawn(sys.executable, arguments, os.environ, file_actions=[output])
+
+    monkeypatch.setattr(kills, "started", started)
+    return tmp_path / "said.txt"
 
 
-def test_a_killed_worker_leaves_the_command_to_end(out: Path):
-    assert attempt(out, "Ray worker", 0.0) == (0, True)
-    assert (out.parent / "said.txt").read_text() == "started\n"
+def test_a_killed_worker_leaves_the_command_to_end(said: Path):
+    assert attempt([], said, "Ray worker", 0.0) == (0, True)
+    assert said.read_text() == "started\n"
 
 
-def test_a_killed_command_leaves_no_process(out: Path):
-    assert attempt(out, "command", 1.0) == (None, True)
+def test_a_killed_command_leaves_no_process(said: Path):
+    assert attempt([], said, "command", 1.0) == (None, True)
 
 
 def test_work_that_is_written_again_is_noticed(tmp_path: Path):
@@ -60,7 +69,7 @@ def test_the_table_counts_kills_and_repetitions():
         Kill("command", 3.0, "search", 2, []),
         Kill("Ray head", 9.0, "trainings", 4, ["stages/search.json"]),
     ]
-    shown = table([Ended(first, True, True), Ended([], True, False)])
+    shown = table([Ended("search", first, True, True), Ended("search", [], True, False)])
     assert [list(column.cells) for column in shown.columns] == [
         ["command", "Ray worker", "Ray head"],
         ["1", "0", "1"],

@@ -214,3 +214,15 @@ def test_every_header_and_number_is_whole_at_80_columns(two_seeds: SearchResult)
             assert f"{row.module_params:,}" in text
             assert f"{row.flops / 1e6:,.0f}" in text
     assert text.count("85.0 ± 7.1") == text.count("72.5 ± 3.5") == sum(row.tested for row in uneven.rows)
+
+
+def test_a_robust_run_shows_the_loss_on_shifted_images(finished_run: SearchResult):
+    assert "shifted" not in printed(finished_run)
+    seeds = [
+        [s.model_copy(update={"val_shifted_loss": 1.234}) for s in row.seeds] for row in finished_run.rows
+    ]
+    rows = [row.model_copy(update={"seeds": s}) for row, s in zip(finished_run.rows, seeds, strict=True)]
+    config = finished_run.config | {"objective": "robust"}
+    shown = printed(finished_run.model_copy(update={"rows": rows, "config": config}))
+    assert "1.234" in shown
+    assert "on corrupted copies of the validation images" in " ".join(shown.split())

@@ -49,7 +49,7 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("mutation_probability", 1.5, "less than or equal to 1"),
         ("generations", "many", "valid integer"),
         ("count_head", "perhaps", "valid boolean"),
-        ("supernet_lr", float("nan"), "greater than 0"),
+        ("supernet_lr", float("nan"), "finite number"),
         ("epoch", 3, "extra inputs are not permitted"),
         ("chooser", "one-per-batch", "'one-per-image', 'one-path', 'groups' or 'sandwich'"),
         ("image_size", "32x", "give pixels, such as 48 or 32x48 (height first)"),
