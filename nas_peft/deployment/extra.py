@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from search_spaces.errors import InputError
 
 EXTRAS = {
+    "dashboard": ("optuna_dashboard",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "peft": ("peft",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
