@@ -33,7 +33,7 @@ def dashboard(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show the search of a run in Optuna's dashboard, with the decision, notes and pictures once it has ended.
+    """Show the search of a run in Optuna's dashboard, with decision, notes and pictures once it has ended.
 
     What is shown is a copy: nothing that is done in the dashboard changes the run, and it is gone when the
     command ends. Needs the extra 'dashboard': pip install 'nas-peft[dashboard]'.

@@ -63,18 +63,22 @@ class OwnPages:
         return [b"the dashboard answers its own pages at localhost and 127.0.0.1 alone\n"]
 
 
+def dashboard_server(shown: ShownRun, listener: socket.socket) -> WSGIServer:
+    """The server of a run's dashboard at ``listener``, which is bound and does not listen yet."""
+    from optuna_dashboard import wsgi
+
+    app = wsgi(shown.study.storage, artifact_store=shown.study.store)
+    own = str(listener.getsockname()[0]) in LOOPBACK
+    return _Server(listener, OwnPages(app) if own else app)
+
+
 def serve_run(
     shown: ShownRun, listener: socket.socket, say: Callable[[str], None], between: float = BETWEEN
 ) -> None:
-    """Serve the dashboard at ``listener`` until Ctrl-C or a signal to stop; the run is looked at again and again.
+    """Serve the dashboard at ``listener`` until Ctrl-C or a signal to stop.
 
-    ``say`` is called with a line for people.
+    A run that is not over is looked at every ``between`` seconds. ``say`` is called with lines for people.
     """
-    from optuna_dashboard import wsgi
-
-    shown.update()
-    app = wsgi(shown.study.storage, artifact_store=shown.study.store)
-    host = str(listener.getsockname()[0])
     stop = threading.Event()
 
     def follow() -> None:
@@ -85,14 +89,16 @@ def serve_run(
                 say(f"the run cannot be read any more: {error}; start the command again")
                 return
 
-    with _Server(listener, OwnPages(app) if host in LOOPBACK else app) as server:
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        say(f"dashboard: {address_of(listener)}/dashboard/studies/0 (Ctrl+C ends)")
-        try:
+    follower = threading.Thread(target=follow, daemon=True)
+    try:
+        shown.update()
+        with dashboard_server(shown, listener) as server:
+            follower.start()
+            say(f"dashboard: {address_of(listener)}/dashboard/studies/0 (Ctrl+C ends)")
             server.serve_forever()
-        except KeyboardInterrupt:
-            say("ended; the run is as it was")
-        finally:
-            stop.set()
+    except KeyboardInterrupt:
+        say("ended; the run is as it was")
+    finally:
+        stop.set()
+        if follower.is_alive():
             follower.join()

@@ -11,6 +11,7 @@ from nas_peft.dashboard.shown_study import ShownStudy
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.finished_search import recorded_options
 
+
 class ShownRun:
     """The run in folder ``run``, shown by ``study``; nothing is written to the run.
 

@@ -80,7 +80,11 @@ class ShownStudy:
         self.storage.set_study_system_attr(study, f"{owner}{number}", json.dumps(about))
         with file.open("rb") as content:
             self.store.write(number, content)
-        return f"/artifacts/{study}/{number}" if trial is None else f"/artifacts/{study}/{trial._trial_id}/{number}"
+        return (
+            f"/artifacts/{study}/{number}"
+            if trial is None
+            else f"/artifacts/{study}/{trial._trial_id}/{number}"
+        )
 
 
 def readable(trial: FrozenTrial) -> FrozenTrial:
