@@ -18,7 +18,7 @@ MAY_IMPORT = {
     },
 }
 ORDER = (
-    *("machine", "searching", "data", "corruptions", "settings", "run", "training", "scoring", "protocol"),
+    *("machine", "searching", "data", "corruptions", "settings", "run", "tracking", "training", "scoring", "protocol"),
     *("stages", "planning", "front", "deployment", "prediction", "evaluation", "robustness", "serving"),
     *("audit", "compare", "report", "dashboard", "main_job", "baselines_job", "library", "cli", "__main__"),
 )
