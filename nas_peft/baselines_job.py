@@ -60,6 +60,7 @@ def compare_baselines(
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
+            shown.tell("run", folder=str(folder.path), config=config.to_dict())
             return _run(Run(inputs, folder, devices.here, shown, ray_options, worker_device=devices.workers))
 
 

@@ -103,6 +103,7 @@ def search(
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
+            shown.tell("run", folder=str(folder.path), config=config.to_dict())
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
             return _run(_planned(run, time.perf_counter() - started), storage, study)
 

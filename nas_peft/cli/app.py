@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "baselines": Entry("Search", "Compare single methods and baselines, without a search"),
     "show": Entry("Results", "Show all tables of a finished run"),
     "report": Entry("Results", "Write a report of a finished run as one HTML file"),
+    "dashboard": Entry("Results", "Show the search of a run in Optuna's dashboard"),
     "front": Entry("Results", "List the sizes that a search found, and export one of them"),
     "audit": Entry("Results", "Measure how well a search ranks subnets on its data"),
     "compare": Entry("Results", "Compare methods over several runs and data sets"),

@@ -33,10 +33,23 @@ def bars_of(progress: Progress, quiet: bool) -> StageBars:
 
 
 def stage_bars(options: RunOptions) -> StageBars:
-    """The progress that the options ask for."""
+    """The progress that the options ask for, also told to trackers.
+
+    Raises `InputError` for a tracker whose library is missing.
+    """
+    from nas_peft.deployment.extra import require_extra
     from nas_peft.run.progress import StageBars
 
-    return StageBars(quiet=options.quiet, style=options.progress)
+    names = options.tracker or ()
+    for name in names:
+        require_extra(name, f"--tracker {name}")
+    if not names:
+        return StageBars(quiet=options.quiet, style=options.progress)
+    from nas_peft.tracking.tracked_progress import TrackedProgress
+    from nas_peft.tracking.tracker import TRACKERS
+
+    tracked = TrackedProgress({name: TRACKERS[name] for name in names})
+    return StageBars(quiet=options.quiet, style=options.progress, also=[tracked])
 
 
 def end_of_run(bars: StageBars, options: RunOptions, result: SearchResult) -> None:

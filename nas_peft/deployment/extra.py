@@ -7,8 +7,12 @@ from importlib.util import find_spec
 from search_spaces.errors import InputError
 
 EXTRAS = {
+    "dashboard": ("optuna_dashboard",),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "peft": ("peft",),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
     "serve": ("fastapi", "uvicorn", "prometheus_client", "python_multipart"),
 }
 """The libraries of each extra of ``pyproject.toml``, as they are imported."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, TypeAlias
 
+from nas_peft.run.several_displays import SeveralDisplays
 from nas_peft.run.time_left import RunTime, StageTime, now
 
 Advance = Callable[[int, int], None]
@@ -114,12 +115,12 @@ class StageBars:
     On a terminal each stage is a bar with the time left, below them are the whole run and what is best so
     far; elsewhere each stage is a line on standard error. ``style="json"`` writes a JSON object a line to
     standard output (docs/output.md lists them). ``quiet=True`` shows nothing, for use as a library: what
-    happens goes to the logger ``nas_peft``.
+    happens goes to the logger ``nas_peft``. ``also`` are further displays, such as trackers.
     """
 
-    def __init__(self, *, quiet: bool = False, style: Style = "auto") -> None:
+    def __init__(self, *, quiet: bool = False, style: Style = "auto", also: Sequence[Display] = ()) -> None:
         self.time = RunTime()
-        self._display = _display(quiet, style, self.time)
+        self._display: Display = SeveralDisplays([_display(quiet, style, self.time), *also])
         self._before = ""
         self._best: dict[str, ScoredModel] = {}
         self._running: list[StageTime] = []

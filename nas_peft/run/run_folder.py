@@ -176,6 +176,8 @@ class RunFolder:
         """Remove a run that failed before its first result, so that corrected options can use its folder."""
         for name in ("stages", "trainings"):
             shutil.rmtree(self.path / name)
+        for name in ("tensorboard", "wandb"):  # what trackers have kept there
+            shutil.rmtree(self.path / name, ignore_errors=True)
         for file in [self.path / "config.yaml", self.journal, *self.path.glob("supernet*.state.pt")]:
             file.unlink(missing_ok=True)
         if not any(self.path.iterdir()):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from nas_peft.settings.lists import Trackers
 from nas_peft.settings.panels import Panel, Screen
 from search_spaces.errors import InputError
 
@@ -66,6 +67,11 @@ class RunOptions(BaseModel):
         "auto",
         description="How progress is shown: auto (bars on a terminal, plain lines elsewhere), plain, or json "
         "(one JSON object a line on standard output, the result among them)",
+    )
+    tracker: Annotated[Trackers, Panel.OUTPUT] = Field(
+        None,
+        description="Also keep losses, candidates, the final table and the exported file elsewhere: "
+        "tensorboard (in the run folder), wandb, mlflow, or several separated by commas; each needs its extra",
     )
     quiet: Annotated[bool, Panel.OUTPUT] = Field(False, description="Show no progress, only the end")
 

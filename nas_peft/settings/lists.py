@@ -18,6 +18,9 @@ AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix")
 CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted")
 """The names in `supernet.class_balance.CLASS_BALANCES`."""
 
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+"""The names in `nas_peft.tracking.tracker.TRACKERS`, here without an import of their libraries."""
+
 STARTS = ("pretrained", "inherited")
 """The names in `supernet.recipe.STARTS`."""
 
@@ -90,6 +93,10 @@ def _class_balances(value: Any) -> tuple[str, ...]:
 
 def _optional_class_balances(value: Any) -> tuple[str, ...] | None:
     return None if value is None else _class_balances(value)
+
+
+def _trackers(value: Any) -> tuple[str, ...] | None:
+    return None if value is None else _choices(value, TRACKERS, "tracker", "tensorboard,wandb")
 
 
 def _numbers(value: Any, least: float, below: float, remedy: str) -> tuple[float, ...]:
@@ -188,6 +195,13 @@ OptionalClassBalances: TypeAlias = Annotated[
     CommaSeparated(_optional_class_balances),
 ]
 """`ClassBalances`, or ``None``."""
+
+Trackers: TypeAlias = Annotated[
+    tuple[str, ...] | None,
+    BeforeValidator(_trackers, json_schema_input_type=_StrList | None),
+    CommaSeparated(_trackers),
+]
+"""Different names of trackers, or ``None``."""
 
 Decays: TypeAlias = Annotated[
     tuple[float, ...],
