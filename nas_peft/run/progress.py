@@ -120,7 +120,8 @@ class StageBars:
 
     def __init__(self, *, quiet: bool = False, style: Style = "auto", also: Sequence[Display] = ()) -> None:
         self.time = RunTime()
-        self._display: Display = SeveralDisplays([_display(quiet, style, self.time), *also])
+        shown = _display(quiet, style, self.time)
+        self._display: Display = SeveralDisplays([shown, *also]) if also else shown
         self._before = ""
         self._best: dict[str, ScoredModel] = {}
         self._running: list[StageTime] = []

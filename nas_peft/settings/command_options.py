@@ -71,8 +71,7 @@ class RunOptions(BaseModel):
     tracker: Annotated[Trackers, Panel.OUTPUT] = Field(
         None,
         description="Also keep losses, candidates, the final table and the exported file elsewhere: "
-        "tensorboard (in the run folder), wandb, mlflow, or several separated by commas; each needs its "
-        "extra",
+        "tensorboard (in the run folder), wandb or mlflow, or several with commas; each needs its extra",
     )
     quiet: Annotated[bool, Panel.OUTPUT] = Field(False, description="Show no progress, only the end")
 
