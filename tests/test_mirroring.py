@@ -98,6 +98,18 @@ TESTED_ELSEWHERE = {
         ),
         ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
     ),
+    **dict.fromkeys(
+        (f"nas_peft/dashboard/{module}.py" for module in ("notes", "pictures", "shown_run", "shown_study")),
+        ("nas_peft/dashboard/test_server.py", "read by a browser and from the dashboard's answers"),
+    ),
+    "nas_peft/run/several_displays.py": (
+        "nas_peft/tracking/test_tracked_progress.py",
+        "a tracker is a second display",
+    ),
+    "nas_peft/tracking/finished_run.py": (
+        "nas_peft/tracking/test_tracked_progress.py",
+        "a finished run is told to a tracker",
+    ),
     "nas_peft/compare/runs.py": ("nas_peft/cli/test_compare.py", "read from folders of real runs"),
     "nas_peft/compare/table.py": ("nas_peft/cli/test_compare.py", "printed of folders of real runs"),
     **dict.fromkeys(

@@ -14,7 +14,7 @@ _WIDTH = 100
 
 
 def retrained(result: SearchResult) -> dict[int, RowResult]:
-    """The rows of searched subnets by the number of their candidate."""
+    """The rows of searched subnets by the number of their candidate; with ``no_retrain`` the exported one."""
     return {
         int(row.name.removeprefix("candidate-")): row
         for row in result.rows
@@ -34,7 +34,7 @@ def study_note(result: SearchResult, pictures: Mapping[str, str]) -> str:
             "```",
             "",
             "A trial is a candidate, scored with weights inherited from the supernet. Pruned trials were "
-            f"eliminated early. Retrained trials, which have a note: {numbers}.",
+            f"eliminated early. Trials of the table, which have a note: {numbers}.",
             *_shown(pictures),
         ]
     )
@@ -42,8 +42,14 @@ def study_note(result: SearchResult, pictures: Mapping[str, str]) -> str:
 
 def trial_note(row: RowResult, pictures: Mapping[str, str]) -> str:
     """What retraining gave for a candidate, the modules of its layers, and its ``pictures``."""
-    about = "**Retrained and exported.**" if row.selected else "**Retrained, not exported.**"
-    lines = ["## Retrained", "", about, ""]
+    exported = "exported" if row.selected else "not exported"
+    how = "Retrained" if row.runs else "With weights inherited from the supernet"
+    lines = [
+        "## Separate training" if row.runs else "## No separate training",
+        "",
+        f"**{how}, {exported}.**",
+        "",
+    ]
     if row.error is not None:
         lines += [f"The training failed: {row.error}", ""]
     if row.dropped_after is not None:

@@ -43,7 +43,8 @@ class WandbTracker:
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Log the table."""
         columns = list(rows[0])
-        self._run.log({name: wandb.Table(columns, [[row[column] for column in columns] for row in rows])})
+        lines = [[row[column] for column in columns] for row in rows]
+        self._run.log({name: wandb.Table([*columns], lines)})
 
     def artifact(self, file: Path) -> None:
         """Log the file as an artifact of type ``model``."""

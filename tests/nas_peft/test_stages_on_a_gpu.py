@@ -25,7 +25,7 @@ FAMILIES = ["ViT", "DINOv2 SwiGLU", "DINOv3", "EVA-02", "BEiT", "rotary mixed"]
 OF_ANY_FAMILY = ["latency", "temperature", "training: lp-ft", "training in bf16"]
 """Stages whose device does not depend on the family."""
 PLANTED = {
-    "linear probe": "nas_peft.stages.probe.pooled_features",
+    "linear probe": "nas_peft.stages.pretrained_features.pooled_features",
     "supernet": "supernet.training.to_device",
     "scoring": "supernet.scoring.to_device",
     "inherited weights": "supernet.Supernet.extract",
