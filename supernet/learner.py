@@ -100,7 +100,7 @@ class Learner:
     def require_finite(self) -> None:
         """Raise `NonFiniteLoss` if the training has made a parameter infinite or NaN."""
         finite = torch.stack([value.detach().isfinite().all() for value in self.parameters.values()])
-        if not numbers(finite.all().float()[None])[0]:
+        if numbers((~finite.all()).float()[None])[0]:
             raise NonFiniteLoss(
                 f"the weights are not finite after the last step (peak learning rate {self.recipe.lr:.2g}); "
                 "try a lower learning rate, or check the images for corrupt values"

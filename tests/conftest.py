@@ -28,11 +28,11 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 TESTS = Path(__file__).parent
-ON_RAY = {"ray_address", "finished_run"}
+ON_RAY = {"ray_address", "run_between_states"}
 """Fixtures that use Ray, or were made on it."""
 PROGRAMS = {"examples", "benchmarks"}
 """Folders whose tests run whole programs."""
-SHARED = {"finished_run": "the finished run", "store": "Ray of the programs"}
+SHARED = {"run_between_states": "the finished run", "store": "Ray of the programs"}
 """Fixtures that take long and are of several files, and the group of their tests."""
 LIMIT = 400
 """Seconds for a program; about 30 on two idle cores."""
@@ -146,7 +146,7 @@ def _family(item: pytest.Item) -> str | None:
 
 def _turn(item: pytest.Item) -> int:
     """The finished run is made before there is a Ray; then what waits for other processes."""
-    if "finished_run" in getattr(item, "fixturenames", ()):
+    if "run_between_states" in getattr(item, "fixturenames", ()):
         return 0
     if item.get_closest_marker("ray"):
         return 1

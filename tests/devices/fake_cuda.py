@@ -48,7 +48,7 @@ def _give_gradients(root: torch.autograd.graph.Node) -> None:
 @contextmanager
 def fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fake tensors within it; what is read of a device is zero, and memory is plenty."""
-    transfers = ("supernet.transfers", "supernet.epoch_losses", "supernet.supernet", "supernet.scoring")
+    transfers = [f"supernet.{m}" for m in ("transfers", "epoch_losses", "learner", "supernet", "scoring")]
     stand_ins = {
         "numbers": lambda values: [0.0] * len(values),
         "any_of": lambda values: False,

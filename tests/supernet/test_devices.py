@@ -29,6 +29,9 @@ def on_gpu(family: str = "ViT") -> Supernet:
     return small_network(family).to("cuda")
 
 
+READS = 2  # of a training of one epoch
+
+
 @pytest.mark.parametrize("family", MODELS)
 def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, family: str):
     net = on_gpu(family)
@@ -58,7 +61,7 @@ def test_images_that_do_not_fit_are_copied_batch_by_batch(gpu, monkeypatch, stag
     STAGES[stage](net)
     assert any(values.ndim == 4 for values in pinned)
     if stage == "one per image":
-        assert gpu.reads == 1 + len(net.module_tensors(net.capacity))
+        assert gpu.reads == READS + len(net.module_tensors(net.capacity))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -81,12 +84,12 @@ def test_prompts_of_one_length_need_no_mask(gpu: SimulatedGPU, monkeypatch, mask
 @pytest.mark.parametrize(
     "stage", ["constant", "one path", "one per image", "groups in parts", "distillation"]
 )
-def test_a_training_waits_for_the_gpu_once_an_epoch(gpu: SimulatedGPU, stage: str):
-    """For its losses; the weights are read by the stage of this test."""
+def test_a_training_waits_for_the_gpu_once_an_epoch_and_once_at_its_end(gpu: SimulatedGPU, stage: str):
+    """For its losses, and for whether the weights are finite, which are then read by the stage of this test."""
     net = on_gpu()
     gpu.reads = 0
     STAGES[stage](net)
-    assert gpu.reads == 1 + len(net.module_tensors(net.capacity))
+    assert gpu.reads == READS + len(net.module_tensors(net.capacity))
 
 
 @pytest.mark.parametrize("stage", RUNNING)
@@ -109,7 +112,15 @@ def test_a_module_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage: str):
 @pytest.mark.parametrize("stage", [name for name in RUNNING if name not in ("latency", "loading")])
 def test_a_value_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, monkeypatch, stage: str):
     net = on_gpu()
-    for module in ("evaluation", "preprocessing", "scoring", "step_gradient", "training", "transfers"):
+    for module in (
+        "evaluation",
+        "preprocessing",
+        "scoring",
+        "targets",
+        "training",
+        "training_loop",
+        "transfers",
+    ):
         monkeypatch.setattr(f"supernet.{module}.to_device", lambda values, device: values)
     with pytest.raises(RuntimeError, match="device"):
         STAGES[stage](net)

@@ -96,7 +96,9 @@ def test_parts_of_a_batch_give_the_result_of_the_whole(fit, choosers, whole, whi
 def test_only_a_part_of_a_batch_is_in_the_network_at_once(fit, choosers, monkeypatch):
     seen = []
     own = Supernet.features
-    monkeypatch.setattr(Supernet, "features", lambda self, x, a: seen.append(len(x)) or own(self, x, a))
+    monkeypatch.setattr(
+        Supernet, "features", lambda self, x, *more: seen.append(len(x)) or own(self, x, *more)
+    )
     once = Recipe(epochs=1, lr=1e-3, batch_size=18)
     fit(choosers["sandwich"], Execution(micro_batches=4), once)
     parts = [4, 5, 4, 5] * 2 + [1, 1, 1, 1]
