@@ -27,14 +27,14 @@ class TensorBoardTracker:
         place = folder / FOLDER
         for file in place.glob("events.out.tfevents.*"):
             file.unlink()
-        self._writer = SummaryWriter(str(place))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(place))
         self._text("options", f"```yaml\n{yaml.safe_dump(dict(options), sort_keys=False)}```")
 
     def numbers(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Write ``GROUP/NAME`` of each value."""
         for name, value in values.items():
-            self._writer.add_scalar(f"{group}/{name}", value, step)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(f"{group}/{name}", value, step)
+        self._writer.flush()
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the table as Markdown."""
@@ -48,10 +48,10 @@ class TensorBoardTracker:
 
     def end(self) -> None:
         """Close the file."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def _text(self, name: str, text: str) -> None:
-        self._writer.add_text(name, text)  # type: ignore[no-untyped-call]
+        self._writer.add_text(name, text)
 
 
 def _cell(value: object) -> str:
