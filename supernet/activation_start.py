@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from supernet.images import Images
 from supernet.layer import Applied, after_attention, queries_keys_values
 from supernet.modules import Place
 from supernet.modules.lora import LowRank
@@ -21,7 +22,7 @@ MOST_IMAGES = 1024
 
 @torch.no_grad()
 def start_from_activations(
-    network: Supernet, images: Tensor, preprocessing: Preprocessing, *, batch_size: int = 64
+    network: Supernet, images: Images, preprocessing: Preprocessing, *, batch_size: int = 64
 ) -> None:
     """Set each LoRA's A to the directions in which the inputs of its projection are largest.
 
@@ -41,11 +42,11 @@ def start_from_activations(
         for layer in network.layers
     ]
     moments: list[dict[Place, Tensor]] = [{m.places[0]: _no_moments(m) for m in layer} for layer in modules]
-    read = images[:: math.ceil(len(images) / MOST_IMAGES)]
+    read = torch.arange(0, len(images), math.ceil(len(images) / MOST_IMAGES), device=images.device)
     device = network.head.weight.device
     normalise = preprocessing.on(device)
     for start in range(0, len(read), batch_size):
-        _add_moments(network, normalise(to_device(read[start : start + batch_size], device)), moments)
+        _add_moments(network, normalise(to_device(images[read[start : start + batch_size]], device)), moments)
     for layer, own in zip(modules, moments, strict=True):
         for module in layer:
             _set_directions(module, own[module.places[0]])

@@ -13,6 +13,7 @@ from torch import Tensor
 from search_spaces import InputError
 from search_spaces.streams import stream, stream_seed
 from supernet.class_balance import draw_row, image_of
+from supernet.images import Images
 from supernet.preprocessing import Preprocessing
 from supernet.resampling import resampled
 from supernet.targets import Targets
@@ -172,7 +173,7 @@ class Augmenter:
         self,
         name: AugmentationName,
         *,
-        images: Tensor,
+        images: Images,
         seed: int,
         preprocessing: Preprocessing,
         indices_on: torch.device,
@@ -234,7 +235,7 @@ class Augmenter:
 
 def augmenter(
     name: AugmentationName,
-    images: Tensor,
+    images: Images,
     *,
     seed: int,
     preprocessing: Preprocessing,

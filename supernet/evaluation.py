@@ -10,6 +10,7 @@ from torch import Tensor
 
 from search_spaces import Architecture
 from supernet.frozen_weights import cast_once
+from supernet.images import Images
 from supernet.precision import Precision, computing_in
 from supernet.preprocessing import Preprocessing
 from supernet.supernet import Supernet
@@ -57,7 +58,7 @@ class Evaluation:
 @torch.inference_mode()
 def evaluate(
     supernet: Supernet,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     preprocessing: Preprocessing,

@@ -17,6 +17,7 @@ from supernet.depth_dropout import KeptLayers, depth_dropout, joined
 from supernet.epoch_losses import NonFiniteLoss
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
+from supernet.images import Images
 from supernet.learner import Curve, Learner
 from supernet.pack import Pack
 from supernet.precision import autocast
@@ -32,7 +33,7 @@ from supernet.transfers import resident, to_device
 
 def train_pack(
     networks: Sequence[Supernet],
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     preprocessing: Preprocessing,
@@ -119,7 +120,7 @@ class _PackGradient:
         self,
         *,
         networks: dict[Learner, Supernet],
-        images: Tensor,
+        images: Images,
         labels: Tensor,
         preprocessing: Preprocessing,
         execution: Execution,

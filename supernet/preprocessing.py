@@ -76,7 +76,12 @@ class Preprocessing:
         """A `normalise` for images on ``device``, whose constants are copied there only once."""
         mean = to_device(torch.tensor(self.mean)[:, None, None] * 255, device)
         std = to_device(torch.tensor(self.std)[:, None, None] * 255, device)
-        return lambda images: (images.float() - mean) / std
+
+        def normalised(images: Tensor) -> Tensor:
+            # in place: of 256 images of 224 pixels each copy takes 154 MB
+            return images.to(torch.float32, copy=True).sub_(mean).div_(std)
+
+        return normalised
 
 
 @cache

@@ -11,6 +11,7 @@ from torch import Tensor
 from search_spaces import Architecture
 from supernet.evaluation import Evaluation
 from supernet.frozen_weights import cast_once
+from supernet.images import Images
 from supernet.precision import Precision, computing_in
 from supernet.preprocessing import Preprocessing
 from supernet.scoring_tree import DepthFirst, LevelByLevel, Members, Outcome, before, by_layer, groups
@@ -24,7 +25,7 @@ FEWEST, MOST = 128, 2048
 @torch.inference_mode()
 def score(
     supernet: Supernet,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     architectures: Sequence[Architecture],
     *,

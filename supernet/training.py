@@ -18,6 +18,7 @@ from supernet.data_parallel import Processes
 from supernet.depth_dropout import DepthDropout, depth_dropout
 from supernet.execution import PLAIN, Execution
 from supernet.frozen_weights import cast_once
+from supernet.images import Images
 from supernet.learner import Curve, Learner
 from supernet.penalty import Penalty, PenaltyGradient
 from supernet.precision import Precision, computing_in
@@ -34,7 +35,7 @@ from supernet.transfers import resident, to_device
 
 def train(
     supernet: Supernet,
-    images: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     preprocessing: Preprocessing,
@@ -116,7 +117,7 @@ def train(
             pooled = pooled.to(device)
             curve.seconds += time.perf_counter() - started
         # rows of the batches: pixels, on the device if they fit, or features
-        rows = resident(images, device) if pooled is None else pooled
+        rows: Images = resident(images, device) if pooled is None else pooled
         trunk: Precision = execution.precision if pooled is None else "fp32"
         normalise = preprocessing.on(device)
         augment = augmenter(
@@ -227,7 +228,7 @@ class _OneNetwork:
 @torch.no_grad()
 def pooled_features(
     supernet: Supernet,
-    images: Tensor,
+    images: Images,
     preprocessing: Preprocessing,
     *,
     architecture: Architecture | None = None,

@@ -5,8 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from supernet.images import Images
+
 RESIDENT_SHARE = 0.4
 """The share of a GPU's free memory that the images of a training may take."""
+
+_ROWS_COPIED = 1024  # images on their way at once, where they are not in memory
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
@@ -16,15 +20,21 @@ def to_device(values: Tensor, device: torch.device) -> Tensor:
     return _page_locked(values).to(device, non_blocking=True)
 
 
-def resident(values: Tensor, device: torch.device) -> Tensor:
-    """Copy ``values`` to a GPU if they take at most `RESIDENT_SHARE` of its free memory.
+def resident(images: Images, device: torch.device) -> Images:
+    """Copy ``images`` to a GPU if they take at most `RESIDENT_SHARE` of its free memory.
 
-    Otherwise, and for other devices, return ``values`` unchanged.
+    Otherwise, and for other devices, return ``images`` unchanged.
     """
-    if device.type != "cuda" or values.device.type != "cpu":
-        return values
-    fits = values.nbytes <= RESIDENT_SHARE * free_memory(device)
-    return to_device(values, device) if fits else values
+    if device.type != "cuda" or images.device.type != "cpu":
+        return images
+    if images.nbytes > RESIDENT_SHARE * free_memory(device):
+        return images
+    if isinstance(images, Tensor):
+        return to_device(images, device)
+    copy = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(images), _ROWS_COPIED):
+        copy[start : start + _ROWS_COPIED] = to_device(images[start : start + _ROWS_COPIED], device)
+    return copy
 
 
 def free_memory(device: torch.device) -> int:

@@ -6,6 +6,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process that the t
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: the networks are tiny
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits leaves its core to others
 os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside another process of pytest
+os.environ["NAS_PEFT_CACHE"] = "none"  # never the user's own; tests of the cache have folders of their own
 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # nobody uses them: they are not forked
 
 import gc

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "backbones": Entry("What there is", "List pretrained backbones, and where their weights are"),
     "spaces": Entry("What there is", "List search spaces and their module kinds"),
     "recipes": Entry("What there is", "List augmentations, times, methods and baselines"),
+    "cache": Entry("What there is", "List, clear or verify the decoded images of large data sets"),
     "schema": Entry("What there is", "Print the JSON schema of configuration files"),
     "doctor": Entry("What there is", "Check this installation and machine"),
 }

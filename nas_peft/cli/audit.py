@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.cache_options import CacheFolder, use_cache
 from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
@@ -31,6 +32,7 @@ def audit(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    cache: CacheFolder = None,
     progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -40,6 +42,7 @@ def audit(
     The same command resumes a stopped audit. The test set is not read.
     """
     with user_errors(debug):
+        use_cache(cache, None)
         from rich.console import Console
 
         from nas_peft.audit.plot import plot_audit

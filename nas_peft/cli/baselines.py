@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from nas_peft.cli.cache_options import use_cache
 from nas_peft.cli.config_options import first_screen, with_fields
 from nas_peft.cli.option_sources import ConfigFile, options_of
 from nas_peft.cli.progress_options import end_of_run, stage_bars
@@ -35,6 +36,7 @@ def _run_baselines(
 
         require_system()
         compared, options = options_of((BaselinesConfig, RunOptions), fields, context, config)
+        use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
         require_data_and_weights(compared)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nas_peft.cli.cache_options import CacheFolder, use_cache
 from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
@@ -57,6 +58,7 @@ def front(
     ray_address: RayAddress = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    cache: CacheFolder = None,
     progress: ProgressStyle = "auto",
     quiet: Quiet = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -66,6 +68,7 @@ def front(
     The search is not repeated, and the test set is not read.
     """
     with user_errors(debug):
+        use_cache(cache, None)
         import json
 
         from rich.console import Console

@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from nas_peft.cli.cache_options import use_cache
 from nas_peft.cli.config_options import first_screen, with_fields
 from nas_peft.cli.option_sources import ConfigFile, options_of
 from nas_peft.cli.progress_options import end_of_run, stage_bars
@@ -39,6 +40,7 @@ def _run_search(
         searched, options = options_of(
             (SearchConfig, SearchOptions), fields, context, config, completed=with_time
         )
+        use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
         require_data_and_weights(searched)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)

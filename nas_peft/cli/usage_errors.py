@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer import _click
 from typer.core import TyperGroup
 
 from nas_peft.cli.user_errors import print_error
 
+# Older versions of Typer use Click's exceptions, newer ones have copies.
+_exceptions: Any = import_module(typer.BadParameter.__module__)
 _LISTED = 3  # names of options that are close to an unknown one
 
 
@@ -33,12 +36,12 @@ class OneLineErrors(TyperGroup):
         """Run the command line; with ``standalone_mode`` exit with the command's status."""
         try:
             status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-        except _click.exceptions.NoArgsIsHelpError as error:
+        except _exceptions.NoArgsIsHelpError as error:
             if not standalone_mode:
                 raise
             error.show()
             sys.exit(error.exit_code)
-        except _click.exceptions.ClickException as error:
+        except _exceptions.ClickException as error:
             if not standalone_mode:
                 raise
             print_error(_sentence(error))
@@ -52,13 +55,14 @@ class OneLineErrors(TyperGroup):
         sys.exit(status if isinstance(status, int) else 0)
 
 
-def _sentence(error: _click.exceptions.ClickException) -> str:
+def _sentence(error: typer.BadParameter) -> str:
     """What is wrong, and where the options are listed."""
     context = getattr(error, "ctx", None)
     where = f"; {context.command_path} --help lists the options" if context is not None else ""
     said = error.format_message()
-    if isinstance(error, _click.exceptions.NoSuchOption) and error.possibilities:
-        close = ", ".join(sorted(error.possibilities)[:_LISTED])
-        said = f"there is no option {error.option_name}; did you mean {close}?"
+    if isinstance(error, _exceptions.NoSuchOption) and error.possibilities:
+        close = get_close_matches(error.option_name, error.possibilities, n=_LISTED, cutoff=0)
+        said = f"there is no option {error.option_name}; did you mean {', '.join(close)}?"
+    if said.endswith("?"):
         return said + where.replace(";", "", 1)
     return said.rstrip(".") + where

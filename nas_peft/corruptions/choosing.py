@@ -29,7 +29,7 @@ def corrupted_for_choice(part: Part, seed: int) -> Part:
     copies = []
     for name in corruptions_for("choice"):
         severities = torch.from_numpy(stream(seed, "severities", name).choice(SEVERITIES, len(part)))
-        images = torch.empty_like(part.images)
+        images = torch.empty(part.images.shape, dtype=torch.uint8)
         for severity in SEVERITIES:
             at = (severities == severity).nonzero().flatten()
             if len(at):

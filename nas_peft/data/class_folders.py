@@ -180,6 +180,7 @@ def _items(
                 label,
                 partial(_load, path, to_tensor),
                 shown_name(folder.parent.name) if domains else None,
+                path,
             )
             for path, folder in images
         )

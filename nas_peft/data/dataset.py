@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
+from nas_peft.data.cache_settings import CacheSettings
+from nas_peft.data.decoded_set import ImageStore
 from nas_peft.data.decoding import DEFAULT_MAX_PIXELS, pixel_limit
-from nas_peft.data.duplicates import Duplicates, find_duplicates
+from nas_peft.data.duplicates import Duplicates
+from nas_peft.data.findings import Findings, without_copies
 from nas_peft.data.folder_layout import Layout
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.listing import GIVEN, Listing, ToTensor
-from nas_peft.data.materialise import materialise, without_unreadable
+from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.part import Part
 from nas_peft.data.partition import complete, few_shot
-from nas_peft.data.picture_hashes import PictureHash, PictureHashes
+from nas_peft.data.picture_hashes import PictureHashes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
+from nas_peft.data.source_digest import source_digest
 from nas_peft.data.summary import IMBALANCE
 from search_spaces.errors import InputError
 
 _EXAMPLES = 3  # names of left-out files in the record, for each reason
-_BLANK_RANGE = 15  # largest range of pixel values in an image that shows next to nothing
 
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
-    """A labelled data set in memory, in its three parts.
+    """A labelled data set in its three parts.
 
     Attributes:
         name: name in reports.
@@ -45,6 +47,7 @@ class ImageDataset:
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
         train_domains: the domain of each training image, or ``None`` where the source names none.
+        kept: where the decoded images are and how large, for a large data set; else an empty text.
     """
 
     name: str
@@ -55,10 +58,11 @@ class ImageDataset:
     record: dict[str, object]
     fingerprint: str
     train_domains: tuple[str | None, ...] = ()
+    kept: str = ""
 
     @property
     def train_val(self) -> Part:
-        """Training and validation set, in this order, for the final training; a copy in new memory."""
+        """Training and validation set, in this order, for the final training."""
         return Part.join([self.train, self.val])
 
 
@@ -75,6 +79,9 @@ def load_dataset(
     max_pixels: int = DEFAULT_MAX_PIXELS,
     root: Path | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    cache: CacheSettings | None = None,
+    say: Callable[[str], None] | None = None,
+    recognised_by: ToTensor | None = None,
 ) -> ImageDataset:
     """Read, split and decode the data set that ``spec`` names; equal arguments give equal data.
 
@@ -84,6 +91,8 @@ def load_dataset(
        ``train``, ``val`` and ``test`` folders above them; or a file, a table of paths and labels;
     2. a name from ``embedded_names()``;
     3. a timm name: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/``, and the data set's name there.
+
+    Large data sets are decoded once, into a file of the cache (docs/data.md), and read from it by rows.
 
     A set that the source lacks is a stratified random split: 20% of the images for the test set, then 20% of
     the remaining training images for the validation set.
@@ -106,6 +115,11 @@ def load_dataset(
         root: folder of timm data sets, also for downloads.
         on_progress: called with the number of images decoded so far and in all; ``skip_bad_images`` counts
             through all images once before that, to check them.
+        cache: folder and limit of the cache; by default those of the environment, else the user's cache
+            folder.
+        say: called with sentences on the cache that a user should read.
+        recognised_by: the preprocessing of three made-up pictures, by which stored images are recognised, if
+            ``to_tensor`` also notes what it is given.
 
     Raises:
         InputError: the data set does not exist, or its files are malformed.
@@ -114,26 +128,33 @@ def load_dataset(
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
     hashing = PictureHashes(to_tensor)
-    listing = list_source(spec, hashing.to_tensor, root, Reading(layout, domains))
+    store = ImageStore.of(cache or CacheSettings.current(), say or _say_nothing)
+    listing = list_source(spec, hashing.to_tensor, root, Reading(layout, domains), store.streams(spec))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
         if skip_bad_images:
-            listing, skipped = without_unreadable(listing, report)
+            listing, skipped = _readable(
+                listing, store, source_digest(listing, recognised_by or to_tensor, max_pixels), report
+            )
             _check_parts(listing)
         listing = complete(listing, seed)
         if shots is not None:
             listing = few_shot(listing, shots, seed)
-        parts, hashes = _decode(listing, hashing, report)
-    names = {part: [item.name for item in items] for part, items in listing.parts()}
-    found = find_duplicates(parts, names, hashes)
-    warnings = _warnings(parts, listing)
+        key = source_digest(listing, recognised_by or to_tensor, max_pixels)
+        decoded = store.decoded(listing, key, hashing, _counted(listing, report))
+    parts, found = decoded.parts, decoded.findings.duplicates
+    warnings = _warnings(decoded.findings, parts, listing)
     dropped: dict[str, int] = {}
     domains_of_train = [item.domain for item in listing.train]
+    own_fingerprint = decoded.findings.fingerprint
     if drop_duplicates:
         parts, dropped = _without_duplicates(parts, found, listing.classes)
         copies = set(found.copies.get("train", ()))
         domains_of_train = [name for index, name in enumerate(domains_of_train) if index not in copies]
+        if dropped:
+            domains_of_train = [item.domain for item in listing.train]
+    own_fingerprint = decoded.findings.fingerprint_without_copies
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -159,9 +180,23 @@ def load_dataset(
             "warnings": warnings,
             "duplicates": found.to_dict() | {"dropped": dropped},
         },
-        fingerprint=_fingerprint(listing.classes, parts),
+        fingerprint=own_fingerprint,
+        kept=decoded.kept,
         train_domains=tuple(domains_of_train),
     )
+
+
+def _readable(
+    listing: Listing, store: ImageStore, key: str | None, report: Callable[[int, int], None]
+) -> tuple[Listing, tuple[str, ...]]:
+    """The listing without unreadable images, and their names, which the cache may know already."""
+    known = store.unreadable(key)
+    if known is None:
+        readable, names = without_unreadable(listing, report)
+        store.remember_unreadable(key, names)
+        return readable, names
+    parts = {part: tuple(i for i in items if i.name not in set(known)) for part, items in listing.parts()}
+    return replace(listing, train=parts["train"], val=parts.get("val"), test=parts.get("test")), known
 
 
 def _class_counts(part: Part, classes: tuple[str, ...]) -> list[int]:
@@ -172,11 +207,8 @@ def _without_duplicates(
     parts: dict[str, Part], found: Duplicates, classes: tuple[str, ...]
 ) -> tuple[dict[str, Part], dict[str, int]]:
     """The parts without images that a later part also has, and the number of images that each part lost."""
-    kept = dict(parts)
-    for name, indices in found.copies.items():
-        stays = torch.ones(len(parts[name]), dtype=torch.bool)
-        stays[indices] = False
-        kept[name] = parts[name].take(stays.nonzero().flatten())
+    kept = without_copies(parts, found)
+    for name in found.copies:
         before, after = _class_counts(parts[name], classes), _class_counts(kept[name], classes)
         for label, (had, has) in enumerate(zip(before, after, strict=True)):
             if had and not has and (name == "train" or not len(kept[name])):
@@ -187,18 +219,13 @@ def _without_duplicates(
     return kept, {name: len(indices) for name, indices in found.copies.items() if indices}
 
 
-def _warnings(parts: dict[str, Part], listing: Listing) -> list[str]:
+def _warnings(found: Findings, parts: dict[str, Part], listing: Listing) -> list[str]:
     """Warnings about images that suggest a mistake in the data, or that make accuracies misleading."""
     said = []
-    blank: list[str] = []
-    for part, items in listing.parts():
-        values = parts[part].images.flatten(1)
-        flat = (values.amax(1).int() - values.amin(1).int()) <= _BLANK_RANGE
-        blank += [items[index].name for index in flat.nonzero().flatten().tolist()]
-    if blank:
-        total = sum(len(part) for part in parts.values())
+    if found.blank:
+        total, example = sum(len(part) for part in parts.values()), shown_name(found.blank_example)
         said.append(
-            f"{len(blank)} of {total} images have almost a single colour (such as {shown_name(blank[0])}); "
+            f"{found.blank} of {total} images have almost a single colour (such as {example}); "
             "if their files hold more than 8 bits, scale them to the full range first"
         )
     counts = _class_counts(parts["train"], listing.classes)
@@ -230,10 +257,8 @@ def _check_parts(listing: Listing) -> None:
         )
 
 
-def _decode(
-    listing: Listing, hashing: PictureHashes, report: Callable[[int, int], None]
-) -> tuple[dict[str, Part], dict[str, list[PictureHash | None]]]:
-    """The images of each part, and the hash of each of their pictures."""
+def _counted(listing: Listing, report: Callable[[int, int], None]) -> Callable[[], None]:
+    """A function to call after each image, which reports the images so far and in all."""
     total = sum(len(items) for _, items in listing.parts())
     done = 0
 
@@ -242,27 +267,12 @@ def _decode(
         done += 1
         report(done, total)
 
-    hashes: dict[str, list[PictureHash | None]] = {
-        part: [None] * len(items) for part, items in listing.parts()
-    }
-    parts = {}
-    for part, items in listing.parts():
-        noting = [
-            replace(item, load=hashing.noting(item.load, hashes[part], index))
-            for index, item in enumerate(items)
-        ]
-        parts[part] = materialise(noting, count)
-    return parts, hashes
+    return count
+
+
+def _say_nothing(sentence: str) -> None:
+    """Ignore a sentence."""
 
 
 def _no_report(done: int, total: int) -> None:
     """Ignore progress."""
-
-
-def _fingerprint(classes: tuple[str, ...], parts: dict[str, Part]) -> str:
-    digest = hashlib.sha256("\n".join(classes).encode())
-    for name, part in parts.items():
-        digest.update(f"\n{name} {tuple(part.images.shape)}\n".encode())
-        digest.update(part.images.numpy().data)
-        digest.update(part.labels.numpy().data)
-    return digest.hexdigest()

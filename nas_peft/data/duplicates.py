@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from nas_peft.data.image_files import shown_name
+from nas_peft.data.image_rows import chunks
 from nas_peft.data.part import Part
 from nas_peft.data.picture_hashes import PictureHash
+from supernet.images import Images
 
 PAIRS = (("train", "val"), ("train", "test"), ("val", "test"))
 """Pairs of parts that are compared, the earlier part first."""
@@ -28,6 +30,7 @@ LEAST_CORRELATION = 0.99
 
 _EXAMPLES = 5
 _CHUNK = 2048
+_PRODUCTS = 1 << 24  # of hashes at once, 64 MB
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def find_duplicates(
             for i, j in _close_pairs(signs[earlier], signs[later])
             if digests[later][j] not in shared
             and _detail(hashes[earlier][i], hashes[later][j]) >= LEAST_DETAIL
-            and _correlation(parts[earlier].images[i], parts[later].images[j]) >= LEAST_CORRELATION
+            and _correlation(_image(parts[earlier], i), _image(parts[later], j)) >= LEAST_CORRELATION
         ]
         copies[earlier].update(i for i, _ in alike)
         identical[pair], near[pair] = len(same), len({j for _, j in alike})
@@ -100,8 +103,12 @@ def find_duplicates(
     )
 
 
-def _digests(images: Tensor) -> list[bytes]:
-    return [hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest() for image in images]
+def _digests(images: Images) -> list[bytes]:
+    return [
+        hashlib.blake2b(image.numpy().tobytes(), digest_size=16).digest()
+        for some in chunks(images)
+        for image in some
+    ]
 
 
 def _signs(hashes: Sequence[PictureHash | None]) -> Tensor:
@@ -112,9 +119,10 @@ def _signs(hashes: Sequence[PictureHash | None]) -> Tensor:
 
 def _close_pairs(earlier: Tensor, later: Tensor) -> Iterator[tuple[int, int]]:
     """Index pairs of an earlier and a later image whose hashes are nearly the same."""
-    for start in range(0, len(later), _CHUNK):
+    step = max(1, min(_CHUNK, _PRODUCTS // len(earlier)))
+    for start in range(0, len(later), step):
         # The product of two hashes of 64 values -1 or 1 is 64 minus twice the number of differing bits.
-        close = earlier @ later[start : start + _CHUNK].T >= 64 - 2 * MOST_BITS
+        close = earlier @ later[start : start + step].T >= 64 - 2 * MOST_BITS
         for i, j in close.nonzero().tolist():
             yield i, start + j
 
@@ -124,6 +132,10 @@ def _detail(one: PictureHash | None, other: PictureHash | None) -> float:
     assert one is not None  # without contrast it is close to none
     assert other is not None
     return one.detail(other)
+
+
+def _image(part: Part, index: int) -> Tensor:
+    return part.images[index : index + 1][0]
 
 
 def _correlation(one: Tensor, other: Tensor) -> float:

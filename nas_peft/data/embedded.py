@@ -73,6 +73,7 @@ def _digits(to_tensor: ToTensor) -> Listing:
         val=tuple(items[index] for index in val),
         test=tuple(items[index] for index in test),
         origin={"train": how, "val": how, "test": how},
+        version="1",
     )
 
 

@@ -113,7 +113,9 @@ def _listing(
 
     def items(part: str) -> tuple[Item, ...]:
         return tuple(
-            Item(str(row.path), by_label[row.label], partial(_load, row.path, to_tensor), row.domain)
+            Item(
+                str(row.path), by_label[row.label], partial(_load, row.path, to_tensor), row.domain, row.path
+            )
             for row in rows
             if row.part == part
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -28,12 +29,14 @@ class Item:
         label: index into the class names.
         load: decodes the image to uint8 (3, H, W), or raises ``UnreadableImage``.
         domain: the domain that the source names for the image, or None.
+        file: the image's file, where it has one of its own; by its size and time a change is noticed.
     """
 
     name: str
     label: int
     load: Callable[[], Tensor]
     domain: str | None = None
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class Listing:
         ignored: files and folders beside the data that were not read.
         left_out: paths within the data that were not read, by reason.
         notes: sentences on how the source was read, if it could also be read in another way.
+        version: text that changes with the images of a source that has no file for each; ``None`` if nothing
+            tells whether they have changed.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Listing:
     ignored: tuple[str, ...] = ()
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    version: str | None = None
 
     def parts(self) -> Iterator[tuple[str, tuple[Item, ...]]]:
         """Name and images of each part that exists."""

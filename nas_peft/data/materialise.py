@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from PIL import Image
+from torch import Tensor
 
 from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
@@ -19,6 +21,7 @@ from nas_peft.data.splits import too_few_images
 from search_spaces.errors import InputError
 
 _MOST_THREADS = 8
+_AHEAD = 64  # images decoded before they are asked for
 
 
 def materialise(items: Sequence[Item], on_image: Callable[[], None]) -> Part:
@@ -36,18 +39,45 @@ def materialise(items: Sequence[Item], on_image: Callable[[], None]) -> Part:
     if not items:
         raise ValueError("there is no image to decode")
     images = torch.empty(0)
+    for index, image in enumerate(decoded(items)):
+        if index == 0:
+            images = torch.empty((len(items), *image.shape), dtype=torch.uint8)
+        images[index] = image
+        on_image()
+    return Part(images, labels_tensor(items))
+
+
+def labels_tensor(items: Sequence[Item]) -> Tensor:
+    """The labels of the items: int64 ``(N,)``."""
+    return torch.tensor([item.label for item in items], dtype=torch.int64)
+
+
+def decoded(items: Sequence[Item]) -> Iterator[Tensor]:
+    """The images of the items, uint8 of one shape, in their order; few at a time are in memory.
+
+    Raises what `materialise` does.
+    """
+    shape: torch.Size | None = None
     with _decoding_threads() as threads:
-        for index, image in enumerate(threads.map(lambda item: item.load(), items)):
-            if index == 0:
-                images = torch.empty((len(items), *image.shape), dtype=torch.uint8)
-            if image.dtype != torch.uint8 or image.shape != images.shape[1:]:
+        for item, image in zip(items, _ahead(threads, items), strict=True):
+            shape = shape or image.shape
+            if image.dtype != torch.uint8 or image.shape != shape:
                 raise ValueError(
-                    f"the preprocessing must give uint8 of one shape, {tuple(images.shape[1:])}; it gave "
-                    f"{image.dtype} of shape {tuple(image.shape)} for '{items[index].name}'"
+                    f"the preprocessing must give uint8 of one shape, {tuple(shape)}; it gave "
+                    f"{image.dtype} of shape {tuple(image.shape)} for '{item.name}'"
                 )
-            images[index] = image
-            on_image()
-    return Part(images, torch.tensor([item.label for item in items], dtype=torch.int64))
+            yield image
+
+
+def _ahead(threads: ThreadPoolExecutor, items: Sequence[Item]) -> Iterator[Tensor]:
+    """The loaded images, in order, with `_AHEAD` on their way: a slow reader does not fill the memory."""
+    waiting: deque[Future[Tensor]] = deque()
+    for item in items:
+        waiting.append(threads.submit(item.load))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def without_unreadable(

@@ -12,28 +12,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nas_peft.data.image_rows import ImageRows, joined
+from supernet.images import Images
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images with their labels, each in one block of memory.
+    """Images with their labels: a tensor for a small data set, rows of a shared block for a large one.
 
     Attributes:
         images: uint8, shape (N, 3, H, W), values 0 to 255: decoded, resized and cropped, not normalised. One
-            byte per value takes a quarter of the memory of normalised floats.
+            byte per value takes a quarter of the space of normalised floats. A tensor, or `ImageRows`.
         labels: int64, shape (N,), indices into the class names.
 
     Raises:
         ValueError: the tensors have another type, another shape, or different lengths.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.images.dtype != torch.uint8 or self.images.ndim != 4 or self.images.shape[1] != 3:
+        kind = self.images.dtype if isinstance(self.images, Tensor) else torch.uint8
+        if kind != torch.uint8 or len(self.images.shape) != 4 or self.images.shape[1] != 3:
             raise ValueError(
-                f"images must be uint8 of shape (N, 3, H, W), "
-                f"not {self.images.dtype} of shape {tuple(self.images.shape)}"
+                f"images must be uint8 of shape (N, 3, H, W), not {kind} of shape {tuple(self.images.shape)}"
             )
         if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
@@ -47,18 +50,26 @@ class Part:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as numpy arrays, of which Ray keeps one copy on each machine for all its processes.
 
+        Rows of a file are pickled as its path, its digest and their numbers.
+
         Ray would pickle torch tensors in band, which takes twice the memory while writing and while reading,
         and a copy for each worker.
         """
-        return _from_arrays, (self.images.numpy(), self.labels.numpy())
+        images = self.images.numpy() if isinstance(self.images, Tensor) else self.images
+        return _from_arrays, (images, self.labels.numpy())
 
-    def take(self, indices: Tensor) -> Part:
-        """The images at ``indices`` (integers, shape (M,)), in that order."""
-        return Part(self.images[indices], self.labels[indices])
+    def take(self, indices: Tensor | slice) -> Part:
+        """The images at ``indices`` (integers, shape (M,), or a slice), in that order.
+
+        Rows of a block are not read for that.
+        """
+        images = self.images
+        chosen = images.take(indices) if isinstance(images, ImageRows) else images[indices]
+        return Part(chosen, self.labels[indices])
 
     @staticmethod
     def join(parts: Sequence[Part]) -> Part:
-        """The given parts concatenated, copied into new memory.
+        """The given parts concatenated: without a copy if all are rows of one block, else in new memory.
 
         Raises:
             ValueError: the sequence is empty.
@@ -66,10 +77,7 @@ class Part:
         """
         if not parts:
             raise ValueError("there is no part to join")
-        return Part(
-            torch.cat([part.images for part in parts]),
-            torch.cat([part.labels for part in parts]),
-        )
+        return Part(joined([part.images for part in parts]), torch.cat([part.labels for part in parts]))
 
 
 def read_only_tensor(array: NDArray[Any]) -> Tensor:
@@ -79,8 +87,10 @@ def read_only_tensor(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
-def _from_arrays(images: NDArray[Any], labels: NDArray[Any]) -> Part:
-    return Part(read_only_tensor(images), read_only_tensor(labels))
+def _from_arrays(images: NDArray[Any] | ImageRows, labels: NDArray[Any]) -> Part:
+    return Part(
+        images if isinstance(images, ImageRows) else read_only_tensor(images), read_only_tensor(labels)
+    )
 
 
 def _with_tensors(part: Part) -> tuple[Any, ...]:

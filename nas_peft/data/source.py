@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from nas_peft.data.stream_store import StreamStore
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -30,7 +32,13 @@ class Reading:
     domains: bool = False
 
 
-def list_source(spec: str, to_tensor: ToTensor, root: Path | None, reading: Reading) -> Listing:
+def list_source(
+    spec: str,
+    to_tensor: ToTensor,
+    root: Path | None,
+    reading: Reading,
+    streams: StreamStore | None = None,
+) -> Listing:
     """The images that ``spec`` names, as `load_dataset` describes.
 
     Raises `InputError` if there is no such data set or its files are malformed.
@@ -51,7 +59,7 @@ def list_source(spec: str, to_tensor: ToTensor, root: Path | None, reading: Read
         return list_embedded(spec, to_tensor)
     if is_timm_name(spec):
         _require_default(reading, "a data set of timm")
-        return list_timm_dataset(spec, root, to_tensor)
+        return list_timm_dataset(spec, root, to_tensor, streams)
     raise _no_such_dataset(spec, folder)
 
 

@@ -84,6 +84,7 @@ def list_structured(name: str, to_tensor: ToTensor) -> Listing:
         val=items("val"),
         test=items("test"),
         origin=dict.fromkeys(IMAGES, how),
+        version="1",
     )
 
 

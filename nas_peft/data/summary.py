@@ -14,14 +14,15 @@ _MOST_CLASSES = 12
 _LONGEST_NAME = 28
 
 
-def data_summary(record: Mapping[str, Any], classes: tuple[str, ...]) -> str:
+def data_summary(record: Mapping[str, Any], classes: tuple[str, ...], kept: str = "") -> str:
     """Lines of text on the parts, the classes with counts, left-out files with reasons, and the source.
 
     Args:
         record: `ImageDataset.record`.
         classes: the class names.
+        kept: `ImageDataset.kept`.
     """
-    return "\n".join(_lines(record, classes))
+    return "\n".join([*_lines(record, classes), *([f"  decoded images: {kept}"] if kept else [])])
 
 
 def uneven(class_counts: Mapping[str, Sequence[int]]) -> bool:

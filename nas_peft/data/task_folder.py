@@ -68,8 +68,9 @@ def list_task_folder(root: Path, to_tensor: ToTensor) -> Listing:
 
     def items(part: dict[str, _Line]) -> tuple[Item, ...]:
         return tuple(
-            Item(str(root / line.path), by_label[line.label], partial(_load, root / line.path, to_tensor))
+            Item(str(path), by_label[line.label], partial(_load, path, to_tensor), file=path)
             for line in part.values()
+            for path in [root / line.path]
         )
 
     return Listing(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_peft.data.decoding import UnreadableImage, read_image, to_rgb
 from nas_peft.data.listing import Item, Listing, ToTensor
+from nas_peft.data.source_digest import files_digest
+from nas_peft.data.stream_store import StreamStore, contents_digest
 from search_spaces.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
@@ -53,7 +56,9 @@ def is_timm_name(spec: str) -> bool:
     return prefix.lower() in PACKAGES and bool(name)
 
 
-def list_timm_dataset(spec: str, root: Path | None, to_tensor: ToTensor) -> Listing:
+def list_timm_dataset(
+    spec: str, root: Path | None, to_tensor: ToTensor, streams: StreamStore | None = None
+) -> Listing:
     """The images of a data set that ``timm.data.create_dataset`` knows.
 
     Images are decoded here and not by timm, which replaces an image that it cannot read with another image.
@@ -63,6 +68,7 @@ def list_timm_dataset(spec: str, root: Path | None, to_tensor: ToTensor) -> List
         spec: ``torch/``, ``hfds/``, ``hfids/``, ``wds/`` or ``tfds/``, and the data set's name there.
         root: folder of the data, also for downloads; all prefixes but ``wds/`` have a default.
         to_tensor: preprocessing of the backbone.
+        streams: keeps the images of streams; by default in memory.
 
     Raises:
         InputError: the package for that prefix is not installed, the data set is unknown or cannot be
@@ -79,7 +85,7 @@ def list_timm_dataset(spec: str, root: Path | None, to_tensor: ToTensor) -> List
         return _list_hugging_face(spec, name, root, to_tensor)
     if prefix == "wds":
         _check_shards(spec, root)
-    return _list_stream(spec, prefix, name, root, to_tensor)
+    return _list_stream(spec, prefix, name, root, to_tensor, streams or StreamStore())
 
 
 def _open(spec: str, split: str, root: Path | None, **options: object) -> Any:
@@ -120,6 +126,7 @@ def _list_torchvision(spec: str, name: str, root: Path | None, to_tensor: ToTens
         None,
         _indexed(f"{spec} {test_split}", _torchvision_labels(test), _torchvision_loader(test, to_tensor)),
         origin={"test": f"given as '{test_split}'"} if test_split != "test" else {},
+        version=files_digest(sorted(path for path in folder.rglob("*") if path.is_file())),
     )
 
 
@@ -173,13 +180,18 @@ def _list_hugging_face(spec: str, name: str, root: Path | None, to_tensor: ToTen
         return _indexed(f"{spec} {split}", _whole_numbers(spec, labels), load)
 
     train = open_split("train")
-    return _listing(
+    listing = _listing(
         spec,
         f"Hugging Face: {name}",
         list(train.class_to_idx),
         set(train.dataset.info.splits or ()),
         lambda split: items(split, train if split == "train" else open_split(split)),
     )
+    # the files of all splits are in one folder
+    files = [Path(file["filename"]) for file in getattr(train.dataset, "cache_files", ())]
+    folders = sorted({file.parent for file in files})
+    beside = [path for folder in folders for path in sorted(folder.glob("*.arrow"))]
+    return replace(listing, version=files_digest(beside) if beside else None)
 
 
 def _hugging_face_columns(spec: str, name: str, root: Path | None) -> dict[str, str]:
@@ -222,7 +234,9 @@ def _check_shards(spec: str, root: Path | None) -> None:
         )
 
 
-def _list_stream(spec: str, prefix: str, name: str, root: Path | None, to_tensor: ToTensor) -> Listing:
+def _list_stream(
+    spec: str, prefix: str, name: str, root: Path | None, to_tensor: ToTensor, streams: StreamStore
+) -> Listing:
     options: dict[str, object] = {"is_training": False, "batch_size": 1}
     if prefix == "tfds":
         # TensorFlow decodes these to RGB arrays itself.
@@ -233,35 +247,51 @@ def _list_stream(spec: str, prefix: str, name: str, root: Path | None, to_tensor
         # The reader insists on a length, for learning-rate schedules; reading to the end needs none.
         options |= {"num_samples": 1, **_hugging_face_columns(spec, name, root)}
 
+    reader = _open(spec, "train", root, **options).reader
+    version = _version_of_stream(spec, prefix, root, reader)
+
     def items(split: str) -> tuple[Item, ...]:
         dataset = _open(spec, split, root, **options)
-        read: list[Item] = []
-        try:
-            for image, label in dataset:
-                where = f"{spec} {split}[{len(read)}]"
-                tensor = to_tensor(to_rgb(image, where))
-                read.append(Item(where, _whole_numbers(spec, [label])[0], partial(_ready, tensor)))
-        except InputError:
-            raise
-        # As in _open: any of the libraries, any of their errors.
-        except Exception as error:
-            raise _cannot(spec, f"read beyond image {len(read)} of '{split}'", error, root) from error
-        declared = dataset.reader.num_samples
-        if prefix == "wds" and declared != len(read):
-            # webdataset skips images that it cannot decode, with a log message at most.
-            raise InputError(
-                f"data set '{spec}' declares {declared} images in '{split}' and yields {len(read)}; repair "
-                "unreadable images, or correct the declared number"
-            )
-        return tuple(read)
+        declared = None if prefix == "hfids" else dataset.reader.num_samples
 
-    reader = _open(spec, "train", root, **options).reader
+        def images() -> Iterator[tuple[str, int, Tensor]]:
+            read = 0
+            try:
+                for image, label in dataset:
+                    where = f"{spec} {split}[{read}]"
+                    yield where, _whole_numbers(spec, [label])[0], to_tensor(to_rgb(image, where))
+                    read += 1
+            except InputError:
+                raise
+            # As in _open: any of the libraries, any of their errors.
+            except Exception as error:
+                raise _cannot(spec, f"read beyond image {read} of '{split}'", error, root) from error
+            if prefix == "wds" and declared != read:
+                # webdataset skips images that it cannot decode, with a log message at most.
+                raise InputError(
+                    f"data set '{spec}' declares {declared} images in '{split}' and yields {read}; repair "
+                    "unreadable images, or correct the declared number"
+                )
+
+        own = None if version is None else hashlib.sha256(f"{version} {split}".encode()).hexdigest()
+        return streams.items(images, own, declared)
+
     splits = reader.info.get("splits", {}) if prefix == "wds" else reader.builder.info.splits
-    return _listing(spec, f"timm: {spec}", list(reader.class_to_idx), set(splits or ()), items)
+    listing = _listing(spec, f"timm: {spec}", list(reader.class_to_idx), set(splits or ()), items)
+    if version is None:
+        version = contents_digest(item for _, of in listing.parts() for item in of)
+    return replace(listing, version=version)
 
 
-def _ready(tensor: Tensor) -> Tensor:
-    return tensor
+def _version_of_stream(spec: str, prefix: str, root: Path | None, reader: Any) -> str | None:
+    """A digest of the files of a stream; ``None`` for one that comes over the network."""
+    if prefix == "hfids":
+        return None
+    folder = root if prefix == "wds" else Path(str(getattr(reader.builder, "data_path", "")))
+    if folder is None or not folder.is_dir():
+        return None
+    files = files_digest(sorted(path for path in folder.rglob("*") if path.is_file()))
+    return hashlib.sha256(f"{spec} {files}".encode()).hexdigest()
 
 
 def _listing(

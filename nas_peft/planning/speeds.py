@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from nas_peft.data import Part
+from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_process_group import run_on_workers
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
@@ -156,6 +157,7 @@ def measure(inputs: SearchInputs, devices: Devices, ray_options: RayOptions) -> 
         return measurement.run(devices.here)
     with RaySession(ray_options) as session:
         ray = session.connect()
+        copy_to_nodes(ray, [measurement.images])
         sent = ray.put((measurement, [SentModuleFile.of(file) for file in inputs.config.module_files]))
         speeds: Speeds = run_on_workers(
             session, _measure, sent, count=1, device=devices.workers, on_step=lambda step: None

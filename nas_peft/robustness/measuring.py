@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nas_peft.corruptions.catalogue import CORRUPTIONS
 from nas_peft.corruptions.corrupting import corrupted
@@ -24,6 +23,7 @@ from nas_peft.robustness.result import (
     share_error,
 )
 from nas_peft.training.temperature import Labels, Logits, cross_entropy
+from supernet.images import Images
 
 BATCH = 64
 """Images that a model classifies at a time."""
@@ -71,7 +71,7 @@ def measure_models(
     for name in corruptions:
         found: list[dict[int, Scores]] = [{} for _ in models]
         for severity in severities:
-            copies = corrupted(images.clean.images, name, severity, use="test")
+            copies = corrupted(images.clean.images[:], name, severity, use="test")
             for index, model in enumerate(models):
                 logits = _logits(model, copies, on_images)
                 found[index][severity] = _scores(model, logits, labels)
@@ -100,7 +100,7 @@ def measure_models(
     )
 
 
-def _logits(model: NamedModel, images: Tensor, on_images: Callable[[int], None]) -> Logits:
+def _logits(model: NamedModel, images: Images, on_images: Callable[[int], None]) -> Logits:
     rows = []
     for start in range(0, len(images), BATCH):
         batch = images[start : start + BATCH]

@@ -65,6 +65,8 @@ class TaskInputs:
                 max_pixels=config.max_pixels,
                 root=config.data_root,
                 on_progress=advance,
+                say=bars.say,
+                recognised_by=preprocessing.to_tensor,
             )
         for remark in backbone.remarks:
             bars.say(f"backbone: {remark}")
@@ -75,7 +77,7 @@ class TaskInputs:
                 f"{DEFAULT_BACKBONE}, a small backbone for trying the tool; for real use give "
                 f"another, such as --backbone {FOR_REAL_USE} (nas-peft backbones lists them)"
             )
-        bars.say(data_summary(dataset.record, dataset.classes))
+        bars.say(data_summary(dataset.record, dataset.classes, dataset.kept))
         return TaskInputs(config, backbone, preprocessing, budget, dataset)
 
     @classmethod

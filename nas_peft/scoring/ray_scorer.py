@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.ray_session import RayOptions, RaySession
@@ -131,6 +132,7 @@ class RayScorer:
     def __enter__(self) -> RayScorer:
         self._ray: Any = self._session.connect()
         backbone, network = self._inputs.backbone, self._folds[0].supernet
+        copy_to_nodes(self._ray, [fold.part for fold in self._folds])
         self._held = self._ray.put(
             _Held(
                 replace(backbone, model=copy.deepcopy(backbone.model).cpu()),

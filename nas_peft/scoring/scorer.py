@@ -93,8 +93,8 @@ class LocalScorer:
             parts = [run(part.images, part.labels)]
         else:
             with _one_core_each() as cores, ThreadPoolExecutor(cores, initializer=_one_core) as pool:
-                images, labels = torch.split(part.images, batch_size), torch.split(part.labels, batch_size)
-                parts = list(pool.map(run, images, labels))
+                passes = [part.take(slice(i, i + batch_size)) for i in range(0, len(part), batch_size)]
+                parts = list(pool.map(lambda some: run(some.images, some.labels), passes))
         return Found(
             np.concatenate([np.stack([e.losses.numpy() for e in found]) for found in parts], axis=1),
             np.concatenate([np.stack([e.hits.numpy() for e in found]) for found in parts], axis=1),

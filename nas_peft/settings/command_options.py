@@ -12,6 +12,15 @@ from nas_peft.settings.lists import Trackers
 from nas_peft.settings.panels import Panel, Screen
 from search_spaces.errors import InputError
 
+CACHE = (
+    "Folder for the decoded images of large data sets, or none to keep them in memory; by default the "
+    "environment variable NAS_PEFT_CACHE, else nas-peft/images in the user's cache folder"
+)
+CACHE_LIMIT = (
+    "Most that the cache may take, such as 50GB; what was not used for longest is removed first; by default "
+    "the environment variable NAS_PEFT_CACHE_LIMIT, else a fifth of the disk"
+)
+
 Progress: TypeAlias = Literal["auto", "plain", "json"]
 
 
@@ -52,6 +61,8 @@ class RunOptions(BaseModel):
         description="GPUs for each separate training, at most 1 and by default 1; 0.25 runs four trainings "
         "at once on each GPU",
     )
+    cache: Annotated[str | None, Panel.DATA] = Field(None, description=CACHE)
+    cache_limit: Annotated[str | None, Panel.DATA] = Field(None, description=CACHE_LIMIT)
     progress: Annotated[Progress, Panel.OUTPUT] = Field(
         "auto",
         description="How progress is shown: auto (bars on a terminal, plain lines elsewhere), plain, or json "

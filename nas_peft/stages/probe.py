@@ -13,10 +13,11 @@ from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.run import Run
 from nas_peft.run.stage_records import ProbeRecord
 from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.stages.pretrained_features import pretrained_features
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.trainings import probe_head
 from search_spaces import Architecture
-from supernet import Recipe, Supernet, pooled_features
+from supernet import Recipe, Supernet
 
 LEARNING_RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
@@ -49,8 +50,8 @@ def probe(run: Run[TaskInputs]) -> Probe:
             inputs.backbone.model.to(run.device), Architecture.empty(inputs.backbone.depth), len(data.classes)
         )
         both = data.train_val
-        features = pooled_features(
-            network, both.images, inputs.preprocessing, precision=config.chosen_precision
+        features = pretrained_features(
+            network, both, inputs.backbone, inputs.preprocessing, config.chosen_precision
         )
         of_train, of_val = features[: len(data.train)], features[len(data.train) :]
         record = run.folder.read_stage("probe", ProbeRecord)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.data.part import read_only_tensor
 from nas_peft.machine.ray_process_group import WorkerDied, run_on_workers
 from nas_peft.machine.ray_session import RayOptions, RaySession
@@ -53,6 +54,7 @@ def train_on_ray(
     with RaySession(ray_options) as session:
         ray = session.connect()
         training.backbone.model.cpu()
+        copy_to_nodes(ray, [training.part])
         sent = ray.put(
             Sent(
                 replace(training, features=torch.empty(0)),

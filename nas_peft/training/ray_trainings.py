@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.accelerator import leave_gpu
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.json_file import read_json, write_json
@@ -160,6 +161,7 @@ class RayTrainings:
 
         leave_gpu(self._inputs.backbone.model, self._device)  # averages of weights are scored in between
         if self._shared is None:
+            copy_to_nodes(ray, [self._inputs.train, self._inputs.val])
             self._shared = ray.put(self._inputs)
         # packs are planned from all trainings, whichever have finished
         left = {training.key for training in missing}

@@ -36,7 +36,12 @@ class InProcess:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def run(self, trainings: Sequence[Training], on_done: Callable[[], None]) -> list[TrainingRecord]:
+    def run(
+        self,
+        trainings: Sequence[Training],
+        on_done: Callable[[], None],
+        on_record: Callable[[TrainingRecord, bool], None] = lambda record, found: None,
+    ) -> list[TrainingRecord]:
         missing = [training for training in trainings if training.key not in self._records]
         leave_gpu(self.inputs.backbone.model, self.device)  # as in `RayTrainings`
         if missing and self.device == "cuda":
@@ -47,7 +52,8 @@ class InProcess:
             for training, outcome in zip(members, found, strict=True):
                 assert not isinstance(outcome, Exception), outcome
                 self._records[training.key], self._tensors[training.key] = outcome
-        for _ in trainings:
+        for training in trainings:
+            on_record(self._records[training.key], training not in missing)
             on_done()
         return [self._records[training.key] for training in trainings]
 

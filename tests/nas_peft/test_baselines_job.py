@@ -90,7 +90,9 @@ def test_the_report_has_several_seeds_and_says_that_nothing_was_searched(with_gr
 
 def test_the_report_names_rows_that_failed(with_all: SearchResult):
     run = ReportedRun.read(Path(with_all.run))
-    scores = {line[0]: line[3:6] for line in rows_table(run).rows}
+    table = rows_table(run)
+    first = table.columns.index("validation loss")
+    scores = {line[0]: line[first : first + 3] for line in table.rows}
     failed = [row for row in with_all.rows if row.error is not None]
     assert failed
     assert {scores[run.labels[row.name]] for row in failed} == {("failed", "–", "–")}
