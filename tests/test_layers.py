@@ -20,8 +20,8 @@ MAY_IMPORT = {
 ORDER = (
     *("machine", "searching", "data", "corruptions", "settings", "run", "tracking", "training", "scoring"),
     *("protocol", "stages", "planning", "front", "deployment", "prediction", "evaluation", "robustness"),
-    *("serving",),
-    *("audit", "compare", "report", "dashboard", "main_job", "baselines_job", "library", "cli", "__main__"),
+    *("serving", "audit", "compare", "report", "dashboard", "main_job", "baselines_job", "library", "cli"),
+    "__main__",
 )
 """The rooms of ``nas_peft``, bottom to top: each may import itself and those before it."""
 OF_THE_TOOL = {

@@ -42,9 +42,8 @@ class WandbTracker:
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Log the table."""
-        columns = list(rows[0])
-        lines = [[row[column] for column in columns] for row in rows]
-        self._run.log({name: wandb.Table([*columns], lines)})
+        columns: list[str | int] = list(rows[0])
+        self._run.log({name: wandb.Table(columns, [list(row.values()) for row in rows])})
 
     def artifact(self, file: Path) -> None:
         """Log the file as an artifact of type ``model``."""

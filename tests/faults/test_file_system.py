@@ -57,7 +57,7 @@ def test_a_read_only_run_folder_is_one_line(ground: Ground):
 
 
 def test_nothing_is_decided_by_a_clock_that_may_jump():
-    """``time.time`` is called where a user clears entries by age, ``datetime.now`` where a record has a date."""
+    """``time.time`` serves to clear entries by age, ``datetime.now`` to date a record."""
     call = re.compile(r"\btime\.time\(|\bdatetime\.(?:utc)?now\(")
     read = {
         f"{path.parent.name}/{path.name}"

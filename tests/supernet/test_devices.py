@@ -85,7 +85,7 @@ def test_prompts_of_one_length_need_no_mask(gpu: SimulatedGPU, monkeypatch, mask
     "stage", ["constant", "one path", "one per image", "groups in parts", "distillation"]
 )
 def test_a_training_waits_for_the_gpu_once_an_epoch_and_once_at_its_end(gpu: SimulatedGPU, stage: str):
-    """For its losses, and for whether the weights are finite, which are then read by the stage of this test."""
+    """For its losses, and for whether the weights are finite; the stage of this test then reads these."""
     net = on_gpu()
     gpu.reads = 0
     STAGES[stage](net)
