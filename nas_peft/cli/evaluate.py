@@ -10,10 +10,14 @@ import typer
 from nas_peft.cli.subnet_options import (
     MAX_PIXELS,
     BackboneWeights,
+    DataRoot,
     Debug,
+    Domains,
+    FolderLayout,
     MaxPixels,
     ModuleFiles,
     OneDevice,
+    SkipBadImages,
     require_folder_of,
 )
 from nas_peft.cli.user_errors import user_errors
@@ -31,20 +35,8 @@ def evaluate(
             "subnet's own (then split off as in its run), else all images."
         ),
     ] = None,
-    layout: Annotated[
-        Literal["auto", "parts", "classes"],
-        typer.Option(
-            help="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides by "
-            "their names."
-        ),
-    ] = "auto",
-    domains: Annotated[
-        bool,
-        typer.Option(
-            "--domains/--no-domains",
-            help="Read the folders above the images as DOMAIN/CLASS and pool the domains.",
-        ),
-    ] = False,
+    layout: FolderLayout = "auto",
+    domains: Domains = False,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -60,14 +52,8 @@ def evaluate(
             help="Contact sheet of the most confident mistakes to write, at most 25: svg, png or pdf."
         ),
     ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of timm data sets.")] = None,
-    skip_bad_images: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad-images/--no-skip-bad-images",
-            help="Leave out unreadable images, before the parts are split off.",
-        ),
-    ] = False,
+    data_root: DataRoot = None,
+    skip_bad_images: SkipBadImages = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     device: OneDevice = "auto",
     backbone_weights: BackboneWeights = None,

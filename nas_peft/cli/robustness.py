@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from nas_peft.cli.subnet_options import (
     MAX_PIXELS,
     BackboneWeights,
+    DataRoot,
     Debug,
+    Domains,
+    FolderLayout,
     MaxPixels,
     ModuleFiles,
     OneDevice,
+    SkipBadImages,
     require_folder_of,
 )
 from nas_peft.cli.user_errors import user_errors
@@ -55,34 +59,16 @@ def robustness(
             help="Number of test images to use, of each class alike, drawn with seed 0; by default all.",
         ),
     ] = None,
-    layout: Annotated[
-        Literal["auto", "parts", "classes"],
-        typer.Option(
-            help="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides by "
-            "their names."
-        ),
-    ] = "auto",
-    domains: Annotated[
-        bool,
-        typer.Option(
-            "--domains/--no-domains",
-            help="Read the folders above the images as DOMAIN/CLASS and pool the domains.",
-        ),
-    ] = False,
+    layout: FolderLayout = "auto",
+    domains: Domains = False,
     plot: Annotated[
         Path | None,
         typer.Option(
             help="Picture to write of clean against shifted accuracy of a run's models: svg, png or pdf."
         ),
     ] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Folder of timm data sets.")] = None,
-    skip_bad_images: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad-images/--no-skip-bad-images",
-            help="Leave out unreadable images, before the parts are split off.",
-        ),
-    ] = False,
+    data_root: DataRoot = None,
+    skip_bad_images: SkipBadImages = False,
     max_pixels: MaxPixels = MAX_PIXELS,
     device: OneDevice = "auto",
     backbone_weights: BackboneWeights = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -14,6 +14,28 @@ BackboneWeights: TypeAlias = Annotated[
 ModuleFiles: TypeAlias = Annotated[
     list[Path],
     typer.Option(help="Python file that registers module kinds of the subnet; can be given several times."),
+]
+FolderLayout: TypeAlias = Annotated[
+    Literal["auto", "parts", "classes"],
+    typer.Option(
+        help="Meaning of the folders in --dataset: parts (train, val, test) or classes; auto decides by "
+        "their names."
+    ),
+]
+Domains: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--domains/--no-domains",
+        help="Read the folders above the images as DOMAIN/CLASS and pool the domains.",
+    ),
+]
+DataRoot: TypeAlias = Annotated[Path | None, typer.Option(help="Folder of timm data sets.")]
+SkipBadImages: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad-images/--no-skip-bad-images",
+        help="Leave out unreadable images, before the parts are split off.",
+    ),
 ]
 OneDevice: TypeAlias = Annotated[str, typer.Option(help="Device to compute on: auto, cpu or cuda.")]
 MaxPixels: TypeAlias = Annotated[int, typer.Option(min=1, help="Largest image to decode, in pixels.")]

@@ -168,23 +168,8 @@ class DataCache:
         return [
             path
             for path in sorted(self.folder.iterdir())
-            if path.is_dir() and CacheEntry.read(path) is None and not self._being_built(path)
+            if path.is_dir() and CacheEntry.read(path) is None and not in_use(path.with_suffix(_LOCK))
         ]
-
-    def _being_built(self, folder: Path) -> bool:
-        import fcntl
-
-        try:
-            file = os.open(folder.with_suffix(_LOCK), os.O_RDWR)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(file)
-        return False
 
 
 def _size(what: CacheEntry | Path) -> int:

@@ -1,4 +1,4 @@
-"""The lock of a file in use, which keeps the cache from removing it."""
+"""The lock of a file in use: the cache then removes neither the file nor what is being built beside it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def share(file: int) -> None:
 
 
 def in_use(path: Path) -> bool:
-    """Whether any process has the image file open."""
+    """Whether any process holds a lock of the file."""
     import fcntl
 
     try:
