@@ -65,21 +65,24 @@ def run_on_workers(
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
     resources = session.resources(count, device)
-    options: dict[str, Any] = {
-        "num_cpus": resources["CPU"],
-        "num_gpus": resources.get("GPU", 0),
-        "max_retries": 0,
-    }
+    task = ray.remote(num_cpus=resources["CPU"], num_gpus=resources.get("GPU", 0), max_retries=0)(_do_part)
     group = None
     if count > 1:
         session.require_places(count, device)
         group = placement_group([resources] * count, strategy="PACK")
         ray.get(group.ready())
-        options["scheduling_strategy"] = PlacementGroupSchedulingStrategy(placement_group=group)
-    task = ray.remote(**options)(_do_part)
     queue = Queue(actor_options={"num_cpus": 0})
     common = ([sent], work, count, device, int(resources["CPU"]), queue)
-    running = [task.remote(0, None, *common)]
+
+    def start(rank: int, meeting: str | None) -> Any:
+        if group is None:
+            return task.remote(rank, meeting, *common)
+        # Each has a place of its own: a worker that waits for Ray lends its cores, and Ray would put the
+        # next one there instead of on the machine whose place is free.
+        place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank)
+        return task.options(scheduling_strategy=place).remote(rank, meeting, *common)
+
+    running = [start(0, None)]
     try:
         while True:
             ended, _ = ray.wait(running, num_returns=len(running), timeout=0)
@@ -93,7 +96,7 @@ def run_on_workers(
                     return ray.get(running[0])
                 continue
             if kind == "meeting":
-                running += [task.remote(rank, content, *common) for rank in range(1, count)]
+                running += [start(rank, content) for rank in range(1, count)]
             else:
                 on_step(content)
     finally:

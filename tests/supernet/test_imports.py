@@ -10,10 +10,10 @@ UNNEEDED = ("ray", "optuna", "pydantic", "typer", "rich", "sklearn", "nas_peft")
 
 
 def test_it_imports_without_the_libraries_of_the_tool(run_program):
-    code = f"import sys, supernet; print([m for m in {UNNEEDED} if m in sys.modules])"
+    # A module that is None cannot be imported. (timm takes wandb where it is, and that takes pydantic.)
+    code = f"import sys; sys.modules.update(dict.fromkeys({UNNEEDED})); import supernet"
     done = run_program("-c", code)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]"
 
 
 def test_all_names_exist_once():

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import wandb
 from wandb.proto.wandb_internal_pb2 import Record
 
 from nas_peft.tracking.wandb_tracker import WandbTracker
@@ -42,6 +43,7 @@ def test_an_offline_run_has_what_was_kept(tmp_path: Path, monkeypatch: pytest.Mo
     tracker.table("rows", [{"row": "a", "test_accuracy": None}])
     tracker.artifact(folder / "subnet.safetensors")
     tracker.end()
+    wandb.teardown()  # as at the end of a process: the service has then written its file
 
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     logged, kinds = [], set()
