@@ -42,7 +42,12 @@ class Study:
         return self.bench.folder
 
     def trial(
-        self, task: str, row: StudyRow, mixture: Mixture, seed: int, on: Literal["train", "train_val"] = "train"
+        self,
+        task: str,
+        row: StudyRow,
+        mixture: Mixture,
+        seed: int,
+        on: Literal["train", "train_val"] = "train",
     ) -> Trial:
         """The training of a row by the recipe of ``mixture``."""
         recipe = row.recipe(mixture, self.epochs)
@@ -138,5 +143,3 @@ class Study:
             line = self.store[Reading(task, half, self.pairs(task))]
             readings += [{"task": line["task"], "images": line["images"], **one} for one in line["of"]]
         return {"trainings": trainings, "test": readings}
-
-

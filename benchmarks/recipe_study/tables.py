@@ -27,7 +27,9 @@ def validation_table(trainings: Sequence[Mapping[str, Any]]) -> list[str]:
         of_row = [one for one in trainings if one["row"] == row]
         base = {(one["task"], one["seed"]): one["val"] for one in of_row if one["recipe"] == VTAB}
         for choice in (*CHOICES, "chosen"):
-            tried = [one for one in of_row if (one["chosen"] if choice == "chosen" else one["recipe"] == choice)]
+            tried = [
+                one for one in of_row if (one["chosen"] if choice == "chosen" else one["recipe"] == choice)
+            ]
             found = {(one["task"], one["seed"]): one["val"] for one in tried}
             if found:
                 lines.append(f"| {ROWS[row].label} | {choice} | {_validation_cells(base, found)} |")
@@ -49,7 +51,6 @@ def _validation_cells(base: Mapping[tuple[str, int], Any], found: Mapping[tuple[
     return f"{_mean(accuracy, 1)} | {_mean(loss, 3)} | {better} : {worse} | {len(pairs)}{note}"
 
 
-
 def reading_table(readings: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each row: the gain of the chosen recipe over ``vtab`` on the half of the test images.
 
@@ -68,7 +69,8 @@ def reading_table(readings: Sequence[Mapping[str, Any]]) -> list[str]:
         gains = [fmean(100 * (one["chosen"] - one["vtab"]) for one in of) for of in tasks.values()]
         outcomes = [outcome(of) for of in tasks.values()]
         means = (
-            100 * fmean(fmean(one[name] for one in of) for of in tasks.values()) for name in ("vtab", "chosen")
+            100 * fmean(fmean(one[name] for one in of) for of in tasks.values())
+            for name in ("vtab", "chosen")
         )
         cells = [*(f"{mean:.1f}" for mean in means), _mean(gains, 1)]
         cells.append(f"{outcomes.count(1)} : {outcomes.count(-1)}")
