@@ -14,10 +14,10 @@ from supernet import write_atomically
 
 
 def plot_audit(file: Path, audit: Audit) -> None:
-    """Draw the retrained score against the inherited loss, coloured by parameters; write the file atomically.
+    """Draw the retrained score against the inherited loss, coloured by parameters; write the file.
 
-    Bars are the range over seeds. If the inherited loss ranks well, the points fall from left to right, among
-    the squares (equal size) too.
+    The file is written atomically. Bars are the range over seeds. If the inherited loss ranks well, the
+    points fall from left to right (those of a log loss rise), among the squares (equal size) too.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

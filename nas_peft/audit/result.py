@@ -97,9 +97,10 @@ class Audit(BaseModel):
     """Findings of an audit, as ``audit.json`` holds them.
 
     ``regret`` is the highest mean validation score in the sample, by the ``metric`` of the run, minus that of
-    the search's choice, in points (or in log loss); it is negative if the choice is better than the whole sample. The highest of many noisy means is
-    biased upwards, so a regret within its standard error ``regret_error`` (over seeds) is no evidence of a
-    bad choice. ``inherited_minus_retrained`` is the mean difference of the accuracies, in points.
+    the search's choice, in points (or in log loss). It is negative if the choice is better than the whole
+    sample. The highest of many noisy means is biased upwards, so a regret within its standard error
+    ``regret_error`` (over seeds) is no evidence of a bad choice. ``inherited_minus_retrained`` is the mean
+    difference of the accuracies, in points.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -155,7 +155,8 @@ def _retrained(
             if found:
                 run.bars.find(1)
             label = ", ".join(KINDS[kind].label for kind in record.training.architecture.kinds)
-            run.bars.scored(scored_training(record, label, eligible=True, found=found))
+            told = scored_training(record, label, eligible=True, found=found, metric=config.metric)
+            run.bars.scored(told)
 
         records = runner.run(trainings, bar, report)
     if failed := next((record.failure for record in records if record.failure), None):

@@ -18,8 +18,8 @@ def audit_table(audit: Audit) -> Table:
     few = any(found.subnets < ENOUGH for _, found in groups)
     table = plain_table(
         f"audit of {audit.run}: {len(audit.sample)} subnets, {seeds}",
-        f"Kendall's τ of each score with the retrained validation {LABELS[audit.metric]}: 1 the same order, 0 "
-        "unrelated; in brackets its 95% interval"
+        f"Kendall's τ of each score with the retrained validation {LABELS[audit.metric]}: 1 the same order, "
+        "0 unrelated; in brackets its 95% interval"
         + (f", which fewer than {ENOUGH} subnets do not have" if few else "")
         + "; seed against seed: the most that a score can be expected to reach",
     )

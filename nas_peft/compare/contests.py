@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 from nas_peft.compare.dataset_groups import VTAB_GROUPS, group_of_each
-from nas_peft.compare.measure import TIE_RULE, Measure
+from nas_peft.compare.measure import ACCURACY, Measure
 from nas_peft.compare.runs import ComparedRow, ComparedRun
 from search_spaces import InputError
 
@@ -79,7 +79,7 @@ class MethodComparison:
     settings: dict[str, Any]
     columns: tuple[Column, ...]
     rows: tuple[MethodRow, ...]
-    measure: Measure = Measure()
+    measure: Measure = ACCURACY
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
@@ -135,7 +135,7 @@ def contest(
     reference: Mapping[Repetition, float],
     other: Mapping[Repetition, float],
     test_images: int,
-    measure: Measure = Measure(),  # noqa: B008
+    measure: Measure = ACCURACY,
 ) -> int | None:
     """1, 0 or -1 if the reference won, tied or lost against another method on a data set.
 

@@ -79,3 +79,7 @@ class Measure:
     def best(self, means: Sequence[float]) -> float:
         """The best of some means."""
         return max(means, key=lambda mean: self.sign * mean)
+
+
+ACCURACY = Measure()
+"""The measure of runs without another metric."""

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from nas_peft.compare.contests import CHOSEN, SEARCHED, Repetition, contest, labelled
-from nas_peft.compare.measure import Measure
+from nas_peft.compare.measure import ACCURACY, Measure
 from nas_peft.compare.runs import ComparedRun
 from search_spaces import InputError
 
@@ -65,7 +65,7 @@ class SideBySide:
     settings: tuple[Setting, ...]
     rows: tuple[SideRow, ...]
     remarks: tuple[str, ...]
-    measure: Measure = Measure()
+    measure: Measure = ACCURACY
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""

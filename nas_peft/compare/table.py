@@ -43,7 +43,8 @@ def means_table(comparison: MethodComparison) -> Table:
     columns = comparison.columns
     groups = [group for group in dict.fromkeys(column.group for column in columns) if group is not None]
     table = Table(
-        title=f"mean {comparison.measure.title('test')} over {len(columns)} data set{'s' if len(columns) != 1 else ''}",
+        title=f"mean {comparison.measure.title('test')} over {len(columns)} data "
+        f"set{'s' if len(columns) != 1 else ''}",
         caption="– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
         title_justify="left",
         caption_justify="left",

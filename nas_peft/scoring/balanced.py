@@ -18,7 +18,7 @@ from supernet.class_balance import class_weights
 
 @dataclass(frozen=True)
 class BalancedScorer:
-    """A scorer whose losses and hits are multiplied by weights of the images, so that means count classes alike.
+    """A scorer whose losses and hits are weighted by image, so that their means count classes alike.
 
     ``weights`` are float32 ``(n,)`` for each fold, with a mean of 1 over all folds.
     """
