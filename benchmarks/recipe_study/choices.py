@@ -25,11 +25,15 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
     "weight-decay": {"weight_decay": 0.05},
     "drop-path": {"drop_path": 0.1},
     "module-dropout": {"module_dropout": 0.1},
+    "small-scale": {"module_scale": 0.1},
+    "large-scale": {"module_scale": 4.0},
     "longer": {"epochs": LONGER},
 }
 """Fields of the recipe that each choice changes; ``epochs`` is a factor."""
 
-OF_MODULES = ("module-dropout",)
+SCALES = ("small-scale", "large-scale")
+"""Choices that mean nothing where modules learn their scale."""
+OF_MODULES = ("module-dropout", *SCALES)
 """Choices that mean nothing where no modules are trained."""
 
 _SEARCHED = {
@@ -45,18 +49,23 @@ _SEARCHED = {
 
 @dataclass(frozen=True)
 class StudyRow:
-    """A method of the study: what is trained, and the modules in a backbone of a shape."""
+    """A method of the study: what is trained, and the modules in a backbone of a shape.
+
+    ``learns_scale`` says that the modules learn their scale, so that a fixed one changes nothing.
+    """
 
     name: str
     label: str
     method: Method
     architecture: Callable[[BackboneShape], Architecture]
+    learns_scale: bool = False
 
     @property
     def choices(self) -> tuple[str, ...]:
         """The choices that mean something to the row."""
         modules = METHODS[self.method].trains == "modules"
-        return tuple(name for name in CHOICES if modules or name not in OF_MODULES)
+        without = OF_MODULES if not modules else SCALES if self.learns_scale else ()
+        return tuple(name for name in CHOICES if name not in without)
 
     def recipe(self, choices: tuple[str, ...], epochs: int) -> Recipe:
         """The recipe of ``choices`` (none for ``vtab``) at a default length of ``epochs``."""
@@ -78,7 +87,13 @@ ROWS: Mapping[str, StudyRow] = {
         StudyRow(
             "searched", "searched subnet", "subnet", lambda shape: Architecture.of(shape.depth, _SEARCHED)
         ),
-        StudyRow("adapter-plus", "Adapter+ 8", "subnet", lambda shape: alone("adapter_dim_plus", 8, shape)),
+        StudyRow(
+            "adapter-plus",
+            "Adapter+ 8",
+            "subnet",
+            lambda shape: alone("adapter_dim_plus", 8, shape),
+            learns_scale=True,
+        ),
         StudyRow("convpass", "Convpass 8", "subnet", lambda shape: alone("convpass", 8, shape)),
         StudyRow("full", "full fine-tuning", "full", lambda shape: Architecture.empty(shape.depth)),
     )

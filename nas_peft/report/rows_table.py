@@ -109,6 +109,8 @@ def recipe_text(row: RowResult) -> str:
     said += [name for name in names if name != "none"]
     rates = {name.replace("_", " "): recipe.get(name, 0) for name in ("drop_path", "module_dropout")}
     said += [f"{name} {rate:g}" for name, rate in rates.items() if rate]
+    if (scale := recipe.get("module_scale", 1)) != 1:
+        said.append(f"module scale {scale:g}")
     if recipe.get("start") == "inherited":
         said.append("from inherited weights")
     return ", ".join(said)
