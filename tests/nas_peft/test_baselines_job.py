@@ -12,12 +12,12 @@ import nas_peft
 from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
+from nas_peft.deployment.run_subnet import subnet_of_run
 from nas_peft.protocol.compared_trainings import ComparedTrainings
 from nas_peft.protocol.results_table import recipes_table, remarks, results_table
 from nas_peft.protocol.rows import single_rows
 from nas_peft.report.decision_section import decision_section
 from nas_peft.report.reported_run import ReportedRun
-from nas_peft.deployment.run_subnet import subnet_of_run
 from nas_peft.report.rows_table import rows_table
 from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
