@@ -117,8 +117,15 @@ ENTRIES: dict[str, Check] = {
 
 OPTIONAL: dict[str, dict[str, Check]] = {
     "metrics": {
-        **dict.fromkeys(("val_accuracy", "test_accuracy"), _is_share),
-        "protocol": _is_text,
+        **dict.fromkeys(
+            (
+                *("val_accuracy", "val_balanced_accuracy", "val_macro_f1"),
+                *("test_accuracy", "test_balanced_accuracy", "test_macro_f1"),
+            ),
+            _is_share,
+        ),
+        **dict.fromkeys(("val_loss", "test_loss"), _is_number),
+        **dict.fromkeys(("metric", "protocol"), _is_text),
     },
     "training": {
         **dict.fromkeys(("name", "on", "weights", "nas_peft"), _is_text),

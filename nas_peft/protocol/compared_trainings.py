@@ -200,7 +200,9 @@ class ComparedTrainings:
             eligible = may_be_exported(row, self.run.inputs.config.allow_full)
             if found:
                 self.run.bars.find(1)
-            self.run.bars.scored(scored_training(record, row.label, eligible=eligible, found=found))
+            metric = self.run.inputs.config.metric
+            told = scored_training(record, row.label, eligible=eligible, found=found, metric=metric)
+            self.run.bars.scored(told)
 
         return report
 

@@ -194,9 +194,7 @@ class TrainingConfig(BaseModel):
     head_lr: Annotated[float, Panel.RECIPE] = Field(
         3e-3, gt=0, description="Peak learning rate of the head-only training"
     )
-    linear_epochs: Annotated[int, Panel.RECIPE] = Field(
-        100, ge=1, description="Epochs of linear probing, on cached features"
-    )
+    linear_epochs: Annotated[int, Panel.RECIPE] = Field(100, ge=1, description="Epochs of linear probing")
     linear_lr: Annotated[float | None, Panel.RECIPE] = Field(
         None, gt=0, description="Peak learning rate of linear probing; by default chosen on validation data"
     )
@@ -213,9 +211,13 @@ class TrainingConfig(BaseModel):
     )
     module_dropout: Annotated[Probabilities, Panel.RECIPE] = Field(
         (0.0,),
-        description="Probability that the changes of a layer's modules are left out for an image in "
-        "training; given several, such as 0,0.1, validation data choose one for each subnet and single "
-        "method",
+        description="Probability that the changes of a layer's modules are left out for a training image; "
+        "given several, such as 0,0.1, validation data choose one for each subnet and single method",
+    )
+    module_scale: Annotated[Factors, Panel.RECIPE] = Field(
+        (1.0,),
+        description="Factor of the output projections of modules that learn no scale; given several, such as "
+        "0.1,1,4, validation data choose one for each subnet and single method",
     )
     recipe: Annotated[str | None, Panel.RECIPE] = Field(
         None,
