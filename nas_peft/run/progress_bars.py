@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +49,9 @@ class ProgressBars:
         self._bars.update(self._tasks[id(stage)], completed=steps, total=steps)
 
     def said(self, message: str) -> None:
-        """Print text above the bars."""
-        self._console.print(message, highlight=False, markup=False, emoji=False)
+        """Print text above the bars; what continues a line stands further to the right than its beginning."""
+        text = _wrapped(message, self._console.width)
+        self._console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def scored(self, scored: ScoredModel, best: str) -> None:
         """Renew the line below the bars."""
@@ -94,12 +96,12 @@ class _Bars(Progress):
 
 
 class _Steps(ProgressColumn):
-    """Steps done, of the total."""
+    """Steps done, of the total; nothing for a stage that counts none."""
 
     def render(self, task: Task) -> Text:
         """The two numbers."""
-        total = "?" if task.total is None else f"{task.total:.0f}"
-        return Text(f"{task.completed:>5.0f}/{total:<5}")
+        stage: StageTime = task.fields["stage"]
+        return Text("" if stage.total is None else f"{task.completed:>5.0f}/{stage.total:<5}")
 
 
 class _Time(ProgressColumn):
@@ -118,6 +120,16 @@ class _Time(ProgressColumn):
             return Text(f"{_clock(stage.seconds(now()))} taken")
         left = self._run.stage_left(stage, now())
         return Text("" if left is None else f"{_clock(left)} left")
+
+
+def _wrapped(message: str, width: int) -> str:
+    lines = []
+    for line in message.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return "\n".join(lines)
 
 
 def _clock(seconds: float) -> str:
