@@ -24,13 +24,14 @@ from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.searching.candidate import Candidate, Proposal
-from nas_peft.stages.probe import probe
+from nas_peft.stages.probe import Probe, probe
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.scored_training import scored_training
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import KINDS, Architecture, InputError
+from supernet import Recipe
 
 SCORES, AUDIT = "inherited scores", "audit"
 """Stages of an audit, as progress names them."""
@@ -65,9 +66,11 @@ def audit(
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     numbers = [inputs.config.seed + i for i in range(seeds)]
     plan = search.folder.read_stage(PLAN, PlanRecord)
-    bars.expect([_expected(run, architectures, numbers, plan)], measured=plan is not None)
+    probed = probe(run)
+    expected = _expected(run, architectures, numbers, probed.recipe, plan)
+    bars.expect([expected], measured=plan is not None)
     inherited = _inherited(run, architectures)
-    retrained = _retrained(run, architectures, numbers)
+    retrained = _retrained(run, architectures, numbers, probed)
     audited = [
         AuditedSubnet(
             group=group,
@@ -116,12 +119,16 @@ def _expected(
     run: Run[SearchInputs],
     architectures: Sequence[Architecture],
     seeds: Sequence[int],
+    recipe: Recipe,
     plan: PlanRecord | None,
 ) -> dict[str, float]:
     """Expected seconds of each stage of an audit."""
-    config, recipe, times = run.inputs.config, probe(run).recipe, stage_times(run.inputs, plan)
-    rows = [_row(a) for a in architectures]
-    trainings = [(row, t.recipe) for row in rows for t in row.trainings(config, recipe, seeds, "train")]
+    times, rows = stage_times(run.inputs, plan), [_row(a) for a in architectures]
+    trainings = [
+        (row, training.recipe)
+        for row in rows
+        for training in row.trainings(run.inputs.config, recipe, seeds, "train")
+    ]
     return {SCORES: times.scores(len(rows)), AUDIT: times.separate(trainings)}
 
 
@@ -145,13 +152,13 @@ def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) ->
 
 
 def _retrained(
-    run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int]
+    run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int], probed: Probe
 ) -> list[list[TrainingRecord]]:
     """Records of each architecture's trainings, one for each seed, by the method's own recipe.
 
     Raises `InputError` if a training failed.
     """
-    config, probed = run.inputs.config, probe(run)
+    config = run.inputs.config
     trainings: list[Training] = []
     for a in architectures:
         trainings += _row(a).trainings(config, probed.recipe, seeds, "train")

@@ -46,8 +46,8 @@ def audit_summary(audit: Audit, search: FinishedSearch) -> str:
     return (
         f"the search's choice: candidate {choice.number}, the lowest loss within the budget: {drawn}\n"
         f"{_exported(search)}"
-        f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the "
-        "sample in validation accuracy\n"
+        f"regret of the search's choice: {abs(audit.regret):.1f}{error} points of validation accuracy {side} "
+        "the best of the sample\n"
         f"inherited accuracy: {gap:+.1f} points against retraining, on average\n"
         f"{audit.verdict}"
     )

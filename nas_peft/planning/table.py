@@ -46,8 +46,8 @@ def plan_notes(plan: PlanRecord) -> str:
     return (
         f"sets {options(plan)}\n"
         f"measured here for each image: forward pass {1e3 * plan.speeds.forward:.2f} ms, step of the "
-        f"supernet {1e3 * plan.speeds.supernet:.2f} ms, of a subnet {1e3 * plan.speeds.subnet:.2f} ms, of full "
-        f"fine-tuning {1e3 * plan.speeds.full:.2f} ms; separate trainings at once: {plan.speeds.places}"
+        f"supernet {1e3 * plan.speeds.supernet:.2f} ms, of a subnet {1e3 * plan.speeds.subnet:.2f} ms, of "
+        f"full fine-tuning {1e3 * plan.speeds.full:.2f} ms; separate trainings at once: {plan.speeds.places}"
     )
 
 
