@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 from nas_peft.compare.dataset_groups import VTAB_GROUPS, group_of_each
-from nas_peft.compare.runs import ComparedRow, ComparedRun
+from nas_peft.compare.runs import ComparedRow, ComparedRun, planned_differences
 from search_spaces import InputError
 
 SEARCHED = "searched subnet"
@@ -78,11 +78,15 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """Methods by data sets, from runs with equal ``settings``."""
+    """Methods by data sets, from runs with equal ``settings``.
+
+    ``planned`` names the options that the plans for one time set to different values.
+    """
 
     settings: dict[str, Any]
     columns: tuple[Column, ...]
     rows: tuple[MethodRow, ...]
+    planned: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
@@ -109,7 +113,7 @@ def compare_runs(
         raise InputError("nothing to compare; give run folders of nas-peft search")
     alike: list[list[ComparedRun]] = []
     for run in runs:
-        same = next((of for of in alike if of[0].settings() == run.settings()), None)
+        same = next((of for of in alike if of[0].procedure() == run.procedure()), None)
         if same is None:
             alike.append([run])
         else:
@@ -157,12 +161,17 @@ def contest(
 
 
 def _differences(first: ComparedRun, other: ComparedRun) -> str:
-    a, b = first.settings(), other.settings()
+    a, b = first.procedure(), other.procedure()
     names = [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
-    return "their " + ", ".join(
-        f"{name} differ ({a.get(name)!r} and {b.get(name)!r})" if name != "protocol" else "protocols differ"
+    differing = ", ".join(
+        name if name == "protocol" else f"{name} ({_shown(a.get(name))} and {_shown(b.get(name))})"
         for name in names
     )
+    return f"they differ in {differing}"
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]]) -> MethodComparison:
@@ -190,7 +199,7 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
         columns.sort(key=lambda column: order.index(column.group or ""))
     best = _best(accuracies, columns)
     rows = tuple(_row(label, accuracies, columns, best) for label in labels)
-    return MethodComparison(runs[0].settings(), tuple(columns), rows)
+    return MethodComparison(runs[0].procedure(), tuple(columns), rows, planned_differences(runs))
 
 
 def _best(
