@@ -171,7 +171,7 @@ def _differences(first: ComparedRun, other: ComparedRun) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]]) -> MethodComparison:

@@ -41,11 +41,9 @@ def means_table(comparison: MethodComparison) -> Table:
     """Table of each method's means over all data sets, over each group, and over the groups."""
     columns = comparison.columns
     groups = [group for group in dict.fromkeys(column.group for column in columns) if group is not None]
-    table = Table(
-        title=f"mean test % over {len(columns)} data set{'s' if len(columns) != 1 else ''}",
-        caption="– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        f"mean test % over {len(columns)} data set{'s' if len(columns) != 1 else ''}",
+        "– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
     )
     table.add_column("method", overflow="fold")
     for name in ("mean", *groups, *(["group mean"] if groups else [])):
@@ -59,11 +57,9 @@ def means_table(comparison: MethodComparison) -> Table:
 def contests_table(comparison: MethodComparison) -> Table:
     """Table of wins, ties and losses of `SEARCHED` and of `CHOSEN` against each method."""
     references = [r for r in (SEARCHED, CHOSEN) if any(r in row.against for row in comparison.rows)]
-    table = Table(
-        title="data sets won/tied/lost by the method above against the method on the left",
-        caption=TIE_RULE,
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        "data sets won/tied/lost by the method above against the method on the left",
+        TIE_RULE,
     )
     table.add_column("against", overflow="fold")
     for reference in references:
@@ -156,11 +152,9 @@ def _option(value: object) -> str:
 
 
 def _accuracy_table(comparison: MethodComparison, columns: Sequence[Column], group: str | None) -> Table:
-    table = Table(
-        title="test %" + (f", {group}" if group else ""),
-        caption="mean ± standard deviation over seeds; * best; – not tested",
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        "test %" + (f", {group}" if group else ""),
+        "mean ± standard deviation over seeds; * best; – not tested",
     )
     table.add_column("method", overflow="fold")
     for column in columns:

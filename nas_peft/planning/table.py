@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
+from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.stage_records import PlanRecord
 from nas_peft.settings.durations import in_words
 
@@ -23,15 +23,9 @@ def options(plan: PlanRecord) -> str:
 
 def plan_table(plan: PlanRecord) -> Table:
     """The expected time of each stage."""
-    table = Table(
-        title=f"plan for --time {plan.time}: level {plan.level} of {plan.levels}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-    )
-    table.add_column("stage", no_wrap=True)
-    table.add_column("expected", justify="right", no_wrap=True)
+    table = plain_table(f"plan for --time {plan.time}: level {plan.level} of {plan.levels}")
+    add_text(table, "stage")
+    add_number(table, "expected")
     table.add_row("data, backbone and plan", in_words(plan.before))
     for name, seconds in plan.stages.items():
         table.add_row(name, in_words(seconds))

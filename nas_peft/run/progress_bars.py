@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from nas_peft.run.time_left import RunTime, StageTime, now
+from nas_peft.run.wrapped_text import wrapped
 
 if TYPE_CHECKING:
     from nas_peft.run.progress import ScoredModel
@@ -50,7 +50,7 @@ class ProgressBars:
 
     def said(self, message: str) -> None:
         """Print text above the bars; what continues a line stands further to the right than its beginning."""
-        text = _wrapped(message, self._console.width)
+        text = wrapped(message, self._console.width)
         self._console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def scored(self, scored: ScoredModel, best: str) -> None:
@@ -120,16 +120,6 @@ class _Time(ProgressColumn):
             return Text(f"{_clock(stage.seconds(now()))} taken")
         left = self._run.stage_left(stage, now())
         return Text("" if left is None else f"{_clock(left)} left")
-
-
-def _wrapped(message: str, width: int) -> str:
-    lines = []
-    for line in message.splitlines():
-        indent = " " * (len(line) - len(line.lstrip()) + 2)
-        lines += textwrap.wrap(
-            line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        ) or [""]
-    return "\n".join(lines)
 
 
 def _clock(seconds: float) -> str:

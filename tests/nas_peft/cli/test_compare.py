@@ -67,7 +67,9 @@ def test_runs_of_one_time_are_comparable_whatever_their_plans_set(other_run):
         run = other_run(name, dataset=name, epochs=[number], lr_grid=[1.0])
         content = read_json(run / "results.json")
         assert content is not None
-        write_json(run / "results.json", content | {"plan": {"time": "5m", "set_options": {"epochs": [number]}}})
+        write_json(
+            run / "results.json", content | {"plan": {"time": "5m", "set_options": {"epochs": [number]}}}
+        )
         runs.append(run)
     shown = compare(*runs)
     assert shown.exit_code == 0, shown.output
