@@ -124,3 +124,9 @@ def evaluate(
         else:
             for table in tables(measures, images.source, subnet.temperature):
                 Console().print(table)
+
+
+FIRST_SCREEN = dict.fromkeys(
+    ("dataset", "part", "predictions", "confusion", "mistakes", "skip_bad_images", "device", "json_lines"),
+    "Options",
+)

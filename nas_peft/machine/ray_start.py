@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from search_spaces.errors import InputError
@@ -40,19 +41,18 @@ def try_ray(limit: float = LIMIT) -> RayTrial:
     """
     started = time.monotonic()
     command = [sys.executable, "-c", f"from {__name__} import main; main()"]
-    trial = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        said, noise = trial.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        return RayTrial(time.monotonic() - started, f"no answer within {limit:g} s", ended=True)
-    finally:
-        _end(trial)
+    options: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "start_new_session": True,
+    }
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, **options) as trial:
+        try:
+            said, noise = trial.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            return RayTrial(time.monotonic() - started, f"no answer within {limit:g} s", ended=True)
+        finally:
+            _end(trial)
     seconds = time.monotonic() - started
     if trial.returncode == 0:
         return RayTrial(seconds)
@@ -67,7 +67,6 @@ def _end(trial: subprocess.Popen[bytes]) -> None:
     else:
         with suppress(ProcessLookupError):
             os.killpg(trial.pid, signal.SIGKILL)
-    trial.wait()
 
 
 def main() -> None:
