@@ -35,7 +35,12 @@ def _is_backbone(value: Any) -> bool:
         return False
     side = value.get("image_size")  # absent from files of versions without it
     sized = side is None or (isinstance(side, list) and len(side) == 2 and all(map(_is_side, side)))
-    return sized and all(_is_text(value.get(key)) for key in ("name", "weights", "digest"))
+    held = value.get("in_file", False)  # absent before version 3
+    return (
+        sized
+        and isinstance(held, bool)
+        and all(_is_text(value.get(key)) for key in ("name", "weights", "digest"))
+    )
 
 
 def _is_preprocessing(value: Any) -> bool:
