@@ -162,6 +162,7 @@ def test_the_quick_command_is_that_of_pytest() -> None:
     assert command.startswith(".venv/bin/pytest ")
 
 
+@pytest.mark.thorough
 @pytest.mark.ray
 def test_main_job_and_predict_run(tmp_path: Path, run_program: Callable[..., Any]) -> None:
     line = next(line for line in shell_lines() if "nas-peft search --dataset digits" in line)

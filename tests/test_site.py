@@ -50,6 +50,7 @@ def test_every_page_stands_in_the_menu() -> None:
     assert sorted(menu) == sorted(wanted)
 
 
+@pytest.mark.thorough
 def test_every_page_is_on_the_site(site: Path) -> None:
     for path in (ROOT / "docs").rglob("*.md"):
         name = path.relative_to(ROOT / "docs").with_suffix("")
@@ -57,6 +58,7 @@ def test_every_page_is_on_the_site(site: Path) -> None:
     assert (site / "images" / "layer.svg").is_file()
 
 
+@pytest.mark.thorough
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     for page in (site / "index.html", site / "how_it_works" / "index.html"):
         text = page.read_text(encoding="utf-8")
@@ -68,6 +70,7 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         assert [address for address in loaded if address.startswith(("http:", "https:", "//"))] == []
 
 
+@pytest.mark.thorough
 def test_links_out_of_the_pages_are_texts(site: Path) -> None:
     text = (site / "extending" / "index.html").read_text(encoding="utf-8")
     assert "CONTRIBUTING has the checklists" in text

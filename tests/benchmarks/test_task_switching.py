@@ -20,6 +20,7 @@ def test_tasks_are_drawn_from_the_seed():
     assert drawn == SMALL.architectures(8)
 
 
+@pytest.mark.thorough
 def test_every_way_computes_the_same_images(tmp_path: Path):
     backbone = SMALL.make_backbone()
     files = script.subnet_files(SMALL, backbone, tmp_path)

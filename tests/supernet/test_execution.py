@@ -181,6 +181,7 @@ def compilations(monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("which", ["constant", "one path", "one per image", "sandwich"])
 def test_there_is_one_compilation_for_each_number_of_images(fit, choosers, compilations, which):
     once = Recipe(epochs=1, lr=1e-3, batch_size=18)
@@ -192,12 +193,14 @@ def test_there_is_one_compilation_for_each_number_of_images(fit, choosers, compi
         assert difference(eager, compiled) < 1e-5
 
 
+@pytest.mark.thorough
 def test_micro_batches_are_compiled_at_their_sizes(fit, choosers, compilations):
     twelve = Recipe(epochs=2, lr=1e-3, batch_size=12)  # 12, 12, 12 and 4 images in halves: 6 and 2
     fit(choosers["one path"], Execution(compile=True, micro_batches=2, checkpointing=True), twelve)
     assert compilations.frame_count == 2
 
 
+@pytest.mark.thorough
 def test_a_compiled_path_trains_what_it_draws_as_one_architecture_for_each_image(
     fit, choosers, default_space, compilations
 ):

@@ -68,6 +68,7 @@ def test_the_gradient_is_that_of_the_distance():
     assert pretrained_value("head.weight") is None
 
 
+@pytest.mark.thorough
 def test_a_strong_pull_keeps_modules_near_and_none_changes_nothing(backbone: Backbone):
     images = torch.randint(0, 256, (16, 3, 32, 32), generator=GENERATOR.manual_seed(1), dtype=torch.uint8)
     labels = torch.arange(16) % 3

@@ -45,6 +45,7 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
     ElementTree.parse(tmp_path / "front.svg")
 
 
+@pytest.mark.thorough
 def test_two_drawings_are_equal_and_the_default_is_in_the_run_folder(run: Path):
     assert front(run).exit_code == 0
     first = (run / "front.svg").read_bytes()
@@ -152,6 +153,7 @@ def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tm
         added.unlink()  # the run is shared with other tests
 
 
+@pytest.mark.thorough
 def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data(
     run: Path, search: FinishedSearch, tmp_path, running_ray: str
 ):

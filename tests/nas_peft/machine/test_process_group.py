@@ -50,6 +50,7 @@ def test_another_error_of_one_process_is_shown(lines: list[str]):
     assert lines[2] == "RuntimeError True False"
 
 
+@pytest.mark.thorough
 def test_all_end_when_the_one_that_asked_is_killed():
     status, output, _ = run("wait")
     assert (status, output) == (-signal.SIGKILL, "")
@@ -70,6 +71,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.thorough
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path, run_program: Callable[..., Any]):
     script = tmp_path / "mine.py"
     script.write_text(UNGUARDED)

@@ -179,6 +179,7 @@ def without_seconds(value: Any) -> Any:
     return [without_seconds(v) for v in value] if isinstance(value, list) else value
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     compare: Callable[..., SearchResult], result: SearchResult, tmp_path: Path
 ):
@@ -202,6 +203,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
 
 
+@pytest.mark.thorough
 def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
     compare: Callable[..., SearchResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -219,6 +221,7 @@ def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
             assert soup.seeds[0].test_loss == plain.seeds[0].test_loss
 
 
+@pytest.mark.thorough
 def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResult):
     """As it was tested: soups from their members, WiSE-FT from the data, too."""
     folder = RunFolder(Path(result.run))

@@ -108,6 +108,7 @@ def test_it_is_measured_once(tiny_inputs: SearchInputs, tmp_path: Path, monkeypa
     assert record.threads >= 1
 
 
+@pytest.mark.thorough
 def test_a_search_weighs_loss_against_latency(finished: Path):
     found = FinishedSearch.read(finished)
     stage = found.folder.read_stage("latency", LatencyRecord)

@@ -65,6 +65,7 @@ def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
     return max(float((value - other[name]).abs().max()) for name, value in one.items())
 
 
+@pytest.mark.thorough
 def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: SearchInputs):
     slow = {"supernet_lr": 1e-4, "chooser": "sandwich", "distil": True}
     alone, stage, told = trained(**slow)
@@ -110,6 +111,7 @@ def test_folds_share_out_the_training_part_and_the_image_passes(
         assert torch.equal(first.part.images, second.part.images)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("folds", [1, 2])
 def test_unseen_images_choose_among_supernets_of_several_lengths(
     folds: int,

@@ -41,6 +41,7 @@ def by_sklearn(metric: Metric, labels: np.ndarray, predicted: np.ndarray, losses
     return -float(losses.mean())
 
 
+@pytest.mark.thorough
 @settings(max_examples=40)
 @given(images=st.integers(2, 60), classes=st.integers(2, 7), seed=st.integers(0, 999))
 def test_values_and_resamples_are_scikit_learns(images: int, classes: int, seed: int) -> None:

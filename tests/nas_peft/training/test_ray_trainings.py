@@ -101,6 +101,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
     assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
@@ -203,6 +204,7 @@ class Workers:
         return [int(line) for line in self._log.read_text().split()] if self._log.exists() else []
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_workers_go_on_to_other_trainings_and_stages(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
@@ -254,6 +256,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     assert without_seconds(disturbed) == without_seconds(undisturbed)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_training_whose_workers_all_die_is_reported(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path, monkeypatch
@@ -270,6 +273,7 @@ def test_a_training_whose_workers_all_die_is_reported(
     assert list((folder.path / "trainings").iterdir()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_ray_says_nothing_and_leaves_nothing(
     folder: RunFolder,
@@ -306,6 +310,7 @@ def test_a_stage_of_one_training_may_be_given_its_cores(
     assert record.error is None
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
     folder: RunFolder,
@@ -361,6 +366,7 @@ if len(Path({log!r}).read_text().split()) == 1:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
@@ -374,6 +380,7 @@ def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
     assert without_seconds(record).curve == without_seconds(run_training(training, shared, "cpu")[0]).curve
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig

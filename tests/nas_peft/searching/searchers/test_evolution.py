@@ -40,6 +40,7 @@ def test_references_outside_the_space_are_left_out(make_task: Make, spaces):
     assert {p.origin for p in Evolution(task).ask(0, [])} == {"sample"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["default", "noah"])
 def test_later_generations_descend_from_the_best_of_all_so_far(make_task: Make, search: Search, spaces, name):
     space = spaces[name]
