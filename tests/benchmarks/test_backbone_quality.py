@@ -52,6 +52,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return lines[0]
 
 
+@pytest.mark.thorough
 def test_report_says_what_was_measured_and_how(report: dict[str, Any]) -> None:
     assert report["seeds"] == [0, 1]
     assert report["recipe"]["epochs"] == 2

@@ -47,6 +47,7 @@ def test_ratios_are_of_images_per_second():
     assert found["random / single"] == {"clock": 1.0, "processor": 1.0}
 
 
+@pytest.mark.thorough
 def test_it_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "new" / "switching.json"
     options = [

@@ -75,6 +75,7 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
 
 
+@pytest.mark.thorough
 def test_the_report_has_several_seeds_and_says_that_nothing_was_searched(with_grid: SearchResult):
     run = ReportedRun.read(Path(with_grid.run))
     found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))

@@ -221,6 +221,7 @@ def test_the_test_part_is_not_opened_for_another_decision(
         search(tiny_config, out, device="cpu")
 
 
+@pytest.mark.thorough
 def test_another_seed_searches_elsewhere(
     finished_run: SearchResult, tiny_values: dict[str, Any], tiny_inputs: SearchInputs, tmp_path
 ):

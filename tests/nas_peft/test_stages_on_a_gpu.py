@@ -78,6 +78,7 @@ def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, place, family: str):
             stage(here)
 
 
+@pytest.mark.thorough
 def test_every_stage_computes_what_it_does_on_a_cpu(monkeypatch: pytest.MonkeyPatch, place):
     plain = place("shipped", "cpu")
     expected = [stage(plain) for stage in STAGES.values()]

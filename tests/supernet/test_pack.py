@@ -108,7 +108,7 @@ def test_architectures_seeds_and_rates_of_one_pack_differ(require_as_alone, toge
     require_as_alone(architectures, [2e-3, 2e-3, 1e-3, 5e-3, 2e-4], [0, 1, 2, 3, 3], together)
 
 
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("together", sweep([False, True], [True]))
 def test_every_kind_in_one_pack(require_as_alone, together):
     count = len(OF_EVERY_KIND)
     require_as_alone(OF_EVERY_KIND, [1e-3] * count, list(range(count)), together)
@@ -131,7 +131,7 @@ def test_one_architecture_at_several_rates(require_as_alone, together):
 
 
 @pytest.mark.parametrize("together", [False, True])
-@pytest.mark.parametrize("execution", [{"micro_batches": 3}, {"checkpointing": True}])
+@pytest.mark.parametrize("execution", sweep([{"micro_batches": 3}, {"checkpointing": True}]))
 def test_execution_changes_nothing(require_as_alone, execution, together):
     require_as_alone([MIXED, OTHER, EMPTY], [1e-3, 2e-3, 1e-3], [0, 1, 2], together, **execution)
 

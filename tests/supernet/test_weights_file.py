@@ -184,13 +184,16 @@ def test_values_that_are_not_finite_are_refused(tmp_path, state):
 
 @pytest.mark.parametrize(
     ("content", "cause"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
-        (b"", "is empty"),
-        (b"<!DOCTYPE html>", "is a web page"),
-        (b"\x89HDF\r\n", "is an HDF5 file"),
-        (b"PK\x03\x04 cut off", "cut off or damaged"),
-    ],
+    sweep(
+        [
+            (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+            (b"", "is empty"),
+            (b"<!DOCTYPE html>", "is a web page"),
+            (b"\x89HDF\r\n", "is an HDF5 file"),
+            (b"PK\x03\x04 cut off", "cut off or damaged"),
+        ],
+        2,
+    ),
 )
 @pytest.mark.parametrize("suffix", sweep(["pth", "safetensors"]))
 def test_what_holds_no_weights_is_called_so(tmp_path, content, cause, suffix):

@@ -58,6 +58,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return line
 
 
+@pytest.mark.thorough
 def test_entry_says_what_was_measured_and_how(out: Path) -> None:
     (entry,) = entries_of(out)
     assert (entry["backbone"], entry["layers"], entry["batch"]) == (BACKBONE, 2, 3)

@@ -4,18 +4,22 @@ import subprocess
 import sys
 
 import pytest
+from sweep import sweep
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
-        (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
-        (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
-        (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
-    ],
+    sweep(
+        [
+            (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
+            (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
+            (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
+            (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
+        ],
+        1,
+    ),
 )
 def test_a_wrong_option_is_answered_without_torch(options, message):
     code = (

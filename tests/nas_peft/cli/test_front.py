@@ -88,6 +88,7 @@ def test_the_front_is_whole_at_80_columns_with_one_line_a_candidate(
         assert f"{candidate.loss:.3f} ± {candidate.loss_standard_error:.3f}" in line
 
 
+@pytest.mark.thorough
 def test_the_exported_candidate_is_marked_and_listed(run: Path, search: FinishedSearch, tmp_path):
     exported = next(c for c in search.candidates if c not in search.front() and c != search.pick())
     content = read_json(run / "results.json")

@@ -33,6 +33,7 @@ def timed(inputs: SearchInputs, **values: Any) -> SearchInputs:
     return replace(inputs, config=config)
 
 
+@pytest.mark.thorough
 @settings(max_examples=10)
 @given(st.floats(60, 20_000), st.floats(60, 20_000), st.floats(0.1, 50))
 def test_more_time_is_never_a_lower_level_and_the_time_is_kept(

@@ -186,6 +186,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
         import_module_files([file])
 
 
+@pytest.mark.thorough
 def test_what_a_failing_file_registered_is_forgotten(write_kind: WriteKind):
     file = write_kind(more="\nraise RuntimeError('later')\n")
     with pytest.raises(InputError, match="raised RuntimeError in line 25: later"):
@@ -209,6 +210,7 @@ def test_files_are_imported_once_each_and_in_order(write_kind: WriteKind, monkey
         import_module_files([first])
 
 
+@pytest.mark.thorough
 def test_a_file_that_was_imported_otherwise_is_not_run_again(
     write_kind: WriteKind, monkeypatch: pytest.MonkeyPatch
 ):
@@ -233,6 +235,7 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, command: list
     assert line.startswith(f"error: no module file at '{tmp_path / 'gone.py'}'; give a Python file")
 
 
+@pytest.mark.thorough
 def test_several_files_can_be_given(write_kind: WriteKind, tiny_values: dict[str, Any], tmp_path: Path):
     files = [write_kind("shift"), write_kind("other_shift")]
     space = tmp_path / "space.yaml"

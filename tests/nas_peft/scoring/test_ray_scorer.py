@@ -79,6 +79,7 @@ def test_workers_find_the_same_bits(
     )
 
 
+@pytest.mark.thorough
 def test_the_number_of_cores_changes_no_bit(local: LocalScorer, architectures: list[Architecture]):
     indices = images_of(local, 0)
     before = torch.get_num_threads()

@@ -55,6 +55,7 @@ def compared(values: dict[str, Any], ray_address: str, tmp_path_factory: Any) ->
         return compare_baselines(BaselinesConfig.of(**values), folder, device="cpu")
 
 
+@pytest.mark.thorough
 def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
     row = next(r for r in compared.rows if r.name == "noah")
     assert (row.label, row.group, row.method) == ("NOAH as published", "baseline", "subnet")
@@ -70,6 +71,7 @@ def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
     assert (Path(compared.run) / "noah" / "study.journal").is_file()
 
 
+@pytest.mark.thorough
 @pytest.mark.thorough
 def test_a_run_that_was_stopped_does_not_search_again(compared: SearchResult, values: dict[str, Any]):
     run = Path(compared.run)

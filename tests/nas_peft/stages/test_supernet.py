@@ -79,6 +79,7 @@ def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: SearchInp
     assert weights_digest(tiny_inputs.backbone.model) == tiny_inputs.backbone.digest
 
 
+@pytest.mark.thorough
 def test_execution_is_as_asked_for_and_changes_little(trained):
     plain, stage, _ = trained(supernet_lr=1e-3)
     changed, close, _ = trained(supernet_lr=1e-3, micro_batches=3, checkpointing=True)
@@ -176,6 +177,7 @@ def test_unseen_images_choose_among_supernets_of_several_augmentations(
     assert torch.equal(again.supernet.head.weight, found.folds[0].supernet.head.weight)
 
 
+@pytest.mark.thorough
 def test_a_choice_of_version_0_1_is_read(
     tiny_inputs: SearchInputs,
     tiny_values: dict[str, Any],

@@ -183,6 +183,7 @@ def worked(trainings, inputs, folder, monkeypatch, **on):
     return last
 
 
+@pytest.mark.thorough
 def test_a_worker_uses_the_gpu_that_ray_assigns_and_no_more_than_its_share(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(training_worker.ray, "get_gpu_ids", lambda: [0])
     trainings = [training("a"), training("b", LORA)]

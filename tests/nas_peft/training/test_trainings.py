@@ -160,7 +160,7 @@ def test_linear_probing_leaves_the_features_alone(inputs: TrainingInputs):
     assert record.curve.image_passes == 0  # the features are given
 
 
-@pytest.mark.parametrize("method", ALL_WEIGHTS)
+@pytest.mark.parametrize("method", sweep(ALL_WEIGHTS))
 def test_full_fine_tuning_changes_a_copy_of_the_backbone(inputs: TrainingInputs, method: str):
     _, data = run_training(training(method), inputs, "cpu")
     tensors = load(data)
@@ -276,7 +276,7 @@ def test_the_same_training_gives_the_same_bytes(inputs: TrainingInputs, method: 
     assert first[0].curve.losses == second[0].curve.losses
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"name": "other"}])
+@pytest.mark.parametrize("change", sweep([{"seed": 1}, {"name": "other"}]))
 def test_another_seed_or_name_starts_elsewhere(inputs: TrainingInputs, change: dict[str, Any]):
     first, second = (run_training(training("subnet", **c), inputs, "cpu") for c in ({}, change))
     assert first[1] != second[1]
@@ -352,11 +352,14 @@ def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
 
 @pytest.mark.parametrize(
     ("method", "execution", "most"),
-    [
-        ("subnet", Execution(micro_batches=2, checkpointing=True), 1e-4),
-        ("linear", Execution(micro_batches=2), 1e-4),
-        ("full", Execution(precision="bf16"), 0.05),
-    ],
+    sweep(
+        [
+            ("subnet", Execution(micro_batches=2, checkpointing=True), 1e-4),
+            ("linear", Execution(micro_batches=2), 1e-4),
+            ("full", Execution(precision="bf16"), 0.05),
+        ],
+        1,
+    ),
 )
 def test_execution_changes_little(inputs: TrainingInputs, method: str, execution: Execution, most: float):
     gentle = training(method, on="train", recipe=Recipe(epochs=1, lr=1e-4, batch_size=8))

@@ -77,6 +77,7 @@ def test_half_of_a_generation_are_mutants(make_task: Make, search: Search, space
     assert origins.count("mutation") == origins.count("crossover") == 10
 
 
+@pytest.mark.thorough
 def test_the_best_of_an_early_generation_stays_a_parent(make_task: Make, search: Search, spaces):
     searcher = Evolution(make_task(spaces["default"], 400), parents=1)
     history = search(searcher, range(3))
