@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mkdocs.commands.build import build
-from mkdocs.config import load_config
 
 ROOT = Path(__file__).parents[1]
 IN_THE_INDEX_ALONE = "log/"
@@ -20,6 +18,9 @@ IN_THE_INDEX_ALONE = "log/"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; mkdocs ends with an error at the first warning, as ``--strict`` has it."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_MKDOCS_2_WARNING", "1")  # about another program

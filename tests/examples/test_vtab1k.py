@@ -97,6 +97,7 @@ def test_the_same_command_reads_what_has_ended(
     assert "not of VTAB-1k" in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

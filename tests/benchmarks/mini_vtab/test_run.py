@@ -9,6 +9,7 @@ import pytest
 from benchmarks.mini_vtab.run import main
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -76,6 +76,7 @@ def test_entry_says_what_was_measured_and_how(out: Path) -> None:
     assert str(out.parent) not in out.read_text()
 
 
+@pytest.mark.thorough
 def test_memory_is_in_the_order_that_it_must_be(out: Path) -> None:
     (entry,) = entries_of(out)
     peak = {name: result["peak_bytes"] for name, result in entry["contestants"].items()}
@@ -84,6 +85,7 @@ def test_memory_is_in_the_order_that_it_must_be(out: Path) -> None:
     assert peak["floor"] < peak["full"]
 
 
+@pytest.mark.thorough
 def test_contestants_agree(out: Path) -> None:
     (entry,) = entries_of(out)
     checks = entry["checks"]
@@ -93,6 +95,7 @@ def test_contestants_agree(out: Path) -> None:
         assert "LoRA - PEFT's" in checks
 
 
+@pytest.mark.thorough
 def test_goals_stand_beside_what_was_measured(out: Path) -> None:
     (entry,) = entries_of(out)
     goals = {(goal["contestant"], goal["quantity"]): goal for goal in entry["goals"]}
