@@ -144,7 +144,6 @@ def test_another_setup_is_refused(
     assert out.read_text() == study.read_text()
 
 
-@pytest.mark.thorough
 def test_the_data_must_be_those_of_the_table(
     insects: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,7 +159,6 @@ def test_the_data_must_be_those_of_the_table(
     assert not out.exists()
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("more", "named"),
     [
@@ -184,7 +182,6 @@ def test_mistakes(
     assert not out.exists()
 
 
-@pytest.mark.thorough
 def test_a_report_needs_a_study(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = mistake(capsys, "--report", f"--table={table}", f"--out={tmp_path / 'none.jsonl'}")
     assert "without --report first" in said
@@ -223,7 +220,6 @@ def test_the_estimate_follows_what_was_measured(insects: Path, table: Path) -> N
     assert chooser_study.seconds_of(job, one, 4, [], 2) == pytest.approx(guess)
 
 
-@pytest.mark.thorough
 def test_the_test_part_is_never_trained_on(
     insects: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,6 @@ import pytest
 from benchmarks.mini_vtab.run import main
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "message"),
     [
