@@ -14,7 +14,6 @@ TESTED_ELSEWHERE = {
         "an operation is a part of a layer, whose laws hold on every model family",
     ),
     "supernet/scoring_tree.py": ("supernet/test_scoring.py", "the tree by which scoring shares layers"),
-    "supernet/learner.py": ("supernet/test_training.py", "what a single training keeps and resumes from"),
     "supernet/module_stack.py": ("supernet/test_pack.py", "the modules of a pack, of every kind"),
     "supernet/targets.py": ("supernet/test_training_loss.py", "the targets of every loss"),
     "supernet/packed_training.py": ("supernet/test_pack.py", "each network of a pack ends as if alone"),

@@ -42,14 +42,14 @@ def audit_summary(audit: Audit, search: FinishedSearch) -> str:
     digits, points = (3, "") if audit.metric == "log-loss" else (1, " points")
     error = "" if audit.regret_error is None else f" ± {audit.regret_error:.{digits}f}"
     gap = audit.inherited_minus_retrained
-    side = "worse than" if audit.regret >= 0 else "better than"
+    side = "below" if (audit.regret >= 0) is (audit.metric != "log-loss") else "above"
     choice = search.pick()
     drawn = "  ".join(f"{kind} {strip}" for kind, strip in strips(choice.architecture).items())
     return (
         f"the search's choice: candidate {choice.number}, the lowest loss within the budget: {drawn}\n"
         f"{_exported(search)}"
-        f"regret of the search's choice: {audit.regret:.{digits}f}{error}{points}; it is {side} the best of "
-        f"the sample in validation {LABELS[audit.metric]}\n"
+        f"regret of the search's choice: {abs(audit.regret):.{digits}f}{error}{points} of validation "
+        f"{LABELS[audit.metric]} {side} the best of the sample\n"
         f"inherited {inherited_accuracy(audit.metric)}: {gap:+.1f} points against retraining, on average\n"
         f"{audit.verdict}"
     )

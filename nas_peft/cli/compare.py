@@ -44,7 +44,7 @@ def compare(
     accuracy, or of the --metric of the runs. Nothing is trained or evaluated. Runs on one data set with
     different seeds are pooled. Runs on one data set that differ in other options come side by side, a column
     for each setting. Runs on several data sets that differ in options are refused, or compared separately
-    with --apart.
+    with --apart; what a plan (--time) set for each data set may differ.
     """
     with user_errors(debug):
         import json
@@ -89,6 +89,13 @@ def compare(
                 tables += [means_table(comparison), contests_table(comparison)]
             for table in tables:
                 console.print(table)
+            if comparison.planned:
+                console.print(
+                    f"set by each run's own plan for --time {comparison.settings['time']}, and not alike: "
+                    f"{', '.join(comparison.planned)}",
+                    highlight=False,
+                    markup=False,
+                )
         for name in dict.fromkeys(run.short_name for run in read):
             for text in differing_images([run for run in read if run.short_name == name]):
                 console.print(f"{name}: {text}", highlight=False, markup=False)

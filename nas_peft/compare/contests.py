@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from nas_peft.compare.dataset_groups import VTAB_GROUPS, group_of_each
 from nas_peft.compare.measure import ACCURACY, Measure
-from nas_peft.compare.runs import ComparedRow, ComparedRun
+from nas_peft.compare.runs import ComparedRow, ComparedRun, planned_differences
 from search_spaces import InputError
 
 SEARCHED = "searched subnet"
@@ -74,12 +74,16 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """Methods by data sets, from runs with equal ``settings``, by the metric of these runs."""
+    """Methods by data sets, from runs with equal ``settings``, by the metric of these runs.
+
+    ``planned`` names the options that the plans for one time set to different values.
+    """
 
     settings: dict[str, Any]
     columns: tuple[Column, ...]
     rows: tuple[MethodRow, ...]
     measure: Measure = ACCURACY
+    planned: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
@@ -106,7 +110,7 @@ def compare_runs(
         raise InputError("nothing to compare; give run folders of nas-peft search")
     alike: list[list[ComparedRun]] = []
     for run in runs:
-        same = next((of for of in alike if of[0].settings() == run.settings()), None)
+        same = next((of for of in alike if of[0].procedure() == run.procedure()), None)
         if same is None:
             alike.append([run])
         else:
@@ -160,12 +164,17 @@ def contest(
 
 
 def _differences(first: ComparedRun, other: ComparedRun) -> str:
-    a, b = first.settings(), other.settings()
+    a, b = first.procedure(), other.procedure()
     names = [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
-    return "their " + ", ".join(
-        f"{name} differ ({a.get(name)!r} and {b.get(name)!r})" if name != "protocol" else "protocols differ"
+    differing = ", ".join(
+        name if name == "protocol" else f"{name} ({_shown(a.get(name))} and {_shown(b.get(name))})"
         for name in names
     )
+    return f"they differ in {differing}"
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]]) -> MethodComparison:
@@ -194,7 +203,8 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
         columns.sort(key=lambda column: order.index(column.group or ""))
     best = _best(scores, columns, measure)
     rows = tuple(_row(label, scores, columns, best, measure) for label in labels)
-    return MethodComparison(runs[0].settings(), tuple(columns), rows, measure)
+    planned = planned_differences(runs)
+    return MethodComparison(runs[0].procedure(), tuple(columns), rows, measure, planned)
 
 
 def _best(

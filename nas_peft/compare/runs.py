@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,15 @@ class ComparedRow(BaseModel):
         return {s.seed: score for s in self.seeds if (score := s.score(measure, "test")) is not None}
 
 
+class ComparedPlan(BaseModel):
+    """The time that a run was given, and the options that its plan set."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    time: str
+    set_options: dict[str, Any]
+
+
 class ComparedRun(BaseModel):
     """The fields of ``results.json`` that a comparison needs; all other fields are ignored."""
 
@@ -73,6 +83,7 @@ class ComparedRun(BaseModel):
     backbone: dict[str, Any]
     rows: list[ComparedRow]
     stages: dict[str, dict[str, Any]] = {}
+    plan: ComparedPlan | None = None
 
     @classmethod
     def read(cls, path: Path) -> ComparedRun:
@@ -138,3 +149,20 @@ class ComparedRun(BaseModel):
         told_otherwise = (*OF_THE_DATA, *OTHER_ROWS, *CARRYING_OUT, "backbone")
         rest = {name: options[name] for name in sorted(options) if name not in told_otherwise}
         return {"backbone": backbone, "protocol": self.protocol, **rest}
+
+    def procedure(self) -> dict[str, Any]:
+        """Settings that runs on several data sets share: the options that a plan set count as its time.
+
+        So runs of one command on several data sets are comparable, whatever their plans.
+        """
+        if self.plan is None:
+            return self.settings()
+        own = {name: value for name, value in self.settings().items() if name not in self.plan.set_options}
+        return own | {"time": self.plan.time}
+
+
+def planned_differences(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
+    """Names of the options that plans of one time set to different values in the runs."""
+    planned = [run.plan.set_options for run in runs if run.plan is not None]
+    names = dict.fromkeys(name for options in planned for name in options)
+    return tuple(n for n in names if any(o.get(n) != planned[0].get(n) for o in planned))

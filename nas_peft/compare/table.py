@@ -42,12 +42,10 @@ def means_table(comparison: MethodComparison) -> Table:
     """Table of each method's means over all data sets, over each group, and over the groups."""
     columns = comparison.columns
     groups = [group for group in dict.fromkeys(column.group for column in columns) if group is not None]
-    table = Table(
-        title=f"mean {comparison.measure.title('test')} over {len(columns)} data "
+    table = plain_table(
+        f"mean {comparison.measure.title('test')} over {len(columns)} data "
         f"set{'s' if len(columns) != 1 else ''}",
-        caption="– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
-        title_justify="left",
-        caption_justify="left",
+        "– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
     )
     table.add_column("method", overflow="fold")
     for name in ("mean", *groups, *(["group mean"] if groups else [])):
@@ -61,11 +59,9 @@ def means_table(comparison: MethodComparison) -> Table:
 def contests_table(comparison: MethodComparison) -> Table:
     """Table of wins, ties and losses of `SEARCHED` and of `CHOSEN` against each method."""
     references = [r for r in (SEARCHED, CHOSEN) if any(r in row.against for row in comparison.rows)]
-    table = Table(
-        title="data sets won/tied/lost by the method above against the method on the left",
-        caption=comparison.measure.tie_rule,
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        "data sets won/tied/lost by the method above against the method on the left",
+        comparison.measure.tie_rule,
     )
     table.add_column("against", overflow="fold")
     for reference in references:
@@ -152,11 +148,9 @@ def _option(value: object) -> str:
 
 
 def _score_table(comparison: MethodComparison, columns: Sequence[Column], group: str | None) -> Table:
-    table = Table(
-        title=comparison.measure.title("test") + (f", {group}" if group else ""),
-        caption="mean ± standard deviation over seeds; * best; – not tested",
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        comparison.measure.title("test") + (f", {group}" if group else ""),
+        "mean ± standard deviation over seeds; * best; – not tested",
     )
     table.add_column("method", overflow="fold")
     for column in columns:

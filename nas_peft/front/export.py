@@ -7,6 +7,7 @@ from typing import Any
 
 from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.estimate import stage_times
 from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
 from nas_peft.run.export import export_subnet, file_record, subnet_of
@@ -14,6 +15,7 @@ from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PLAN, PlanRecord
 from nas_peft.scoring.inherited_network import inherited_network, inherited_tensors
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
@@ -80,6 +82,10 @@ def export_candidate(
     shared = inputs.for_trainings(probed.features, inherited)
     recipes = row.recipes(config, of_probe)
     tried = [t for r in recipes for t in row.trainings(config, of_probe, [config.seed], "train", r)]
+    plan = search.folder.read_stage(PLAN, PlanRecord)
+    longest = max(recipes, key=lambda r: r.epochs)
+    seconds = stage_times(inputs, plan).separate([*((row, t.recipe) for t in tried), (row, longest)])
+    bars.expect([{"retraining": seconds}], measured=plan is not None)
     with (
         bars.counted("retraining (models)", len(tried) + 1) as bar,
         RayTrainings.of_run(run, shared) as runner,

@@ -108,4 +108,5 @@ def _signs(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate)
         return f"{said}; the run exported {exported.label} ({exported.name}), which is no candidate"
     outside = "" if exported.candidate.number in on_front else ", not on the front"
     same = "" if exported.name.startswith("candidate-") else f" as {exported.label}"
-    return f"{said}; {EXPORTED} exported by the run{same}, chosen by validation after training{outside}"
+    how = "with inherited weights" if search.config.no_retrain else "chosen by validation after training"
+    return f"{said}; {EXPORTED} exported by the run{same}, {how}{outside}"

@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 
 from nas_peft.machine.container import cores, memory
 from nas_peft.machine.ray_session import LOCAL, RayOptions
+from nas_peft.machine.ray_start import LIMIT, try_ray
 from nas_peft.machine.system import require_system
 from search_spaces.errors import InputError
 
@@ -130,7 +131,7 @@ def folder_checks(folders: Mapping[str, Path]) -> Iterator[Check]:
 
 
 def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
-    """Whether Ray can be started or reached: address, length of its socket's path, shared memory."""
+    """What Ray needs: an address that answers, or else the length of its socket's path, shared memory."""
     options = RayOptions()
     place = options.place
     if place.address != LOCAL:
@@ -141,7 +142,7 @@ def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
         else:
             yield Check("ray start", True, f"answers at '{place.address}', by {place.given_by}")
         return
-    folder = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+    folder = _folder_of_ray()
     length = len(os.fsencode(folder / _SOCKET))
     said = f"starts on this machine; path of its socket {length} of {_LONGEST_SOCKET} bytes"
     remedy = f"'{folder}' is too long; set RAY_TMPDIR to a shorter one, such as /tmp"
@@ -150,6 +151,23 @@ def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
         free = shutil.disk_usage(shared).free
         remedy = "training works, and large data go over the disk; in Docker give --shm-size=4g"
         yield Check("shared memory", True if free >= _LEAST_SHARED else None, f"{_in_gib(free)} free", remedy)
+
+
+def ray_trial_check(limit: float = LIMIT) -> Check:
+    """Whether Ray really starts, or the one that ``RAY_ADDRESS`` names is reached, and does a task."""
+    trial = try_ray(limit)
+    if not trial.fault:
+        return Check("ray task", True, f"done in {trial.seconds:.1f} s, with start and end")
+    if RayOptions().place.address == LOCAL:
+        logs = _folder_of_ray() / "ray" / "session_latest" / "logs"
+        remedy = (
+            f"look at gcs_server.out and raylet.out in '{logs}'; usual causes are a busy machine, a proxy or "
+            "firewall between programs of this machine, and too few allowed processes (ulimit -u); nas-peft "
+            "search --no-retrain works without Ray"
+        )
+    else:
+        remedy = "look at 'ray status' there, or unset RAY_ADDRESS to start a Ray on this machine"
+    return Check("ray task", False, trial.fault, remedy)
 
 
 def network_check(address: str = _HUB) -> Check:
@@ -162,6 +180,10 @@ def network_check(address: str = _HUB) -> Check:
         remedy = "needed only to download weights and data; or give files with --backbone-weights"
         return Check("network", None, f"{address} does not answer", remedy)
     return Check("network", True, f"{address} answers")
+
+
+def _folder_of_ray() -> Path:
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
 def _required() -> dict[str, str]:

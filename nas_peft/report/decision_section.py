@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
+from nas_peft.protocol.decision_words import baselines_as_good
 from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds, size_of_file
@@ -124,7 +125,8 @@ def _rivals(run: ReportedRun, decision: DecisionResult) -> DataTable:
     roles: dict[str, list[str]] = {}
     for role, name in decision.roles.items():
         roles.setdefault(name, []).append(ROLES[role])
-    asked = [rival for rival in decision.rivals if rival.row in roles] or decision.rivals
+    of_interest = {*roles, *baselines_as_good(run.result, decision)}
+    asked = [rival for rival in decision.rivals if rival.row in of_interest] or decision.rivals
     metric = decision.metric
     ahead = "log loss" if metric == "log-loss" else f"points of {label(metric)}"
     regret = f"{size(metric, decision.expected_regret)}{unit(metric)}"
@@ -154,6 +156,11 @@ def _remarks(run: ReportedRun) -> Iterator[str]:
     result, labels, decision = run.result, run.labels, run.result.decision
     if decision is not None:
         yield from _full(run, decision)
+        for name in baselines_as_good(result, decision):
+            yield (
+                f"{labels[name][:1].upper()}{labels[name][1:]} does as well on validation data. It is for "
+                "comparison only: a run exports a searched subnet or a single method."
+            )
         rivals = {rival.row: rival for rival in decision.rivals}
         searched = rivals.get(decision.roles.get("searched", ""))
         single = rivals.get(decision.roles.get("single", ""))

@@ -40,7 +40,7 @@ class ReportedRun:
             raise InputError(
                 f"the run '{path}' has not ended: it has no results.json; start its command again to go on"
             )
-        result = SearchResult.read(folder.results).model_copy(update={"run": str(path)})
+        result = SearchResult.read(folder.results)
         inputs = folder.required_stage("inputs", InputsRecord)
         search, reason = None, "The run compared methods without a search (nas-peft baselines)."
         if "searcher" in options:

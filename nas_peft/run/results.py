@@ -276,17 +276,21 @@ class SearchResult(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> SearchResult:
-        """The result in ``results.json``. Raises `InputError` for a missing, damaged or other file."""
+        """The result in ``results.json``; its ``run`` is the folder where the file is now.
+
+        Raises `InputError` for a missing, damaged or other file.
+        """
         content = read_json(file)
         if content is None:
             raise InputError(f"there is no result '{file}'; start the command of the run again to end it")
         try:
-            return cls.model_validate(content)
+            result = cls.model_validate(content)
         except ValidationError as error:
             raise InputError(
                 f"'{file}' is not a result of this version of nas-peft: {first_fault(error)}; "
                 "search anew with another --out"
             ) from error
+        return result.model_copy(update={"run": str(file.parent)})
 
     @classmethod
     def of_run(cls, folder: Path) -> SearchResult:
@@ -304,7 +308,7 @@ class SearchResult(BaseModel):
             raise InputError(
                 f"the run '{folder}' has not ended: it has no results.json; start its command again to go on"
             )
-        return cls.read(file).model_copy(update={"run": str(folder)})
+        return cls.read(file)
 
     def inputs(self) -> InputsRecord:
         """Data, backbone and space as the run recorded them in its folder.

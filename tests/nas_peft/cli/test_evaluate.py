@@ -63,6 +63,10 @@ def test_images_that_were_trained_on_are_called_so(checkpoint: Path, image_folde
     ):
         shown = evaluate(checkpoint, "--dataset", image_folder, "--part", part, "--json")
         assert json.loads(shown.stdout)["images"].endswith(f"; {said})")
+    lines = evaluate(checkpoint, "--dataset", image_folder, "--part", "all", "--progress", "json").stdout
+    events = [json.loads(line) for line in lines.splitlines()]
+    assert events[0]["event"] == "stage"
+    assert events[-1].items() > {"event": "result", **json.loads(shown.stdout)}.items()
 
 
 def test_another_folder_is_evaluated_whole(checkpoint: Path, image_folder: Path, tmp_path: Path):

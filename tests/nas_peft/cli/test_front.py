@@ -41,7 +41,7 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
     for point in search.front():
         assert f"{point.params:,}" in shown.stdout
     assert str(search.pick().number) in shown.stdout
-    assert "► the search's choice" in shown.stdout
+    assert "► the search's choice" in " ".join(shown.stdout.split())
     ElementTree.parse(tmp_path / "front.svg")
 
 
@@ -163,6 +163,8 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
     file, bars = tmp_path / "point.safetensors", StageBars(quiet=True)
     export_candidate(with_grid, search.front()[0], file, retrain=True, device="cpu", bars=bars)
     assert load_subnet(file).training["recipe"]["lr"] == search.config.lr
+    assert [list(plan) for plan in bars.time.plans] == [["retraining"]]
+    assert bars.time.plans[0]["retraining"] > 0
     for added in set((run / "trainings").iterdir()) - known:
         added.unlink()  # the run is shared with other tests
 

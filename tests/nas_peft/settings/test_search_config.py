@@ -45,7 +45,6 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("generations", "many", "valid integer"),
         ("count_head", "perhaps", "valid boolean"),
         ("supernet_lr", float("nan"), "finite number"),
-        ("epoch", 3, "extra inputs are not permitted"),
         ("chooser", "one-per-batch", "'one-per-image', 'one-path', 'groups' or 'sandwich'"),
         ("image_size", "32x", "give pixels, such as 48 or 32x48 (height first)"),
         ("image_size", "0", "give pixels, such as 48 or 32x48 (height first)"),
@@ -71,6 +70,15 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
     with pytest.raises(InputError, match=pattern) as caught:
         SearchConfig.of(**{"dataset": "digits", field: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "guess"),
+    [({"dataset": "digits", "epoch": 3}, "'epoch'; did you mean 'epochs'?"), ({"datset": "x"}, "'dataset'?")],
+)
+def test_a_wrong_name_is_named_with_the_nearest_one_also_where_it_leaves_a_gap(values, guess):
+    with pytest.raises(InputError, match=f"^there is no option .*{re.escape(guess)}$"):
+        SearchConfig.of(**values)
 
 
 @pytest.mark.parametrize(
