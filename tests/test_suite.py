@@ -52,7 +52,7 @@ def test_the_two_suites_complete_each_other(request: pytest.FixtureRequest) -> N
     """Plain pytest runs the ordinary suite, and the command of the thorough one runs the rest."""
     words = request.config.getini("addopts")
     assert words[words.index("-m") + 1] == "not thorough"
-    assert 'pytest -m thorough "$@"' in (ROOT / ".ci" / "thorough").read_text()
+    assert 'pytest -n 3 -m thorough "$@"' in (ROOT / ".ci" / "thorough").read_text()
 
 
 def test_ci_runs_the_thorough_suite_after_the_test_command() -> None:
