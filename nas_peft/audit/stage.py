@@ -24,8 +24,10 @@ from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.searching.candidate import Candidate, Proposal
+from nas_peft.settings.metric import BALANCED, LABELS, Metric
 from nas_peft.stages.probe import Probe, probe
 from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.metrics import mean_score
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.scored_training import scored_training
 from nas_peft.training.training import Training
@@ -71,6 +73,8 @@ def audit(
     bars.expect([expected], measured=plan is not None)
     inherited = _inherited(run, architectures)
     retrained = _retrained(run, architectures, numbers, probed)
+    metric = inputs.config.metric
+    alike: Metric = "balanced-accuracy" if metric in BALANCED else "accuracy"
     audited = [
         AuditedSubnet(
             group=group,
@@ -80,8 +84,9 @@ def audit(
             flops=candidate.flops,
             inherited_loss=candidate.loss,
             inherited_accuracy=candidate.accuracy,
-            val_accuracy=[record.val_score().accuracy for record in records],
+            val_accuracy=[_retrained_score(alike, record) for record in records],
             val_loss=[record.val_score().loss for record in records],
+            val_score=[_retrained_score(metric, record) for record in records],
         )
         for a, group, candidate, records in zip(
             architectures, [*(s.group for s in sample), "choice"], inherited, retrained, strict=True
@@ -90,11 +95,11 @@ def audit(
     rows, chosen = audited[:-1], audited[-1]
     over_all = ranking(rows, inputs.config.seed)
     equal = ranking([row for row in rows if row.group == "equal size"], inputs.config.seed)
-    found, error = regret(rows, chosen)
-    difference = [row.inherited_accuracy - row.retrained for row in rows]
+    found, error = regret(rows, chosen, metric)
+    difference = [row.inherited_accuracy - np.mean(row.val_accuracy) for row in rows]
     result = Audit(
         run=str(search.folder.path),
-        protocol=PROTOCOL.format(same=SAME[inputs.config.folds == 1]),
+        protocol=PROTOCOL.format(same=SAME[inputs.config.folds == 1], metric=LABELS[metric]),
         seeds=numbers,
         sample=rows,
         choice=chosen,
@@ -105,6 +110,7 @@ def audit(
         inherited_minus_retrained=100 * float(np.mean(difference)),
         verdict=verdict(over_all, equal),
         environment=environment(device),
+        metric=metric,
     )
     write_json(search.folder.path / "audit.json", result.model_dump(mode="json"))
     return result
@@ -130,6 +136,15 @@ def _expected(
         for training in row.trainings(run.inputs.config, recipe, seeds, "train")
     ]
     return {SCORES: times.scores(len(rows)), AUDIT: times.separate(trainings)}
+
+
+def _retrained_score(metric: Metric, record: TrainingRecord) -> float:
+    """The validation score of a training by a metric, higher is better."""
+    if metric == "accuracy":
+        return record.val_score().accuracy
+    if record.images is None:
+        raise ValueError(f"the metric '{metric}' needs the scores of images")
+    return mean_score(metric, [record.images])
 
 
 def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) -> list[Candidate]:
@@ -171,7 +186,8 @@ def _retrained(
             if found:
                 run.bars.find(1)
             label = ", ".join(KINDS[kind].label for kind in record.training.architecture.kinds)
-            run.bars.scored(scored_training(record, label, eligible=True, found=found))
+            told = scored_training(record, label, eligible=True, found=found, metric=config.metric)
+            run.bars.scored(told)
 
         records = runner.run(trainings, bar, report)
     if failed := next((record.failure for record in records if record.failure), None):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nas_peft.compare.measure import Measure, Part
 from nas_peft.run.json_file import first_fault, read_json
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.lists import with_lists
@@ -23,16 +24,27 @@ CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing",
 
 
 class ComparedSeed(BaseModel):
-    """One seed of a row: validation accuracy, and test accuracy of its final model (fractions).
+    """One seed of a row: scores on validation data, and on the test set of its final model.
 
-    Each is ``None`` where it was not measured.
+    All but the losses are fractions; each is ``None`` where it was not measured.
     """
 
     model_config = ConfigDict(extra="ignore")
 
     seed: int
     val_accuracy: float | None = None
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
+    val_loss: float | None = None
     test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_loss: float | None = None
+
+    def score(self, measure: Measure, part: Part) -> float | None:
+        """The score by a measure on the validation or the test set."""
+        found: float | None = getattr(self, measure.field(part))
+        return found
 
 
 class ComparedRow(BaseModel):
@@ -45,10 +57,9 @@ class ComparedRow(BaseModel):
     selected: bool
     seeds: list[ComparedSeed]
 
-    @property
-    def tests(self) -> dict[int, float]:
-        """Test accuracies (fractions) by seed; seeds that were not tested are left out."""
-        return {s.seed: s.test_accuracy for s in self.seeds if s.test_accuracy is not None}
+    def tests(self, measure: Measure) -> dict[int, float]:
+        """Test scores by seed; seeds that were not tested are left out."""
+        return {s.seed: score for s in self.seeds if (score := s.score(measure, "test")) is not None}
 
 
 class ComparedPlan(BaseModel):

@@ -120,7 +120,9 @@ def _worth(result: SearchResult, decision: DecisionResult) -> str:
     labels = {row.name: row.label for row in result.rows}
     searched = rivals.get(decision.roles.get("searched", ""))
     single = rivals.get(decision.roles.get("single", ""))
-    if searched is not None:  # a single method is exported
+    if result.selected.group == "baseline":
+        said = "no: full fine-tuning is exported, as allowed, and its file holds the whole backbone"
+    elif searched is not None:  # a single method is exported
         said = {
             "better": "no: it is better than the searched subnets",
             "tie": "no: it does as well as the searched subnets, a tie",

@@ -34,7 +34,10 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
             "full fine-tuning is better on validation data by "
             f"{size(decision.metric, -full.difference)}{unit(decision.metric)}, more than the noise"
         )
-    if (searched := rivals.get(decision.roles.get("searched", ""))) is not None:
+    searched = rivals.get(decision.roles.get("searched", ""))
+    if exported == "full":
+        lines.append("full fine-tuning is exported, as allowed: the file holds the whole backbone")
+    elif searched is not None:
         lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
     elif (single := rivals.get(decision.roles.get("single", ""))) is not None and single.verdict == "tie":
         lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on validation data")

@@ -9,7 +9,7 @@ from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
 from nas_peft.protocol.decision_words import baselines_as_good
 from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.report.data_table import DataTable, data_table
-from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, size_of_file
+from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds, size_of_file
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import DecisionResult, RivalResult, Role
 from nas_peft.settings.durations import in_words
@@ -88,8 +88,15 @@ def _why(run: ReportedRun, decision: DecisionResult | None) -> str:
 
 
 def _figures(run: ReportedRun) -> Iterator[KeyFigure]:
-    result, row = run.result, run.selected
+    result, row, metric = run.result, run.selected, run.metric
     share = 100 * row.params / result.backbone["params"]
+    if metric != "accuracy":  # the one that decided stands first
+        percent = "" if metric == "log-loss" else "%"
+        test = score_of_seeds(row, "test", metric)
+        yield KeyFigure(f"Test {label(metric)}", "not tested" if test == NONE else f"{test}{percent}")
+        decides = "decides what is exported"
+        val = score_of_seeds(row, "val", metric)
+        yield KeyFigure(f"Validation {label(metric)}", f"{val}{percent}", decides)
     yield KeyFigure(
         "Test accuracy",
         f"{of_seeds(row, 'test_accuracy')}%" if row.tested else "not tested",
@@ -203,8 +210,11 @@ def _full(run: ReportedRun, decision: DecisionResult) -> Iterator[str]:
         "tie": "is a tie with the exported row",
         "worse": f"is better by {amount}, more than the noise,",
     }[rival.verdict]
-    test = f", {of_seeds(row, 'test_accuracy')}% on the test images" if row.tested else ""
+    metric = decision.metric
+    percent = "" if metric == "log-loss" else "%"
+    test = f", {score_of_seeds(row, 'test', metric)}{percent} on the test images" if row.tested else ""
+    val = f"{label(metric)} {score_of_seeds(row, 'val', metric)}{percent}"
     yield (
-        f"Full fine-tuning {said} on validation data (accuracy {of_seeds(row, 'val_accuracy')}%{test}), and "
+        f"Full fine-tuning {said} on validation data ({val}{test}), and "
         f"stores all {row.params:,} parameters for each task."
     )

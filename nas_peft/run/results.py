@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
 from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
-from nas_peft.settings.metric import Metric
+from nas_peft.settings.metric import SEED_FIELDS, Metric
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ class SeedResult(BaseModel):
     image_passes: int
     seconds: float
     losses: list[float]
+
+    def by_metric(self, metric: Metric) -> dict[str, Any]:
+        """The metric's name with its scores, as the subnet's file records them; empty for accuracy."""
+        if metric == "accuracy":
+            return {}
+        names = [f"{part}_{SEED_FIELDS[metric]}" for part in ("val", "test")]
+        return {"metric": metric, **{name: getattr(self, name) for name in names}}
 
 
 class IngredientResult(BaseModel):

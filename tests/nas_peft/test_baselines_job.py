@@ -12,6 +12,7 @@ import nas_peft
 from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
+from nas_peft.deployment.run_subnet import subnet_of_run
 from nas_peft.protocol.compared_trainings import ComparedTrainings
 from nas_peft.protocol.results_table import recipes_table, remarks, results_table
 from nas_peft.protocol.rows import single_rows
@@ -102,7 +103,7 @@ def test_the_report_names_rows_that_failed(with_all: SearchResult):
 
 def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_path: Path):
     lists = {"epochs": "1,2", "augmentation": "none,crop", "lr_grid": "1,2"}
-    config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True)
+    config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True, allow_full=True)
     result = compare_baselines(config, tmp_path / "run", device="cpu")
     assert list(result.stages) == ["linear probe", "recipes 1", "recipes 2", "final training", "test"]
     tried = {row.name: [r.recipe for r in row.runs if r.on == "train"] for row in result.rows}
@@ -114,7 +115,9 @@ def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_p
     assert len({recipe["lr"] for recipe in tried["full"]}) == 3  # the best of two is at an end
     assert [row.dropped_after for row in singles] == [1 if len(tried[r.name]) == 2 else None for r in singles]
     assert [row.tested for row in singles] == [row.dropped_after is None for row in singles]
-    assert result.selected.dropped_after is None
+    assert result.selected.name == "full"  # ahead of the subnets, and allowed
+    assert read_header(Path(result.run) / "subnet.safetensors")["backbone"]["in_file"]
+    assert subnet_of_run(result.run).changed_backbone
     assert len(results_table(result).rows) == len(result.rows)
     require_weights_of_losers(result)
 

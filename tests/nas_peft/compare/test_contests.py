@@ -63,7 +63,7 @@ def test_a_cell_is_the_mean_over_seeds():
     (comparison,) = compare_runs([run], NO_GROUPS)
     assert [row.label for row in comparison.rows] == [CHOSEN, SEARCHED, "LoRA alone"]
     cell = row_of(comparison, SEARCHED).cells["dtd"]
-    assert cell.accuracies == (0.5, 0.75)
+    assert cell.scores == (0.5, 0.75)
     assert cell.mean == 0.625
     assert cell.std == pytest.approx(math.sqrt(2) / 8)
     assert cell.best
@@ -82,8 +82,8 @@ def test_runs_of_other_seeds_are_pooled_by_label_and_one_seed_has_no_spread():
         "dtd": (2, ("runs/dtd-0", "runs/dtd-1")),
         "svhn": (1, ("runs/svhn-0",)),
     }
-    assert row_of(comparison, SEARCHED).cells["dtd"].accuracies == (0.5, 0.7)
-    assert row_of(comparison, CHOSEN).cells["dtd"].accuracies == (0.5, 0.6)
+    assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5, 0.7)
+    assert row_of(comparison, CHOSEN).cells["dtd"].scores == (0.5, 0.6)
     assert row_of(comparison, SEARCHED).cells["svhn"].std is None
     assert row_of(comparison, SEARCHED).cells["svhn"].best
     assert row_of(comparison, "LoRA alone").cells["svhn"].best  # equal ones all are
@@ -93,7 +93,7 @@ def test_runs_of_other_seeds_are_pooled_by_label_and_one_seed_has_no_spread():
 def test_seeds_within_a_run_and_seeds_of_runs_are_different_repetitions():
     runs = [run_of("dtd", {SEARCHED: [0.5, 0.6]}, seed=s, seeds=2) for s in (0, 1)]
     (comparison,) = compare_runs(runs, NO_GROUPS)
-    assert row_of(comparison, SEARCHED).cells["dtd"].accuracies == (0.5, 0.6, 0.5, 0.6)
+    assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5, 0.6, 0.5, 0.6)
 
 
 def test_untested_rows_and_failed_seeds_are_left_out():
@@ -103,7 +103,7 @@ def test_untested_rows_and_failed_seeds_are_left_out():
     ]
     (comparison,) = compare_runs(runs, NO_GROUPS)
     assert "loser" not in [row.label for row in comparison.rows]
-    assert row_of(comparison, SEARCHED).cells["dtd"].accuracies == (0.5,)
+    assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5,)
     full = row_of(comparison, "full fine-tuning")
     assert "svhn" not in full.cells
     assert full.mean is None

@@ -33,6 +33,12 @@ def timed(inputs: SearchInputs, **values: Any) -> SearchInputs:
     return replace(inputs, config=config)
 
 
+def test_full_fine_tuning_is_in_every_plan_that_may_export_it(tiny_inputs: SearchInputs):
+    inputs = timed(tiny_inputs, time="auto", allow_full=True)
+    plan = fitting_plan(inputs, slower(1e5), 0.0)
+    assert (plan.level, plan.set_options["baselines"]) == (1, ["linear", "full"])
+
+
 @settings(max_examples=10)
 @given(st.floats(60, 20_000), st.floats(60, 20_000), st.floats(0.1, 50))
 def test_more_time_is_never_a_lower_level_and_the_time_is_kept(
