@@ -13,8 +13,8 @@ is not there yet is waited for. Workers are replaced while the command goes on. 
 of its Ray is removed, as a restart of the machine would.
 
 Counted are the files of finished work (stages, generations, trainings) that were written a second time.
-Compared are all of ``results.json`` but times and memory, the candidates with their trials in Optuna's record,
-and all tensors, bit for bit.
+Compared are all of ``results.json`` but times and memory, the candidates with their trials in Optuna's
+record, and all tensors, bit for bit.
 The commands run in processes that are forked from one that has imported torch. Prints a table and writes JSON
 (``--out``) after each run.
 """
@@ -46,7 +46,7 @@ from search_spaces.streams import stream
 
 OUT = RESULTS / "kills.json"
 SEARCHED = {
-    "epochs": 2,
+    "epochs": 200,
     "supernet-epochs": 20,
     "generations": 4,
     "population": 4,
@@ -80,6 +80,7 @@ SEARCHES: dict[str, tuple[str, ...]] = {
 }
 """The further options of each."""
 
+VICTIMS = ("command", "Ray worker", "Ray head")
 FINISHED = ("stages/*.json", "generations/*.safetensors", "trainings/*.json", "supernet.safetensors")
 LONGEST = 240.0
 """Seconds after a kill in which a command must end; one that does not is noted as hung."""
@@ -134,7 +135,7 @@ def plan(search: str, rng: np.random.Generator) -> list[Moment]:
     """Two kills in each stage, those of Ray's stages with one of each victim."""
     moments = []
     for name in stages_of(search):
-        victims = ["command", "Ray worker", "Ray head"] if name in ON_RAY else ["command"] * 2
+        victims = VICTIMS if name in ON_RAY else ("command",) * 2
         shares = sorted(rng.uniform(0, 1, len(victims)))
         moments += [
             Moment(str(victim), name, float(share))
@@ -213,11 +214,13 @@ class Attempt:
     status: int | None = None
     hung: bool = False
 
-    def carry_out(self, words: Sequence[str], said: Path, moments: list[Moment], rng: np.random.Generator) -> None:
+    def carry_out(
+        self, words: Sequence[str], said: Path, moments: list[Moment], rng: np.random.Generator
+    ) -> None:
         """Start the command, kill at the next of ``moments``, take these off the list, and wait for the end.
 
-        A killed worker leaves the command to go on, and the next moment follows. Moments of stages that are
-        over are taken off, too. Processes that outlive the command are killed.
+        A killed worker leaves the command to go on, and the next moment follows. A moment whose stage is over
+        comes at once. Processes that outlive the command are killed.
         """
         number = started(words, said)
         process = psutil.Process(number)
@@ -234,8 +237,9 @@ class Attempt:
             if fatal is not None and now > fatal + LONGEST:
                 self.hung = True
                 process.kill()
-            if fatal is None and due is None and (moment := self._next(moments, current)) is not None:
-                due = now + moment.share * self.seconds.get(moment.stage, 0.0)
+            if fatal is None and due is None and moments and self._has_come(moments[0].stage, current):
+                late = current != moments[0].stage
+                due = now if late else now + moments[0].share * self.seconds[current]
             if due is not None and now >= due and (found := _victims(process, moments[0].victim)):
                 moment = moments.pop(0)
                 self.kills.append((moment.victim, current, len(finished_files(self.run))))
@@ -250,12 +254,9 @@ class Attempt:
         if fatal is not None and self.status != 0:
             self.status = None
 
-    def _next(self, moments: list[Moment], current: str) -> Moment | None:
-        """The next moment if its stage has come; those of earlier stages are taken off."""
+    def _has_come(self, planned: str, current: str) -> bool:
         order = [*self.stages, "end"]
-        while moments and order.index(moments[0].stage) < order.index(current):
-            moments.pop(0)
-        return moments[0] if moments and moments[0].stage == current else None
+        return current != "end" and order.index(planned) <= order.index(current)
 
 
 def ended_run(search: str, out: Path, undisturbed: Path, seconds: Mapping[str, float], seed: int) -> Ended:
@@ -319,16 +320,18 @@ def runs(folder: Path, search: str, kills: int, seed: int) -> Iterator[Ended]:
 
 
 def table(found: Sequence[Ended]) -> Table:
-    """Kills by victim and stage, and how the runs ended."""
+    """Kills by stage and victim, and how the runs ended."""
     kills = [kill for ended in found for kill in ended.kills]
-    shown = Table("killed", "times", *STAGES, "finished work done again")
-    for victim in ("command", "Ray worker", "Ray head"):
-        own = [kill for kill in kills if kill.victim == victim]
-        by_stage = Counter(kill.stage for kill in own)
+    shown = Table("killed in", *VICTIMS, "finished work done again")
+    for name in [*STAGES, "all"]:
+        own = [kill for kill in kills if name in (kill.stage, "all")]
+        by_victim = Counter(kill.victim for kill in own)
         again = sum(len(kill.repeated) for kill in own)
-        shown.add_row(victim, str(len(own)), *(str(by_stage[name]) for name in STAGES), str(again))
-    same = sum(ended.same for ended in found)
-    shown.caption = f"{same} of {len(found)} runs ended bit for bit as the undisturbed one"
+        shown.add_row(name, *(str(by_victim[victim]) for victim in VICTIMS), str(again))
+    same, hung = sum(ended.same for ended in found), sum(ended.hung for ended in found)
+    shown.caption = (
+        f"{same} of {len(found)} runs ended bit for bit as the undisturbed one; {hung} starts hung"
+    )
     return shown
 
 
