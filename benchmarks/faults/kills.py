@@ -25,6 +25,7 @@ import os
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -164,6 +165,9 @@ def started(words: Sequence[str], said: Path) -> int:
     except SystemExit as ended:
         sys.stdout.flush()
         os._exit(ended.code if isinstance(ended.code, int) else 1)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
     finally:
         os._exit(1)
 
@@ -277,7 +281,7 @@ def ended_run(search: str, out: Path, undisturbed: Path, seconds: Mapping[str, f
         if repeated:  # what an earlier kill cost
             kills[-1].repeated.extend(repeated)
         kills += [Kill(victim, where, files, []) for victim, where, files in found.kills]
-    assert status == 0, said.read_text()[-2000:]
+    assert status == 0, f"status {status}: {said.read_text()[-20000:]}"
     return Ended(
         search,
         kills,
