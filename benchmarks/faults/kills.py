@@ -47,7 +47,7 @@ from search_spaces.streams import stream
 
 OUT = RESULTS / "kills.json"
 SEARCHED = {
-    "epochs": 200,
+    "epochs": 60,
     "supernet-epochs": 20,
     "generations": 4,
     "population": 4,
@@ -86,7 +86,7 @@ FINISHED = ("stages/*.json", "generations/*.safetensors", "trainings/*.json", "s
 LONGEST = 240.0
 """Seconds after a kill in which a command must end; one that does not is noted as hung."""
 
-_HEAD = ("raylet", "gcs_server")
+_HEAD = ("raylet", "gcs_server", "Agent")  # the raylet ends with its agents
 _POLL = 0.02
 
 
@@ -101,12 +101,13 @@ class Moment:
 
 @dataclass(frozen=True)
 class Kill:
-    """A kill: victim, stage, finished files then, and what the next start wrote a second time."""
+    """A kill: victim, stage, finished files then, what the next start wrote a second time, the last line."""
 
     victim: str
     stage: str
     finished: int
     repeated: list[str]
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,9 +187,10 @@ def stage(run: Path, stages: Sequence[str]) -> str:
 def _victims(process: psutil.Process, victim: str) -> list[psutil.Process]:
     if victim == "command":
         return [process]
-    names = _HEAD if victim == "Ray head" else ("ray::",)
-    children = process.children(recursive=True)
-    return [child for child in children if any(name in " ".join(_words(child)[:1]) for name in names)]
+    children = [(child, "".join(_words(child)[:1])) for child in process.children(recursive=True)]
+    if victim == "Ray head":
+        return [child for child, name in children if name.endswith(_HEAD)]
+    return [child for child, name in children if name.startswith("ray::") and not name.endswith(_HEAD)]
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -280,7 +282,8 @@ def ended_run(search: str, out: Path, undisturbed: Path, seconds: Mapping[str, f
         repeated = sorted(name for name, written in before.items() if after.get(name) != written)
         if repeated:  # what an earlier kill cost
             kills[-1].repeated.extend(repeated)
-        kills += [Kill(victim, where, files, []) for victim, where, files in found.kills]
+        line = said.read_text(errors="replace").strip().splitlines()[-1:]
+        kills += [Kill(victim, where, files, [], "".join(line)) for victim, where, files in found.kills]
     assert status == 0, f"status {status}: {said.read_text()[-20000:]}"
     return Ended(
         search,

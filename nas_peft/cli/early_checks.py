@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nas_peft.data.source import Reading, require_source
+from nas_peft.run.place import require_place, require_room
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces.budget import Budget
@@ -23,6 +26,13 @@ def require_data_and_weights(config: TrainingConfig) -> None:
     weights = config.backbone_weights
     if weights is not None and not weights.exists():
         raise InputError(f"no backbone weights at '{weights}'; give a .safetensors or torch file")
+
+
+def require_place_and_room(out: Path | None) -> None:
+    """Raise `InputError` for a run folder that cannot be used, and for a disk without room for it."""
+    if out is not None:
+        require_place(out)
+    require_room(out or Path("runs"))
 
 
 def _require_readable(config: TrainingConfig) -> None:
