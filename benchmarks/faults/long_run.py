@@ -232,7 +232,9 @@ def run(argv: Sequence[str]) -> None:
             ("candidates", 1000, searched(folder, args.candidates), POPULATION),
             ("trainings", 100, trained(folder, args.trainings), 1),
         ):
-            found.append(LongRun(units, per, watched(words, Path(words[words.index("--out") + 1]), pattern, each)))
+            found.append(
+                LongRun(units, per, watched(words, Path(words[words.index("--out") + 1]), pattern, each))
+            )
             print(f"{units}: {found[-1].samples[-1].seconds:.0f} s", file=sys.stderr)
     lines = [
         {

@@ -1,4 +1,4 @@
-"""The temporary folder of a Ray that is started on this machine: its length, and whether it can be written."""
+"""The temporary folder of a Ray that is started on this machine: its length and its permissions."""
 
 from __future__ import annotations
 

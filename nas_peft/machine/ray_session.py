@@ -25,8 +25,8 @@ _UNSET = (
     "ray://HOST:PORT of a running Ray"
 )
 _ENDED_WITH_RAY = (
-    "error: the command was ended from outside, or by Ray when a process of Ray's own died; what was finished "
-    "is kept: start the same command again to go on"
+    "error: the command was ended from outside, or by Ray when a process of Ray's own died; what was "
+    "finished is kept: start the same command again to go on"
 )
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _STARTS = 2

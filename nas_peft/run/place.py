@@ -34,8 +34,8 @@ def require_room(path: Path) -> None:
         raise InputError(f"the run folder '{path}' cannot be made: '{there}' is a file; give another --out")
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(
-            f"the run folder '{path}' cannot be written: permission denied for '{there}'; give another --out, "
-            "or change the permissions"
+            f"the run folder '{path}' cannot be written: permission denied for '{there}'; give another "
+            "--out, or change the permissions"
         )
     free = shutil.disk_usage(there).free
     if free < LEAST_ROOM:

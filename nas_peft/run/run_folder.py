@@ -63,12 +63,11 @@ class RunFolder:
         path = path or _default_path(config, fingerprint)
         require_place(path)
         file = path / "config.yaml"
-        if file.exists():
-            if differing := _differing(_recorded(file, type(config)), config):
-                raise InputError(
-                    f"the run folder '{path}' holds a run of another configuration: {', '.join(differing)}; "
-                    "give another --out, or the same options to go on"
-                )
+        if file.exists() and (differing := _differing(_recorded(file, type(config)), config)):
+            raise InputError(
+                f"the run folder '{path}' holds a run of another configuration: {', '.join(differing)}; "
+                "give another --out, or the same options to go on"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

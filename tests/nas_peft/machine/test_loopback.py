@@ -21,4 +21,4 @@ def test_ray_s_address_is_the_loopback_within_and_no_longer_after(monkeypatch, b
         assert os.environ[name] == "0"
         assert ray.util.get_node_ip_address() == "127.0.0.1"
     assert os.environ.get(name) == before
-    assert ray_constants.ENABLE_RAY_CLUSTER == constant
+    assert constant == ray_constants.ENABLE_RAY_CLUSTER
