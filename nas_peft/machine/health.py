@@ -160,7 +160,7 @@ def ray_trial_check(limit: float = LIMIT) -> Check:
     if not trial.fault:
         return Check("ray task", True, f"done in {trial.seconds:.1f} s, with start and end")
     if RayOptions().place.address == LOCAL:
-        logs = _folder_of_ray() / "ray" / "session_latest" / "logs"
+        logs = ray_folder() / "ray" / "session_latest" / "logs"
         remedy = (
             f"look at gcs_server.out and raylet.out in '{logs}'; usual causes are a busy machine, a proxy or "
             "firewall between programs of this machine, and too few allowed processes (ulimit -u); nas-peft "
@@ -181,10 +181,6 @@ def network_check(address: str = _HUB) -> Check:
         remedy = "needed only to download weights and data; or give files with --backbone-weights"
         return Check("network", None, f"{address} does not answer", remedy)
     return Check("network", True, f"{address} answers")
-
-
-def _folder_of_ray() -> Path:
-    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
 def _required() -> dict[str, str]:
