@@ -54,7 +54,6 @@ TESTED_ELSEWHERE = {
     "nas_peft/cli/usage_errors.py": ("faults/test_hostile_inputs.py", "wrong words of every command"),
     "supernet/subnet_header.py": ("faults/test_hostile_inputs.py", "altered headers of a real subnet file"),
     "nas_peft/cli/ray_options.py": ("nas_peft/cli/test_search.py", "annotations; mistakes in their values"),
-    "nas_peft/cli/result_output.py": ("nas_peft/cli/test_search.py", "the table of a finished run"),
     "nas_peft/data/catalogue.py": ("nas_peft/cli/test_lists.py", "compared with what is read"),
     "nas_peft/run/noted_options.py": (
         "nas_peft/run/test_config_file.py",

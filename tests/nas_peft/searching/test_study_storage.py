@@ -46,7 +46,7 @@ def test_what_is_no_storage_is_said(address: str, said: str):
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg2", "mysql+pymysql"])
 def test_a_server_s_password_is_never_shown(scheme: str):
-    address = f"{scheme}://me:secret@127.0.0.1:1/studies"
+    address = f"{scheme}://me:secret@127.0.0.1:1/studies"  # pragma: allowlist secret
     assert StudyStorage(address).name == f"{scheme}://me:***@127.0.0.1:1/studies"
     with pytest.raises(InputError, match=r"me:\*\*\*@127.0.0.1") as caught:
         record_in(address)

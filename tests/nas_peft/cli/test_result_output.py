@@ -1,4 +1,4 @@
-"""The pictures of a run in the documentation, made again by their command."""
+"""The end of a run as it is printed, and the pictures of it in the documentation."""
 
 import importlib.util
 import xml.etree.ElementTree as ElementTree
@@ -9,7 +9,7 @@ import pytest
 
 from nas_peft.run.results import SearchResult
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "screenshots.py"
+SCRIPT = Path(__file__).parents[3] / "docs" / "screenshots.py"
 
 
 @pytest.fixture(scope="module")
