@@ -19,6 +19,15 @@ def print_report(report: Mapping[str, Any]) -> None:
         print("\nsettings of a method: share tested, validation accuracy lost on average, most lost")
         for name, row in report["settings"].items():
             print(f"  {name:34} {row['tested']:6.2f} {row['accuracy_lost']:6.2f} {row['most_lost']:6.2f}")
+    if "contestants" in report:
+        print(
+            "\nmethods to tune: test accuracy of the one that validation chooses, gain on LoRA alone ± s.e."
+        )
+        for part in ("single", "with the reference", "left out", "best"):
+            for name, row in report["contestants"][part].items():
+                gain = f" {row['gain']:+6.2f} ± {row['gain_se']:.2f}" if "gain" in row else ""
+                names = f" ({', '.join(row['methods'])})" if "methods" in row else ""
+                print(f"  {f'{part}, {name}{names}':72} {row['test']:6.2f}{gain}")
     if "portfolio" in report:
         print("\nportfolio: settings, regret on the task left out ± s.e., of as many random settings")
         for size, row in report["portfolio"]["sizes"].items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.decision_replay.contestants import contestants
 from benchmarks.decision_replay.half_splits import half_splits, read_run
 from benchmarks.decision_replay.portfolio import portfolios
 from benchmarks.decision_replay.replay import among_methods, among_settings
@@ -70,6 +71,7 @@ def replay_tables(folder: Path, images: int) -> dict[str, Any]:
         "methods": among_methods(tables.finals, images),
         "exportable methods": among_methods(exportable, images),
         "settings": among_settings(tables, images),
+        "contestants": contestants(exportable, images),
         "portfolio": portfolios(tables.tunings),
     }
 

@@ -15,7 +15,7 @@ def test_tables_are_replayed_and_reported(
     out = tmp_path / "out.json"
     assert main(["--tunings", str(tables), "--out", str(out)]) == 0
     report = json.loads(out.read_text())
-    assert set(report) == {"methods", "exportable methods", "settings", "portfolio"}
+    assert set(report) == {"methods", "exportable methods", "settings", "contestants", "portfolio"}
     printed = capsys.readouterr().out
     assert "within 0.5 s.e., then loss" in printed
     assert "portfolio: settings, regret" in printed
