@@ -9,7 +9,9 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve beside 
 os.environ["NAS_PEFT_CACHE"] = "none"  # never the user's own; tests of the cache have folders of their own
 os.environ.setdefault("RAY_prestart_worker_first_driver", "0")  # nobody uses them: they are not forked
 
+import fcntl
 import gc
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -107,6 +109,22 @@ def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels = rng.integers(darkest, 256, (32, 32, 3)).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"{i:02}.png")
     return root
+
+
+def pytest_sessionstart() -> None:
+    """In a new environment one process compiles the large libraries while the others wait for it.
+
+    Otherwise each of them compiles all, which takes 20 seconds of a core.
+    """
+    torch = importlib.util.find_spec("torch")
+    assert torch is not None
+    assert torch.origin is not None
+    assert torch.cached is not None
+    if "PYTEST_XDIST_WORKER" in os.environ and not Path(torch.cached).exists():
+        with Path(torch.origin).open() as first:
+            fcntl.flock(first, fcntl.LOCK_EX)
+            for library in ("timm", "ray", "scipy.stats", "sklearn.datasets", "optuna", "pandas"):
+                importlib.import_module(library)
 
 
 @pytest.hookimpl(tryfirst=True)
