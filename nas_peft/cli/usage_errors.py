@@ -15,6 +15,8 @@ from nas_peft.cli.user_errors import print_error
 
 # Older versions of Typer use Click's exceptions, newer ones have copies.
 _exceptions: Any = import_module(typer.BadParameter.__module__)
+# Older versions of Click print the help without raising.
+_NO_ARGUMENTS: Any = getattr(_exceptions, "NoArgsIsHelpError", ())
 _LISTED = 3  # names of options that are close to an unknown one
 
 
@@ -36,7 +38,7 @@ class OneLineErrors(TyperGroup):
         """Run the command line; with ``standalone_mode`` exit with the command's status."""
         try:
             status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-        except _exceptions.NoArgsIsHelpError as error:
+        except _NO_ARGUMENTS as error:
             if not standalone_mode:
                 raise
             error.show()
