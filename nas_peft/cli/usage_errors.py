@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -65,6 +66,10 @@ def _sentence(error: typer.BadParameter) -> str:
     if isinstance(error, _exceptions.NoSuchOption) and error.possibilities:
         close = get_close_matches(error.option_name, error.possibilities, n=_LISTED, cutoff=0)
         said = f"there is no option {error.option_name}; did you mean {', '.join(close)}?"
+    unknown = re.fullmatch(r"No such command '(.*)'\.", said)  # newer versions name the nearest one
+    if unknown and context is not None:
+        close = get_close_matches(unknown[1], context.command.list_commands(context), n=_LISTED)
+        said += f" Did you mean {', '.join(map(repr, close))}?" if close else ""
     if said.endswith("?"):
         return said + where.replace(";", "", 1)
     return said.rstrip(".") + where
