@@ -45,6 +45,13 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
     ElementTree.parse(tmp_path / "front.svg")
 
 
+def test_without_retraining_nothing_is_said_to_have_been_trained(search: FinishedSearch):
+    untrained = replace(search, config=search.config.model_copy(update={"no_retrain": True}))
+    for of, said in ((search, "chosen by validation after training"), (untrained, "with inherited weights")):
+        (scores, *_) = front_table.front_tables(of, of.front(), of.pick(), 80)
+        assert f", {said}" in str(scores.caption).partition(front_table.EXPORTED)[2]
+
+
 def test_two_drawings_are_equal_and_the_default_is_in_the_run_folder(run: Path):
     assert front(run).exit_code == 0
     first = (run / "front.svg").read_bytes()
