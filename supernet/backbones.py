@@ -27,7 +27,7 @@ from supernet.backbone_names import ResolvedName, resolve_name
 from supernet.hub_weights import require_in_reach
 from supernet.shape import shape_of
 from supernet.shipped_backbone import vit_micro_patch8_32
-from supernet.state_names import from_hugging_face, without_prefix
+from supernet.state_names import with_timm_names, without_prefix
 from supernet.trunk import Trunk
 from supernet.weights_file import read_tensors, weights_path
 
@@ -303,7 +303,7 @@ def _load_weights(model: nn.Module, path: Path, name: str) -> str:
     """Load a weights file, and return one line on the tensors matched, resampled and left out."""
     state, wrappers = read_tensors(path)
     state, prefix, beside = without_prefix(state)
-    state = from_hugging_face(state)
+    state = with_timm_names(state)
     own = model.state_dict()
     try:  # other projects' key names; position grids resized
         with _resampling():
@@ -318,7 +318,12 @@ def _load_weights(model: nn.Module, path: Path, name: str) -> str:
     if found := _misfits(own, kept):
         raise InputError(f"'{path}' does not fit backbone '{name}': {found}")
     for key, value in kept.items():
-        if value.is_floating_point() is False or not bool(value.isfinite().all()):
+        if not value.is_floating_point():
+            raise InputError(
+                f"'{path}' does not fit backbone '{name}': {key} holds whole numbers (type "
+                f"{str(value.dtype).removeprefix('torch.')}), as quantised weights do; give the original ones"
+            )
+        if not bool(value.isfinite().all()):
             raise InputError(
                 f"'{path}' does not fit backbone '{name}': {key} holds values that are not finite numbers "
                 f"(type {str(value.dtype).removeprefix('torch.')}); give the weights of another epoch or file"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ _ANCHORS = (
     "visual.class_embedding",
     "visual.conv1.weight",
     "preprocessor.patchifier.proj.weight",
+    "conv_proj.weight",
 )
 _LIKELY_FIRST = ("teacher", "target", "ema", "visual", "vision")
 _KEPT_BY_TIMM = ("visual.trunk.", "vision_encoder.", "radio_model.")
@@ -45,6 +47,23 @@ _IN_A_LAYER = (
     (r"(?:attention\.attention|attention|self_attn)\.(?:value|v_proj)\.(.+)", r"attn.v.\1"),
 )
 
+_TORCHVISION = (
+    (r"class_token", "cls_token"),
+    (r"conv_proj\.(.+)", r"patch_embed.proj.\1"),
+    (r"encoder\.pos_embedding", "pos_embed"),
+    (r"encoder\.ln\.(.+)", r"norm.\1"),
+    (r"heads\.(.+)", r"head.\1"),
+)
+_TORCHVISION_LAYER = re.compile(r"encoder\.layers\.encoder_layer_(\d+)\.(.+)")
+_IN_TORCHVISIONS = (
+    (r"ln_([12])\.(.+)", r"norm\1.\2"),
+    (r"self_attention\.in_proj_(weight|bias)", r"attn.qkv.\1"),
+    (r"self_attention\.out_proj\.(.+)", r"attn.proj.\1"),
+    (r"mlp\.(?:0|linear_1)\.(.+)", r"mlp.fc1.\1"),
+    (r"mlp\.(?:3|linear_2)\.(.+)", r"mlp.fc2.\1"),
+)
+_CHUNKED = re.compile(r"blocks\.\d+\.(\d+)\.(.+)")
+
 
 def without_prefix(state: dict[str, Any]) -> tuple[dict[str, Any], str, int]:
     """One network's tensors without their common prefix, the prefix, and the number of tensors left out.
@@ -73,6 +92,29 @@ def without_prefix(state: dict[str, Any]) -> tuple[dict[str, Any], str, int]:
     return kept, prefix, len(state) - len(kept)
 
 
+def with_timm_names(state: dict[str, Any]) -> dict[str, Any]:
+    """Rename the tensors of ``transformers``, of torchvision's ViT, and of DINOv2's blocks in chunks."""
+    if "conv_proj.weight" in state:
+        return {_of_torchvision(key): value for key, value in state.items()}
+    if any(_CHUNKED.fullmatch(key) for key in state):
+        return {_CHUNKED.sub(r"blocks.\1.\2", key): value for key, value in state.items()}
+    return from_hugging_face(state)
+
+
+def _of_torchvision(key: str) -> str:
+    if layer := _TORCHVISION_LAYER.fullmatch(key):
+        return f"blocks.{layer[1]}.{_first(_IN_TORCHVISIONS, layer[2]) or layer[2]}"
+    return _first(_TORCHVISION, key) or key
+
+
+def _first(patterns: Sequence[tuple[str, str]], key: str) -> str | None:
+    """The name by the first pattern that fits all of the key."""
+    for pattern, name in patterns:
+        if found := re.fullmatch(pattern, key):
+            return found.expand(name)
+    return None
+
+
 def from_hugging_face(state: dict[str, Any]) -> dict[str, Any]:
     """Rename the tensors of ``transformers``' ViT, DeiT, DINOv2 and CLIP vision towers to timm's names.
 
@@ -94,14 +136,10 @@ def from_hugging_face(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(key: str) -> str:
-    if layer := _LAYER.fullmatch(key):
-        for pattern, name in _IN_A_LAYER:
-            if found := re.fullmatch(pattern, layer[2]):
-                return f"blocks.{layer[1]}.{found.expand(name)}"
-    for pattern, name in _HUGGING_FACE:
-        if found := re.fullmatch(pattern, key):
-            return found.expand(name)
-    return key
+    layer = _LAYER.fullmatch(key)
+    if layer and (name := _first(_IN_A_LAYER, layer[2])):
+        return f"blocks.{layer[1]}.{name}"
+    return _first(_HUGGING_FACE, key) or key
 
 
 def _joined_attention(state: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ _WRAPPERS = (
     *("state_dict", "model", "model_state_dict", "teacher", "target_encoder", "module", "net", "network"),
     *("weights", "params", "backbone", "encoder", "student", "model_ema", "state_dict_ema", "ema"),
 )
+_MODELS = ("timm.", "torchvision.", "transformers.", "torch.nn.", "__main__.", "models")
+_TAR, _TAR_AT = b"ustar", 257
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+) was not an allowed|Unsupported class ([\w.]+)")
 
 
@@ -54,13 +57,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
         state = state[wrapper]
     if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
         raise InputError(f"'{path}' holds no tensors by name; give the state dict of the backbone")
+    if any(".lora_A." in key or ".base_layer." in key for key in state):
+        raise InputError(
+            f"'{path}' holds adapters of PEFT beside or without the backbone; save the state dict of "
+            "model.merge_and_unload(), and give that file"
+        )
     return state, tuple(opened)
 
 
 def _read(path: Path) -> Any:
     with path.open("rb") as file:
-        start = file.read(64)
-    if known := _no_weights(start):
+        start = file.read(_TAR_AT + len(_TAR))
+    if known := _no_weights(start) or _archive(path, start):
         raise InputError(f"'{path}' {known}")
     if path.name.endswith(".index.json"):
         return _read_shards(path)
@@ -107,21 +115,43 @@ def _no_weights(start: bytes) -> str | None:
     return None
 
 
+def _archive(path: Path, start: bytes) -> str | None:
+    """How an archive that is no torch file is called, with a remedy; torch files are zip archives, too."""
+    if (
+        start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!"))
+        or start[_TAR_AT:] == _TAR
+    ):
+        return "is a packed archive; unpack it, and give the weights file inside"
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.endswith("data.pkl") for name in names):
+        return None
+    if names and all(name.endswith(".npy") for name in names):
+        return "is an archive of NumPy arrays; save them with timm's names as a .safetensors file"
+    return "is a zip archive and no torch file; unpack it, and give the weights file inside"
+
+
 def _why(error: Exception) -> str:
     """One line with torch's reason and a remedy, without terminal codes."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     if found := _GLOBAL.search(text):
         name = found[1] or found[2]
+        is_model = name.startswith(_MODELS)
+        its_weights = ".state_dict()" if is_model else "['model']"
         return (
             f"(weights_only): besides tensors it holds an object of {name}, and nothing is unpickled here; "
-            "if you trust the file, save its weights alone: torch.save(torch.load(FILE, "
-            "weights_only=False)['model'], NEW)"
+            "if you trust the file, save its weights alone, a dictionary of tensors by name: "
+            f"torch.save(torch.load(FILE, weights_only=False){its_weights}, NEW)"
         )
     if "TorchScript" in text:
         return "(weights_only): it is a TorchScript program; save its state_dict() alone"
     if "central directory" in text or "PytorchStreamReader" in text:
         return "(weights_only): it is cut off or damaged; fetch it again"
-    return f"(weights_only): {_one_line(text)}"
+    return (
+        "(weights_only): it is no file of torch tensors, or a damaged one; give a .safetensors or torch file"
+    )
 
 
 def _one_line(error: Exception | str) -> str:

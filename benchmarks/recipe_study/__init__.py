@@ -4,6 +4,7 @@
 
     python -m benchmarks.recipe_study --tasks digits --rows lora --seeds 1
     python -m benchmarks.recipe_study --half final              # once, at the end
+    python -m benchmarks.recipe_study --finished                # the validation table so far
 
 **Tasks.** digits, cifar100, caltech101, dtd10, shapes-location, shapes-orientation, and the photographs of
 PACS (``pacs/photo``). ``--data`` has the folders that ``python -m benchmarks.public_tasks`` makes.

@@ -15,7 +15,7 @@ from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.store import Store
 from benchmarks.recipe_study.choices import FOLDERS, ROWS, TASKS
-from benchmarks.recipe_study.study import Study
+from benchmarks.recipe_study.study import Study, finished_trainings
 from benchmarks.recipe_study.tables import reading_table, validation_table
 from search_spaces import InputError
 from supernet import DEFAULT_BACKBONE
@@ -37,6 +37,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--store", type=Path, default=Path("runs/recipe_study"), help="folder of lines (%(default)s)")
     add("--out", type=Path, default=OUT, help="JSON file of the report")
     add("--workers", type=whole_number, default=1, help="processes that share the cores (%(default)s)")
+    add("--finished", action="store_true", help="train nothing: the validation table of what has finished")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of all trainings (%(default)s)")
     args = parser.parse_args(argv)
@@ -61,8 +62,14 @@ def _source(name: str, data: Path) -> str:
 
 
 def run(argv: Sequence[str]) -> None:
-    """Train what is missing, read the half, write the report and print its tables. Raises `InputError`."""
+    """Train what is missing, read the half, write the report and print its tables.
+
+    With ``--finished`` only print the validation table of the trainings in the store. Raises `InputError`.
+    """
     args = parsed(argv)
+    if args.finished:
+        print("\n".join(validation_table(finished_trainings(args.store, args.tasks, args.rows))))
+        return
     bench = Bench.load(args)
     rows = [ROWS[name] for name in args.rows]
     study = Study(Store(args, bench), bench, args.tasks, rows, args.seeds, args.epochs)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from benchmarks.harness.bench import Bench
 from benchmarks.harness.halves import Half
+from benchmarks.harness.lines import read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.store import Store
 from benchmarks.recipe_study.choices import CHOICES, VTAB, StudyRow
@@ -24,6 +25,24 @@ Mixture = tuple[str, ...]
 def name_of(mixture: Mixture) -> str:
     """Name of a recipe: ``vtab``, ``crop``, ``crop + longer``."""
     return " + ".join(mixture) or VTAB
+
+
+def finished_trainings(store: Path, tasks: Sequence[str], rows: Sequence[str]) -> list[dict[str, Any]]:
+    """The trainings in a store that were scored on validation data, also of incomplete rows."""
+    names = {Path(task).name for task in tasks}
+    return [
+        {
+            "task": line["task"],
+            "row": line["row"],
+            "recipe": name_of(tuple(line["choices"])),
+            "seed": line["training"]["seed"],
+            "chosen": False,
+            "val": line["val"],
+        }
+        for line in read_lines(store / "lines.jsonl")
+        if line["kind"] == "training" and line["training"]["on"] == "train"
+        if line["task"] in names and line["row"] in rows
+    ]
 
 
 @dataclass(frozen=True)

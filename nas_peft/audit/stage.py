@@ -116,6 +116,15 @@ def audit(
     return result
 
 
+def _retrained_score(metric: Metric, record: TrainingRecord) -> float:
+    """The validation score of a training by a metric, higher is better."""
+    if metric == "accuracy":
+        return record.val_score().accuracy
+    if record.images is None:
+        raise ValueError(f"the metric '{metric}' needs the scores of images")
+    return mean_score(metric, [record.images])
+
+
 def _row(architecture: Architecture) -> Row:
     digest = hashlib.sha256(json.dumps(architecture.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
     return Row(f"audit-{digest}", "searched", "subnet", architecture)
@@ -136,15 +145,6 @@ def _expected(
         for training in row.trainings(run.inputs.config, recipe, seeds, "train")
     ]
     return {SCORES: times.scores(len(rows)), AUDIT: times.separate(trainings)}
-
-
-def _retrained_score(metric: Metric, record: TrainingRecord) -> float:
-    """The validation score of a training by a metric, higher is better."""
-    if metric == "accuracy":
-        return record.val_score().accuracy
-    if record.images is None:
-        raise ValueError(f"the metric '{metric}' needs the scores of images")
-    return mean_score(metric, [record.images])
 
 
 def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) -> list[Candidate]:

@@ -42,7 +42,7 @@ def audit_summary(audit: Audit, search: FinishedSearch) -> str:
     digits, points = (3, "") if audit.metric == "log-loss" else (1, " points")
     error = "" if audit.regret_error is None else f" ± {audit.regret_error:.{digits}f}"
     gap = audit.inherited_minus_retrained
-    side = "worse than" if audit.regret >= 0 else "better than"
+    side = "below" if (audit.regret >= 0) is (audit.metric != "log-loss") else "above"
     choice = search.pick()
     drawn = "  ".join(f"{kind} {strip}" for kind, strip in strips(choice.architecture).items())
     return (

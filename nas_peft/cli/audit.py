@@ -43,6 +43,9 @@ def audit(
     """
     with user_errors(debug):
         use_cache(cache, None)
+        from nas_peft.run.place import require_run
+
+        require_run(run)  # before torch is imported
         from rich.console import Console
 
         from nas_peft.audit.plot import plot_audit

@@ -30,7 +30,7 @@ def _run_baselines(
     data is exported. The same command resumes a stopped run.
     """
     with user_errors(debug):
-        from nas_peft.cli.early_checks import require_data_and_weights
+        from nas_peft.cli.early_checks import require_data_and_weights, require_places
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.machine.system import require_system
 
@@ -38,6 +38,7 @@ def _run_baselines(
         compared, options = options_of((BaselinesConfig, RunOptions), fields, context, config)
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
+        require_places(options)
         found = require_data_and_weights(compared)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         ray_options.require_answer()

@@ -45,6 +45,10 @@ def dashboard(
         import sys
         import tempfile
 
+        from nas_peft.run.place import require_run
+
+        require_run(run)  # before torch is imported
+
         from nas_peft.dashboard.server import LOOPBACK, serve_run
         from nas_peft.dashboard.shown_run import ShownRun
         from nas_peft.serving.listener import bound_socket

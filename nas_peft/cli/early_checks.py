@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from nas_peft.data.source import Reading, require_source
+from nas_peft.machine.device_names import require_device_name
+from nas_peft.run.place import require_place, require_room, require_run
+from nas_peft.settings.command_options import RunOptions, SearchOptions
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces.budget import Budget
@@ -28,6 +33,32 @@ def require_data_and_weights(config: TrainingConfig) -> str:
         return f"data set {config.dataset}; loading PyTorch"
     images = sum(len(items) for _, items in listing.parts())
     return f"found {images:,} images in {len(listing.classes):,} classes; loading PyTorch"
+
+
+def require_places(options: RunOptions) -> None:
+    """Raise `InputError` for a run folder, storage or device that cannot be used, and for a full disk."""
+    if options.out is not None:
+        require_place(options.out)
+    require_room(options.out or Path("runs"))
+    require_device_name(options.device)
+    if isinstance(options, SearchOptions) and options.storage is not None:
+        from nas_peft.searching.study_storage import StudyStorage  # it imports Optuna
+
+        StudyStorage(options.storage).require_address()
+
+
+def require_run_or_subnet(source: Path) -> None:
+    """Raise `InputError` for a folder that is no run folder, and for a file that does not exist."""
+    if source.is_dir():
+        require_run(source)
+    else:
+        require_subnet(source)
+
+
+def require_subnet(file: Path) -> None:
+    """Raise `InputError` for a subnet file that does not exist."""
+    if not file.exists():  # a folder is told apart where subnets are read
+        raise InputError(f"no subnet checkpoint at '{file}'; nas-peft search writes RUN/subnet.safetensors")
 
 
 def _require_readable(config: TrainingConfig) -> None:

@@ -68,8 +68,10 @@ def evaluate(
 ) -> None:
     """Evaluate a subnet: accuracy, calibration and each class, with bootstrap intervals."""
     with user_errors(debug):
+        from nas_peft.cli.early_checks import require_subnet
         from nas_peft.data.source import Reading, require_source
 
+        require_subnet(file)  # before torch is imported
         bars = bars_of(progress, quiet)
         reading = Reading(layout, domains)
         require_source(dataset, reading)  # before torch is imported

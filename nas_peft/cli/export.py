@@ -101,6 +101,9 @@ def export(
             )
         if of_run and (backbone_weights is not None or module_file):
             raise InputError("a run names its own backbone weights and module files; leave them out")
+        from nas_peft.cli.early_checks import require_run_or_subnet
+
+        require_run_or_subnet(source)  # before torch is imported
         from nas_peft.deployment.exporting import export_model, require_form
 
         require_form(to, output, half=half, license=license)

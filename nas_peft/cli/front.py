@@ -71,6 +71,9 @@ def front(
     """
     with user_errors(debug):
         use_cache(cache, None)
+        from nas_peft.run.place import require_run
+
+        require_run(run)  # before torch is imported
         import json
 
         from rich.console import Console

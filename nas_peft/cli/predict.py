@@ -70,10 +70,13 @@ def predict(
     (standard error names them); 2 for a mistake in the command, before any answer.
     """
     with user_errors(debug):
+        from nas_peft.cli.early_checks import require_subnet
         from nas_peft.prediction.image_paths import find_images, models_and_images
 
         files, others = models_and_images(paths)  # mistakes are told before torch is imported
         images = find_images(others)
+        for file in files:
+            require_subnet(file)
         require_folder_of(output)
 
         from nas_peft.data.decoding import pixel_limit

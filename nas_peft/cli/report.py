@@ -65,6 +65,10 @@ def report(
             raise InputError(f"'{file}' is not an HTML file: its name must end in {' or '.join(SUFFIXES)}")
         if output is not None:
             require_folder_of(output)
+        from nas_peft.run.place import require_run
+
+        for run in runs:
+            require_run(run)  # before torch is imported
 
         import sys
 

@@ -85,10 +85,12 @@ def robustness(
     gives it. Those that --objective robust chooses by are others, and none can be given here.
     """
     with user_errors(debug):
+        from nas_peft.cli.early_checks import require_run_or_subnet
         from search_spaces import InputError
 
         bars = bars_of(progress, quiet)
         of_run = source.is_dir()
+        require_run_or_subnet(source)  # before torch is imported
         if of_run and (backbone_weights is not None or module_file):
             raise InputError("a run names its own backbone weights and module files; leave them out")
         if not of_run and plot is not None:

@@ -31,7 +31,7 @@ def _run_search(
     all forms. The same command resumes a stopped run.
     """
     with user_errors(debug):
-        from nas_peft.cli.early_checks import require_data_and_weights
+        from nas_peft.cli.early_checks import require_data_and_weights, require_places
         from nas_peft.machine.compiler import require_compiler
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.machine.system import require_system
@@ -42,6 +42,7 @@ def _run_search(
         )
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
+        require_places(options)
         found = require_data_and_weights(searched)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         if searched.compile:

@@ -74,6 +74,7 @@ def serve(
         from nas_peft.deployment.extra import require_extra
 
         require_extra("serve", "nas-peft serve")
+        from nas_peft.cli.early_checks import require_subnet
         from nas_peft.serving.access import read_token, require_token
         from nas_peft.serving.allowed_folder import AllowedFolder
         from nas_peft.serving.limits import Limits
@@ -81,6 +82,8 @@ def serve(
         from nas_peft.serving.task_names import named_files
 
         named = named_files(files or [], task)
+        for file in named.values():
+            require_subnet(file)  # before torch is imported
         token = read_token(token_file)
         require_token(host, token)
         allowed = None if folder is None else AllowedFolder(folder)

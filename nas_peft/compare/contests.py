@@ -203,7 +203,8 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
         columns.sort(key=lambda column: order.index(column.group or ""))
     best = _best(scores, columns, measure)
     rows = tuple(_row(label, scores, columns, best, measure) for label in labels)
-    return MethodComparison(runs[0].procedure(), tuple(columns), rows, measure, planned_differences(runs))
+    planned = planned_differences(runs)
+    return MethodComparison(runs[0].procedure(), tuple(columns), rows, measure, planned)
 
 
 def _best(

@@ -11,6 +11,7 @@ from nas_peft.data.folder_layout import Layout, domain_note, read_layout, requir
 from nas_peft.data.folder_walk import FolderWalk
 from nas_peft.data.image_files import shown_name, why_no_image
 from nas_peft.data.listing import Item, Listing, ToTensor
+from nas_peft.data.part_names import part_named
 from nas_peft.data.splits import too_few_images
 from search_spaces.errors import InputError
 
@@ -40,7 +41,9 @@ def list_class_folders(
     notes, parts = list(read.notes), dict(read.parts)
     if not parts:
         classes = _class_folders(walk, root, domains)
-        if layout == "auto":
+        if layout == "auto" and domains:
+            _require_no_parts_in_domains(walk, classes)
+        elif layout == "auto":
             require_no_parts_below(walk, classes)
         if not domains:
             notes += domain_note(walk, classes)
@@ -100,6 +103,17 @@ def _class_folders(walk: FolderWalk, base: Path, domains: bool) -> dict[str, lis
             found.setdefault(shown_name(folder.name), []).append(folder)
     _require_several_folders(walk, base, found)
     return dict(sorted(found.items()))
+
+
+def _require_no_parts_in_domains(walk: FolderWalk, classes: dict[str, list[Path]]) -> None:
+    """Raise `InputError` if the folders in the domains are parts, DOMAIN/PART/CLASS/IMAGE."""
+    named = [part_named(name) for name in classes]
+    if "train" in named and all(named):
+        example = f"{shown_name(classes[next(iter(classes))][0].parent.name)}/{', '.join(classes)}"
+        raise InputError(
+            f"the domains of '{walk.root}' hold part folders (such as {example}), which must be above them: "
+            "arrange the images as PART/DOMAIN/CLASS/IMAGE, or give --layout classes if these are the classes"
+        )
 
 
 def _leave_out_loose(walk: FolderWalk, base: Path) -> None:

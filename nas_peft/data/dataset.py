@@ -20,6 +20,7 @@ from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.part import Part
 from nas_peft.data.partition import complete, few_shot
 from nas_peft.data.picture_hashes import PictureHashes
+from nas_peft.data.remarks import alike_classes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
 from nas_peft.data.source_digest import source_digest
@@ -152,9 +153,7 @@ def load_dataset(
         parts, dropped = _without_duplicates(parts, found, listing.classes)
         copies = set(found.copies.get("train", ()))
         domains_of_train = [name for index, name in enumerate(domains_of_train) if index not in copies]
-        if dropped:
-            domains_of_train = [item.domain for item in listing.train]
-    own_fingerprint = decoded.findings.fingerprint_without_copies
+        own_fingerprint = decoded.findings.fingerprint_without_copies
     return ImageDataset(
         name=listing.name,
         classes=listing.classes,
@@ -176,7 +175,7 @@ def load_dataset(
                 reason: {"count": len(paths), "examples": list(paths[:_EXAMPLES])}
                 for reason, paths in listing.left_out.items()
             },
-            "notes": list(listing.notes),
+            "notes": [*listing.notes, *alike_classes(listing.classes)],
             "warnings": warnings,
             "duplicates": found.to_dict() | {"dropped": dropped},
         },

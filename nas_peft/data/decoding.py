@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import warnings
@@ -15,6 +16,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from nas_peft.data.file_kinds import described_file
 from nas_peft.data.image_files import register_heic, shown_name
+from nas_peft.data.png_metadata import without_metadata
 from search_spaces.errors import InputError
 
 DEFAULT_MAX_PIXELS = 89_478_485
@@ -55,6 +57,7 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         with warnings.catch_warnings():  # PIL warns above the limit and raises above twice the limit
+            warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata that nobody reads
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     finally:
@@ -64,7 +67,8 @@ def pixel_limit(max_pixels: int) -> Iterator[None]:
 def read_image(source: Path | IO[bytes], name: str, formats: tuple[str, ...] | None = None) -> Image.Image:
     """The image in RGB, turned upright as its EXIF block says; the first frame if there are several.
 
-    An image whose EXIF block is malformed stays as it is stored, as in viewers.
+    An image whose EXIF block is malformed stays as it is stored, as in viewers. A PNG whose metadata are
+    damaged or outsized is read without them.
 
     Args:
         source: path or open binary file.
@@ -77,18 +81,34 @@ def read_image(source: Path | IO[bytes], name: str, formats: tuple[str, ...] | N
     """
     register_heic()
     try:
-        with Image.open(source, formats=formats) as image:
-            image.load()
-            upright = _upright(image)
+        upright = _decoded(source, formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImage(name, f"{_too_large(error)} (--max-pixels)") from error
     # Damaged bytes make PIL's format plugins raise anything: OSError, SyntaxError, struct.error, IndexError.
     except Exception as error:
-        reason = str(error)
-        if isinstance(error, UnidentifiedImageError):
-            reason = described_file(source) or "it is not an image file"
-        raise UnreadableImage(name, reason or type(error).__name__) from error
+        picture = _without_metadata(source, formats)
+        if picture is None:
+            reason = str(error)
+            if isinstance(error, UnidentifiedImageError):
+                reason = described_file(source) or "it is not an image file"
+            raise UnreadableImage(name, reason or type(error).__name__) from error
+        upright = picture
     return to_rgb(upright, name)
+
+
+def _decoded(source: Path | IO[bytes], formats: tuple[str, ...] | None) -> Image.Image:
+    with Image.open(source, formats=formats) as image:
+        image.load()
+        return _upright(image)
+
+
+def _without_metadata(source: Path | IO[bytes], formats: tuple[str, ...] | None) -> Image.Image | None:
+    """The picture of a PNG whose metadata alone are damaged."""
+    try:
+        content = without_metadata(source)
+        return None if content is None else _decoded(io.BytesIO(content), formats)
+    except Exception:  # the picture, too, is damaged: the first error says how
+        return None
 
 
 def _upright(image: Image.Image) -> Image.Image:

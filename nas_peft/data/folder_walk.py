@@ -96,7 +96,7 @@ class FolderWalk:
         waiting = [folder]
         while waiting:
             with os.scandir(waiting.pop()) as entries:
-                found = [(Path(entry.path), entry.is_dir()) for entry in entries]
+                found = [(path, path.is_dir()) for path in (Path(entry.path) for entry in entries)]
             for path, is_folder in found:
                 if not is_folder:
                     yield path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,13 +24,15 @@ if TYPE_CHECKING:
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 UNLABELLED_ROWS = "rows without a label"
 _SEPARATORS = ("\t", ";", ",", "|")
+_SPREADSHEET = re.compile(r"\"?sep=.\"?", re.IGNORECASE)  # a first line by which Excel knows the separator
+_MISSING = {"nan", "na", "n/a", "none", "null", "?", "-"}
 _PATHS = (
     *("path", "image", "file", "filename", "filepath", "imagepath", "imagefile", "imagename", "img"),
     *("imgpath", "imgname", "name", "imageid", "id", "picture", "photo", "uri"),
 )
 _LABELS = (
     *("label", "labels", "class", "classname", "classid", "target", "category", "categoryname", "species"),
-    *("breed", "diagnosis", "y"),
+    *("breed", "diagnosis", "classlabel", "labelname", "y"),
 )
 _SPLITS = ("split", "part", "set", "subset", "partition")
 _DOMAINS = (
@@ -62,7 +66,9 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
             or a part has another name.
     """
     text, note = read_text(file)
-    rows = _cells(file, text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    preamble = _lines_before(lines)
+    rows = _cells(file, lines[preamble:])
     names, rows, first = _header(file, rows)
     path_at, label_at, split_at, domain_at = (
         _column(names, known) for known in (_PATHS, _LABELS, _SPLITS, _DOMAINS)
@@ -76,10 +82,13 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     found: dict[Path, _Row] = {}
     unlabelled: list[str] = []
     repeated: list[str] = []
-    for number, row in enumerate(rows, first):
+    for number, row in enumerate(rows, preamble + first):
         where = f"{file}:{number}"
-        if len(row) <= max(path_at, label_at, split_at or 0, domain_at or 0):
-            raise InputError(f"{where}: {len(row)} cells and {len(names)} columns; correct the row")
+        if len(row) <= max(path_at, label_at, split_at or 0, domain_at or 0) or any(row[len(names) :]):
+            raise InputError(
+                f"{where}: {len(row)} cells and {len(names)} columns; correct the row, or put cells that "
+                "hold the separator into quotation marks"
+            )
         label = row[label_at].strip()
         if not label:
             unlabelled.append(row[path_at])
@@ -132,16 +141,35 @@ def _listing(
             for reason, paths in ((UNLABELLED_ROWS, unlabelled), ("rows that repeat an image", repeated))
             if paths
         },
-        notes=tuple(text for text in (note, about) if text),
+        notes=tuple(text for text in (note, about, _missing_labels(classes)) if text),
     )
+
+
+def _missing_labels(classes: Sequence[str]) -> str | None:
+    """A note on a class whose name is how programs write a missing value."""
+    found = [name for name in classes if name.casefold() in _MISSING]
+    if not found:
+        return None
+    return f"'{found[0]}' is read as a class; leave the cell empty where an image has no label"
 
 
 def _load(path: Path, to_tensor: ToTensor) -> Tensor:
     return to_tensor(read_image(path, str(path)))
 
 
-def _cells(file: Path, text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.strip()]
+def _lines_before(lines: Sequence[str]) -> int:
+    """Number of lines before the table: Excel's separator, and comments, which have other columns."""
+    first = next((line for line in lines if not line.startswith("#")), "#")
+
+    def is_before(line: str) -> bool:
+        is_comment = line.startswith("#") and first != "#"
+        other = any(line.count(separator) != first.count(separator) for separator in _SEPARATORS)
+        return (is_comment and other) or _SPREADSHEET.fullmatch(line.strip()) is not None
+
+    return sum(1 for _ in itertools.takewhile(is_before, lines))
+
+
+def _cells(file: Path, lines: Sequence[str]) -> list[list[str]]:
     if not lines:
         raise InputError(f"table '{file}' is empty; it needs a row with path and label per image")
     separator = next((s for s in _SEPARATORS if s in lines[0]), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def data_remarks(record: Mapping[str, object]) -> list[str]:
@@ -40,3 +40,16 @@ def duplicates_sentence(record: Mapping[str, object]) -> str:
         "" if found.get("dropped") or not pairs else "; --drop-duplicates leaves them out of train and val"
     )
     return f"duplicates: {text}{example}{remedy}"
+
+
+def alike_classes(classes: Sequence[str]) -> list[str]:
+    """A sentence for each group of classes whose names differ in case and spaces alone."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault("".join(name.casefold().split()), []).append(name)
+    return [
+        f"{', '.join(repr(name) for name in names)} differ in case or spaces alone, and are "
+        f"{len(names)} classes; give them one spelling if they are one"
+        for names in groups.values()
+        if len(names) > 1
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nas_peft.machine.device_names import require_device_name
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
 from search_spaces import InputError
 
@@ -31,8 +32,7 @@ def resolve_device(device: str) -> str:
 
     Raises `InputError` for another name, and for ``cuda`` without a CUDA GPU.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"device is '{device}'; give auto, cpu or cuda")
+    require_device_name(device)
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("device is 'cuda', but torch finds no CUDA GPU; give --device cpu")
     return device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"

@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from nas_peft.machine.container import cores, memory
+from nas_peft.machine.ray_folder import LONGEST_SOCKET, ray_folder, require_ray_folder, socket_length
 from nas_peft.machine.ray_session import LOCAL, RayOptions
 from nas_peft.machine.ray_start import LIMIT, try_ray
 from nas_peft.machine.system import require_system
@@ -27,8 +28,6 @@ LEAST_DISK = 2 * 2**30
 _LEAST_SHARED = 2 * 2**30
 _HUB = "https://huggingface.co"
 _SECONDS = 3.0
-_LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
-_SOCKET = "ray/session_2000-01-01_00-00-00_000000_0000000/sockets/plasma_store"
 _ALWAYS = re.compile(r"([\w.-]+)(?:\[[\w,]+\])?>=([\d.]+)\s*$")
 _OF_EXTRA = re.compile(r"""([\w.-]+)\S*\s*;\s*extra == ['"]([\w-]+)""")
 _FOR_DEVELOPERS = {"test", "benchmarks", "docs"}
@@ -142,11 +141,13 @@ def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
         else:
             yield Check("ray start", True, f"answers at '{place.address}', by {place.given_by}")
         return
-    folder = _folder_of_ray()
-    length = len(os.fsencode(folder / _SOCKET))
-    said = f"starts on this machine; path of its socket {length} of {_LONGEST_SOCKET} bytes"
-    remedy = f"'{folder}' is too long; set RAY_TMPDIR to a shorter one, such as /tmp"
-    yield Check("ray start", length <= _LONGEST_SOCKET, said, remedy)
+    length = socket_length(ray_folder())
+    said, remedy = f"starts on this machine; path of its socket {length} of {LONGEST_SOCKET} bytes", ""
+    try:
+        require_ray_folder()
+    except InputError as error:
+        remedy = str(error)
+    yield Check("ray start", not remedy, said, remedy)
     if shared.is_dir():
         free = shutil.disk_usage(shared).free
         remedy = "training works, and large data go over the disk; in Docker give --shm-size=4g"
@@ -159,7 +160,7 @@ def ray_trial_check(limit: float = LIMIT) -> Check:
     if not trial.fault:
         return Check("ray task", True, f"done in {trial.seconds:.1f} s, with start and end")
     if RayOptions().place.address == LOCAL:
-        logs = _folder_of_ray() / "ray" / "session_latest" / "logs"
+        logs = ray_folder() / "ray" / "session_latest" / "logs"
         remedy = (
             f"look at gcs_server.out and raylet.out in '{logs}'; usual causes are a busy machine, a proxy or "
             "firewall between programs of this machine, and too few allowed processes (ulimit -u); nas-peft "
@@ -180,10 +181,6 @@ def network_check(address: str = _HUB) -> Check:
         remedy = "needed only to download weights and data; or give files with --backbone-weights"
         return Check("network", None, f"{address} does not answer", remedy)
     return Check("network", True, f"{address} answers")
-
-
-def _folder_of_ray() -> Path:
-    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
 
 
 def _required() -> dict[str, str]:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from nas_peft.machine.last_words import LastWords
+from nas_peft.machine.loopback import on_loopback
+from nas_peft.machine.ray_folder import require_ray_folder
 from search_spaces import InputError
 
 LOCAL = "local"
@@ -20,6 +23,10 @@ _REMEDY = "give auto, HOST:PORT or ray://HOST:PORT of a running Ray, or leave it
 _UNSET = (
     f"unset {_VARIABLE}, or give --ray-address local to start a Ray here, or auto, HOST:PORT or "
     "ray://HOST:PORT of a running Ray"
+)
+_ENDED_WITH_RAY = (
+    "error: the command was ended from outside, or by Ray when a process of Ray's own died; what was "
+    "finished is kept: start the same command again to go on"
 )
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _STARTS = 2
@@ -64,9 +71,11 @@ class RayOptions:
         self.require_answer()
 
     def require_answer(self) -> None:
-        """Raise `InputError` if nothing answers at the address of a running Ray."""
+        """Raise `InputError` if nothing answers at the address of a running Ray, or none can start here."""
         if self.place.address != LOCAL:
             _require_answer(self.place)
+        else:
+            require_ray_folder()
 
     @property
     def place(self) -> RayPlace:
@@ -96,6 +105,7 @@ class RaySession:
         self._options = options
         self._ours = False
         self._machines: list[dict[str, float]] | None = None
+        self._last_words: LastWords | None = None
 
     def __enter__(self) -> RaySession:
         return self
@@ -108,6 +118,9 @@ class RaySession:
 
             ray.shutdown()
             self._ours = False
+        if self._last_words is not None:
+            self._last_words.__exit__(kind, error, trace)
+            self._last_words = None
         self._machines = None
 
     def connect(self) -> Any:
@@ -124,6 +137,8 @@ class RaySession:
             place = self._options.place
             if place.address == LOCAL:
                 _start(ray)
+                self._last_words = LastWords(_ENDED_WITH_RAY)
+                self._last_words.__enter__()
             else:
                 _reach(ray, place)
             self._ours = True
@@ -190,10 +205,11 @@ def _start(ray: Any) -> None:
     reason = ""
     for _ in range(_STARTS):
         try:
-            ray.init(**options)
-            if not any(n["Resources"].get("CPU") for n in ray.nodes()):  # it rounds half a core down to none
-                ray.shutdown()
-                ray.init(**options, num_cpus=1)
+            with on_loopback():
+                ray.init(**options)
+                if not any(n["Resources"].get("CPU") for n in ray.nodes()):  # half a core, rounded to none
+                    ray.shutdown()
+                    ray.init(**options, num_cpus=1)
             return
         except Exception as error:
             ray.shutdown()

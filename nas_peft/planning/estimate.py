@@ -77,8 +77,9 @@ class StageTimes:
 
     def scores(self, candidates: int) -> float:
         """Seconds of scoring so many candidates with inherited weights, all of them on all images."""
-        config, data = self.inputs.config, self.inputs.dataset
-        return candidates * len(data.train if config.folds > 1 else data.val) * self.speeds.forward
+        data = self.inputs.dataset
+        folded = isinstance(self.inputs, SearchInputs) and self.inputs.config.folds > 1
+        return candidates * len(data.train if folded else data.val) * self.speeds.forward
 
     def _probe(self) -> float:
         config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)

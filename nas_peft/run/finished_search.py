@@ -10,6 +10,7 @@ from typing import Any
 from nas_peft.run.config_file import read_config
 from nas_peft.run.module_files import import_unchanged
 from nas_peft.run.moved_inputs import require_data, with_found_paths
+from nas_peft.run.place import require_run
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
@@ -157,7 +158,5 @@ class FinishedSearch:
 
 def recorded_options(path: Path) -> dict[str, Any]:
     """The options in a run's ``config.yaml``. Raises `InputError` for a folder that is not a run folder."""
-    file = path / "config.yaml"
-    if not file.is_file():
-        raise InputError(f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search")
-    return read_config(file)
+    require_run(path)
+    return read_config(path / "config.yaml")

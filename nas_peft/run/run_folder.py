@@ -20,6 +20,7 @@ from pydantic import BaseModel, ValidationError
 from nas_peft.machine.system import require_system
 from nas_peft.run.config_file import read_config, write_config
 from nas_peft.run.json_file import read_json, write_json
+from nas_peft.run.place import require_place
 from nas_peft.run.stage_records import OpeningRecord
 from nas_peft.run.version import __version__
 from nas_peft.settings.command_options import RunOptions
@@ -60,17 +61,13 @@ class RunFolder:
         another configuration, and for a path that is a file or a folder of something else.
         """
         path = path or _default_path(config, fingerprint)
-        if path.exists() and not path.is_dir():
-            raise InputError(f"the run folder '{path}' is a file; give another --out")
+        require_place(path)
         file = path / "config.yaml"
-        if file.exists():
-            if differing := _differing(_recorded(file, type(config)), config):
-                raise InputError(
-                    f"the run folder '{path}' holds a run of another configuration: {', '.join(differing)}; "
-                    "give another --out, or the same options to go on"
-                )
-        elif path.exists() and any(p.name != f"{file.name}.partial" for p in path.iterdir()):
-            raise InputError(f"the folder '{path}' is not empty and holds no run; give another --out")
+        if file.exists() and (differing := _differing(_recorded(file, type(config)), config)):
+            raise InputError(
+                f"the run folder '{path}' holds a run of another configuration: {', '.join(differing)}; "
+                "give another --out, or the same options to go on"
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -351,6 +351,7 @@ def test_a_file_without_an_image_size_is_of_the_names_own(saved, micro):
     assert load_subnet(saved, backbone=micro).backbone is micro
 
 
+@pytest.mark.thorough
 def test_the_backbone_is_made_for_the_image_size_again(tmp_path):
     backbone = create_backbone("vit_micro_patch8_32", image_size=(32, 48))
     network = Supernet(backbone.model, Architecture.uniform(8, "lora_rank", 1), 3).eval()

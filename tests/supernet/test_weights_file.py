@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from sweep import sweep
 
 from search_spaces import InputError
 from supernet import create_backbone
@@ -45,15 +46,18 @@ def refusal(path) -> str:
 
 @pytest.mark.parametrize(
     "prefix",
-    [
-        "module.",
-        "_orig_mod.",
-        "model.",
-        "backbone.",
-        "encoder.",
-        "module._orig_mod.backbone.",
-        "visual.trunk.",
-    ],
+    sweep(
+        [
+            "module.",
+            "_orig_mod.",
+            "model.",
+            "backbone.",
+            "encoder.",
+            "module._orig_mod.backbone.",
+            "visual.trunk.",
+        ],
+        2,
+    ),
 )
 def test_prefixes_come_off(tmp_path, state, prefix):
     named = {f"{prefix}{key}": value for key, value in state.items()} | {"loss.weight": torch.zeros(2)}
@@ -69,13 +73,13 @@ def test_the_teacher_is_taken_before_the_student(tmp_path, state):
     assert "(teacher.backbone): 150" in is_loaded(tmp_path / "w.safetensors", state)
 
 
-@pytest.mark.parametrize("wrapper", ["model_state_dict", "teacher", "module", "state_dict_ema"])
+@pytest.mark.parametrize("wrapper", sweep(["model_state_dict", "teacher", "module", "state_dict_ema"]))
 def test_wrappers_are_opened(tmp_path, state, wrapper):
     torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, wrapper: state}, tmp_path / "w.pth")
     assert f"({wrapper})" in is_loaded(tmp_path / "w.pth", state)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", sweep([torch.float16, torch.bfloat16, torch.float64]))
 def test_other_precisions_are_converted(tmp_path, state, kind):
     given = {key: value.to(kind) for key, value in state.items()}
     save_file(given, tmp_path / "w.safetensors")
@@ -180,16 +184,80 @@ def test_values_that_are_not_finite_are_refused(tmp_path, state):
 
 @pytest.mark.parametrize(
     ("content", "cause"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
-        (b"", "is empty"),
-        (b"<!DOCTYPE html>", "is a web page"),
-        (b"\x89HDF\r\n", "is an HDF5 file"),
-        (b"PK\x03\x04 cut off", "cut off or damaged"),
-    ],
+    sweep(
+        [
+            (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+            (b"", "is empty"),
+            (b"<!DOCTYPE html>", "is a web page"),
+            (b"\x89HDF\r\n", "is an HDF5 file"),
+            (b"PK\x03\x04 cut off", "cut off or damaged"),
+            (b"\x1f\x8b packed", "is a packed archive"),
+            (b"PK\5\6" + bytes(18), "is a zip archive and no torch file"),
+            (b"some text", "no file of torch tensors"),
+        ],
+        2,
+    ),
 )
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("suffix", sweep(["pth", "safetensors"]))
 def test_what_holds_no_weights_is_called_so(tmp_path, content, cause, suffix):
     (tmp_path / f"w.{suffix}").write_bytes(content)
     message = refusal(tmp_path / f"w.{suffix}")
     assert cause in message or (suffix == "safetensors" and "not a readable safetensors file" in message)
+
+
+def test_arrays_of_numpy_are_called_so(tmp_path):
+    np.savez(tmp_path / "w.npz", a=np.zeros(2))
+    assert "is an archive of NumPy arrays" in refusal(tmp_path / "w.npz")
+
+
+def test_a_pickled_model_is_refused_with_its_remedy(tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
+    assert "torch.load(FILE, weights_only=False).state_dict()" in refusal(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("key", ["base_model.model.a.lora_A.weight", "blocks.0.attn.qkv.base_layer.weight"])
+def test_adapters_of_peft_are_called_so(tmp_path, state, key):
+    save_file(state | {key: torch.zeros(2)}, tmp_path / "w.safetensors")
+    assert "model.merge_and_unload()" in refusal(tmp_path / "w.safetensors")
+
+
+def test_quantised_weights_are_called_so(tmp_path, state):
+    save_file(state | {"norm.bias": torch.zeros(192, dtype=torch.int8)}, tmp_path / "w.safetensors")
+    assert "norm.bias holds whole numbers (type int8)" in refusal(tmp_path / "w.safetensors")
+
+
+def test_blocks_in_chunks_are_counted_through(tmp_path, state):
+    """DINOv2's own checkpoints have four chunks of blocks."""
+    pattern = re.compile(r"blocks\.(\d+)\.")
+    chunked = {pattern.sub(lambda f: f"blocks.{int(f[1]) // 4}.{f[1]}.", key): v for key, v in state.items()}
+    torch.save({"teacher": {f"backbone.{key}": value for key, value in chunked.items()}}, tmp_path / "w.pth")
+    is_loaded(tmp_path / "w.pth", state)
+
+
+@pytest.mark.parametrize("mlp", [("0", "3"), ("linear_1", "linear_2")])
+def test_the_names_of_torchvision_are_mapped(tmp_path, state, mlp):
+    names = {
+        "cls_token": "class_token",
+        "pos_embed": "encoder.pos_embedding",
+        "patch_embed.proj": "conv_proj",
+        "norm": "encoder.ln",
+        "head": "heads.head",
+        "norm1": "ln_1",
+        "norm2": "ln_2",
+        "attn.proj": "self_attention.out_proj",
+        "mlp.fc1": f"mlp.{mlp[0]}",
+        "mlp.fc2": f"mlp.{mlp[1]}",
+    }
+
+    def named(key: str) -> str:
+        if layer := re.fullmatch(r"blocks\.(\d+)\.(.+)", key):
+            below = layer[2].replace("attn.qkv.", "self_attention.in_proj_")
+            return f"encoder.layers.encoder_layer_{layer[1]}.{other(below)}"
+        return other(key)
+
+    def other(key: str) -> str:
+        stem, dot, last = key.rpartition(".")
+        return names.get(key) or (names.get(stem, stem) + dot + last)
+
+    torch.save({f"module.{named(key)}": value for key, value in state.items()}, tmp_path / "w.pth")
+    is_loaded(tmp_path / "w.pth", state)

@@ -45,6 +45,17 @@ def test_every_recipe_is_paired_with_vtab_by_seed(ran: tuple[list[str], Path]) -
     assert all(one["images"] in (2, 3, 4) for one in found["test"])  # half of six
 
 
+def test_what_has_finished_is_shown_without_training(
+    ran: tuple[list[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*ran[0], "--finished"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[1] for line in shown[2:]] == list(FEW)
+    assert all(line.endswith("| 2 |") for line in shown[2:])
+    assert main([*ran[0], "--finished", f"--store={tmp_path}"]) == 0  # nothing yet
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_the_final_half_is_read_for_one_set_of_models(
     ran: tuple[list[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,8 @@ from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 
+pytestmark = pytest.mark.thorough
+
 QUIET = StageBars(quiet=True)
 
 

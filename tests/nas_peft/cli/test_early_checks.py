@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sweep import sweep
 
 from nas_peft.cli.early_checks import require_data_and_weights
 from nas_peft.settings.search_config import SearchConfig
@@ -14,12 +15,15 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
-        (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
-        (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
-        (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
-    ],
+    sweep(
+        [
+            (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
+            (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
+            (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
+            (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
+        ],
+        1,
+    ),
 )
 def test_a_wrong_option_is_answered_without_torch(options, message):
     code = (

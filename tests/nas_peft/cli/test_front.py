@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from nas_peft.cli.app import app
 from nas_peft.front import table as front_table
 from nas_peft.front.export import export_candidate
-from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.finished_search import ExportedRow, FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -46,12 +46,18 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
 
 
 def test_without_retraining_nothing_is_said_to_have_been_trained(search: FinishedSearch):
-    untrained = replace(search, config=search.config.model_copy(update={"no_retrain": True}))
-    for of, said in ((search, "chosen by validation after training"), (untrained, "with inherited weights")):
-        (scores, *_) = front_table.front_tables(of, of.front(), of.pick(), 80)
-        assert f", {said}" in str(scores.caption).partition(front_table.EXPORTED)[2]
+    for no_retrain, said in (
+        (False, "chosen by validation after training"),
+        (True, "with inherited weights"),
+    ):
+        config = search.config.model_copy(update={"no_retrain": no_retrain})
+        of, pick = replace(search, config=config), search.pick()
+        of.__dict__["exported"] = ExportedRow(f"candidate-{pick.number}", "searched subnet", 0.5, pick)
+        (scores, *_) = front_table.front_tables(of, of.front(), pick, 80)
+        assert f"{front_table.EXPORTED} exported by the run, {said}" in str(scores.caption)
 
 
+@pytest.mark.thorough
 def test_two_drawings_are_equal_and_the_default_is_in_the_run_folder(run: Path):
     assert front(run).exit_code == 0
     first = (run / "front.svg").read_bytes()
@@ -94,6 +100,7 @@ def test_the_front_is_whole_at_80_columns_with_one_line_a_candidate(
         assert f"{candidate.loss:.3f} ± {candidate.loss_standard_error:.3f}" in line
 
 
+@pytest.mark.thorough
 def test_the_exported_candidate_is_marked_and_listed(run: Path, search: FinishedSearch, tmp_path):
     exported = next(c for c in search.candidates if c not in search.front() and c != search.pick())
     content = read_json(run / "results.json")
@@ -159,6 +166,7 @@ def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tm
         added.unlink()  # the run is shared with other tests
 
 
+@pytest.mark.thorough
 def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data(
     run: Path, search: FinishedSearch, tmp_path, running_ray: str
 ):

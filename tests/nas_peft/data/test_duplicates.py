@@ -70,3 +70,47 @@ def test_a_class_that_only_copies_make_up_is_not_emptied(parts):
         (parts / "test" / "a" / f"c{path.name}").write_bytes(path.read_bytes())
     with pytest.raises(InputError, match="without duplicates class 'a' has no images left in train"):
         load_dataset(str(parts), to_tensor=full_size, drop_duplicates=True)
+
+
+@pytest.fixture
+def domains(tmp_path):
+    """Two domains of two classes with two pictures each in train and one in test, which has a copy, too."""
+    places = [
+        (part, domain, label, number)
+        for part, count in (("train", 2), ("test", 1))
+        for domain in ("art", "photo")
+        for label in "ab"
+        for number in range(count)
+    ]
+    for seed, (part, domain, label, number) in enumerate(places):
+        folder = tmp_path / part / domain / label
+        folder.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(folder / f"{number}.png")
+    copied = (tmp_path / "train" / "art" / "a" / "0.png").read_bytes()
+    (tmp_path / "test" / "art" / "a" / "copy.png").write_bytes(copied)
+    return tmp_path
+
+
+def test_the_domains_are_those_of_the_images_that_stay(domains):
+    found = load_dataset(str(domains), to_tensor=full_size, domains=True, drop_duplicates=True)
+    whole = load_dataset(str(domains), to_tensor=full_size, domains=True)
+    assert len(found.train_domains) == len(found.train)
+    assert len(found.train_val) == len(whole.train_val) - 1
+
+
+def test_the_fingerprint_is_of_all_images_in_use(domains):
+    def fingerprint(drop: bool) -> str:
+        return load_dataset(str(domains), to_tensor=full_size, domains=True, drop_duplicates=drop).fingerprint
+
+    assert fingerprint(drop=False) != fingerprint(drop=True)
+    before = fingerprint(drop=False)
+    (domains / "test" / "art" / "a" / "copy.png").unlink()
+    assert fingerprint(drop=False) != before
+
+
+def test_classes_that_differ_in_case_alone_are_said(parts):
+    (parts / "test" / "a" / "copy.png").unlink()
+    for part in ("train", "test"):
+        (parts / part / "b").rename(parts / part / "A")
+    (note,) = load_dataset(str(parts), to_tensor=full_size).record["notes"]
+    assert note.startswith("'A', 'a' differ in case or spaces alone, and are 2 classes")

@@ -105,3 +105,13 @@ def test_a_class_that_differs_in_case_is_said_to(tmp_path, write_classes, to_ten
     write_classes(tmp_path / "val", {"cat": 2})
     with pytest.raises(InputError, match="'Cat' differs in case"):
         list_class_folders(tmp_path, to_tensor)
+
+
+def test_parts_below_domains_are_refused_and_can_be_classes(tmp_path, write_classes, to_tensor):
+    for domain in ("art", "photo"):
+        for part in ("train", "val"):
+            write_classes(tmp_path / domain / part, {"cat": 2, "dog": 2})
+    with pytest.raises(InputError, match=r"hold part folders \(such as art/train, val\).*PART/DOMAIN/CLASS"):
+        list_class_folders(tmp_path, to_tensor, domains=True)
+    listing = list_class_folders(tmp_path, to_tensor, domains=True, layout="classes")
+    assert listing.classes == ("train", "val")

@@ -41,13 +41,18 @@ def test_links_that_loop_or_repeat_count_once(tmp_path, write_image):
     (tmp_path / "a" / "loop").symlink_to(tmp_path / "a")
     (tmp_path / "up").symlink_to(tmp_path)
     (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a" / "self")
     os.mkfifo(tmp_path / "a" / "pipe.png")
     walk = FolderWalk(tmp_path)
     assert [folder.name for folder in walk.folders(tmp_path)] == ["a"]
     assert len(walk.images(tmp_path / "a")) == 1
     assert list(walk.left_out[LINKED_TWICE]) == ["a/again.png", "a/hard.png"]
     assert list(walk.left_out[LINKED_FOLDER]) == ["up", "a/loop"]
-    assert list(walk.left_out["broken links and special files"]) == ["a/gone.png", "a/pipe.png"]
+    assert list(walk.left_out["broken links and special files"]) == [
+        "a/gone.png",
+        "a/pipe.png",
+        "a/self",
+    ]
 
 
 def test_one_folder_under_two_class_names_is_refused(tmp_path, write_image):

@@ -115,3 +115,30 @@ def test_a_name_that_the_file_system_cannot_have_is_no_data_set():
     for spec in ("x" * 5000, os.fsdecode(b"\xff/none")):
         with pytest.raises(InputError):
             require_source(spec, Reading())
+
+
+@pytest.mark.parametrize("before", ["sep=;\n", '"SEP=;"\n', "# exported by hand\n#\n"])
+def test_lines_before_the_table_are_passed_over(write_table, to_tensor, before):
+    table = write_table(f"{before}path;label\n1.png;a\n2.png;b\n")
+    assert list_label_table(table, to_tensor).classes == ("a", "b")
+    broken = write_table(f"{before}path;label\n1.png;a\n7.png;b\n")
+    with pytest.raises(InputError, match=rf":{before.count(chr(10)) + 3}: no such image '7.png'"):
+        list_label_table(broken, to_tensor)
+
+
+def test_a_first_image_with_a_hash_is_no_comment(write_table, write_image, to_tensor):
+    write_image(write_table("").parent / "#1.png")
+    listing = list_label_table(write_table("#1.png,a\n2.png,b\n"), to_tensor)
+    assert [len(listing.train), listing.classes] == [2, ("a", "b")]
+
+
+def test_a_row_with_more_cells_than_columns_is_refused(write_table, to_tensor):
+    with pytest.raises(InputError, match=r":3: 3 cells and 2 columns; .* quotation marks"):
+        list_label_table(write_table("path,label\n1.png,a\n2.png,bus, red\n"), to_tensor)
+    spread = write_table("path,label,\n1.png,a,,\n2.png,b,\n")  # separators at the end hold nothing
+    assert list_label_table(spread, to_tensor).classes == ("a", "b")
+
+
+def test_a_class_named_as_a_missing_value_is_said(write_table, to_tensor):
+    (note,) = list_label_table(write_table("path,label\n1.png,a\n2.png,nan\n"), to_tensor).notes
+    assert "'nan' is read as a class" in note

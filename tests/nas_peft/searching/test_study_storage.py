@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from optuna.storages.journal import JournalFileOpenLock
+from sweep import sweep
 
 from nas_peft.searching.candidate import Candidate, Proposal
 from nas_peft.searching.record import SearchRecord
@@ -45,7 +46,7 @@ def test_what_is_no_storage_is_said(address: str, said: str):
 
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg2", "mysql+pymysql"])
 def test_a_server_s_password_is_never_shown(scheme: str):
-    address = f"{scheme}://me:secret@127.0.0.1:1/studies"
+    address = f"{scheme}://me:secret@127.0.0.1:1/studies"  # pragma: allowlist secret
     assert StudyStorage(address).name == f"{scheme}://me:***@127.0.0.1:1/studies"
     with pytest.raises(InputError, match=r"me:\*\*\*@127.0.0.1") as caught:
         record_in(address)
@@ -58,7 +59,7 @@ def test_a_file_that_is_no_database_is_said(tmp_path):
         record_in(f"sqlite:///{tmp_path}/studies.db")
 
 
-@pytest.mark.parametrize("address", ["sqlite:///{}/studies.db", "{}/studies.journal"])
+@pytest.mark.parametrize("address", sweep(["sqlite:///{}/studies.db", "{}/studies.journal"]))
 def test_a_storage_that_disappears_is_waited_for_and_then_said(tmp_path, address: str):
     notes: list[str] = []
     record = record_in(address.format(tmp_path), notes)
