@@ -20,13 +20,13 @@ from nas_peft.cli.user_errors import user_errors
 
 def serve(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="FILE…",
             help="Subnet checkpoints of one backbone. Each is a task named after its file, or after its "
             "folder if the file is called subnet.safetensors.",
         ),
-    ] = [],  # noqa: B006
+    ] = None,
     task: Annotated[
         list[str],
         typer.Option(metavar="NAME=FILE", help="Subnet checkpoint with a name; can be given several times."),
@@ -81,7 +81,7 @@ def serve(
         from nas_peft.serving.listener import address_of, bound_socket
         from nas_peft.serving.task_names import named_files
 
-        named = named_files(files, task)
+        named = named_files(files or [], task)
         for file in named.values():
             require_subnet(file)  # before torch is imported
         token = read_token(token_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -15,6 +16,8 @@ from nas_peft.cli.user_errors import print_error
 
 # Older versions of Typer use Click's exceptions, newer ones have copies.
 _exceptions: Any = import_module(typer.BadParameter.__module__)
+# Older versions of Click print the help without raising.
+_NO_ARGUMENTS: Any = getattr(_exceptions, "NoArgsIsHelpError", ())
 _LISTED = 3  # names of options that are close to an unknown one
 
 
@@ -36,7 +39,7 @@ class OneLineErrors(TyperGroup):
         """Run the command line; with ``standalone_mode`` exit with the command's status."""
         try:
             status = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-        except _exceptions.NoArgsIsHelpError as error:
+        except _NO_ARGUMENTS as error:
             if not standalone_mode:
                 raise
             error.show()
@@ -63,6 +66,10 @@ def _sentence(error: typer.BadParameter) -> str:
     if isinstance(error, _exceptions.NoSuchOption) and error.possibilities:
         close = get_close_matches(error.option_name, error.possibilities, n=_LISTED, cutoff=0)
         said = f"there is no option {error.option_name}; did you mean {', '.join(close)}?"
+    unknown = re.fullmatch(r"No such command '(.*)'\.", said)  # newer versions name the nearest one
+    if unknown and context is not None:
+        close = get_close_matches(unknown[1], context.command.list_commands(context), n=_LISTED)
+        said += f" Did you mean {', '.join(map(repr, close))}?" if close else ""
     if said.endswith("?"):
         return said + where.replace(";", "", 1)
     return said.rstrip(".") + where

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from nas_peft.cli.app import app
 from nas_peft.front import table as front_table
 from nas_peft.front.export import export_candidate
-from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.finished_search import ExportedRow, FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -43,6 +43,18 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
     assert str(search.pick().number) in shown.stdout
     assert "► the search's choice" in " ".join(shown.stdout.split())
     ElementTree.parse(tmp_path / "front.svg")
+
+
+def test_without_retraining_nothing_is_said_to_have_been_trained(search: FinishedSearch):
+    for no_retrain, said in (
+        (False, "chosen by validation after training"),
+        (True, "with inherited weights"),
+    ):
+        config = search.config.model_copy(update={"no_retrain": no_retrain})
+        of, pick = replace(search, config=config), search.pick()
+        of.__dict__["exported"] = ExportedRow(f"candidate-{pick.number}", "searched subnet", 0.5, pick)
+        (scores, *_) = front_table.front_tables(of, of.front(), pick, 80)
+        assert f"{front_table.EXPORTED} exported by the run, {said}" in str(scores.caption)
 
 
 @pytest.mark.thorough

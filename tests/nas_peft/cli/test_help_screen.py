@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -99,7 +100,9 @@ def test_help_imports_nothing_heavy(arguments: list[str], heavy: tuple[str, ...]
         f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == "[]"
+    found = set(ast.literal_eval(done.stderr.splitlines()[-1]))
+    oldest = typer.__version__.startswith("0.19.")  # which imports rich itself
+    assert found <= ({"rich"} if oldest else set())
 
 
 def test_the_list_of_commands_is_the_commands():

@@ -323,6 +323,10 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(image_folder: Path, tmp_pa
     assert f"plan for --time 10h: level {len(LEVELS)} of {len(LEVELS)}" in done.output
     for stage in ("linear probe", "supernet", "search", "final training", "whole command"):
         assert stage in done.output
+    assert "speeds of this machine: " in done.output  # its bar
+    assert "found 72 images in 3 classes; loading PyTorch" in done.output
+    (notes,) = (line for line in done.output.splitlines() if line.startswith("sets --"))
+    assert len(notes) > 80  # not as narrow as the table
     assert "--population" not in done.output
     assert not list(tmp_path.iterdir())
 

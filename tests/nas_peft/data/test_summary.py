@@ -14,6 +14,8 @@ def test_the_summary_says_parts_classes_and_what_was_left_out(tmp_path, write_cl
         ["all", "2", "classes", "16", "4", "5"],
     ]
     assert "left out: 1 .xmp (such as cat/a.heic.xmp)" in text
+    skipped = data_summary({**data.record, "skipped": ["cat/b.png"]}, data.classes)
+    assert "left out: 1 undecodable image (such as cat/b.png)" in skipped
 
 
 def test_many_classes_are_shortened_and_a_rare_class_is_warned_of(tmp_path, write_classes, to_tensor):

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +84,13 @@ def test_a_long_stage_says_how_far_it_has_got(capsys):
         "supernet: 0 of 3 epochs", "supernet: 1 of 3 epochs", "supernet: 2 of 3 epochs"
     ]  # fmt: skip
     assert lines[-1].startswith("supernet: 3 epochs in ")
+
+
+def test_a_stage_without_steps_has_its_time_alone(capsys):
+    bars = StageBars(style="plain")
+    with bars, bars.stage("speeds of this machine"):
+        pass
+    assert re.fullmatch(r"speeds of this machine: [^ ]+ m?s\n", capsys.readouterr().err)
 
 
 def test_a_stage_that_ends_early_has_fewer_steps(capsys):
