@@ -165,6 +165,7 @@ def started(words: Sequence[str], said: Path) -> int:
         app(list(words))
     except SystemExit as ended:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(ended.code if isinstance(ended.code, int) else 1)
     except BaseException:
         traceback.print_exc()
