@@ -68,7 +68,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nas_peft' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    import random
+
+    stream = random.getstate()
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    finally:
+        random.setstate(stream)  # some libraries draw from it while they are imported
 
 
 def __dir__() -> list[str]:

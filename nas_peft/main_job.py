@@ -44,6 +44,9 @@ PROTOCOL = (
     "again on both, to the last epoch, and the test part is read once, by all of them."
 )
 
+SPEEDS = "speeds of this machine"
+"""Stage that measures for the plan, as progress names it."""
+
 
 def search(
     config: SearchConfig,
@@ -126,7 +129,8 @@ def plan(
     devices = resolve_devices(device, ray_options)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config.on(devices.workers), shown)
-        return make_plan(inputs, devices, ray_options, before=time.perf_counter() - started)
+        with shown.stage(SPEEDS):
+            return make_plan(inputs, devices, ray_options, before=time.perf_counter() - started)
 
 
 def _planned(run: Run[SearchInputs], before: float) -> Run[SearchInputs]:
@@ -137,7 +141,8 @@ def _planned(run: Run[SearchInputs], before: float) -> Run[SearchInputs]:
     recorded = run.folder.read_stage(PLAN, PlanRecord)
     if recorded is None:
         try:
-            recorded = make_plan(run.inputs, run.devices, run.ray, before=before)
+            with run.bars.stage(SPEEDS):
+                recorded = make_plan(run.inputs, run.devices, run.ray, before=before)
         except InputError:
             run.folder.discard()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +19,7 @@ from timm.models.beit import checkpoint_filter_fn as beit_filter
 from timm.models.eva import Eva
 from timm.models.eva import checkpoint_filter_fn as eva_filter
 from timm.models.vision_transformer import checkpoint_filter_fn
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from search_spaces import BackboneShape, InputError
@@ -53,7 +53,8 @@ class Backbone:
     ``weights`` is ``"timm"`` (the name's own pretrained weights), ``"random"``, or the name of a file.
     ``digest`` is the SHA-256 of the weights, see `weights_digest`. ``image_size`` is the height and width of
     the images in pixels, or ``None`` for the default size of the name. ``remarks`` say how the name was
-    resolved and which tensors of a file were loaded.
+    resolved and which tensors of a file were loaded. ``trained`` says that a training changed the weights,
+    which were those of ``weights`` before: a subnet file then holds them.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Backbone:
     digest: str
     image_size: tuple[int, int] | None = None
     remarks: tuple[str, ...] = ()
+    trained: bool = False
 
     @property
     def width(self) -> int:
@@ -151,6 +153,26 @@ def given_backbone(model: nn.Module, name: str | None, image_size: tuple[int, in
     return Backbone(name, "given", model, weights_digest(model), image_size)
 
 
+def trained_backbone(
+    name: str, weights: str, image_size: tuple[int, int] | None, state: Mapping[str, Tensor]
+) -> Backbone:
+    """The backbone whose weights a training changed, from all its tensors by name, frozen.
+
+    ``weights`` are those that the training began with. Raises `InputError` for an unknown or unsupported name
+    and for tensors that are not those of the model.
+    """
+    resolved = resolve_name(name, DEFAULT_BACKBONE)
+    if not resolved.in_registry:
+        require_in_reach(resolved.name)
+    image_size = _require_buildable(resolved.name, image_size)
+    model = _initialised(resolved.name, 0, image_size)
+    if found := _misfits(model.state_dict(), dict(state)):
+        raise InputError(f"the tensors are not those of backbone '{name}': {found}")
+    model.load_state_dict(dict(state))
+    model.requires_grad_(False).eval()
+    return Backbone(resolved.name, weights, model, weights_digest(model), image_size, trained=True)
+
+
 def require_supported(model: nn.Module, name: str) -> None:
     """Raise `InputError` for an unsupported model, naming the unsupported part and all supported families."""
     try:
@@ -183,8 +205,13 @@ def shape_without_weights(name: str) -> BackboneShape:
 
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 over the names and float32 bytes of the model's parameters and buffers, in order of name."""
+    return state_digest(model.state_dict())
+
+
+def state_digest(state: Mapping[str, Tensor]) -> str:
+    """`weights_digest` of a model with these parameters and buffers, by name."""
     digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
+    for key, value in sorted(state.items()):
         digest.update(key.encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -11,11 +11,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError
 from supernet.atomic_file import write_atomically
-from supernet.backbones import Backbone, as_text, create_backbone, given_backbone, weights_digest
+from supernet.backbones import (
+    Backbone,
+    as_text,
+    create_backbone,
+    given_backbone,
+    state_digest,
+    trained_backbone,
+    weights_digest,
+)
 from supernet.checked_tensors import content_digest
 from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
@@ -23,31 +31,41 @@ from supernet.subnet_header import invalid_entry
 from supernet.supernet import Supernet
 
 FORMAT = "nas-peft subnet"
-VERSION = 2
+VERSION = 3
+_BACKBONE = "backbone."
+"""Prefix of the tensors of a backbone that a file holds."""
 
 
 def save_subnet(subnet: Subnet, path: Path, *, half: bool = False) -> None:
-    """Write ``subnet`` to ``path``, atomically; the frozen backbone is not in the file.
+    """Write ``subnet`` to ``path``, atomically.
 
-    With ``half`` tensors are stored in float16, which halves the file and rounds each weight to three
-    significant digits. ``docs/subnet_file.md`` documents the format.
+    The backbone is in the file only if training changed it; a frozen one is not. With ``half`` tensors are
+    stored in float16, which halves the file and rounds each weight to three significant digits.
+    ``docs/subnet_file.md`` documents the format.
 
-    Raises ``ValueError`` if training changed the backbone, because the file could not restore it, and
-    `InputError` if a weight is beyond the range of float16.
+    Raises ``ValueError`` if a frozen backbone was changed since it was created, and `InputError` if a weight
+    is beyond the range of float16.
     """
-    if weights_digest(subnet.network.backbone) != subnet.backbone.digest:
+    dtype = torch.float16 if half else torch.float32
+    exact = _stored(subnet.network.module_tensors(subnet.architecture), dtype)
+    digest = subnet.backbone.digest
+    if subnet.changed_backbone:
+        state = _stored(subnet.network.backbone.state_dict(), dtype)
+        digest = state_digest(state)
+        exact |= {_BACKBONE + name: value for name, value in state.items()}
+    elif weights_digest(subnet.network.backbone) != digest:
         raise ValueError(
             f"the weights of backbone '{subnet.backbone.name}' were changed after it was created; "
-            "a subnet checkpoint holds the modules and the head only"
+            "the file of a subnet on a frozen backbone holds modules and head only"
         )
-    tensors = subnet.network.module_tensors(subnet.architecture)
     header = {
         "version": VERSION,
         "backbone": {
             "name": subnet.backbone.name,
             "weights": subnet.backbone.weights,
-            "digest": subnet.backbone.digest,
+            "digest": digest,
             "image_size": subnet.backbone.image_size,
+            "in_file": subnet.changed_backbone,
         },
         "architecture": subnet.architecture.to_dict(),
         "classes": list(subnet.classes),
@@ -56,8 +74,6 @@ def save_subnet(subnet: Subnet, path: Path, *, half: bool = False) -> None:
         "training": subnet.training,
         "temperature": subnet.temperature,
     }
-    dtype = torch.float16 if half else torch.float32
-    exact = {name: value.detach().to("cpu", dtype).contiguous() for name, value in tensors.items()}
     if wide := [name for name, value in exact.items() if half and not value.isfinite().all()]:
         raise InputError(
             f"the tensor {wide[0]} has values beyond the range of float16; save in full precision"
@@ -67,12 +83,25 @@ def save_subnet(subnet: Subnet, path: Path, *, half: bool = False) -> None:
     write_atomically(path, save(exact, metadata=metadata))
 
 
+def _stored(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """Copies for the file; whole numbers, such as a backbone's tables of indices, keep their type."""
+    return {
+        name: value.detach().to("cpu", dtype if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in tensors.items()
+    }
+
+
 def _from_version_1(header: dict[str, Any]) -> dict[str, Any]:
     """Version 1 had no temperature, and no digest of the content."""
     return header | {"version": 2, "temperature": None}
 
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1}
+def _from_version_2(header: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 held no backbone, which is what an absent ``backbone.in_file`` means."""
+    return header | {"version": 3}
+
+
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_version_1, 2: _from_version_2}
 """For each earlier version, the function that turns its header into that of the next version."""
 
 
@@ -136,7 +165,8 @@ def load_subnet(
 
     Needs only torch, timm and safetensors. The backbone is ``backbone`` (a `Backbone`, or a timm model
     without classifier, which is frozen and set to evaluation mode), or is created by the recorded name, with
-    the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one.
+    the weights in the file ``backbone_weights`` if given. Its digest must be the recorded one. A file that
+    holds its own backbone, because training changed it, needs neither: ``backbone_weights`` are not read.
 
     Files of every earlier format version load. Raises `InputError` for a file that is not a checkpoint, was
     altered or is of a newer format, and for a backbone with other weights.
@@ -152,7 +182,17 @@ def load_subnet(
     recorded = header["backbone"]
     side = recorded.get("image_size")  # absent from files of versions without it
     image_size = None if side is None else (int(side[0]), int(side[1]))
-    if backbone is None:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    own = {n.removeprefix(_BACKBONE): t for n, t in tensors.items() if n.startswith(_BACKBONE)}
+    if bool(own) != recorded.get("in_file", False):
+        raise _damaged(path, "its header and its tensors disagree on whether it holds a backbone")
+    if backbone is None and own:
+        try:
+            backbone = trained_backbone(recorded["name"], recorded["weights"], image_size, own)
+        except InputError as error:
+            raise _damaged(path, error) from error
+    elif backbone is None:
         if backbone_weights is None and recorded["weights"] == "random":
             raise InputError(
                 f"'{path}' was trained on random weights of backbone '{recorded['name']}'; "
@@ -187,13 +227,11 @@ def load_subnet(
             path, f"its architecture has {architecture.depth} layers and the backbone {backbone.depth}"
         )
     network = Supernet(backbone.model, architecture, len(header["classes"]))
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if missing := sorted(network.module_tensors(architecture).keys() - tensors.keys()):
         others = f", and {len(missing) - 1} others" if len(missing) > 1 else ""
         raise _damaged(path, f"it lacks the tensor {missing[0]}{others}")
     try:
-        network.load_module_tensors(tensors)
+        network.load_module_tensors({n: t for n, t in tensors.items() if not n.startswith(_BACKBONE)})
     except (KeyError, ValueError) as error:
         raise _damaged(path, error) from error
     if wrong := [name for name, value in tensors.items() if not value.isfinite().all()]:

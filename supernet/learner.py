@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from search_spaces.streams import stream, stream_seed
 from supernet.class_balance import balanced_examples
 from supernet.epoch_losses import NonFiniteLoss
+from supernet.modules.elastic import is_scaled
 from supernet.penalty import ModulePull, PenaltyGradient
 from supernet.recipe import Recipe
 from supernet.training_state import read_state, write_state
@@ -33,8 +34,30 @@ class Curve:
         return asdict(self)
 
 
+EPSILON = 1e-8
+"""AdamW's ε, as torch has it."""
+
+
+def _groups(parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> list[dict[str, Any]]:
+    """The optimizer's groups of parameters: the output projections of modules apart if they are scaled."""
+    scale = recipe.module_scale
+    scaled = {} if scale == 1 else {name: p for name, p in parameters.items() if is_scaled(name)}
+    groups: list[dict[str, Any]] = [{"params": [p for name, p in parameters.items() if name not in scaled]}]
+    if scaled:
+        own = {"factor": scale, "weight_decay": recipe.weight_decay / scale, "eps": EPSILON / scale}
+        groups.append({"params": list(scaled.values()), **own})
+    return groups
+
+
 class Learner:
     """One network in training. Several learners can share each step and stay independent of each other.
+
+    A ``module_scale`` s of the recipe is part of the optimizer, and not of the network. A module whose
+    output projection U is multiplied by s is the module with the output projection V = s U. AdamW divides a
+    gradient by the gradient's own size, so in a step V moves by s times the learning rate, and shrinks by the
+    weight decay as U does. So the output projections (`ElasticModule.scaled`) are trained as V: at s times
+    the rate, with the weight decay and AdamW's ε divided by s. The network, its file, its merged form and
+    weights to start from then know no scale.
 
     Args:
         parameters: the trained parameters by name.
@@ -61,7 +84,7 @@ class Learner:
         if recipe.l2_sp:
             self.pulls.append(ModulePull(recipe.l2_sp, parameters))
         self.optimizer = torch.optim.AdamW(
-            parameters.values(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+            _groups(parameters, recipe), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
         self.curve = Curve()
 
@@ -92,7 +115,7 @@ class Learner:
     def step(self, number: int, of: int) -> None:
         """Update the parameters by their gradients, in step ``number`` (from 0) of ``of``."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.lr_at(number, of)
+            group["lr"] = self.recipe.lr_at(number, of) * group.get("factor", 1.0)
         for pull in self.pulls:
             pull.add()
         self.optimizer.step()

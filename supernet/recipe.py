@@ -27,12 +27,14 @@ class Recipe:
     drawn with every class equally likely (``sampled``), or logits shifted by the class shares in training
     (``logit-adjusted``, arXiv 2007.07314); see `TrainingLoss`. ``drop_path`` and
     ``module_dropout`` are the probabilities that a branch of the last layer, or the changes of a layer's
-    modules, are left out for an image (`DepthDropout`). ``start`` says which weights the caller gives
-    the network; `train` continues from whatever they are. ``l2_sp`` is α of `ModulePull`, by which modules
-    are held near the pretrained function.
+    modules, are left out for an image (`DepthDropout`). ``module_scale`` is the fixed factor of the output
+    projections of modules, as LoRA's α and the s of AdaptFormer (`Learner`). ``start`` says which weights the
+    caller gives the network; `train` continues from whatever they are. ``l2_sp`` is α of `ModulePull`, by
+    which modules are held near the pretrained function.
 
     Raises `InputError` for an unknown augmentation, class balance or start, for a label smoothing, drop path
-    or module dropout outside [0, 1), and for a negative ``l2_sp``.
+    or module dropout outside [0, 1), for a module scale that is not a positive number, and for a negative
+    ``l2_sp``.
     """
 
     epochs: int
@@ -45,6 +47,7 @@ class Recipe:
     class_balance: ClassBalanceName = "none"
     drop_path: float = 0.0
     module_dropout: float = 0.0
+    module_scale: float = 1.0
     start: StartName = "pretrained"
     l2_sp: float = 0.0
 
@@ -54,6 +57,8 @@ class Recipe:
         for name in ("label_smoothing", "drop_path", "module_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 for none, or less than 1")
+        if not 0 < self.module_scale < math.inf:
+            raise InputError(f"module_scale is {self.module_scale}; give 1 for none, or more than 0")
         if self.l2_sp < 0:
             raise InputError(f"l2_sp is {self.l2_sp}; give 0 for none, or more")
         if self.start not in STARTS:
@@ -61,10 +66,12 @@ class Recipe:
 
     @property
     def variants(self) -> list[str]:
-        """Names of the choices that are not ``none``: augmentation, class balance, and what is dropped."""
+        """Names of the choices that are not ``none``: augmentation, balance, what is dropped, the scale."""
         rates = {"drop-path": self.drop_path, "module-dropout": self.module_dropout}
         named = [name for name in (self.augmentation, self.class_balance) if name != "none"]
-        return [*named, *(f"{name}-{rate:g}" for name, rate in rates.items() if rate)]
+        dropped = [f"{name}-{rate:g}" for name, rate in rates.items() if rate]
+        scaled = [f"module-scale-{self.module_scale:g}"] if self.module_scale != 1 else []
+        return [*named, *dropped, *scaled]
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""

@@ -44,8 +44,8 @@ class Subnet:
 
     @property
     def changed_backbone(self) -> bool:
-        """Whether training changed the backbone's own weights, which a subnet file does not hold."""
-        return self.network.backbone is not self.backbone.model
+        """Whether training changed the backbone's own weights, so that a subnet file holds them too."""
+        return self.backbone.trained or self.network.backbone is not self.backbone.model
 
     @property
     def params(self) -> int:

@@ -35,7 +35,12 @@ def _is_backbone(value: Any) -> bool:
         return False
     side = value.get("image_size")  # absent from files of versions without it
     sized = side is None or (isinstance(side, list) and len(side) == 2 and all(map(_is_side, side)))
-    return sized and all(_is_text(value.get(key)) for key in ("name", "weights", "digest"))
+    held = value.get("in_file", False)  # absent before version 3
+    return (
+        sized
+        and isinstance(held, bool)
+        and all(_is_text(value.get(key)) for key in ("name", "weights", "digest"))
+    )
 
 
 def _is_preprocessing(value: Any) -> bool:
@@ -112,8 +117,15 @@ ENTRIES: dict[str, Check] = {
 
 OPTIONAL: dict[str, dict[str, Check]] = {
     "metrics": {
-        **dict.fromkeys(("val_accuracy", "test_accuracy"), _is_share),
-        "protocol": _is_text,
+        **dict.fromkeys(
+            (
+                *("val_accuracy", "val_balanced_accuracy", "val_macro_f1"),
+                *("test_accuracy", "test_balanced_accuracy", "test_macro_f1"),
+            ),
+            _is_share,
+        ),
+        **dict.fromkeys(("val_loss", "test_loss"), _is_number),
+        **dict.fromkeys(("metric", "protocol"), _is_text),
     },
     "training": {
         **dict.fromkeys(("name", "on", "weights", "nas_peft"), _is_text),

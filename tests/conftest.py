@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from collected import COLLECTED, DESELECTED
 from hypothesis import settings
 from PIL import Image
 from programs import ADDRESS, order
@@ -109,9 +110,12 @@ def insects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what uses Ray or is slow, tell pytest-xdist what belongs together, and begin with the longest."""
+    collected = config.stash[COLLECTED] = {}
     for item in items:
+        file = str(item.path.relative_to(TESTS))
+        collected.setdefault(file, []).append(item.get_closest_marker("thorough") is not None)
         names = set(getattr(item, "fixturenames", ()))
         if names & ON_RAY:
             item.add_marker("ray")
@@ -119,6 +123,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         item.add_marker(pytest.mark.xdist_group(_group(item, names)))
     items.sort(key=_turn)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what is deselected, for the test of the suite."""
+    if items:
+        stash = items[0].config.stash
+        stash[DESELECTED] = stash.get(DESELECTED, 0) + len(items)
 
 
 def pytest_collection_finish() -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mkdocs.commands.build import build
-from mkdocs.config import load_config
 
 ROOT = Path(__file__).parents[1]
 IN_THE_INDEX_ALONE = "log/"
@@ -20,6 +18,9 @@ IN_THE_INDEX_ALONE = "log/"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site; mkdocs ends with an error at the first warning, as ``--strict`` has it."""
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NO_MKDOCS_2_WARNING", "1")  # about another program
@@ -50,6 +51,7 @@ def test_every_page_stands_in_the_menu() -> None:
     assert sorted(menu) == sorted(wanted)
 
 
+@pytest.mark.thorough
 def test_every_page_is_on_the_site(site: Path) -> None:
     for path in (ROOT / "docs").rglob("*.md"):
         name = path.relative_to(ROOT / "docs").with_suffix("")
@@ -57,6 +59,7 @@ def test_every_page_is_on_the_site(site: Path) -> None:
     assert (site / "images" / "layer.svg").is_file()
 
 
+@pytest.mark.thorough
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
     for page in (site / "index.html", site / "how_it_works" / "index.html"):
         text = page.read_text(encoding="utf-8")
@@ -68,6 +71,7 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
         assert [address for address in loaded if address.startswith(("http:", "https:", "//"))] == []
 
 
+@pytest.mark.thorough
 def test_links_out_of_the_pages_are_texts(site: Path) -> None:
     text = (site / "extending" / "index.html").read_text(encoding="utf-8")
     assert "CONTRIBUTING has the checklists" in text

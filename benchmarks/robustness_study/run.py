@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.halves import HALVES
 from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
-from benchmarks.robustness_study.halves import HALVES
 from benchmarks.robustness_study.study import BASELINES, SEVERITIES, Study
 from benchmarks.robustness_study.tables import table
 from benchmarks.robustness_study.tasks import NAMES, study_task

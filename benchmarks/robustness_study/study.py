@@ -10,8 +10,8 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
+from benchmarks.harness.halves import Half, half_of
 from benchmarks.harness.lines import append_line, read_lines, rewrite_lines
-from benchmarks.robustness_study.halves import Half, half_of
 from benchmarks.robustness_study.tasks import StudyTask
 from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.data.materialise import materialise
@@ -141,12 +141,14 @@ class Study:
         """A half of the test images, and of the left-out domain."""
         subnet, most = model.subnet, self.args.images
         labelled = LabelledImages.of(subnet, task.dataset, reading=Reading(domains=task.domains))
-        clean = half_of(materialise(labelled.items, lambda: None), half, most)
+        clean = half_of(materialise(labelled.items, lambda: None), half, "robustness study", most)
         domains: dict[str, Part] = {}
         if task.left_out is not None:
             given = [f"{task.left_out.name}={task.left_out}"]
             for one in read_shifted_sets(given, subnet.classes, subnet.preprocessing.to_tensor, ()):
-                domains[one.name] = half_of(materialise(one.items, lambda: None), half, most)
+                domains[one.name] = half_of(
+                    materialise(one.items, lambda: None), half, "robustness study", most
+                )
         model.subnet.network.to(torch.device(self.args.device))
         return TestImages(clean, domains)
 

@@ -9,14 +9,15 @@ import numpy as np
 
 from nas_peft.audit.result import Audit, AuditedSubnet
 from nas_peft.front.plot import require_format
+from nas_peft.settings.metric import LABELS
 from supernet import write_atomically
 
 
 def plot_audit(file: Path, audit: Audit) -> None:
-    """Draw retrained accuracy against inherited loss, coloured by parameters; write the file atomically.
+    """Draw the retrained score against the inherited loss, coloured by parameters; write the file.
 
-    Bars are the range over seeds. If the inherited loss ranks well, the points fall from left to right, among
-    the squares (equal size) too.
+    The file is written atomically. Bars are the range over seeds. If the inherited loss ranks well, the
+    points fall from left to right (those of a log loss rise), among the squares (equal size) too.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -26,18 +27,18 @@ def plot_audit(file: Path, audit: Audit) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
 
-    def accuracies(rows: list[AuditedSubnet]) -> tuple[list[float], np.ndarray]:
-        means = [100 * row.retrained for row in rows]
-        spread = [
-            (mean - 100 * min(row.val_accuracy), 100 * max(row.val_accuracy) - mean)
-            for row, mean in zip(rows, means, strict=True)
-        ]
+    factor = -1 if audit.metric == "log-loss" else 100
+
+    def scores(rows: list[AuditedSubnet]) -> tuple[list[float], np.ndarray]:
+        shown = [[factor * score for score in row.scores] for row in rows]
+        means = [float(np.mean(of_row)) for of_row in shown]
+        spread = [(mean - min(of), max(of) - mean) for of, mean in zip(shown, means, strict=True)]
         return means, np.array(spread).T
 
     colours = [np.log10(row.params) for row in audit.sample]
     for group, marker in (("all sizes", "o"), ("equal size", "s")):
         rows = [row for row in audit.sample if row.group == group]
-        x, (y, spread) = [row.inherited_loss for row in rows], accuracies(rows)
+        x, (y, spread) = [row.inherited_loss for row in rows], scores(rows)
         axes.errorbar(x, y, yerr=spread, fmt="none", ecolor="#c9ced6", lw=1, zorder=1)
         points = axes.scatter(
             x,
@@ -51,14 +52,15 @@ def plot_audit(file: Path, audit: Audit) -> None:
             label=group,
             zorder=2,
         )
-    y, spread = accuracies([audit.choice])
+    y, spread = scores([audit.choice])
     x = [audit.choice.inherited_loss]
     axes.errorbar(x, y, yerr=spread, fmt="none", ecolor="#c4532d", lw=1, zorder=3)
     axes.scatter(x, y, marker="*", s=190, color="#c4532d", label="the search's choice", zorder=4)
     bar = figure.colorbar(points, ax=axes)
     bar.set_label("log10 of the number of parameters")
     axes.set_xlabel("loss with inherited weights")
-    axes.set_ylabel(f"retrained validation accuracy, % ({len(audit.seeds)} seeds)")
+    percent = "" if audit.metric == "log-loss" else ", %"
+    axes.set_ylabel(f"retrained validation {LABELS[audit.metric]}{percent} ({len(audit.seeds)} seeds)")
     axes.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)  # over no point or bar
     data = io.BytesIO()

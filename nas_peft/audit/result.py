@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
 from nas_peft.audit.ranking import bootstrap_interval, bootstrap_taus, kendall_tau, seed_ceiling
+from nas_peft.settings.metric import Metric
 
 ENOUGH = 8
 """Subnets from which the interval of a tau means something: resamples of fewer are too alike."""
@@ -17,7 +18,7 @@ ENOUGH = 8
 PROTOCOL = (
     "A stratified random sample of subnets within the budget is trained on the training set, once for each "
     "seed, and scored on the validation set{same}. The test set is not read. Tau is Kendall's tau-b of a "
-    "score with the retrained accuracy, averaged over seeds; its interval holds the middle 95% of bootstrap "
+    "score with the retrained {metric}, averaged over seeds; its interval holds the middle 95% of bootstrap "
     "resamples of the subnets. The ceiling is the mean tau between two seeds of retraining."
 )
 SAME = {
@@ -29,7 +30,10 @@ SAME = {
 class AuditedSubnet(BaseModel):
     """A subnet of the sample, or the search's choice: its inherited score, and its retraining by seed.
 
-    Accuracies are fractions; ``val_accuracy`` and ``val_loss`` have an entry for each seed.
+    Accuracies are fractions; ``val_accuracy``, ``val_loss`` and ``val_score`` have an entry for each seed.
+    Where the metric of the run counts every class alike, both accuracies are balanced. ``val_score`` is by
+    the metric, higher is better (minus the log loss); audits of earlier versions have none, and accuracy
+    stands for it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,15 +47,21 @@ class AuditedSubnet(BaseModel):
     inherited_accuracy: float
     val_accuracy: list[float]
     val_loss: list[float]
+    val_score: list[float] | None = None
+
+    @property
+    def scores(self) -> list[float]:
+        """Validation scores by the metric of the run, one for each seed."""
+        return self.val_accuracy if self.val_score is None else self.val_score
 
     @property
     def retrained(self) -> float:
-        """Mean validation accuracy over seeds."""
-        return float(np.mean(self.val_accuracy))
+        """Mean validation score over seeds."""
+        return float(np.mean(self.scores))
 
 
 class Tau(BaseModel):
-    """Kendall's tau-b of a score with the retrained accuracy, and its 95% interval.
+    """Kendall's tau-b of a score with the retrained one by the run's metric, and its 95% interval.
 
     ``None`` where either is constant.
     """
@@ -64,7 +74,7 @@ class Tau(BaseModel):
 
     @classmethod
     def of(cls, score: ArrayLike, retrained: ArrayLike, seed: int) -> Tau:
-        """Tau of ``score`` (higher is better) with ``retrained`` accuracies; ``seed`` draws the bootstrap."""
+        """Tau of ``score`` with the ``retrained`` one; higher is better, and ``seed`` draws the bootstrap."""
         low, high = bootstrap_interval(bootstrap_taus(score, retrained, seed=seed))
         found = (kendall_tau(score, retrained), low, high)
         tau, least, most = (None if np.isnan(x) else float(x) for x in found)
@@ -86,10 +96,11 @@ class Ranking(BaseModel):
 class Audit(BaseModel):
     """Findings of an audit, as ``audit.json`` holds them.
 
-    ``regret`` is the highest mean validation accuracy in the sample minus that of the search's choice, in
-    points; it is negative if the choice is better than the whole sample. The highest of many noisy means is
-    biased upwards, so a regret within its standard error ``regret_error`` (over seeds) is no evidence of a
-    bad choice. ``inherited_minus_retrained`` is the mean difference of the accuracies, in points.
+    ``regret`` is the highest mean validation score in the sample, by the ``metric`` of the run, minus that of
+    the search's choice, in points (or in log loss). It is negative if the choice is better than the whole
+    sample. The highest of many noisy means is biased upwards, so a regret within its standard error
+    ``regret_error`` (over seeds) is no evidence of a bad choice. ``inherited_minus_retrained`` is the mean
+    difference of the accuracies, in points.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -106,12 +117,13 @@ class Audit(BaseModel):
     inherited_minus_retrained: float
     verdict: str
     environment: dict[str, str]
+    metric: Metric = "accuracy"
 
 
 def ranking(subnets: Sequence[AuditedSubnet], seed: int) -> Ranking:
-    """Agreement of the scores of ``subnets`` with their mean retrained accuracy."""
+    """Agreement of the scores of ``subnets`` with their mean retrained score."""
     retrained = [s.retrained for s in subnets]
-    by_seed: NDArray[np.float64] = np.array([s.val_accuracy for s in subnets]).T
+    by_seed: NDArray[np.float64] = np.array([s.scores for s in subnets]).T
     ceiling = seed_ceiling(by_seed)
     return Ranking(
         subnets=len(subnets),
@@ -122,10 +134,13 @@ def ranking(subnets: Sequence[AuditedSubnet], seed: int) -> Ranking:
     )
 
 
-def regret(sample: Sequence[AuditedSubnet], choice: AuditedSubnet) -> tuple[float, float | None]:
-    """Regret in points, and its standard error over seeds (``None`` for one seed); see `Audit`."""
+def regret(
+    sample: Sequence[AuditedSubnet], choice: AuditedSubnet, metric: Metric = "accuracy"
+) -> tuple[float, float | None]:
+    """Regret, and its standard error over seeds (``None`` for one seed); see `Audit`."""
     best = max(sample, key=lambda s: s.retrained)
-    difference = 100 * (np.array(best.val_accuracy) - np.array(choice.val_accuracy))
+    factor = 1 if metric == "log-loss" else 100
+    difference = factor * (np.array(best.scores) - np.array(choice.scores))
     n = len(difference)
     return float(difference.mean()), float(difference.std(ddof=1) / n**0.5) if n > 1 else None
 

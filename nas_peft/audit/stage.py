@@ -12,23 +12,31 @@ from nas_peft.audit.result import PROTOCOL, SAME, Audit, AuditedSubnet, ranking,
 from nas_peft.audit.sample import audit_sample, require_enough
 from nas_peft.machine.environment import environment
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.estimate import stage_times
 from nas_peft.protocol.rows import Row
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.json_file import write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PLAN, PlanRecord
 from nas_peft.scoring.balanced import scorer_for
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.searching.candidate import Candidate, Proposal
-from nas_peft.stages.probe import probe
+from nas_peft.settings.metric import BALANCED, LABELS, Metric
+from nas_peft.stages.probe import Probe, probe
 from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.metrics import mean_score
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.scored_training import scored_training
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from search_spaces import KINDS, Architecture, InputError
+from supernet import Recipe
+
+SCORES, AUDIT = "inherited scores", "audit"
+"""Stages of an audit, as progress names them."""
 
 
 def audit(
@@ -58,9 +66,15 @@ def audit(
     choice = search.pick()
     architectures = [*(s.architecture for s in sample), choice.architecture]
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
-    inherited = _inherited(run, architectures)
     numbers = [inputs.config.seed + i for i in range(seeds)]
-    retrained = _retrained(run, architectures, numbers)
+    plan = search.folder.read_stage(PLAN, PlanRecord)
+    probed = probe(run)
+    expected = _expected(run, architectures, numbers, probed.recipe, plan)
+    bars.expect([expected], measured=plan is not None)
+    inherited = _inherited(run, architectures)
+    retrained = _retrained(run, architectures, numbers, probed)
+    metric = inputs.config.metric
+    alike: Metric = "balanced-accuracy" if metric in BALANCED else "accuracy"
     audited = [
         AuditedSubnet(
             group=group,
@@ -70,8 +84,9 @@ def audit(
             flops=candidate.flops,
             inherited_loss=candidate.loss,
             inherited_accuracy=candidate.accuracy,
-            val_accuracy=[record.val_score().accuracy for record in records],
+            val_accuracy=[_retrained_score(alike, record) for record in records],
             val_loss=[record.val_score().loss for record in records],
+            val_score=[_retrained_score(metric, record) for record in records],
         )
         for a, group, candidate, records in zip(
             architectures, [*(s.group for s in sample), "choice"], inherited, retrained, strict=True
@@ -80,11 +95,11 @@ def audit(
     rows, chosen = audited[:-1], audited[-1]
     over_all = ranking(rows, inputs.config.seed)
     equal = ranking([row for row in rows if row.group == "equal size"], inputs.config.seed)
-    found, error = regret(rows, chosen)
-    difference = [row.inherited_accuracy - row.retrained for row in rows]
+    found, error = regret(rows, chosen, metric)
+    difference = [row.inherited_accuracy - np.mean(row.val_accuracy) for row in rows]
     result = Audit(
         run=str(search.folder.path),
-        protocol=PROTOCOL.format(same=SAME[inputs.config.folds == 1]),
+        protocol=PROTOCOL.format(same=SAME[inputs.config.folds == 1], metric=LABELS[metric]),
         seeds=numbers,
         sample=rows,
         choice=chosen,
@@ -95,9 +110,41 @@ def audit(
         inherited_minus_retrained=100 * float(np.mean(difference)),
         verdict=verdict(over_all, equal),
         environment=environment(device),
+        metric=metric,
     )
     write_json(search.folder.path / "audit.json", result.model_dump(mode="json"))
     return result
+
+
+def _retrained_score(metric: Metric, record: TrainingRecord) -> float:
+    """The validation score of a training by a metric, higher is better."""
+    if metric == "accuracy":
+        return record.val_score().accuracy
+    if record.images is None:
+        raise ValueError(f"the metric '{metric}' needs the scores of images")
+    return mean_score(metric, [record.images])
+
+
+def _row(architecture: Architecture) -> Row:
+    digest = hashlib.sha256(json.dumps(architecture.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
+    return Row(f"audit-{digest}", "searched", "subnet", architecture)
+
+
+def _expected(
+    run: Run[SearchInputs],
+    architectures: Sequence[Architecture],
+    seeds: Sequence[int],
+    recipe: Recipe,
+    plan: PlanRecord | None,
+) -> dict[str, float]:
+    """Expected seconds of each stage of an audit."""
+    times, rows = stage_times(run.inputs, plan), [_row(a) for a in architectures]
+    trainings = [
+        (row, training.recipe)
+        for row in rows
+        for training in row.trainings(run.inputs.config, recipe, seeds, "train")
+    ]
+    return {SCORES: times.scores(len(rows)), AUDIT: times.separate(trainings)}
 
 
 def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) -> list[Candidate]:
@@ -115,24 +162,23 @@ def _inherited(run: Run[SearchInputs], architectures: Sequence[Architecture]) ->
         seed=inputs.config.seed,
     )
     proposals = [Proposal(a, "audit") for a in architectures]
-    return evaluator.evaluate(proposals, generation=0, first_number=0).candidates
+    with run.bars.counted(f"{SCORES} (subnets)", len(proposals)) as bar:
+        return evaluator.evaluate(proposals, generation=0, first_number=0, on_candidate=bar).candidates
 
 
 def _retrained(
-    run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int]
+    run: Run[SearchInputs], architectures: Sequence[Architecture], seeds: Sequence[int], probed: Probe
 ) -> list[list[TrainingRecord]]:
     """Records of each architecture's trainings, one for each seed, by the method's own recipe.
 
     Raises `InputError` if a training failed.
     """
-    config, probed = run.inputs.config, probe(run)
+    config = run.inputs.config
     trainings: list[Training] = []
     for a in architectures:
-        digest = hashlib.sha256(json.dumps(a.to_dict(), sort_keys=True).encode()).hexdigest()[:12]
-        row = Row(f"audit-{digest}", "searched", "subnet", a)
-        trainings += row.trainings(config, probed.recipe, seeds, "train")
+        trainings += _row(a).trainings(config, probed.recipe, seeds, "train")
     with (
-        run.bars.counted("audit (trainings)", len(trainings)) as bar,
+        run.bars.counted(f"{AUDIT} (trainings)", len(trainings)) as bar,
         RayTrainings.of_run(run, run.inputs.for_trainings(probed.features)) as runner,
     ):
 
@@ -140,7 +186,8 @@ def _retrained(
             if found:
                 run.bars.find(1)
             label = ", ".join(KINDS[kind].label for kind in record.training.architecture.kinds)
-            run.bars.scored(scored_training(record, label, eligible=True, found=found))
+            told = scored_training(record, label, eligible=True, found=found, metric=config.metric)
+            run.bars.scored(told)
 
         records = runner.run(trainings, bar, report)
     if failed := next((record.failure for record in records if record.failure), None):

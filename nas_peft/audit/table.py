@@ -7,6 +7,7 @@ from rich.table import Table
 from nas_peft.audit.result import ENOUGH, Audit, Ranking, Tau
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.plain_table import add_number, add_text, plain_table
+from nas_peft.settings.metric import LABELS, inherited_accuracy
 from search_spaces.strips import strips
 
 
@@ -17,8 +18,8 @@ def audit_table(audit: Audit) -> Table:
     few = any(found.subnets < ENOUGH for _, found in groups)
     table = plain_table(
         f"audit of {audit.run}: {len(audit.sample)} subnets, {seeds}",
-        "Kendall's τ of each score with the retrained validation accuracy: 1 the same order, 0 unrelated; in "
-        "brackets its 95% interval"
+        f"Kendall's τ of each score with the retrained validation {LABELS[audit.metric]}: 1 the same order, "
+        "0 unrelated; in brackets its 95% interval"
         + (f", which fewer than {ENOUGH} subnets do not have" if few else "")
         + "; seed against seed: the most that a score can be expected to reach",
     )
@@ -27,7 +28,7 @@ def audit_table(audit: Audit) -> Table:
         add_number(table, f"{name}\n{found.subnets} subnets")
     for name, score in (
         ("inherited loss", "inherited_loss"),
-        ("inherited accuracy", "inherited_accuracy"),
+        (f"inherited {inherited_accuracy(audit.metric)}", "inherited_accuracy"),
         ("parameters alone", "params"),
     ):
         table.add_row(name, *(_cell(getattr(found, score), found) for _, found in groups))
@@ -38,17 +39,18 @@ def audit_table(audit: Audit) -> Table:
 
 def audit_summary(audit: Audit, search: FinishedSearch) -> str:
     """The search's choice, its regret, the mean error of the inherited accuracies, and the verdict."""
-    error = "" if audit.regret_error is None else f" ± {audit.regret_error:.1f}"
+    digits, points = (3, "") if audit.metric == "log-loss" else (1, " points")
+    error = "" if audit.regret_error is None else f" ± {audit.regret_error:.{digits}f}"
     gap = audit.inherited_minus_retrained
-    side = "below" if audit.regret >= 0 else "above"
+    side = "below" if (audit.regret >= 0) is (audit.metric != "log-loss") else "above"
     choice = search.pick()
     drawn = "  ".join(f"{kind} {strip}" for kind, strip in strips(choice.architecture).items())
     return (
         f"the search's choice: candidate {choice.number}, the lowest loss within the budget: {drawn}\n"
         f"{_exported(search)}"
-        f"regret of the search's choice: {audit.regret:.1f}{error} points; it is {side} the best of the "
-        "sample in validation accuracy\n"
-        f"inherited accuracy: {gap:+.1f} points against retraining, on average\n"
+        f"regret of the search's choice: {abs(audit.regret):.{digits}f}{error}{points} of validation "
+        f"{LABELS[audit.metric]} {side} the best of the sample\n"
+        f"inherited {inherited_accuracy(audit.metric)}: {gap:+.1f} points against retraining, on average\n"
         f"{audit.verdict}"
     )
 

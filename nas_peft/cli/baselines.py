@@ -39,13 +39,15 @@ def _run_baselines(
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
         require_places(options)
-        require_data_and_weights(compared)  # before torch is imported
+        found = require_data_and_weights(compared)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         ray_options.require_answer()
 
-        from nas_peft.baselines_job import compare_baselines
-
         with bars:
+            bars.say(found)
+
+            from nas_peft.baselines_job import compare_baselines
+
             result = compare_baselines(
                 compared, options.out, device=options.device, bars=bars, ray_options=ray_options
             )

@@ -158,10 +158,13 @@ def _show(names: list[str] | None, as_json: bool) -> None:
         )
         return
     from rich.console import Console
-    from rich.table import Table
+
+    from nas_peft.run.plain_table import plain_table
 
     if rows:
-        table = Table("entry", "data set", "images", "pixels", "size", "last used")
+        table = plain_table("")
+        for header in ("entry", "data set", "images", "pixels", "size", "last used"):
+            table.add_column(header)
         for row, entry in zip(rows, entries, strict=True):
             size = "×".join(map(str, entry.shape[1:]))
             used = "in use" if row["in use"] else str(row["last used"])

@@ -40,10 +40,11 @@ def compare(
 ) -> None:
     """Compare the methods of several runs in one table, with a row for each method.
 
-    Each data set is a column, and each cell has the mean and standard deviation of the test accuracy over
-    seeds. Nothing is trained or evaluated. Runs on one data set with different seeds are pooled. Runs on one
-    data set that differ in other options come side by side, a column for each setting. Runs on several data
-    sets that differ in options are refused, or compared separately with --apart.
+    Each data set is a column, and each cell has the mean and standard deviation over seeds of the test
+    accuracy, or of the --metric of the runs. Nothing is trained or evaluated. Runs on one data set with
+    different seeds are pooled. Runs on one data set that differ in other options come side by side, a column
+    for each setting. Runs on several data sets that differ in options are refused, or compared separately
+    with --apart; what a plan (--time) set for each data set may differ.
     """
     with user_errors(debug):
         import json
@@ -55,9 +56,9 @@ def compare(
         from nas_peft.compare.runs import ComparedRun
         from nas_peft.compare.side_by_side import differing_images, side_by_side
         from nas_peft.compare.table import (
-            accuracy_tables,
             contests_table,
             means_table,
+            score_tables,
             settings_lines,
             side_tables,
         )
@@ -83,11 +84,18 @@ def compare(
         for comparison in found:
             for name in differing:
                 console.print(f"{name}: {comparison.settings.get(name)}", highlight=False, soft_wrap=True)
-            tables = accuracy_tables(comparison, console.width)
+            tables = score_tables(comparison, console.width)
             if len(comparison.columns) > 1:  # of one data set a mean and a count of wins tell nothing more
                 tables += [means_table(comparison), contests_table(comparison)]
             for table in tables:
                 console.print(table)
+            if comparison.planned:
+                console.print(
+                    f"set by each run's own plan for --time {comparison.settings['time']}, and not alike: "
+                    f"{', '.join(comparison.planned)}",
+                    highlight=False,
+                    markup=False,
+                )
         for name in dict.fromkeys(run.short_name for run in read):
             for text in differing_images([run for run in read if run.short_name == name]):
                 console.print(f"{name}: {text}", highlight=False, markup=False)

@@ -18,16 +18,21 @@ _LARGEST = 2**40
 """Parameters of a backbone of which any share that makes sense is at least one."""
 
 
-def require_data_and_weights(config: TrainingConfig) -> None:
+def require_data_and_weights(config: TrainingConfig) -> str:
     """Raise `InputError` for a missing or malformed data set, and for a missing weights file.
 
-    Images are found and counted here, but none is decoded.
+    Images are found and counted here, but none is decoded. Returns a sentence on what was found, for the time
+    until PyTorch is there.
     """
     _require_readable(config)
-    require_source(config.dataset, Reading(config.layout, config.domains))
+    listing = require_source(config.dataset, Reading(config.layout, config.domains))
     weights = config.backbone_weights
     if weights is not None and not weights.exists():
         raise InputError(f"no backbone weights at '{weights}'; give a .safetensors or torch file")
+    if listing is None:
+        return f"data set {config.dataset}; loading PyTorch"
+    images = sum(len(items) for _, items in listing.parts())
+    return f"found {images:,} images in {len(listing.classes):,} classes; loading PyTorch"
 
 
 def require_places(options: RunOptions) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.subnet_options import (
     MAX_PIXELS,
     BackboneWeights,
@@ -61,6 +62,8 @@ def evaluate(
     json_lines: Annotated[
         bool, typer.Option("--json", help="Print all measures as one JSON object.")
     ] = False,
+    progress: ProgressStyle = "auto",
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Evaluate a subnet: accuracy, calibration and each class, with bootstrap intervals."""
@@ -69,6 +72,7 @@ def evaluate(
         from nas_peft.data.source import Reading, require_source
 
         require_subnet(file)  # before torch is imported
+        bars = bars_of(progress, quiet)
         reading = Reading(layout, domains)
         require_source(dataset, reading)  # before torch is imported
         require_folder_of(predictions, confusion, mistakes)
@@ -86,7 +90,6 @@ def evaluate(
         from nas_peft.front.plot import require_format
         from nas_peft.machine.devices import resolve_device
         from nas_peft.run.module_files import import_module_files
-        from nas_peft.run.progress import StageBars
         from supernet import load_subnet
 
         for picture in (confusion, mistakes):
@@ -95,7 +98,7 @@ def evaluate(
         import_module_files(module_file)
         subnet = load_subnet(file, backbone_weights=backbone_weights)
         subnet.network.to(resolve_device(device))
-        with pixel_limit(max_pixels), StageBars() as bars:
+        with pixel_limit(max_pixels), bars:
             images = LabelledImages.of(
                 subnet, dataset, part, root=data_root, reading=reading, skip_bad_images=skip_bad_images
             )
@@ -115,9 +118,17 @@ def evaluate(
             write_predictions(predictions, names, probabilities, images.labels, subnet.classes)
         if confusion:
             plot_confusion(confusion, measures, images.source)
-        if json_lines:
-            about = {"images": images.source, "temperature": subnet.temperature}
-            print(json.dumps(about | measures.to_dict()))
+        found = {"images": images.source, "temperature": subnet.temperature} | measures.to_dict()
+        if progress == "json":
+            bars.tell("result", **found)
+        elif json_lines:
+            print(json.dumps(found))
         else:
             for table in tables(measures, images.source, subnet.temperature):
                 Console().print(table)
+
+
+FIRST_SCREEN = dict.fromkeys(
+    ("dataset", "part", "predictions", "confusion", "mistakes", "skip_bad_images", "device", "json_lines"),
+    "Options",
+)

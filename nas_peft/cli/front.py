@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
     from nas_peft.run.finished_search import FinishedSearch
+    from nas_peft.settings.metric import Metric
 
 
 def front(
@@ -136,7 +138,7 @@ def front(
                 )
             note = (
                 f"subnet: {export} ({found['params']:,} parameters, {found['bytes']:,} bytes; validation "
-                f"accuracy {100 * found['val_accuracy']:.1f}%{_of_the_run(search)})"
+                f"{_by_metric(search, found)}{_of_the_run(search)})"
             )
             notes.print(note, highlight=False, soft_wrap=True)
         title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
@@ -153,12 +155,25 @@ def front(
         notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
 
 
+def _by_metric(search: FinishedSearch, found: Mapping[str, Any]) -> str:
+    """The validation score of an exported candidate by the metric of the run."""
+    from nas_peft.settings.metric import LABELS, SEED_FIELDS
+
+    metric = search.config.metric
+    score = found[f"val_{SEED_FIELDS[metric]}"]
+    return f"{LABELS[metric]} {_score(metric, score)}"
+
+
+def _score(metric: Metric, score: float) -> str:
+    return f"{score:.3f}" if metric == "log-loss" else f"{100 * score:.1f}%"
+
+
 def _of_the_run(search: FinishedSearch) -> str:
-    """The validation accuracy of the row that the run exported, to compare with."""
+    """The validation score of the row that the run exported, to compare with."""
     exported = search.exported
-    if exported is None:
+    if exported is None or exported.val_score is None:
         return ""
-    return f"; the run exported {exported.label} with {100 * exported.val_accuracy:.1f}%"
+    return f"; the run exported {exported.label} with {_score(search.config.metric, exported.val_score)}"
 
 
 FIRST_SCREEN = dict.fromkeys(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.subnet_options import Debug, OneDevice, require_folder_of
 from nas_peft.cli.user_errors import user_errors
 
@@ -38,6 +39,8 @@ def report(
         ),
     ] = None,
     device: OneDevice = "auto",
+    progress: ProgressStyle = "auto",
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write a finished run as one HTML file: decision, tables, plots, predictions, costs, configuration.
@@ -48,6 +51,7 @@ def report(
     with user_errors(debug):
         from search_spaces.errors import InputError
 
+        bars = bars_of(progress, quiet)
         if compare and len(runs) < 2:
             raise InputError("--compare needs two run folders or more; name them all, or leave --compare out")
         if not compare and len(runs) > 1:
@@ -79,13 +83,15 @@ def report(
         else:
             from nas_peft.machine.devices import resolve_device
             from nas_peft.report.run_page import run_page
-            from nas_peft.run.progress import StageBars
 
-            with StageBars() as bars:
+            with bars:
                 page = run_page(read[0], dataset=dataset, device=resolve_device(device), bars=bars)
             html = page.html
             for missing in page.missing:
                 print(f"left out: {missing.what}. {missing.why}", file=sys.stderr)
         data = html.encode("utf-8", "backslashreplace")
         write_atomically(file, data)
-        print(f"report: {file} ({len(data) / 1e6:.2f} MB)")
+        if progress == "json":
+            bars.tell("result", file=str(file), bytes=len(data))
+        else:
+            print(f"report: {file} ({len(data) / 1e6:.2f} MB)")

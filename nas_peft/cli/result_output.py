@@ -6,16 +6,22 @@ import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line imports this file to print its help
+    from rich.console import Console
+
     from nas_peft.run.results import SearchResult
 
 
-def print_result(result: SearchResult) -> None:
-    """Print the decision in about twenty lines, the path of the subnet, and the next commands."""
-    from rich.console import Console
+def print_result(result: SearchResult, console: Console | None = None) -> None:
+    """Print the decision in about twenty lines, the path of the subnet, and the next commands.
 
+    ``console`` is standard output by default.
+    """
     from nas_peft.protocol.decision_summary import decision_summary
 
-    console = Console()
+    if console is None:
+        from rich.console import Console
+
+        console = Console()
     for text in (
         decision_summary(result, console.width),
         f"\nsubnet: {result.run}/{result.subnet['file']}",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.subnet_options import (
     MAX_PIXELS,
     BackboneWeights,
@@ -74,6 +75,8 @@ def robustness(
     backbone_weights: BackboneWeights = None,
     module_file: ModuleFiles = [],  # noqa: B006
     json_lines: Annotated[bool, typer.Option("--json", help="Print all scores as one JSON object.")] = False,
+    progress: ProgressStyle = "auto",
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Measure models on corrupted images, other domains and rare classes.
@@ -85,6 +88,7 @@ def robustness(
         from nas_peft.cli.early_checks import require_run_or_subnet
         from search_spaces import InputError
 
+        bars = bars_of(progress, quiet)
         of_run = source.is_dir()
         require_run_or_subnet(source)  # before torch is imported
         if of_run and (backbone_weights is not None or module_file):
@@ -123,7 +127,6 @@ def robustness(
         from nas_peft.robustness.plot import plot_robustness
         from nas_peft.robustness.table import tables
         from nas_peft.run.module_files import import_module_files
-        from nas_peft.run.progress import StageBars
 
         import_module_files(module_file)
         request = Request(
@@ -138,12 +141,14 @@ def robustness(
             skip_bad_images=skip_bad_images,
             backbone_weights=backbone_weights,
         )
-        with pixel_limit(max_pixels), StageBars() as bars:
+        with pixel_limit(max_pixels), bars:
             result = measure_robustness(request, resolve_device(device), bars)
         notes = Console(stderr=True)
         if plot:
             plot_robustness(plot, result, f"robustness of the models of {source.name}")
-        if json_lines:
+        if progress == "json":
+            bars.tell("result", **result.to_dict())
+        elif json_lines:
             print(json.dumps(result.to_dict()))
         else:
             for table in tables(result):
@@ -155,5 +160,5 @@ def robustness(
 
 
 FIRST_SCREEN = dict.fromkeys(
-    ("dataset", "shifted", "corruptions", "severities", "images", "plot", "device", "as_json"), "Options"
+    ("dataset", "shifted", "corruptions", "severities", "images", "plot", "device", "json_lines"), "Options"
 )

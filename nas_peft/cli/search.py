@@ -43,26 +43,30 @@ def _run_search(
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
         require_places(options)
-        require_data_and_weights(searched)  # before torch is imported
+        found = require_data_and_weights(searched)  # before torch is imported
         ray_options = RayOptions(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
         if searched.compile:
             require_compiler()
         if not searched.no_retrain or options.workers > 1:
             ray_options.require_answer()
 
-        from rich.console import Console
-
-        from nas_peft.main_job import plan
-        from nas_peft.main_job import search as run
-        from nas_peft.planning.table import plan_table
-
         with bars:
+            bars.say(found)
+
+            from rich.console import Console
+
+            from nas_peft.main_job import plan
+            from nas_peft.main_job import search as run
+            from nas_peft.planning.table import plan_notes, plan_table
+
             if options.dry_run:
                 made = plan(searched, device=options.device, bars=bars, ray_options=ray_options)
                 if options.progress == "json":
                     bars.tell("plan", **made.model_dump(mode="json"))
                 else:
-                    Console().print(plan_table(made))
+                    console = Console()
+                    console.print(plan_table(made))
+                    console.print(plan_notes(made), highlight=False, markup=False)
                 return
             result = run(
                 searched,

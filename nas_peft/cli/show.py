@@ -39,6 +39,7 @@ def show(
 
         from nas_peft.protocol.sections import chosen_sections, section_values
         from nas_peft.run.results import SearchResult
+        from nas_peft.run.wrapped_text import wrapped
 
         sections = chosen_sections(section)
         result = SearchResult.of_run(run)
@@ -55,4 +56,8 @@ def show(
             for text in shown.printed(result, console.width):
                 if number:
                     console.print()
-                console.print(text, highlight=False, markup=False, emoji=False)
+                if isinstance(text, str):
+                    text = wrapped(text, console.width)
+                console.print(
+                    text, highlight=False, markup=False, emoji=False, soft_wrap=isinstance(text, str)
+                )

@@ -9,16 +9,13 @@ from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 from nas_peft.compare.dataset_groups import VTAB_GROUPS, group_of_each
-from nas_peft.compare.runs import ComparedRow, ComparedRun
+from nas_peft.compare.measure import ACCURACY, Measure
+from nas_peft.compare.runs import ComparedRow, ComparedRun, planned_differences
 from search_spaces import InputError
 
 SEARCHED = "searched subnet"
 CHOSEN = "chosen by validation"
 """Label of an extra row: the method that validation data chose in each run, whichever it was."""
-TIE_RULE = (
-    "a tie: with several seeds, the mean of the paired differences is within its standard error; with one "
-    "seed, the difference is within two of its standard errors, given the number of test images"
-)
 
 Repetition: TypeAlias = tuple[int, int]
 """Seed of a run, which decides splits and search, and seed of a training in the run."""
@@ -37,13 +34,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """Test accuracies (fractions) of a method on a data set, one for each repetition.
+    """Test scores of a method on a data set by the comparison's measure, one for each repetition.
 
-    ``std`` is `None` for one repetition. ``best`` marks the highest mean of the column, and means equal to
-    it.
+    ``std`` is `None` for one repetition. ``best`` marks the best mean of the column, and means equal to it.
     """
 
-    accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     mean: float
     std: float | None
     best: bool
@@ -51,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Contest:
-    """Numbers of data sets on which a method won, tied and lost against another; see `TIE_RULE`."""
+    """Numbers of data sets on which a method won, tied and lost against another; see `Measure.tie_rule`."""
 
     wins: int
     ties: int
@@ -60,7 +56,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """A method's cells by data set, and the means of its test accuracies (fractions).
+    """A method's cells by data set, and the means of its test scores.
 
     ``mean`` is over all data sets, ``group_means`` over the data sets of each group, and ``group_mean`` over
     the groups; each is ``None`` if the method was not tested on all of these data sets. ``against`` has, for
@@ -78,15 +74,20 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class MethodComparison:
-    """Methods by data sets, from runs with equal ``settings``."""
+    """Methods by data sets, from runs with equal ``settings``, by the metric of these runs.
+
+    ``planned`` names the options that the plans for one time set to different values.
+    """
 
     settings: dict[str, Any]
     columns: tuple[Column, ...]
     rows: tuple[MethodRow, ...]
+    measure: Measure = ACCURACY
+    planned: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
-        return {"tie_rule": TIE_RULE, **asdict(self)}
+        return {"tie_rule": self.measure.tie_rule, **asdict(self), "measure": self.measure.metric}
 
 
 def compare_runs(
@@ -109,7 +110,7 @@ def compare_runs(
         raise InputError("nothing to compare; give run folders of nas-peft search")
     alike: list[list[ComparedRun]] = []
     for run in runs:
-        same = next((of for of in alike if of[0].settings() == run.settings()), None)
+        same = next((of for of in alike if of[0].procedure() == run.procedure()), None)
         if same is None:
             alike.append([run])
         else:
@@ -135,20 +136,26 @@ def differing_settings(comparisons: Sequence[MethodComparison]) -> list[str]:
 
 
 def contest(
-    reference: Mapping[Repetition, float], other: Mapping[Repetition, float], test_images: int
+    reference: Mapping[Repetition, float],
+    other: Mapping[Repetition, float],
+    test_images: int,
+    measure: Measure = ACCURACY,
 ) -> int | None:
-    """1, 0 or -1 if the reference won, tied or lost against another method on a data set; see `TIE_RULE`.
+    """1, 0 or -1 if the reference won, tied or lost against another method on a data set.
 
-    Both methods map repetitions to accuracies. Only common repetitions count, since they share images and
-    seeds; ``None`` if there are none.
+    See `Measure.tie_rule`. Both methods map repetitions to scores. Only common repetitions count, since they
+    share images and seeds; ``None`` if there are none, or one of a metric whose standard error runs do not
+    record.
     """
     common = sorted(reference.keys() & other.keys())
     if not common:
         return None
-    differences = [reference[r] - other[r] for r in common]
+    differences = [measure.sign * (reference[r] - other[r]) for r in common]
     difference = fmean(differences)
     if len(common) > 1:
         margin = stdev(differences) / math.sqrt(len(common))
+    elif measure.metric != "accuracy":
+        return None
     else:
         variances = [p * (1 - p) / test_images for p in (reference[common[0]], other[common[0]])]
         margin = 2 * math.sqrt(sum(variances))
@@ -157,30 +164,36 @@ def contest(
 
 
 def _differences(first: ComparedRun, other: ComparedRun) -> str:
-    a, b = first.settings(), other.settings()
+    a, b = first.procedure(), other.procedure()
     names = [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
-    return "their " + ", ".join(
-        f"{name} differ ({a.get(name)!r} and {b.get(name)!r})" if name != "protocol" else "protocols differ"
+    differing = ", ".join(
+        name if name == "protocol" else f"{name} ({_shown(a.get(name))} and {_shown(b.get(name))})"
         for name in names
     )
+    return f"they differ in {differing}"
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
 
 
 def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]]) -> MethodComparison:
     by_dataset = _by_dataset(runs)
+    measure = Measure.of([runs[0].settings()])
     of_group = group_of_each(list(by_dataset), groups)
-    accuracies: dict[str, dict[str, dict[Repetition, float]]] = {}
+    scores: dict[str, dict[str, dict[Repetition, float]]] = {}
     for dataset, of_dataset in by_dataset.items():
         for run in of_dataset:
-            for label, row in labelled(run):
-                cell = accuracies.setdefault(label, {}).setdefault(dataset, {})
-                cell |= {(run.seed, seed): accuracy for seed, accuracy in row.tests.items()}
-    labels = sorted(accuracies, key=lambda label: (label != CHOSEN, label != SEARCHED))
+            for label, row in labelled(run, measure):
+                cell = scores.setdefault(label, {}).setdefault(dataset, {})
+                cell |= {(run.seed, seed): score for seed, score in row.tests(measure).items()}
+    labels = sorted(scores, key=lambda label: (label != CHOSEN, label != SEARCHED))
     columns = [
         Column(
             dataset=dataset,
             group=of_group[dataset] if of_group else None,
             runs=tuple(run.run for run in of_dataset),
-            seeds=max((len(of[dataset]) for of in accuracies.values() if dataset in of), default=0),
+            seeds=max((len(of[dataset]) for of in scores.values() if dataset in of), default=0),
             test_images=of_dataset[0].test_images,
         )
         for dataset, of_dataset in by_dataset.items()
@@ -188,19 +201,22 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
     if of_group:
         order = list(groups or VTAB_GROUPS)
         columns.sort(key=lambda column: order.index(column.group or ""))
-    best = _best(accuracies, columns)
-    rows = tuple(_row(label, accuracies, columns, best) for label in labels)
-    return MethodComparison(runs[0].settings(), tuple(columns), rows)
+    best = _best(scores, columns, measure)
+    rows = tuple(_row(label, scores, columns, best, measure) for label in labels)
+    planned = planned_differences(runs)
+    return MethodComparison(runs[0].procedure(), tuple(columns), rows, measure, planned)
 
 
 def _best(
-    accuracies: Mapping[str, Mapping[str, Mapping[Repetition, float]]], columns: Sequence[Column]
+    scores: Mapping[str, Mapping[str, Mapping[Repetition, float]]],
+    columns: Sequence[Column],
+    measure: Measure,
 ) -> dict[str, float]:
-    """The highest mean of each column."""
+    """The best mean of each column."""
     return {
-        column.dataset: max(fmean(of[column.dataset].values()) for of in found)
+        column.dataset: measure.best([fmean(of[column.dataset].values()) for of in found])
         for column in columns
-        if (found := [of for of in accuracies.values() if column.dataset in of])
+        if (found := [of for of in scores.values() if column.dataset in of])
     }
 
 
@@ -230,9 +246,9 @@ def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
     return found
 
 
-def labelled(run: ComparedRun) -> list[tuple[str, ComparedRow]]:
+def labelled(run: ComparedRun, measure: Measure) -> list[tuple[str, ComparedRow]]:
     """Tested rows of a run with their labels; the row that validation data chose comes first, as `CHOSEN`."""
-    tested = [row for row in run.rows if row.tests]
+    tested = [row for row in run.rows if row.tests(measure)]
     chosen = [(CHOSEN, row) for row in tested if row.selected]
     labels = [row.label for row in tested]
     twice = {label for label in labels if labels.count(label) > 1}
@@ -243,17 +259,19 @@ def labelled(run: ComparedRun) -> list[tuple[str, ComparedRow]]:
 
 def _row(
     label: str,
-    accuracies: Mapping[str, Mapping[str, Mapping[Repetition, float]]],
+    scores: Mapping[str, Mapping[str, Mapping[Repetition, float]]],
     columns: Sequence[Column],
     best: Mapping[str, float],
+    measure: Measure,
 ) -> MethodRow:
     cells = {}
     for column in columns:
-        if found := accuracies[label].get(column.dataset):
+        if found := scores[label].get(column.dataset):
             values = tuple(found[repetition] for repetition in sorted(found))
             mean = fmean(values)
             spread = stdev(values) if len(values) > 1 else None
-            cells[column.dataset] = Cell(values, mean, spread, best=mean >= best[column.dataset])
+            least = measure.sign * best[column.dataset]
+            cells[column.dataset] = Cell(values, mean, spread, best=measure.sign * mean >= least)
     groups = [g for g in dict.fromkeys(column.group for column in columns) if g is not None]
     group_means = {g: _mean(cells, [c for c in columns if c.group == g]) for g in groups}
     known = [m for m in group_means.values() if m is not None]
@@ -264,9 +282,9 @@ def _row(
         group_means=group_means,
         group_mean=fmean(known) if known and len(known) == len(groups) else None,
         against={
-            reference: _contest_over(accuracies[reference], accuracies[label], columns)
+            reference: _contest_over(scores[reference], scores[label], columns, measure)
             for reference in (SEARCHED, CHOSEN)
-            if reference in accuracies and label not in (reference, CHOSEN)
+            if reference in scores and label not in (reference, CHOSEN)
         },
     )
 
@@ -281,8 +299,10 @@ def _contest_over(
     reference: Mapping[str, Mapping[Repetition, float]],
     other: Mapping[str, Mapping[Repetition, float]],
     columns: Sequence[Column],
+    measure: Measure,
 ) -> Contest:
     outcomes = [
-        contest(reference.get(c.dataset, {}), other.get(c.dataset, {}), c.test_images) for c in columns
+        contest(reference.get(c.dataset, {}), other.get(c.dataset, {}), c.test_images, measure)
+        for c in columns
     ]
     return Contest(wins=outcomes.count(1), ties=outcomes.count(0), losses=outcomes.count(-1))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from nas_peft.compare.measure import Measure, Part
 from nas_peft.run.json_file import first_fault, read_json
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.lists import with_lists
@@ -22,16 +24,27 @@ CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing",
 
 
 class ComparedSeed(BaseModel):
-    """One seed of a row: validation accuracy, and test accuracy of its final model (fractions).
+    """One seed of a row: scores on validation data, and on the test set of its final model.
 
-    Each is ``None`` where it was not measured.
+    All but the losses are fractions; each is ``None`` where it was not measured.
     """
 
     model_config = ConfigDict(extra="ignore")
 
     seed: int
     val_accuracy: float | None = None
+    val_balanced_accuracy: float | None = None
+    val_macro_f1: float | None = None
+    val_loss: float | None = None
     test_accuracy: float | None = None
+    test_balanced_accuracy: float | None = None
+    test_macro_f1: float | None = None
+    test_loss: float | None = None
+
+    def score(self, measure: Measure, part: Part) -> float | None:
+        """The score by a measure on the validation or the test set."""
+        found: float | None = getattr(self, measure.field(part))
+        return found
 
 
 class ComparedRow(BaseModel):
@@ -44,10 +57,18 @@ class ComparedRow(BaseModel):
     selected: bool
     seeds: list[ComparedSeed]
 
-    @property
-    def tests(self) -> dict[int, float]:
-        """Test accuracies (fractions) by seed; seeds that were not tested are left out."""
-        return {s.seed: s.test_accuracy for s in self.seeds if s.test_accuracy is not None}
+    def tests(self, measure: Measure) -> dict[int, float]:
+        """Test scores by seed; seeds that were not tested are left out."""
+        return {s.seed: score for s in self.seeds if (score := s.score(measure, "test")) is not None}
+
+
+class ComparedPlan(BaseModel):
+    """The time that a run was given, and the options that its plan set."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    time: str
+    set_options: dict[str, Any]
 
 
 class ComparedRun(BaseModel):
@@ -62,6 +83,7 @@ class ComparedRun(BaseModel):
     backbone: dict[str, Any]
     rows: list[ComparedRow]
     stages: dict[str, dict[str, Any]] = {}
+    plan: ComparedPlan | None = None
 
     @classmethod
     def read(cls, path: Path) -> ComparedRun:
@@ -127,3 +149,20 @@ class ComparedRun(BaseModel):
         told_otherwise = (*OF_THE_DATA, *OTHER_ROWS, *CARRYING_OUT, "backbone")
         rest = {name: options[name] for name in sorted(options) if name not in told_otherwise}
         return {"backbone": backbone, "protocol": self.protocol, **rest}
+
+    def procedure(self) -> dict[str, Any]:
+        """Settings that runs on several data sets share: the options that a plan set count as its time.
+
+        So runs of one command on several data sets are comparable, whatever their plans.
+        """
+        if self.plan is None:
+            return self.settings()
+        own = {name: value for name, value in self.settings().items() if name not in self.plan.set_options}
+        return own | {"time": self.plan.time}
+
+
+def planned_differences(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
+    """Names of the options that plans of one time set to different values in the runs."""
+    planned = [run.plan.set_options for run in runs if run.plan is not None]
+    names = dict.fromkeys(name for options in planned for name in options)
+    return tuple(n for n in names if any(o.get(n) != planned[0].get(n) for o in planned))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 from string import ascii_uppercase
 from typing import Any
 
-from nas_peft.compare.contests import CHOSEN, SEARCHED, TIE_RULE, Repetition, contest, labelled
+from nas_peft.compare.contests import CHOSEN, SEARCHED, Repetition, contest, labelled
+from nas_peft.compare.measure import ACCURACY, Measure
 from nas_peft.compare.runs import ComparedRun
 from search_spaces import InputError
 
@@ -29,7 +30,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class SideCell:
-    """A method with one setting: accuracies (fractions) by repetition, sorted alike.
+    """A method with one setting: scores by repetition, sorted alike.
 
     ``val`` has no entry where a repetition has no validation score.
     """
@@ -37,18 +38,13 @@ class SideCell:
     val: tuple[float, ...]
     test: tuple[float, ...]
 
-    @staticmethod
-    def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None] | None:
-        """Mean and standard deviation over repetitions; ``None`` for no values."""
-        return (fmean(values), stdev(values) if len(values) > 1 else None) if values else None
-
 
 @dataclass(frozen=True)
 class SideRow:
-    """A method by setting; ``outcome`` is that of the last of two settings against the first, see `TIE_RULE`.
+    """A method by setting; ``outcome`` is that of the last of two settings against the first, see `contest`.
 
-    ``difference`` is the mean difference of test accuracies over common repetitions, as a fraction. Both are
-    ``None`` for more than two settings and without common repetitions.
+    ``difference`` is the mean difference of test scores over common repetitions. Both are ``None`` for more
+    than two settings and without common repetitions, and ``outcome`` where `contest` has none.
     """
 
     label: str
@@ -59,17 +55,21 @@ class SideRow:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Methods by settings on one data set; ``remarks`` say what else differs between the settings."""
+    """Methods by settings on one data set; ``remarks`` say what else differs between the settings.
+
+    The measure is the metric of the runs, or accuracy where the settings differ in their metric.
+    """
 
     dataset: str
     test_images: int
     settings: tuple[Setting, ...]
     rows: tuple[SideRow, ...]
     remarks: tuple[str, ...]
+    measure: Measure = ACCURACY
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
-        return {"tie_rule": TIE_RULE, **asdict(self)}
+        return {"tie_rule": self.measure.tie_rule, **asdict(self), "measure": self.measure.metric}
 
 
 def side_by_side(runs: Sequence[ComparedRun]) -> SideBySide | None:
@@ -95,7 +95,8 @@ def side_by_side(runs: Sequence[ComparedRun]) -> SideBySide | None:
     names = dict.fromkeys(name for settings in all_settings for name in settings)
     differing = [n for n in names if any(s.get(n) != all_settings[0].get(n) for s in all_settings)]
     settings = [_setting(letter, of, differing) for letter, of in zip(ascii_uppercase, alike, strict=False)]
-    found = {s.name: _accuracies(of) for s, of in zip(settings, alike, strict=True)}
+    measure = Measure.of(all_settings)
+    found = {s.name: _scores(of, measure) for s, of in zip(settings, alike, strict=True)}
     labels = dict.fromkeys(label for of in found.values() for label in of)
     order = sorted(labels, key=lambda label: (label != CHOSEN, label != SEARCHED))
     test_images = runs[0].test_images
@@ -103,8 +104,9 @@ def side_by_side(runs: Sequence[ComparedRun]) -> SideBySide | None:
         dataset=runs[0].short_name,
         test_images=test_images,
         settings=tuple(settings),
-        rows=tuple(_row(label, found, test_images) for label in order),
+        rows=tuple(_row(label, found, test_images, measure) for label in order),
         remarks=tuple(_remarks(runs, settings)),
+        measure=measure,
     )
 
 
@@ -127,14 +129,17 @@ def _setting(letter: str, of: Sequence[ComparedRun], differing: Sequence[str]) -
     )
 
 
-def _accuracies(of: Sequence[ComparedRun]) -> dict[str, dict[Repetition, tuple[float | None, float]]]:
-    """Validation and test accuracy of each method by repetition."""
+def _scores(
+    of: Sequence[ComparedRun], measure: Measure
+) -> dict[str, dict[Repetition, tuple[float | None, float]]]:
+    """Validation and test score of each method by repetition."""
     found: dict[str, dict[Repetition, tuple[float | None, float]]] = {}
     for run in of:
-        for label, row in labelled(run):
+        for label, row in labelled(run, measure):
             for seed in row.seeds:
-                if seed.test_accuracy is not None:
-                    scores = (seed.val_accuracy, seed.test_accuracy)
+                test = seed.score(measure, "test")
+                if test is not None:
+                    scores = (seed.score(measure, "val"), test)
                     found.setdefault(label, {})[run.seed, seed.seed] = scores
     return found
 
@@ -143,6 +148,7 @@ def _row(
     label: str,
     found: Mapping[str, Mapping[str, Mapping[Repetition, tuple[float | None, float]]]],
     test_images: int,
+    measure: Measure,
 ) -> SideRow:
     cells = {}
     for name, methods in found.items():
@@ -157,7 +163,7 @@ def _row(
     if not common:
         return SideRow(label, cells)
     difference = fmean(last[r] - first[r] for r in common)
-    return SideRow(label, cells, difference, contest(last, first, test_images))
+    return SideRow(label, cells, difference, contest(last, first, test_images, measure))
 
 
 def _remarks(runs: Sequence[ComparedRun], settings: Sequence[Setting]) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from nas_peft.compare.contests import CHOSEN, SEARCHED, TIE_RULE, Column, MethodComparison, MethodRow
-from nas_peft.compare.side_by_side import SideBySide, SideCell, SideRow
+from nas_peft.compare.contests import CHOSEN, SEARCHED, Column, MethodComparison, MethodRow
+from nas_peft.compare.measure import Measure
+from nas_peft.compare.side_by_side import SideBySide, SideRow
 from nas_peft.run.plain_table import GAP, add_number, plain_table
 from nas_peft.settings.durations import in_words
 
@@ -15,8 +16,8 @@ BORDER = 3
 """Characters that a column takes in addition to its content."""
 
 
-def accuracy_tables(comparison: MethodComparison, width: int) -> list[Table]:
-    """Tables of test accuracies in per cent, methods by data sets.
+def score_tables(comparison: MethodComparison, width: int) -> list[Table]:
+    """Tables of test scores by the metric of the runs, methods by data sets.
 
     Each group has tables of its own, as many as it takes to stay within ``width`` characters.
     """
@@ -26,14 +27,14 @@ def accuracy_tables(comparison: MethodComparison, width: int) -> list[Table]:
         parts: list[list[Column]] = [[]]
         taken = methods
         for column in (column for column in comparison.columns if column.group == group):
-            cells = [len(_text(row, column.dataset)) for row in comparison.rows]
+            cells = [len(_text(row, column.dataset, comparison.measure)) for row in comparison.rows]
             needed = max(*cells, *map(len, _header(column).splitlines())) + BORDER
             if parts[-1] and taken + needed > width:
                 parts.append([])
                 taken = methods
             parts[-1].append(column)
             taken += needed
-        tables += [_accuracy_table(comparison, part, group) for part in parts]
+        tables += [_score_table(comparison, part, group) for part in parts]
     return tables
 
 
@@ -41,29 +42,26 @@ def means_table(comparison: MethodComparison) -> Table:
     """Table of each method's means over all data sets, over each group, and over the groups."""
     columns = comparison.columns
     groups = [group for group in dict.fromkeys(column.group for column in columns) if group is not None]
-    table = Table(
-        title=f"mean test % over {len(columns)} data set{'s' if len(columns) != 1 else ''}",
-        caption="– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        f"mean {comparison.measure.title('test')} over {len(columns)} data "
+        f"set{'s' if len(columns) != 1 else ''}",
+        "– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
     )
     table.add_column("method", overflow="fold")
     for name in ("mean", *groups, *(["group mean"] if groups else [])):
         table.add_column(name, justify="right")
     for row in comparison.rows:
         means = [row.mean, *(row.group_means[g] for g in groups), *([row.group_mean] if groups else [])]
-        table.add_row(row.label, *("–" if mean is None else f"{100 * mean:.1f}" for mean in means))
+        table.add_row(row.label, *("–" if mean is None else comparison.measure.text(mean) for mean in means))
     return table
 
 
 def contests_table(comparison: MethodComparison) -> Table:
     """Table of wins, ties and losses of `SEARCHED` and of `CHOSEN` against each method."""
     references = [r for r in (SEARCHED, CHOSEN) if any(r in row.against for row in comparison.rows)]
-    table = Table(
-        title="data sets won/tied/lost by the method above against the method on the left",
-        caption=TIE_RULE,
-        title_justify="left",
-        caption_justify="left",
+    table = plain_table(
+        "data sets won/tied/lost by the method above against the method on the left",
+        comparison.measure.tie_rule,
     )
     table.add_column("against", overflow="fold")
     for reference in references:
@@ -76,7 +74,7 @@ def contests_table(comparison: MethodComparison) -> Table:
 
 
 def side_tables(found: SideBySide, width: int) -> list[Table]:
-    """Tables of validation and test accuracies in per cent, methods by settings, within ``width`` characters.
+    """Tables of validation and test scores, methods by settings, within ``width`` characters.
 
     Two settings have their difference, too; more are spread over as many tables as it takes.
     """
@@ -84,8 +82,9 @@ def side_tables(found: SideBySide, width: int) -> list[Table]:
     parts: list[list[str]] = []
     taken = width
     for setting in found.settings:
-        cells = [_side_cell(row, setting.name) for row in found.rows]
-        needed = sum(GAP + max(len(f"{setting.name} test %"), *(len(of[i]) for of in cells)) for i in (0, 1))
+        cells = [_side_cell(row, setting.name, found.measure) for row in found.rows]
+        title = f"{setting.name} {found.measure.title('test')}"
+        needed = sum(GAP + max(len(title), *(len(of[i]) for of in cells)) for i in (0, 1))
         if taken + needed > width:
             parts.append([])
             taken = methods
@@ -111,8 +110,9 @@ def settings_lines(found: SideBySide) -> list[str]:
 
 
 def _side_table(found: SideBySide, settings: Sequence[str], *, with_difference: bool, last: bool) -> Table:
+    measure = found.measure
     first, second = found.settings[0].name, found.settings[-1].name
-    explained = f"; {second} − {first}: points of test accuracy over common seeds; ≈ {TIE_RULE}"
+    explained = f"; {second} − {first}: {measure.amount} over common seeds; ≈ {measure.tie_rule}"
     table = plain_table(
         f"{found.dataset} by setting",
         "mean ± standard deviation over seeds; choose by val: the test set was read for each setting"
@@ -122,51 +122,41 @@ def _side_table(found: SideBySide, settings: Sequence[str], *, with_difference: 
     )
     table.add_column("method")
     for name in settings:
-        add_number(table, f"{name}\nval %")
-        add_number(table, f"{name}\ntest %")
+        add_number(table, f"{name}\n{measure.title('val')}")
+        add_number(table, f"{name}\n{measure.title('test')}")
     if with_difference:
         add_number(table, f"{second} − {first}\ntest")
     for row in found.rows:
-        cells = [cell for name in settings for cell in _side_cell(row, name)]
-        table.add_row(row.label, *cells, *([_difference(row)] if with_difference else []))
+        cells = [cell for name in settings for cell in _side_cell(row, name, measure)]
+        table.add_row(row.label, *cells, *([_difference(row, measure)] if with_difference else []))
     return table
 
 
-def _side_cell(row: SideRow, setting: str) -> tuple[str, str]:
+def _side_cell(row: SideRow, setting: str, measure: Measure) -> tuple[str, str]:
     cell = row.cells.get(setting)
-    return (_mean(cell.val), _mean(cell.test)) if cell else ("–", "–")
+    return (measure.mean_text(cell.val), measure.mean_text(cell.test)) if cell else ("–", "–")
 
 
-def _mean(values: Sequence[float]) -> str:
-    found = SideCell.mean_and_spread(values)
-    if found is None:
-        return "–"
-    mean, spread = found
-    return f"{100 * mean:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}")
-
-
-def _difference(row: SideRow) -> str:
+def _difference(row: SideRow, measure: Measure) -> str:
     if row.difference is None:
         return "–"
-    return f"{'≈ ' if row.outcome == 0 else ''}{100 * row.difference:+.1f}"
+    return f"{'≈ ' if row.outcome == 0 else ''}{measure.signed(row.difference)}"
 
 
 def _option(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _accuracy_table(comparison: MethodComparison, columns: Sequence[Column], group: str | None) -> Table:
-    table = Table(
-        title="test %" + (f", {group}" if group else ""),
-        caption="mean ± standard deviation over seeds; * best; – not tested",
-        title_justify="left",
-        caption_justify="left",
+def _score_table(comparison: MethodComparison, columns: Sequence[Column], group: str | None) -> Table:
+    table = plain_table(
+        comparison.measure.title("test") + (f", {group}" if group else ""),
+        "mean ± standard deviation over seeds; * best; – not tested",
     )
     table.add_column("method", overflow="fold")
     for column in columns:
         table.add_column(_header(column), justify="right", no_wrap=True)
     for row in comparison.rows:
-        table.add_row(row.label, *(_cell(row, column.dataset) for column in columns))
+        table.add_row(row.label, *(_cell(row, column.dataset, comparison.measure) for column in columns))
     return table
 
 
@@ -174,14 +164,13 @@ def _header(column: Column) -> str:
     return f"{column.dataset}\n{column.seeds} seed{'s' if column.seeds != 1 else ''}"
 
 
-def _cell(row: MethodRow, dataset: str) -> str:
-    text = _text(row, dataset)
+def _cell(row: MethodRow, dataset: str, measure: Measure) -> str:
+    text = _text(row, dataset, measure)
     return f"[bold]{text}[/bold]" if text.endswith("*") else text
 
 
-def _text(row: MethodRow, dataset: str) -> str:
+def _text(row: MethodRow, dataset: str, measure: Measure) -> str:
     cell = row.cells.get(dataset)
     if cell is None:
         return "– "
-    spread = "" if cell.std is None else f" ± {100 * cell.std:.1f}"
-    return f"{100 * cell.mean:.1f}{spread}{'*' if cell.best else ' '}"
+    return f"{measure.mean_text(cell.scores)}{'*' if cell.best else ' '}"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from nas_peft.protocol.decision_summary import decision_summary
+from nas_peft.report.number_texts import NONE, score_of_seeds
 from nas_peft.report.reported_run import architecture_of
 from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.settings.metric import LABELS, Metric
 from search_spaces.strips import strips
 
 _WIDTH = 100
@@ -40,8 +43,11 @@ def study_note(result: SearchResult, pictures: Mapping[str, str]) -> str:
     )
 
 
-def trial_note(row: RowResult, pictures: Mapping[str, str]) -> str:
-    """What retraining gave for a candidate, the modules of its layers, and its ``pictures``."""
+def trial_note(row: RowResult, pictures: Mapping[str, str], metric: Metric = "accuracy") -> str:
+    """What retraining gave for a candidate, the modules of its layers, and its ``pictures``.
+
+    Where another ``metric`` than accuracy decides, its scores are there, too.
+    """
     exported = "exported" if row.selected else "not exported"
     how = "Retrained" if row.runs else "With weights inherited from the supernet"
     lines = [
@@ -62,6 +68,12 @@ def trial_note(row: RowResult, pictures: Mapping[str, str]) -> str:
         ]
     if row.tested:
         lines.append(f"| test accuracy | {100 * row.mean('test_accuracy'):.1f}% |")
+    if metric != "accuracy":
+        percent = "" if metric == "log-loss" else "%"
+        parts: tuple[tuple[Literal["val", "test"], str], ...] = (("val", "validation"), ("test", "test"))
+        for part, name in parts:
+            if (score := score_of_seeds(row, part, metric)) != NONE:
+                lines.append(f"| {name} {LABELS[metric]} | {score}{percent} |")
     lines += [f"| {name.replace('_', ' ')} | {value} |" for name, value in row.recipe.items()]
     architecture = architecture_of(row)
     drawn = {} if architecture is None else strips(architecture)

@@ -62,7 +62,7 @@ class ShownRun:
             pictures = {file.stem: self.study.attach(file, trial) for file in files}
             if row.selected and (subnet := self._run / "subnet.safetensors").is_file():
                 self.study.attach(subnet, trial)
-            self.study.note(trial_note(row, pictures), trial)
+            self.study.note(trial_note(row, pictures, read.metric), trial)
         pictures = {file.stem: self.study.attach(file) for file in self._of_the_run(read) + audit}
         if (report := self._run / "report.html").is_file():
             self.study.attach(report)

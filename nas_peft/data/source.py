@@ -63,16 +63,17 @@ def list_source(
     raise _no_such_dataset(spec, folder)
 
 
-def require_source(spec: str, reading: Reading) -> None:
+def require_source(spec: str, reading: Reading) -> Listing | None:
     """Raise the `InputError` of `list_source` for a wrong data set, before torch is imported.
 
-    Embedded data sets and timm data sets are checked by name alone.
+    Returns the images of a folder or table; ``None`` for embedded data sets and timm data sets, which are
+    checked by name alone.
     """
     path = Path(spec).expanduser()
     if not (spec and (_is(path, "folder") or _is(path, "file"))) and (spec in EMBEDDED or is_timm_name(spec)):
         _require_default(reading, "an embedded data set" if spec in EMBEDDED else "a data set of timm")
-        return
-    list_source(spec, _never, None, reading)
+        return None
+    return list_source(spec, _never, None, reading)
 
 
 def _never(image: Image.Image) -> Tensor:

@@ -53,7 +53,9 @@ def _lines(record: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[str]
     for how in dict.fromkeys(how for how in splits.values() if how != "given"):
         yield f"  {', '.join(part for part in splits if splits[part] == how)}: {how}"
     if record["skipped"]:
-        yield f"  left out: {len(record['skipped'])} undecodable images (such as {record['skipped'][0]})"
+        count = len(record["skipped"])
+        images = "image" if count == 1 else "images"
+        yield f"  left out: {count:,} undecodable {images} (such as {record['skipped'][0]})"
     for reason, found in record["left_out"].items():
         yield f"  left out: {found['count']} {reason} (such as {found['examples'][0]})"
     if record["ignored"]:

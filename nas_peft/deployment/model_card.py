@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nas_peft.deployment.architecture_drawing import drawn
+from nas_peft.settings.metric import LABELS, SEED_FIELDS, Metric
 from search_spaces import count_params
 from supernet import DEFAULT_BACKBONE, Subnet
 
@@ -182,6 +183,7 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
         yield ""
     else:
         yield "None recorded.\n"
+    yield from _by_metric(subnet)
     if protocol := subnet.metrics.get("protocol"):
         yield f"{protocol}\n"
     if subnet.temperature is not None:
@@ -190,6 +192,20 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
             f"Probabilities are calibrated: {divides} the logits by the temperature "
             f"{subnet.temperature:.3f}, which was fitted to the validation images.\n"
         )
+
+
+def _by_metric(subnet: Subnet) -> Iterator[str]:
+    """The metric that decided in the run, with its scores, where that is not accuracy."""
+    metric: Metric | None = subnet.metrics.get("metric")
+    if metric not in LABELS:
+        return
+    scores = [(part, subnet.metrics.get(f"{part}_{SEED_FIELDS[metric]}")) for part in ("val", "test")]
+    said = " and ".join(
+        f"{score:.3f} on {part}" if metric == "log-loss" else f"{100 * score:.1f}% on {part}"
+        for part, score in scores
+        if score is not None
+    )
+    yield f"The run decided by {LABELS[metric]}{f': {said}' if said else ''}.\n"
 
 
 def _accuracies(subnet: Subnet) -> Iterator[tuple[str, int, float]]:

@@ -148,10 +148,14 @@ class RunSubnets:
         return kept is not None
 
     def _metrics(self, row: RowResult) -> dict[str, Any]:
-        """The first seed's accuracies, and what they are of."""
+        """The first seed's accuracies and scores by the metric of the run, and what they are of."""
         for found in row.seeds:
             if found.seed == self.config.seed:
-                metrics = {"val_accuracy": found.val_accuracy, "test_accuracy": found.test_accuracy}
+                metrics: dict[str, Any] = {
+                    "val_accuracy": found.val_accuracy,
+                    "test_accuracy": found.test_accuracy,
+                }
+                metrics |= found.by_metric(self.config.metric)
                 return metrics | {"protocol": self.results().protocol}
         return {}
 

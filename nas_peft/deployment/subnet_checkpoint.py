@@ -1,4 +1,4 @@
-"""``--to subnet``: this package's own checkpoint, with modules and head alone."""
+"""``--to subnet``: this package's own checkpoint."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import ClassVar, cast
 
 from nas_peft.deployment.folding import Folded
 from nas_peft.deployment.form import Logits
-from search_spaces import InputError
 from supernet import Subnet, load_subnet, save_subnet
 
 
@@ -23,11 +22,6 @@ class SubnetCheckpoint:
 
     def require(self, subnet: Subnet, folded: Folded) -> None:
         """See `Form.require`."""
-        if subnet.changed_backbone:
-            raise InputError(
-                "training changed the weights of the backbone, which a subnet checkpoint does not hold; give "
-                "--to merged"
-            )
 
     def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
         """See `Form.write`."""
@@ -35,7 +29,7 @@ class SubnetCheckpoint:
 
     def read(self, subnet: Subnet, path: Path) -> Logits:
         """See `Form.read`."""
-        return cast(Logits, load_subnet(path, subnet.backbone).network)
+        return cast(Logits, load_subnet(path, None if subnet.changed_backbone else subnet.backbone).network)
 
     def usage(self, subnet: Subnet, path: Path) -> str:
         """See `Form.usage`."""

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from nas_peft.evaluation.measures import LEVEL, Measure, Measures
 from nas_peft.front.plot import require_format
+from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.training.temperature import Labels
 from supernet import write_atomically
 
@@ -40,15 +41,10 @@ def tables(measures: Measures, source: str, temperature: float | None) -> Iterat
     calibration = (
         "no temperature is stored" if temperature is None else f"calibrated by temperature {temperature:.3f}"
     )
-    table = Table(
-        title=source,
-        caption=f"{LEVEL:.0%} intervals by bootstrap over images; {calibration}",
-        title_justify="left",
-        caption_justify="left",
-    )
-    table.add_column("measure", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("interval", justify="right", no_wrap=True)
+    table = plain_table(source, f"{LEVEL:.0%} intervals by bootstrap over images; {calibration}")
+    add_text(table, "measure")
+    add_number(table, "value")
+    add_number(table, "interval")
     for name, found in measures.overall.items():
         scale, digits = (1, 3) if name.startswith("log_loss") else (100, 1)
         low, high = (scale * end for end in found.interval)
@@ -56,10 +52,10 @@ def tables(measures: Measures, source: str, temperature: float | None) -> Iterat
             NAMES[name], f"{scale * found.value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
         )
     yield table
-    by_class = Table()
+    by_class = plain_table("")
     by_class.add_column("class", overflow="fold")
     for name in ("images", "precision %", "recall %", "F1 %"):
-        by_class.add_column(name, justify="right", no_wrap=True)
+        add_number(by_class, name)
     for row in measures.classes:
         by_class.add_row(row.name, f"{row.images:,}", *map(_percent, (row.precision, row.recall, row.f1)))
     yield by_class

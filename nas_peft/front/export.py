@@ -7,6 +7,7 @@ from typing import Any
 
 from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.estimate import stage_times
 from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
 from nas_peft.run.export import export_subnet, file_record, subnet_of
@@ -14,11 +15,13 @@ from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PLAN, PlanRecord
 from nas_peft.scoring.inherited_network import inherited_network, inherited_tensors
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import evaluation_score, mean_score
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.scored_training import scored_training
 from nas_peft.training.temperature import fit_temperature
@@ -56,7 +59,8 @@ def export_candidate(
     done are not repeated. Without ``retrain`` the checkpoint has the weights inherited from the supernet. The
     test set stays sealed: which candidate to use is a choice, and choices are made on the validation set.
 
-    The record is that of `export_subnet`, with ``val_accuracy`` (a fraction) and ``val_loss``. Raises
+    The record is that of `export_subnet`, with ``val_accuracy`` and the other measures on validation data
+    (fractions), and ``val_loss``. Raises
     `InputError` if the data or the backbone differ from those of the run, and if the training failed.
     """
     inputs = search.inputs(bars)
@@ -64,7 +68,7 @@ def export_candidate(
     if not retrain:
         subnet = inherited_subnet(search, candidate, inputs, device)
         save_subnet(subnet, file)
-        return file_record(subnet, file) | {k: subnet.metrics[k] for k in ("val_accuracy", "val_loss")}
+        return file_record(subnet, file) | {k: v for k, v in subnet.metrics.items() if k.startswith("val_")}
     run = Run(inputs, search.folder, device, bars, ray_options or RayOptions(), worker_device=worker_device)
     probed = probe(run)
     of_probe = probed.recipe
@@ -78,6 +82,10 @@ def export_candidate(
     shared = inputs.for_trainings(probed.features, inherited)
     recipes = row.recipes(config, of_probe)
     tried = [t for r in recipes for t in row.trainings(config, of_probe, [config.seed], "train", r)]
+    plan = search.folder.read_stage(PLAN, PlanRecord)
+    longest = max(recipes, key=lambda r: r.epochs)
+    seconds = stage_times(inputs, plan).separate([*((row, t.recipe) for t in tried), (row, longest)])
+    bars.expect([{"retraining": seconds}], measured=plan is not None)
     with (
         bars.counted("retraining (models)", len(tried) + 1) as bar,
         RayTrainings.of_run(run, shared) as runner,
@@ -86,7 +94,9 @@ def export_candidate(
         def report(record: TrainingRecord, found: bool) -> None:
             if found:
                 bars.find(1)
-            bars.scored(scored_training(record, f"candidate {candidate.number}", eligible=True, found=found))
+            name = f"candidate {candidate.number}"
+            told = scored_training(record, name, eligible=True, found=found, metric=config.metric)
+            bars.scored(told)
 
         records = runner.run(tried, bar, report)
         recipe = best_recipe(records, config.metric)
@@ -98,6 +108,9 @@ def export_candidate(
         network = trained_network(final, runner.tensors(final), shared, "cpu")
     val = record.val_score()
     metrics = {"val_accuracy": val.accuracy, "val_loss": val.loss}
+    if record.images is not None:
+        metrics["val_balanced_accuracy"] = mean_score("balanced-accuracy", [record.images])
+        metrics["val_macro_f1"] = mean_score("macro-f1", [record.images])
     training = final.to_dict() | {"weights": "retrained"}
     written = export_subnet(
         network,
@@ -128,7 +141,13 @@ def inherited_subnet(
     return subnet_of(
         network.cpu(),
         inputs,
-        metrics={"val_accuracy": found.accuracy, "val_loss": found.loss, "protocol": INHERITED},
+        metrics={
+            "val_accuracy": found.accuracy,
+            "val_balanced_accuracy": evaluation_score("balanced-accuracy", found),
+            "val_macro_f1": evaluation_score("macro-f1", found),
+            "val_loss": found.loss,
+            "protocol": INHERITED,
+        },
         training={"weights": "inherited", "candidate": candidate.to_dict()},
         temperature=_temperature(ImageScores.of(found.logits, val.labels)),
     )

@@ -11,6 +11,7 @@ from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.stage_records import LatencyRecord
 from nas_peft.searching.candidate import Candidate
+from nas_peft.settings.metric import BALANCED, inherited_accuracy
 from search_spaces.strips import largest_sizes
 
 PICKED = "►"
@@ -63,16 +64,19 @@ def _scores(
     if latency:
         device = latency.environment["device"]
         measured = f"ms: latency of a batch of {latency.batch_size} on {device}, {latency.threads} threads; "
+    accuracy = inherited_accuracy(search.config.metric)
+    alike = ", every class counting alike" if search.config.metric in BALANCED else ""
     table = plain_table(
         f"front of loss against {search.config.front_field.replace('_', ' ')}: {len(points)} of "
         f"{len(search.candidates)} candidates",
-        f"loss ± its standard error and accuracy: with inherited weights, on "
-        f"{max(c.images for c in search.candidates)} images; {measured}{_signs(search, points, pick)}",
+        f"loss ± its standard error and {accuracy}: with inherited weights, on "
+        f"{max(c.images for c in search.candidates)} images{alike}; {measured}"
+        f"{_signs(search, points, pick)}",
     )
     add_text(table)
     costs = ["params", "MFLOPs", *(["ms"] if latency else [])]
     shifted = ["shifted loss"] if search.config.robust else []
-    for header in ("no.", *costs, "loss ± error", "accuracy %", *shifted):
+    for header in ("no.", *costs, "loss ± error", f"{accuracy} %", *shifted):
         add_number(table, header)
     add_text(table, "found by")
     for c in shown:
@@ -104,4 +108,5 @@ def _signs(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate)
         return f"{said}; the run exported {exported.label} ({exported.name}), which is no candidate"
     outside = "" if exported.candidate.number in on_front else ", not on the front"
     same = "" if exported.name.startswith("candidate-") else f" as {exported.label}"
-    return f"{said}; {EXPORTED} exported by the run{same}, chosen by validation after training{outside}"
+    how = "with inherited weights" if search.config.no_retrain else "chosen by validation after training"
+    return f"{said}; {EXPORTED} exported by the run{same}, {how}{outside}"

@@ -52,6 +52,7 @@ class TrainingOptions(TypedDict, total=False):
     weight_decay: float | Sequence[float] | str
     drop_path: float | Sequence[float] | str
     module_dropout: float | Sequence[float] | str
+    module_scale: float | Sequence[float] | str
     recipe: str | None
     metric: Literal["accuracy", "balanced-accuracy", "macro-f1", "log-loss"]
     precision: Literal["auto", "fp32", "tf32", "bf16"]

@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 from nas_peft.machine.container import cores, memory
 from nas_peft.machine.ray_folder import LONGEST_SOCKET, ray_folder, require_ray_folder, socket_length
 from nas_peft.machine.ray_session import LOCAL, RayOptions
+from nas_peft.machine.ray_start import LIMIT, try_ray
 from nas_peft.machine.system import require_system
 from search_spaces.errors import InputError
 
@@ -129,7 +130,7 @@ def folder_checks(folders: Mapping[str, Path]) -> Iterator[Check]:
 
 
 def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
-    """Whether Ray can be started or reached: address, length of its socket's path, shared memory."""
+    """What Ray needs: an address that answers, or else the length of its socket's path, shared memory."""
     options = RayOptions()
     place = options.place
     if place.address != LOCAL:
@@ -151,6 +152,23 @@ def ray_checks(shared: Path = Path("/dev/shm")) -> Iterator[Check]:
         free = shutil.disk_usage(shared).free
         remedy = "training works, and large data go over the disk; in Docker give --shm-size=4g"
         yield Check("shared memory", True if free >= _LEAST_SHARED else None, f"{_in_gib(free)} free", remedy)
+
+
+def ray_trial_check(limit: float = LIMIT) -> Check:
+    """Whether Ray really starts, or the one that ``RAY_ADDRESS`` names is reached, and does a task."""
+    trial = try_ray(limit)
+    if not trial.fault:
+        return Check("ray task", True, f"done in {trial.seconds:.1f} s, with start and end")
+    if RayOptions().place.address == LOCAL:
+        logs = ray_folder() / "ray" / "session_latest" / "logs"
+        remedy = (
+            f"look at gcs_server.out and raylet.out in '{logs}'; usual causes are a busy machine, a proxy or "
+            "firewall between programs of this machine, and too few allowed processes (ulimit -u); nas-peft "
+            "search --no-retrain works without Ray"
+        )
+    else:
+        remedy = "look at 'ray status' there, or unset RAY_ADDRESS to start a Ray on this machine"
+    return Check("ray task", False, trial.fault, remedy)
 
 
 def network_check(address: str = _HUB) -> Check:

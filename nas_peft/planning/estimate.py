@@ -70,6 +70,17 @@ class StageTimes:
         most = self.rounds
         return [self.all(count) for count in range(min(LEAST_ROUNDS, most), most + 1)]
 
+    def separate(self, trainings: Sequence[tuple[Row, Recipe]]) -> float:
+        """Seconds from the start of Ray until trainings of rows on the training set have ended."""
+        images = len(self.inputs.dataset.train)
+        return START + self._makespan([self._training(row, recipe, images) for row, recipe in trainings])
+
+    def scores(self, candidates: int) -> float:
+        """Seconds of scoring so many candidates with inherited weights, all of them on all images."""
+        data = self.inputs.dataset
+        folded = isinstance(self.inputs, SearchInputs) and self.inputs.config.folds > 1
+        return candidates * len(data.train if folded else data.val) * self.speeds.forward
+
     def _probe(self) -> float:
         config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
         rates = 1 if config.linear_lr else len(LEARNING_RATES)
@@ -183,10 +194,17 @@ def expected_courses(inputs: TaskInputs, plan: PlanRecord | None) -> list[dict[s
     """
     if plan is not None:
         return [plan.stages, *plan.lengthened]
+    return stage_times(inputs, None).courses()
+
+
+def stage_times(inputs: TaskInputs, plan: PlanRecord | None) -> StageTimes:
+    """Times at the speeds that a plan measured; without a plan only their ratios mean something."""
+    if plan is not None:
+        return StageTimes(inputs, plan.speeds)
     nothing = Architecture.empty(inputs.backbone.depth)
     forward = count_flops(nothing, inputs.backbone.shape, len(inputs.dataset.classes)) / FORWARD_OPERATIONS
     speeds = Speeds(forward=forward, supernet=7 * forward, subnet=4 * forward, full=5 * forward, places=2)
-    return StageTimes(inputs, speeds).courses()
+    return StageTimes(inputs, speeds)
 
 
 def _better_half(rows: Sequence[Row]) -> list[Row]:

@@ -42,6 +42,8 @@ def _at_most(inputs: SearchInputs) -> SearchInputs:
 def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a level, for this number of training images, that the user did not give."""
     of_level = options_of(level, len(inputs.dataset.train))
+    if inputs.config.allow_full:
+        of_level["baselines"] = tuple(dict.fromkeys((*of_level["baselines"], "full")))
     return {name: value for name, value in of_level.items() if name not in inputs.config.fixed}
 
 

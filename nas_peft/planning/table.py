@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.table import Table
 
+from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.stage_records import PlanRecord
 from nas_peft.settings.durations import in_words
 
@@ -22,21 +22,10 @@ def options(plan: PlanRecord) -> str:
 
 
 def plan_table(plan: PlanRecord) -> Table:
-    """The expected time of each stage, and below it the options that the plan sets."""
-    table = Table(
-        title=f"plan for --time {plan.time}: level {plan.level} of {plan.levels}",
-        caption=f"sets {options(plan)}; measured here for each image: forward pass "
-        f"{1e3 * plan.speeds.forward:.2f} ms, step of the supernet {1e3 * plan.speeds.supernet:.2f} ms, of a "
-        f"subnet {1e3 * plan.speeds.subnet:.2f} ms, of full fine-tuning {1e3 * plan.speeds.full:.2f} ms; "
-        f"separate trainings at once: {plan.speeds.places}",
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-    )
-    table.add_column("stage", no_wrap=True)
-    table.add_column("expected", justify="right", no_wrap=True)
+    """The expected time of each stage."""
+    table = plain_table(f"plan for --time {plan.time}: level {plan.level} of {plan.levels}")
+    add_text(table, "stage")
+    add_number(table, "expected")
     table.add_row("data, backbone and plan", in_words(plan.before))
     for name, seconds in plan.stages.items():
         table.add_row(name, in_words(seconds))
@@ -44,6 +33,16 @@ def plan_table(plan: PlanRecord) -> Table:
     if plan.lengthened:
         table.add_row("while more epochs are better, up to", in_words(plan.longest))
     return table
+
+
+def plan_notes(plan: PlanRecord) -> str:
+    """The options that the plan sets, and the speeds that it was made from."""
+    return (
+        f"sets {options(plan)}\n"
+        f"measured here for each image: forward pass {1e3 * plan.speeds.forward:.2f} ms, step of the "
+        f"supernet {1e3 * plan.speeds.supernet:.2f} ms, of a subnet {1e3 * plan.speeds.subnet:.2f} ms, of "
+        f"full fine-tuning {1e3 * plan.speeds.full:.2f} ms; separate trainings at once: {plan.speeds.places}"
+    )
 
 
 def _duration(plan: PlanRecord) -> str:

@@ -25,7 +25,7 @@ def load_models(
     for file in files:
         recorded = read_header(file)["backbone"]
         key = (recorded["name"], recorded["digest"], str(recorded.get("image_size")))
-        if key not in shared and backbone_weights:
+        if key not in shared and backbone_weights and not recorded.get("in_file"):
             found = _fitting(file, recorded, backbone_weights)
             if found is not None:
                 shared[key] = found

@@ -248,10 +248,10 @@ class _Scored(NamedTuple):
 
 
 def choose_again(
-    choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], params: Params
+    choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], params: Params, allow_full: bool
 ) -> Choice:
     """The choice when averages of searched subnets may be exported too; the plain network wins a tie."""
-    found = choose(usable_scores(runs, averages), params)
+    found = choose(usable_scores(runs, averages), params, allow_full)
     return choice if found is None else replace(choice, exported=found[0], decision=found[1])
 
 

@@ -13,7 +13,7 @@ from nas_peft.protocol.decision import Contestant, Decision, decide
 from nas_peft.protocol.halving import LEAST_ROUNDS, Rounds, longer_is_better, survivors
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
-from nas_peft.protocol.rows import Row, Scores, best_of, best_sizes, choose
+from nas_peft.protocol.rows import Row, Scores, best_of, best_sizes, choose, may_be_exported
 from nas_peft.run.run import Run
 from nas_peft.run.stage_records import TrainingsRecord
 from nas_peft.run.task_inputs import TaskInputs
@@ -134,12 +134,12 @@ class ComparedTrainings:
         params = partial(trained_params, self.run.inputs)
         while True:
             scores = {found.row: found.scores for found in runs if found.competes}
-            chosen = choose(scores, params)
-            if chosen is None:
+            chosen = choose(scores, params, self.run.inputs.config.allow_full)
+            searched, single = best_of("searched", scores, params), best_of("single", scores, params)
+            if chosen is None or (searched is None and single is None):
                 reasons = "; ".join(f"{r.row.name}: {r.error}" for r in runs if r.row.group != "baseline")
                 raise InputError(f"no subnet could be trained: {reasons}")
             exported, decision = chosen
-            searched, single = best_of("searched", scores, params), best_of("single", scores, params)
             choice = Choice(exported, searched, single, decision)
             baselines = [row for row in scores if row.group == "baseline"]
             in_final = [choice.searched, *best_sizes(scores, params), *baselines]
@@ -197,10 +197,12 @@ class ComparedTrainings:
 
         def report(record: TrainingRecord, found: bool) -> None:
             row = rows[record.training.name]
-            eligible = row.group != "baseline"
+            eligible = may_be_exported(row, self.run.inputs.config.allow_full)
             if found:
                 self.run.bars.find(1)
-            self.run.bars.scored(scored_training(record, row.label, eligible=eligible, found=found))
+            metric = self.run.inputs.config.metric
+            told = scored_training(record, row.label, eligible=eligible, found=found, metric=metric)
+            self.run.bars.scored(told)
 
         return report
 

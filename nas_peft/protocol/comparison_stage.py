@@ -58,7 +58,7 @@ def compare_rows(
         for average in averages:
             models |= averaging.models(average)
         params = partial(trained_params, run.inputs)
-        choice = choose_again(choice, runs, averages, params)
+        choice = choose_again(choice, runs, averages, params, config.allow_full)
         reading = read_test_set(run, models, _decision(choice, runs, averages, trainings.seeds))
         trainings.forget_others(runs)
         pair = None
@@ -71,7 +71,7 @@ def compare_rows(
             protocol=protocol,
             rows=_row_results(run.inputs, probe, runs, averages, choice, reading),
             paired=pair,
-            decision=decision_result(choice, usable, params, config.seed),
+            decision=decision_result(choice, usable, params, config.seed, config.allow_full),
             reading=reading,
             exported=models[choice.exported, config.seed],
             scores=of_images[0] if of_images else None,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import FRACTION
-from nas_peft.protocol.rows import Params, Row, Scores, best_row
+from nas_peft.protocol.rows import Params, Row, Scores, best_row, may_be_exported
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
 from nas_peft.settings.metric import Metric
 from nas_peft.training.image_scores import ImageScores
@@ -43,7 +43,7 @@ _CHUNK = 100  # resamples at a time, to bound the memory
 
 
 def decision_result(
-    choice: Choice, scores: Mapping[Row, Scores], params: Params, seed: int
+    choice: Choice, scores: Mapping[Row, Scores], params: Params, seed: int, allow_full: bool = False
 ) -> DecisionResult:
     """The exported row against every other row with scores, and against the ones that a reader asks about.
 
@@ -70,8 +70,8 @@ def decision_result(
                     verdict=verdict(better),
                 )
             )
-    may_be_exported = [row for row in scores if row.group != "baseline"]
-    best = np.max([drawn[row.name] for row in may_be_exported], axis=0)
+    competing = [row for row in scores if may_be_exported(row, allow_full)]
+    best = np.max([drawn[row.name] for row in competing], axis=0)
     chosen = contestants[exported]
     rule = RULES[metric] if chosen.shifted_loss is None else ROBUST_RULE.format(margin=chosen.margin)
     return DecisionResult(
@@ -79,20 +79,22 @@ def decision_result(
         metric=metric,
         fraction=FRACTION,
         by=choice.decision.by,
-        among=len(may_be_exported),
+        among=len(competing),
         images=len(next(iter(scores.values())).images[0].labels),
         resamples=RESAMPLES,
-        roles=_roles(choice, scores, params),
+        roles=_roles(choice, competing, scores, params),
         rivals=rivals,
         expected_regret=float((best - drawn[exported.name]).mean()),
         loss=contestants[exported].loss,
     )
 
 
-def _roles(choice: Choice, scores: Mapping[Row, Scores], params: Params) -> dict[Role, str]:
+def _roles(
+    choice: Choice, competing: Sequence[Row], scores: Mapping[Row, Scores], params: Params
+) -> dict[Role, str]:
     """The names of the rivals that a reader asks about, as far as they are in the run."""
     exported = choice.exported
-    others = [row for row in scores if row.group != "baseline" and row is not exported]
+    others = [row for row in competing if row is not exported]
     second = best_row(others, scores, params)
     found: dict[Role, Row | None] = {
         "full": next((row for row in scores if row.name == "full"), None),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
-from nas_peft.protocol.decision_words import because
+from nas_peft.protocol.decision_words import FULL, baselines_as_good, because
 from nas_peft.protocol.metric_columns import metric_columns
 from nas_peft.protocol.metric_words import signed, size, unit
 from nas_peft.protocol.results_table import calibrated_losses, inherits, mark, percent
@@ -56,8 +56,10 @@ def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
             else "validation data; the run is of a version that did not record how sure that is",
         )
     else:
-        yield "because", _why(decision)
+        yield "because", _why(result, decision)
         yield "how sure", _how_sure(result, decision)
+        if all(row.name != FULL for row in result.rows):
+            yield "not tried", "full fine-tuning: --baselines linear,full or a longer --time trains it, too"
         if "search" in result.stages and (worth := _worth(result, decision)):
             yield "worth it?", worth
     yield "costs", _costs(result)
@@ -72,8 +74,10 @@ def _strips(row: RowResult) -> dict[str, str]:
     return strips(Architecture.from_dict(row.architecture))
 
 
-def _why(decision: DecisionResult) -> str:
-    among = "" if decision.by == "alone" else f" (of {decision.among} rows that may be exported)"
+def _why(result: SearchResult, decision: DecisionResult) -> str:
+    only = [row.label for row in result.rows if row.name in baselines_as_good(result, decision)]
+    compared = f"; {_and(only)} {'is' if len(only) == 1 else 'are'} for comparison only" if only else ""
+    among = "" if decision.by == "alone" else f" (of {decision.among} rows that may be exported{compared})"
     return f"{because(decision)}{among}"
 
 
@@ -81,7 +85,8 @@ def _how_sure(result: SearchResult, decision: DecisionResult) -> str:
     """The exported row against full fine-tuning and the best alternatives: ties, and what is not a tie."""
     rivals = {rival.row: rival for rival in decision.rivals}
     labels = {row.name: row.label for row in result.rows}
-    asked = [rivals[name] for name in dict.fromkeys(decision.roles.values()) if name in rivals]
+    of_interest = dict.fromkeys([*decision.roles.values(), *baselines_as_good(result, decision)])
+    asked = [rivals[name] for name in of_interest if name in rivals]
     said = []
     words: dict[Verdict, str] = {"worse": "worse than", "tie": "a tie with", "better": "better than"}
     for verdict, word in words.items():
@@ -115,7 +120,9 @@ def _worth(result: SearchResult, decision: DecisionResult) -> str:
     labels = {row.name: row.label for row in result.rows}
     searched = rivals.get(decision.roles.get("searched", ""))
     single = rivals.get(decision.roles.get("single", ""))
-    if searched is not None:  # a single method is exported
+    if result.selected.group == "baseline":
+        said = "no: full fine-tuning is exported, as allowed, and its file holds the whole backbone"
+    elif searched is not None:  # a single method is exported
         said = {
             "better": "no: it is better than the searched subnets",
             "tie": "no: it does as well as the searched subnets, a tie",
@@ -162,7 +169,9 @@ def _size(count: int) -> str:
 def _table(result: SearchResult) -> Iterator[str]:
     """The exported row and those that it is compared with, best validation accuracy first."""
     decision = result.decision
-    asked = {"linear", "full", *(decision.roles.values() if decision else ())}
+    asked = {"linear", FULL}
+    if decision is not None:
+        asked |= {*decision.roles.values(), *baselines_as_good(result, decision)}
     rows = [row for row in result.rows if row.seeds and (row.selected or row.name in asked)]
     rows.sort(key=lambda row: (not row.selected, -row.mean("val_accuracy"), row.mean("val_loss")))
     known = calibrated_losses(result)

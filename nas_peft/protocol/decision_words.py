@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
-from nas_peft.run.results import DecisionResult, PairedComparison, RivalResult, Role, Verdict
+from nas_peft.run.results import DecisionResult, PairedComparison, RivalResult, Role, SearchResult, Verdict
 from nas_peft.settings.metric import Metric
+
+FULL = "full"
+"""Name of the row of full fine-tuning."""
 
 
 def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], exported: str) -> list[str]:
@@ -31,11 +34,20 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
             "full fine-tuning is better on validation data by "
             f"{size(decision.metric, -full.difference)}{unit(decision.metric)}, more than the noise"
         )
-    if (searched := rivals.get(decision.roles.get("searched", ""))) is not None:
+    searched = rivals.get(decision.roles.get("searched", ""))
+    if exported == "full":
+        lines.append("full fine-tuning is exported, as allowed: the file holds the whole backbone")
+    elif searched is not None:
         lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
     elif (single := rivals.get(decision.roles.get("single", ""))) is not None and single.verdict == "tie":
         lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on validation data")
     return lines
+
+
+def baselines_as_good(result: SearchResult, decision: DecisionResult) -> list[str]:
+    """Names of the baselines than which the exported row is not better, full fine-tuning left out."""
+    named = {row.name for row in result.rows if row.group == "baseline"} - {FULL}
+    return [rival.row for rival in decision.rivals if rival.row in named and rival.verdict != "better"]
 
 
 def because(decision: DecisionResult) -> str:

@@ -98,13 +98,14 @@ OTHER_CHOICES = {
     "weight_decay": "weight\ndecay",
     "drop_path": "drop\npath",
     "module_dropout": "module\ndropout",
+    "module_scale": "module\nscale",
 }
 """Fields of a recipe whose columns are shown where a row has another value than the default."""
 
 
 def _chosen(row: RowResult, field: str) -> str:
     """The value of a field of the row's recipe, where any of its trainings has another than the default."""
-    default = {"class_balance": "none", "weight_decay": WEIGHT_DECAY}.get(field, 0.0)
+    default = {"class_balance": "none", "weight_decay": WEIGHT_DECAY, "module_scale": 1.0}.get(field, 0.0)
     values = {run.recipe.get(field, default) for run in row.runs if run.recipe}
     if row.method == "l2-sp" or not values - {default}:
         return ""

@@ -163,12 +163,19 @@ def best_sizes(scores: Mapping[Row, Scores], params: Params) -> list[Row]:
     return [found[0] for rows in sizes.values() if (found := best_row(rows, scores, params))]
 
 
-def choose(scores: Mapping[Row, Scores], params: Params) -> tuple[Row, Decision] | None:
-    """The row to export: the searched subnet or single method with the best validation score.
+def may_be_exported(row: Row, allow_full: bool) -> bool:
+    """Whether a row competes for the export: subnets do, and full fine-tuning where it is allowed."""
+    return row.group != "baseline" or (allow_full and row.name == "full")
 
-    If a single method beats the search, the user should get that method. ``None`` if all rows are baselines.
+
+def choose(
+    scores: Mapping[Row, Scores], params: Params, allow_full: bool = False
+) -> tuple[Row, Decision] | None:
+    """The row to export: of those that `may_be_exported` the one with the best validation score.
+
+    If a single method beats the search, the user should get that method. ``None`` if no such row is left.
     """
-    return best_row([row for row in scores if row.group != "baseline"], scores, params)
+    return best_row([row for row in scores if may_be_exported(row, allow_full)], scores, params)
 
 
 def best_row(

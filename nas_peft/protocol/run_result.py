@@ -44,6 +44,7 @@ def write_result(
         metrics={
             "val_accuracy": of_seed.val_accuracy,
             "test_accuracy": of_seed.test_accuracy,
+            **of_seed.by_metric(inputs.config.metric),
             "protocol": protocol,
         },
         training=exported.to_dict(),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, Literal
 
 from nas_peft.protocol.cost_ledger import seconds_taken
-from nas_peft.protocol.metric_words import signed, unit
+from nas_peft.protocol.metric_words import label, signed, unit
 from nas_peft.report.chart import Chart, chart, drawing, legend_below
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.decision_section import VERDICTS
@@ -17,6 +17,7 @@ from nas_peft.report.number_texts import (
     interval_of_test,
     of_seeds,
     percent,
+    score_of_seeds,
     size_of_file,
 )
 from nas_peft.report.palette import GROUPS, light
@@ -25,6 +26,7 @@ from nas_peft.report.reported_run import ReportedRun
 from nas_peft.report.rows_table import GROUPS as NAMES
 from nas_peft.run.results import Role
 from nas_peft.settings.durations import in_words
+from nas_peft.settings.metric import SHORT
 from search_spaces import InputError
 
 MOST = 12
@@ -54,6 +56,7 @@ def comparison_page(runs: Sequence[ReportedRun]) -> str:
 
 
 Fact = Callable[[ReportedRun], str]
+PARTS: tuple[Literal["val"], Literal["test"]] = ("val", "test")
 
 
 def _against(role: Role) -> Fact:
@@ -74,9 +77,12 @@ DECISION_FACTS: dict[str, Fact] = {
     "backbone": lambda run: str(run.result.backbone["name"]),
     "budget": lambda run: f"{run.result.budget['text']} = {run.result.budget['max_params']:,} parameters",
     "seed": lambda run: str(run.result.config["seed"]),
+    "metric that decides": lambda run: label(run.metric),
     "exported": lambda run: run.labels[run.selected.name],
     "trained parameters": lambda run: f"{run.selected.params:,}",
     "file": lambda run: size_of_file(run.result.subnet["bytes"]),
+    "validation, by the metric": lambda run: score_of_seeds(run.selected, "val", run.metric),
+    "test, by the metric": lambda run: score_of_seeds(run.selected, "test", run.metric),
     "validation %": lambda run: of_seeds(run.selected, "val_accuracy"),
     "validation loss": lambda run: f"{run.selected.mean('val_loss'):.3f}",
     "test %": lambda run: of_seeds(run.selected, "test_accuracy") if run.selected.tested else NONE,
@@ -131,18 +137,25 @@ def _shown(value: Any) -> str:
 
 
 def _methods(runs: Sequence[ReportedRun], letters: list[str]) -> DataTable:
-    """Validation and test accuracy of each method in each run; of several rows with one label the best."""
+    """Validation and test score of each method in each run; of several rows with one label the best.
+
+    Each run's scores are by its own metric.
+    """
     groups = {row.label: NAMES[row.group] for run in runs for row in run.result.rows}
     rows = []
-    for label, group in groups.items():
+    for method, group in groups.items():
         cells = []
         for run in runs:
-            of_label = [row for row in run.result.rows if row.label == label and row.seeds]
+            of_label = [row for row in run.result.rows if row.label == method and row.seeds]
             row = max(of_label, key=lambda r: (r.selected, r.tested, r.mean("val_accuracy")), default=None)
-            val = NONE if row is None else of_seeds(row, "val_accuracy")
-            cells += [val, of_seeds(row, "test_accuracy") if row is not None and row.tested else NONE]
-        rows.append((label, group, *cells))
-    columns = [f"{letter} {part} %" for letter in letters for part in ("validation", "test")]
+            for part in PARTS:
+                cells.append(NONE if row is None else score_of_seeds(row, part, run.metric))
+        rows.append((method, group, *cells))
+    columns = [
+        f"{letter} {name} {SHORT[run.metric]}"
+        for letter, run in zip(letters, runs, strict=True)
+        for name in ("validation", "test")
+    ]
     return data_table(
         "Methods by run",
         ("method", "group", *columns),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
+from nas_peft.protocol.decision_words import baselines_as_good
 from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.report.data_table import DataTable, data_table
-from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, size_of_file
+from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds, size_of_file
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import DecisionResult, RivalResult, Role
 from nas_peft.settings.durations import in_words
@@ -87,8 +88,15 @@ def _why(run: ReportedRun, decision: DecisionResult | None) -> str:
 
 
 def _figures(run: ReportedRun) -> Iterator[KeyFigure]:
-    result, row = run.result, run.selected
+    result, row, metric = run.result, run.selected, run.metric
     share = 100 * row.params / result.backbone["params"]
+    if metric != "accuracy":  # the one that decided stands first
+        percent = "" if metric == "log-loss" else "%"
+        test = score_of_seeds(row, "test", metric)
+        yield KeyFigure(f"Test {label(metric)}", "not tested" if test == NONE else f"{test}{percent}")
+        decides = "decides what is exported"
+        val = score_of_seeds(row, "val", metric)
+        yield KeyFigure(f"Validation {label(metric)}", f"{val}{percent}", decides)
     yield KeyFigure(
         "Test accuracy",
         f"{of_seeds(row, 'test_accuracy')}%" if row.tested else "not tested",
@@ -117,7 +125,8 @@ def _rivals(run: ReportedRun, decision: DecisionResult) -> DataTable:
     roles: dict[str, list[str]] = {}
     for role, name in decision.roles.items():
         roles.setdefault(name, []).append(ROLES[role])
-    asked = [rival for rival in decision.rivals if rival.row in roles] or decision.rivals
+    of_interest = {*roles, *baselines_as_good(run.result, decision)}
+    asked = [rival for rival in decision.rivals if rival.row in of_interest] or decision.rivals
     metric = decision.metric
     ahead = "log loss" if metric == "log-loss" else f"points of {label(metric)}"
     regret = f"{size(metric, decision.expected_regret)}{unit(metric)}"
@@ -147,6 +156,11 @@ def _remarks(run: ReportedRun) -> Iterator[str]:
     result, labels, decision = run.result, run.labels, run.result.decision
     if decision is not None:
         yield from _full(run, decision)
+        for name in baselines_as_good(result, decision):
+            yield (
+                f"{labels[name][:1].upper()}{labels[name][1:]} does as well on validation data. It is for "
+                "comparison only: a run exports a searched subnet or a single method."
+            )
         rivals = {rival.row: rival for rival in decision.rivals}
         searched = rivals.get(decision.roles.get("searched", ""))
         single = rivals.get(decision.roles.get("single", ""))
@@ -196,8 +210,11 @@ def _full(run: ReportedRun, decision: DecisionResult) -> Iterator[str]:
         "tie": "is a tie with the exported row",
         "worse": f"is better by {amount}, more than the noise,",
     }[rival.verdict]
-    test = f", {of_seeds(row, 'test_accuracy')}% on the test images" if row.tested else ""
+    metric = decision.metric
+    percent = "" if metric == "log-loss" else "%"
+    test = f", {score_of_seeds(row, 'test', metric)}{percent} on the test images" if row.tested else ""
+    val = f"{label(metric)} {score_of_seeds(row, 'val', metric)}{percent}"
     yield (
-        f"Full fine-tuning {said} on validation data (accuracy {of_seeds(row, 'val_accuracy')}%{test}), and "
+        f"Full fine-tuning {said} on validation data ({val}{test}), and "
         f"stores all {row.params:,} parameters for each task."
     )

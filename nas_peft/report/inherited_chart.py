@@ -17,12 +17,16 @@ from nas_peft.report.palette import light
 from nas_peft.report.reported_run import ReportedRun, architecture_of
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.json_file import first_fault, read_json
+from nas_peft.settings.metric import BALANCED, inherited_accuracy
 from search_spaces import InputError
 
 
 @dataclass(frozen=True)
 class ScoredTwice:
-    """A subnet with its losses and accuracies, with inherited weights and retrained, on validation images."""
+    """A subnet with its losses and accuracies, with inherited weights and retrained, on validation images.
+
+    Accuracies are balanced where the metric of the run counts every class alike, and so are inherited losses.
+    """
 
     name: str
     role: str
@@ -39,6 +43,7 @@ def inherited_chart(run: ReportedRun, search: FinishedSearch) -> Chart | None:
     for an ``audit.json`` of something else.
     """
     rows, audit = _rows(run, search), _audit(run)
+    accuracy = inherited_accuracy(search.config.metric)
     audited = [] if audit is None else _audited(audit)
     if not rows and not audited:
         return None
@@ -60,7 +65,10 @@ def inherited_chart(run: ReportedRun, search: FinishedSearch) -> Chart | None:
         name_marks(axes, [(s.inherited_loss, s.retrained_loss, s.name) for s in rows])
         table = data_table(
             "Inherited and retrained scores",
-            ("subnet", "inherited loss", "retrained loss", "inherited accuracy %", "retrained accuracy %"),
+            (
+                *("subnet", "inherited loss", "retrained loss"),
+                *(f"{how} {accuracy} %" for how in ("inherited", "retrained")),
+            ),
             (
                 (
                     s.name,
@@ -99,7 +107,10 @@ def _rows(run: ReportedRun, search: FinishedSearch) -> list[ScoredTwice]:
             continue
         candidate = by_architecture[architecture]
         role = "chosen" if row.selected else row.group
-        scores = (candidate.loss, row.mean("val_loss"), candidate.accuracy, row.mean("val_accuracy"))
+        retrained = f"val_{'balanced_' if search.config.metric in BALANCED else ''}accuracy"
+        if any(getattr(seed, retrained) is None for seed in row.seeds):
+            continue
+        scores = (candidate.loss, row.mean("val_loss"), candidate.accuracy, row.mean(retrained))
         found.append(ScoredTwice(row.name, role, *scores))
     return found
 
@@ -126,7 +137,7 @@ def _audited(audit: Audit) -> list[ScoredTwice]:
             subnet.inherited_loss,
             fmean(subnet.val_loss),
             subnet.inherited_accuracy,
-            subnet.retrained,
+            fmean(subnet.val_accuracy),
         )
         for number, subnet in enumerate(audit.sample, 1)
     ]

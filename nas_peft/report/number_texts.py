@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from nas_peft.deployment.model_card import accuracy_interval
 from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.settings.metric import SEED_FIELDS, Metric
 
 NONE = "–"
 """A number that does not exist."""
@@ -18,6 +21,17 @@ def of_seeds(row: RowResult, metric: str) -> str:
     """Mean of a share over seeds in per cent, with its standard deviation where there are several seeds."""
     spread = row.std(metric)
     return percent(row.mean(metric)) + ("" if spread is None else f" ± {percent(spread)}")
+
+
+def score_of_seeds(row: RowResult, part: Literal["val", "test"], metric: Metric) -> str:
+    """Mean over seeds of a row's score by the metric, with its standard deviation; `NONE` where not known."""
+    field = f"{part}_{SEED_FIELDS[metric]}"
+    if not row.seeds or any(getattr(seed, field) is None for seed in row.seeds):
+        return NONE
+    if metric != "log-loss":
+        return of_seeds(row, field)
+    spread = row.std(field)
+    return f"{row.mean(field):.3f}" + ("" if spread is None else f" ± {spread:.3f}")
 
 
 def interval_of_test(row: RowResult, result: SearchResult) -> str:

@@ -10,6 +10,7 @@ from nas_peft.run.finished_search import FinishedSearch, recorded_options
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.stage_records import InputsRecord
+from nas_peft.settings.metric import Metric
 from search_spaces import Architecture, InputError
 
 
@@ -39,7 +40,7 @@ class ReportedRun:
             raise InputError(
                 f"the run '{path}' has not ended: it has no results.json; start its command again to go on"
             )
-        result = SearchResult.read(folder.results).model_copy(update={"run": str(path)})
+        result = SearchResult.read(folder.results)
         inputs = folder.required_stage("inputs", InputsRecord)
         search, reason = None, "The run compared methods without a search (nas-peft baselines)."
         if "searcher" in options:
@@ -53,6 +54,13 @@ class ReportedRun:
     def selected(self) -> RowResult:
         """The exported row."""
         return self.result.selected
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decided."""
+        decision = self.result.decision
+        found: Metric = decision.metric if decision else self.result.config.get("metric", "accuracy")
+        return found
 
     @property
     def labels(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nas_peft.protocol.metric_words import label
 from nas_peft.protocol.results_table import calibrated_losses
 from nas_peft.report.data_table import DataTable, data_table
-from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds
+from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import RowResult
 from nas_peft.settings.metric import BALANCED, Metric
@@ -34,13 +34,15 @@ def rows_table(run: ReportedRun) -> DataTable:
     verdicts = {rival.row: _VERDICTS[rival.verdict] for rival in decision.rivals} if decision else {}
     seeds = max(len(row.seeds) for row in result.rows)
     calibrated = calibrated_losses(result)
-    metric = decision.metric if decision else "accuracy"
+    metric = run.metric
     balanced = f" {label(metric)} %" if metric in BALANCED else None
     columns = (
         *("method", "verdict", "recipe"),
         *([] if balanced is None else [f"validation{balanced}", f"test{balanced}"]),
         *(["calibrated loss"] if calibrated else []),
-        *("validation loss", "validation %", "test %", "95% interval", "parameters", "MFLOPs"),
+        *("validation loss", "validation %", "test %", "95% interval"),
+        *(["test loss"] if metric == "log-loss" else []),
+        *("parameters", "MFLOPs"),
     )
     known = "Calibrated loss: after temperature scaling on other images. " if calibrated else ""
     spread = "One seed." if seeds < 2 else f"Mean ± standard deviation over {seeds} seeds."
@@ -62,6 +64,7 @@ def rows_table(run: ReportedRun) -> DataTable:
                 *([_loss(calibrated.get(row.name))] if calibrated else []),
                 *_scores(row),
                 interval_of_test(row, result),
+                *([score_of_seeds(row, "test", metric)] if metric == "log-loss" else []),
                 f"{row.params:,}",
                 f"{row.flops / 1e6:,.0f}",
             )
@@ -75,9 +78,7 @@ def rows_table(run: ReportedRun) -> DataTable:
 
 def _balanced(row: RowResult, metric: Metric) -> list[str]:
     """Validation and test score of a metric that counts every class alike."""
-    names = [f"{part}_{metric.replace('-', '_')}" for part in ("val", "test")]
-    known = [all(getattr(seed, name) is not None for seed in row.seeds) and row.seeds for name in names]
-    return [of_seeds(row, name) if there else NONE for name, there in zip(names, known, strict=True)]
+    return [score_of_seeds(row, "val", metric), score_of_seeds(row, "test", metric)]
 
 
 def _loss(loss: float | None) -> str:
@@ -108,6 +109,8 @@ def recipe_text(row: RowResult) -> str:
     said += [name for name in names if name != "none"]
     rates = {name.replace("_", " "): recipe.get(name, 0) for name in ("drop_path", "module_dropout")}
     said += [f"{name} {rate:g}" for name, rate in rates.items() if rate]
+    if (scale := recipe.get("module_scale", 1)) != 1:
+        said.append(f"module scale {scale:g}")
     if recipe.get("start") == "inherited":
         said.append("from inherited weights")
     return ", ".join(said)

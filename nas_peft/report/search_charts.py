@@ -14,6 +14,7 @@ from nas_peft.report.palette import light
 from nas_peft.report.reported_run import ReportedRun, architecture_of
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.searching.candidate import Candidate
+from nas_peft.settings.metric import inherited_accuracy
 
 REFERENCE = "reference"
 """Origin of the candidates that are alike in all layers, with which a search begins."""
@@ -59,7 +60,10 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
         )
         table = data_table(
             "Front of the search, and the exported subnet",
-            ("modules", "candidate", "parameters", "MFLOPs", "loss", "standard error", "accuracy %"),
+            (
+                *("modules", "candidate", "parameters", "MFLOPs", "loss", "standard error"),
+                f"{inherited_accuracy(search.config.metric)} %",
+            ),
             (
                 (
                     c.architecture.describe(),

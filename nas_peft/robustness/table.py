@@ -8,6 +8,7 @@ from rich.table import Table
 
 from nas_peft.corruptions.catalogue import LARGEST_SMALL
 from nas_peft.robustness.result import ModelRobustness, RobustnessResult
+from nas_peft.run.plain_table import plain_table
 
 MOST_COLUMNS = 4
 """Models up to which each corruption has a row and each model a column; more models have a row each."""
@@ -31,14 +32,10 @@ def _exported(result: RobustnessResult, best: ModelRobustness) -> tuple[ModelRob
     return tuple(m for m in result.models if m.exported) or (best,)
 
 
-def _table(title: str, caption: str | None = None) -> Table:
-    return Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-
-
 def _overview(result: RobustnessResult) -> Table:
     first = result.models[0]
     calibrated = "with the stored temperature" if first.temperature is not None else "of the plain logits"
-    table = _table(
+    table = plain_table(
         result.images,
         f"accuracy in % ± one standard error over images; ECE: expected calibration error in points, "
         f"{calibrated}",
@@ -75,7 +72,7 @@ def _corruptions(result: RobustnessResult, models: tuple[ModelRobustness, ...]) 
     height, width = result.pixels
     source = "CIFAR-C" if max(height, width) <= LARGEST_SMALL else "ImageNet-C"
     if len(models) > 1:
-        table = _table(
+        table = plain_table(
             f"accuracy % on corrupted images, mean of severities {_listed(result.severities)}",
             f"corrupted at {height} × {width} pixels with the parameters of {source}",
         )
@@ -86,7 +83,7 @@ def _corruptions(result: RobustnessResult, models: tuple[ModelRobustness, ...]) 
             table.add_row(rows[0].name, *(f"{100 * row.accuracy:.1f}" for row in rows))
         return table
     (model,) = models
-    table = _table(
+    table = plain_table(
         f"accuracy % on corrupted images: {model.label}",
         f"corrupted at {height} × {width} pixels with the parameters of {source}; ECE in points, mean of "
         "severities",
@@ -103,7 +100,7 @@ def _corruptions(result: RobustnessResult, models: tuple[ModelRobustness, ...]) 
 
 
 def _domains(models: tuple[ModelRobustness, ...]) -> Table:
-    table = _table("other domains")
+    table = plain_table("other domains")
     table.add_column("domain", overflow="fold")
     table.add_column("images", justify="right", no_wrap=True)
     for model in models:
@@ -122,7 +119,7 @@ def _domains(models: tuple[ModelRobustness, ...]) -> Table:
 
 
 def _frequency(models: tuple[ModelRobustness, ...]) -> Table:
-    table = _table("mean recall % by class frequency in training, on clean images")
+    table = plain_table("mean recall % by class frequency in training, on clean images")
     table.add_column("classes", no_wrap=True)
     table.add_column("training images", justify="right", no_wrap=True)
     for model in models:

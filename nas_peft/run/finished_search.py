@@ -20,20 +20,21 @@ from nas_peft.searching.candidate import Candidate, cost_of
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
 from nas_peft.searching.robust_ranking import RobustRanking, by_loss
+from nas_peft.settings.metric import SEED_FIELDS
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import Architecture, Budget, InputError
 
 
 @dataclass(frozen=True)
 class ExportedRow:
-    """The row that a run exported, with its mean validation accuracy (a fraction).
+    """The row that a run exported, with its mean validation score by the run's metric (``None`` if unknown).
 
     ``candidate`` is the one with its architecture, if the search had it.
     """
 
     name: str
     label: str
-    val_accuracy: float
+    val_score: float | None
     candidate: Candidate | None
 
 
@@ -112,8 +113,10 @@ class FinishedSearch:
         alike = [c for c in self.candidates if c.architecture == architecture]
         number = row.name.removeprefix("candidate-")
         own = [c for c in alike if str(c.number) == number]
-        accuracy = row.mean("val_accuracy")
-        return ExportedRow(row.name, row.label, accuracy, next(iter([*own, *alike]), None))
+        field = f"val_{SEED_FIELDS[self.config.metric]}"
+        known = all(getattr(seed, field) is not None for seed in row.seeds)
+        score = row.mean(field) if known else None
+        return ExportedRow(row.name, row.label, score, next(iter([*own, *alike]), None))
 
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""

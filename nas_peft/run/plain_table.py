@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 GAP = 2
 """Characters between two columns."""
 
+LINE = 80
+"""Characters of a line of a title or caption, unless the terminal is narrower or the table wider."""
+
+
+class NotedTable(Table):
+    """A table whose title and caption do not have to be as narrow as the table."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Title, table and caption; title and caption in lines of at most `LINE` characters."""
+        title, caption = self.title, self.caption
+        self.title = self.caption = None
+        try:
+            width = min(options.max_width, max(LINE, self.__rich_measure__(console, options).maximum))
+            if title:
+                yield from Text.from_markup(str(title), style="table.title").wrap(console, width)
+            yield from super().__rich_console__(console, options)
+            if caption:
+                yield from Text.from_markup(str(caption), style="table.caption").wrap(console, width)
+        finally:
+            self.title, self.caption = title, caption
+
 
 def plain_table(title: str, caption: str = "") -> Table:
     """A table without columns; ``title`` and ``caption`` are plain text and are wrapped, never cut."""
-    return Table(
+    return NotedTable(
         title=escape(title) or None,
         caption=escape(caption) or None,
         title_justify="left",

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from nas_peft.run.several_displays import SeveralDisplays
 from nas_peft.run.time_left import RunTime, StageTime, now
+from nas_peft.settings.metric import LABELS, Metric
 
 Advance = Callable[[int, int], None]
 """Called with the number of steps done and the total number of steps."""
@@ -23,7 +24,8 @@ class ScoredModel:
     """A model that was scored: a candidate with inherited weights, or a separate training.
 
     ``name`` is its name in files, ``label`` the one that people read, with ``recipe`` in brackets.
-    ``accuracy`` is a fraction; accuracy and loss are ``None`` where there is no score. ``eligible`` says
+    ``accuracy`` is a fraction; accuracy and loss are ``None`` where there is no score. ``score`` is by the
+    ``metric`` of the run where that is another one, higher is better. ``eligible`` says
     whether it may become the best so far: it may be exported, and its score is complete. ``found`` says that
     an earlier start of the run did it. ``fields`` are further values for programs.
     """
@@ -37,19 +39,25 @@ class ScoredModel:
     eligible: bool = True
     found: bool = False
     fields: Mapping[str, Any] = field(default_factory=dict)
+    metric: Metric = "accuracy"
+    score: float | None = None
 
     @property
     def order(self) -> tuple[float, float]:
-        """Sort key, the best first: candidates by their loss, trainings by accuracy and then loss."""
+        """Sort key, the best first: candidates by their loss, trainings by their score and then loss."""
         loss = float("inf") if self.loss is None else self.loss
-        return (loss, 0.0) if self.kind == "candidate" else (-(self.accuracy or 0.0), loss)
+        score = (self.accuracy or 0.0) if self.score is None else self.score
+        return (loss, 0.0) if self.kind == "candidate" else (-score, loss)
 
     def in_words(self) -> str:
         """The model with its score."""
         if self.kind == "candidate":
             return f"{self.label}, loss {self.loss:.3f} with inherited weights"
         recipe = f" ({self.recipe})" if self.recipe else ""
-        return f"{self.label}, validation {100 * (self.accuracy or 0.0):.1f}%{recipe}"
+        if self.score is None:
+            return f"{self.label}, validation {100 * (self.accuracy or 0.0):.1f}%{recipe}"
+        amount = f"{-self.score:.3f}" if self.metric == "log-loss" else f"{100 * self.score:.1f}%"
+        return f"{self.label}, validation {LABELS[self.metric]} {amount}{recipe}"
 
 
 class Display(Protocol):

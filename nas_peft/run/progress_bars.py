@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from nas_peft.run.time_left import RunTime, StageTime, now
+from nas_peft.run.wrapped_text import wrapped
 
 if TYPE_CHECKING:
     from nas_peft.run.progress import ScoredModel
@@ -48,8 +49,9 @@ class ProgressBars:
         self._bars.update(self._tasks[id(stage)], completed=steps, total=steps)
 
     def said(self, message: str) -> None:
-        """Print text above the bars."""
-        self._console.print(message, highlight=False, markup=False, emoji=False)
+        """Print text above the bars; what continues a line stands further to the right than its beginning."""
+        text = wrapped(message, self._console.width)
+        self._console.print(text, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def scored(self, scored: ScoredModel, best: str) -> None:
         """Renew the line below the bars."""
@@ -94,12 +96,12 @@ class _Bars(Progress):
 
 
 class _Steps(ProgressColumn):
-    """Steps done, of the total."""
+    """Steps done, of the total; nothing for a stage that counts none."""
 
     def render(self, task: Task) -> Text:
         """The two numbers."""
-        total = "?" if task.total is None else f"{task.total:.0f}"
-        return Text(f"{task.completed:>5.0f}/{total:<5}")
+        stage: StageTime = task.fields["stage"]
+        return Text("" if stage.total is None else f"{task.completed:>5.0f}/{stage.total:<5}")
 
 
 class _Time(ProgressColumn):

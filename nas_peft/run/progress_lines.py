@@ -50,8 +50,9 @@ class ProgressLines:
         if stage.finished_before:
             self._write(f"{stage.name}: finished before")
             return
-        steps = f"{stage.total or stage.done}{self._unit(stage)}"
-        self._write(f"{stage.name}: {steps} in {in_words(stage.seconds(now()))}{self._left()}{self._best}")
+        count = stage.total or stage.done
+        steps = f"{count}{self._unit(stage)} in " if count else ""
+        self._write(f"{stage.name}: {steps}{in_words(stage.seconds(now()))}{self._left()}{self._best}")
 
     def said(self, message: str) -> None:
         """Write a message."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
 from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
-from nas_peft.settings.metric import Metric
+from nas_peft.settings.metric import SEED_FIELDS, Metric
 from search_spaces import InputError
 
 if TYPE_CHECKING:
@@ -79,6 +79,13 @@ class SeedResult(BaseModel):
     image_passes: int
     seconds: float
     losses: list[float]
+
+    def by_metric(self, metric: Metric) -> dict[str, Any]:
+        """The metric's name with its scores, as the subnet's file records them; empty for accuracy."""
+        if metric == "accuracy":
+            return {}
+        names = [f"{part}_{SEED_FIELDS[metric]}" for part in ("val", "test")]
+        return {"metric": metric, **{name: getattr(self, name) for name in names}}
 
 
 class IngredientResult(BaseModel):
@@ -269,17 +276,21 @@ class SearchResult(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> SearchResult:
-        """The result in ``results.json``. Raises `InputError` for a missing, damaged or other file."""
+        """The result in ``results.json``; its ``run`` is the folder where the file is now.
+
+        Raises `InputError` for a missing, damaged or other file.
+        """
         content = read_json(file)
         if content is None:
             raise InputError(f"there is no result '{file}'; start the command of the run again to end it")
         try:
-            return cls.model_validate(content)
+            result = cls.model_validate(content)
         except ValidationError as error:
             raise InputError(
                 f"'{file}' is not a result of this version of nas-peft: {first_fault(error)}; "
                 "search anew with another --out"
             ) from error
+        return result.model_copy(update={"run": str(file.parent)})
 
     @classmethod
     def of_run(cls, folder: Path) -> SearchResult:
@@ -297,7 +308,7 @@ class SearchResult(BaseModel):
             raise InputError(
                 f"the run '{folder}' has not ended: it has no results.json; start its command again to go on"
             )
-        return cls.read(file).model_copy(update={"run": str(folder)})
+        return cls.read(file)
 
     def inputs(self) -> InputsRecord:
         """Data, backbone and space as the run recorded them in its folder.

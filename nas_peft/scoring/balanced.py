@@ -1,4 +1,4 @@
-"""Class-balanced losses of candidates, for metrics that count every class alike."""
+"""Class-balanced scores of candidates, for metrics that count every class alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from supernet.class_balance import class_weights
 
 @dataclass(frozen=True)
 class BalancedScorer:
-    """A scorer whose losses are multiplied by weights of the images, so that their mean counts classes alike.
+    """A scorer whose losses and hits are weighted by image, so that their means count classes alike.
 
     ``weights`` are float32 ``(n,)`` for each fold, with a mean of 1 over all folds.
     """
@@ -34,14 +34,15 @@ class BalancedScorer:
     def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
         """See `Scorer.score`."""
         found = self.scorer.score(fold, indices, architectures)
-        return replace(found, losses=found.losses * self.weights[fold][indices])
+        weights = self.weights[fold][indices]
+        return replace(found, losses=found.losses * weights, hits=found.hits * weights)
 
 
 def scorer_for(metric: Metric, scorer: Scorer, labels: Sequence[Tensor]) -> Scorer:
     """The scorer by which a search with ``metric`` ranks; ``labels (n,)`` are those of each fold's images.
 
     The score of a subnet is its mean loss on the images, and with balanced accuracy or macro F1 the mean over
-    classes of their mean losses.
+    classes of their mean losses. Its accuracy is then the balanced accuracy.
     """
     if metric not in BALANCED:
         return scorer

@@ -103,7 +103,7 @@ class InheritedEvaluator:
                 c,
                 loss=loss,
                 loss_standard_error=error,
-                accuracy=float(race.hits[i, : race.seen[i]].mean()),
+                accuracy=float(race.hits[i, : race.seen[i]].mean(dtype=np.float64)),
                 images=int(race.seen[i]),
                 dropped=i in race.eliminations,
             )

@@ -25,7 +25,7 @@ class Race:
 
     Attributes:
         losses: ``(candidates, images)``, NaN where a candidate was not scored.
-        hits: ``(candidates, images)``, True where the prediction was right.
+        hits: ``(candidates, images)``, 1 where the prediction was right, else 0, times the image's weight.
         seen: ``(candidates,)``, number of images that each candidate was scored on.
         running: candidates still in the race, in order.
         eliminations: for each eliminated candidate, the rival that eliminated it.
@@ -39,12 +39,12 @@ class Race:
         self._test = PairedTest(seed)
         self._done = 0
         self.losses: Losses = np.full((len(costs), images), np.nan, dtype=np.float32)
-        self.hits: NDArray[np.bool_] = np.zeros(self.losses.shape, dtype=bool)
+        self.hits: NDArray[np.float32] = np.zeros(self.losses.shape, dtype=np.float32)
         self.seen: NDArray[np.int64] = np.zeros(len(costs), dtype=np.int64)
         self.running = list(range(len(costs)))
         self.eliminations: dict[int, Rival] = {}
 
-    def record(self, losses: Losses, hits: NDArray[np.bool_]) -> None:
+    def record(self, losses: Losses, hits: NDArray[np.bool_] | NDArray[np.float32]) -> None:
         """Add the scores ``(running, n)`` of the running candidates on the next n images."""
         columns = slice(self._done, self._done + losses.shape[1])
         self.losses[self.running, columns], self.hits[self.running, columns] = losses, hits

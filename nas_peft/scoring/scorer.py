@@ -27,11 +27,12 @@ TOKENS = 256
 class Found:
     """Losses and hits ``(A, n)`` of A architectures on n images, and the number of forward passes.
 
+    Hits are 1 where the predicted class is right, else 0; both may be multiplied by weights of the images.
     ``peak_memory`` is that of the scoring process, in bytes, see `nas_peft.machine.peak_memory`.
     """
 
     losses: NDArray[np.float32]
-    hits: NDArray[np.bool_]
+    hits: NDArray[np.bool_] | NDArray[np.float32]
     image_passes: float
     peak_memory: int | None = None
 

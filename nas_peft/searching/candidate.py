@@ -32,7 +32,8 @@ class Candidate:
     run measures it, the milliseconds of a forward pass of a batch (see `search_spaces.LatencyTable`).
     ``loss`` is the mean cross-entropy with weights inherited from the supernet (lower is better; the score of
     the search), with its standard error over the ``images`` scored; ``accuracy`` is the fraction of these
-    images classified correctly. A ``dropped`` candidate was eliminated by racing on the first images; its
+    images classified correctly. Where the metric of a run counts every class alike, both are means over
+    classes. A ``dropped`` candidate was eliminated by racing on the first images; its
     loss is an estimate for all images (see `nas_peft.searching.racing`).
     ``shifted_loss`` and ``shifted_accuracy`` are those on shifted images, in searches with the objective
     ``robust``; else both are ``None``.

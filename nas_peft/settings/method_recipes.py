@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # the command line reads this file to print its help, and tor
     from nas_peft.settings.training_config import TrainingConfig
     from supernet import Recipe
 
-CHOICES = ("augmentation", "class_balance", "weight_decay", "drop_path", "module_dropout")
+CHOICES = ("augmentation", "class_balance", "weight_decay", "drop_path", "module_dropout", "module_scale")
 """Fields of a recipe with a list of values to try, beside epochs and learning rate."""
 
 
@@ -49,5 +49,5 @@ def _choices(config: TrainingConfig, method: str) -> dict[str, tuple[Any, ...]]:
     if info.penalty is not None:
         found["weight_decay"] = (0.0,)
     if info.trains != "modules":
-        found["module_dropout"] = (0.0,)
+        found |= {"module_dropout": (0.0,), "module_scale": (1.0,)}
     return found

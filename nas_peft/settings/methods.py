@@ -74,8 +74,8 @@ METHODS: dict[Method, MethodInfo] = {
             "are not taken over. Of Adapter+ (arXiv 2406.06820) the position, the scale for each channel, "
             "GELU and the initial values are taken over; its stochastic depth of 0.1 is an option "
             "(--drop-path). Of Convpass (arXiv 2207.07039) the modules and their initial values are taken "
-            "over; its dropout of 0.1 and its factor s, which the paper chooses for each task, are not (s is "
-            "1).",
+            "over; its dropout of 0.1 is not, and its factor s, which the paper chooses for each task, is an "
+            "option (--module-scale; by default 1), as are LoRA's and AdaptFormer's (0.1 in its paper).",
         ),
         MethodInfo(
             "linear",

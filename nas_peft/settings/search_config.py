@@ -227,6 +227,7 @@ class SearchConfig(TrainingConfig):
             "early_stopping",
             "halving",
             "soup",
+            "allow_full",
             "pack",
         )
         given = [name for name in separate if getattr(self, name) != fields[name].default]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from nas_peft.settings.baselines import BASELINES
 from nas_peft.settings.lists import (
     Augmentations,
     BaselineNames,
@@ -21,9 +20,10 @@ from nas_peft.settings.lists import (
     Probabilities,
 )
 from nas_peft.settings.method_recipes import CHOICES, method_recipe, recipes
-from nas_peft.settings.methods import METHODS, RATES, WEIGHT_DECAY
+from nas_peft.settings.methods import RATES, WEIGHT_DECAY
 from nas_peft.settings.metric import Metric
 from nas_peft.settings.panels import Panel, Screen
+from nas_peft.settings.used_options import require_used
 from nas_peft.settings.validation import validated
 from nas_peft.settings.whole_recipes import with_recipe
 
@@ -158,6 +158,11 @@ class TrainingConfig(BaseModel):
         "full, lp-ft, l2-sp, bitfit; at published sizes vpt-shallow, vpt-deep, lora, adapter, ssf, "
         "adapter-plus, eva, convpass; all or none of these; and noah, with its own search",
     )
+    allow_full: Annotated[bool, Panel.COMPARISON] = Field(
+        False,
+        description="Let full fine-tuning compete for the export; where it wins, the subnet file holds the "
+        "whole backbone",
+    )
     singles: Annotated[OptionalNames, Panel.COMPARISON] = Field(
         None,
         description="Single methods to compare with: module kinds, such as lora_rank,adapter_dim_plus, "
@@ -189,9 +194,7 @@ class TrainingConfig(BaseModel):
     head_lr: Annotated[float, Panel.RECIPE] = Field(
         3e-3, gt=0, description="Peak learning rate of the head-only training"
     )
-    linear_epochs: Annotated[int, Panel.RECIPE] = Field(
-        100, ge=1, description="Epochs of linear probing, on cached features"
-    )
+    linear_epochs: Annotated[int, Panel.RECIPE] = Field(100, ge=1, description="Epochs of linear probing")
     linear_lr: Annotated[float | None, Panel.RECIPE] = Field(
         None, gt=0, description="Peak learning rate of linear probing; by default chosen on validation data"
     )
@@ -208,9 +211,13 @@ class TrainingConfig(BaseModel):
     )
     module_dropout: Annotated[Probabilities, Panel.RECIPE] = Field(
         (0.0,),
-        description="Probability that the changes of a layer's modules are left out for an image in "
-        "training; given several, such as 0,0.1, validation data choose one for each subnet and single "
-        "method",
+        description="Probability that the changes of a layer's modules are left out for a training image; "
+        "given several, such as 0,0.1, validation data choose one for each subnet and single method",
+    )
+    module_scale: Annotated[Factors, Panel.RECIPE] = Field(
+        (1.0,),
+        description="Factor of the output projections of modules that learn no scale; given several, such as "
+        "0.1,1,4, validation data choose one for each subnet and single method",
     )
     recipe: Annotated[str | None, Panel.RECIPE] = Field(
         None,
@@ -249,32 +256,7 @@ class TrainingConfig(BaseModel):
 
     @model_validator(mode="after")
     def _require_used(self) -> TrainingConfig:
-        rates = {METHODS[BASELINES[name].method].rate for name in self.baselines}
-        for name, of in (("full_lr", "full, lp-ft and l2-sp"), ("bitfit_lr", "bitfit")):
-            if getattr(self, name) != RATES[name] and name not in rates:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)}, which only {of} read, and the baselines are "
-                    f"'{','.join(self.baselines)}'; leave {name} out, or add one of them"
-                )
-        if self.early_stopping and len(self.lr_grid) == 1:
-            raise ValueError(
-                "early_stopping ends trainings of a row that differ in their learning rate, and lr_grid has "
-                "one factor; give several, such as --lr-grid 0.3,1,3, or leave early_stopping out"
-            )
-        if self.halving and not self.several_lengths:
-            raise ValueError(
-                "halving starts with the fewest epochs, and each row has one number of epochs; give several, "
-                "such as --epochs 2,8, or leave halving out"
-            )
-        if self.early_stopping and self.pack not in (None, 1):
-            raise ValueError(
-                f"early_stopping ends single trainings, and pack is {self.pack}; leave one of them out"
-            )
-        if self.micro_batches > self.batch_size:
-            raise ValueError(
-                f"a batch of {self.batch_size} images is too small for {self.micro_batches} parts "
-                "(micro_batches); give a larger batch_size or fewer parts"
-            )
+        require_used(self)
         return self
 
     @property

@@ -25,15 +25,18 @@ def validated(
     try:
         return model(**values)
     except ValidationError as error:
-        first = error.errors()[0]
+        found = error.errors()
+        # a misspelt option explains a missing one
+        first = next((fault for fault in found if fault["type"] == "extra_forbidden"), found[0])
         if not first["loc"]:  # about several fields
             raise InputError(str(first["ctx"]["error"])) from error
         field = ".".join(str(part) for part in first["loc"])
         file = (files or {}).get(str(first["loc"][0]))
         said = first["ctx"]["error"] if first["type"] == "value_error" else first["msg"].lower()
-        if first["type"] == "extra_forbidden":
-            said += nearest(field, model.model_fields).rstrip(";")
         where = "" if file is None else f"'{file}': "
+        if first["type"] == "extra_forbidden":
+            guess = nearest(field, model.model_fields).rstrip(";")
+            raise InputError(f"{where}there is no option '{field}'{guess}") from error
         raise InputError(f"{where}{field} is {first['input']!r}: {said}") from error
 
 

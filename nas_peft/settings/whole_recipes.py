@@ -31,6 +31,7 @@ _VTAB: Mapping[str, Any] = {
     "label_smoothing": 0,
     "drop_path": 0,
     "module_dropout": 0,
+    "module_scale": 1,
 }
 
 RECIPES: Mapping[str, WholeRecipe] = {
@@ -53,7 +54,7 @@ RECIPES: Mapping[str, WholeRecipe] = {
 
 RECIPE_OPTIONS = (
     *("epochs", "lr", "full_lr", "bitfit_lr", "lr_grid", "batch_size", "weight_decay", "augmentation"),
-    *("class_balance", "label_smoothing", "drop_path", "module_dropout"),
+    *("class_balance", "label_smoothing", "drop_path", "module_dropout", "module_scale"),
     *("head_epochs", "head_lr", "linear_epochs", "linear_lr"),
     *("supernet_epochs", "supernet_lr", "supernet_augmentation", "supernet_class_balance"),
     *("start", "inherited_epochs"),

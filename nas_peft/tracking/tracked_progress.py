@@ -12,6 +12,7 @@ from typing import Any
 from nas_peft.run.progress import ScoredModel
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.time_left import StageTime
+from nas_peft.settings.metric import SEED_FIELDS
 from nas_peft.tracking.finished_run import retell
 from nas_peft.tracking.tracker import Tracker
 from search_spaces.errors import InputError
@@ -137,10 +138,11 @@ class TrackedProgress:
 
 def _row(row: RowResult) -> dict[str, Any]:
     """A row of the final table; what a row does not have is ``None``."""
-    scores = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")
+    scores = [f"{part}_{field}" for part in ("val", "test") for field in SEED_FIELDS.values()]
+    known = [all(getattr(seed, name) is not None for seed in row.seeds) for name in scores]
     means = {
-        name: row.mean(name) if row.seeds and (row.tested or name.startswith("val")) else None
-        for name in scores
+        name: row.mean(name) if row.seeds and there else None
+        for name, there in zip(scores, known, strict=True)
     }
     return {
         "row": row.name,

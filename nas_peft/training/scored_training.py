@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from nas_peft.run.progress import ScoredModel
+from nas_peft.settings.metric import Metric
+from nas_peft.training.metrics import mean_score
 from nas_peft.training.training_record import TrainingRecord
 
 
-def scored_training(record: TrainingRecord, label: str, *, eligible: bool, found: bool) -> ScoredModel:
+def scored_training(
+    record: TrainingRecord, label: str, *, eligible: bool, found: bool, metric: Metric = "accuracy"
+) -> ScoredModel:
     """The outcome of a training of the row ``label``, for `StageBars.scored`.
 
     ``eligible`` says whether the row may be exported, ``found`` whether an earlier start of the run did the
-    training.
+    training; ``metric`` is that of the run.
     """
     training, recipe, val = record.training, record.training.recipe, record.val
     variants = "".join(f", {name}" for name in recipe.variants)
@@ -34,4 +38,6 @@ def scored_training(record: TrainingRecord, label: str, *, eligible: bool, found
             "train_losses": record.curve.losses if record.curve else [],
             "error": record.failure,
         },
+        metric=metric,
+        score=None if metric == "accuracy" or record.images is None else mean_score(metric, [record.images]),
     )

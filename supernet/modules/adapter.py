@@ -30,6 +30,7 @@ class Bottleneck(ElasticModule):
     pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0, "up_bias": 0.0}
     places: ClassVar[tuple[Place, ...]] = ("mlp",)
     unsized = frozenset({"up_bias", "scale"})
+    scaled = frozenset({"up", "up_bias"})
     parallel: ClassVar[bool] = False
     scales: ClassVar[Literal["none", "one", "channel"]] = "none"
 
@@ -83,7 +84,7 @@ class Adapter(Bottleneck):
 class ScaledAdapter(Bottleneck):
     """Adapter after the MLP, with a learned scale."""
 
-    scales = "one"
+    scales, scaled = "one", frozenset()
 
 
 @register_elastic("adapter_dim_parallel")
@@ -97,7 +98,7 @@ class ParallelAdapter(Bottleneck):
 class ScaledParallelAdapter(Bottleneck):
     """Adapter parallel to the MLP, with a learned scale."""
 
-    parallel, scales = True, "one"
+    parallel, scales, scaled = True, "one", frozenset()
 
 
 @register_elastic("adapter_dim_attention")
@@ -131,7 +132,7 @@ class AdapterPlus(Bottleneck):
     """
 
     places = ("output",)
-    scales = "channel"
+    scales, scaled = "channel", frozenset()
 
     def reset(self, generator: torch.Generator) -> None:
         super().reset(generator)

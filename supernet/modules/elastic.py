@@ -59,6 +59,8 @@ class ElasticModule(nn.Module):
     ``forward``. A kind whose result depends on the frozen weights of its operation sets ``reads_weights`` and
     implements `bind`. ``pretrained`` has values of parameters, by name, at which the module leaves the
     pretrained function as it is, whatever its other parameters are; a kind without such values has none.
+    ``scaled`` names the parameters of an output projection, which a recipe's ``module_scale`` multiplies;
+    kinds with a learned scale, or without an output projection, have none.
     """
 
     kind: ClassVar[str]
@@ -69,6 +71,7 @@ class ElasticModule(nn.Module):
     on_grid: ClassVar[bool] = False
     reads_weights: ClassVar[bool] = False
     pretrained: ClassVar[Mapping[str, float]] = {}
+    scaled: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:
         super().__init__()
@@ -123,6 +126,15 @@ class ElasticModule(nn.Module):
 
 
 ELASTIC: dict[str, type[ElasticModule]] = {}
+
+
+def is_scaled(name: str) -> bool:
+    """Whether a recipe's scale multiplies a parameter, given by its name in a supernet."""
+    parts = name.split(".")
+    if len(parts) < 4 or parts[0] != "layers" or parts[2] not in ELASTIC:
+        return False
+    return ".".join(parts[3:]) in ELASTIC[parts[2]].scaled
+
 
 _Module = TypeVar("_Module", bound=ElasticModule)
 

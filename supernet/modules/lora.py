@@ -25,6 +25,7 @@ class Factors(ElasticModule):
     """
 
     pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0}
+    scaled = frozenset({"up"})
     mergeable = True
     part: ClassVar[int] = 0
     parts: ClassVar[int] = 1

@@ -27,6 +27,7 @@ class LoRAPositions(ElasticModule):
     """
 
     pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0}
+    scaled = frozenset({"up"})
     before_layers = True
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:

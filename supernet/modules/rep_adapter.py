@@ -20,11 +20,13 @@ class RepAdapter(ElasticModule):
     There is no activation. Units are in two groups, as published: those of even number write to the first
     half of the channels, the others to the second, so B is ``(r, d / 2)``. The published groups are the two
     halves of the units, which would not nest. A is ``(r, d)``, a ``(r,)``, b ``(d,)``. B and both biases
-    start at zero. At size 0 there is no b. The published factor s, chosen for each task, is 1.
+    start at zero. At size 0 there is no b. The published factor s, chosen for each task, is the recipe's
+    ``module_scale``.
     """
 
     pretrained: ClassVar[Mapping[str, float]] = {"up": 0.0, "up_bias": 0.0}
     unsized = frozenset({"up_bias"})
+    scaled = frozenset({"up", "up_bias"})
     mergeable = True
 
     def __init__(self, shape: BackboneShape, capacity: int) -> None:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.architecture_table import main
+
+pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parents[2]
 

@@ -52,6 +52,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return lines[0]
 
 
+@pytest.mark.thorough
 def test_report_says_what_was_measured_and_how(report: dict[str, Any]) -> None:
     assert report["seeds"] == [0, 1]
     assert report["recipe"]["epochs"] == 2
@@ -88,6 +89,7 @@ def test_report_has_no_folders_of_the_machine(report: dict[str, Any], insects: P
     assert "--backbone-weights some.safetensors --out=report.json" in report["command"]
 
 
+@pytest.mark.thorough
 def test_same_command_same_numbers(
     report: dict[str, Any], insects: Path, weights: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_test_part_is_opened_once_after_both_choices(
     assert "random" in events[-1]
 
 
+@pytest.mark.thorough
 def test_control_has_other_weights_for_every_seed(
     insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

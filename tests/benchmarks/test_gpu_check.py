@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
 import sys
@@ -13,6 +15,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.thorough
 def test_it_needs_no_ray_and_writes_every_goal_with_its_seconds(tmp_path, run_program):
     out = tmp_path / "check.json"
     done = run_program("-c", WITHOUT, "--device", "cpu", "--tiny", "--out", out, cwd=ROOT)

@@ -20,6 +20,7 @@ def test_sizes_fall_exponentially_and_nothing_is_chosen_twice() -> None:
     assert not torch.equal(rows, long_tail(labels, 16.0, [3, 0, 4, 1, 2], 1))
 
 
+@pytest.mark.thorough
 def test_a_short_run_writes_results_and_prints_a_table(
     insects: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,7 @@ def test_subnets_are_drawn_from_the_space_and_from_the_seed():
     assert drawn != script.random_subnets(space, backbone, 6, 4)
 
 
+@pytest.mark.thorough
 def test_it_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     space = tmp_path / "space.yaml"
     space.write_text("name: one\nkinds: {lora_rank: {sizes: [0, 2]}}\n")

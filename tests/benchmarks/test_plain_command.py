@@ -21,6 +21,7 @@ LEVEL = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_line_for_each_run_which_is_read_again(
     insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys

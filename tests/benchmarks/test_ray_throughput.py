@@ -35,6 +35,7 @@ def test_other_losses_are_found() -> None:
         ray_throughput._difference([1.0, 2.1], [1.0, 2.0])
 
 
+@pytest.mark.thorough
 def test_a_run(insects: Path, tmp_path: Path, run_program: Callable[..., Any]) -> None:
     out = tmp_path / "new" / "throughput.json"
     small = [f"--task={insects}", "--trainings=1", "--epochs=1", "--workers", "1", f"--out={out}"]

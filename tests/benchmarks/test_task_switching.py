@@ -20,6 +20,7 @@ def test_tasks_are_drawn_from_the_seed():
     assert drawn == SMALL.architectures(8)
 
 
+@pytest.mark.thorough
 def test_every_way_computes_the_same_images(tmp_path: Path):
     backbone = SMALL.make_backbone()
     files = script.subnet_files(SMALL, backbone, tmp_path)
@@ -46,6 +47,7 @@ def test_ratios_are_of_images_per_second():
     assert found["random / single"] == {"clock": 1.0, "processor": 1.0}
 
 
+@pytest.mark.thorough
 def test_it_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "new" / "switching.json"
     options = [

@@ -30,6 +30,7 @@ def test_draws_are_alike_in_all_layers_and_within_the_budget(tmp_path: Path):
     assert len({len(architecture.kinds) for architecture, _ in drawn}) > 3
 
 
+@pytest.mark.thorough
 def test_a_study_has_the_passes_of_each_run_and_is_read_again(
     insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):

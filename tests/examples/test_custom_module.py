@@ -153,6 +153,7 @@ def test_extracted_saved_loaded_and_merged_it_is_the_same_function(
     close(folded(pixels), expected)
 
 
+@pytest.mark.thorough
 def test_the_example_trains_searches_and_leaves_a_checkpoint(
     tmp_path: Path, insects: Path, run_program: Callable[..., Any]
 ):

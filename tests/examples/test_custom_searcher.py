@@ -5,16 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweep import sweep
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_searcher.py"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        ("starts=0", "starts is 0; give a whole number from 1 up"),
-        ("stops=2", "the searcher 'local' has no option 'stops', it has: starts; give one of these"),
-    ],
+    sweep(
+        [
+            ("starts=0", "starts is 0; give a whole number from 1 up"),
+            ("stops=2", "the searcher 'local' has no option 'stops', it has: starts; give one of these"),
+        ],
+        1,
+    ),
 )
 def test_the_main_job_builds_the_searcher_before_it_trains(
     tmp_path: Path, insects: Path, options: str, message: str, run_program: Callable[..., Any]

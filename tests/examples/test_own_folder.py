@@ -30,6 +30,7 @@ def shown(code: str, names: dict[str, Any]) -> Any:
     return None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), names)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_every_cell_runs(tmp_path: Path, monkeypatch, capsys, caplog):
     monkeypatch.chdir(tmp_path)

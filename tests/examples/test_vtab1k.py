@@ -68,6 +68,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, vtab1k: ModuleType, data: Path
     return out
 
 
+@pytest.mark.thorough
 def test_every_task_is_run_and_the_means_are_of_them(out: Path) -> None:
     report = json.loads((out / "vtab1k.json").read_text())
     assert report["tasks"] == ["clevr_count", "dsprites_ori"]
@@ -83,6 +84,7 @@ def test_every_task_is_run_and_the_means_are_of_them(out: Path) -> None:
     assert noah["mean_of_tasks"] == noah["mean_of_groups"] == pytest.approx((82.8 + 48.3) / 2)
 
 
+@pytest.mark.thorough
 def test_the_same_command_reads_what_has_ended(
     out: Path, vtab1k: ModuleType, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -95,6 +97,7 @@ def test_the_same_command_reads_what_has_ended(
     assert "not of VTAB-1k" in text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

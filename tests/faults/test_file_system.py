@@ -20,6 +20,7 @@ from nas_peft.cli.app import app
 ROOMS = [Path(package.__file__).parent for package in (nas_peft, search_spaces, supernet)]
 
 
+@pytest.mark.thorough
 def test_where_no_file_can_grow_the_command_says_so_and_goes_on_later(ground: Ground):
     """RLIMIT_FSIZE stands for the full disk: each write beyond the limit fails."""
     words = search_words(ground.images, ground.here / "run")

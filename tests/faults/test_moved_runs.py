@@ -33,6 +33,7 @@ def test_a_run_is_read_from_any_folder_and_beside_its_data(moved: Path):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.thorough
 def test_data_that_moved_are_named_and_compared(moved: Path):
     run, file = moved / "runs" / "first", moved / "subnet.safetensors"
     away = (moved / "images").rename(moved.parent / "pictures")

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sweep import sweep
 from typer.testing import CliRunner, Result
 
 from benchmarks.faults.hostile.ground import Ground, search_words
@@ -26,7 +27,7 @@ def in_parts(ground: Ground) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("part", ["val", "test"])
+@pytest.mark.parametrize("part", sweep(["val", "test"]))
 def test_a_class_that_a_part_lacks_is_no_fault(ground: Ground, part: str):
     folder = in_parts(ground)
     shutil.rmtree(folder / part / "ant")
@@ -36,7 +37,14 @@ def test_a_class_that_a_part_lacks_is_no_fault(ground: Ground, part: str):
     assert results["dataset"]["class_counts"][part] == [0, 1]
 
 
-@pytest.mark.parametrize("words", [("--batch-size", "1"), ("--batch-size", "5"), ("--shots", "1")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--batch-size", "1"),
+        pytest.param(("--batch-size", "5"), marks=pytest.mark.thorough),
+        pytest.param(("--shots", "1"), marks=pytest.mark.thorough),
+    ],
+)
 def test_batches_of_one_and_one_image_a_class_are_trained_on(ground: Ground, words: tuple[str, ...]):
     done = searched(ground, in_parts(ground), *words)  # batches of five leave a last one of a single image
     assert done.exit_code == 0, done.output

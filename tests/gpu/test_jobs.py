@@ -39,6 +39,7 @@ def run(gpu: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[.
     return whole
 
 
+@pytest.mark.thorough
 def test_a_whole_search_ends_near_that_of_a_cpu(run: Callable[..., SearchResult]):
     """Soups, inherited starts, the test set and the export included; the choice may be another one.
 
@@ -63,6 +64,7 @@ def test_a_whole_search_runs_in_bf16_and_without_retraining(run: Callable[..., S
     assert found.selected.tested
 
 
+@pytest.mark.thorough
 def test_trainings_that_share_a_gpu_end_as_alone(gpu: str, tmp_path: Path):
     """As with ``--gpus-per-trial 0.5``."""
     config = SearchConfig.of(**noise_values(write_noise(tmp_path / "noise")), precision="fp32").on("cuda")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sweep import sweep
 from trained_on_two import part
 from trainings import CLASSES, LAYERS, Trainings
 
@@ -34,7 +35,7 @@ def trainings(gpu: str) -> Trainings:
     return Trainings(LAYERS[gpu])
 
 
-@pytest.mark.parametrize("losses", [Trainings.scored, Trainings.evaluated])
+@pytest.mark.parametrize("losses", sweep([Trainings.scored, Trainings.evaluated]))
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("bf16", BF16_BOUND)])
 def test_losses_equal_those_of_a_cpu(trainings: Trainings, losses, precision: str, bound: float):
     found, expected = losses(trainings, "cuda", precision), losses(trainings, "cpu", "fp32")

@@ -12,6 +12,7 @@ import nas_peft
 from nas_peft.baselines_job import compare_baselines
 from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
+from nas_peft.deployment.run_subnet import subnet_of_run
 from nas_peft.protocol.compared_trainings import ComparedTrainings
 from nas_peft.protocol.results_table import recipes_table, remarks, results_table
 from nas_peft.protocol.rows import single_rows
@@ -75,6 +76,7 @@ def test_single_methods_and_baselines_are_trained_and_nothing_is_searched(with_g
     assert SearchResult.model_validate_json((Path(with_grid.run) / "results.json").read_text()) == with_grid
 
 
+@pytest.mark.thorough
 def test_the_report_has_several_seeds_and_says_that_nothing_was_searched(with_grid: SearchResult):
     run = ReportedRun.read(Path(with_grid.run))
     found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))
@@ -88,6 +90,7 @@ def test_the_report_has_several_seeds_and_says_that_nothing_was_searched(with_gr
     assert "Mean ± standard deviation over 2 seeds." in found.html
 
 
+@pytest.mark.thorough
 def test_the_report_names_rows_that_failed(with_all: SearchResult):
     run = ReportedRun.read(Path(with_all.run))
     table = rows_table(run)
@@ -100,9 +103,10 @@ def test_the_report_names_rows_that_failed(with_all: SearchResult):
     assert [f"{run.labels[row.name]} failed: {row.error}." for row in failed] == list(remarks[-len(failed) :])
 
 
+@pytest.mark.thorough
 def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_path: Path):
     lists = {"epochs": "1,2", "augmentation": "none,crop", "lr_grid": "1,2"}
-    config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True)
+    config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True, allow_full=True)
     result = compare_baselines(config, tmp_path / "run", device="cpu")
     assert list(result.stages) == ["linear probe", "recipes 1", "recipes 2", "final training", "test"]
     tried = {row.name: [r.recipe for r in row.runs if r.on == "train"] for row in result.rows}
@@ -114,11 +118,14 @@ def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_p
     assert len({recipe["lr"] for recipe in tried["full"]}) == 3  # the best of two is at an end
     assert [row.dropped_after for row in singles] == [1 if len(tried[r.name]) == 2 else None for r in singles]
     assert [row.tested for row in singles] == [row.dropped_after is None for row in singles]
-    assert result.selected.dropped_after is None
+    assert result.selected.name == "full"  # ahead of the subnets, and allowed
+    assert read_header(Path(result.run) / "subnet.safetensors")["backbone"]["in_file"]
+    assert subnet_of_run(result.run).changed_backbone
     assert len(results_table(result).rows) == len(result.rows)
     require_weights_of_losers(result)
 
 
+@pytest.mark.thorough
 def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[str, Any], tmp_path: Path):
     lists = {"epochs": "1,2", "augmentation": "none,crop"}
     config = BaselinesConfig.of(**values | lists, baselines="linear,full", label_smoothing=0.1)
@@ -157,6 +164,7 @@ def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[st
     ]
 
 
+@pytest.mark.thorough
 def test_validation_data_choose_the_size_of_a_single_method(values: dict[str, Any], tmp_path: Path, best_row):
     config = BaselinesConfig.of(**values, baselines="none", single_sizes=2)
     result = compare_baselines(config, tmp_path / "run", device="cpu")
@@ -238,6 +246,7 @@ def test_the_decision_names_the_recipes_and_came_before_the_test(with_grid: Sear
     assert decision["exported"] == with_grid.selected.name
 
 
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
     with_grid: SearchResult, values: dict[str, Any]
 ):
@@ -266,6 +275,7 @@ def test_a_run_that_was_stopped_gives_the_same_and_a_finished_one_is_read(
     (out / "results.json").write_text(with_grid.model_dump_json())
 
 
+@pytest.mark.thorough
 def test_all_baselines_are_trained_whatever_the_budget(with_all: SearchResult):
     names = [name for name in BASELINES if name != "noah"]
     assert [r.name for r in with_all.rows] == ["prompt_tokens-1", *names]
@@ -281,6 +291,7 @@ def test_all_baselines_are_trained_whatever_the_budget(with_all: SearchResult):
     assert all(r.bytes == 4 * r.params for r in with_all.rows)
 
 
+@pytest.mark.thorough
 def test_rows_that_fail_say_why_and_the_others_go_on(with_all: SearchResult):
     failed = {r.name for r in with_all.rows if r.error is not None}
     assert failed == {"full", "lp-ft", "l2-sp"}
@@ -296,6 +307,7 @@ def test_rows_that_fail_say_why_and_the_others_go_on(with_all: SearchResult):
     assert not ({p.name.split(".")[0] for p in (Path(with_all.run) / "trainings").iterdir()} & failed)
 
 
+@pytest.mark.thorough
 def test_where_no_subnet_can_be_trained_nothing_is_tested(values: dict[str, Any], tmp_path: Path):
     config = BaselinesConfig.of(**values | {"budget": "1100"}, lr=1e30, baselines="none")
     with pytest.raises(
@@ -305,6 +317,7 @@ def test_where_no_subnet_can_be_trained_nothing_is_tested(values: dict[str, Any]
     assert not (tmp_path / "run" / "stages" / "test.json").exists()
 
 
+@pytest.mark.thorough
 def test_it_is_no_search_to_go_on_from(with_all: SearchResult):
     with pytest.raises(InputError, match="is a run of nas-peft baselines, which searches nothing; give a"):
         FinishedSearch.read(Path(with_all.run))

@@ -267,6 +267,7 @@ def test_only_what_may_be_exported_is_public():
         _ = nas_peft.serch
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("running_ray")
 def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     tiny_values: dict[str, Any], tmp_path: Path
@@ -287,6 +288,7 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     assert [column.header for column in recipes_table(result).columns][2:4] == ["start", "epochs"]
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_search_with_a_time_is_planned_once_and_says_plan_and_fact(
     tiny_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

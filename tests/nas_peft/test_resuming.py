@@ -161,10 +161,12 @@ def resumed_run(tiny_config: SearchConfig, tmp_path_factory, killed_in: KilledIn
     return search(tiny_config, out, device="cpu")
 
 
+@pytest.mark.thorough
 def test_the_result_is_that_of_the_undisturbed_run(resumed_run: SearchResult, finished_run: SearchResult):
     assert same_part(resumed_run.model_dump()) == same_part(finished_run.model_dump())
 
 
+@pytest.mark.thorough
 def test_the_candidates_are_those_of_the_undisturbed_run(
     resumed_run: SearchResult, finished_run: SearchResult, tiny_inputs: SearchInputs
 ):
@@ -173,6 +175,7 @@ def test_the_candidates_are_those_of_the_undisturbed_run(
     assert len(disturbed) == 12
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("file", ["supernet.safetensors", "config.yaml", "stages/inputs.json"])
 def test_the_files_are_those_of_the_undisturbed_run(
     resumed_run: SearchResult, finished_run: SearchResult, file: str
@@ -180,6 +183,7 @@ def test_the_files_are_those_of_the_undisturbed_run(
     assert (Path(resumed_run.run) / file).read_bytes() == (Path(finished_run.run) / file).read_bytes()
 
 
+@pytest.mark.thorough
 def test_the_exported_subnet_is_that_of_the_undisturbed_run(
     resumed_run: SearchResult, finished_run: SearchResult
 ):
@@ -191,11 +195,13 @@ def test_the_exported_subnet_is_that_of_the_undisturbed_run(
     assert all(torch.equal(disturbed[name], value) for name, value in undisturbed.items())
 
 
+@pytest.mark.thorough
 def test_nothing_half_written_is_left(resumed_run: SearchResult):
     left = [p.name for p in Path(resumed_run.run).rglob("*") if p.suffix in (".partial", ".lock", ".pt")]
     assert left == []
 
 
+@pytest.mark.thorough
 def test_the_test_part_is_not_opened_for_another_decision(
     resumed_run: SearchResult, tiny_config: SearchConfig
 ):
@@ -215,6 +221,7 @@ def test_the_test_part_is_not_opened_for_another_decision(
         search(tiny_config, out, device="cpu")
 
 
+@pytest.mark.thorough
 def test_another_seed_searches_elsewhere(
     finished_run: SearchResult, tiny_values: dict[str, Any], tiny_inputs: SearchInputs, tmp_path
 ):

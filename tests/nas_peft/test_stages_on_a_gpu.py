@@ -10,6 +10,7 @@ import torch
 from noise_task import noise_values, write_noise
 from simulated_gpu import SimulatedGPU, simulated_gpu
 from supernet_stages import small_model
+from sweep import sweep
 from tool_stages import QUIET, STAGES, Place
 from torch import Tensor, nn
 
@@ -69,7 +70,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
         yield simulated
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", sweep(FAMILIES))
 def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, place, family: str):
     here = place(family, "cuda")
     for name, stage in STAGES.items():
@@ -77,6 +78,7 @@ def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, place, family: str):
             stage(here)
 
 
+@pytest.mark.thorough
 def test_every_stage_computes_what_it_does_on_a_cpu(monkeypatch: pytest.MonkeyPatch, place):
     plain = place("shipped", "cpu")
     expected = [stage(plain) for stage in STAGES.values()]
@@ -98,7 +100,7 @@ def _left_on_the_cpu(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sweep(STAGES, 6))
 def test_what_a_stage_leaves_on_the_cpu_is_noticed(gpu: SimulatedGPU, place, monkeypatch, stage: str):
     here = place("ViT", "cuda")
     if stage in ("supernet", "scoring", "inherited weights"):

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from sweep import sweep
 
 from search_spaces import KINDS, BackboneShape, InputError, Kind, register_kind
 
@@ -15,7 +16,7 @@ SHAPES = {
         3, width=8, attention_width=4, fc1_width=32, hidden_width=32, tokens=5, grid=(2, 2)
     ),
 }
-shapes = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+shapes = pytest.mark.parametrize("shape", sweep(SHAPES.values()), ids=SHAPES)
 
 
 def ends(s):

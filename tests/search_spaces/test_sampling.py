@@ -41,6 +41,7 @@ SPACES = {name: load_space(name, DEPTH) for name in preset_names()} | {"mixed": 
 seeds = st.integers(0, 2**32 - 1)
 
 
+@pytest.mark.thorough
 @given(st.sampled_from(sorted(SPACES)), st.floats(0, 1), st.floats(0, 1), seeds)
 def test_draws_are_members_in_the_range(name, start, width_of_range, seed):
     space = SPACES[name]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sweep import sweep
 
 from search_spaces import (
     Architecture,
@@ -76,8 +77,8 @@ def test_the_same_seed_gives_the_same_variations(name, seed):
     assert history() == history()
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.1])
-@pytest.mark.parametrize("name", sorted(SPACES))
+@pytest.mark.parametrize("probability", sweep([0.0, 0.1], [0.1]))
+@pytest.mark.parametrize("name", sweep(sorted(SPACES), 2))
 def test_every_size_of_every_layer_can_come_by_one_mutation(name, probability):
     space = SPACES[name]
     rng = np.random.default_rng(1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from sweep import sweep
 from torch import nn
 
 from search_spaces import Architecture, SearchSpace, load_space
@@ -59,6 +60,8 @@ FAMILIES = {
     "BEiT with both biases": ("beit_base_patch16_224", SHARED | {"use_rel_pos_bias": True}),
     "BEiT SwiGLU": ("beit_base_patch16_224", {"swiglu_mlp": True, "scale_mlp": True}),
 }
+ORDINARY = ["plain", "DINOv3", "BEiT"]
+"""Families of the ordinary suite: absolute, rotary and relative positions."""
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -88,7 +91,7 @@ def randomise(module: nn.Module, seed: int) -> None:
         value.copy_(centre + noise * (0.3 if value.ndim == 1 else inputs**-0.5))
 
 
-@pytest.fixture(scope="session", params=FAMILIES)
+@pytest.fixture(scope="session", params=sweep(FAMILIES, ORDINARY))
 def vit(request) -> nn.Module:
     """One model of each family with a classifier; never trained."""
     model = build(request.param)

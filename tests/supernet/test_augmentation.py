@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sweep import sweep
 from torch import nn
 
 from search_spaces import Architecture, InputError
@@ -52,7 +53,7 @@ def begun(preprocessing):
     return make
 
 
-@pytest.mark.parametrize("name", CHANGING)
+@pytest.mark.parametrize("name", sweep(CHANGING))
 @given(
     seed=st.integers(0, 2**40),
     epoch=st.integers(0, 100),
@@ -182,7 +183,7 @@ class Kill(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("name", sweep(AUGMENTATIONS, 2))
 def test_augmentation_changes_the_training_and_none_does_not(fresh, fit, name):
     plain, augmented = fresh(), fresh()
     fit(plain, Constant(MIXED))
@@ -205,7 +206,9 @@ def test_without_augmentation_nothing_is_drawn(plain, fit, toy, preprocessing, m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
+@pytest.mark.parametrize(
+    "which", sweep(["constant", "one path", "one per image", "groups", "sandwich"], ["one per image"])
+)
 def test_killed_and_resumed_is_not_killed(fresh, fit, default_space, tmp_path, which):
     sample, smallest = default_space.sample, Architecture.of(2, {"prompt_tokens": [1, 0]})
     chooser = {
@@ -231,6 +234,7 @@ def test_killed_and_resumed_is_not_killed(fresh, fit, default_space, tmp_path, w
     assert again.losses == curve.losses
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_micro_batches_see_the_same_pixels(fresh, fit):
     nets, curves = [fresh(), fresh()], []
@@ -242,7 +246,7 @@ def test_micro_batches_see_the_same_pixels(fresh, fit):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("together", sweep([False, True], [True]))
 def test_a_pack_ends_as_trainings_alone(plain, fit, toy, preprocessing, together):
     backbone = plain()
     names = ("none", "strong", "crop-flip")

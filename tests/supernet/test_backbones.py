@@ -10,6 +10,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from sweep import sweep
 from timm.layers import Attention
 from timm.models.eva import EvaBlock
 
@@ -84,17 +85,20 @@ def test_an_unknown_tag_lists_the_tags(offline):
 
 @pytest.mark.parametrize(
     ("name", "found"),
-    [
-        ("swin_tiny_patch4_window7_224", "is a SwinTransformer"),
-        ("resnet18", "is a ResNet"),
-        ("cait_xxs24_224", "is a Cait"),
-        ("vit_relpos_small_patch16_224", "is a VisionTransformerRelPos"),
-        ("vit_base_patch16_xp_224", "has blocks of type ParallelScalingBlock"),
-        ("vit_small_patch16_18x2_224", "has blocks of type ParallelThingsBlock"),
-        ("vit_base_patch16_rpn_224", "has blocks of type ResPostBlock"),
-        ("vit_dwee_patch16_reg1_gap_256", "has attention of type DiffAttention"),
-        ("vitamin_small_224", "has MLPs of type GeGluMlp"),
-    ],
+    sweep(
+        [
+            ("swin_tiny_patch4_window7_224", "is a SwinTransformer"),
+            ("resnet18", "is a ResNet"),
+            ("cait_xxs24_224", "is a Cait"),
+            ("vit_relpos_small_patch16_224", "is a VisionTransformerRelPos"),
+            ("vit_base_patch16_xp_224", "has blocks of type ParallelScalingBlock"),
+            ("vit_small_patch16_18x2_224", "has blocks of type ParallelThingsBlock"),
+            ("vit_base_patch16_rpn_224", "has blocks of type ResPostBlock"),
+            ("vit_dwee_patch16_reg1_gap_256", "has attention of type DiffAttention"),
+            ("vitamin_small_224", "has MLPs of type GeGluMlp"),
+        ],
+        2,
+    ),
 )
 def test_an_unsupported_model_is_refused_before_anything_is_fetched(name, found, offline):
     message = refused(name)
@@ -158,6 +162,7 @@ def test_a_name_without_pretrained_weights_asks_for_a_file(offline):
     assert "--backbone-weights, or a name that has some: vit_" in message
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_without_a_network_it_asks_for_a_file_and_does_not_hang(tmp_path):
     code = """
@@ -193,7 +198,7 @@ def without_head(state):
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".bin"])
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+@pytest.mark.parametrize("wrapper", sweep([None, "state_dict", "model"]))
 def test_a_file_loads_and_its_classifier_is_ignored(tmp_path, state, suffix, wrapper):
     path = tmp_path / f"mine{suffix}"
     if suffix == ".safetensors":
@@ -230,14 +235,23 @@ def test_a_missing_file(tmp_path, offline):
 
 @pytest.mark.parametrize(
     ("change", "found"),
-    [
-        (lambda s: {k: v for k, v in s.items() if "blocks.3" not in k}, "missing blocks.3.attn.proj.bias"),
-        (lambda s: s | {"stranger": torch.zeros(1)}, "unknown stranger"),
-        (lambda s: s | {"norm.weight": torch.zeros(5)}, "of another shape norm.weight"),
-        (lambda s: s | {"blocks.0.attn.qkv.weight": torch.zeros(5, 5)}, "of another shape blocks.0.attn.qkv"),
-        (lambda s: s | {"pos_embed": torch.zeros(1, 7, 128)}, "does not fit"),
-        (lambda s: {"x": torch.zeros(1)}, "missing blocks.0.attn.proj.bias, "),
-    ],
+    sweep(
+        [
+            (
+                lambda s: {k: v for k, v in s.items() if "blocks.3" not in k},
+                "missing blocks.3.attn.proj.bias",
+            ),
+            (lambda s: s | {"stranger": torch.zeros(1)}, "unknown stranger"),
+            (lambda s: s | {"norm.weight": torch.zeros(5)}, "of another shape norm.weight"),
+            (
+                lambda s: s | {"blocks.0.attn.qkv.weight": torch.zeros(5, 5)},
+                "of another shape blocks.0.attn.qkv",
+            ),
+            (lambda s: s | {"pos_embed": torch.zeros(1, 7, 128)}, "does not fit"),
+            (lambda s: {"x": torch.zeros(1)}, "missing blocks.0.attn.proj.bias, "),
+        ],
+        2,
+    ),
 )
 def test_a_file_that_does_not_fit(tmp_path, state, change, found):
     save_file(change(state), tmp_path / "odd.safetensors")
@@ -296,6 +310,7 @@ def test_position_embeddings_of_another_size_are_resized(tmp_path, state):
     assert create_backbone(NAME, tmp_path / "larger.safetensors").model.pos_embed.shape == (1, 16, 128)
 
 
+@pytest.mark.thorough
 def test_layer_scales_under_their_old_names_load(tmp_path):
     """As in the files of the DeiT-3 authors."""
     name = "deit3_small_patch16_224"

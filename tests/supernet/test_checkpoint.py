@@ -99,13 +99,14 @@ def test_saving_a_small_subnet_of_a_supernet_saves_no_more(micro, randomised, tm
 
 def test_the_header_can_be_read_alone(saved, subnet, micro):
     header = read_header(saved)
-    assert header["version"] == 2
+    assert header["version"] == 3
     assert header["temperature"] == 1.25
     assert header["backbone"] == {
         "name": micro.name,
         "weights": "random",
         "digest": micro.digest,
         "image_size": None,
+        "in_file": False,
     }
     assert Architecture.from_dict(header["architecture"]) == subnet.architecture
     assert header["classes"] == ["cat", "dog", "größer"]
@@ -162,8 +163,8 @@ def test_another_safetensors_file(tmp_path):
 
 
 def test_another_version(saved, micro):
-    rewritten(saved, version=3)
-    message = r"subnet.safetensors' has format version 3 .* reads versions 1 to 2; use the nas-peft that wro"
+    rewritten(saved, version=4)
+    message = r"subnet.safetensors' has format version 4 .* reads versions 1 to 3; use the nas-peft that wro"
     with pytest.raises(InputError, match=message):
         load_subnet(saved, backbone=micro)
 
@@ -230,6 +231,48 @@ def test_half_precision(subnet, micro, tmp_path):
     with pytest.raises(InputError, match=r"head.bias has values beyond the range of float16; save in full"):
         save_subnet(loaded, tmp_path / "wide", half=True)
     assert not (tmp_path / "wide").exists()
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_backbone_that_training_changed_is_in_the_file(subnet, micro, pixels, tmp_path, half):
+    model = copy.deepcopy(micro.model)
+    with torch.no_grad():
+        model.blocks[0].mlp.fc1.bias += 0.1
+    network = Supernet(model, subnet.architecture, 3).eval()
+    network.load_module_tensors(subnet.network.module_tensors(subnet.architecture))
+    changed = replace(subnet, network=network)
+    assert changed.changed_backbone
+    save_subnet(changed, tmp_path / "file", half=half)
+    loaded = load_subnet(tmp_path / "file", backbone_weights=tmp_path / "not read")
+    assert loaded.changed_backbone
+    assert loaded.backbone.weights == micro.weights
+    assert loaded.backbone.digest == weights_digest(loaded.network.backbone) != micro.digest
+    assert not any(p.requires_grad for p in loaded.network.backbone.parameters())
+    torch.testing.assert_close(
+        loaded.logits_of(pixels), changed.logits_of(pixels), atol=1e-2 if half else 0.0, rtol=0
+    )
+    again = tmp_path / "again"
+    save_subnet(loaded, again, half=half)
+    assert read_header(again) == read_header(tmp_path / "file")
+    assert torch.equal(load_subnet(again, loaded.backbone).logits_of(pixels), loaded.logits_of(pixels))
+    with pytest.raises(InputError, match="belongs to other weights of backbone"):
+        load_subnet(again, micro)
+
+
+@pytest.mark.parametrize("fault", ["none held", "one missing"])
+def test_a_backbone_that_is_not_whole(subnet, micro, tmp_path, fault):
+    changed = replace(subnet, backbone=replace(micro, trained=True))
+    save_subnet(changed, path := tmp_path / "file")
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    held = [name for name in tensors if name.startswith("backbone.")]
+    for name in held if fault == "none held" else held[:1]:
+        del tensors[name]
+    save_file(tensors, path, metadata=metadata)
+    why = "disagree on whether it holds a backbone" if fault == "none held" else "missing"
+    with pytest.raises(InputError, match=rf"file' is damaged \(.*{why}.*; give the file"):
+        load_subnet(path)
 
 
 def test_a_header_that_is_not_one(saved):
@@ -308,6 +351,7 @@ def test_a_file_without_an_image_size_is_of_the_names_own(saved, micro):
     assert load_subnet(saved, backbone=micro).backbone is micro
 
 
+@pytest.mark.thorough
 def test_the_backbone_is_made_for_the_image_size_again(tmp_path):
     backbone = create_backbone("vit_micro_patch8_32", image_size=(32, 48))
     network = Supernet(backbone.model, Architecture.uniform(8, "lora_rank", 1), 3).eval()
@@ -340,8 +384,11 @@ def test_random_weights_are_in_no_file(saved):
         load_subnet(saved)
 
 
-def test_a_backbone_that_training_changed_is_not_saved(subnet, tmp_path):
-    changed = Supernet(random_backbone("vit_micro_patch8_32", 1).model, subnet.architecture, 3)
+def test_a_frozen_backbone_that_was_changed_is_not_saved(subnet, tmp_path):
+    backbone = random_backbone("vit_micro_patch8_32", 1)
+    network = Supernet(backbone.model, subnet.architecture, 3)
+    with torch.no_grad():
+        backbone.model.norm.weight[0] = 2.0
     with pytest.raises(ValueError, match="'vit_micro_patch8_32' were changed"):
-        save_subnet(replace(subnet, network=changed), tmp_path / "file")
+        save_subnet(replace(subnet, backbone=backbone, network=network), tmp_path / "file")
     assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from fake_cuda import fake_cuda, fake_network, place
 from simulated_gpu import CUDA, SimulatedGPU, simulated_gpu
 from supernet_stages import MODELS, STAGES, small_network
+from sweep import sweep
 
 from search_spaces import Architecture
 from supernet import Supernet
@@ -32,7 +33,7 @@ def on_gpu(family: str = "ViT") -> Supernet:
 READS = 2  # of a training of one epoch
 
 
-@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize("family", sweep(MODELS, 2))
 def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, family: str):
     net = on_gpu(family)
     for name, stage in STAGES.items():
@@ -41,6 +42,7 @@ def test_every_stage_runs_on_a_gpu(gpu: SimulatedGPU, family: str):
     assert {p.device for p in net.parameters()} == {CUDA}
 
 
+@pytest.mark.thorough
 def test_every_stage_computes_what_it_does_on_a_cpu(monkeypatch: pytest.MonkeyPatch):
     """Random draws included."""
     plain = small_network("shipped")
@@ -92,7 +94,7 @@ def test_a_training_waits_for_the_gpu_once_an_epoch_and_once_at_its_end(gpu: Sim
     assert gpu.reads == READS + len(net.module_tensors(net.capacity))
 
 
-@pytest.mark.parametrize("stage", RUNNING)
+@pytest.mark.parametrize("stage", sweep(RUNNING, 4))
 def test_a_part_of_the_trunk_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage: str):
     net = on_gpu()
     net.backbone.norm.to("cpu")
@@ -101,7 +103,9 @@ def test_a_part_of_the_trunk_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage
 
 
 # an extracted subnet copies the modules to where the trunk is
-@pytest.mark.parametrize("stage", [name for name in RUNNING if name not in ("extraction", "merging")])
+@pytest.mark.parametrize(
+    "stage", sweep([name for name in RUNNING if name not in ("extraction", "merging")], 4)
+)
 def test_a_module_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage: str):
     net = on_gpu()
     net.layers[0].to("cpu")
@@ -109,7 +113,7 @@ def test_a_module_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, stage: str):
         STAGES[stage](net)
 
 
-@pytest.mark.parametrize("stage", [name for name in RUNNING if name not in ("latency", "loading")])
+@pytest.mark.parametrize("stage", sweep([name for name in RUNNING if name not in ("latency", "loading")], 4))
 def test_a_value_left_on_the_cpu_is_noticed(gpu: SimulatedGPU, monkeypatch, stage: str):
     net = on_gpu()
     for module in (
@@ -134,7 +138,7 @@ def test_a_generator_that_draws_on_another_device_is_noticed(gpu: SimulatedGPU):
     module.reset(torch.Generator())
 
 
-@pytest.mark.parametrize("kind", ELASTIC)
+@pytest.mark.parametrize("kind", sweep(ELASTIC, 5))
 def test_every_kind_can_be_reset_on_a_gpu(gpu: SimulatedGPU, kind: str):
     module = ELASTIC[kind](on_gpu().shape, 2).to("cuda")
     module.reset(torch.Generator())
@@ -158,7 +162,10 @@ def test_the_simulated_gpu_refuses_what_a_gpu_does(gpu: SimulatedGPU):
         torch.rand(3, device="cuda", generator=torch.Generator())
 
 
-@pytest.mark.parametrize("stage", ["one per image", "head on features", "evaluation", "scoring together"])
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    "stage", sweep(["one per image", "head on features", "evaluation", "scoring together"])
+)
 def test_fake_tensors_of_torch_are_of_the_same_opinion(monkeypatch, stage: str):
     """They see every operation, those within torch's own functions included."""
     with fake_cuda(monkeypatch):

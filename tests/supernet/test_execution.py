@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+from sweep import sweep
 from torch._dynamo.testing import CompileCounter
 
 from search_spaces import Architecture, InputError
@@ -81,7 +82,9 @@ def difference(one, other):
     return max(float((value - other[name]).abs().max()) for name, value in one.state_dict().items())
 
 
-@pytest.mark.parametrize(("which", "parts"), [*((which, 4) for which in WHICH), ("one per image", 100)])
+@pytest.mark.parametrize(
+    ("which", "parts"), sweep([*((which, 4) for which in WHICH), ("one per image", 100)])
+)
 def test_parts_of_a_batch_give_the_result_of_the_whole(fit, choosers, whole, which, parts):
     undivided, curve = whole(which)
     divided, same = fit(choosers[which], Execution(micro_batches=parts))
@@ -105,7 +108,7 @@ def test_only_a_part_of_a_batch_is_in_the_network_at_once(fit, choosers, monkeyp
     assert seen == [images for images in parts for _ in range(3)]
 
 
-@pytest.mark.parametrize("which", WHICH)
+@pytest.mark.parametrize("which", sweep(WHICH))
 def test_checkpointing_is_the_same_training(fit, choosers, whole, which):
     kept, curve = whole(which)
     recomputed, same = fit(choosers[which], Execution(checkpointing=True))
@@ -128,7 +131,7 @@ def test_checkpointing_keeps_less_for_the_backward_pass(fit, choosers):
     assert kept_by[1] < 0.3 * kept_by[0]
 
 
-@pytest.mark.parametrize("which", WHICH)
+@pytest.mark.parametrize("which", sweep(WHICH))
 def test_bfloat16_is_close_and_weights_stay_float32(fit, choosers, whole, which):
     exact, curve = whole(which)
     rounded, close = fit(choosers[which], Execution(precision="bf16"))
@@ -138,6 +141,7 @@ def test_bfloat16_is_close_and_weights_stay_float32(fit, choosers, whole, which)
     assert 0 < difference(exact, rounded) < 6 * 1e-3 * 2  # steps of at most the learning rate, roughly
 
 
+@pytest.mark.thorough
 def test_bfloat16_learns(fit, choosers, toy, preprocessing):
     net, curve = fit(choosers["one per image"], Execution("bf16"), Recipe(epochs=10, lr=1e-2, batch_size=8))
     assert curve.losses[-1] < 0.5 * curve.losses[0]
@@ -181,6 +185,7 @@ def compilations(monkeypatch):
     torch._dynamo.reset()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("which", ["constant", "one path", "one per image", "sandwich"])
 def test_there_is_one_compilation_for_each_number_of_images(fit, choosers, compilations, which):
     once = Recipe(epochs=1, lr=1e-3, batch_size=18)
@@ -192,12 +197,14 @@ def test_there_is_one_compilation_for_each_number_of_images(fit, choosers, compi
         assert difference(eager, compiled) < 1e-5
 
 
+@pytest.mark.thorough
 def test_micro_batches_are_compiled_at_their_sizes(fit, choosers, compilations):
     twelve = Recipe(epochs=2, lr=1e-3, batch_size=12)  # 12, 12, 12 and 4 images in halves: 6 and 2
     fit(choosers["one path"], Execution(compile=True, micro_batches=2, checkpointing=True), twelve)
     assert compilations.frame_count == 2
 
 
+@pytest.mark.thorough
 def test_a_compiled_path_trains_what_it_draws_as_one_architecture_for_each_image(
     fit, choosers, default_space, compilations
 ):

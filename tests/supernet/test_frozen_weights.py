@@ -5,6 +5,7 @@ from threading import Barrier, Thread
 
 import pytest
 import torch
+from sweep import sweep
 
 from supernet import Constant, Execution, Recipe, evaluate, train
 from supernet.backbones import weights_digest
@@ -87,7 +88,7 @@ def test_threads_and_nested_contexts_share_copies(plain):
     assert model.blocks[0].mlp.fc1.weight is own
 
 
-@pytest.mark.parametrize("trainable", ["modules", "biases", "all"])
+@pytest.mark.parametrize("trainable", sweep(["modules", "biases", "all"]))
 def test_a_training_ends_with_the_same_weights(
     plain, default_space, randomised, toy, preprocessing, trainable, monkeypatch
 ):

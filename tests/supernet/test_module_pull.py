@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sweep import sweep
 
 from search_spaces import KINDS, Architecture, InputError
 from supernet import Backbone, Preprocessing, Supernet, create_backbone, train, train_pack
@@ -26,7 +27,7 @@ def network_of(backbone: Backbone, kind: str, size: int = 2) -> Supernet:
     return Supernet(backbone.model, architecture, 3, seed=0).eval()
 
 
-@pytest.mark.parametrize("kind", sorted(ELASTIC))
+@pytest.mark.parametrize("kind", sweep(sorted(ELASTIC), 4))
 def test_at_those_values_the_function_is_the_pretrained_one_whatever_the_rest(kind: str, backbone: Backbone):
     network = network_of(backbone, kind)
     images = torch.randn(2, 3, 32, 32, generator=GENERATOR.manual_seed(0))
@@ -68,6 +69,7 @@ def test_the_gradient_is_that_of_the_distance():
     assert pretrained_value("head.weight") is None
 
 
+@pytest.mark.thorough
 def test_a_strong_pull_keeps_modules_near_and_none_changes_nothing(backbone: Backbone):
     images = torch.randint(0, 256, (16, 3, 32, 32), generator=GENERATOR.manual_seed(1), dtype=torch.uint8)
     labels = torch.arange(16) % 3

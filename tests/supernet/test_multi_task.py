@@ -146,6 +146,7 @@ def test_tasks_come_and_go(micro, files, pictures):
     ]
 
 
+@pytest.mark.thorough
 def test_tasks_come_and_go_while_passes_are_in_progress(model, files, alone):
     images = torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     names = ["prompts", "large-0", "none"] * 2
@@ -181,6 +182,7 @@ def live_bytes():
     return {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
 
 
+@pytest.mark.thorough
 def test_memory_is_one_backbone_and_the_files(micro, files):
     earlier = live_bytes()
     model = MultiTaskModel(micro, files)
@@ -194,6 +196,7 @@ def test_memory_is_one_backbone_and_the_files(micro, files):
     assert storages(*networks) - backbone <= of_files <= 1.1 * new
 
 
+@pytest.mark.thorough
 def test_a_dropped_task_takes_no_memory(model, files):
     before = sum(live_bytes().values())
     model.drop("large-0")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from sweep import sweep
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -107,14 +108,14 @@ def test_architectures_seeds_and_rates_of_one_pack_differ(require_as_alone, toge
     require_as_alone(architectures, [2e-3, 2e-3, 1e-3, 5e-3, 2e-4], [0, 1, 2, 3, 3], together)
 
 
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("together", sweep([False, True], [True]))
 def test_every_kind_in_one_pack(require_as_alone, together):
     count = len(OF_EVERY_KIND)
     require_as_alone(OF_EVERY_KIND, [1e-3] * count, list(range(count)), together)
 
 
 @pytest.mark.parametrize("together", [False, True])
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sweep(sorted(KINDS), ["lora_rank", "prompt_tokens", "adapter_dim"]))
 def test_sizes_of_a_kind_differ(require_as_alone, kind, together):
     later = 0 if KINDS[kind].first_layer_only else 2
     sizes = ([1, later], [3, later], [0, 0], [1, 0])
@@ -122,6 +123,7 @@ def test_sizes_of_a_kind_differ(require_as_alone, kind, together):
     require_as_alone(architectures, [1e-3, 2e-3, 1e-3, 5e-4], [0, 0, 1, 2], together)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("together", [False, True])
 def test_one_architecture_at_several_rates(require_as_alone, together):
     a = OF_EVERY_KIND[-2]
@@ -129,11 +131,12 @@ def test_one_architecture_at_several_rates(require_as_alone, together):
 
 
 @pytest.mark.parametrize("together", [False, True])
-@pytest.mark.parametrize("execution", [{"micro_batches": 3}, {"checkpointing": True}])
+@pytest.mark.parametrize("execution", sweep([{"micro_batches": 3}, {"checkpointing": True}]))
 def test_execution_changes_nothing(require_as_alone, execution, together):
     require_as_alone([MIXED, OTHER, EMPTY], [1e-3, 2e-3, 1e-3], [0, 1, 2], together, **execution)
 
 
+@pytest.mark.thorough
 def test_bf16_is_near_training_alone(fit, backbone):
     networks = [Supernet(backbone, a, 5, seed=1) for a in (MIXED, OTHER)]
     fit(networks, [1e-3, 1e-3], [0, 0], execution=Execution(precision="bf16"), together=True)
@@ -237,6 +240,7 @@ class AtTheEnd(EpochLosses):
             super().add(loss, lr, images)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("together", [False, True])
 def test_on_a_gpu_it_ends_with_the_epoch_and_by_the_same_error(fit, backbone, together, monkeypatch):
     architectures, rates = [MIXED, OTHER, EMPTY], [1e-3, 1e30, 1e-3]

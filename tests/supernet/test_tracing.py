@@ -8,6 +8,8 @@ from search_spaces import Architecture
 from supernet import Supernet
 from supernet.tracing import traced
 
+pytestmark = pytest.mark.thorough
+
 SHAPE = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
 EVERY_KIND = {
     "prompt_tokens": (2, 0),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweep import sweep
 
 from search_spaces import Architecture, InputError, count_params, head_params
 from supernet import (
@@ -76,7 +77,9 @@ def kill_after(epoch):
 
 
 @pytest.mark.parametrize("trainable", ["modules", "all"])
-@pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
+@pytest.mark.parametrize(
+    "which", sweep(["constant", "one path", "one per image", "groups", "sandwich"], ["one per image"])
+)
 def test_same_seed_same_weights_and_another_seed_others(fresh, fit, choosers, which, trainable):
     digests, curves = [], []
     for seed in (0, 0, 1):
@@ -147,13 +150,16 @@ def test_an_epoch_sees_each_image_once_and_epochs_and_seeds_differ(fresh, prepro
 
 @pytest.mark.parametrize(
     ("which", "trainable"),
-    [
-        ("one per image", "modules"),
-        ("one path", "modules"),
-        ("sandwich", "modules"),
-        ("constant", "head"),
-        ("constant", "all"),
-    ],
+    sweep(
+        [
+            ("one per image", "modules"),
+            ("one path", "modules"),
+            ("sandwich", "modules"),
+            ("constant", "head"),
+            ("constant", "all"),
+        ],
+        1,
+    ),
 )
 def test_killed_and_resumed_is_not_killed(fresh, fit, choosers, tmp_path, which, trainable):
     chooser, options = choosers[which], {"trainable": trainable}
@@ -216,7 +222,9 @@ def test_a_training_changes_as_many_elements_as_are_counted(plain, default_space
     assert changed == count_params(MIXED, net.shape) + head_params(32, 5)
 
 
-@pytest.mark.parametrize("which", ["constant", "one path", "one per image", "groups", "sandwich"])
+@pytest.mark.parametrize(
+    "which", sweep(["constant", "one path", "one per image", "groups", "sandwich"], ["one per image"])
+)
 def test_the_loss_falls_where_classes_are_separable(fresh, fit, choosers, toy, preprocessing, which):
     net = fresh()
     curve = fit(net, choosers[which], Recipe(epochs=15, lr=1e-2, batch_size=8))

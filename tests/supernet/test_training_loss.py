@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
+from sweep import sweep
 
 from search_spaces import Architecture
 from supernet import Constant, Execution, Groups, Recipe, Supernet, train, train_pack
@@ -128,7 +129,7 @@ class Kill(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", sweep(CHOICES))
 def test_killed_and_resumed_is_not_killed(plain, default_space, fit, tmp_path, name):
     recipe = replace(RECIPE, **CHOICES[name])
     chooser = Groups(default_space.sample, ("adapter_dim", "lora_rank", "prompt_tokens"), 4)
@@ -146,7 +147,7 @@ def test_killed_and_resumed_is_not_killed(plain, default_space, fit, tmp_path, n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("together", [None, True])
+@pytest.mark.parametrize("together", sweep([None, True], [True]))
 def test_a_pack_ends_as_trainings_alone(plain, fit, uneven, preprocessing, together):
     backbone = plain()
     recipes = [RECIPE, *(replace(RECIPE, **choice) for choice in CHOICES.values())]

@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from sweep import sweep
 
 from search_spaces import InputError
 from supernet import create_backbone
@@ -45,15 +46,18 @@ def refusal(path) -> str:
 
 @pytest.mark.parametrize(
     "prefix",
-    [
-        "module.",
-        "_orig_mod.",
-        "model.",
-        "backbone.",
-        "encoder.",
-        "module._orig_mod.backbone.",
-        "visual.trunk.",
-    ],
+    sweep(
+        [
+            "module.",
+            "_orig_mod.",
+            "model.",
+            "backbone.",
+            "encoder.",
+            "module._orig_mod.backbone.",
+            "visual.trunk.",
+        ],
+        2,
+    ),
 )
 def test_prefixes_come_off(tmp_path, state, prefix):
     named = {f"{prefix}{key}": value for key, value in state.items()} | {"loss.weight": torch.zeros(2)}
@@ -69,13 +73,13 @@ def test_the_teacher_is_taken_before_the_student(tmp_path, state):
     assert "(teacher.backbone): 150" in is_loaded(tmp_path / "w.safetensors", state)
 
 
-@pytest.mark.parametrize("wrapper", ["model_state_dict", "teacher", "module", "state_dict_ema"])
+@pytest.mark.parametrize("wrapper", sweep(["model_state_dict", "teacher", "module", "state_dict_ema"]))
 def test_wrappers_are_opened(tmp_path, state, wrapper):
     torch.save({"epoch": 3, "optimizer": {"lr": 0.1}, wrapper: state}, tmp_path / "w.pth")
     assert f"({wrapper})" in is_loaded(tmp_path / "w.pth", state)
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", sweep([torch.float16, torch.bfloat16, torch.float64]))
 def test_other_precisions_are_converted(tmp_path, state, kind):
     given = {key: value.to(kind) for key, value in state.items()}
     save_file(given, tmp_path / "w.safetensors")
@@ -180,18 +184,21 @@ def test_values_that_are_not_finite_are_refused(tmp_path, state):
 
 @pytest.mark.parametrize(
     ("content", "cause"),
-    [
-        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
-        (b"", "is empty"),
-        (b"<!DOCTYPE html>", "is a web page"),
-        (b"\x89HDF\r\n", "is an HDF5 file"),
-        (b"PK\x03\x04 cut off", "cut off or damaged"),
-        (b"\x1f\x8b packed", "is a packed archive"),
-        (b"PK\5\6" + bytes(18), "is a zip archive and no torch file"),
-        (b"some text", "no file of torch tensors"),
-    ],
+    sweep(
+        [
+            (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+            (b"", "is empty"),
+            (b"<!DOCTYPE html>", "is a web page"),
+            (b"\x89HDF\r\n", "is an HDF5 file"),
+            (b"PK\x03\x04 cut off", "cut off or damaged"),
+            (b"\x1f\x8b packed", "is a packed archive"),
+            (b"PK\5\6" + bytes(18), "is a zip archive and no torch file"),
+            (b"some text", "no file of torch tensors"),
+        ],
+        2,
+    ),
 )
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("suffix", sweep(["pth", "safetensors"]))
 def test_what_holds_no_weights_is_called_so(tmp_path, content, cause, suffix):
     (tmp_path / f"w.{suffix}").write_bytes(content)
     message = refusal(tmp_path / f"w.{suffix}")

@@ -62,6 +62,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return line
 
 
+@pytest.mark.thorough
 def test_a_line_for_each_supernet(study: Path) -> None:
     lines = lines_of(study)
     assert [line["chooser"] for line in lines[: len(WAYS)]] == list(WAYS)
@@ -76,6 +77,7 @@ def test_a_line_for_each_supernet(study: Path) -> None:
         assert line["seconds"] > 0
 
 
+@pytest.mark.thorough
 def test_cost_is_equal_image_passes(study: Path) -> None:
     passes = {(line["chooser"], line["epochs"]): line["image_passes"] for line in lines_of(study)}
     assert passes["sandwich-uniform", 3] == passes["one-per-image-budget", 3] == 3 * 19
@@ -85,6 +87,7 @@ def test_cost_is_equal_image_passes(study: Path) -> None:
     assert WAYS["one-path-uniform"].epochs(100) == 100
 
 
+@pytest.mark.thorough
 def test_ways_differ_and_the_setup_is_beside_the_lines(study: Path, table: Path, insects: Path) -> None:
     losses = [tuple(line["scores"]["val_loss"]) for line in lines_of(study)]
     assert len(set(losses)) == len(losses) - 1  # the sandwich of one epoch is the same for 1 and 3 passes
@@ -96,6 +99,7 @@ def test_ways_differ_and_the_setup_is_beside_the_lines(study: Path, table: Path,
     assert str(insects.parent) not in text + study.read_text()
 
 
+@pytest.mark.thorough
 def test_a_killed_study_goes_on(
     study: Path, insects: Path, table: Path, tmp_path: Path, run_program: Callable[..., Any]
 ) -> None:
@@ -120,12 +124,14 @@ def test_a_killed_study_goes_on(
             assert line["scores"][score] == pytest.approx(values, abs=1e-3)
 
 
+@pytest.mark.thorough
 def test_a_finished_study_is_not_done_again(study: Path, insects: Path, table: Path) -> None:
     before = study.read_text()
     assert main(options(insects, table, study, "--epochs=1")) == 0
     assert study.read_text() == before
 
 
+@pytest.mark.thorough
 def test_another_setup_is_refused(
     study: Path, insects: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +187,7 @@ def test_a_report_needs_a_study(table: Path, tmp_path: Path, capsys: pytest.Capt
     assert "without --report first" in said
 
 
+@pytest.mark.thorough
 def test_a_training_that_diverges_is_a_result(
     insects: Path,
     table: Path,
@@ -201,6 +208,7 @@ def test_a_training_that_diverges_is_a_result(
     assert "the loss is nan" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_the_estimate_follows_what_was_measured(insects: Path, table: Path) -> None:
     args = argparse.Namespace(table=table, task=[str(insects)], device="cpu")
     one = chooser_study.ChooserStudy.load(args).tasks["insects"]
@@ -228,6 +236,7 @@ def test_the_test_part_is_never_trained_on(
     assert seen == [(19, False)]
 
 
+@pytest.mark.thorough
 def test_the_report_of_a_real_study(study: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--report", f"--table={table}", f"--out={study}"]) == 0
     report = json.loads(study.with_suffix(".report.json").read_text())

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sweep import sweep
 from typer.testing import CliRunner
 
 from benchmarks.faults.damaged_files import (
@@ -36,19 +37,22 @@ def run(options: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # each file that a run keeps, and each damage, at least once; the files' kinds are those of the benchmark
 @pytest.mark.parametrize(
     ("file", "damage", "outcome"),
-    [
-        ("config.yaml", "one bit", "one line"),
-        ("config.yaml", "cut in half", "one line"),
-        ("generations/000.safetensors", "one bit", "one line"),
-        ("generations/001.safetensors", "removed", "same numbers"),
-        ("stages/inputs.json", "emptied", "one line"),
-        ("stages/probe.json", "one bit", "one line"),
-        ("stages/search.json", "removed", "same numbers"),
-        ("study.journal", "cut in half", "same numbers"),
-        ("subnet.safetensors", "emptied", "same numbers"),
-        ("supernet.safetensors", "cut in half", "one line"),
-        ("supernet.safetensors", "removed", "same numbers"),
-    ],
+    sweep(
+        [
+            ("config.yaml", "one bit", "one line"),
+            ("config.yaml", "cut in half", "one line"),
+            ("generations/000.safetensors", "one bit", "one line"),
+            ("generations/001.safetensors", "removed", "same numbers"),
+            ("stages/inputs.json", "emptied", "one line"),
+            ("stages/probe.json", "one bit", "one line"),
+            ("stages/search.json", "removed", "same numbers"),
+            ("study.journal", "cut in half", "same numbers"),
+            ("subnet.safetensors", "emptied", "same numbers"),
+            ("supernet.safetensors", "cut in half", "one line"),
+            ("supernet.safetensors", "removed", "same numbers"),
+        ],
+        2,
+    ),
 )
 def test_a_run_without_its_results_goes_on_or_says_why_not(
     run: Path, options: dict, file: str, damage: str, outcome: str

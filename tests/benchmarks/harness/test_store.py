@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.thorough
+
 
 def lines_of(store: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (store / "lines.jsonl").read_text().splitlines()]

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.mini_vtab.page import main
 
 
+@pytest.mark.thorough
 def test_the_page_has_what_the_report_has(compared: dict[str, Any], store: Path, tmp_path: Path) -> None:
     written = tmp_path / "page.md"
     assert main([str(store.with_name("vtab.json")), str(written)]) == 0

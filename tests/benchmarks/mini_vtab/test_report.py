@@ -9,6 +9,7 @@ import pytest
 from benchmarks.mini_vtab.methods import SINGLES
 
 
+@pytest.mark.thorough
 def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[str, Any]) -> None:
     task = compared["tasks"]["insects"]
     assert list(task["methods"]) == [
@@ -37,6 +38,7 @@ def test_the_small_vtab_has_every_method_and_says_how_it_ended(compared: dict[st
         assert against["win"] + against["tie"] + against["loss"] == 1, name
 
 
+@pytest.mark.thorough
 def test_the_error_over_seeds_is_of_the_means_over_tasks(compared: dict[str, Any]) -> None:
     methods = compared["tasks"]["insects"]["methods"]
     ours, theirs = methods["searched"]["test_accuracies"], methods["LoRA"]["test_accuracies"]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.mini_vtab.methods import LINEAR_RATES, MODULE_RATES, RATES, SINGLES
 
 
@@ -13,6 +15,7 @@ def lines_of(store: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (store / "lines.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, Any], store: Path) -> None:
     tried: dict[str, set[float]] = {}
     for line in lines_of(store):
@@ -28,6 +31,7 @@ def test_every_rate_of_the_grid_is_tried_for_every_method(compared: dict[str, An
     assert len(of_the_grid) == singles + shallow + everywhere + noah + found
 
 
+@pytest.mark.thorough
 def test_the_supernet_has_the_epochs_that_validation_data_prefer(
     compared: dict[str, Any], store: Path
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.robustness_study.halves import half_of
+from benchmarks.harness.halves import half_of
 from benchmarks.robustness_study.run import main
 from benchmarks.robustness_study.study import METHODS
 from benchmarks.robustness_study.tables import against, rows_of, table
@@ -59,12 +59,12 @@ def test_a_domain_is_left_out_by_links(insects: Path, tmp_path: Path):
 def test_halves_share_no_image_and_stay_the_same():
     images = torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(40, 3, 2, 2).contiguous()
     part = Part(images, torch.arange(40) % 4)
-    halves = [half_of(part, half) for half in ("develop", "final")]
+    halves = [half_of(part, half, "robustness study") for half in ("develop", "final")]
     seen = [set(half.images[:, 0, 0, 0].tolist()) for half in halves]
     assert seen[0].isdisjoint(seen[1])
     assert seen[0] | seen[1] == set(range(40))
     assert all(torch.bincount(half.labels).tolist() == [5] * 4 for half in halves)
-    few = half_of(part, "develop", 6)
+    few = half_of(part, "develop", "robustness study", 6)
     assert len(few) == 6
     assert set(few.images[:, 0, 0, 0].tolist()) <= seen[0]
 

@@ -17,6 +17,7 @@ def lines_of(store: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (store / "lines.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.thorough
 def test_the_study_compares_every_method_by_task_and_seed(searched: dict[str, Any]) -> None:
     assert [(run["task"], run["seed"]) for run in searched["runs"]] == [("insects", 0), ("insects", 1)]
     assert set(searched["methods"]) == {"evolution", "evolution-whole", "random", "noah", "long", "uniform"}
@@ -31,6 +32,7 @@ def test_the_study_compares_every_method_by_task_and_seed(searched: dict[str, An
         assert run["images"]["evolution-whole"] == 8 * 5  # candidates, validation images
 
 
+@pytest.mark.thorough
 def test_differences_are_paired(searched: dict[str, Any]) -> None:
     found = searched["evolution_minus"]["uniform"]
     each = [r["methods"]["evolution"]["test_accuracy"] - r["methods"]["uniform"]["test_accuracy"]
@@ -40,6 +42,7 @@ def test_differences_are_paired(searched: dict[str, Any]) -> None:
     assert found["higher"] + found["equal"] + found["lower"] == 2
 
 
+@pytest.mark.thorough
 def test_the_winner_is_the_best_on_validation_data(searched: dict[str, Any], store: Path) -> None:
     trainings = {
         (json.dumps(line["training"]["architecture"]), line["training"]["seed"]): line["val"]
@@ -56,6 +59,7 @@ def test_the_winner_is_the_best_on_validation_data(searched: dict[str, Any], sto
         assert run["methods"]["evolution"]["val_accuracy"] == pytest.approx(100 * winner["accuracy"])
 
 
+@pytest.mark.thorough
 def test_the_same_command_repeats_nothing_and_reports_the_same(
     searched: dict[str, Any], run_search_study: Callable[[Path], dict[str, Any]], store: Path
 ) -> None:

@@ -15,6 +15,7 @@ from benchmarks.serving.clients import Hostile, hostile_status
 from benchmarks.serving.hostile_requests import HostileRequests, random_images
 
 
+@pytest.mark.thorough
 def test_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "new" / "serving.json"
     options = ["--seconds=0.2", "--clients=2", "--answers=60", "--hostile=30", "--tasks=2", "--images=6"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from sweep import sweep
 from torch import Tensor, nn
 
 import benchmarks.supernet_step.run as supernet_step
@@ -57,6 +58,7 @@ def mistake(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return line
 
 
+@pytest.mark.thorough
 def test_entry_says_what_was_measured_and_how(out: Path) -> None:
     (entry,) = entries_of(out)
     assert (entry["backbone"], entry["layers"], entry["batch"]) == (BACKBONE, 2, 3)
@@ -74,6 +76,7 @@ def test_entry_says_what_was_measured_and_how(out: Path) -> None:
     assert str(out.parent) not in out.read_text()
 
 
+@pytest.mark.thorough
 def test_memory_is_in_the_order_that_it_must_be(out: Path) -> None:
     (entry,) = entries_of(out)
     peak = {name: result["peak_bytes"] for name, result in entry["contestants"].items()}
@@ -82,6 +85,7 @@ def test_memory_is_in_the_order_that_it_must_be(out: Path) -> None:
     assert peak["floor"] < peak["full"]
 
 
+@pytest.mark.thorough
 def test_contestants_agree(out: Path) -> None:
     (entry,) = entries_of(out)
     checks = entry["checks"]
@@ -91,6 +95,7 @@ def test_contestants_agree(out: Path) -> None:
         assert "LoRA - PEFT's" in checks
 
 
+@pytest.mark.thorough
 def test_goals_stand_beside_what_was_measured(out: Path) -> None:
     (entry,) = entries_of(out)
     goals = {(goal["contestant"], goal["quantity"]): goal for goal in entry["goals"]}
@@ -119,6 +124,7 @@ def test_ratios_are_within_repeats() -> None:
     assert results_of({"full": [1.0]}, 8)["full"]["speed_of_reference"] is None
 
 
+@pytest.mark.thorough
 def test_a_run_replaces_its_own_entry_and_no_other(out: Path, tmp_path: Path) -> None:
     copy = tmp_path / "step.json"
     copy.write_text(out.read_text())
@@ -131,6 +137,7 @@ def test_a_run_replaces_its_own_entry_and_no_other(out: Path, tmp_path: Path) ->
     assert list(entries_of(copy)[1]["contestants"]) == ["floor"]
 
 
+@pytest.mark.thorough
 def test_a_part_is_written_only_where_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,6 +147,7 @@ def test_a_part_is_written_only_where_told(
     assert "floor" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_profile_prints_operators(capsys: pytest.CaptureFixture[str]) -> None:
     assert supernet_step.main([*SMALL, "--profile=supernet-10"]) == 0
     assert "aten::addmm" in capsys.readouterr().out
@@ -183,7 +191,7 @@ def test_a_floor_whose_gradient_ends_early_is_found(
         step_checks.check(vit, images, peft=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sweep(NAMES, 3))
 def test_each_trains_what_it_says(name: str, vit: Any, images: Tensor) -> None:
     plan = plans([10, 100])[name]
     contestant = step_contestants.built(plan, vit, 3)

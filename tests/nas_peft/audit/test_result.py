@@ -29,6 +29,14 @@ def subnet(params: int, loss: float, accuracies: list[float], group: str = "equa
     )
 
 
+def test_the_metric_decides_on_order_and_regret():
+    rows = [subnet(i, i / 10, [i / 10, i / 10]) for i in range(8)]
+    rows = [row.model_copy(update={"val_score": [-row.val_accuracy[0]] * 2}) for row in rows]
+    assert ranking(rows, seed=0).inherited_loss.tau == pytest.approx(1)
+    assert regret(rows, rows[3], "log-loss")[0] == pytest.approx(0.3)
+    assert regret(rows, rows[3], "macro-f1")[0] == pytest.approx(30)
+
+
 @pytest.mark.parametrize("subnets", [8, 24, 31])
 def test_the_sample_is_stratified_within_the_budget_new_and_always_the_same(
     tiny_inputs: SearchInputs, subnets: int

@@ -15,6 +15,8 @@ from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
 
+pytestmark = pytest.mark.thorough
+
 QUIET = StageBars(quiet=True)
 
 
@@ -25,6 +27,9 @@ def test_a_real_audit_resumes_and_leaves_the_test_part_sealed(
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     search = FinishedSearch.read(run)
     found = audit(search, subnets=8, seeds=2, device="cpu", bars=QUIET)
+    (expected,) = QUIET.time.plans
+    assert list(expected) == ["inherited scores", "audit"]
+    assert min(expected.values()) > 0
     assert Audit.model_validate(read_json(run / "audit.json")) == found
     assert [len(row.val_accuracy) for row in found.sample] == [2] * 8
     assert found.choice.description == search.pick().architecture.describe()

@@ -1,9 +1,11 @@
 """The entry point, as the installed script calls it."""
 
+import random
 import re
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +35,15 @@ def test_the_package_lists_its_public_names():
     public = [name for name in dir(nas_peft) if not name.startswith("_")]
     assert public == sorted(set(nas_peft.__all__) - {"__version__"})
     assert {"SearchConfig", "load_subnet", "search"} <= set(public)
+
+
+def test_a_public_name_leaves_the_random_stream_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "module_that_draws.py").write_text("import random\nthing = random.random()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(nas_peft._HOMES, "thing", "module_that_draws")
+    before = random.getstate()
+    assert 0 <= nas_peft.thing < 1
+    assert random.getstate() == before
 
 
 def test_without_a_command_it_says_what_to_start_with():

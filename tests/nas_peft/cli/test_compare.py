@@ -61,6 +61,26 @@ def test_pooled_seeds_have_a_spread(finished_run: SearchResult, other_run):
     assert "± 0.0" in line_of(shown.stdout, "linear probing")
 
 
+def test_runs_of_one_time_are_comparable_whatever_their_plans_set(other_run):
+    runs = []
+    for number, name in enumerate(("digits", "dtd"), 1):
+        run = other_run(name, dataset=name, epochs=[number], lr_grid=[1.0])
+        content = read_json(run / "results.json")
+        assert content is not None
+        write_json(
+            run / "results.json", content | {"plan": {"time": "5m", "set_options": {"epochs": [number]}}}
+        )
+        runs.append(run)
+    shown = compare(*runs)
+    assert shown.exit_code == 0, shown.output
+    assert "mean test % over 2 data sets" in shown.stdout
+    assert "set by each run's own plan for --time 5m, and not alike: epochs" in " ".join(shown.stdout.split())
+    without = other_run("third", dataset="third", epochs=[1], lr_grid=[1.0])
+    refused = compare(runs[0], without)
+    assert refused.exit_code == 2
+    assert "time (5m and None)" in refused.stderr
+
+
 def test_groups_get_tables_and_means(finished_run: SearchResult, other_run):
     run = other_run("b", dataset="digits")
     shown = compare(finished_run.run, run, "--group", "a=stripes,digits", width=200)
@@ -96,7 +116,7 @@ def test_other_configurations_are_refused_or_get_tables_of_their_own(finished_ru
     refused = compare(finished_run.run, other)
     assert refused.exit_code == 2
     assert "error: the runs" in refused.stderr
-    assert "budget differ ('0.75%' and '2%')" in refused.stderr
+    assert "they differ in budget (0.75% and 2%)" in refused.stderr
     apart = compare(finished_run.run, other, "--apart")
     assert apart.exit_code == 0, apart.output
     assert "budget: 0.75%" in apart.stdout

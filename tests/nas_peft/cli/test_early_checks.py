@@ -2,20 +2,28 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from sweep import sweep
+
+from nas_peft.cli.early_checks import require_data_and_weights
+from nas_peft.settings.search_config import SearchConfig
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
-        (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
-        (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
-        (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
-    ],
+    sweep(
+        [
+            (["--dataset", "nosuch"], "unknown data set 'nosuch'"),
+            (["--dataset", "digits", "--layout", "classes"], "--layout is for class folders"),
+            (["--dataset", "digits", "--seed", "-1"], "seed is -1"),
+            (["--dataset", "digits", "--backbone-weights", "none.pth"], "no backbone weights at 'none.pth'"),
+        ],
+        1,
+    ),
 )
 def test_a_wrong_option_is_answered_without_torch(options, message):
     code = (
@@ -32,3 +40,9 @@ def test_a_wrong_option_is_answered_without_torch(options, message):
 def test_runs_are_compared_without_torch():
     code = "import sys, nas_peft.compare.runs, nas_peft.compare.table\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_was_found_is_said_before_anything_heavy_is_loaded(image_folder: Path):
+    said = require_data_and_weights(SearchConfig.of(dataset=str(image_folder)))
+    assert said == "found 72 images in 3 classes; loading PyTorch"
+    assert require_data_and_weights(SearchConfig.of(dataset="digits")) == "data set digits; loading PyTorch"

@@ -53,6 +53,7 @@ def test_the_test_accuracy_of_the_run(
         assert min(image.size) > 300
 
 
+@pytest.mark.thorough
 def test_images_that_were_trained_on_are_called_so(checkpoint: Path, image_folder: Path):
     """Their accuracy says nothing about other images."""
     for part, said in (
@@ -62,6 +63,10 @@ def test_images_that_were_trained_on_are_called_so(checkpoint: Path, image_folde
     ):
         shown = evaluate(checkpoint, "--dataset", image_folder, "--part", part, "--json")
         assert json.loads(shown.stdout)["images"].endswith(f"; {said})")
+    lines = evaluate(checkpoint, "--dataset", image_folder, "--part", "all", "--progress", "json").stdout
+    events = [json.loads(line) for line in lines.splitlines()]
+    assert events[0]["event"] == "stage"
+    assert events[-1].items() > {"event": "result", **json.loads(shown.stdout)}.items()
 
 
 def test_another_folder_is_evaluated_whole(checkpoint: Path, image_folder: Path, tmp_path: Path):
@@ -92,6 +97,7 @@ def test_folders_are_read_as_search_reads_them(checkpoint: Path, image_folder: P
     assert "arrange the images as train/CLASS/IMAGE" in parts.stderr
 
 
+@pytest.mark.thorough
 def test_a_contact_sheet_of_mistakes(checkpoint: Path, image_folder: Path, tmp_path: Path):
     sheet = tmp_path / "mistakes.png"
     shown = evaluate(checkpoint, "--dataset", image_folder, "--part", "all", "--mistakes", sheet)
@@ -100,6 +106,7 @@ def test_a_contact_sheet_of_mistakes(checkpoint: Path, image_folder: Path, tmp_p
         assert min(image.size) > 300
 
 
+@pytest.mark.thorough
 def test_unreadable_images_are_left_out_before_the_split(
     checkpoint: Path, image_folder: Path, tmp_path: Path
 ):

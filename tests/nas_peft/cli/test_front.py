@@ -41,10 +41,11 @@ def test_the_front_is_listed_and_drawn(run: Path, search: FinishedSearch, tmp_pa
     for point in search.front():
         assert f"{point.params:,}" in shown.stdout
     assert str(search.pick().number) in shown.stdout
-    assert "► the search's choice" in shown.stdout
+    assert "► the search's choice" in " ".join(shown.stdout.split())
     ElementTree.parse(tmp_path / "front.svg")
 
 
+@pytest.mark.thorough
 def test_two_drawings_are_equal_and_the_default_is_in_the_run_folder(run: Path):
     assert front(run).exit_code == 0
     first = (run / "front.svg").read_bytes()
@@ -87,6 +88,7 @@ def test_the_front_is_whole_at_80_columns_with_one_line_a_candidate(
         assert f"{candidate.loss:.3f} ± {candidate.loss_standard_error:.3f}" in line
 
 
+@pytest.mark.thorough
 def test_the_exported_candidate_is_marked_and_listed(run: Path, search: FinishedSearch, tmp_path):
     exported = next(c for c in search.candidates if c not in search.front() and c != search.pick())
     content = read_json(run / "results.json")
@@ -152,6 +154,7 @@ def test_a_point_is_retrained_and_exported(run: Path, search: FinishedSearch, tm
         added.unlink()  # the run is shared with other tests
 
 
+@pytest.mark.thorough
 def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data(
     run: Path, search: FinishedSearch, tmp_path, running_ray: str
 ):
@@ -160,6 +163,8 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
     file, bars = tmp_path / "point.safetensors", StageBars(quiet=True)
     export_candidate(with_grid, search.front()[0], file, retrain=True, device="cpu", bars=bars)
     assert load_subnet(file).training["recipe"]["lr"] == search.config.lr
+    assert [list(plan) for plan in bars.time.plans] == [["retraining"]]
+    assert bars.time.plans[0]["retraining"] > 0
     for added in set((run / "trainings").iterdir()) - known:
         added.unlink()  # the run is shared with other tests
 

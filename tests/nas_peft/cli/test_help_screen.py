@@ -36,6 +36,12 @@ def test_the_help_of_a_command_is_one_screen(command: str):
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_first_screen_names_options_that_exist(command: str):
+    first = LOADED[command].first_screen or {}
+    assert set(first) <= {param.name for param in LOADED[command].params}
+
+
 @pytest.mark.parametrize("command", ["search", "baselines", "export"])
 def test_all_options_are_there_on_request_and_none_is_cut(command: str):
     whole = shown(command, "--help-all")

@@ -99,6 +99,7 @@ def test_csv_has_a_line_for_each_image(checkpoint: Path, image_folder: Path, tmp
     assert predict(checkpoint, *files, "--top", "2", "--format", "csv").stdout == out.read_text()
 
 
+@pytest.mark.thorough
 def test_several_subnets_answer_at_once(checkpoint: Path, second: Path, image_folder: Path):
     files = sorted(image_folder.rglob("*.png"))[:2]
     both = predict(checkpoint, files[0], second, files[1], "--format", "json")  # in any order
@@ -112,6 +113,7 @@ def test_several_subnets_answer_at_once(checkpoint: Path, second: Path, image_fo
     assert shown[0].split()[:2] == ["image", "model"]
 
 
+@pytest.mark.thorough
 def test_progress_is_on_standard_error_and_on_a_terminal_only(checkpoint: Path, image_folder: Path):
     command = ["predict", str(checkpoint), str(image_folder), "--json"]
     quiet = CliRunner().invoke(app, command)
@@ -122,6 +124,7 @@ def test_progress_is_on_standard_error_and_on_a_terminal_only(checkpoint: Path, 
     assert len(shown.stdout.splitlines()) == 72
 
 
+@pytest.mark.thorough
 def test_the_number_of_classes_is_limited(checkpoint: Path, image_folder: Path):
     file = sorted(image_folder.rglob("*.png"))[0]
     for top, shown in ((1, 1), (2, 2), (9, 3)):

@@ -30,6 +30,7 @@ def other_run(finished_run: SearchResult, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_a_file_is_written_with_images_that_have_moved(
     finished_run: SearchResult, image_folder: Path, tmp_path: Path
 ):

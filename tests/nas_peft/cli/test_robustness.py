@@ -39,6 +39,7 @@ def blurred(image_folder: Path, tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.thorough
 def test_all_models_of_a_run(finished_run: SearchResult, blurred: Path, tmp_path: Path):
     """The clean accuracy is the run's own; every tested row is there, and the picture of all."""
     picture = tmp_path / "robustness.png"

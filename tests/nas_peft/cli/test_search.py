@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sweep import sweep
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
@@ -210,6 +211,7 @@ def test_a_run_folder_of_another_configuration(tiny: Arguments, out: Path, tiny_
     assert {p: p.stat().st_mtime_ns for p in out.rglob("*")} == before
 
 
+@pytest.mark.thorough
 def test_an_out_that_cannot_be_used(tiny: Arguments, tmp_path: Path, images: Path):
     (tmp_path / "file").write_text("")
     message = error_of(nas_peft("search", *tiny, "--out", tmp_path / "file"), after_stages=True)
@@ -229,6 +231,7 @@ def test_a_loss_that_is_not_finite(tiny: Arguments, out: Path):
     assert not out.exists()  # the same command with a lower rate can use it
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Path):
     wild = ["--supernet-lr", "1e30", "--data-parallel", "2"]
@@ -239,7 +242,7 @@ def test_a_loss_that_is_not_finite_in_several_processes(tiny: Arguments, out: Pa
 
 @pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("file", ["config.yaml", "stages/inputs.json", "supernet.safetensors"])
+@pytest.mark.parametrize("file", sweep(["config.yaml", "stages/inputs.json", "supernet.safetensors"]))
 def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], file: str):
     if file == "config.yaml":
         out.mkdir()

@@ -66,6 +66,7 @@ def test_the_extra_is_named_where_it_is_missing(checkpoint: Path, monkeypatch):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_it_serves_with_a_token_until_it_is_told_to_end(checkpoint: Path):
     words = ["serve", "--task", f"insects={checkpoint}", "--port", "0", "--device", "cpu"]

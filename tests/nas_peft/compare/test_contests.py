@@ -63,7 +63,7 @@ def test_a_cell_is_the_mean_over_seeds():
     (comparison,) = compare_runs([run], NO_GROUPS)
     assert [row.label for row in comparison.rows] == [CHOSEN, SEARCHED, "LoRA alone"]
     cell = row_of(comparison, SEARCHED).cells["dtd"]
-    assert cell.accuracies == (0.5, 0.75)
+    assert cell.scores == (0.5, 0.75)
     assert cell.mean == 0.625
     assert cell.std == pytest.approx(math.sqrt(2) / 8)
     assert cell.best
@@ -82,8 +82,8 @@ def test_runs_of_other_seeds_are_pooled_by_label_and_one_seed_has_no_spread():
         "dtd": (2, ("runs/dtd-0", "runs/dtd-1")),
         "svhn": (1, ("runs/svhn-0",)),
     }
-    assert row_of(comparison, SEARCHED).cells["dtd"].accuracies == (0.5, 0.7)
-    assert row_of(comparison, CHOSEN).cells["dtd"].accuracies == (0.5, 0.6)
+    assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5, 0.7)
+    assert row_of(comparison, CHOSEN).cells["dtd"].scores == (0.5, 0.6)
     assert row_of(comparison, SEARCHED).cells["svhn"].std is None
     assert row_of(comparison, SEARCHED).cells["svhn"].best
     assert row_of(comparison, "LoRA alone").cells["svhn"].best  # equal ones all are
@@ -93,7 +93,7 @@ def test_runs_of_other_seeds_are_pooled_by_label_and_one_seed_has_no_spread():
 def test_seeds_within_a_run_and_seeds_of_runs_are_different_repetitions():
     runs = [run_of("dtd", {SEARCHED: [0.5, 0.6]}, seed=s, seeds=2) for s in (0, 1)]
     (comparison,) = compare_runs(runs, NO_GROUPS)
-    assert row_of(comparison, SEARCHED).cells["dtd"].accuracies == (0.5, 0.6, 0.5, 0.6)
+    assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5, 0.6, 0.5, 0.6)
 
 
 def test_untested_rows_and_failed_seeds_are_left_out():
@@ -103,7 +103,7 @@ def test_untested_rows_and_failed_seeds_are_left_out():
     ]
     (comparison,) = compare_runs(runs, NO_GROUPS)
     assert "loser" not in [row.label for row in comparison.rows]
-    assert row_of(comparison, SEARCHED).cells["dtd"].accuracies == (0.5,)
+    assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5,)
     full = row_of(comparison, "full fine-tuning")
     assert "svhn" not in full.cells
     assert full.mean is None
@@ -193,10 +193,10 @@ def test_groups_of_ones_own_and_none():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"budget": "2%"}, r"budget differ \('0.75%' and '2%'\)"),
-        ({"epochs": 100}, r"epochs differ \(\[8\] and \[100\]\)"),
-        ({"digest": "1" * 64}, r"backbone differ \('vit \(000000000000\)' and 'vit \(111111111111\)'\)"),
-        ({"protocol": "inherited weights"}, "protocols differ"),
+        ({"budget": "2%"}, r"budget \(0.75% and 2%\)"),
+        ({"epochs": 100}, r"epochs \(8 and 100\)"),
+        ({"digest": "1" * 64}, r"backbone \(vit \(000000000000\) and vit \(111111111111\)\)"),
+        ({"protocol": "inherited weights"}, "differ in protocol"),
     ],
 )
 def test_other_configurations_are_refused_or_told_apart(changes: dict[str, Any], message: str):
@@ -219,7 +219,7 @@ def test_an_option_that_an_older_version_did_not_have_counts_as_its_default():
     old, new = (run_of(name, {SEARCHED: [0.5]}) for name in ("a", "b"))
     del old.config["head_epochs"]
     assert len(compare_runs([old, new], NO_GROUPS)) == 1
-    with pytest.raises(InputError, match="head_epochs differ"):
+    with pytest.raises(InputError, match="differ in head_epochs"):
         compare_runs([old, run_of("c", {SEARCHED: [0.5]}, head_epochs=3)], NO_GROUPS)
 
 
@@ -229,7 +229,7 @@ def test_a_comparison_without_a_search_has_no_options_of_one():
     (comparison,) = compare_runs([run.model_copy(update={"config": config})], NO_GROUPS)
     assert "searcher" not in comparison.settings
     assert comparison.settings["lr_grid"] == [1.0]
-    with pytest.raises(InputError, match=r"not comparable: their .*searcher"):
+    with pytest.raises(InputError, match=r"not comparable: they differ in .*searcher"):
         compare_runs([run, run.model_copy(update={"config": config | {"dataset": "b"}})], NO_GROUPS)
 
 

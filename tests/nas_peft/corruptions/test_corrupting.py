@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sweep import sweep
 from torch import Tensor
 
 from nas_peft.corruptions.catalogue import (
@@ -42,7 +43,7 @@ def changed(images: Tensor, name: str, severity: int) -> Tensor:
     return corrupted(images, name, severity, use=CORRUPTIONS[name].use)
 
 
-@pytest.mark.parametrize("side", [SMALL, LARGE])
+@pytest.mark.parametrize("side", sweep([SMALL, LARGE]))
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_corruption_changes_pictures_and_does_so_again(name: str, side: int):
     """At the mildest and the strongest severity; each picture alike in any order and number."""

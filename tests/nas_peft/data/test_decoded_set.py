@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from sweep import sweep
 
 from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.data.cache_entry import RECORD, CacheEntry
@@ -147,7 +148,7 @@ def altered(file: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [truncated, altered, Path.unlink])
-@pytest.mark.parametrize("name", ["images.bin", "test.bin", RECORD])
+@pytest.mark.parametrize("name", sweep(["images.bin", "test.bin", RECORD]))
 def test_damage_is_said_in_one_line_and_mended(load, name, harm):
     load()
     harm(load.entry.folder / name)

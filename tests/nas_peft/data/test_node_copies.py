@@ -46,6 +46,7 @@ def test_a_machine_gets_the_file_in_chunks_and_once(ray_address, part, tmp_path,
     assert cache.copies() == []
 
 
+@pytest.mark.thorough
 def test_a_machine_that_sees_the_file_gets_nothing(ray_address, part, tmp_path):
     import ray
 
@@ -53,6 +54,7 @@ def test_a_machine_that_sees_the_file_gets_nothing(ray_address, part, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.thorough
 def test_a_changed_file_is_not_taken(ray_address, part, tmp_path):
     import ray
 
@@ -65,6 +67,7 @@ def test_a_changed_file_is_not_taken(ray_address, part, tmp_path):
     assert list((tmp_path / "cache").glob("*.copy")) == []
 
 
+@pytest.mark.thorough
 def test_a_worker_reads_the_rows_of_a_part(ray_address, part):
     import ray
 

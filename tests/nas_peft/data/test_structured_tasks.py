@@ -100,6 +100,7 @@ def names(label: int) -> list[str]:
     return STRUCTURED_TASKS["shapes-orientation"].classes[label].removesuffix(" degrees").split(" to ")
 
 
+@pytest.mark.thorough
 def test_a_count_is_the_number_of_solid_pieces_in_the_picture():
     for drawn, label in scenes("shapes-count"):
         solid = tuple(shape for shape in drawn.shapes if not shape.hollow)

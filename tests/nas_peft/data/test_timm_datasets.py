@@ -1,24 +1,19 @@
 """torchvision's data sets are read from real files; the packages of the other prefixes are optional and not
 installed for the tests, so stand-ins of the same shape take the place of what timm makes from them."""
 
-import io
-import shutil
 import struct
-import sys
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from urllib.error import URLError
 
 import numpy as np
 import pytest
 import timm.data
 import torch
-from PIL import Image
 from sklearn.datasets import load_digits
 
 from nas_peft.data import load_dataset, timm_datasets
-from nas_peft.data.cache_settings import CacheSettings
 from nas_peft.data.timm_datasets import is_timm_name, list_timm_dataset
 from search_spaces.errors import InputError
 
@@ -120,94 +115,8 @@ def test_a_missing_package_is_named(to_tensor, monkeypatch, spec, package):
         list_timm_dataset(spec, None, to_tensor)
 
 
-def png(value: int) -> bytes:
-    encoded = io.BytesIO()
-    Image.new("RGB", (5, 5), (value, 0, 0)).save(encoded, "PNG")
-    return encoded.getvalue()
-
-
-class StandIn:
-    """What is behind the optional packages: splits of (image bytes, label), opened through timm's call."""
-
-    def __init__(self, splits: dict[str, list[tuple[bytes, object]]], classes=("ant", "bee")) -> None:
-        self.splits = splits
-        self.classes = {name: index for index, name in enumerate(classes)}
-        self.opened: list[tuple[str, str, str | None, dict]] = []
-        self.features: dict | None = {"img": "image", "label": "class"}
-        self.declared: int | None = None
-
-    def create_dataset(self, spec, root, split, **options):
-        self.opened.append((spec, split, root, options))
-        if split not in self.splits:
-            raise ValueError(f"Unknown split {split}\nand more")
-        rows = self.splits[split]
-        info = SimpleNamespace(splits=dict.fromkeys(self.splits))
-        if spec.startswith("hfds/"):
-            return SimpleNamespace(reader=Rows(rows, options["target_key"], info, self.classes))
-        stream = Stream((Image.open(io.BytesIO(image)), label) for image, label in rows)
-        stream.reader = SimpleNamespace(
-            class_to_idx=self.classes,
-            info={"splits": dict.fromkeys(self.splits)},
-            builder=SimpleNamespace(info=info),
-            num_samples=len(rows) if self.declared is None else self.declared,
-        )
-        return stream
-
-    def module(self) -> ModuleType:
-        module = ModuleType("datasets")
-        kinds = {
-            "image": type("Image", (), {}),
-            "class": type("ClassLabel", (), {}),
-            "text": type("Text", (), {}),
-        }
-        module.Image, module.ClassLabel = kinds["image"], kinds["class"]
-        features = self.features and {name: kinds[kind]() for name, kind in self.features.items()}
-        module.load_dataset = lambda name, split, cache_dir: SimpleNamespace(features=features)
-        info = SimpleNamespace(features=features)
-        module.load_dataset_builder = lambda name, cache_dir: SimpleNamespace(info=info)
-        return module
-
-
-class Rows:
-    def __init__(self, rows, target_key, info, classes) -> None:
-        self.rows = rows
-        self.class_to_idx = classes
-        self.dataset = {target_key: [label for _, label in rows]}
-        self.dataset = type("Table", (dict,), {"info": info})(self.dataset)
-
-    def __getitem__(self, index):
-        image, label = self.rows[index]
-        return io.BytesIO(image), label
-
-
-class Stream:
-    def __init__(self, rows) -> None:
-        self.rows = rows
-
-    def __iter__(self):
-        return iter(self.rows)
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    def install(splits, **changes) -> StandIn:
-        made = StandIn(splits)
-        for name, value in changes.items():
-            setattr(made, name, value)
-        monkeypatch.setattr(timm.data, "create_dataset", made.create_dataset)
-        monkeypatch.setattr(timm_datasets, "find_spec", lambda name: object())
-        monkeypatch.setitem(sys.modules, "datasets", made.module())
-        return made
-
-    return install
-
-
-def rows(number: int, first: int = 0) -> list[tuple[bytes, int]]:
-    return [(png(first + index), index % 2) for index in range(number)]
-
-
 @pytest.mark.parametrize("prefix", ["hfds", "hfids", "wds", "tfds"])
-def test_the_splits_that_exist_become_the_parts(stand_in, tmp_path, to_tensor, prefix):
+def test_the_splits_that_exist_become_the_parts(stand_in, rows, tmp_path, to_tensor, prefix):
     stand_in({"train": rows(6), "validation": rows(4, 50), "test": rows(2, 90)})
     (tmp_path / "_info.json").write_text("{}")
     data = load_dataset(f"{prefix}/insects", to_tensor=to_tensor, root=tmp_path)
@@ -220,7 +129,7 @@ def test_the_splits_that_exist_become_the_parts(stand_in, tmp_path, to_tensor, p
 
 
 @pytest.mark.parametrize("prefix", ["hfds", "hfids", "wds", "tfds"])
-def test_splits_that_do_not_exist_are_made(stand_in, tmp_path, to_tensor, prefix):
+def test_splits_that_do_not_exist_are_made(stand_in, rows, tmp_path, to_tensor, prefix):
     stand_in({"train": rows(20), "valid": rows(10, 50)})
     (tmp_path / "_info.json").write_text("{}")
     data = load_dataset(f"{prefix}/insects", to_tensor=to_tensor, root=tmp_path)
@@ -228,7 +137,7 @@ def test_splits_that_do_not_exist_are_made(stand_in, tmp_path, to_tensor, prefix
     assert data.record["splits"]["test"] == "stratified split of train and val, 20%, seed 0"
 
 
-def test_columns_are_found_by_their_type(stand_in, to_tensor):
+def test_columns_are_found_by_their_type(stand_in, rows, to_tensor):
     made = stand_in({"train": rows(6)}, features={"picture": "image", "kind": "class", "note": "text"})
     list_timm_dataset("hfds/insects", None, to_tensor)
     assert made.opened == [
@@ -243,7 +152,7 @@ def test_columns_are_found_by_their_type(stand_in, to_tensor):
         ({"img": "image", "other": "class", "label": "text"}, "label"),
     ],
 )
-def test_the_usual_label_columns_come_first(stand_in, to_tensor, features, chosen):
+def test_the_usual_label_columns_come_first(stand_in, rows, to_tensor, features, chosen):
     made = stand_in({"train": rows(6)}, features=features)
     list_timm_dataset("hfds/insects", None, to_tensor)
     assert made.opened[0][3]["target_key"] == chosen
@@ -258,45 +167,45 @@ def test_the_usual_label_columns_come_first(stand_in, to_tensor, features, chose
         (None, "does not name its columns as a stream; use hfds/insects"),
     ],
 )
-def test_columns_that_cannot_be_told_are_an_error(stand_in, to_tensor, features, message):
+def test_columns_that_cannot_be_told_are_an_error(stand_in, rows, to_tensor, features, message):
     stand_in({"train": rows(6)}, features=features)
     with pytest.raises(InputError, match=message):
         list_timm_dataset("hfids/insects", None, to_tensor)
 
 
-def test_test_images_without_labels_are_not_used_and_the_record_says_so(stand_in, to_tensor):
-    stand_in({"train": rows(20), "test": [(png(9), -1), (png(8), -1)]})
+def test_test_images_without_labels_are_not_used_and_the_record_says_so(stand_in, rows, to_tensor):
+    stand_in({"train": rows(20), "test": [(rows(1, 9)[0][0], -1), (rows(1, 8)[0][0], -1)]})
     data = load_dataset("hfds/insects", to_tensor=to_tensor)
     assert len(data.test) == 4
     assert data.record["ignored"] == ["split 'test': its images have no labels"]
 
 
-def test_other_images_without_labels_are_an_error(stand_in, to_tensor):
-    stand_in({"train": [*rows(4), (png(9), -1)]})
+def test_other_images_without_labels_are_an_error(stand_in, rows, to_tensor):
+    stand_in({"train": [*rows(4), (rows(1, 9)[0][0], -1)]})
     with pytest.raises(InputError, match=r"'hfds/insects train\[4\]' has no label \(-1\)"):
         list_timm_dataset("hfds/insects", None, to_tensor)
 
 
 @pytest.mark.parametrize(("label", "shown"), [("bee", "'bee'"), (None, "None"), ([0, 1], r"\[0, 1\]")])
 @pytest.mark.parametrize("prefix", ["hfds", "tfds"])
-def test_labels_that_are_no_numbers_are_an_error(stand_in, to_tensor, prefix, label, shown):
-    stand_in({"train": [*rows(4), (png(9), label)]})
+def test_labels_that_are_no_numbers_are_an_error(stand_in, rows, to_tensor, prefix, label, shown):
+    stand_in({"train": [*rows(4), (rows(1, 9)[0][0], label)]})
     with pytest.raises(InputError, match=f"has label {shown}; one whole number per image is needed"):
         list_timm_dataset(f"{prefix}/insects", None, to_tensor)
 
 
-def test_classes_without_names_are_called_by_number(stand_in, to_tensor):
-    stand_in({"train": [*rows(4), (png(9), np.int64(2))]}, classes={})
+def test_classes_without_names_are_called_by_number(stand_in, rows, to_tensor):
+    stand_in({"train": [*rows(4), (rows(1, 9)[0][0], np.int64(2))]}, classes={})
     assert list_timm_dataset("tfds/insects", None, to_tensor).classes == ("0", "1", "2")
 
 
-def test_a_label_beyond_the_names_is_an_error(stand_in, to_tensor):
-    stand_in({"train": [*rows(4), (png(9), 2)]})
+def test_a_label_beyond_the_names_is_an_error(stand_in, rows, to_tensor):
+    stand_in({"train": [*rows(4), (rows(1, 9)[0][0], 2)]})
     with pytest.raises(InputError, match="has label 2 but names 2 classes only"):
         list_timm_dataset("hfds/insects", None, to_tensor)
 
 
-def test_a_bad_image_is_never_replaced_by_its_neighbour(stand_in, to_tensor):
+def test_a_bad_image_is_never_replaced_by_its_neighbour(stand_in, rows, to_tensor):
     images = [*rows(19), (b"broken", 1), *rows(6, 50)]
     stand_in({"train": images})
     with pytest.raises(InputError, match=r"image 'hfds/insects train\[19\]' cannot be decoded"):
@@ -321,14 +230,14 @@ def fail():
     raise OSError("truncated")
 
 
-def test_a_stream_that_loses_images_is_an_error(stand_in, tmp_path, to_tensor):
+def test_a_stream_that_loses_images_is_an_error(stand_in, rows, tmp_path, to_tensor):
     stand_in({"train": rows(6)}, declared=7)
     (tmp_path / "info.json").write_text("{}")
     with pytest.raises(InputError, match="declares 7 images in 'train' and yields 6"):
         list_timm_dataset("wds/insects", tmp_path, to_tensor)
 
 
-def test_a_stream_that_breaks_says_where(stand_in, to_tensor, monkeypatch):
+def test_a_stream_that_breaks_says_where(stand_in, rows, to_tensor, monkeypatch):
     stand_in({"train": rows(3)})
     working = timm.data.create_dataset
 
@@ -348,7 +257,7 @@ def test_a_stream_that_breaks_says_where(stand_in, to_tensor, monkeypatch):
         list_timm_dataset("tfds/insects", None, to_tensor)
 
 
-def test_web_data_sets_need_their_folder_with_its_list(stand_in, tmp_path, to_tensor):
+def test_web_data_sets_need_their_folder_with_its_list(stand_in, rows, tmp_path, to_tensor):
     stand_in({"train": rows(3)})
     with pytest.raises(InputError, match="needs the folder of its shards: give it with --data-root"):
         list_timm_dataset("wds/insects", None, to_tensor)
@@ -357,7 +266,7 @@ def test_web_data_sets_need_their_folder_with_its_list(stand_in, tmp_path, to_te
 
 
 @pytest.mark.parametrize("prefix", ["hfds", "tfds"])
-def test_what_timm_raises_becomes_one_line(stand_in, to_tensor, prefix):
+def test_what_timm_raises_becomes_one_line(stand_in, rows, to_tensor, prefix):
     stand_in({"test": rows(3)})
     with pytest.raises(InputError, match="cannot be opened: ValueError: Unknown split train and more; check"):
         list_timm_dataset(f"{prefix}/insects", None, to_tensor)
@@ -366,54 +275,3 @@ def test_what_timm_raises_becomes_one_line(stand_in, to_tensor, prefix):
 def test_the_packages_are_named_as_they_import():
     assert find_spec(timm_datasets.PACKAGES["torch"][0]) is not None
     assert timm_datasets.TIMM_PREFIXES == ("torch", "hfds", "hfids", "wds", "tfds")
-
-
-@pytest.mark.parametrize("prefix", ["hfids", "wds"])
-def test_a_large_stream_is_read_once_and_then_only_if_its_images_are_not_stored(
-    stand_in, tmp_path, to_tensor, prefix
-):
-    made = stand_in({"train": rows(20), "validation": rows(4, 50)})
-    (tmp_path / "_info.json").write_text("{}")
-    settings = CacheSettings(tmp_path.parent / f"{tmp_path.name} cache", smallest=0)
-
-    def load(cache: CacheSettings = settings):
-        made.opened.clear()
-        read.clear()
-        return load_dataset(f"{prefix}/insects", to_tensor=noted, root=tmp_path, cache=cache)
-
-    def noted(image):
-        read.append(image)
-        return to_tensor(image)
-
-    read: list = []
-    in_memory = load(CacheSettings(None))
-    first = load()
-    assert len(made.opened) == 3
-    again = load()
-    assert len(read) < (8 if prefix == "wds" else 48)  # images of the network may be others the next time
-    assert first.fingerprint == again.fingerprint == in_memory.fingerprint
-    assert torch.equal(again.train.images[:], in_memory.train.images)
-    assert torch.equal(again.test.open("now").images[:], in_memory.test.open("now").images)
-    if prefix == "wds":
-        for entry in settings.folder.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-        assert load().fingerprint == first.fingerprint  # from the stream again
-        made.splits["train"] = rows(21)
-        (tmp_path / "_info.json").write_text("{ }")
-        assert len(load().train_val) + len(load().test) == 25
-
-
-def test_too_little_disk_for_a_stream_is_said_at_its_beginning(stand_in, tmp_path, to_tensor, monkeypatch):
-    stand_in({"train": rows(20)})
-    (tmp_path / "_info.json").write_text("{}")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**9, free=10**6))
-    decoded = []
-    with pytest.raises(InputError, match=r"images of 'wds/insects' need 1\.92 KB in"):
-        load_dataset(
-            "wds/insects",
-            to_tensor=lambda image: decoded.append(image) or to_tensor(image),
-            root=tmp_path,
-            cache=CacheSettings(tmp_path / "cache", smallest=0),
-        )
-    assert len(decoded) == 1

@@ -176,6 +176,7 @@ def test_a_hub_folder_of_full_fine_tuning_is_one_of_timm(make: Make, tmp_path: P
         export_model(subnet, "hub-folder", tmp_path / "half", half=True)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @torch.inference_mode()
 def test_onnxruntime_runs_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: Path):
@@ -207,6 +208,7 @@ def test_torch_export_loads_any_kind_at_any_batch_size(shallow: Subnet, tmp_path
     assert json.loads(extra["nas_peft.json"])["architecture"]["prompt_tokens"] == [0, 2]
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_merged_is_named_with_its_latency(mixed: Subnet, tmp_path: Path):
     message = (
         r"Adapter, VPT cannot be merged .*: Adapter [+-]\d+\.\d\d ms, VPT [+-]\d+\.\d\d ms: "

@@ -37,6 +37,15 @@ def test_the_head_is_what_the_hub_reads(subnet: Subnet):
     assert (result.dataset_name, result.dataset_split) == ("photos", "test")
 
 
+def test_the_metric_that_decided_stands_beside_the_accuracies(subnet: Subnet):
+    by_recall = {"metric": "balanced-accuracy", "val_balanced_accuracy": 0.7, "test_balanced_accuracy": 0.65}
+    text = model_card(replace(subnet, metrics=subnet.metrics | by_recall), "subnet.safetensors", "mit").text
+    assert "The run decided by balanced accuracy: 70.0% on val and 65.0% on test." in text
+    by_loss = {"metric": "log-loss", "val_loss": 0.25, "test_loss": None}
+    text = model_card(replace(subnet, metrics=subnet.metrics | by_loss), "subnet.safetensors", "mit").text
+    assert "The run decided by log loss: 0.250 on val." in text
+
+
 def test_the_text_is_what_people_read(subnet: Subnet):
     text = model_card(subnet, "subnet.safetensors", "unknown").text
     low, high = accuracy_interval(0.8, 50)

@@ -169,6 +169,7 @@ def test_the_run_of_a_command_is_a_classifier_and_folders_have_scores(
         PeftSearchClassifier.load(image_folder)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_equal_images_in_another_form_give_an_equal_classifier(
     fitted: PeftSearchClassifier, unfitted: PeftSearchClassifier, images: tuple[list[Path], list[str]]

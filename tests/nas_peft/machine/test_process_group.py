@@ -38,18 +38,22 @@ def lines(run_program: Callable[..., Any]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.thorough
 def test_each_does_its_part_and_the_first_one_is_heard(lines: list[str]):
     assert lines[0] == "{'sum': 3.0, 'threads': 1, 'rank': 0} [0, 1, 2]"
 
 
+@pytest.mark.thorough
 def test_a_user_s_error_of_one_process_is_raised_as_it_is(lines: list[str]):
     assert lines[1] == "Strange False mend it"
 
 
+@pytest.mark.thorough
 def test_another_error_of_one_process_is_shown(lines: list[str]):
     assert lines[2] == "RuntimeError True False"
 
 
+@pytest.mark.thorough
 def test_all_end_when_the_one_that_asked_is_killed():
     status, output, _ = run("wait")
     assert (status, output) == (-signal.SIGKILL, "")
@@ -70,6 +74,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.thorough
 def test_a_script_without_a_guard_is_told_so(tmp_path: Path, run_program: Callable[..., Any]):
     script = tmp_path / "mine.py"
     script.write_text(UNGUARDED)

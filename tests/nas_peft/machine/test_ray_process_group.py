@@ -35,6 +35,7 @@ def test_all_do_their_part_and_the_first_one_is_heard(ray_address: str):
     assert together(add_up) == ((21.0, 2, 1), [0, 1, 2])
 
 
+@pytest.mark.thorough
 def test_the_failure_behind_the_others_is_told(ray_address: str):
     def one_mistake(sent: int, device: str, on_step: Callable[[int], None]) -> None:
         if dist.get_rank() == 1:
@@ -45,6 +46,7 @@ def test_the_failure_behind_the_others_is_told(ray_address: str):
         together(one_mistake)
 
 
+@pytest.mark.thorough
 def test_a_lost_worker_is_told_by_its_name(ray_address: str):
     def one_dies(sent: int, device: str, on_step: Callable[[int], None]) -> None:
         if dist.get_rank() == 1:

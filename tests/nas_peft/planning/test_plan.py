@@ -33,6 +33,13 @@ def timed(inputs: SearchInputs, **values: Any) -> SearchInputs:
     return replace(inputs, config=config)
 
 
+def test_full_fine_tuning_is_in_every_plan_that_may_export_it(tiny_inputs: SearchInputs):
+    inputs = timed(tiny_inputs, time="auto", allow_full=True)
+    plan = fitting_plan(inputs, slower(1e5), 0.0)
+    assert (plan.level, plan.set_options["baselines"]) == (1, ["linear", "full"])
+
+
+@pytest.mark.thorough
 @settings(max_examples=10)
 @given(st.floats(60, 20_000), st.floats(60, 20_000), st.floats(0.1, 50))
 def test_more_time_is_never_a_lower_level_and_the_time_is_kept(
@@ -48,6 +55,7 @@ def test_more_time_is_never_a_lower_level_and_the_time_is_kept(
     assert all(plan.expected <= FILLED * plan.seconds for plan in plans)
 
 
+@pytest.mark.thorough
 def test_every_level_is_a_configuration_and_takes_longer_than_the_one_before(tiny_inputs: SearchInputs):
     plans = [plan_of_level(tiny_inputs, number) for number in range(1, len(LEVELS) + 1)]
     assert [plan.level for plan in plans] == list(range(1, len(LEVELS) + 1))

@@ -25,6 +25,7 @@ def test_it_measures_every_speed_and_leaves_backbone_threads_and_generators_alon
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_where_only_the_workers_have_gpus_they_measure(
     tiny_inputs: SearchInputs, ray_address: str, monkeypatch: pytest.MonkeyPatch

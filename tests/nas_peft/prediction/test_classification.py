@@ -25,6 +25,7 @@ def peak_of(subnet: Subnet, images: list[Path]) -> int:
     return memory.bytes
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs the peak memory of Linux")
 def test_memory_does_not_grow_with_the_number_of_photos(subnet: Subnet, tmp_path: Path):
     """A photo of 24 megapixels has 72 MB; four of them take no more than one."""

@@ -45,6 +45,7 @@ def test_each_subnet_takes_the_weights_that_it_was_trained_on(
     assert [m.subnet.backbone.weights for m in models] == ["moved.safetensors", weights[1].name, "timm"]
 
 
+@pytest.mark.thorough
 def test_weights_that_no_file_has_are_named(weights: list[Path], tmp_path: Path, backbone: Backbone):
     own = create_backbone("vit_micro_patch8_32", weights[0])
     file = saved(own, tmp_path / "a.safetensors")

@@ -69,6 +69,7 @@ def row(result: SearchResult, name: str) -> RowResult:
     return next(r for r in result.rows if r.name == name)
 
 
+@pytest.mark.thorough
 def test_averages_are_rows_below_the_row_that_they_are_of(result: SearchResult):
     assert [r.label for r in result.rows] == [
         "searched subnet",
@@ -89,6 +90,7 @@ def test_averages_are_rows_below_the_row_that_they_are_of(result: SearchResult):
         assert {s.lr for s in found.seeds} == {s.lr for s in of.seeds}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["candidate-7", "full"])
 def test_ingredients_share_their_start_and_differ_in_order_and_learning_rate(result: SearchResult, name: str):
     lr = row(result, name).seeds[0].lr
@@ -111,6 +113,7 @@ def test_ingredients_share_their_start_and_differ_in_order_and_learning_rate(res
     assert len(files) == 6
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["candidate-7", "full"])
 def test_what_validation_chose_is_not_worse_there_than_what_it_chose_from(result: SearchResult, name: str):
     def keys(of: str) -> list[tuple[float, float]]:
@@ -124,6 +127,7 @@ def test_what_validation_chose_is_not_worse_there_than_what_it_chose_from(result
         assert line.mean("val_loss") <= plain.mean("val_loss")
 
 
+@pytest.mark.thorough
 def test_the_best_subnet_on_validation_data_is_exported_and_full_fine_tuning_never(result: SearchResult):
     subnets = [r for r in result.rows if r.group != "baseline"]
     best = result.selected
@@ -140,6 +144,7 @@ def test_the_best_subnet_on_validation_data_is_exported_and_full_fine_tuning_nev
     assert {"mean_of", "alpha"} & header["training"].keys()
 
 
+@pytest.mark.thorough
 def test_the_exported_average_is_one_checkpoint_and_does_what_was_tested(
     result: SearchResult, tiny_config: SearchConfig
 ):
@@ -151,6 +156,7 @@ def test_the_exported_average_is_one_checkpoint_and_does_what_was_tested(
     assert found.loss == pytest.approx(result.selected.seeds[0].test_loss, rel=1e-4)
 
 
+@pytest.mark.thorough
 def test_what_is_averaged_is_frozen_before_the_test_part_is_opened(result: SearchResult):
     decision = result.test_opened.decision
     assert decision["exported"] == result.selected.name
@@ -163,6 +169,7 @@ def test_what_is_averaged_is_frozen_before_the_test_part_is_opened(result: Searc
     assert set(decision["tested"]) == {r.name for r in result.rows}
 
 
+@pytest.mark.thorough
 def test_costs_are_told_and_the_rows_own_trainings_are_not_trained_again(result: SearchResult):
     assert result.stages["retraining"].trainings == 4
     assert result.stages["soups"].trainings == 8
@@ -179,6 +186,8 @@ def without_seconds(value: Any) -> Any:
     return [without_seconds(v) for v in value] if isinstance(value, list) else value
 
 
+@pytest.mark.thorough
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     compare: Callable[..., SearchResult], result: SearchResult, tmp_path: Path
 ):
@@ -202,6 +211,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_alike(
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
 
 
+@pytest.mark.thorough
 def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
     compare: Callable[..., SearchResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -219,6 +229,8 @@ def test_an_ingredient_that_failed_is_left_out_and_a_soup_of_one_is_itself(
             assert soup.seeds[0].test_loss == plain.seeds[0].test_loss
 
 
+@pytest.mark.thorough
+@pytest.mark.thorough
 def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResult):
     """As it was tested: soups from their members, WiSE-FT from the data, too."""
     folder = RunFolder(Path(result.run))

@@ -41,11 +41,23 @@ def scores(wrong: int, images: int = 100, first: int = 0, seeds: int = 1) -> Sco
     return found
 
 
-def decided(given: dict[Row, Scores]) -> DecisionResult:
-    chosen = choose(given, params)
+def decided(given: dict[Row, Scores], allow_full: bool = False) -> DecisionResult:
+    chosen = choose(given, params, allow_full)
     assert chosen is not None
     best = [best_of(group, given, params) for group in ("searched", "single")]
-    return decision_result(Choice(chosen[0], best[0], best[1], chosen[1]), given, params, 0)
+    return decision_result(Choice(chosen[0], best[0], best[1], chosen[1]), given, params, 0, allow_full)
+
+
+def test_full_fine_tuning_that_is_exported():
+    found = decided({SEARCHED: scores(30), SINGLE: scores(20), FULL: scores(5)}, allow_full=True)
+    assert (found.by, found.among, found.expected_regret) == ("accuracy", 3, 0.0)
+    assert found.roles == {
+        "single": "lora_rank-2",
+        "searched": "candidate-3",
+        "runner_up": "lora_rank-2",
+    }
+    lines = decision_sentences(found, LABELS, "full")
+    assert lines[-1] == "full fine-tuning is exported, as allowed: the file holds the whole backbone"
 
 
 def test_a_clear_choice():

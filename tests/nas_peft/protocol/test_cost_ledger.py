@@ -3,6 +3,7 @@
 import pytest
 import torch.nn.functional as F
 from rich.console import Console
+from sweep import sweep
 from torch import zeros
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -51,7 +52,7 @@ def test_one_retraining_is_the_unit(finished_run: SearchResult):
         assert one_retraining(changed).passes == first * unit.passes
 
 
-@pytest.mark.parametrize("kind", ["lora_rank", "adapter_dim"])
+@pytest.mark.parametrize("kind", sweep(["lora_rank", "adapter_dim"]))
 @pytest.mark.parametrize("trained", ["modules", "all"])
 def test_a_backward_pass_costs_what_the_ledger_says(kind: str, trained: str):
     backbone = random_backbone("vit_micro_patch8_32", 0)

@@ -55,8 +55,28 @@ def test_the_numbers_of_the_choice_and_of_full_fine_tuning_stand_in_the_table(fi
 
 def test_what_decided_is_said(finished_run: SearchResult):
     assert "its calibrated loss is the lowest" in words(summary(finished_run, by="loss", among=3))
-    assert "(of 3 rows that may be exported)" in words(summary(finished_run, by="loss", among=3))
+    assert "(of 3 rows that may be exported" in words(summary(finished_run, by="loss", among=3))
     assert "no other row may be exported" in words(summary(finished_run, by="alone", among=1))
+
+
+def test_a_baseline_that_does_as_well_is_named_and_said_not_to_be_exported(finished_run: SearchResult):
+    tied = with_verdicts(finished_run, "tie", full="full")
+    text = words(decision_summary(tied, 80))
+    assert "linear probing is for comparison only)" in text
+    assert "a tie with full fine-tuning and linear probing" in text
+    better = words(decision_summary(with_verdicts(finished_run, "better", full="full"), 80))
+    assert "for comparison only" not in better
+
+
+def test_a_run_without_full_fine_tuning_says_how_to_get_it(finished_run: SearchResult):
+    assert "not tried" not in decision_summary(finished_run, 80)
+    rows = [row for row in finished_run.rows if row.name != "full"]
+    assert finished_run.decision is not None
+    rivals = [rival for rival in finished_run.decision.rivals if rival.row != "full"]
+    roles = {role: name for role, name in finished_run.decision.roles.items() if name != "full"}
+    decision = finished_run.decision.model_copy(update={"rivals": rivals, "roles": roles})
+    without = finished_run.model_copy(update={"rows": rows, "decision": decision})
+    assert "not tried full fine-tuning: --baselines linear,full" in words(decision_summary(without, 80))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,14 @@ def record(accuracy: float, loss: float) -> TrainingRecord:
     return TrainingRecord(training, Curve(), ValScore(accuracy, loss))
 
 
+def test_full_fine_tuning_competes_only_where_it_is_allowed():
+    scores = {SINGLE: Scores([0.5], [1.0]), FULL: Scores([0.9], [0.2]), LINEAR: Scores([0.95], [0.1])}
+    assert [choose(scores, params, allowed) for allowed in (False, True)] == [
+        (SINGLE, Decision("lora_rank-2", "alone")),
+        (FULL, Decision("full", "accuracy")),
+    ]
+
+
 def test_labels():
     assert [row.label for row in (FIRST, SINGLE, LINEAR, FULL)] == [
         "searched subnet",

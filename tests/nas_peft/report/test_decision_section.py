@@ -4,9 +4,12 @@ import dataclasses
 
 import pytest
 
+from nas_peft.report.comparison_page import comparison_page
 from nas_peft.report.decision_section import decision_section
 from nas_peft.report.reported_run import ReportedRun
+from nas_peft.report.rows_chart import rows_chart
 from nas_peft.report.rows_table import rows_table
+from nas_peft.settings.metric import LABELS, SEED_FIELDS
 
 STEPS = ("alone", "accuracy", "loss", "params", "shifted")
 
@@ -47,3 +50,20 @@ def test_what_decided_stands_in_the_table(run: ReportedRun):
     assert tested
     for row in tested:
         assert scores[run.labels[row.name]] == f"{100 * row.mean('test_balanced_accuracy'):.1f}"
+
+
+@pytest.mark.parametrize("metric", ["balanced-accuracy", "macro-f1", "log-loss"])
+def test_figures_charts_and_comparisons_show_the_metric(run: ReportedRun, metric: str):
+    by_it, name = decided(run, metric=metric), LABELS[metric]
+    score = run.selected.mean(f"test_{SEED_FIELDS[metric]}")
+    text = f"{score:.3f}" if metric == "log-loss" else f"{100 * score:.1f}"
+    figures = {figure.name: figure.value for figure in decision_section(by_it).figures}
+    assert figures[f"Test {name}"].startswith(text)
+    assert {f"Validation {name}", "Test accuracy"} <= figures.keys()
+    drawn = rows_chart(by_it)
+    assert drawn.title == f"{name.capitalize()} against parameters"
+    val = run.selected.mean(f"val_{SEED_FIELDS[metric]}")
+    assert (f"{val:.3f}" if metric == "log-loss" else f"{100 * val:.1f}%") in drawn.description
+    html = comparison_page([by_it, by_it])
+    row = html[html.index("metric that decides") :].partition("</tr>")[0]
+    assert row.count(name) == 2

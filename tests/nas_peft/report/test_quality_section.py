@@ -36,6 +36,7 @@ def test_few_classes_have_a_matrix():
     )
 
 
+@pytest.mark.thorough
 def test_many_classes_have_a_plot():
     found = quality_section(judged(MOST_IN_MATRIX + 1))
     assert found.matrix is None

@@ -145,6 +145,7 @@ SIZES = "return [document.documentElement.scrollWidth, window.innerWidth]"
 OPEN = "for (const found of document.querySelectorAll('details')) found.open = true"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "scheme", "width"), [("run", "dark", 360), ("comparison", "light", 1200)])
 def test_a_screen_reader_and_a_phone_can_read_it(
     browser: webdriver.Chrome,

@@ -34,6 +34,7 @@ def images() -> TestImages:
     return TestImages(part, {"x": Part(pixels[30:], torch.zeros(10, dtype=torch.int64)), "y": part})
 
 
+@pytest.mark.thorough
 def test_scores_are_those_of_the_logits(model: NamedModel, images: TestImages):
     counted: list[int] = []
     names, severities = ("contrast", "gaussian_noise"), (1, 4)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
+from sweep import sweep
 from typer.testing import CliRunner
 
 from nas_peft.cli.app import app
@@ -82,6 +83,7 @@ def run(
     return run
 
 
+@pytest.mark.thorough
 def test_a_run_searches_trains_on_ray_and_predicts_with_it(
     write_kind: WriteKind,
     run: Callable[..., subprocess.CompletedProcess[str]],
@@ -136,17 +138,32 @@ def test_a_run_searches_trains_on_ray_and_predicts_with_it(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [
-        (None, "no module file at 'mine.py'; give a Python file that registers a module kind with"),
-        (
-            "x = 1\n",
-            "the module file 'mine.py' registers no module kind and no searcher; give a Python file that",
-        ),
-        ("x = 1\nx.y\n", "the module file 'mine.py' raised AttributeError in line 2: 'int' object has no"),
-        ("x = 1\nx = (\n", "the module file 'mine.py' raised SyntaxError in line 2: '(' was never closed"),
-        ("import sys\nsys.exit(0)\n", "the module file 'mine.py' raised SystemExit in line 2: 0; correct"),
-        (KIND.replace("NAME", "ssf"), "raised ValueError in line 9: module kind 'ssf' is registered already"),
-    ],
+    sweep(
+        [
+            (None, "no module file at 'mine.py'; give a Python file that registers a module kind with"),
+            (
+                "x = 1\n",
+                "the module file 'mine.py' registers no module kind and no searcher; give a Python file that",
+            ),
+            (
+                "x = 1\nx.y\n",
+                "the module file 'mine.py' raised AttributeError in line 2: 'int' object has no",
+            ),
+            (
+                "x = 1\nx = (\n",
+                "the module file 'mine.py' raised SyntaxError in line 2: '(' was never closed",
+            ),
+            (
+                "import sys\nsys.exit(0)\n",
+                "the module file 'mine.py' raised SystemExit in line 2: 0; correct",
+            ),
+            (
+                KIND.replace("NAME", "ssf"),
+                "raised ValueError in line 9: module kind 'ssf' is registered already",
+            ),
+        ],
+        2,
+    ),
 )
 def test_a_file_that_cannot_be_used_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, message: str
@@ -169,6 +186,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path):
         import_module_files([file])
 
 
+@pytest.mark.thorough
 def test_what_a_failing_file_registered_is_forgotten(write_kind: WriteKind):
     file = write_kind(more="\nraise RuntimeError('later')\n")
     with pytest.raises(InputError, match="raised RuntimeError in line 25: later"):
@@ -192,6 +210,7 @@ def test_files_are_imported_once_each_and_in_order(write_kind: WriteKind, monkey
         import_module_files([first])
 
 
+@pytest.mark.thorough
 def test_a_file_that_was_imported_otherwise_is_not_run_again(
     write_kind: WriteKind, monkeypatch: pytest.MonkeyPatch
 ):
@@ -216,6 +235,7 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, command: list
     assert line.startswith(f"error: no module file at '{tmp_path / 'gone.py'}'; give a Python file")
 
 
+@pytest.mark.thorough
 def test_several_files_can_be_given(write_kind: WriteKind, tiny_values: dict[str, Any], tmp_path: Path):
     files = [write_kind("shift"), write_kind("other_shift")]
     space = tmp_path / "space.yaml"

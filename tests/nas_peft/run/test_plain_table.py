@@ -22,3 +22,17 @@ def test_text_is_on_the_left_numbers_on_the_right_and_brackets_are_text():
     (x,) = (line for line in lines if line.startswith("x "))
     (longer,) = (line for line in lines if line.startswith("longer"))
     assert len(x) == len(longer)
+
+
+def test_a_note_is_wider_than_a_narrow_table_and_never_wider_than_the_terminal():
+    table = plain_table(
+        "", "a note of many words, which would be a tower below a column of three letters [x]"
+    )
+    add_text(table, "abc")
+    table.add_row("x")
+    for width, most in ((100, 80), (40, 40)):
+        console = Console(record=True, width=width, file=io.StringIO())
+        console.print(table)
+        note = [line.rstrip() for line in console.export_text().splitlines()[3:]]
+        assert " ".join(note) == table.caption.replace("\\", "")
+        assert most - 15 < len(note[0]) <= most

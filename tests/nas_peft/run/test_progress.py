@@ -45,6 +45,15 @@ def a_run(bars: StageBars) -> None:
             bars.scored(training("VPT alone", None, None, eligible=False))
 
 
+def test_the_metric_of_the_run_decides_what_is_best_so_far():
+    worse = training("VPT alone", 0.99, metric="balanced-accuracy", score=0.5)
+    better = training("LoRA alone", 0.8, metric="balanced-accuracy", score=0.75)
+    assert better.order < worse.order
+    assert better.in_words() == "LoRA alone, validation balanced accuracy 75.0% (8 epochs, rate 0.01)"
+    loss = training("SSF alone", 0.8, metric="log-loss", score=-0.25)
+    assert loss.in_words() == "SSF alone, validation log loss 0.250 (8 epochs, rate 0.01)"
+
+
 def test_elsewhere_a_stage_is_a_line_on_standard_error(capsys):
     a_run(StageBars())
     shown = capsys.readouterr()

@@ -3,10 +3,13 @@
 import json
 import math
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from nas_peft.cli.result_output import next_commands
 from nas_peft.machine.environment import environment
 from nas_peft.run.results import RowResult, SearchResult, SeedResult
 
@@ -100,3 +103,15 @@ def test_every_number_of_a_run_is_finite(finished_run: SearchResult):
     found = numbers(finished_run.model_dump(mode="json"))
     assert len(found) > 50
     assert all(math.isfinite(n) for n in found)
+
+
+def test_a_run_that_was_moved_prints_where_it_is(finished_run: SearchResult, tmp_path: Path):
+    moved = tmp_path / "moved here"
+    moved.mkdir()
+    for name in ("results.json", "config.yaml"):
+        shutil.copy(Path(finished_run.run) / name, moved)
+    result = SearchResult.read(moved / "results.json")
+    assert result.run == str(moved) != finished_run.run
+    commands = next_commands(result)
+    assert commands.count(f"'{moved}'") + commands.count(f"'{moved}/subnet.safetensors'") == 5
+    assert finished_run.run not in commands

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sweep import sweep
 
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
@@ -204,7 +205,7 @@ def test_whatever_is_wrong_is_said(tiny_values: dict[str, Any], changed: dict[st
 
 
 @pytest.mark.parametrize("name", preset_names())
-@pytest.mark.parametrize("share", [0.05, 0.5, 1.0, 3.0])
+@pytest.mark.parametrize("share", sweep([0.05, 0.5, 1.0, 3.0], [0.5]))
 def test_draws_lie_between_a_share_of_the_budget_and_the_budget(name: str, share: float):
     space, shape = load_space(name, 6), BackboneShape.vit(16, 6)
     smallest = min(count_params(a, shape) for a in space.smallest_nonempty())

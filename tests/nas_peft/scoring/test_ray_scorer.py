@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from simulated_gpu import bytes_in_use, simulated_gpu
+from sweep import sweep
 
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
@@ -62,7 +63,7 @@ def images_of(scorer: Scorer, fold: int) -> np.ndarray:
     return stream(0, "test images").permutation(scorer.sizes[fold])
 
 
-@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("fold", sweep([0, 1]))
 def test_workers_find_the_same_bits(
     local: LocalScorer, two: RayScorer, architectures: list[Architecture], fold: int
 ):
@@ -78,6 +79,7 @@ def test_workers_find_the_same_bits(
     )
 
 
+@pytest.mark.thorough
 def test_the_number_of_cores_changes_no_bit(local: LocalScorer, architectures: list[Architecture]):
     indices = images_of(local, 0)
     before = torch.get_num_threads()
@@ -97,6 +99,7 @@ def test_a_pass_on_a_cpu_is_small(folds: list[Fold]):
     assert 1 <= pass_size(folds[0].supernet) * folds[0].supernet.shape.tokens <= TOKENS
 
 
+@pytest.mark.thorough
 def test_a_dead_worker_is_replaced_and_its_share_done_again(
     local: LocalScorer, two: RayScorer, architectures: list[Architecture]
 ):
@@ -110,6 +113,7 @@ def test_a_dead_worker_is_replaced_and_its_share_done_again(
     assert two._workers[1] is not dead
 
 
+@pytest.mark.thorough
 def test_a_search_of_two_workers_is_that_of_one_also_when_it_goes_on(
     tiny_inputs: SearchInputs, local: LocalScorer, two: RayScorer, tmp_path: Path
 ):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+from sweep import sweep
 
 from nas_peft.searching.candidate import Candidate, Proposal, by_params
 from nas_peft.searching.pareto import pareto_front
@@ -171,7 +172,7 @@ def test_a_study_that_is_no_search_is_refused(tmp_path):
         SearchRecord.open(StudyStorage(address), "search", SPACE, cost="params", identity={})
 
 
-@pytest.mark.parametrize("address", ["sqlite:///{}/studies.db", "{}/studies.journal"])
+@pytest.mark.parametrize("address", sweep(["sqlite:///{}/studies.db", "{}/studies.journal"]))
 def test_any_candidate_comes_back_bit_for_bit_from_any_storage(tmp_path, address):
     storage = StudyStorage(address.format(tmp_path))
     record = SearchRecord.open(storage, "search", SPACE, cost="params", identity={})
@@ -236,6 +237,7 @@ def test_half_of_the_very_first_entry_is_no_record(tmp_path):
     assert opened(journal).candidates() == []
 
 
+@pytest.mark.thorough
 def test_the_lock_of_a_killed_process_is_released(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # as with the run folder's default, a relative path
     journal = Path("study.journal")

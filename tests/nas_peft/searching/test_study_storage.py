@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from optuna.storages.journal import JournalFileOpenLock
+from sweep import sweep
 
 from nas_peft.searching.candidate import Candidate, Proposal
 from nas_peft.searching.record import SearchRecord
@@ -58,7 +59,7 @@ def test_a_file_that_is_no_database_is_said(tmp_path):
         record_in(f"sqlite:///{tmp_path}/studies.db")
 
 
-@pytest.mark.parametrize("address", ["sqlite:///{}/studies.db", "{}/studies.journal"])
+@pytest.mark.parametrize("address", sweep(["sqlite:///{}/studies.db", "{}/studies.journal"]))
 def test_a_storage_that_disappears_is_waited_for_and_then_said(tmp_path, address: str):
     notes: list[str] = []
     record = record_in(address.format(tmp_path), notes)

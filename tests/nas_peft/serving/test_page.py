@@ -93,6 +93,7 @@ def test_an_image_is_classified_and_the_map_is_drawn(browser, server, subnets, b
     assert complaints(browser) == []
 
 
+@pytest.mark.thorough
 def test_the_keyboard_reaches_everything(browser, server, image: Path):
     browser.get(f"http://127.0.0.1:{server.port}/")
     wait_for(browser, "task", "pets")
@@ -136,6 +137,7 @@ def test_a_dropped_file_and_a_refusal(browser, server, image: Path):
     assert browser.find_element(By.ID, "problem").aria_role == "alert"
 
 
+@pytest.mark.thorough
 def test_a_server_with_a_token_asks_for_it(browser, make_service, image: Path):
     with running(make_service(), "0123456789abcdef") as guarded:
         browser.get(f"http://127.0.0.1:{guarded.port}/")
@@ -152,6 +154,7 @@ def test_a_server_with_a_token_asks_for_it(browser, make_service, image: Path):
         assert shown(browser, "problem") == ""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_are_legible_in_light_and_dark(browser, server, scheme: str):
     """Contrast of at least 4.5, as WCAG 2 asks for, of each colour of text on its ground."""

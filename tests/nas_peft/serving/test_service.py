@@ -24,6 +24,7 @@ def images() -> list[bytes]:
     return random_images(12, np.random.default_rng(0))
 
 
+@pytest.mark.thorough
 def test_answers_are_neither_lost_nor_mixed_up_beside_hostile_clients(
     make_service, subnets, backbone, images, tmp_path: Path
 ):

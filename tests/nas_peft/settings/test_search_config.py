@@ -1,21 +1,16 @@
-"""The configuration: what is wrong with it is said, and every field is an option of the command line."""
+"""The configuration: what is wrong with it is said."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import yaml
 
 import supernet
-from nas_peft.cli.app import app
 from nas_peft.settings.baselines_config import BaselinesConfig
-from nas_peft.settings.command_options import RunOptions, SearchOptions
-from nas_peft.settings.lists import AUGMENTATIONS, CLASS_BALANCES, STARTS, comma_separated
-from nas_peft.settings.methods import METHODS
+from nas_peft.settings.lists import AUGMENTATIONS, STARTS
 from nas_peft.settings.search_config import SearchConfig
-from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError
 from supernet import DEFAULT_BACKBONE, Execution
 
@@ -50,7 +45,6 @@ from supernet import DEFAULT_BACKBONE, Execution
         ("generations", "many", "valid integer"),
         ("count_head", "perhaps", "valid boolean"),
         ("supernet_lr", float("nan"), "finite number"),
-        ("epoch", 3, "extra inputs are not permitted"),
         ("chooser", "one-per-batch", "'one-per-image', 'one-path', 'groups' or 'sandwich'"),
         ("image_size", "32x", "give pixels, such as 48 or 32x48 (height first)"),
         ("image_size", "0", "give pixels, such as 48 or 32x48 (height first)"),
@@ -76,6 +70,15 @@ def test_a_wrong_value_is_named_with_its_field_and_what_is_allowed(field: str, v
     with pytest.raises(InputError, match=pattern) as caught:
         SearchConfig.of(**{"dataset": "digits", field: value})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "guess"),
+    [({"dataset": "digits", "epoch": 3}, "'epoch'; did you mean 'epochs'?"), ({"datset": "x"}, "'dataset'?")],
+)
+def test_a_wrong_name_is_named_with_the_nearest_one_also_where_it_leaves_a_gap(values, guess):
+    with pytest.raises(InputError, match=f"^there is no option .*{re.escape(guess)}$"):
+        SearchConfig.of(**values)
 
 
 @pytest.mark.parametrize(
@@ -200,48 +203,10 @@ def test_the_default_backbone_is_the_shipped_one():
     assert SearchConfig.of(dataset="digits").backbone == DEFAULT_BACKBONE
 
 
-@pytest.mark.parametrize(
-    ("method", "epochs", "lr"),
-    [("supernet", 3, 0.1), ("subnet", 4, 0.2), ("full", 4, 0.4)],
-)
-def test_each_method_has_its_recipe(method: str, epochs: int, lr: float):
-    config = SearchConfig.of(
-        dataset="digits",
-        supernet_epochs=3,
-        supernet_lr=0.1,
-        epochs=4,
-        lr=0.2,
-        linear_epochs=5,
-        full_lr=0.4,
-        batch_size=7,
-        weight_decay=0.5,
-    )
-    recipe = config.supernet_recipes()[0] if method == "supernet" else config.method_recipe(method)
-    assert (recipe.epochs, recipe.lr) == (epochs, lr)
-    assert (recipe.batch_size, recipe.weight_decay) == (7, 0.5)
-    probe = config.linear_recipe(0.3)
-    assert (probe.epochs, probe.lr, probe.batch_size, probe.weight_decay) == (5, 0.3, 7, 0.5)
-
-
-def test_the_defaults_are_the_registry_s():
-    config = SearchConfig.of(dataset="digits")
-    for name, method in METHODS.items():
-        if method.lr is not None:
-            recipe = config.method_recipe(name)
-            assert (recipe.lr, recipe.weight_decay) == (method.lr, method.weight_decay)
-
-
 def test_one_grid_has_one_spelling():
     texts = {SearchConfig.of(dataset="digits", lr_grid=text).lr_grid for text in (".3, 1,3.0", "0.3,1,3")}
     assert texts == {(0.3, 1.0, 3.0)}
     assert SearchConfig.of(dataset="digits", baselines="linear, full").baselines == ("linear", "full")
-
-
-def test_rates_are_rounded_products():
-    config = SearchConfig.of(dataset="digits", lr_grid="0.3,1,3")
-    assert [r.lr for r in config.recipes("full")] == [9e-5, 3e-4, 9e-4]
-    (only,) = SearchConfig.of(dataset="digits", lr=0.123456789).recipes("subnet")
-    assert only.lr == 0.123456789
 
 
 def test_epochs_and_augmentations_are_lists_and_one_value_is_written_plainly():
@@ -254,52 +219,12 @@ def test_epochs_and_augmentations_are_lists_and_one_value_is_written_plainly():
         assert SearchConfig.of(**config.to_dict()) == config
 
 
-def test_searched_subnets_may_start_from_inherited_weights_for_fewer_epochs():
-    config = SearchConfig.of(dataset="digits", lr_grid="1,3", start="pretrained,inherited")
-    assert config.start == ("pretrained", "inherited")
-    found = [(recipe.start, recipe.epochs, recipe.lr) for recipe in config.searched_recipes()]
-    assert found == [
-        ("pretrained", 8, 5e-3),
-        ("pretrained", 8, 1.5e-2),
-        ("inherited", 4, 5e-3),
-        ("inherited", 4, 1.5e-2),
-    ]
-    assert all(recipe.start == "pretrained" for recipe in config.recipes("subnet"))
-    alone = SearchConfig.of(dataset="digits", epochs="8,24", start="inherited", inherited_epochs="2,6")
-    assert [(r.start, r.epochs) for r in alone.searched_recipes()] == [("inherited", 2), ("inherited", 6)]
-
-
 def test_the_starts_are_those_of_a_recipe():
     assert STARTS == supernet.recipe.STARTS
 
 
 def test_the_augmentations_are_those_of_the_supernet():
     assert AUGMENTATIONS == supernet.AUGMENTATIONS
-
-
-def test_a_method_s_own_recipe_has_the_first_of_each_list_and_linear_probes_have_neither():
-    config = SearchConfig.of(dataset="digits", epochs="3,9", augmentation="crop,none", label_smoothing=0.1)
-    own = config.method_recipe("full")
-    assert (own.epochs, own.augmentation, own.label_smoothing) == (3, "crop", 0.1)
-    assert [(r.epochs, r.augmentation) for r in config.recipes("full")] == [
-        (3, "crop"), (3, "none"), (9, "crop"), (9, "none")
-    ]  # fmt: skip
-    for head in (config.linear_recipe(0.1), config.head_recipe()):
-        assert head is not None
-        assert (head.augmentation, head.label_smoothing) == ("none", 0.0)
-
-
-def test_the_head_is_trained_first_unless_for_no_epochs():
-    config = SearchConfig.of(dataset="digits", head_epochs=3, head_lr=0.2, batch_size=7, weight_decay=0.5)
-    head = config.head_recipe()
-    assert head is not None
-    assert (head.epochs, head.lr, head.batch_size, head.weight_decay) == (3, 0.2, 7, 0.5)
-    assert SearchConfig.of(dataset="digits", head_epochs=0).head_recipe() is None
-
-
-def test_an_unknown_method_has_none():
-    with pytest.raises(KeyError):
-        SearchConfig.of(dataset="digits").method_recipe("prompt")
 
 
 def test_yaml_round_trip():
@@ -318,105 +243,10 @@ def test_yaml_round_trip():
     assert list(read) == list(SearchConfig.model_fields)  # in the order of the fields, readable
 
 
-CONFIGS: dict[str, type[TrainingConfig]] = {"search": SearchConfig, "baselines": BaselinesConfig}
-
-
-def options(command: str = "search") -> dict[str, Any]:
-    group = typer.main.get_command(app)
-    return {param.name: param for param in group.commands[command].params}  # type: ignore[attr-defined]
-
-
-OPTIONS = [(c, name) for c in CONFIGS for name in CONFIGS[c].model_fields if name != "fixed"]
-
-
-@pytest.mark.parametrize(("command", "field"), OPTIONS)
-def test_every_field_is_an_option_with_its_description_and_default(command: str, field: str):
-    option = options(command)[field]
-    declared = CONFIGS[command].model_fields[field]
-    flag = f"--{field.replace('_', '-')}"
-    listed = comma_separated(declared.metadata)
-    repeated = isinstance(declared.default, tuple) and listed is None
-    assert (flag.removesuffix("s") if repeated else flag) in option.opts
-    assert declared.description
-    assert option.help == f"{declared.description}."
-    assert not option.required  # a file may give it
-    if not declared.is_required():
-        default = tuple(option.default or ()) if option.multiple else option.default
-        assert (listed.read(default) if listed else default) == declared.default
-    if declared.annotation is bool and not field.startswith("no_"):
-        assert f"--no-{field.replace('_', '-')}" in option.secondary_opts
-
-
-def test_the_command_has_few_options_beyond_the_fields():
-    of_the_command = {"config", "debug", "help_all"}
-    own = {*SearchOptions.model_fields, *of_the_command}
-    assert set(options()) - set(SearchConfig.model_fields) == own
-    others = {*RunOptions.model_fields, *of_the_command}
-    assert set(options("baselines")) - set(BaselinesConfig.model_fields) == others
-
-
-def test_every_description_is_one_line():
-    assert all("\n" not in str(f.description) for f in SearchConfig.model_fields.values())
-
-
-@pytest.mark.parametrize(
-    ("values", "epochs"),
-    [
-        ({}, 4),
-        ({"epochs": 100}, 50),
-        ({"epochs": 1}, 1),
-        ({"no_retrain": True}, 32),
-        ({"epochs": 100, "supernet_epochs": 7}, 7),
-        ({"supernet_epochs": "7"}, 7),
-    ],
-)
-def test_the_supernet_has_half_of_the_epochs_unless_told_otherwise(values: dict[str, Any], epochs: int):
-    (recipe,) = SearchConfig.of(dataset="digits", **values).supernet_recipes()
-    assert recipe.epochs == epochs
-
-
-def test_the_supernet_may_have_several_lengths_to_choose_from():
-    config = SearchConfig.of(dataset="digits", supernet_epochs=" 4, 16", supernet_lr=1e-3)
-    assert config.supernet_epochs == (4, 16)
-    assert [(r.epochs, r.lr) for r in config.supernet_recipes()] == [(4, 1e-3), (16, 1e-3)]
-
-
-def test_the_supernet_has_the_first_augmentation_unless_told_otherwise():
-    config = SearchConfig.of(dataset="digits", epochs="8,24", augmentation="crop,none", label_smoothing=0.1)
-    (recipe,) = config.supernet_recipes()
-    assert (recipe.epochs, recipe.augmentation, recipe.label_smoothing) == (4, "crop", 0.1)
-    several = SearchConfig.of(dataset="digits", supernet_epochs="4,16", supernet_augmentation="none,strong")
-    assert [(r.epochs, r.augmentation) for r in several.supernet_recipes()] == [
-        (4, "none"), (4, "strong"), (16, "none"), (16, "strong")
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize("epochs", [0, -1, "0", "4,0", "4,", "", "4;16", "four", 2.5, "4,4"])
 def test_impossible_numbers_of_epochs_are_named(epochs: Any):
     with pytest.raises(InputError, match=r"supernet_epochs is .*(give a whole number from 1|each .* once)"):
         SearchConfig.of(dataset="digits", supernet_epochs=epochs)
-
-
-def test_every_choice_of_a_recipe_is_a_list_whose_values_are_combined():
-    lists = {"class_balance": "none,weighted", "weight_decay": "1e-4,0.1", "drop_path": "0,0.1"}
-    config = SearchConfig.of(dataset="digits", module_dropout=0.2, **lists)
-    assert config.several_recipes
-    recipes = config.recipes("subnet")
-    found = [(r.class_balance, r.weight_decay, r.drop_path, r.module_dropout) for r in recipes]
-    assert found == [
-        (balance, decay, rate, 0.2)
-        for balance in ("none", "weighted")
-        for decay in (1e-4, 0.1)
-        for rate in (0.0, 0.1)
-    ]
-    # a penalty takes the place of weight decay, and only modules have dropout of modules
-    assert {(r.weight_decay, r.module_dropout) for r in config.recipes("l2-sp")} == {(0.0, 0.0)}
-    assert len(config.recipes("l2-sp")) == 4
-    (of_supernet,) = config.supernet_recipes()
-    assert (of_supernet.class_balance, of_supernet.module_dropout) == ("none", 0.2)
-    two = SearchConfig.of(dataset="digits", supernet_class_balance="weighted,none").supernet_recipes()
-    assert [r.class_balance for r in two] == ["weighted", "none"]
-    assert CLASS_BALANCES == supernet.class_balance.CLASS_BALANCES
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_the_search_scored_the_training_part_and_is_in_the_storage(result: Searc
     assert not (Path(result.run) / "study.journal").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_recorded_elsewhere_goes_on_there_only(
     result: SearchResult, values: dict[str, Any], address: str
 ):
@@ -92,6 +93,7 @@ def test_a_run_recorded_elsewhere_goes_on_there_only(
     (out / "results.json").write_bytes(content)
 
 
+@pytest.mark.thorough
 def test_the_report_has_the_folds_and_says_that_nothing_was_retrained(result: SearchResult):
     run = ReportedRun.read(Path(result.run))
     found = run_page(run, dataset=None, device="cpu", bars=StageBars(quiet=True))

@@ -108,6 +108,7 @@ def test_it_is_measured_once(tiny_inputs: SearchInputs, tmp_path: Path, monkeypa
     assert record.threads >= 1
 
 
+@pytest.mark.thorough
 def test_a_search_weighs_loss_against_latency(finished: Path):
     found = FinishedSearch.read(finished)
     stage = found.folder.read_stage("latency", LatencyRecord)
@@ -119,6 +120,7 @@ def test_a_search_weighs_loss_against_latency(finished: Path):
     assert costs == [c.latency for c in front] == sorted(costs)
 
 
+@pytest.mark.thorough
 def test_the_record_names_its_objectives(finished: Path):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     backend = optuna.storages.journal.JournalFileBackend(str(finished / "study.journal"))
@@ -131,6 +133,7 @@ def test_the_record_names_its_objectives(finished: Path):
     assert {c.number for c in FinishedSearch.read(finished).front()} <= best
 
 
+@pytest.mark.thorough
 def test_the_front_says_on_what_it_was_measured(finished: Path, tmp_path: Path):
     from rich.console import Console
 

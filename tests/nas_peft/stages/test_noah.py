@@ -55,6 +55,7 @@ def compared(values: dict[str, Any], ray_address: str, tmp_path_factory: Any) ->
         return compare_baselines(BaselinesConfig.of(**values), folder, device="cpu")
 
 
+@pytest.mark.thorough
 def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
     row = next(r for r in compared.rows if r.name == "noah")
     assert (row.label, row.group, row.method) == ("NOAH as published", "baseline", "subnet")
@@ -70,6 +71,8 @@ def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
     assert (Path(compared.run) / "noah" / "study.journal").is_file()
 
 
+@pytest.mark.thorough
+@pytest.mark.thorough
 def test_a_run_that_was_stopped_does_not_search_again(compared: SearchResult, values: dict[str, Any]):
     run = Path(compared.run)
     weights = (run / "noah" / "supernet.safetensors").stat().st_mtime_ns
@@ -80,6 +83,7 @@ def test_a_run_that_was_stopped_does_not_search_again(compared: SearchResult, va
     assert (run / "noah" / "supernet.safetensors").stat().st_mtime_ns == weights
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("ray_address")
 def test_a_search_may_have_it_beside_it(values: dict[str, Any], tmp_path: Path):
     sizes = {"population": 4, "generations": 1, "supernet_epochs": 1, "retrain": 1}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from sweep import sweep
 
 from nas_peft.protocol.decision import Contestant, Decision, decide
 from nas_peft.run.progress import StageBars
@@ -81,7 +82,7 @@ def test_a_finished_probe_is_read(tiny_inputs: SearchInputs, tmp_path):
     assert torch.equal(again.features, first.features)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", sweep([0, 1]))
 def test_the_same_seed_gives_the_same_losses(tiny_inputs: SearchInputs, tmp_path, seed: int):
     inputs = configured(tiny_inputs, seed=seed)
     losses = [run(inputs, tmp_path / name).record.val_losses for name in ("a", "b")]

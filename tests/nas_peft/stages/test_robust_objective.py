@@ -40,6 +40,7 @@ def finished(config: SearchConfig, tmp_path_factory) -> SearchResult:
     return search(config, tmp_path_factory.mktemp("runs") / "robust", device="cpu")
 
 
+@pytest.mark.thorough
 def test_each_domain_is_left_out_by_a_supernet_of_its_own(finished: SearchResult):
     search = FinishedSearch.read(Path(finished.run))
     names = ("supernet", "supernet-domain0", "supernet-domain1")

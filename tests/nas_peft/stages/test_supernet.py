@@ -65,6 +65,7 @@ def difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> 
     return max(float((value - other[name]).abs().max()) for name, value in one.items())
 
 
+@pytest.mark.thorough
 def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: SearchInputs):
     slow = {"supernet_lr": 1e-4, "chooser": "sandwich", "distil": True}
     alone, stage, told = trained(**slow)
@@ -78,6 +79,7 @@ def test_two_processes_train_the_supernet_of_one(trained, tiny_inputs: SearchInp
     assert weights_digest(tiny_inputs.backbone.model) == tiny_inputs.backbone.digest
 
 
+@pytest.mark.thorough
 def test_execution_is_as_asked_for_and_changes_little(trained):
     plain, stage, _ = trained(supernet_lr=1e-3)
     changed, close, _ = trained(supernet_lr=1e-3, micro_batches=3, checkpointing=True)
@@ -110,6 +112,7 @@ def test_folds_share_out_the_training_part_and_the_image_passes(
         assert torch.equal(first.part.images, second.part.images)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("folds", [1, 2])
 def test_unseen_images_choose_among_supernets_of_several_lengths(
     folds: int,
@@ -174,6 +177,7 @@ def test_unseen_images_choose_among_supernets_of_several_augmentations(
     assert torch.equal(again.supernet.head.weight, found.folds[0].supernet.head.weight)
 
 
+@pytest.mark.thorough
 def test_a_choice_of_version_0_1_is_read(
     tiny_inputs: SearchInputs,
     tiny_values: dict[str, Any],

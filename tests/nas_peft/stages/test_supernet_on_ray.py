@@ -64,6 +64,7 @@ def test_a_worker_trains_the_supernet_of_this_process(
     assert all(torch.equal(there[name], value) for name, value in here.items())
 
 
+@pytest.mark.thorough
 def test_workers_of_a_cluster_train_together_the_supernet_of_this_process(
     tiny_inputs: SearchInputs,
     features: torch.Tensor,
@@ -83,6 +84,7 @@ def test_workers_of_a_cluster_train_together_the_supernet_of_this_process(
     assert not all(torch.equal(there[name], value) for name, value in here.items())  # they added up halves
 
 
+@pytest.mark.thorough
 def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
     tiny_inputs: SearchInputs, features: torch.Tensor, tmp_path: Path, ray_address, monkeypatch
 ):
@@ -113,6 +115,7 @@ def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
     assert np.array_equal(losses, here.losses)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_dies_is_replaced_until_too_many_have(
     tiny_inputs: SearchInputs, features: torch.Tensor, tmp_path: Path, ray_address, monkeypatch
 ):

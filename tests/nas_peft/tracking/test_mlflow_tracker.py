@@ -1,4 +1,4 @@
-"""MLflow's own client finds in a local store what was kept."""
+"""MLflow's own client finds in a local store what was kept; the extra ``thorough`` installs it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nas_peft.tracking.mlflow_tracker import MlflowTracker
+pytestmark = pytest.mark.thorough
 
 
 def test_a_local_store_has_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from nas_peft.tracking.mlflow_tracker import MlflowTracker
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/store")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     (folder := tmp_path / "digits").mkdir()

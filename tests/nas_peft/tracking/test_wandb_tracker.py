@@ -1,4 +1,4 @@
-"""wandb's own reader finds in the offline file what was kept."""
+"""wandb's own reader finds in the offline file what was kept; the extra ``thorough`` installs wandb."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import wandb
-from wandb.proto.wandb_internal_pb2 import Record
 
-from nas_peft.tracking.wandb_tracker import WandbTracker
+pytestmark = pytest.mark.thorough
 
 
 def records(content: bytes) -> Iterator[bytes]:
@@ -30,6 +28,11 @@ def records(content: bytes) -> Iterator[bytes]:
 
 
 def test_an_offline_run_has_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wandb
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    from nas_peft.tracking.wandb_tracker import WandbTracker
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "data"))

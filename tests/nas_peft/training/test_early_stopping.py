@@ -67,6 +67,7 @@ def test_only_trainings_of_one_length_and_augmentation_compete():
     assert competitors([by(4, "none", 1e-3), by(12, "none", 1e-2), by(4, "crop", 1e-2)]) == {}
 
 
+@pytest.mark.thorough
 def test_each_epoch_but_the_last_is_scored_and_scoring_changes_nothing(shared: TrainingInputs):
     records: list[dict[str, Any]] = []
     scored, _ = run_training(BASE, shared, "cpu", on_epoch=records.append)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, recall_score
+from sweep import sweep
 
 from nas_peft.settings.metric import METRICS, Metric
 from nas_peft.training.image_scores import ImageScores
@@ -41,6 +42,7 @@ def by_sklearn(metric: Metric, labels: np.ndarray, predicted: np.ndarray, losses
     return -float(losses.mean())
 
 
+@pytest.mark.thorough
 @settings(max_examples=40)
 @given(images=st.integers(2, 60), classes=st.integers(2, 7), seed=st.integers(0, 999))
 def test_values_and_resamples_are_scikit_learns(images: int, classes: int, seed: int) -> None:
@@ -57,7 +59,7 @@ def test_values_and_resamples_are_scikit_learns(images: int, classes: int, seed:
         assert resampled(metric, weights, scores) == pytest.approx(np.array(expected), abs=1e-9)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", sweep(METRICS))
 def test_the_spread_of_the_values_is_that_of_the_bootstrap(metric: Metric) -> None:
     """Of a difference between two networks on the same images, too."""
     ours, rng = scores_of(600, 4, 3), np.random.default_rng(0)

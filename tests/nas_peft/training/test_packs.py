@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load
 from simulated_gpu import MEMORY, bytes_in_use, simulated_gpu
+from sweep import sweep
 
 from nas_peft.data import Part
 from nas_peft.run.training_inputs import TrainingInputs
@@ -115,7 +116,7 @@ def require_equal(found, expected):
             torch.testing.assert_close(left[name], value, atol=1e-5, rtol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("on", ["train", "train_val"])
+@pytest.mark.parametrize("on", sweep(["train", "train_val"]))
 def test_records_and_tensors_are_those_of_training_alone(inputs, on):
     trainings = [
         training("a", on=on),
@@ -182,6 +183,7 @@ def worked(trainings, inputs, folder, monkeypatch, **on):
     return last
 
 
+@pytest.mark.thorough
 def test_a_worker_uses_the_gpu_that_ray_assigns_and_no_more_than_its_share(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(training_worker.ray, "get_gpu_ids", lambda: [0])
     trainings = [training("a"), training("b", LORA)]

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from nas_peft.cli.app import app
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.thorough]
 
 LIMIT = 400  # seconds; about 30 on two idle cores
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}

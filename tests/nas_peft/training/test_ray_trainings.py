@@ -27,6 +27,8 @@ from nas_peft.training.trainings import run_training
 from search_spaces import Architecture, InputError
 from supernet import Recipe, Supernet, pooled_features
 
+pytestmark = pytest.mark.usefixtures("ray_address")
+
 ROWS = [
     Row("lora_rank-2", "single", "subnet", Architecture.uniform(8, "lora_rank", 2)),
     *baseline_rows(SearchConfig.of(dataset="digits"), 8),
@@ -71,7 +73,6 @@ def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
     return [t for row in ROWS for t in row.trainings(config, PROBE, [0, 1], on)]
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_records_come_in_order_and_stay_in_the_folder(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -86,7 +87,6 @@ def test_records_come_in_order_and_stay_in_the_folder(
     assert ray.is_initialized()  # it was the caller's
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_what_is_in_the_folder_is_not_trained_again(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -101,7 +101,7 @@ def test_what_is_in_the_folder_is_not_trained_again(
     assert {p: p.stat().st_mtime_ns for p in (folder.path / "trainings").iterdir()} == before
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -114,7 +114,6 @@ def test_a_training_that_is_alone_left_gives_what_it_gave_in_company(
     assert again == records
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_a_final_model_leaves_its_tensors(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -127,7 +126,6 @@ def test_a_final_model_leaves_its_tensors(
     assert not any(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_ray_computes_what_a_direct_call_does(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -158,7 +156,6 @@ def test_the_scores_of_images_are_read_back_and_a_training_that_lost_them_is_rep
     assert first[0].images.labels.tolist() == shared.val.labels.tolist()
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_a_training_that_fails_is_reported_and_the_others_go_on(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -203,7 +200,7 @@ class Workers:
         return [int(line) for line in self._log.read_text().split()] if self._log.exists() else []
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_workers_go_on_to_other_trainings_and_stages(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
 ):
@@ -218,7 +215,6 @@ def test_workers_go_on_to_other_trainings_and_stages(
     assert os.getpid() not in processes
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     folder: RunFolder,
     shared: TrainingInputs,
@@ -254,7 +250,7 @@ def test_a_killed_worker_changes_nothing_and_leaves_no_state(
     assert without_seconds(disturbed) == without_seconds(undisturbed)
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_a_training_whose_workers_all_die_is_reported(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path, monkeypatch
 ):
@@ -270,7 +266,7 @@ def test_a_training_whose_workers_all_die_is_reported(
     assert list((folder.path / "trainings").iterdir()) == []
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_ray_says_nothing_and_leaves_nothing(
     folder: RunFolder,
     shared: TrainingInputs,
@@ -290,7 +286,6 @@ def test_ray_says_nothing_and_leaves_nothing(
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGUSR1)] == handlers
 
 
-@pytest.mark.usefixtures("ray_address")
 def test_a_stage_of_one_training_may_be_given_its_cores(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):
@@ -306,7 +301,7 @@ def test_a_stage_of_one_training_may_be_given_its_cores(
     assert record.error is None
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_a_pack_gives_the_records_of_one_after_another_killed_or_not(
     folder: RunFolder,
     shared: TrainingInputs,
@@ -361,7 +356,7 @@ if len(Path({log!r}).read_text().split()) == 1:
 """
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig, tmp_path: Path
 ):
@@ -374,7 +369,7 @@ def test_a_worker_whose_gpu_is_broken_ends_and_its_training_is_repeated(
     assert without_seconds(record).curve == without_seconds(run_training(training, shared, "cpu")[0]).curve
 
 
-@pytest.mark.usefixtures("ray_address")
+@pytest.mark.thorough
 def test_what_the_caller_raises_comes_out_and_ray_is_free_again(
     folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
 ):

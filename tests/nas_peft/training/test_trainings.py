@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load
+from sweep import sweep
 
 from nas_peft.data import Part
 from nas_peft.run.training_inputs import TrainingInputs
@@ -119,6 +120,7 @@ def test_the_file_name_tells_what_may_differ(changes: dict[str, Any], key: str):
     assert training("full", **changes).key == key
 
 
+@pytest.mark.thorough
 def test_a_training_that_is_scored_after_each_epoch_sees_the_same_augmented_images(inputs: TrainingInputs):
     """Scores are of images as they are: scoring twice gives the same, and changes nothing."""
     strong = training("subnet", on="train", recipe=replace(RECIPE, augmentation="strong"))
@@ -138,7 +140,7 @@ def logits(network: Supernet, inputs: TrainingInputs) -> torch.Tensor:
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sweep(METHODS, ["subnet", "full"]))
 @pytest.mark.parametrize("probe", [None, Recipe(epochs=2, lr=1e-2, batch_size=8)])
 def test_no_training_changes_the_shared_backbone(inputs: TrainingInputs, method: str, probe: Recipe | None):
     run_training(training(method, head=probe, on="train"), inputs, "cpu")
@@ -158,7 +160,7 @@ def test_linear_probing_leaves_the_features_alone(inputs: TrainingInputs):
     assert record.curve.image_passes == 0  # the features are given
 
 
-@pytest.mark.parametrize("method", ALL_WEIGHTS)
+@pytest.mark.parametrize("method", sweep(ALL_WEIGHTS))
 def test_full_fine_tuning_changes_a_copy_of_the_backbone(inputs: TrainingInputs, method: str):
     _, data = run_training(training(method), inputs, "cpu")
     tensors = load(data)
@@ -211,7 +213,7 @@ def test_lp_ft_starts_where_linear_probing_ends(inputs: TrainingInputs):
     assert torch.equal(tensors["head.weight"], probed["head.weight"])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sweep(METHODS, ["subnet", "full"]))
 def test_a_kept_training_leaves_the_tensors_that_were_scored(inputs: TrainingInputs, method: str):
     kept = training(method, on="train", keep=True)
     record, data = run_training(kept, inputs, "cpu")
@@ -231,7 +233,7 @@ def test_a_subnet_has_the_modules_of_its_architecture_and_the_head(inputs: Train
     assert all(t.abs().sum() > 0 for t in tensors.values())
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sweep(METHODS, ["subnet", "full"]))
 def test_training_lowers_the_loss_and_is_scored_on_validation_data(inputs: TrainingInputs, method: str):
     longer = training(method, on="train", recipe=Recipe(epochs=5, lr=5e-3, batch_size=8))
     record, data = run_training(longer, inputs, "cpu")
@@ -244,7 +246,7 @@ def test_training_lowers_the_loss_and_is_scored_on_validation_data(inputs: Train
     assert record.val.loss < losses[0]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sweep(METHODS, ["subnet", "full"]))
 def test_a_final_model_trains_on_validation_data_too_and_has_no_score(inputs: TrainingInputs, method: str):
     record, data = run_training(training(method), inputs, "cpu")
     assert record.val is None
@@ -253,7 +255,7 @@ def test_a_final_model_trains_on_validation_data_too_and_has_no_score(inputs: Tr
     assert record.curve.image_passes == passes
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sweep(METHODS, ["subnet", "full"]))
 def test_the_tensors_bring_the_trained_model_back(inputs: TrainingInputs, method: str):
     """The model that is scored right after training, and the same one from its tensors, agree."""
     all_in_train = inputs_of(inputs.backbone, Part.join([inputs.train, inputs.val]), inputs.val)
@@ -267,19 +269,20 @@ def test_the_tensors_bring_the_trained_model_back(inputs: TrainingInputs, method
     assert torch.equal(logits(network, inputs), logits(again, inputs))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sweep(METHODS, ["subnet", "full"]))
 def test_the_same_training_gives_the_same_bytes(inputs: TrainingInputs, method: str):
     first, second = (run_training(training(method), inputs, "cpu") for _ in range(2))
     assert first[1] == second[1]
     assert first[0].curve.losses == second[0].curve.losses
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"name": "other"}])
+@pytest.mark.parametrize("change", sweep([{"seed": 1}, {"name": "other"}]))
 def test_another_seed_or_name_starts_elsewhere(inputs: TrainingInputs, change: dict[str, Any]):
     first, second = (run_training(training("subnet", **c), inputs, "cpu") for c in ({}, change))
     assert first[1] != second[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("method", ["subnet", "full"])
 def test_trainings_of_one_initialisation_start_alike_and_see_the_images_in_another_order(
     inputs: TrainingInputs, method: str
@@ -349,11 +352,14 @@ def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
 
 @pytest.mark.parametrize(
     ("method", "execution", "most"),
-    [
-        ("subnet", Execution(micro_batches=2, checkpointing=True), 1e-4),
-        ("linear", Execution(micro_batches=2), 1e-4),
-        ("full", Execution(precision="bf16"), 0.05),
-    ],
+    sweep(
+        [
+            ("subnet", Execution(micro_batches=2, checkpointing=True), 1e-4),
+            ("linear", Execution(micro_batches=2), 1e-4),
+            ("full", Execution(precision="bf16"), 0.05),
+        ],
+        1,
+    ),
 )
 def test_execution_changes_little(inputs: TrainingInputs, method: str, execution: Execution, most: float):
     gentle = training(method, on="train", recipe=Recipe(epochs=1, lr=1e-4, batch_size=8))

@@ -9,7 +9,7 @@ import pytest
 
 from nas_peft.settings.search_config import SearchConfig
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.thorough]
 
 PROGRAM = Path(__file__).with_name("two_machines.py")
 

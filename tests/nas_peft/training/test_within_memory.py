@@ -89,6 +89,7 @@ def test_a_training_that_does_not_fit_is_that_in_parts(inputs, monkeypatch):
     require_same(found, run_training(in_parts(single, 4), inputs, "cpu"), single)
 
 
+@pytest.mark.thorough
 def test_each_epoch_is_reported_once_and_of_the_training_as_asked_for(inputs, monkeypatch):
     single, told = training("a", recipe=replace(RECIPE, epochs=4)), []
 
@@ -107,6 +108,7 @@ def test_one_image_that_is_too_much_is_an_error(inputs, monkeypatch):
         training_within_memory(training("a"), inputs, "cpu")
 
 
+@pytest.mark.thorough
 def test_a_pack_takes_its_batches_in_parts(inputs, monkeypatch):
     trainings = [training("a", keep=True), training("b", 1, seed=1)]
     attempts = fitting(monkeypatch, alone=1, packed=2)
@@ -117,6 +119,7 @@ def test_a_pack_takes_its_batches_in_parts(inputs, monkeypatch):
         require_same(result, other, asked)
 
 
+@pytest.mark.thorough
 def test_a_pack_that_never_fits_runs_in_halves_then_alone(inputs, monkeypatch):
     trainings = [training("a"), training("b", recipe=replace(RECIPE, lr=1e30)), training("c", seed=1)]
     attempts = fitting(monkeypatch, alone=1)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from sweep import sweep
 from torch import Tensor
 
 from search_spaces import KINDS, BackboneShape
@@ -21,7 +22,7 @@ SHAPES = {
 Tensors = Callable[..., Tensor]
 
 
-@pytest.fixture(params=SHAPES.values(), ids=SHAPES)
+@pytest.fixture(params=sweep(SHAPES.values()), ids=SHAPES)
 def shape(request) -> BackboneShape:
     """A plain ViT, a gated MLP, and attention that is narrower than the embedding."""
     return request.param

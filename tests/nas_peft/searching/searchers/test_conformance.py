@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweep import sweep
 
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import SEARCHERS, RandomSearch, Searcher, SearchTask
@@ -48,7 +49,7 @@ CONFORMING: dict[str, tuple[Callable[..., Searcher], dict[str, Any]]] = {
     name: (searcher, FREE if name == "noah" else {}) for name, searcher in SEARCHERS.items()
 } | {"noah as published": (SEARCHERS["noah"], {"discard_last_generation": False})}
 del SEARCHERS["local"]
-every_searcher = pytest.mark.parametrize("name", CONFORMING)
+every_searcher = pytest.mark.parametrize("name", sweep(CONFORMING, ["evolution", "random", "noah"]))
 
 
 def build(name: str, task: SearchTask) -> Searcher:
@@ -147,6 +148,7 @@ def test_a_search_resumed_from_its_record_is_the_search(make_task: Make, search:
         assert asked == [c.proposal for c in history if c.generation == generation]
 
 
+@pytest.mark.thorough
 def test_every_searcher_but_chance_beats_chance(make_task: Make, search: Search, spaces):
     def best(make: Callable[[SearchTask], Searcher]) -> float:
         tasks = [make_task(spaces["default"], 500, seed=s, population=12, generations=6) for s in (0, 1)]

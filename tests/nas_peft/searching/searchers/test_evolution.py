@@ -40,6 +40,7 @@ def test_references_outside_the_space_are_left_out(make_task: Make, spaces):
     assert {p.origin for p in Evolution(task).ask(0, [])} == {"sample"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["default", "noah"])
 def test_later_generations_descend_from_the_best_of_all_so_far(make_task: Make, search: Search, spaces, name):
     space = spaces[name]
@@ -76,6 +77,7 @@ def test_half_of_a_generation_are_mutants(make_task: Make, search: Search, space
     assert origins.count("mutation") == origins.count("crossover") == 10
 
 
+@pytest.mark.thorough
 def test_the_best_of_an_early_generation_stays_a_parent(make_task: Make, search: Search, spaces):
     searcher = Evolution(make_task(spaces["default"], 400), parents=1)
     history = search(searcher, range(3))

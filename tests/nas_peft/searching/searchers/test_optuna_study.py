@@ -132,6 +132,7 @@ def covered(history: list[Candidate], limit: int) -> float:
     return total / (3.0 * limit)
 
 
+@pytest.mark.thorough
 def test_nsga2_covers_the_whole_range_below_the_budget_better_than_the_others(
     make_task: Make, search: Search, spaces
 ):

@@ -1,0 +1,143 @@
+"""Jobs of the study: trainings whose validation logits are kept, and readings of half a test set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load
+
+from benchmarks.harness.bench import Bench, Line
+from benchmarks.harness.halves import Half, half_of
+from benchmarks.harness.jobs import freeze
+from benchmarks.harness.keys import digest, task_name
+from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import run_training, trained_network
+from supernet import NonFiniteLoss, Recipe, evaluate, write_atomically
+
+STUDY = "recipe study"
+
+
+def scores_file(folder: Path, key: str) -> Path:
+    """Path of the logits of a training's validation images in the store ``folder``."""
+    return folder / "val" / f"{key}.safetensors"
+
+
+def described(training: Training) -> dict[str, Any]:
+    """The training without the fields of its recipe that have their default.
+
+    Then a field that is added to recipes leaves the keys of finished trainings as they are.
+    """
+    known = {field.name: field.default for field in fields(Recipe)}
+    found = training.to_dict()
+    found["recipe"] = {name: v for name, v in found["recipe"].items() if known[name] != v}
+    found["head"] = found["head"] and {name: v for name, v in found["head"].items() if known[name] != v}
+    return found
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training by a recipe, on the training set, or as a final model; ``choices`` name its recipe."""
+
+    task: str
+    choices: tuple[str, ...]
+    training: Training
+    kind: str = "training"
+
+    @property
+    def key(self) -> str:
+        """Digest of the task's name and the training."""
+        return digest([STUDY, task_name(self.task), described(self.training)])
+
+    def run(self, bench: Bench) -> Line:
+        """Train, and keep the logits on the validation set, or the tensors of a final model.
+
+        A loss that overflows is a result too: the line names the error and has no scores.
+        """
+        _, inputs = bench.task(self.task)
+        line: Line = {
+            "task": task_name(self.task),
+            "row": self.training.name,
+            "choices": list(self.choices),
+            "training": described(self.training),
+        }
+        try:
+            record, tensors = run_training(self.training, inputs, bench.device)
+        except NonFiniteLoss as error:
+            return line | {"diverged": str(error), "val": None}
+        assert record.curve is not None  # a training that raised nothing
+        if record.val is None:
+            bench.save_model(self.key, tensors)
+            return line | {"diverged": None, "val": None, "seconds": round(record.curve.seconds, 2)}
+        assert record.images is not None  # scored on the validation set
+        file = scores_file(bench.folder, self.key)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, record.images.data)
+        calibrated = float(record.images.calibrated_losses.mean())
+        val = {**record.val._asdict(), "calibrated_loss": calibrated}
+        return line | {"diverged": None, "val": val, "seconds": round(record.curve.seconds, 2)}
+
+    def scores(self, folder: Path) -> ImageScores:
+        """The scores of the validation images, as a finished training left them."""
+        return ImageScores.read(scores_file(folder, self.key))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The reading of one half of a task's test set by pairs of final models, after everything was chosen.
+
+    ``pairs`` are, for a row and a seed, the training by ``vtab`` and that by the chosen recipe.
+    """
+
+    task: str
+    half: Half
+    pairs: tuple[tuple[str, int, Trial, Trial], ...]
+    kind: str = "test"
+
+    @property
+    def decision(self) -> str:
+        """Digest of all evaluated models."""
+        return digest([[base.key, chosen.key] for _, _, base, chosen in self.pairs])
+
+    @property
+    def key(self) -> str:
+        """Digest of task, half and models."""
+        return digest([STUDY, "test", task_name(self.task), self.half, self.decision])
+
+    def run(self, bench: Bench) -> Line:
+        """Evaluate all models on the half.
+
+        Raises `InputError` if the final half was read for other models.
+        """
+        if self.half == "final":
+            freeze(bench.folder / "opened" / f"{task_name(self.task)}.json", self.decision)
+        test, inputs = bench.open_test(self.task, f"{STUDY}, {self.half} half: {self.decision}")
+        part = half_of(test, self.half, STUDY)
+        found: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
+        for trial in {trial.key: trial for _, _, *both in self.pairs for trial in both}.values():
+            tensors = load(bench.model_file(trial.key).read_bytes())
+            network = trained_network(trial.training, tensors, inputs, bench.device)
+            result = evaluate(network, part.images, part.labels, preprocessing=bench.preprocessing)
+            assert result.predicted is not None  # labels are given
+            found[trial.key] = (result.predicted.cpu() == part.labels.cpu()).numpy()
+        return {
+            "task": task_name(self.task),
+            "half": self.half,
+            "decision": self.decision,
+            "images": len(part),
+            "of": [
+                {
+                    "row": row,
+                    "seed": seed,
+                    "choices": list(chosen.choices),
+                    "vtab": float(found[base.key].mean()),
+                    "chosen": float(found[chosen.key].mean()),
+                    "vtab_only": int((found[base.key] & ~found[chosen.key]).sum()),
+                    "chosen_only": int((~found[base.key] & found[chosen.key]).sum()),
+                }
+                for row, seed, base, chosen in self.pairs
+            ],
+        }
