@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from benchmarks.faults import damaged_files, hostile_inputs, kills, long_run, refusals
+from benchmarks.faults import damaged_files, full_disk, hostile_inputs, kills, long_run, refusals
 from benchmarks.harness.command_line import StudyParser, exit_status
 
 STUDIES: dict[str, Callable[[Sequence[str]], None]] = {
     "damaged-files": damaged_files.run,
+    "full-disk": full_disk.run,
     "hostile-inputs": hostile_inputs.run,
     "kills": kills.run,
     "long-run": long_run.run,

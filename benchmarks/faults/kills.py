@@ -16,11 +16,12 @@ Counted are the files of finished work (stages, generations, trainings) that wer
 Compared are all of ``results.json`` but times and memory, the candidates with their trials in Optuna's
 record, and all tensors, bit for bit.
 The commands run in processes that are forked from one that has imported torch. Prints a table and writes JSON
-(``--out``) after each run.
+(``--out``) after each run; a study that was stopped goes on from that file.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -83,8 +84,8 @@ SEARCHES: dict[str, tuple[str, ...]] = {
 
 VICTIMS = ("command", "Ray worker", "Ray head")
 FINISHED = ("stages/*.json", "generations/*.safetensors", "trainings/*.json", "supernet.safetensors")
-LONGEST = 240.0
-"""Seconds after a kill in which a command must end; one that does not is noted as hung."""
+LONGEST = 300.0
+"""Seconds after a kill in which a command must end or be hit again; one that does not is noted as hung."""
 
 _HEAD = ("raylet", "gcs_server", "Agent")  # the raylet ends with its agents
 _POLL = 0.02
@@ -165,6 +166,7 @@ def started(words: Sequence[str], said: Path) -> int:
         app(list(words))
     except SystemExit as ended:
         sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(ended.code if isinstance(ended.code, int) else 1)
     except BaseException:
         traceback.print_exc()
@@ -232,7 +234,8 @@ class Attempt:
         process = psutil.Process(number)
         below: dict[int, psutil.Process] = {}
         due: float | None = None
-        fatal: float | None = None
+        hit: float | None = None
+        fatal = False
         while True:
             ended, code = os.waitpid(number, os.WNOHANG)
             if ended:
@@ -240,24 +243,23 @@ class Attempt:
                 break
             now, current = time.monotonic(), stage(self.run, self.stages)
             below |= {child.pid: child for child in process.children(recursive=True)}
-            if fatal is not None and now > fatal + LONGEST:
+            if hit is not None and now > hit + LONGEST:
                 self.hung = True
                 process.kill()
-            if fatal is None and due is None and moments and self._has_come(moments[0].stage, current):
+            if not fatal and due is None and moments and self._has_come(moments[0].stage, current):
                 late = current != moments[0].stage
                 due = now if late else now + moments[0].share * self.seconds[current]
             if due is not None and now >= due and (found := _victims(process, moments[0].victim)):
                 moment = moments.pop(0)
                 self.kills.append((moment.victim, current, len(finished_files(self.run))))
                 found[int(rng.integers(len(found)))].kill()
-                due = None
-                if moment.victim != "Ray worker":
-                    fatal = now
+                due, hit = None, now
+                fatal = moment.victim != "Ray worker"
             time.sleep(_POLL)
         for child in below.values():
             if child.is_running():
                 child.kill()
-        if fatal is not None and self.status != 0:
+        if (fatal or self.hung) and self.status != 0:
             self.status = None
 
     def _has_come(self, planned: str, current: str) -> bool:
@@ -313,12 +315,18 @@ def undisturbed_run(search: str, out: Path) -> dict[str, float]:
     return seconds
 
 
-def runs(folder: Path, search: str, kills: int, seed: int) -> Iterator[Ended]:
-    """Killed runs of a search, compared with an undisturbed one, until there were so many kills."""
+def runs(folder: Path, search: str, kills: int, seed: int, before: Sequence[Ended]) -> Iterator[Ended]:
+    """Killed runs of a search, compared with an undisturbed one, until there were so many kills.
+
+    Those of ``before`` count.
+    """
+    number = sum(ended.search == search for ended in before)
+    done = sum(len(ended.kills) for ended in before if ended.search == search)
+    if done >= kills:
+        return
     undisturbed = folder / search / "undisturbed"
     seconds = undisturbed_run(search, undisturbed)
     print(search, {name: round(value, 2) for name, value in seconds.items()}, file=sys.stderr)
-    done, number = 0, 0
     while done < kills:
         ended = ended_run(search, folder / search / f"run-{number}", undisturbed, seconds, seed)
         yield ended
@@ -342,6 +350,14 @@ def table(found: Sequence[Ended]) -> Table:
     return shown
 
 
+def earlier(file: Path, seed: int) -> list[Ended]:
+    """The runs in a result file of this seed, to which more are added."""
+    content = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    if content.get("seed") != seed:
+        return []
+    return [Ended(**{**one, "kills": [Kill(**kill) for kill in one["kills"]]}) for one in content["runs"]]
+
+
 def run(argv: Sequence[str]) -> None:
     """Run the command line of this study."""
     parser = StudyParser("faults kills", "Kill a search at seeded moments, and compare its end.")
@@ -351,11 +367,11 @@ def run(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve on a busy machine
-    found: list[Ended] = []
+    found = earlier(args.out, args.seed)
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images")
         for search, kills in (("search", args.kills - args.kills // 2), ("search on Ray", args.kills // 2)):
-            for ended in runs(Path(folder), search, kills, args.seed) if kills else ():
+            for ended in runs(Path(folder), search, kills, args.seed, tuple(found)):
                 found.append(ended)
                 content: dict[str, Any] = {"seed": args.seed, "environment": environment("cpu")}
                 write_result(args.out, content | {"runs": [asdict(one) for one in found]}, indent=1)

@@ -130,6 +130,8 @@ class RaySession:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
+        # Ray would start workers beforehand, and wait without end for one that dies meanwhile.
+        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
         import ray
 
         if not ray.is_initialized():

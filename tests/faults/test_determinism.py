@@ -57,7 +57,7 @@ def outcomes(trainings: list[Training], inputs: TrainingInputs) -> dict[str, Out
 
 def test_no_order_and_no_stop_changes_a_bit(
     inputs: TrainingInputs, trainings: list[Training], tmp_path: Path
-):
+) -> None:
     first = outcomes(trainings, inputs)
     assert len({tuple(record.curve.losses) for record, _ in first.values() if record.curve}) == len(trainings)
     torch.manual_seed(5)
