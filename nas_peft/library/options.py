@@ -41,6 +41,7 @@ class TrainingOptions(TypedDict, total=False):
     early_stopping: bool
     halving: bool
     baselines: str | Sequence[str]
+    allow_full: bool
     singles: str | Sequence[str] | None
     single_sizes: int
     soup: int

@@ -248,7 +248,11 @@ class _Scored(NamedTuple):
 
 
 def choose_again(
-    choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], params: Params, allow_full: bool
+    choice: Choice,
+    runs: Sequence[RowRuns],
+    averages: Sequence[Average],
+    params: Params,
+    allow_full: bool = False,
 ) -> Choice:
     """The choice when averages of searched subnets may be exported too; the plain network wins a tie."""
     found = choose(usable_scores(runs, averages), params, allow_full)
