@@ -29,12 +29,13 @@ from nas_peft.run.stage_records import PLAN, PlanRecord
 from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.scoring.ray_scorer import require_workers, scoring
 from nas_peft.searching.candidate import Candidate
+from nas_peft.searching.record_place import require_record_place
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.inherited import finish_without_retraining
 from nas_peft.stages.latency import latency_stage
 from nas_peft.stages.noah import noah_architecture, noah_inputs
 from nas_peft.stages.probe import probe
-from nas_peft.stages.search import open_record, require_place, search_supernet
+from nas_peft.stages.search import open_record, search_supernet
 from nas_peft.stages.supernet import train_supernets
 from search_spaces import Architecture, InputError
 
@@ -81,7 +82,7 @@ def search(
             no subnet that could be trained, or a Ray that cannot be started or reached.
     """
     require_main_guard()
-    require_place(storage, study)
+    require_record_place(storage, study)
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
     noted = noted_options(device, ray_options, storage=storage, study=study, workers=workers)

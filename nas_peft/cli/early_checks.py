@@ -7,6 +7,7 @@ from pathlib import Path
 from nas_peft.data.source import Reading, require_source
 from nas_peft.machine.device_names import require_device_name
 from nas_peft.run.place import require_place, require_room, require_run
+from nas_peft.searching.record_place import require_record_place
 from nas_peft.settings.command_options import RunOptions, SearchOptions
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import TrainingConfig
@@ -41,10 +42,8 @@ def require_places(options: RunOptions) -> None:
         require_place(options.out)
     require_room(options.out or Path("runs"))
     require_device_name(options.device)
-    if isinstance(options, SearchOptions) and options.storage is not None:
-        from nas_peft.searching.study_storage import StudyStorage  # it imports Optuna
-
-        StudyStorage(options.storage).require_address()
+    if isinstance(options, SearchOptions):
+        require_record_place(options.storage, options.study)
 
 
 def require_run_or_subnet(source: Path) -> None:

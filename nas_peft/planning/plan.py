@@ -80,7 +80,8 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
         raise InputError(
             f"time is '{given.chosen_time}', and the shortest plan for these data and this backbone takes "
             f"about {in_words(least.longest)} here, with a tenth of the time kept for what that estimate "
-            f"misses; give --time {_minutes(least.longest / FILLED)} or more, fewer images (--shots), or a smaller backbone"
+            f"misses; give --time {_minutes(least.longest / FILLED)} or more, fewer images (--shots), or a "
+            "smaller backbone"
         )
     return fitting[-1]
 

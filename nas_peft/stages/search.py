@@ -17,6 +17,7 @@ from nas_peft.searching.generation import Scored, read_generation, write_generat
 from nas_peft.searching.pareto import pareto_front
 from nas_peft.searching.racing import Losses
 from nas_peft.searching.record import SearchRecord
+from nas_peft.searching.record_place import require_record_place
 from nas_peft.searching.searchers import describe_searcher
 from nas_peft.searching.study_storage import StudyStorage
 from search_spaces import InputError
@@ -109,14 +110,6 @@ def search_supernet(
     return Searched(history, stage)
 
 
-def require_place(storage: str | None, study: str | None) -> None:
-    """Raise `InputError` for a place of the record that cannot be one; no storage is opened."""
-    if study and not storage:
-        raise InputError("study names a study in --storage, which is not given; give both")
-    if storage is not None:
-        StudyStorage(storage).require_address()
-
-
 def _scored(candidate: Candidate, inputs: SearchInputs, known: bool) -> ScoredModel:
     """The report of a scored candidate; one that was eliminated early or is too large cannot be the best."""
     fields = {name: getattr(candidate, name) for name in ("generation", "params", "images", "dropped")}
@@ -137,7 +130,7 @@ def open_record(run: Run[SearchInputs], storage: str | None = None, study: str |
 
     Raises `InputError` if a resumed run recorded its search elsewhere, and the errors of `SearchRecord.open`.
     """
-    require_place(storage, study)
+    require_record_place(storage, study)
     inputs, folder = run.inputs, run.folder
     place = StudyStorage(storage or str(folder.journal), notify=run.bars.say)
     name = study or (folder.path.resolve().name if storage else SEARCH_STUDY)

@@ -119,7 +119,7 @@ def test_a_preset_is_a_time(tiny_inputs: SearchInputs):
 
 def test_too_little_time_says_how_much_is_needed(tiny_inputs: SearchInputs):
     with pytest.raises(
-        InputError, match=r"time is '2s', .* takes about .* here; give --time (\d+)m or more"
+        InputError, match=r"time is '2s', .* takes about .* here, .*; give --time (\d+)m or more"
     ) as e:
         fitting_plan(timed(tiny_inputs, time="2s"), FAST, 0.0)
     enough = str(e.value).split("--time ")[1].split()[0]

@@ -225,9 +225,10 @@ def test_a_file_that_was_imported_otherwise_is_not_run_again(
 @pytest.mark.parametrize("command", [["search", "--dataset", "digits"], ["predict", "no.safetensors", IMAGE]])
 def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, command: list[str]):
     Image.new("L", (8, 8)).save(tmp_path / IMAGE)
+    (tmp_path / "no.safetensors").touch()
     result = CliRunner().invoke(
         app,
-        [w if w != IMAGE else str(tmp_path / IMAGE) for w in command]
+        [w if w not in (IMAGE, "no.safetensors") else str(tmp_path / w) for w in command]
         + ["--module-file", str(tmp_path / "gone.py")],
     )
     assert result.exit_code == 2
