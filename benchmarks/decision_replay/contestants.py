@@ -7,16 +7,16 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
+from benchmarks.decision_replay.replay import tested
 from benchmarks.decision_replay.rules import Within
 from benchmarks.decision_replay.tables import Option
 from benchmarks.harness.standard_error import mean_and_error
+from nas_peft.protocol.decision import FRACTION
 
 REFERENCE = "lora"
 """The method that sets of methods are compared with, where the tables have it."""
 
 SIZES = (1, 2, 3, 4)
-FRACTION = 0.5
-"""The fraction of the product's rule, see `nas_peft.protocol.decision`."""
 
 
 def contestants(finals: Mapping[str, Sequence[Option]], images: int) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def contestants(finals: Mapping[str, Sequence[Option]], images: int) -> dict[str
 
     def tests(chosen: Sequence[str]) -> list[float]:
         picked = [rule.choose([o for o in finals[task] if o.method in chosen], {}) for task in tasks]
-        return [100 * (option.test or 0.0) for option in picked]
+        return [100 * tested(option) for option in picked]
 
     table = {of: tests(of) for size in SIZES for of in combinations(methods, size)}
     base = table.get((REFERENCE,))
@@ -50,7 +50,7 @@ def contestants(finals: Mapping[str, Sequence[Option]], images: int) -> dict[str
             continue
         found = []
         for number in range(len(tasks)):
-            chosen = max(of_size, key=lambda of, out=number: sum(table[of]) - table[of][out])  # type: ignore[misc]
+            _, chosen = max((sum(table[of]) - table[of][number], of) for of in of_size)
             found.append(table[chosen][number])
         left_out[str(size)] = scored(found)
         most = max(of_size, key=lambda of: sum(table[of]))

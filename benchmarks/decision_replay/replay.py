@@ -21,12 +21,12 @@ def among_methods(finals: Mapping[str, Sequence[Option]], images: int) -> dict[s
     ``chosen``: the fraction with the highest mean test accuracy on them, where the prior of each of these is
     computed without both tasks.
     """
-    best = {task: max(_test(o) for o in options) for task, options in finals.items()}
+    best = {task: max(tested(o) for o in options) for task, options in finals.items()}
     found: dict[str, Any] = {"by hindsight": {"test": 100 * fmean(best.values())}, "rules": {}, "chosen": {}}
     picks: dict[str, dict[str, Option]] = {}
     for name, rule in fixed_rules(images).items():
         picks[name] = {task: rule.choose(options, prior_of(finals, task)) for task, options in finals.items()}
-    today = {task: _test(option) for task, option in picks[TODAY].items()}
+    today = {task: tested(option) for task, option in picks[TODAY].items()}
     for name, chosen in picks.items():
         found["rules"][name] = _scored(chosen, best, today)
     for name, family in families(images).items():
@@ -41,14 +41,14 @@ def among_methods(finals: Mapping[str, Sequence[Option]], images: int) -> dict[s
 
 
 def _mean_test(rule: Rule, tasks: Mapping[str, Sequence[Option]]) -> float:
-    return fmean(_test(rule.choose(options, prior_of(tasks, task))) for task, options in tasks.items())
+    return fmean(tested(rule.choose(options, prior_of(tasks, task))) for task, options in tasks.items())
 
 
 def _scored(
     chosen: Mapping[str, Option], best: Mapping[str, float], today: Mapping[str, float]
 ) -> dict[str, Any]:
     """Means over tasks in points, with the standard error of the paired difference to today's rule."""
-    tests = {task: _test(option) for task, option in chosen.items()}
+    tests = {task: tested(option) for task, option in chosen.items()}
     gain, error = mean_and_error([100 * (tests[task] - today[task]) for task in tests])
     regret, regret_error = mean_and_error([100 * (best[task] - tests[task]) for task in tests])
     return {
@@ -86,6 +86,7 @@ def among_settings(tables: Tables, images: int) -> dict[str, Any]:
     return found
 
 
-def _test(option: Option) -> float:
+def tested(option: Option) -> float:
+    """The test accuracy of a final."""
     assert option.test is not None  # finals are tested
     return option.test
