@@ -107,7 +107,7 @@ def draw_shards(folder: Path, images: int) -> None:
 
 def draw_table(folder: Path, images: int) -> None:
     """A folder that the library ``datasets`` opens: Parquet files of pictures and labels."""
-    import datasets  # type: ignore[import-untyped]
+    import datasets
 
     features = datasets.Features(
         {"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=CLASSES)}

@@ -287,9 +287,10 @@ def _version_of_stream(spec: str, prefix: str, root: Path | None, reader: Any) -
     """A digest of the files of a stream; ``None`` for one that comes over the network."""
     if prefix == "hfids":
         return None
-    folder = root if prefix == "wds" else Path(str(getattr(reader.builder, "data_path", "")))
-    if folder is None or not folder.is_dir():
+    place = root if prefix == "wds" else getattr(reader.builder, "data_path", None)
+    if place is None or not Path(place).is_dir():
         return None
+    folder = Path(place)
     files = files_digest(sorted(path for path in folder.rglob("*") if path.is_file()))
     return hashlib.sha256(f"{spec} {files}".encode()).hexdigest()
 

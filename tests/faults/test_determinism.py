@@ -55,6 +55,7 @@ def outcomes(trainings: list[Training], inputs: TrainingInputs) -> dict[str, Out
     return found
 
 
+@pytest.mark.slow
 def test_no_order_and_no_stop_changes_a_bit(
     inputs: TrainingInputs, trainings: list[Training], tmp_path: Path
 ) -> None:

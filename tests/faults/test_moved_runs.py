@@ -28,6 +28,7 @@ def moved(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project.rename(ground.here / "elsewhere")
 
 
+@pytest.mark.slow
 def test_a_run_is_read_from_any_folder_and_beside_its_data(moved: Path):
     done = exported(moved / "runs" / "first", moved / "subnet.safetensors")
     assert done.exit_code == 0, done.output

@@ -14,6 +14,7 @@ import nas_peft
 from nas_peft.cli.app import COMMANDS, app
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback_and_no_debug_does_not(run_program):
     wrong = ["search", "--dataset", "digits", "--seeds", "0"]
     command = ["-c", "from nas_peft.cli.app import main; main()", *wrong]

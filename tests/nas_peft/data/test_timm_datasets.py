@@ -199,6 +199,18 @@ def test_classes_without_names_are_called_by_number(stand_in, rows, to_tensor):
     assert list_timm_dataset("tfds/insects", None, to_tensor).classes == ("0", "1", "2")
 
 
+def test_what_lies_in_the_current_folder_is_no_part_of_a_stream(
+    stand_in, rows, to_tensor, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    versions = []
+    for name in ("one", "two"):
+        stand_in({"train": rows(6)})
+        versions.append(list_timm_dataset("tfds/insects", None, to_tensor).version)
+        (tmp_path / name).write_text("of no data set")
+    assert versions[0] == versions[1]
+
+
 def test_a_label_beyond_the_names_is_an_error(stand_in, rows, to_tensor):
     stand_in({"train": [*rows(4), (rows(1, 9)[0][0], 2)]})
     with pytest.raises(InputError, match="has label 2 but names 2 classes only"):

@@ -99,6 +99,7 @@ def test_full_fine_tuning_is_a_plain_checkpoint_too(make: Make, tmp_path: Path):
 
 
 @torch.inference_mode()
+@pytest.mark.slow
 def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
     from peft import PeftModel
 

@@ -82,6 +82,7 @@ def test_checks_of_scikit_learn(check: str, unfitted: PeftSearchClassifier):
     function(PeftSearchClassifier.__name__, given)
 
 
+@pytest.mark.slow
 def test_parameters_stay_and_the_classes_are_sorted(
     fitted: PeftSearchClassifier, unfitted: PeftSearchClassifier
 ):
@@ -95,6 +96,7 @@ def test_parameters_stay_and_the_classes_are_sorted(
     assert not Path(fitted.result_.run).exists()
 
 
+@pytest.mark.slow
 def test_predictions_are_labels_and_probabilities_have_their_order(
     fitted: PeftSearchClassifier, images: tuple[list[Path], list[str]]
 ):
@@ -110,12 +112,14 @@ def test_predictions_are_labels_and_probabilities_have_their_order(
     assert fitted.score(paths, labels, np.arange(72)) != fitted.score(paths, labels)
 
 
+@pytest.mark.slow
 def test_a_folder_is_its_images_by_path(
     fitted: PeftSearchClassifier, images: tuple[list[Path], list[str]], image_folder: Path
 ):
     assert np.array_equal(fitted.predict_proba(image_folder), fitted.predict_proba(images[0]))
 
 
+@pytest.mark.slow
 def test_saved_and_loaded_it_predicts_the_same(
     fitted: PeftSearchClassifier, images: tuple[list[Path], list[str]], tmp_path: Path
 ):
@@ -148,6 +152,7 @@ def change(settings: dict[str, Any], name: str, value: Any) -> str:
         lambda settings: change(settings, "parameters", {"depth": 3}),
     ],
 )
+@pytest.mark.slow
 def test_a_damaged_file_is_named(
     fitted: PeftSearchClassifier, tmp_path: Path, damage: Callable[[dict[str, Any]], str]
 ):

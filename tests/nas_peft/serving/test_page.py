@@ -63,6 +63,7 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
+@pytest.mark.slow
 def test_an_image_is_classified_and_the_map_is_drawn(browser, server, subnets, backbone, image: Path):
     browser.get(f"http://127.0.0.1:{server.port}/")
     wait_for(browser, "task", "pets")
@@ -123,6 +124,7 @@ def test_the_keyboard_reaches_everything(browser, server, image: Path):
     assert unnamed == []
 
 
+@pytest.mark.slow
 def test_a_dropped_file_and_a_refusal(browser, server, image: Path):
     import base64
 

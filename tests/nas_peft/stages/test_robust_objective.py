@@ -50,6 +50,7 @@ def test_each_domain_is_left_out_by_a_supernet_of_its_own(finished: SearchResult
     assert all((search.folder.path / f"{name}.safetensors").is_file() for name in names)
 
 
+@pytest.mark.slow
 def test_candidates_have_both_losses_which_the_front_and_the_record_hold(finished: SearchResult):
     search = FinishedSearch.read(Path(finished.run))
     assert all(c.shifted_loss is not None and c.shifted_accuracy is not None for c in search.candidates)
@@ -70,6 +71,7 @@ def test_candidates_have_both_losses_which_the_front_and_the_record_hold(finishe
     assert study.metric_names == ["loss", "shifted_loss"]
 
 
+@pytest.mark.slow
 def test_the_stated_rule_chooses(finished: SearchResult):
     search = FinishedSearch.read(Path(finished.run))
     inside = [c for c in search.candidates if c.params <= 0.0075 * search.stage.backbone_params]
@@ -81,6 +83,7 @@ def test_the_stated_rule_chooses(finished: SearchResult):
     assert all((c.shifted_loss or 0) >= (best.shifted_loss or 0) for c in inside if c.loss <= least + 0.1)
 
 
+@pytest.mark.slow
 def test_trainings_are_scored_on_copies_and_those_of_other_objectives_are_not(
     finished: SearchResult, config: SearchConfig
 ):
