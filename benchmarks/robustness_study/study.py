@@ -34,6 +34,20 @@ BASELINES = "linear,full,lp-ft,l2-sp,lora,adapter,noah"
 SEVERITIES = (1, 3, 5)
 """Severities of each corruption; the benchmark has five, and three of them take three fifths of the time."""
 
+OPTIONS = (
+    "epochs",
+    "supernet_epochs",
+    "generations",
+    "population",
+    "retrain",
+    "augmentation",
+    "l2_sp",
+    "soup",
+    "baselines",
+    "images",
+)
+"""Options of the command line on which a line depends."""
+
 METHODS = {
     "full": "full fine-tuning",
     "linear": "linear probing",
@@ -88,8 +102,7 @@ class Study:
 
     def options(self) -> dict[str, Any]:
         """The options on which a line depends."""
-        names = ("epochs", "supernet_epochs", "generations", "population", "soup", "baselines", "images")
-        return {name: getattr(self.args, name) for name in names}
+        return {name: getattr(self.args, name) for name in OPTIONS}
 
     def measured(self, task: StudyTask, seed: int, objective: Objective, half: Half) -> dict[str, Any]:
         """Search, and measure the models of the run on a half of the test images."""
@@ -126,6 +139,9 @@ class Study:
             supernet_epochs=args.supernet_epochs,
             generations=args.generations,
             population=args.population,
+            retrain=args.retrain,
+            augmentation=args.augmentation,
+            l2_sp=args.l2_sp,
             soup=args.soup,
             objective=objective,
             baselines=args.baselines if objective == "accuracy" else "none",
