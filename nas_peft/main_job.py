@@ -149,7 +149,8 @@ def _planned(run: Run[SearchInputs], before: float) -> Run[SearchInputs]:
             raise
         run.folder.write_stage(PLAN, recorded)
         run.bars.say(plan_sentence(recorded))
-    return replace(run, inputs=run.inputs.with_config(config.planned(recorded.set_options)), plan=recorded)
+    inputs = run.inputs.with_config(config.planned(recorded.set_options)).with_larger_images(run.bars)
+    return replace(run, inputs=inputs, plan=recorded)
 
 
 def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> SearchResult:

@@ -13,7 +13,7 @@ from torch import Tensor
 from search_spaces import InputError
 from search_spaces.streams import stream, stream_seed
 from supernet.class_balance import draw_row, image_of
-from supernet.images import Images
+from supernet.images import Images, TwoSizes
 from supernet.preprocessing import Preprocessing
 from supernet.resampling import resampled
 from supernet.targets import Targets
@@ -149,7 +149,8 @@ class Augmenter:
     ``crop`` shows a random part of each image, `CROP_AREA` of its area, resampled to the full size. Shares of
     the image suit every image size, which a shift by pixels does not; and at least half of the image remains,
     because trainings are short and data sets small: crops of 8% of the area, as in pretraining, would often
-    miss the object. ``crop-flip`` also mirrors half of the images. ``strong`` then applies one operation of
+    miss the object. Where the training set has larger images (`TwoSizes`), crops are cut from them.
+    ``crop-flip`` also mirrors half of the images. ``strong`` then applies one operation of
     TrivialAugment (`trivial_augment`) to each image, and erases a rectangle in a quarter of them (random
     erasing, arXiv 1708.04896). Pixels without image have the mean colour of the preprocessing. ``mixup``
     (arXiv 1710.09412) averages each crop with that of another training image, and ``cutmix``
@@ -163,7 +164,7 @@ class Augmenter:
 
     Args:
         name: an augmentation other than ``none``; see `augmenter`.
-        images: uint8 ``(N, 3, H, W)``, the training set.
+        images: uint8 ``(N, 3, H, W)``, the training set, or `TwoSizes`.
         seed: seed of the training.
         preprocessing: preprocessing whose mean colour fills empty pixels.
         indices_on: device of the image indices.
@@ -179,7 +180,7 @@ class Augmenter:
         indices_on: torch.device,
     ) -> None:
         self._name = name
-        self._images = images
+        self._images = images.larger if isinstance(images, TwoSizes) else images
         height, width = images.shape[-2:]
         self._size = (height, width)
         self._seed = seed
@@ -192,21 +193,24 @@ class Augmenter:
         drawn = draw(self._name, len(self._images), self._size, self._seed, epoch)
         self._draws = drawn.on(self._indices_on)
 
-    def __call__(self, images: Tensor, examples: Tensor) -> Tensor:
-        """Augment uint8 ``images (B, 3, H, W)``, those of the ``examples (B,)`` of the training set.
+    def __call__(self, examples: Tensor, device: torch.device) -> Tensor:
+        """The augmented images of the ``examples (B,)`` of the training set, on ``device``.
 
-        Raises ``ValueError`` before the first epoch has begun.
+        They are uint8 ``(B, 3, H, W)``. Raises ``ValueError`` before the first epoch has begun.
         """
         draws, rows = self._begun(), draw_row(examples, len(self._images))
 
         def of_batch(table: Tensor) -> Tensor:
-            return to_device(table[rows], images.device)
+            return to_device(table[rows], device)
 
-        x = resampled(images, of_batch(draws.crops))
+        def crops(images: Tensor, of: Tensor) -> Tensor:
+            pixels = self._images[to_device(images, self._images.device)]
+            return resampled(to_device(pixels, device), to_device(draws.crops[of], device), size=self._size)
+
+        x = crops(image_of(examples, len(self._images)), rows)
         if draws.partners is not None and draws.shares is not None:
             partners = draws.partners[rows]
-            others = to_device(self._images[to_device(partners, self._images.device)], images.device)
-            others = resampled(others, to_device(draws.crops[partners], images.device))
+            others = crops(partners, partners)
             if draws.pasted is not None:
                 return torch.where(_inside(of_batch(draws.pasted), x), others, x)
             own = of_batch(draws.shares)[:, None, None, None]
@@ -215,7 +219,7 @@ class Augmenter:
             x = torch.where(of_batch(draws.flips)[:, None, None, None], x.flip(-1), x)
         if draws.operations is None or draws.strengths is None or draws.erased is None:
             return x
-        fill = to_device(self._fill, images.device)
+        fill = to_device(self._fill, device)
         x = trivial_augment(x, of_batch(draws.operations), of_batch(draws.strengths), fill)
         return _erased(x, of_batch(draws.erased), fill)
 
@@ -241,7 +245,7 @@ def augmenter(
     preprocessing: Preprocessing,
     indices_on: torch.device,
 ) -> Augmenter | None:
-    """The `Augmenter` of a training on ``images (N, 3, H, W)``; ``None`` for ``none``."""
+    """The `Augmenter` of a training on ``images (N, 3, H, W)``, or `TwoSizes`; ``None`` for ``none``."""
     if name == "none":
         return None
     return Augmenter(name, images=images, seed=seed, preprocessing=preprocessing, indices_on=indices_on)

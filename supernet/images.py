@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -37,3 +38,49 @@ class Images(Protocol):
     def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
         """The images at ``rows``, integers ``(M,)`` or a slice: uint8 ``(M, 3, H, W)``."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSizes:
+    """Images, and the same pictures with more pixels, of which crops are cut.
+
+    A crop of the images themselves has to be enlarged, and is more blurred than any image that the network
+    sees later. This is `Images`: the rows that are read are those of ``images``.
+
+    Args:
+        images: uint8 ``(N, 3, H, W)``, what networks see without augmentation.
+        larger: uint8 ``(N, 3, H', W')`` on the same device, which show the same part of each picture.
+
+    Raises ``ValueError`` if their numbers or devices differ.
+    """
+
+    images: Images
+    larger: Images
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.larger):
+            raise ValueError(f"there are {len(self.images)} images and {len(self.larger)} larger ones")
+        if self.images.device != self.larger.device:
+            raise ValueError(f"images are on {self.images.device}, larger ones on {self.larger.device}")
+
+    @property
+    def shape(self) -> torch.Size:
+        """See `Images.shape`."""
+        return self.images.shape
+
+    @property
+    def device(self) -> torch.device:
+        """See `Images.device`."""
+        return self.images.device
+
+    @property
+    def nbytes(self) -> int:
+        """The size of both in bytes."""
+        return self.images.nbytes + self.larger.nbytes
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: Tensor | slice, /) -> Tensor:
+        """See `Images.__getitem__`."""
+        return self.images[rows]

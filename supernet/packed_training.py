@@ -196,8 +196,7 @@ class _PackGradient:
         for part in divided(range(batch.shape[1]), self._execution.micro_batches):
             for models in pack.passes:
                 of_models, learners = batch[models, part.start : part.stop], self._learners[models]
-                images = to_device(self._images[image_of(of_models.flatten(), len(self._images))], device)
-                x = self._normalise(self._augmented(images, of_models, learners))
+                x = self._normalise(self._inputs(of_models, learners))
                 targets = self._targets(of_models, learners)
                 with autocast(device, self._execution.precision):
                     logits = pack(x, models, self._kept(of_models, learners))
@@ -241,15 +240,18 @@ class _PackGradient:
             ]
         )
 
-    def _augmented(self, images: Tensor, of_models: Tensor, learners: Sequence[Learner]) -> Tensor:
+    def _inputs(self, of_models: Tensor, learners: Sequence[Learner]) -> Tensor:
         """Images ``(M·B, 3, H, W)`` of the examples ``of_models (M, B)``, augmented as each model asks."""
-        parts = torch.split(images, of_models.shape[1])
         augmenters = [self._augmenters[learner] for learner in learners]
         if not any(augmenters):
-            return images
+            return self._plain(of_models.flatten())
         return torch.cat(
             [
-                part if augment is None else augment(part, examples)
-                for part, augment, examples in zip(parts, augmenters, of_models, strict=True)
+                self._plain(examples) if augment is None else augment(examples, self._device)
+                for augment, examples in zip(augmenters, of_models, strict=True)
             ]
         )
+
+    def _plain(self, examples: Tensor) -> Tensor:
+        """The images of ``examples (B,)`` as they are, ``(B, 3, H, W)``."""
+        return to_device(self._images[image_of(examples, len(self._images))], self._device)

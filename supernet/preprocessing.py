@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -67,6 +67,11 @@ class Preprocessing:
                 f"{type(image).__name__} is not an image; give PIL images, such as PIL.Image.open(path)"
             )
         return _transform(self)(image if image.mode == "RGB" else image.convert("RGB"))
+
+    def enlarged(self, factor: float) -> Preprocessing:
+        """The same part of an image with ``factor`` times as many pixels a side."""
+        channels, height, width = self.input_size
+        return replace(self, input_size=(channels, round(height * factor), round(width * factor)))
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalise uint8 ``(B, 3, H, W)`` to float32 on the same device."""

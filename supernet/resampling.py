@@ -7,13 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def resampled(images: Tensor, maps: Tensor, fill: Tensor | None = None) -> Tensor:
+def resampled(
+    images: Tensor, maps: Tensor, fill: Tensor | None = None, size: tuple[int, int] | None = None
+) -> Tensor:
     """Resample uint8 ``images (B, C, H, W)`` bilinearly by affine ``maps (B, 2, 3)``.
 
-    A map gives, for a pixel (x, y) of the result, the place in the image: both in pixels from the centre of
-    the image. Places outside the image have the colour ``fill (C,)``, by default that of the nearest pixel.
+    A map gives, for a pixel (x, y) of the result, the place in the image: both in pixels of the result, from
+    the centre. Places outside the image have the colour ``fill (C,)``, by default that of the nearest pixel.
+    The result has the height and width ``size``, by default those of the images; images of another size are
+    read as if they had been resized to it, with all of their pixels.
     """
-    height, width = images.shape[-2:]
+    height, width = size or images.shape[-2:]
     x = torch.arange(width, device=images.device, dtype=torch.float32) - (width - 1) / 2
     y = (torch.arange(height, device=images.device, dtype=torch.float32) - (height - 1) / 2)[:, None]
     # Sums of products, element by element: a matrix product may round otherwise in a batch of another size.

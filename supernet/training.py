@@ -136,11 +136,10 @@ def train(
         )
 
         def inputs(batch: Tensor) -> Tensor:
+            if augment is not None:
+                return normalise(augment(batch, device))
             found = rows[image_of(batch, len(rows))]
-            if pooled is not None:
-                return found
-            x = to_device(found, device)
-            return normalise(x if augment is None else augment(x, batch))
+            return found if pooled is not None else normalise(to_device(found, device))
 
         def targets(batch: Tensor) -> Targets:
             if augment is not None:

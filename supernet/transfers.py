@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from supernet.images import Images
+from supernet.images import Images, TwoSizes
 
 RESIDENT_SHARE = 0.4
 """The share of a GPU's free memory that the images of a training may take."""
@@ -29,6 +29,12 @@ def resident(images: Images, device: torch.device) -> Images:
         return images
     if images.nbytes > RESIDENT_SHARE * free_memory(device):
         return images
+    return _all_on(images, device)
+
+
+def _all_on(images: Images, device: torch.device) -> Images:
+    if isinstance(images, TwoSizes):
+        return TwoSizes(_all_on(images.images, device), _all_on(images.larger, device))
     if isinstance(images, Tensor):
         return to_device(images, device)
     copy = torch.empty(images.shape, dtype=torch.uint8, device=device)

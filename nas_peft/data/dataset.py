@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,10 +15,10 @@ from nas_peft.data.duplicates import Duplicates
 from nas_peft.data.findings import Findings, without_copies
 from nas_peft.data.folder_layout import Layout
 from nas_peft.data.image_files import shown_name
-from nas_peft.data.listing import GIVEN, Listing, ToTensor
+from nas_peft.data.listing import GIVEN, Listing, ToTensor, counted
 from nas_peft.data.materialise import without_unreadable
+from nas_peft.data.origin import Origin, chosen, without
 from nas_peft.data.part import Part
-from nas_peft.data.partition import complete, few_shot
 from nas_peft.data.picture_hashes import PictureHashes
 from nas_peft.data.remarks import alike_classes
 from nas_peft.data.sealed import SealedPart
@@ -49,6 +49,7 @@ class ImageDataset:
             recognises its data: equal for equal data after equal preprocessing.
         train_domains: the domain of each training image, or ``None`` where the source names none.
         kept: where the decoded images are and how large, for a large data set; else an empty text.
+        origin: how the images were read, for reading them at another size.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ImageDataset:
     test: SealedPart
     record: dict[str, object]
     fingerprint: str
+    origin: Origin
     train_domains: tuple[str | None, ...] = ()
     kept: str = ""
 
@@ -128,9 +130,9 @@ def load_dataset(
     if seed < 0:
         raise InputError(f"seed is {seed}; allowed are whole numbers from 0")
     report = on_progress or _no_report
-    hashing = PictureHashes(to_tensor)
+    hashing, reading = PictureHashes(to_tensor), Reading(layout, domains)
     store = ImageStore.of(cache or CacheSettings.current(), say or _say_nothing)
-    listing = list_source(spec, hashing.to_tensor, root, Reading(layout, domains), store.streams(spec))
+    listing = list_source(spec, hashing.to_tensor, root, reading, store.streams(spec))
     _check_parts(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
@@ -139,11 +141,9 @@ def load_dataset(
                 listing, store, source_digest(listing, recognised_by or to_tensor, max_pixels), report
             )
             _check_parts(listing)
-        listing = complete(listing, seed)
-        if shots is not None:
-            listing = few_shot(listing, shots, seed)
+        listing = chosen(listing, seed, shots)
         key = source_digest(listing, recognised_by or to_tensor, max_pixels)
-        decoded = store.decoded(listing, key, hashing, _counted(listing, report))
+        decoded = store.decoded(listing, key, hashing, counted(listing, report))
     parts, found = decoded.parts, decoded.findings.duplicates
     warnings = _warnings(decoded.findings, parts, listing)
     dropped: dict[str, int] = {}
@@ -181,6 +181,18 @@ def load_dataset(
         },
         fingerprint=own_fingerprint,
         kept=decoded.kept,
+        origin=Origin(
+            spec=spec,
+            root=root,
+            reading=reading,
+            seed=seed,
+            shots=shots,
+            max_pixels=max_pixels,
+            skipped=skipped,
+            dropped=found.copies if drop_duplicates else {},
+            pictures=tuple(item.file for item in listing.train if item.file is not None),
+            store=store,
+        ),
         train_domains=tuple(domains_of_train),
     )
 
@@ -194,8 +206,7 @@ def _readable(
         readable, names = without_unreadable(listing, report)
         store.remember_unreadable(key, names)
         return readable, names
-    parts = {part: tuple(i for i in items if i.name not in set(known)) for part, items in listing.parts()}
-    return replace(listing, train=parts["train"], val=parts.get("val"), test=parts.get("test")), known
+    return without(listing, known), known
 
 
 def _class_counts(part: Part, classes: tuple[str, ...]) -> list[int]:
@@ -254,19 +265,6 @@ def _check_parts(listing: Listing) -> None:
             f"data set '{listing.name}' has training images of 1 class, '{present[0]}'; "
             "at least 2 classes are needed: add a folder or label for another"
         )
-
-
-def _counted(listing: Listing, report: Callable[[int, int], None]) -> Callable[[], None]:
-    """A function to call after each image, which reports the images so far and in all."""
-    total = sum(len(items) for _, items in listing.parts())
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        report(done, total)
-
-    return count
 
 
 def _say_nothing(sentence: str) -> None:

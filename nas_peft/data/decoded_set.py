@@ -68,12 +68,17 @@ class ImageStore:
         return StreamStore(cache.folder, self.smallest, lambda needed: cache.make_room(2 * needed, name))
 
     def decoded(
-        self, listing: Listing, key: str | None, hashing: PictureHashes, on_image: Callable[[], None]
+        self,
+        listing: Listing,
+        key: str | None,
+        hashing: PictureHashes | None,
+        on_image: Callable[[], None],
     ) -> DecodedSet:
         """The decoded images of a completed listing, which the cache has under ``key``.
 
         Nothing is decoded where the cache has them. ``hashing`` is what the listing's preprocessing goes
-        through; ``on_image`` is called after each decoded image.
+        through; with ``None`` the images are larger copies of others, and nothing is looked for in them.
+        ``on_image`` is called after each decoded image.
 
         Raises `InputError` where the disk or the limit of the cache is too small, before anything but one
         image is decoded, and `UnreadableImage`.
@@ -82,13 +87,13 @@ class ImageStore:
             return _of_entry(entry, listing)
         shape = _shape(listing)
         needed = sum(len(items) for _, items in listing.parts()) * prod(shape)
-        noting, hashes = _noting(listing, hashing)
+        noting, hashes = (listing, None) if hashing is None else _noting(listing, hashing)
         if needed < self.smallest:
             parts = {part: materialise(items, on_image) for part, items in noting.parts()}
-            return DecodedSet(parts, Findings.of(parts, listing, hashes), "")
+            return DecodedSet(parts, _found(parts, listing, hashes), "")
         if self.cache is None or key is None:
             parts = _in_memory(noting, shape, on_image)
-            return DecodedSet(parts, Findings.of(parts, listing, hashes), f"in memory, {size_text(needed)}")
+            return DecodedSet(parts, _found(parts, listing, hashes), f"in memory, {size_text(needed)}")
         with self.cache.locked(key, self.say):
             if entry := self.cache.entry(key, _nothing):  # another process was faster
                 return _of_entry(entry, listing)
@@ -119,7 +124,7 @@ class ImageStore:
         self,
         cache: DataCache,
         listing: Listing,
-        hashes: Hashes,
+        hashes: Hashes | None,
         key: str,
         shape: tuple[int, int, int],
         on_image: Callable[[], None],
@@ -128,7 +133,7 @@ class ImageStore:
         items = dict(listing.parts())
         try:
             digests = {
-                name: _write(folder / name, [item for part in held for item in items[part]], on_image)
+                name: _write(folder / name, [i for part in held for i in items.get(part, ())], on_image)
                 for name, held in FILES.items()
             }
         except OSError as error:
@@ -145,7 +150,7 @@ class ImageStore:
             shape,
             {part: len(of) for part, of in items.items()},
             {name: StoredFile.of(folder / name, digest) for name, digest in digests.items()},
-            Findings.of(_parts_of(listing, folder, shape, digests), listing, hashes).to_dict(),
+            _found(_parts_of(listing, folder, shape, digests), listing, hashes).to_dict(),
         ).write()
         finished = CacheEntry.read(cache.finish(folder))
         assert finished is not None  # it has just been written
@@ -164,6 +169,10 @@ def _noting(listing: Listing, hashing: PictureHashes) -> tuple[Listing, Hashes]:
     }
     with_hashes = replace(listing, train=noting["train"], val=noting.get("val"), test=noting.get("test"))
     return with_hashes, hashes
+
+
+def _found(parts: dict[str, Part], listing: Listing, hashes: Hashes | None) -> Findings:
+    return Findings.nothing() if hashes is None else Findings.of(parts, listing, hashes)
 
 
 def _nothing(sentence: str) -> None:
@@ -187,7 +196,8 @@ def _parts_of(
     """The parts of a listing as rows of the files in ``folder``, whose SHA-256 are ``digests``, by name."""
     items = dict(listing.parts())
     found = {}
-    for name, held in FILES.items():
+    for name, of_file in FILES.items():
+        held = [part for part in of_file if part in items]
         number = sum(len(items[part]) for part in held)
         file = ImageFile(folder / name, (number, *shape), digests[name])
         start = 0
@@ -209,7 +219,8 @@ def _in_memory(
 ) -> dict[str, Part]:
     """Parts as rows of two blocks of memory: train and val in one, of which folds and joins copy nothing."""
     items, found = dict(listing.parts()), {}
-    for held in FILES.values():
+    for of_file in FILES.values():
+        held = [part for part in of_file if part in items]
         block = np.empty((sum(len(items[part]) for part in held), *shape), dtype=np.uint8)
         memory, filled = ImageMemory(block), 0
         for part in held:

@@ -52,6 +52,11 @@ class Findings:
             of_rest = fingerprint(listing.classes, without_copies(parts, found))
         return cls(found, len(blank), blank[0] if blank else "", of_all, of_rest)
 
+    @classmethod
+    def nothing(cls) -> Findings:
+        """Of images in which nothing was looked for."""
+        return cls(Duplicates({}, {}, 0, [], {}), 0, "", "", "")
+
     def to_dict(self) -> dict[str, Any]:
         """All fields, JSON-able."""
         return asdict(self)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from supernet.images import Images
+from supernet.images import Images, TwoSizes
 
 Rows: TypeAlias = NDArray[np.int64]
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -93,12 +93,29 @@ class ImageRows:
         return ImageRows, (self.block, self.rows)
 
 
+def taken(images: Images, rows: Tensor | slice) -> Images:
+    """The images at ``rows``: rows of a block stay unread."""
+    if isinstance(images, TwoSizes):
+        return TwoSizes(taken(images.images, rows), taken(images.larger, rows))
+    return images.take(rows) if isinstance(images, ImageRows) else images[rows]
+
+
 def joined(images: list[Images]) -> Images:
     """All of ``images`` in one: rows of one block stay rows; others are copied into new memory."""
+    two = [of for of in images if isinstance(of, TwoSizes)]
+    if two and len(two) == len(images):
+        return TwoSizes(joined([of.images for of in two]), joined([of.larger for of in two]))
     rows = [of for of in images if isinstance(of, ImageRows)]
     if rows and len(rows) == len(images) and all(of.block == rows[0].block for of in rows):
         return ImageRows(rows[0].block, np.concatenate([of.rows for of in rows]))
     return torch.cat([of[:] for of in images])
+
+
+def blocks_of(images: Images) -> list[Block]:
+    """The blocks that ``images`` are rows of, those of their larger copies among them."""
+    if isinstance(images, TwoSizes):
+        return [*blocks_of(images.images), *blocks_of(images.larger)]
+    return [images.block] if isinstance(images, ImageRows) else []
 
 
 def chunks(images: Images) -> Iterator[Tensor]:

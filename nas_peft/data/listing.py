@@ -88,3 +88,16 @@ class Listing:
 def labels_of(items: Sequence[Item]) -> NDArray[np.int64]:
     """Labels of the items, shape (number of items,)."""
     return np.array([item.label for item in items], dtype=np.int64)
+
+
+def counted(listing: Listing, report: Callable[[int, int], None]) -> Callable[[], None]:
+    """A function to call after each image of a listing, which reports the images so far and in all."""
+    total = sum(len(items) for _, items in listing.parts())
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        report(done, total)
+
+    return count

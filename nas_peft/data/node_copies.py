@@ -14,7 +14,7 @@ import numpy as np
 from nas_peft.data.cache_settings import CacheSettings
 from nas_peft.data.data_cache import DataCache
 from nas_peft.data.image_file import ImageFile
-from nas_peft.data.image_rows import ImageRows, Pixels
+from nas_peft.data.image_rows import Pixels, blocks_of
 from nas_peft.data.part import Part
 from search_spaces.errors import InputError
 
@@ -34,7 +34,7 @@ def copy_to_nodes(ray: Any, parts: Iterable[Part], *, folder: Path | None = None
 
     Raises `InputError` for a machine without a cache, or without room for the file.
     """
-    blocks = [part.images.block for part in parts if isinstance(part.images, ImageRows)]
+    blocks = [block for part in parts for block in blocks_of(part.images)]
     files = list(dict.fromkeys(block for block in blocks if isinstance(block, ImageFile)))
     nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
     if not files or (folder is None and not _several(ray, nodes)):

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas_peft.data.image_rows import ImageRows, joined
-from supernet.images import Images
+from nas_peft.data.image_rows import ImageRows, joined, taken
+from supernet.images import Images, TwoSizes
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,8 @@ class Part:
 
     Attributes:
         images: uint8, shape (N, 3, H, W), values 0 to 255: decoded, resized and cropped, not normalised. One
-            byte per value takes a quarter of the space of normalised floats. A tensor, or `ImageRows`.
+            byte per value takes a quarter of the space of normalised floats. A tensor, `ImageRows`, or
+            `TwoSizes` of either.
         labels: int64, shape (N,), indices into the class names.
 
     Raises:
@@ -55,17 +56,17 @@ class Part:
         Ray would pickle torch tensors in band, which takes twice the memory while writing and while reading,
         and a copy for each worker.
         """
-        images = self.images.numpy() if isinstance(self.images, Tensor) else self.images
-        return _from_arrays, (images, self.labels.numpy())
+        if isinstance(self.images, TwoSizes):
+            of = [_as_array(images) for images in (self.images.images, self.images.larger)]
+            return _two_from_arrays, (*of, self.labels.numpy())
+        return _from_arrays, (_as_array(self.images), self.labels.numpy())
 
     def take(self, indices: Tensor | slice) -> Part:
         """The images at ``indices`` (integers, shape (M,), or a slice), in that order.
 
         Rows of a block are not read for that.
         """
-        images = self.images
-        chosen = images.take(indices) if isinstance(images, ImageRows) else images[indices]
-        return Part(chosen, self.labels[indices])
+        return Part(taken(self.images, indices), self.labels[indices])
 
     @staticmethod
     def join(parts: Sequence[Part]) -> Part:
@@ -87,10 +88,22 @@ def read_only_tensor(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array)
 
 
+def _as_array(images: Images) -> NDArray[Any] | Images:
+    return images.numpy() if isinstance(images, Tensor) else images
+
+
+def _from_array(images: NDArray[Any] | ImageRows) -> Images:
+    return images if isinstance(images, ImageRows) else read_only_tensor(images)
+
+
 def _from_arrays(images: NDArray[Any] | ImageRows, labels: NDArray[Any]) -> Part:
-    return Part(
-        images if isinstance(images, ImageRows) else read_only_tensor(images), read_only_tensor(labels)
-    )
+    return Part(_from_array(images), read_only_tensor(labels))
+
+
+def _two_from_arrays(
+    images: NDArray[Any] | ImageRows, larger: NDArray[Any] | ImageRows, labels: NDArray[Any]
+) -> Part:
+    return Part(TwoSizes(_from_array(images), _from_array(larger)), read_only_tensor(labels))
 
 
 def _with_tensors(part: Part) -> tuple[Any, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import Self
 
 from nas_peft.data import ImageDataset, load_dataset
+from nas_peft.data.larger_images import FACTOR, with_larger_images
 from nas_peft.data.picture_sizes import PictureSizes
 from nas_peft.data.summary import data_summary
 from nas_peft.run.progress import StageBars
@@ -78,7 +80,7 @@ class TaskInputs:
                 f"another, such as --backbone {FOR_REAL_USE} (nas-peft backbones lists them)"
             )
         bars.say(data_summary(dataset.record, dataset.classes, dataset.kept))
-        return TaskInputs(config, backbone, preprocessing, budget, dataset)
+        return TaskInputs(config, backbone, preprocessing, budget, dataset).with_larger_images(bars)
 
     @classmethod
     def of_single_methods(cls, config: TrainingConfig, bars: StageBars) -> TaskInputs:
@@ -98,6 +100,14 @@ class TaskInputs:
                 "raise the budget"
             )
         return inputs
+
+    def with_larger_images(self, bars: StageBars) -> Self:
+        """The same inputs with larger copies of the training images, if crops are cut and gain by them."""
+        if not self.config.cuts_crops:
+            return self
+        larger = self.preprocessing.enlarged(FACTOR)
+        with bars.stage("larger copies for crops (images)") as advance:
+            return replace(self, dataset=with_larger_images(self.dataset, larger.to_tensor, advance))
 
     @property
     def head_params(self) -> int:

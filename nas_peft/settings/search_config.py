@@ -333,6 +333,12 @@ class SearchConfig(TrainingConfig):
             for epochs, *values in product(lengths, *choices.values())
         ]
 
+    @property
+    def cuts_crops(self) -> bool:
+        """See `TrainingConfig.cuts_crops`; the supernet counts too."""
+        of_supernet = self.supernet_augmentation or ()
+        return super().cuts_crops or any(name != "none" for name in of_supernet)
+
     def searched_recipes(self) -> tuple[Recipe, ...]:
         """Recipes to try for searched subnets: those of all subnets, and those from inherited weights."""
         found: list[Recipe] = []

@@ -328,6 +328,11 @@ class TrainingConfig(BaseModel):
         """
         return recipes(self, method)
 
+    @property
+    def cuts_crops(self) -> bool:
+        """Whether any training may augment its images, which always begins with a crop."""
+        return any(name != "none" for name in self.augmentation)
+
     def searched_recipes(self) -> tuple[Recipe, ...]:
         """Recipes to try for subnets that a search has found."""
         return self.recipes("subnet")

@@ -23,6 +23,7 @@ from supernet import (
     pooled_features,
     write_atomically,
 )
+from supernet.images import TwoSizes
 
 
 def pretrained_features(
@@ -34,7 +35,8 @@ def pretrained_features(
     features of images in the cache are kept beside them, and found again by whatever they depend on: weights,
     precision, device, threads, version of torch, rows.
     """
-    images, device = part.images, network.head.weight.device
+    images = part.images.images if isinstance(part.images, TwoSizes) else part.images
+    device = network.head.weight.device
     file = None
     if isinstance(images, ImageRows) and isinstance(images.block, ImageFile):
         facts = [backbone.digest, preprocessing.to_dict(), precision, _of_device(device), torch.__version__]

@@ -26,6 +26,7 @@ from supernet import (
 )
 from supernet.augmentation import CROP_AREA, ERASED, Augmenter, augmenter, draw
 from supernet.backbones import weights_digest
+from supernet.images import TwoSizes
 
 CHANGING = AUGMENTATIONS[1:]
 CPU = torch.device("cpu")
@@ -66,26 +67,26 @@ def test_pixels_depend_on_seed_epoch_and_image_only(preprocessing, name, seed, e
     options = {"seed": seed, "preprocessing": preprocessing, "indices_on": CPU}
     whole, other = augmenter(name, images, **options), augmenter(name, images, **options)
     whole.begin(epoch)
-    expected = whole(images, torch.arange(12))
+    expected = whole(torch.arange(12), CPU)
     assert expected.dtype == torch.uint8
     assert expected.shape == images.shape
     other.begin(epoch + 1)
-    assert not torch.equal(other(images, torch.arange(12)), expected)
+    assert not torch.equal(other(torch.arange(12), CPU), expected)
     other.begin(epoch)
     indices = torch.tensor(order)
     for part in indices.split(batch):
-        assert torch.equal(other(images[part], part), expected[part])
+        assert torch.equal(other(part, CPU), expected[part])
 
 
 @pytest.mark.parametrize("name", CHANGING)
 def test_images_epochs_and_seeds_differ(begun, name):
     same = photos(1).expand(64, -1, -1, -1)
     every = torch.arange(64)
-    first = begun(name, same)(same, every)
+    first = begun(name, same)(every, CPU)
     # a share may be next to nothing, and the mixed image then equals its partner
     assert len({image.numpy().tobytes() for image in first}) >= (60 if name == "mixup" else 64)
-    assert not torch.equal(first, begun(name, same, epoch=1)(same, every))
-    assert not torch.equal(first, begun(name, same, seed=1)(same, every))
+    assert not torch.equal(first, begun(name, same, epoch=1)(every, CPU))
+    assert not torch.equal(first, begun(name, same, seed=1)(every, CPU))
 
 
 def test_a_crop_shows_a_part_of_the_image_at_full_size(begun):
@@ -94,8 +95,8 @@ def test_a_crop_shows_a_part_of_the_image_at_full_size(begun):
     across = ramp.expand(200, 3, 48, 64)
     down = ramp[:48, None].expand(200, 3, 48, 64)
     every = torch.arange(200)
-    columns = begun("crop", across)(across, every)[:, 0, 0].float() / 4
-    rows = begun("crop", down)(down, every)[:, 0, :, 0].float() / 4
+    columns = begun("crop", across)(every, CPU)[:, 0, 0].float() / 4
+    rows = begun("crop", down)(every, CPU)[:, 0, :, 0].float() / 4
     for places, side in ((columns, 64), (rows, 48)):
         assert float(places.min()) >= 0
         assert float(places.max()) <= side - 1
@@ -110,9 +111,39 @@ def test_a_crop_shows_a_part_of_the_image_at_full_size(begun):
     assert float((columns[:, 0]).std()) > 1  # crops begin at different places
 
 
+def test_crops_are_cut_from_the_larger_images(begun):
+    """A board of single pixels survives in a crop of the larger images; a crop of the small ones is grey."""
+    board = (torch.arange(64)[:, None] + torch.arange(64)) % 2 * 255
+    larger = board.to(torch.uint8).expand(40, 3, 64, 64).contiguous()
+    small = torch.full((40, 3, 32, 32), 128, dtype=torch.uint8)
+    every = torch.arange(40)
+    found = begun("crop", TwoSizes(small, larger))(every, CPU)
+    assert found.shape == small.shape
+    assert float(found.float().std()) > 25
+    assert not begun("crop", small)(every, CPU).float().std()
+
+
+@given(size=st.tuples(st.integers(8, 24), st.integers(8, 24)), factor=st.integers(1, 3))
+def test_larger_images_without_more_detail_give_the_same_crops(preprocessing, size, factor):
+    """Of a ramp, which enlarging does not change, both show the same places."""
+    height, width = size
+    tall, wide = height * factor, width * factor
+    shown = [
+        (torch.arange(n) + 0.5).mul(240 / n).round().to(torch.uint8).expand(20, 3, m, n)
+        for m, n in ((height, width), (tall, wide))
+    ]
+    crops = []
+    for images in (shown[0], TwoSizes(*shown)):
+        found = augmenter("crop-flip", images, seed=3, preprocessing=preprocessing, indices_on=CPU)
+        found.begin(1)
+        crops.append(found(torch.arange(20), CPU).float())
+    inner = (crops[1] > 240 / width) & (crops[1] < 240 - 240 / width)  # the edges are held beyond the centres
+    assert float((crops[0] - crops[1])[inner].abs().max()) <= 2
+
+
 def test_half_of_the_crops_are_mirrored(begun):
     images, every = photos(400), torch.arange(400)
-    cropped, flipped = (begun(name, images)(images, every) for name in ("crop", "crop-flip"))
+    cropped, flipped = (begun(name, images)(every, CPU) for name in ("crop", "crop-flip"))
     same = (flipped == cropped).flatten(1).all(1)
     mirrored = (flipped == cropped.flip(-1)).flatten(1).all(1)
     assert bool((same ^ mirrored).all())
@@ -121,7 +152,7 @@ def test_half_of_the_crops_are_mirrored(begun):
 
 def test_strong_erases_rectangles_in_the_mean_colour(begun, preprocessing):
     images, every = photos(400), torch.arange(400)
-    found = begun("strong", images)(images, every)
+    found = begun("strong", images)(every, CPU)
     drawn = draw("strong", 400, (32, 32), 0, 0)
     top, bottom, left, right = drawn.erased.T
     area = (bottom - top) * (right - left) / 32**2
@@ -154,7 +185,7 @@ def test_none_draws_nothing_and_unknown_names_are_refused(preprocessing):
         Recipe(1, 0.1, augmentation="flip")
     early = Augmenter("crop", images=photos(3), **options)
     with pytest.raises(ValueError, match="call begin first"):
-        early(photos(3), torch.arange(3))
+        early(torch.arange(3), CPU)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
@@ -246,19 +277,36 @@ def test_micro_batches_see_the_same_pixels(fresh, fit):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("larger", sweep([False, True], [True]))
 @pytest.mark.parametrize("together", sweep([False, True], [True]))
-def test_a_pack_ends_as_trainings_alone(plain, fit, toy, preprocessing, together):
-    backbone = plain()
+def test_a_pack_ends_as_trainings_alone(plain, toy, preprocessing, together, larger):
+    backbone, (images, labels) = plain(), toy
+    if larger:
+        images = TwoSizes(images, photos(len(images), 40, 40))
     names = ("none", "strong", "crop-flip")
     recipes = [replace(RECIPE, augmentation=name, label_smoothing=0.1) for name in names]
     packed = [Supernet(backbone, MIXED, 5, seed=1) for _ in names]
     curves = train_pack(
-        packed, *toy, preprocessing=preprocessing, recipes=recipes, seeds=[0, 0, 0], together=together
+        packed,
+        images,
+        labels,
+        preprocessing=preprocessing,
+        recipes=recipes,
+        seeds=[0, 0, 0],
+        together=together,
     )
     losses = []
     for network, recipe, curve in zip(packed, recipes, curves, strict=True):
         alone = Supernet(backbone, MIXED, 5, seed=1)
-        expected = fit(alone, Constant(MIXED), recipe)
+        expected = train(
+            alone,
+            images,
+            labels,
+            preprocessing=preprocessing,
+            chooser=Constant(MIXED),
+            recipe=recipe,
+            seed=0,
+        )
         assert curve.losses == pytest.approx(expected.losses, abs=1e-5)
         torch.testing.assert_close(network.head.weight, alone.head.weight, atol=1e-5, rtol=1e-5)
         losses.append(tuple(curve.losses))
@@ -266,7 +314,8 @@ def test_a_pack_ends_as_trainings_alone(plain, fit, toy, preprocessing, together
     with pytest.raises(ValueError, match="one label smoothing"):
         train_pack(
             packed,
-            *toy,
+            images,
+            labels,
             preprocessing=preprocessing,
             recipes=[RECIPE, RECIPE, recipes[0]],
             seeds=[0, 0, 0],

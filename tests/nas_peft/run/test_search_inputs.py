@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sweep import sweep
 
@@ -26,10 +27,38 @@ from search_spaces import (
     sampler_around,
 )
 from search_spaces.sampling import SMALLEST_SHARE
+from supernet.images import TwoSizes
 
 pytestmark = pytest.mark.slow
 
 QUIET = StageBars(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def large_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Class folders of pictures with more pixels than the shipped backbone sees."""
+    folder, draws = tmp_path_factory.mktemp("large"), np.random.default_rng(0)
+    for label in ("ant", "bee"):
+        (folder / label).mkdir()
+        for number in range(8):
+            pixels = draws.integers(0, 256, (50, 60, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options", [{"augmentation": "none,crop"}, {"supernet_augmentation": "strong"}], ids=["rows", "supernet"]
+)
+def test_crops_are_cut_from_larger_copies(large_pictures: Path, options: dict[str, Any]):
+    plain = SearchConfig.of(dataset=str(large_pictures)).on("cpu")
+    without = SearchInputs.load(plain, QUIET)
+    assert not isinstance(without.dataset.train.images, TwoSizes)
+    config = SearchConfig.of(dataset=str(large_pictures), **options).on("cpu")
+    for inputs in (SearchInputs.load(config, QUIET), without.with_config(config).with_larger_images(QUIET)):
+        images = inputs.for_trainings(torch.empty(0)).train.images
+        assert isinstance(images, TwoSizes)
+        assert images.larger.shape[-2:] == (40, 40)  # 1.25 times 32
+        assert inputs.dataset.fingerprint == without.dataset.fingerprint
 
 
 def test_the_single_methods_are_the_largest_uniform_ones_within_the_budget(tiny_inputs: SearchInputs):

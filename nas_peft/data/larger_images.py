@@ -1,0 +1,83 @@
+"""Larger copies of the training images, of which crops are cut."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import torch
+from PIL import Image
+
+from nas_peft.data.dataset import ImageDataset
+from nas_peft.data.decoding import pixel_limit
+from nas_peft.data.image_files import register_heic
+from nas_peft.data.listing import ToTensor, counted
+from nas_peft.data.origin import Origin
+from nas_peft.data.part import Part
+from nas_peft.data.source_digest import source_digest
+from supernet.images import TwoSizes
+
+FACTOR = 1.25
+"""Side of the larger copies, relative to the backbone's images.
+
+A crop shows 0.7 to 1 of a side (`supernet.augmentation.CROP_AREA`), so 1.25 lies in the middle between too
+few pixels for the smallest crop and too many for the largest, and costs 1.6 times the space of the images.
+"""
+
+_LOOKED_AT = 32  # pictures, evenly spaced, of which the size is read
+
+
+def with_larger_images(
+    dataset: ImageDataset, to_tensor: ToTensor, on_progress: Callable[[int, int], None]
+) -> ImageDataset:
+    """The data set with a larger copy of each training and validation image beside it (`TwoSizes`).
+
+    ``to_tensor`` is the preprocessing to larger images. The data set is returned as it is if it has the
+    copies, and where they gain nothing: where the pictures have no more pixels than the backbone sees.
+    Streams, archives and data that are drawn by the product are not read again either. Test images are
+    never cropped and stay sealed.
+
+    Raises `InputError` where the disk or the limit of the cache is too small, and `UnreadableImage`.
+    """
+    if isinstance(dataset.train.images, TwoSizes):
+        return dataset
+    origin = dataset.origin
+    with pixel_limit(origin.max_pixels):
+        if not _gains(origin, min(dataset.train.images.shape[-2:])):
+            return dataset
+        listing = replace(origin.listing(to_tensor), test=None)
+        key = source_digest(listing, to_tensor, origin.max_pixels)
+        decoded = origin.store.decoded(listing, key, None, counted(listing, on_progress))
+    larger = {name: _without(part, origin.dropped.get(name, ())) for name, part in decoded.parts.items()}
+    both = " and ".join(text for text in (dataset.kept, decoded.kept) if text)
+    return replace(
+        dataset,
+        train=_beside(dataset.train, larger["train"]),
+        val=_beside(dataset.val, larger["val"]),
+        kept=both,
+    )
+
+
+def _gains(origin: Origin, side: int) -> bool:
+    """Whether the pictures are files whose shorter side is usually longer than ``side`` pixels."""
+    files = origin.pictures
+    register_heic()
+    sides = []
+    for file in files[:: max(1, len(files) // _LOOKED_AT)]:
+        # what Pillow does not open at once, such as a good picture behind broken metadata, tells no size here
+        with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(file) as of:
+            sides.append(min(of.size))
+    return bool(sides) and statistics.median(sides) > side
+
+
+def _without(part: Part, indices: Sequence[int]) -> Part:
+    """The part without the images at ``indices``."""
+    gone = set(indices)
+    stays = [index for index in range(len(part)) if index not in gone]
+    return part.take(torch.tensor(stays, dtype=torch.int64)) if gone else part
+
+
+def _beside(part: Part, larger: Part) -> Part:
+    return Part(TwoSizes(part.images, larger.images), part.labels)
