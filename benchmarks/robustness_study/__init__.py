@@ -11,7 +11,7 @@ Test images are read in two halves, stratified by class and fixed. ``--half deve
 looked at while anything is still changed; ``--half final`` is for the table, and its lines are written once.
 No choice within a run depends on either.
 
-Runs and lines go to ``--store``, where an interrupted study resumes, and the report to
+Runs go to ``--store``, where an interrupted one resumes, finished lines to ``--lines``, and the report to
 ``benchmarks/results/robustness_study.json``. With the defaults a study of all tasks takes hours; the options
 of a shorter one stand in its report.
 """

@@ -12,11 +12,20 @@ from benchmarks.harness.command_line import StudyParser, exit_status, whole_numb
 from benchmarks.harness.halves import HALVES
 from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
-from benchmarks.robustness_study.study import BASELINES, SEVERITIES, Study
+from benchmarks.robustness_study.study import BASELINES, Study
 from benchmarks.robustness_study.tables import table
 from benchmarks.robustness_study.tasks import NAMES, study_task
 
 OUT = RESULTS / "robustness_study.json"
+LINES = RESULTS / "robustness_study.jsonl"
+
+
+def severities(text: str) -> list[int]:
+    """Severities separated by commas. Raises ``ValueError`` for anything but whole numbers from 1 to 5."""
+    levels = [int(word) for word in text.split(",")]
+    if not all(1 <= level <= 5 for level in levels):
+        raise ValueError(f"severities are {text}; give numbers from 1 to 5, such as 1,3,5")
+    return levels
 
 
 def parsed(argv: Sequence[str]) -> argparse.Namespace:
@@ -25,7 +34,8 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--task", action="append", choices=NAMES, help="task; repeat for more (all)")
     add("--data", type=Path, default=Path("../shared/data"), help="folder of cifar100, dtd10 and pacs")
-    add("--store", type=Path, default=Path("runs/robustness_study"), help="folder of runs and lines")
+    add("--store", type=Path, default=Path("runs/robustness_study"), help="folder of runs")
+    add("--lines", type=Path, default=LINES, help="finished lines, with which any machine goes on")
     add("--out", type=Path, default=OUT, help="JSON file of the report")
     add("--half", choices=HALVES, default="develop", help="half of the test images (%(default)s)")
     add("--seeds", type=whole_number, default=3, help="seeds of each task (%(default)s)")
@@ -38,6 +48,13 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--retrain", type=whole_number, default=3, help="searched subnets that are retrained (%(default)s)")
     add("--soup", type=whole_number, default=3, help="trainings in a soup, at least 2 (%(default)s)")
     add("--baselines", default=BASELINES, help="baselines beside the searched subnets (%(default)s)")
+    add("--noah-seeds", type=int, default=1, help="seeds that NOAH takes part in (%(default)s)")
+    add(
+        "--severities",
+        type=severities,
+        default=(1, 3, 5),
+        help="severities of each corruption, from 1 to 5 (1,3,5)",
+    )
     add("--images", type=whole_number, help="most test images of a half to measure on (all)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of everything (%(default)s)")
@@ -57,7 +74,6 @@ def run(argv: Sequence[str]) -> None:
         **environment(args),
         "half": args.half,
         "seeds": args.seeds,
-        "severities": SEVERITIES,
         "options": study.options(),
         "tasks": {task.name: task.about for task in tasks},
         "lines": lines,

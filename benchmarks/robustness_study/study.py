@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +33,6 @@ Objective: TypeAlias = Literal["accuracy", "robust"]
 OBJECTIVES: tuple[Objective, ...] = ("accuracy", "robust")
 
 BASELINES = "linear,full,lp-ft,l2-sp,lora,adapter,noah"
-SEVERITIES = (1, 3, 5)
-"""Severities of each corruption; the benchmark has five, and three of them take three fifths of the time."""
-
 OPTIONS = (
     "epochs",
     "supernet_epochs",
@@ -45,6 +44,7 @@ OPTIONS = (
     "soup",
     "baselines",
     "images",
+    "severities",
 )
 """Options of the command line on which a line depends."""
 
@@ -79,12 +79,13 @@ class Study:
     @property
     def file(self) -> Path:
         """The file of lines."""
-        path: Path = self.args.store / "lines.jsonl"
+        path: Path = self.args.lines
         return path
 
     def lines(self, tasks: Sequence[StudyTask], half: Half) -> list[dict[str, Any]]:
         """One line for each task, seed, objective and model; runs and measures what is missing."""
-        self.args.store.mkdir(parents=True, exist_ok=True)
+        for folder in (self.args.store, self.file.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         done = read_lines(self.file)
         rewrite_lines(self.file, done)
         found = []
@@ -116,7 +117,7 @@ class Study:
             named,
             images,
             corruptions=corruptions_for("test") if task.shift == "corruptions" else (),
-            severities=SEVERITIES if task.shift == "corruptions" else (),
+            severities=self.args.severities if task.shift == "corruptions" else (),
             groups=groups,
         )
         return {
@@ -125,6 +126,11 @@ class Study:
             "left_out": found.left_out,
             "rows": {model.name: _scores(model, task) for model in measured},
         }
+
+    def baselines(self, seed: int) -> str:
+        """The baselines of a seed; NOAH's own search takes longer than all others, so it is in the first."""
+        names = str(self.args.baselines).split(",")
+        return ",".join(name for name in names if name != "noah" or seed < self.args.noah_seeds) or "none"
 
     def searched(self, task: StudyTask, seed: int, objective: Objective) -> Path:
         """The run folder of a search, which is resumed, or read if it has finished."""
@@ -144,10 +150,10 @@ class Study:
             l2_sp=args.l2_sp,
             soup=args.soup,
             objective=objective,
-            baselines=args.baselines if objective == "accuracy" else "none",
+            baselines=self.baselines(seed) if objective == "accuracy" else "none",
             singles="lora_rank",  # one single method, which each run needs; the study's are baselines
         )
-        digest = "-".join(str(value) for value in self.options().values()).replace(",", "_")
+        digest = hashlib.sha256(json.dumps(self.options(), sort_keys=True).encode()).hexdigest()[:8]
         out: Path = args.store / "runs" / f"{task.name}-seed{seed}-{objective}-{digest}"
         with StageBars() as bars:
             search(config, out, device=args.device, bars=bars)

@@ -108,3 +108,4 @@ def test_rows_are_baselines_of_the_product_and_mistakes_are_one_line(tmp_path: P
     assert main(["--task", "dtd10", "--data", str(tmp_path), "--store", str(tmp_path / "store")]) == 2
     assert "needs the folder" in capsys.readouterr().err
     assert main(["--half", "both"]) == 2
+    assert main(["--severities", "1,6"]) == 2
