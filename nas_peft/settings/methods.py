@@ -75,7 +75,10 @@ METHODS: dict[Method, MethodInfo] = {
             "GELU and the initial values are taken over; its stochastic depth of 0.1 is an option "
             "(--drop-path). Of Convpass (arXiv 2207.07039) the modules and their initial values are taken "
             "over; its dropout of 0.1 is not, and its factor s, which the paper chooses for each task, is an "
-            "option (--module-scale; by default 1), as are LoRA's and AdaptFormer's (0.1 in its paper).",
+            "option (--module-scale; by default 1), as are LoRA's and AdaptFormer's (0.1 in its paper). "
+            "Of FacT (arXiv 2212.03145) the tensor-train form on all projections is taken over, with one "
+            "scale of the initial values of its cores for all ranks; its factor s is --module-scale too, "
+            "its drop path of 0.1 is --drop-path, and its dropout of 0.1 is not taken over.",
         ),
         MethodInfo(
             "linear",

@@ -41,7 +41,7 @@ EVERYTHING = Architecture.of(
         (*LORA, *DORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
         (2, 3),
     )
-    | {"shallow_prompt_tokens": (3, 0), "lora_rank_pos": (2, 0), "ssf": (6, 6)},
+    | {"shallow_prompt_tokens": (3, 0), "lora_rank_pos": (2, 0), "fact_rank": (3, 0), "ssf": (6, 6)},
 )
 
 
@@ -68,6 +68,8 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
                 tensors["magnitude"][own] * frozen.weight.norm(dim=1) / (frozen.weight + update).norm(dim=1)
             )
             y = (y - bias + x @ update.T) * scale + bias
+        if kind == "fact_rank" and place in tensors["updates"]:
+            y = y + x @ tensors["updates"][place][own].T
         if LORA.get(kind) == place:
             up = tensors["up"]
             if kind in PARTS:
@@ -81,6 +83,24 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
                 scale, shift = (tensors[name][start:end][own] for name in ("scale", "shift"))
                 y = y * scale + shift
     return y
+
+
+def fact_updates(t, layer, shape):
+    """FacT's updates of a layer's projections, ``(out, in)`` by place, block by block."""
+    d, e = shape.width, shape.attention_width
+    projections = [("qkv", d, e)] * 3 + [("proj", e, d), ("fc1", d, shape.fc1_width)]
+    projections.append(("fc2", shape.hidden_width, d))
+    counts = [-(-inputs // d) * -(-outputs // d) for _, inputs, outputs in projections]
+    cores = iter(t["core"][:, layer * sum(counts) : (layer + 1) * sum(counts)].unbind(1))
+    found = {}
+    for place, inputs, outputs in projections:
+        blocks = [
+            [(t["down"].T @ next(cores) @ t["up"])[:, : outputs - first] for first in range(0, outputs, d)]
+            for _ in range(0, inputs, d)
+        ]
+        update = torch.cat([torch.cat(row, dim=1) for row in blocks])[:inputs]
+        found.setdefault(place, []).append(update.T)
+    return {place: torch.cat(updates) for place, updates in found.items()}
 
 
 def adapters(y, modules, kinds, before=None, grid=None):
@@ -244,6 +264,11 @@ def reference(net, x, a):
         if name.startswith("layers."):
             _, i, kind, tensor = name.split(".")
             modules[int(i)].setdefault(kind, {})[tensor] = value
+    if "fact_rank" in modules[0]:
+        shared = modules[0].pop("fact_rank")
+        for i, its in enumerate(modules):
+            its["fact_rank"] = {"updates": fact_updates(shared, i, net.shape)}
+        modules = [dict(sorted(its.items())) for its in modules]
     height, width = x.shape[-2:]
     dynamic = getattr(vit, "dynamic_img_size", False)
     grid = (height // 8, width // 8) if dynamic else vit.patch_embed.grid_size
