@@ -288,6 +288,11 @@ def test_all_baselines_are_trained_whatever_the_budget(with_all: SearchResult):
     model = nas_peft.load_subnet(Path(with_all.run) / "subnet.safetensors").network.backbone
     assert trained["bitfit"] == sum(p.numel() for n, p in model.named_parameters() if n.endswith("bias"))
     assert row(with_all, "bitfit").description == "all biases"
+    assert 0 < trained["lora-pruned"] <= 1100
+    lora = next(run for run in row(with_all, "lora").runs if run.on == "train")
+    assert with_all.stages["LoRA before pruning"].image_passes == lora.image_passes  # of one epoch
+    pruned = subnet_of_run(with_all.run, row="lora-pruned")
+    assert sum(p.numel() for p in pruned.network.layers.parameters()) == trained["lora-pruned"]
     assert all(r.bytes == 4 * r.params for r in with_all.rows)
 
 
