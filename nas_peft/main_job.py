@@ -195,7 +195,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
         probe=probed.recipe,
         features=probed.features,
         protocol=PROTOCOL,
-        inherited=inherited | lora.inherited,
+        inherited={**inherited, **lora.inherited},
     )
 
 

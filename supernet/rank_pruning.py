@@ -36,7 +36,7 @@ class _Direction(NamedTuple):
     value: float
     layer: int
     kind: str
-    index: int
+    number: int
     cost: int
 
 

@@ -35,7 +35,7 @@ class Baseline:
 
 NOAH = "noah"
 
-PRUNED = "lora-pruned"
+PRUNED: Method = "lora-pruned"
 
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
