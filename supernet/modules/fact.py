@@ -21,13 +21,13 @@ PUBLISHED_RANK = 16
 
 @register_elastic("fact_rank")
 class FacT(ElasticModule):
-    """``y + U C V`` of the inputs x of every projection of every layer; Jie and Deng (arXiv 2212.03145).
+    """``y + x U C V`` on every projection y of x in every layer; Jie and Deng (arXiv 2212.03145).
 
     This is FacT-TT, the paper's tensor-train form. The projections of all layers are cut into blocks of d
     inputs and d outputs, in a plain ViT q, k, v, the output projection, four of fc1 and four of fc2. The
     update of block b has the rank r:
 
-        ΔW_b = V^T C_b^T U^T,  with U^T = ``down (r, d)`` and V = ``up (r, d)`` shared by all blocks,
+        x ΔW_b^T = x U C_b V,  with U = ``down^T (d, r)`` and V = ``up (r, d)`` shared by all blocks,
         and C_b = ``core[:, b] (r, r)`` of the block's own
 
     Blocks are counted layer by layer, within a layer by place, and within a place by inputs and outputs. The
@@ -83,7 +83,7 @@ class FacT(ElasticModule):
         return plus(y, added.flatten(-2))
 
     def merge(self, place: Place, weight: Tensor, bias: Tensor, layer: int = 0) -> tuple[Tensor, Tensor]:
-        """``W`` plus the updates of its blocks."""
+        """``W + (U C V)^T``, block by block."""
         (inputs, outputs), parts = self._blocks[place], _parts(place)
         mixing = self._mixing(place, layer, self.capacity).detach()
         mixing = mixing.reshape(inputs, self.capacity, outputs, self.capacity)
