@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import torch
 import torch.nn.functional as F
+from fact_reference import fact_updates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -69,7 +70,7 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
             )
             y = (y - bias + x @ update.T) * scale + bias
         if kind == "fact_rank" and place in tensors["updates"]:
-            y = y + x @ tensors["updates"][place][own].T
+            y = y + x @ tensors["updates"][place][:, own]
         if LORA.get(kind) == place:
             up = tensors["up"]
             if kind in PARTS:
@@ -83,24 +84,6 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
                 scale, shift = (tensors[name][start:end][own] for name in ("scale", "shift"))
                 y = y * scale + shift
     return y
-
-
-def fact_updates(t, layer, shape):
-    """FacT's updates of a layer's projections, ``(out, in)`` by place, block by block."""
-    d, e = shape.width, shape.attention_width
-    projections = [("qkv", d, e)] * 3 + [("proj", e, d), ("fc1", d, shape.fc1_width)]
-    projections.append(("fc2", shape.hidden_width, d))
-    counts = [-(-inputs // d) * -(-outputs // d) for _, inputs, outputs in projections]
-    cores = iter(t["core"][:, layer * sum(counts) : (layer + 1) * sum(counts)].unbind(1))
-    found = {}
-    for place, inputs, outputs in projections:
-        blocks = [
-            [(t["down"].T @ next(cores) @ t["up"])[:, : outputs - first] for first in range(0, outputs, d)]
-            for _ in range(0, inputs, d)
-        ]
-        update = torch.cat([torch.cat(row, dim=1) for row in blocks])[:inputs]
-        found.setdefault(place, []).append(update.T)
-    return {place: torch.cat(updates) for place, updates in found.items()}
 
 
 def adapters(y, modules, kinds, before=None, grid=None):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from fact_reference import fact_updates
 from torch import Tensor
 
 from search_spaces import BackboneShape
@@ -18,34 +19,13 @@ Ends = dict[Place, tuple[int, int]]
 Draw = Callable[..., Tensor]
 
 
-def updates(module: FacT, shape: BackboneShape, layer: int) -> dict[Place, Tensor]:
-    """U C V of a layer's projections, ``(in, out)``, with the matrices C in the order of the blocks."""
-    d, e = shape.width, shape.attention_width
-    matrices: list[tuple[Place, int, int]] = [("qkv", d, e)] * 3
-    matrices += [("proj", e, d), ("fc1", d, shape.fc1_width), ("fc2", shape.hidden_width, d)]
-    blocks = [
-        (number, rows, columns)
-        for number, (_, inputs, outputs) in enumerate(matrices)
-        for rows in range(0, inputs, d)
-        for columns in range(0, outputs, d)
-    ]
-    assert module.core.shape == (module.capacity, shape.depth * len(blocks), module.capacity)
-    whole = [torch.zeros(inputs, outputs) for _, inputs, outputs in matrices]
-    for index, (number, rows, columns) in enumerate(blocks):
-        own = whole[number][rows : rows + d, columns : columns + d]
-        update = module.down.T @ module.core[:, layer * len(blocks) + index] @ module.up
-        own.copy_(update[: own.shape[0], : own.shape[1]])
-    found: dict[Place, Tensor] = {"qkv": torch.cat(whole[:3], dim=1)}
-    return found | dict(zip(PLACES[1:], whole[3:], strict=True))
-
-
 @pytest.mark.parametrize("layer", [0, 2])
 @torch.no_grad()
 def test_each_projection_of_a_layer_gets_its_blocks(
     shape: BackboneShape, build: Build, ends: Ends, draw: Draw, layer: int
 ):
     module = build("fact_rank", shape)
-    for place, update in updates(module, shape, layer).items():
+    for place, update in fact_updates(dict(module.named_parameters()), layer, shape).items():
         x, y = draw(2, 5, ends[place][0]), draw(2, 5, ends[place][1], seed=2)
         found = module(place, x, y.clone(), module.capacity, layer)
         torch.testing.assert_close(found, y + x @ update, atol=1e-4, rtol=1e-5)
@@ -57,7 +37,7 @@ def test_the_merged_projections_of_a_layer_have_its_blocks(
     shape: BackboneShape, build: Build, ends: Ends, draw: Draw, layer: int
 ):
     module = build("fact_rank", shape)
-    for place, update in updates(module, shape, layer).items():
+    for place, update in fact_updates(dict(module.named_parameters()), layer, shape).items():
         inputs, outputs = ends[place]
         weight, bias = draw(outputs, inputs), draw(outputs, seed=2)
         merged, same = module.merge(place, weight, bias, layer)
