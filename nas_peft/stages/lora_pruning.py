@@ -84,7 +84,9 @@ def pruned_lora(run: Run[TaskInputs], features: Tensor, *, save_every: float = 1
         run.folder.write_stage(PRUNED, record)
         _state(run).unlink(missing_ok=True)
     run.costs.add(FIRST_HALF, record)
-    tensors = {} if record.error is not None else {PRUNED: checked_tensors(weights)[0]}
+    tensors: dict[str, Mapping[str, Tensor]] = {}
+    if record.error is None:
+        tensors[PRUNED] = checked_tensors(weights)[0]
     return PrunedLora(Architecture.from_dict(record.architecture), tensors)
 
 
