@@ -17,6 +17,7 @@ from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines_config import BaselinesConfig
+from nas_peft.stages.lora_pruning import pruned_lora
 from nas_peft.stages.noah import noah_architecture, noah_inputs
 from nas_peft.stages.probe import probe
 from search_spaces import InputError
@@ -77,8 +78,16 @@ def _run(run: Run[TaskInputs]) -> SearchResult:
         raise
     run.costs.add("linear probe", probed.record)
     noah = noah_architecture(run, probed.features)
+    lora = pruned_lora(run, probed.features)
     rows = [
         *single_rows(inputs.single_methods()),
-        *baseline_rows(inputs.config, inputs.backbone.depth, noah),
+        *baseline_rows(inputs.config, inputs.backbone.depth, noah, lora.architecture),
     ]
-    return compare_rows(run, rows, probe=probed.recipe, features=probed.features, protocol=PROTOCOL)
+    return compare_rows(
+        run,
+        rows,
+        probe=probed.recipe,
+        features=probed.features,
+        protocol=PROTOCOL,
+        inherited=lora.inherited,
+    )

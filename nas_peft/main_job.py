@@ -33,6 +33,7 @@ from nas_peft.searching.record_place import require_record_place
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.inherited import finish_without_retraining
 from nas_peft.stages.latency import latency_stage
+from nas_peft.stages.lora_pruning import pruned_lora
 from nas_peft.stages.noah import noah_architecture, noah_inputs
 from nas_peft.stages.probe import probe
 from nas_peft.stages.search import open_record, search_supernet
@@ -186,14 +187,16 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     }
     del supernets, shifted, scorer  # frees the GPU for the trainings
     release_memory(run.device)
-    rows = compared_rows(inputs, best, noah_architecture(run, probed.features))
+    noah = noah_architecture(run, probed.features)
+    lora = pruned_lora(run, probed.features)
+    rows = compared_rows(inputs, best, noah, lora.architecture)
     return compare_rows(
         run,
         rows,
         probe=probed.recipe,
         features=probed.features,
         protocol=PROTOCOL,
-        inherited=inherited,
+        inherited={**inherited, **lora.inherited},
     )
 
 
@@ -213,14 +216,17 @@ def row_name(candidate: Candidate) -> str:
 
 
 def compared_rows(
-    inputs: SearchInputs, best: Sequence[Candidate], noah: Architecture | None = None
+    inputs: SearchInputs,
+    best: Sequence[Candidate],
+    noah: Architecture | None = None,
+    pruned: Architecture | None = None,
 ) -> list[Row]:
     """The rows to compare: the candidates to retrain, the single methods and the baselines.
 
-    ``noah`` is the architecture found by NOAH's search, if NOAH is among the baselines.
+    ``noah`` and ``pruned`` are those of `baseline_rows`.
     """
     return [
         *(Row(row_name(c), "searched", "subnet", c.architecture) for c in best),
         *single_rows(inputs.single_methods()),
-        *baseline_rows(inputs.config, inputs.backbone.depth, noah),
+        *baseline_rows(inputs.config, inputs.backbone.depth, noah, pruned),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from search_spaces.errors import InputError, unknown_name
-from search_spaces.kinds import KINDS, OWN_KIND
+from search_spaces.kinds import KINDS, OWN_KIND, Kind
 from search_spaces.whole_numbers import whole_number
 
 
@@ -103,6 +103,13 @@ class Architecture:
         firsts = [next(i for i, size in enumerate(values) if size) for _, values in self.sizes]
         return min(firsts, default=None)
 
+    def acting_in(self, layer: int) -> dict[str, int]:
+        """Sizes of the modules that act in a layer, by kind, absent ones included as 0.
+
+        These are the layer's own, and those of the first layer that act in all.
+        """
+        return {kind: values[KINDS[kind].held_in(layer)] for kind, values in self.sizes}
+
     def covers(self, other: Architecture) -> bool:
         """Whether every size is at least that of `other`; the weights then contain those of `other`."""
         if self.depth != other.depth:
@@ -117,8 +124,7 @@ class Architecture:
         """Short text for tables and logs: `Adapter 4 ×8 layers, LoRA 2·2·0·0·4·4·4·4`, or `none`."""
         texts = []
         for kind, values in self.sizes:
-            where = f"{values[0]} in layer 1" if KINDS[kind].first_layer_only else _layers_text(values)
-            texts.append(f"{KINDS[kind].label} {where}")
+            texts.append(f"{KINDS[kind].label} {_where(KINDS[kind], values)}")
         return ", ".join(texts) or "none"
 
 
@@ -130,6 +136,12 @@ def _layer_sizes(kind: str, given: Iterable[object], depth: int) -> tuple[int, .
     if all(type(v) is int and v >= 0 for v in values):
         return values  # type: ignore[return-value]
     return tuple(whole_number(f"{kind}[{i}]", v, 0) for i, v in enumerate(values))
+
+
+def _where(kind: Kind, values: tuple[int, ...]) -> str:
+    if kind.acts_everywhere:
+        return f"{values[0]} for all layers"
+    return f"{values[0]} in layer 1" if kind.first_layer_only else _layers_text(values)
 
 
 def _layers_text(values: tuple[int, ...]) -> str:

@@ -53,12 +53,11 @@ def count_flops(a: Architecture, shape: BackboneShape, classes: int) -> int:
         total += 2 * n * d * (shape.fc1_width + shape.hidden_width)
     for name, sizes in a.sizes:
         kind = KINDS[name]
-        for size, p in zip(sizes, prompts, strict=True):
-            if size:
+        for layer, p in enumerate(prompts):
+            if size := sizes[kind.held_in(layer)]:
                 seen = p if kind.sees_prompts else 0
-                total += kind.flops(size, shape, n + seen) + kind.weight_flops(size, shape) * (
-                    2 if seen else 1
-                )
+                total += kind.flops(size, shape, n + seen) + kind.prompt_flops(size, shape, p)
+                total += kind.weight_flops(size, shape) * (2 if seen else 1)
     return total
 
 

@@ -6,7 +6,7 @@ all kinds alike through `KINDS`, so a new kind takes one `register_kind` call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -42,10 +42,16 @@ class Kind:
     the module's matrix products on `tokens` tokens of one image. `sees_prompts` adds the layer's prompts to
     these tokens, because the module works on the inputs of keys and values.
     `max_size` is the largest size, or None for no limit.
+    `prompt_flops(size, shape, prompts)` is the number on a layer's prompts, for a kind of which only a part
+    works on the inputs of keys and values; such a kind leaves `sees_prompts` False.
     `first_layer_only` says that the kind exists in the first layer only.
+    `acts_everywhere` says that the one module, which is in the first layer, acts in all layers; `params` then
+    counts the module once, and `flops` and `prompt_flops` are those in one of the layers.
     `weight_flops(size, shape)` is the number of operations of matrix products between weights alone, once for
     the tokens of a batch and once more for a layer's prompts.
     `lacks(shape)` names what the kind needs and a backbone of `shape` lacks, else None.
+
+    Raises ValueError for `acts_everywhere` without `first_layer_only`.
     """
 
     name: str
@@ -57,6 +63,16 @@ class Kind:
     first_layer_only: bool = False
     lacks: Lacks = _lacks_nothing
     weight_flops: Params = _no_weight_flops
+    prompt_flops: Flops = no_flops
+    acts_everywhere: bool = False
+
+    def __post_init__(self) -> None:
+        if self.acts_everywhere and not self.first_layer_only:
+            raise ValueError(f"{self.name} acts everywhere from the first layer; set first_layer_only too")
+
+    def held_in(self, layer: int) -> int:
+        """The layer that holds the module of this kind that acts in `layer`: the first, or `layer` itself."""
+        return 0 if self.acts_everywhere else layer
 
     def require_backbone(self, shape: BackboneShape) -> None:
         """Raise InputError for a backbone on which the kind does not work."""
@@ -167,6 +183,57 @@ def _position_flops(size: int, shape: BackboneShape, tokens: int) -> int:
 
 
 register_kind(Kind("lora_rank_pos", "LoRA-pos", _position_params, _position_flops, first_layer_only=True))
+
+
+# FacT (Jie and Deng 2022, arXiv 2212.03145): factors n×d and n×d that all layers share, and n×n numbers for
+# each block of d×d in their projections.
+def fact_blocks(shape: BackboneShape) -> dict[str, tuple[int, int]]:
+    """Blocks of `shape.width` inputs and outputs into which FacT cuts each projection of a layer, by place.
+
+    Queries, keys and values are cut one by one, and the last block of a width that is no multiple is smaller.
+    A plain ViT has 12 blocks in a layer.
+    """
+
+    def blocks(width: int) -> int:
+        return -(-width // shape.width)
+
+    attention = blocks(shape.attention_width)
+    return {
+        "qkv": (1, 3 * attention),
+        "proj": (attention, 1),
+        "fc1": (1, blocks(shape.fc1_width)),
+        "fc2": (blocks(shape.hidden_width), 1),
+    }
+
+
+def _fact_params(size: int, shape: BackboneShape) -> int:
+    of_layer = sum(inputs * outputs for inputs, outputs in fact_blocks(shape).values())
+    return 2 * size * shape.width + shape.depth * of_layer * size**2
+
+
+def _fact_flops(size: int, shape: BackboneShape, tokens: int, places: Container[str] | None = None) -> int:
+    once = 0
+    for place, (inputs, outputs) in fact_blocks(shape).items():
+        if places is None or place in places:
+            once += (inputs + outputs) * size * shape.width + inputs * outputs * size**2
+    return 2 * tokens * once
+
+
+def _fact_prompt_flops(size: int, shape: BackboneShape, prompts: int) -> int:
+    return _fact_flops(size, shape, prompts, ("qkv",))
+
+
+register_kind(
+    Kind(
+        "fact_rank",
+        "FacT",
+        _fact_params,
+        _fact_flops,
+        prompt_flops=_fact_prompt_flops,
+        first_layer_only=True,
+        acts_everywhere=True,
+    )
+)
 
 
 # Adapter (Houlsby et al. 2019, arXiv 1902.00751): a×d down with bias a, d×a up with bias d. An absent adapter

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from search_spaces import Architecture
+from search_spaces import KINDS, Architecture
 from supernet.transfers import to_device
 
 
@@ -44,5 +44,5 @@ class ArchitectureBatch:
         return ArchitectureBatch(self.kinds, self.sizes[indices])
 
     def layer(self, index: int) -> dict[str, Tensor]:
-        """Sizes ``(B,)`` in one layer, by kind."""
-        return {kind: self.sizes[:, index, k] for k, kind in enumerate(self.kinds)}
+        """Sizes ``(B,)`` of the modules that act in one layer, by kind; see `Architecture.acting_in`."""
+        return {kind: self.sizes[:, KINDS[kind].held_in(index), k] for k, kind in enumerate(self.kinds)}

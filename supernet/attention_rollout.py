@@ -33,7 +33,7 @@ def attention_rollout(network: Supernet, images: Tensor) -> Tensor:
         images: normalised images ``(B, 3, H, W)`` on the device of the network.
     """
     capacity = network.capacity
-    sizes = [{kind: capacity[kind][i] for kind in capacity.kinds} for i in range(capacity.depth)]
+    sizes = [capacity.acting_in(i) for i in range(capacity.depth)]
     x, at, prompts = network.embed(images, sizes[0])
     mixing = torch.eye(x.shape[1], device=x.device).expand(x.shape[0], -1, -1)
     for index in range(len(network.trunk.layers)):

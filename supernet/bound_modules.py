@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces import Architecture
 from supernet.layer import apply_modules, present_modules
 from supernet.modules import SSF, ElasticModule, Grid, Place, Prompts, Size
 from supernet.modules.adapter import QUICK, Bottleneck
@@ -37,7 +36,7 @@ class BoundNetwork:
 
     def __init__(self, network: Supernet) -> None:
         self.network = network
-        self.sizes = [_sizes(network.capacity, i) for i in range(network.capacity.depth)]
+        self.sizes = [network.capacity.acting_in(i) for i in range(network.capacity.depth)]
         self.layers: list[Mapping[Place, list[Bound]]] = []
         self._prompts: list[tuple[Prompts, Size] | None] = []
         for modules, sizes in zip(network.layers, self.sizes, strict=True):
@@ -56,10 +55,6 @@ class BoundNetwork:
         """The prompts ``(p, d)`` of a layer, None if there are none."""
         found = self._prompts[index]
         return None if found is None else found[0].prompts(found[1])
-
-
-def _sizes(capacity: Architecture, index: int) -> dict[str, Size]:
-    return {kind: capacity[kind][index] for kind in capacity.kinds}
 
 
 def _bound(module: ElasticModule, place: Place) -> Bound | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,25 @@ def _groups(parameters: Mapping[str, nn.Parameter], recipe: Recipe) -> list[dict
         own = {"factor": scale, "weight_decay": recipe.weight_decay / scale, "eps": EPSILON / scale}
         groups.append({"params": list(scaled.values()), **own})
     return groups
+
+
+@contextmanager
+def contiguous(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Give parameters that are strided views contiguous memory, and write the values back at the end.
+
+    The fused kernels of AdamW go through memory in order, whatever the strides. A parameter that a pack
+    slices along two axes would otherwise be updated at the wrong elements.
+    """
+    views = [(p, p.data, p.grad) for p in parameters if not p.is_contiguous()]
+    for parameter, value, gradient in views:
+        parameter.data = value.contiguous()
+        parameter.grad = None if gradient is None else gradient.contiguous()
+    try:
+        yield
+    finally:
+        for parameter, value, gradient in views:
+            value.copy_(parameter.data)
+            parameter.data, parameter.grad = value, gradient
 
 
 class Learner:
@@ -118,7 +138,8 @@ class Learner:
             group["lr"] = self.recipe.lr_at(number, of) * group.get("factor", 1.0)
         for pull in self.pulls:
             pull.add()
-        self.optimizer.step()
+        with contiguous(self.parameters.values()):
+            self.optimizer.step()
 
     def require_finite(self) -> None:
         """Raise `NonFiniteLoss` if the training has made a parameter infinite or NaN."""

@@ -24,7 +24,7 @@ INPUTS: dict[Place, Place] = {"qkv_input": "qkv", "fc1_input": "fc1"}
 
 @torch.no_grad()
 def merged(subnet: Supernet) -> Supernet:
-    """A network that computes the same function, with LoRA, DoRA, RepAdapter and SSF merged into a backbone.
+    """A network that computes the same function, with LoRA, DoRA, FacT, RepAdapter and SSF merged.
 
     The backbone is a copy; the subnet's own stays as it is. LoRA on the position embedding is merged where
     the backbone adds a table of positions right before its layers (`fold_positions`). Modules that cannot be

@@ -192,12 +192,12 @@ class StackedModule(ElasticModule):
         """Raise ``TypeError``: only the models' own modules can be reset."""
         raise TypeError("a stack holds the weights of other modules; reset those")
 
-    def forward(self, place: Place, x: Tensor, y: Tensor, size: Any, *grid: Grid | None) -> Tensor:
+    def forward(self, place: Place, x: Tensor, y: Tensor, size: Any, *last: Grid | int | None) -> Tensor:
         """See `ElasticModule.forward`; ``size`` is not read."""
         xs, ys = divided(x, self.models), divided(y, self.models)
         images = ys.shape[1]
         parts = [
-            stack.run("forward", (rows.of(xs), rows.of(ys)), images=images, place=place, last=grid)
+            stack.run("forward", (rows.of(xs), rows.of(ys)), images=images, place=place, last=last)
             for stack, rows in zip(self.stacks, self._rows, strict=True)
         ]
         return self._joined(parts, ys).flatten(0, 1)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from search_spaces import KINDS
 from supernet.depth_dropout import KeptLayers
 from supernet.layer import layer_forward
 from supernet.module_stack import (
@@ -30,7 +31,7 @@ from supernet.module_stack import (
     StackedTokens,
     divided,
 )
-from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, Prompts, ShallowPrompts, Size
+from supernet.modules import ELASTIC, ElasticModule, InLayer, LoRAPositions, Prompts, ShallowPrompts, Size
 from supernet.operations import Positions
 from supernet.supernet import Supernet
 
@@ -70,7 +71,9 @@ class Pack:
         if self._apart:
             return
         exact = on_cpu if together is None else not together
-        self._layers = [self._layer(index, not exact) for index in range(first.capacity.depth)]
+        self._layers: list[nn.ModuleDict] = []
+        for index in range(first.capacity.depth):
+            self._layers.append(self._layer(index, not exact))
         self._head = HeadStack([network.head for network in networks])
         self._stacks.append(self._head)
 
@@ -144,6 +147,9 @@ class Pack:
         found = [cast(nn.ModuleDict, network.layers[index]) for network in self.networks]
         stacked: dict[str, nn.Module] = {}
         for kind in sorted({kind for modules in found for kind in modules}):
+            if index and KINDS[kind].acts_everywhere:
+                stacked[kind] = InLayer(cast(ElasticModule, self._layers[0][kind]), index)
+                continue
             of_models = [cast(ElasticModule, m[kind]) if kind in m else None for m in found]
             module: StackedModule
             if issubclass(ELASTIC[kind], Prompts):

@@ -11,7 +11,10 @@ from supernet.augmentation import AugmentationName, require_augmentation
 from supernet.class_balance import ClassBalanceName, require_class_balance
 
 StartName: TypeAlias = Literal["pretrained", "inherited"]
-"""Weights that a training starts from: the pretrained ones with new modules, or a supernet's."""
+"""Weights that a training starts from: the pretrained ones with new modules, or those of another training.
+
+The other training is that of a supernet, or of modules that were pruned since.
+"""
 
 STARTS: tuple[StartName, ...] = ("pretrained", "inherited")
 

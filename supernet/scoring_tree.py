@@ -39,10 +39,14 @@ def groups(architectures: Sequence[Architecture]) -> Iterator[Members]:
 
 
 def by_layer(a: Architecture) -> tuple[Sizes, ...]:
-    """Modules of each layer, without those that act before the first layer."""
-    kinds = [kind for kind in a.kinds if not ELASTIC[kind].before_layers]
+    """Modules that act in each layer, without those that act before the first layer."""
     return tuple(
-        tuple((kind, a[kind][layer]) for kind in kinds if a[kind][layer]) for layer in range(a.depth)
+        tuple(
+            (kind, size)
+            for kind, size in a.acting_in(layer).items()
+            if size and not ELASTIC[kind].before_layers
+        )
+        for layer in range(a.depth)
     )
 
 

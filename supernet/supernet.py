@@ -14,7 +14,7 @@ from supernet.architecture_batch import ArchitectureBatch
 from supernet.depth_dropout import KeptLayers
 from supernet.initial_values import parameters_on
 from supernet.layer import layer_forward, present_modules
-from supernet.modules import ELASTIC, ElasticModule, LoRAPositions, ShallowPrompts, Size
+from supernet.modules import ELASTIC, ElasticModule, InLayer, LoRAPositions, ShallowPrompts, Size
 from supernet.operations import Positions
 from supernet.projection_weights import FrozenProjection
 from supernet.shape import shape_of
@@ -74,6 +74,11 @@ class Supernet(nn.Module):
             )
             for i in range(capacity.depth)
         )
+        for kind in capacity.kinds:
+            if KINDS[kind].acts_everywhere:
+                first, *others = cast("Sequence[nn.ModuleDict]", self.layers)
+                for i, later in enumerate(others, 1):
+                    later[kind] = InLayer(cast(ElasticModule, first[kind]), i)
         for layer, modules in zip(trunk.layers, self.layers, strict=True):
             for module in cast("dict[str, ElasticModule]", modules).values():
                 if module.reads_weights:
@@ -212,8 +217,7 @@ class Supernet(nn.Module):
                 raise ValueError(
                     f"{architecture.describe()} is beyond the capacity {self.capacity.describe()}"
                 )
-            one = {kind: architecture[kind] for kind in architecture.kinds}
-            return [{kind: sizes[i] for kind, sizes in one.items()} for i in range(architecture.depth)]
+            return [architecture.acting_in(i) for i in range(architecture.depth)]
         if not isinstance(architecture, ArchitectureBatch):
             for a in architecture:
                 if not self.capacity.covers(a):

@@ -96,6 +96,8 @@ def _places(kind: str) -> list[str]:
     from supernet.modules import ELASTIC
 
     module = ELASTIC[kind]
+    if KINDS[kind].acts_everywhere:
+        return [f"{place} of every layer" for place in module.places]
     if module.before_layers or KINDS[kind].first_layer_only:
         return ["before the first layer"]
     return list(module.places) or ["attention"]  # prompts are keys and values

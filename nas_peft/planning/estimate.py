@@ -14,8 +14,10 @@ from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.run.task_inputs import TaskInputs
-from nas_peft.settings.baselines import NOAH
+from nas_peft.settings.baselines import NOAH, PRUNED
+from nas_peft.settings.method_recipes import first_half
 from nas_peft.settings.methods import METHODS
+from nas_peft.stages.lora_pruning import FIRST_HALF, start_architecture
 from nas_peft.stages.noah import noah_config
 from nas_peft.stages.probe import LEARNING_RATES
 from nas_peft.stages.supernet_recipe import JUDGED
@@ -63,6 +65,8 @@ class StageTimes:
                 return found | {"test": 2 * len(self.inputs.dataset.test) * self.speeds.forward}
         if NOAH in self.inputs.config.baselines:
             found |= self._noah()
+        if PRUNED in self.inputs.config.baselines:
+            found[FIRST_HALF] = self._first_half()
         return found | self._trainings(rounds)
 
     def courses(self) -> list[dict[str, float]]:
@@ -116,6 +120,12 @@ class StageTimes:
             "NOAH's search": scored * self.speeds.forward,
         }
 
+    def _first_half(self) -> float:
+        """The training of LoRA before it is pruned."""
+        lora = Row(PRUNED, "baseline", "subnet", start_architecture(self.inputs))
+        images = len(self.inputs.dataset.train)
+        return self._training(lora, first_half(self.inputs.config), images, scored=False)
+
     def _all_rounds(self, rows: Sequence[Row]) -> Rounds:
         return Rounds.of(rows, self.inputs.config, self.inputs.config.linear_recipe(1.0))
 
@@ -157,7 +167,7 @@ class StageTimes:
         config, depth = self.inputs.config, self.inputs.backbone.depth
         retrained = self.inputs.config.retrain if isinstance(self.inputs, SearchInputs) else 0
         searched = [Row(f"candidate-{n}", "searched", "subnet", typical(depth)) for n in range(retrained)]
-        baselines = baseline_rows(config, depth, typical(depth))
+        baselines = baseline_rows(config, depth, typical(depth), typical(depth))
         return [*searched, *single_rows(self.inputs.single_methods()), *baselines]
 
     def _training(self, row: Row, recipe: Recipe, images: int, *, scored: bool = True) -> float:

@@ -38,8 +38,8 @@ def compare_rows(
 
     Trains the rows, chooses by validation, trains the final models, opens the test set, exports. ``probe`` is
     the recipe of linear probes; ``features (N, d)`` are the pretrained features of train, then val.
-    ``inherited`` are the tensors that searched rows inherit from the supernet, by the row's name. Raises
-    `InputError` if no subnet could be trained.
+    ``inherited`` are the tensors that rows inherit from the supernet or from an earlier training, by the
+    row's name. Raises `InputError` if no subnet could be trained.
     """
     config = run.inputs.config
     shared = run.inputs.for_trainings(features, inherited)

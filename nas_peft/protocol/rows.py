@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from nas_peft.protocol.decision import Contestant, Decision, decide
 from nas_peft.run.single_methods import COMBINED
-from nas_peft.settings.baselines import BASELINES, NOAH
+from nas_peft.settings.baselines import BASELINES, NOAH, PRUNED
 from nas_peft.settings.methods import METHODS, Method
 from nas_peft.settings.metric import Metric
 from nas_peft.settings.training_config import TrainingConfig
@@ -132,13 +132,28 @@ Params: TypeAlias = Callable[["Row"], int]
 """Number of trained parameters of a row without the head; the cheaper of equal rows is chosen."""
 
 
-def baseline_rows(config: TrainingConfig, depth: int, noah: Architecture | None = None) -> list[Row]:
-    """The configured baselines; ``noah`` is the subnet that NOAH's search found, if NOAH is among them."""
+def baseline_rows(
+    config: TrainingConfig,
+    depth: int,
+    noah: Architecture | None = None,
+    pruned: Architecture | None = None,
+) -> list[Row]:
+    """The configured baselines.
+
+    ``noah`` is the subnet that NOAH's search found, and ``pruned`` the ranks that pruning left of LoRA, if
+    these are among the baselines.
+    """
     rows = []
+    later = {NOAH: ("NOAH", noah, "noah"), PRUNED: ("pruned LoRA", pruned, "pruned")}
     for baseline in (BASELINES[name] for name in config.baselines):
-        architecture = noah if baseline.name == NOAH else baseline.architecture(depth)
-        if architecture is None:
-            raise ValueError("NOAH is among the baselines, but its architecture is missing; pass noah=")
+        if baseline.name in later:
+            what, architecture, argument = later[baseline.name]
+            if architecture is None:
+                raise ValueError(
+                    f"{what} is among the baselines, but its architecture is missing; pass {argument}="
+                )
+        else:
+            architecture = baseline.architecture(depth)
         rows.append(Row(baseline.name, "baseline", baseline.method, architecture))
     return rows
 

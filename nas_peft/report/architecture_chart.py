@@ -56,7 +56,7 @@ def architecture_chart(architecture: Architecture) -> Chart | None:
 def _role(kind: str) -> str:
     if "prompt" in kind:
         return "baseline"
-    if "lora" in kind or "dora" in kind:
+    if any(low_rank in kind for low_rank in ("lora", "dora", "fact")):
         return "chosen"
     return "searched" if "adapter" in kind else "single"
 

@@ -7,6 +7,7 @@ from search_spaces import KINDS
 PLACES = {
     "lora_rank_pos": "position embedding",
     "shallow_prompt_tokens": "tokens before the first layer",
+    "fact_rank": "all projections of all layers",
     "prompt_tokens": "keys and values of attention",
     "adapter_dim_pre_attention": "before attention",
     "rep_dim_attention": "before attention",

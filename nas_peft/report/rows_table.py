@@ -8,6 +8,7 @@ from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds
 from nas_peft.report.reported_run import ReportedRun
 from nas_peft.run.results import RowResult
+from nas_peft.settings.baselines import PRUNED
 from nas_peft.settings.metric import BALANCED, Metric
 
 GROUPS = {"searched": "searched", "single": "single method", "baseline": "baseline"}
@@ -112,5 +113,6 @@ def recipe_text(row: RowResult) -> str:
     if (scale := recipe.get("module_scale", 1)) != 1:
         said.append(f"module scale {scale:g}")
     if recipe.get("start") == "inherited":
-        said.append("from inherited weights")
+        pruned = row.method == PRUNED
+        said.append("from pruned weights" if pruned else "from inherited weights")
     return ", ".join(said)

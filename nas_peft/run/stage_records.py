@@ -133,6 +133,22 @@ class TrainingsRecord(StageRecord):
     trainings: int
 
 
+class PruningRecord(StageRecord):
+    """LoRA that was trained and cut.
+
+    ``start_rank`` is the rank before, ``architecture`` what is left, and ``threshold`` the smallest singular
+    value there. ``architecture`` is empty where the training failed, for the reason ``error``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start_rank: int
+    architecture: dict[str, Any]
+    threshold: float | None
+    losses: list[float]
+    error: str | None = None
+
+
 class RecordPlace(BaseModel):
     """Optuna's storage and study of a search; ``storage`` is ``None`` for the run folder's own journal."""
 

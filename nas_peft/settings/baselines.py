@@ -16,8 +16,8 @@ class Baseline:
 
     ``kinds`` and ``size`` are its modules, the same in every layer that can have them; ``about`` gives the
     reason for the size. Ranks, widths and numbers of tokens are those published for ViT-B/16 and stay the
-    same for every backbone; their cost follows the backbone's width. NOAH's modules are known only when its
-    search has ended.
+    same for every backbone; their cost follows the backbone's width. NOAH's modules, and the ranks of pruned
+    LoRA, are known only when a search or a first training has ended, and are within the budget.
     """
 
     name: str
@@ -34,6 +34,8 @@ class Baseline:
 
 
 NOAH = "noah"
+
+PRUNED: Method = "lora-pruned"
 
 BASELINES: dict[str, Baseline] = {
     baseline.name: baseline
@@ -95,6 +97,14 @@ BASELINES: dict[str, Baseline] = {
             kinds=("convpass_dim_attention", "convpass_dim_mlp"),
             size=8,
             about="as published (arXiv 2207.07039): beside attention and beside the MLP",
+        ),
+        Baseline(
+            PRUNED,
+            "LoRA, pruned to the budget",
+            PRUNED,
+            kinds=("lora_rank", "lora_rank_proj", "lora_rank_fc1", "lora_rank_fc2"),
+            about="trained at up to twice the budget, cut by its singular values, and trained on "
+            "(nas_peft/stages/lora_pruning.py)",
         ),
         Baseline(
             NOAH,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:  # the command line reads this file to print its help, and torch takes seconds to import
     from supernet import Trainable
 
-Method: TypeAlias = Literal["subnet", "linear", "full", "lp-ft", "l2-sp", "bitfit", "eva"]
+Method: TypeAlias = Literal["subnet", "linear", "full", "lp-ft", "l2-sp", "bitfit", "eva", "lora-pruned"]
 
 WEIGHT_DECAY = 1e-4
 
@@ -33,8 +33,8 @@ class MethodInfo:
         weight_decay: AdamW weight decay; 0 where the ``penalty`` takes its place.
         head: training of the head beforehand: ``briefly`` alone (the recipe of the head), as a whole linear
             ``probe`` (the recipe of linear probing), or ``not`` at all.
-        start: initial values of the modules: ``drawn``, or read from the ``activations`` of the training
-            images.
+        start: initial values of the modules: ``drawn``, read from the ``activations`` of the training
+            images, or ``pruned`` after a first half of the epochs (`nas_peft.stages.lora_pruning`).
         penalty: α and β of `supernet.Penalty`, else ``None``.
         paper: source of the method.
         taken_over: which parts of the paper's recipe are kept, and which are ours beyond the shared recipe.
@@ -48,7 +48,7 @@ class MethodInfo:
     paper: str
     taken_over: str
     weight_decay: float = WEIGHT_DECAY
-    start: Literal["drawn", "activations"] = "drawn"
+    start: Literal["drawn", "activations", "pruned"] = "drawn"
     penalty: tuple[float, float] | None = None
 
     @property
@@ -75,7 +75,10 @@ METHODS: dict[Method, MethodInfo] = {
             "GELU and the initial values are taken over; its stochastic depth of 0.1 is an option "
             "(--drop-path). Of Convpass (arXiv 2207.07039) the modules and their initial values are taken "
             "over; its dropout of 0.1 is not, and its factor s, which the paper chooses for each task, is an "
-            "option (--module-scale; by default 1), as are LoRA's and AdaptFormer's (0.1 in its paper).",
+            "option (--module-scale; by default 1), as are LoRA's and AdaptFormer's (0.1 in its paper). "
+            "Of FacT (arXiv 2212.03145) the tensor-train form on all projections is taken over, with one "
+            "scale of the initial values of its cores for all ranks; its factor s is --module-scale too, "
+            "its drop path of 0.1 is --drop-path, and its dropout of 0.1 is not taken over.",
         ),
         MethodInfo(
             "linear",
@@ -144,6 +147,22 @@ METHODS: dict[Method, MethodInfo] = {
             "training images are read, once. All layers have the same rank: the paper's redistribution of "
             "ranks by explained variance is not taken over (its ρ = 1). The recipe is that of LoRA.",
             start="activations",
+        ),
+        MethodInfo(
+            "lora-pruned",
+            "LoRA, pruned",
+            trains="modules",
+            rate="lr",
+            head="briefly",
+            paper="none; AdaLoRA, Zhang et al. 2023, arXiv 2303.10512, is its nearest relative",
+            taken_over="The idea that singular values say where rank is needed. AdaLoRA trains factors of "
+            "a singular value decomposition and cuts them step by step, by sensitivity. Here plain LoRA on "
+            "all projections, of one rank and up to twice the budget, is trained for half of the epochs on "
+            "the training set, by the recipe of LoRA and the run's first seed. It is cut once, to the "
+            "budget, by one threshold for all layers and projections. The rest is trained for the other "
+            "half, for each seed and for the final models. Each half has a whole schedule, from warm-up to "
+            "zero, since the moments of AdamW mean nothing to the new factors.",
+            start="pruned",
         ),
     )
 }

@@ -156,7 +156,8 @@ class TrainingConfig(BaseModel):
         ("linear", "full"),
         description="Baselines to compare with, separated by commas (nas-peft recipes lists them); linear, "
         "full, lp-ft, l2-sp, bitfit; at published sizes vpt-shallow, vpt-deep, lora, adapter, ssf, "
-        "adapter-plus, eva, convpass; all or none of these; and noah, with its own search",
+        "adapter-plus, eva, convpass; within the budget lora-pruned; all or none of these; and noah, with "
+        "its own search",
     )
     allow_full: Annotated[bool, Panel.COMPARISON] = Field(
         False,

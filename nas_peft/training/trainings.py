@@ -26,6 +26,7 @@ from supernet import (
     Constant,
     Curve,
     Execution,
+    NonFiniteLoss,
     Penalty,
     Preprocessing,
     Recipe,
@@ -163,7 +164,8 @@ def starting_network(training: Training, inputs: TrainingInputs, device: str) ->
     """The network at the start of a training.
 
     Modules and head are inherited or initial ones, as the recipe and the method say; initial heads are
-    trained briefly if asked for.
+    trained briefly if asked for. Raises `supernet.NonFiniteLoss` if that fails, and for pruned modules whose
+    first training has failed.
     """
     model = inputs.backbone.model
     if _trained_set(training).changes_backbone or not on_device(inputs.backbone, device):
@@ -173,6 +175,8 @@ def starting_network(training: Training, inputs: TrainingInputs, device: str) ->
     if METHODS[training.method].start == "activations":
         start_from_activations(network, trained_on(training, inputs).images, inputs.preprocessing)
     if training.recipe.start == "inherited":
+        if METHODS[training.method].start == "pruned" and training.name not in inputs.inherited:
+            raise NonFiniteLoss("the training before the pruning failed; try a lower --lr")
         network.load_module_tensors(inputs.inherited[training.name])
     if training.head:
         labels = inputs.train.labels

@@ -13,6 +13,8 @@ from supernet.modules.adapter import (
 from supernet.modules.convpass import AttentionConvpass, MLPConvpass
 from supernet.modules.dora import DoRA, DoRAFirst, DoRAProjection, DoRAQueriesKeysValues, DoRASecond
 from supernet.modules.elastic import ELASTIC, ElasticModule, Grid, Place, Size, register_elastic
+from supernet.modules.fact import FacT
+from supernet.modules.in_layer import InLayer
 from supernet.modules.lora import (
     LoRA,
     LoRAFirst,
@@ -41,7 +43,9 @@ __all__ = [
     "DoRAQueriesKeysValues",
     "DoRASecond",
     "ElasticModule",
+    "FacT",
     "Grid",
+    "InLayer",
     "LoRA",
     "LoRAFirst",
     "LoRAKey",

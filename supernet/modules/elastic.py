@@ -56,11 +56,13 @@ class ElasticModule(nn.Module):
     of their kinds. A kind that can be merged into the backbone's weights sets ``mergeable`` and implements
     `merge`; a kind that acts on the tokens before the first layer sets ``before_layers``. A kind that
     works on the grid of patches sets ``on_grid`` and takes the images' grid as a last argument of
-    ``forward``. A kind whose result depends on the frozen weights of its operation sets ``reads_weights`` and
-    implements `bind`. ``pretrained`` has values of parameters, by name, at which the module leaves the
-    pretrained function as it is, whatever its other parameters are; a kind without such values has none.
-    ``scaled`` names the parameters of an output projection, which a recipe's ``module_scale`` multiplies;
-    kinds with a learned scale, or without an output projection, have none.
+    ``forward``. A kind whose `Kind` has ``acts_everywhere`` stands in the first layer and acts in all;
+    ``forward`` and ``merge`` then take the index of the layer as a last argument, by default 0. A kind whose
+    result depends on the frozen weights of its operation sets ``reads_weights`` and implements `bind`.
+    ``pretrained`` has values of parameters, by name, at which the module leaves the pretrained function as it
+    is, whatever its other parameters are; a kind without such values has none. ``scaled`` names the
+    parameters of an output projection, which a recipe's ``module_scale`` multiplies; kinds with a learned
+    scale, or without an output projection, have none.
     """
 
     kind: ClassVar[str]

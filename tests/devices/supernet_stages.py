@@ -55,6 +55,7 @@ CAPACITY = Architecture.of(
         "adapter_dim_pre_attention": [2] * DEPTH,
         "convpass_dim_attention": [2] * DEPTH,
         "dora_rank": [2] * DEPTH,
+        "fact_rank": [2, 0],
         "lora_rank": [2] * DEPTH,
         "lora_rank_pos": [2, 0],
         "prompt_tokens": [2] * DEPTH,

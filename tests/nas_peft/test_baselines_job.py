@@ -18,7 +18,7 @@ from nas_peft.protocol.results_table import recipes_table, remarks, results_tabl
 from nas_peft.protocol.rows import single_rows
 from nas_peft.report.decision_section import decision_section
 from nas_peft.report.reported_run import ReportedRun
-from nas_peft.report.rows_table import rows_table
+from nas_peft.report.rows_table import recipe_text, rows_table
 from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
@@ -288,6 +288,13 @@ def test_all_baselines_are_trained_whatever_the_budget(with_all: SearchResult):
     model = nas_peft.load_subnet(Path(with_all.run) / "subnet.safetensors").network.backbone
     assert trained["bitfit"] == sum(p.numel() for n, p in model.named_parameters() if n.endswith("bias"))
     assert row(with_all, "bitfit").description == "all biases"
+    assert 0 < trained["lora-pruned"] <= 1100
+    lora = next(run for run in row(with_all, "lora").runs if run.on == "train")
+    assert with_all.stages["LoRA before pruning"].image_passes == lora.image_passes  # of one epoch
+    assert "from pruned weights" in recipe_text(row(with_all, "lora-pruned"))
+    assert "from" not in recipe_text(row(with_all, "lora"))
+    pruned = subnet_of_run(with_all.run, row="lora-pruned")
+    assert sum(p.numel() for p in pruned.network.layers.parameters()) == trained["lora-pruned"]
     assert all(r.bytes == 4 * r.params for r in with_all.rows)
 
 

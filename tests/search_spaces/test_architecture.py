@@ -89,6 +89,13 @@ def test_describe():
     assert Architecture.of(4, mixed).describe() == "LoRA 2·2·0·4, VPT 8 ×4 layers"
     assert Architecture.empty(4).describe() == "none"
     assert Architecture.of(3, {"shallow_prompt_tokens": [8, 0, 0]}).describe() == "VPT-shallow 8 in layer 1"
+    assert Architecture.of(3, {"fact_rank": [4, 0, 0]}).describe() == "FacT 4 for all layers"
+
+
+def test_sizes_of_what_acts_in_a_layer():
+    a = Architecture.of(2, {"fact_rank": [4, 0], "lora_rank": [0, 2], "lora_rank_pos": [3, 0]})
+    assert a.acting_in(0) == {"fact_rank": 4, "lora_rank": 0, "lora_rank_pos": 3}
+    assert a.acting_in(1) == {"fact_rank": 4, "lora_rank": 2, "lora_rank_pos": 0}
 
 
 def test_it_cannot_be_changed():

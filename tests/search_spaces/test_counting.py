@@ -127,6 +127,12 @@ def layer(n, p=0):
     return attention + product(n, d, ODD.fc1_width) + product(n, ODD.hidden_width, d)
 
 
+def fact(n, r):
+    """The products of FacT in a layer: queries, keys, values, output, two blocks of fc1, fc2."""
+    into, out = product(n, 6, r), product(n, r, 6)
+    return 4 * into + 7 * out + 7 * product(n, r, r)
+
+
 @pytest.mark.parametrize(
     ("table", "modules"),
     [
@@ -140,6 +146,12 @@ def layer(n, p=0):
         ({"lora_rank_fc1": [2, 0]}, 2 * layer(3) + product(3, 6, 2) + product(3, 2, 10)),
         ({"lora_rank_fc2": [2, 0]}, 2 * layer(3) + product(3, 5, 2) + product(3, 2, 6)),
         ({"adapter_dim": [2, 0]}, 2 * layer(3) + product(3, 6, 2) + product(3, 2, 6)),
+        ({"fact_rank": [2, 0]}, 2 * (layer(3) + fact(3, 2))),
+        # of a layer's prompts only queries, keys and values are computed
+        (
+            {"fact_rank": [2, 0], "prompt_tokens": [0, 4]},
+            layer(3) + layer(3, 4) + 2 * fact(3, 2) + product(4, 6, 2) + 3 * product(4, 2, 2 + 6),
+        ),
         ({"ssf": [6, 6]}, 2 * layer(3)),  # element by element
         # keys and values of prompts pass LoRA on them; nothing else sees prompts of one layer
         (

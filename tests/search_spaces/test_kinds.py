@@ -45,6 +45,9 @@ def tensors(name, n, s):
         return [(n, inputs), (outputs, n), *([(outputs,)] if name.startswith("dora") else [])]
     if name == "lora_rank_pos":
         return [(n, s.tokens), (n, s.width)]
+    if name == "fact_rank":
+        of_layer = sum(inputs * outputs for inputs, outputs in blocks(s))
+        return [(n, s.width), *[(n, n)] * (s.depth * of_layer), (n, s.width)]
     if name.startswith("adapter_dim"):
         scale = [(1,)] if name.endswith("scaled") else [(s.width,)] if name.endswith("plus") else []
         return [(n, s.width), (n,), (s.width, n), (s.width,), *scale]
@@ -57,6 +60,12 @@ def tensors(name, n, s):
     return [(width,) for width in operations[:n]] * 2
 
 
+def blocks(s):
+    """Blocks of inputs and of outputs of each projection of a layer under FacT."""
+    e, f, h = (math.ceil(width / s.width) for width in (s.attention_width, s.fc1_width, s.hidden_width))
+    return [(1, 3 * e), (e, 1), (1, f), (h, 1)]
+
+
 def products(name, n, s):
     """For each matrix product of a module on one token: inputs and outputs."""
     if name in ends(s):
@@ -66,6 +75,9 @@ def products(name, n, s):
         return [(s.width, n), (n, s.width)]
     if name.startswith("rep_dim"):
         return [(s.width, n), (n, s.width // 2)]
+    if name == "fact_rank":
+        factors = [(s.width, n)] * sum(inputs + outputs for inputs, outputs in blocks(s))
+        return factors + [(n, n)] * sum(inputs * outputs for inputs, outputs in blocks(s))
     return []
 
 
@@ -75,7 +87,7 @@ def test_every_kind_is_here():
     adapters |= {f"adapter_dim_{place}" for place in ("attention", "pre_attention", "pre_mlp", "plus")}
     convpass = {"convpass_dim_attention", "convpass_dim_mlp"}
     others = {"prompt_tokens", "shallow_prompt_tokens", "lora_rank_pos", "ssf"}
-    others |= {"rep_dim_attention", "rep_dim_mlp"}
+    others |= {"rep_dim_attention", "rep_dim_mlp", "fact_rank"}
     assert lora | adapters | convpass | others == set(KINDS)
 
 
@@ -120,6 +132,7 @@ def test_operations_are_those_of_the_matrix_products(name, shape):
         ("convpass_dim_mlp", 2 * 10 * 2 + 2 + 10 + 2 * 2 * 9 + 2),
         ("dora_rank_fc2", 2 * (40 + 10) + 10),
         ("rep_dim_mlp", 2 * 10 + 2 + 2 * 5 + 10),
+        ("fact_rank", 2 * 10 + 12 * 12 * 2 * 2 + 2 * 10),
         ("ssf", 2 * (10 + 10)),
     ],
 )
@@ -139,6 +152,18 @@ def test_ssf_at_its_largest_is_the_published_one():
     """0.28 M on CIFAR-100 (arXiv 2210.08823): layers, patch embedding, last normalisation and head."""
     layers = 12 * KINDS["ssf"].params(6, BackboneShape.vit(768))
     assert layers + 2 * 2 * 768 + 769 * 100 == 282_724
+
+
+def test_fact_at_rank_16_is_the_published_one():
+    """U and V of 768 by 16, and 16 by 16 numbers for each of 144 blocks of 768 by 768 (arXiv 2212.03145)."""
+    assert KINDS["fact_rank"].params(16, BackboneShape.vit(768)) == 2 * 768 * 16 + 144 * 16 * 16
+
+
+def test_the_layer_that_holds_what_acts_in_a_layer():
+    assert [KINDS["fact_rank"].held_in(layer) for layer in range(3)] == [0, 0, 0]
+    assert [KINDS["lora_rank"].held_in(layer) for layer in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="mine acts everywhere from the first layer; set first_layer_only"):
+        Kind("mine", "Mine", lambda size, shape: size, acts_everywhere=True)
 
 
 def test_sizes_that_a_kind_cannot_have():

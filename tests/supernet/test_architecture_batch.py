@@ -29,6 +29,16 @@ def test_sizes_are_indexed_by_image_layer_and_kind(seed, count):
             }
 
 
+def test_a_kind_that_acts_everywhere_has_the_first_layers_size_in_every_layer():
+    many = [Architecture.of(2, {"fact_rank": [n, 0], "lora_rank": [0, n]}) for n in (0, 2, 5)]
+    batch = ArchitectureBatch.of(many, ("fact_rank", "lora_rank"))
+    for i, lora in enumerate(([0, 0, 0], [0, 2, 5])):
+        assert {kind: sizes.tolist() for kind, sizes in batch.layer(i).items()} == {
+            "fact_rank": [0, 2, 5],
+            "lora_rank": lora,
+        }
+
+
 def test_take_and_to_keep_rows_whole():
     rng = np.random.default_rng(0)
     many = [SPACE.sample(rng) for _ in range(5)]

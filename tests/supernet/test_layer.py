@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 import torch
 import torch.nn.functional as F
+from fact_reference import fact_updates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -41,7 +42,7 @@ EVERYTHING = Architecture.of(
         (*LORA, *DORA, *BESIDE_THE_MLP, *BESIDE_ATTENTION, *BEFORE_A_BRANCH, *ON_THE_STREAM, "prompt_tokens"),
         (2, 3),
     )
-    | {"shallow_prompt_tokens": (3, 0), "lora_rank_pos": (2, 0), "ssf": (6, 6)},
+    | {"shallow_prompt_tokens": (3, 0), "lora_rank_pos": (2, 0), "fact_rank": (3, 0), "ssf": (6, 6)},
 )
 
 
@@ -68,6 +69,8 @@ def linear_modules(x, y, place, modules, shape, part=0, parts=1, frozen=None):
                 tensors["magnitude"][own] * frozen.weight.norm(dim=1) / (frozen.weight + update).norm(dim=1)
             )
             y = (y - bias + x @ update.T) * scale + bias
+        if kind == "fact_rank" and place in tensors["updates"]:
+            y = y + x @ tensors["updates"][place][:, own]
         if LORA.get(kind) == place:
             up = tensors["up"]
             if kind in PARTS:
@@ -244,6 +247,11 @@ def reference(net, x, a):
         if name.startswith("layers."):
             _, i, kind, tensor = name.split(".")
             modules[int(i)].setdefault(kind, {})[tensor] = value
+    if "fact_rank" in modules[0]:
+        shared = modules[0].pop("fact_rank")
+        for i, its in enumerate(modules):
+            its["fact_rank"] = {"updates": fact_updates(shared, i, net.shape)}
+        modules = [dict(sorted(its.items())) for its in modules]
     height, width = x.shape[-2:]
     dynamic = getattr(vit, "dynamic_img_size", False)
     grid = (height // 8, width // 8) if dynamic else vit.patch_embed.grid_size

@@ -145,3 +145,24 @@ def test_without_a_scale_the_optimizer_is_as_before(backbone: Backbone) -> None:
     for wrong in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(InputError, match="module_scale is"):
             replace(RECIPE, module_scale=wrong)
+
+
+@pytest.mark.parametrize("columns", [2, 4])
+def test_a_view_of_common_storage_is_trained_as_a_tensor_of_its_own(columns: int):
+    """A pack slices some parameters along two axes, and fused kernels ignore strides."""
+    storage = torch.arange(24.0).reshape(2, 3, 4)
+    view = torch.nn.Parameter(torch.empty(0))
+    view.data = storage[:, :2, :columns]
+    gradients = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))[:, :2, :columns]
+    own = torch.nn.Parameter(view.data.clone(memory_format=torch.contiguous_format))
+    learners = [Learner({"p": parameter}, RECIPE, seed=0) for parameter in (view, own)]
+    outside = storage.clone()
+    for number in range(3):
+        view.grad, own.grad = gradients, gradients.contiguous()
+        for learner in learners:
+            learner.step(number, 3)
+    assert torch.equal(view, own)
+    assert torch.equal(storage[:, :2, :columns], own)
+    assert view.grad is gradients
+    outside[:, :2, :columns] = own.detach()
+    assert torch.equal(storage, outside)

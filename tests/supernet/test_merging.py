@@ -16,10 +16,11 @@ from supernet.merging import merged
 from supernet.modules import ELASTIC, ElasticModule
 
 LORA = [f"lora_rank{part}" for part in ("", "_q", "_k", "_v", "_proj", "_fc1", "_fc2")]
-ALL_LORA = Architecture.of(2, dict.fromkeys(LORA, (2, 3)))
 REP = ("rep_dim_attention", "rep_dim_mlp")
 DORA = [f"dora_rank{part}" for part in ("", "_proj", "_fc1", "_fc2")]
-MERGEABLE = Architecture.of(2, dict.fromkeys((*LORA, *DORA, *REP), (2, 3)) | {"ssf": (6, 1)})
+ONCE = {"fact_rank": (3, 0)}
+ALL_LORA = Architecture.of(2, dict.fromkeys(LORA, (2, 3)) | ONCE)
+MERGEABLE = Architecture.of(2, dict.fromkeys((*LORA, *DORA, *REP), (2, 3)) | {"ssf": (6, 1)} | ONCE)
 
 
 def has_rms_norm(vit):

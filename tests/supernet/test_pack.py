@@ -118,7 +118,7 @@ def test_every_kind_in_one_pack(require_as_alone, together):
 @pytest.mark.parametrize("kind", sweep(sorted(KINDS), ["lora_rank", "prompt_tokens", "adapter_dim"]))
 def test_sizes_of_a_kind_differ(require_as_alone, kind, together):
     later = 0 if KINDS[kind].first_layer_only else 2
-    sizes = ([1, later], [3, later], [0, 0], [1, 0])
+    sizes = ([2, later], [3, later], [0, 0], [1, 0])
     architectures = [Architecture.of(2, {kind: list(s)}) for s in sizes]
     require_as_alone(architectures, [1e-3, 2e-3, 1e-3, 5e-4], [0, 0, 1, 2], together)
 

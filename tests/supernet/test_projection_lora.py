@@ -49,6 +49,7 @@ def test_other_kinds_are_named(plain, randomised):
         linear_updates(subnet)
 
 
-def test_lora_on_positions_is_another_kind(plain, randomised):
-    assert "lora_rank_pos" in ELASTIC
-    assert other_kinds(randomised(plain(), Architecture.of(2, {"lora_rank_pos": (1, 0)}))) != []
+@pytest.mark.parametrize("kind", ["lora_rank_pos", "fact_rank"])
+def test_what_acts_beyond_a_layer_is_another_kind(plain, randomised, kind):
+    assert kind in ELASTIC
+    assert other_kinds(randomised(plain(), Architecture.of(2, {kind: (1, 0)}))) == [kind]

@@ -72,6 +72,18 @@ def test_the_layers_computed_are_those_that_are_counted(
     assert computed / default_space.depth / len(labels) == pytest.approx(shared_passes(architectures))
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_module_that_acts_in_all_layers(plain, randomised, toy, preprocessing, together):
+    network = randomised(plain(), Architecture.of(2, {"fact_rank": [4, 0], "lora_rank": [2, 3]}))
+    tables = [{"fact_rank": [n, 0], "lora_rank": [0, r]} for n in (0, 1, 4) for r in (0, 3)]
+    architectures = [Architecture.of(2, table) for table in tables]
+    found = score(network, *toy, architectures, preprocessing=preprocessing, together=together)
+    for a, evaluation in zip(architectures, found, strict=True):
+        alone = evaluate(network, *toy, preprocessing=preprocessing, architecture=a)
+        torch.testing.assert_close(evaluation.losses, alone.losses, atol=1e-5, rtol=1e-5)
+    assert len({evaluation.losses.sum().item() for evaluation in found}) == len(found)
+
+
 def test_layers_below_the_lowest_module_cost_one_pass():
     low = [Architecture.of(2, {"lora_rank": [0, r]}) for r in (1, 2, 4)]
     assert shared_passes(low) == (1 + 3) / 2
@@ -89,8 +101,8 @@ def test_sharing_never_costs_more(seed: int, number: int):
     assert 0 < shared_passes(architectures) <= number
 
 
-@pytest.mark.parametrize("kind", ["shallow_prompt_tokens", "lora_rank_pos"])
-def test_what_acts_before_the_layers_leaves_nothing_to_share(kind: str):
+@pytest.mark.parametrize("kind", ["shallow_prompt_tokens", "lora_rank_pos", "fact_rank"])
+def test_what_acts_before_or_in_all_layers_leaves_nothing_to_share(kind: str):
     plain, changed = (Architecture.of(2, {kind: [n, 0]}) for n in (0, 2))
     assert shared_passes([plain, changed]) == 2
 

@@ -24,6 +24,7 @@ EVERY_KIND = {
     "convpass_dim_attention": (2, 0),
     "convpass_dim_mlp": (0, 2),
     "dora_rank": (0, 2),
+    "fact_rank": (2, 0),
     "rep_dim_attention": (3, 0),
     "rep_dim_mlp": (0, 3),
     "ssf": (0, 6),

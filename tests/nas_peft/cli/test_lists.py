@@ -56,6 +56,13 @@ def test_spaces_are_the_presets_with_their_size():
     assert "1,189,056" in shown("spaces")
 
 
+def test_a_kind_that_acts_in_all_layers_is_described_so():
+    (found,) = listed("spaces", "all")
+    places = {kind["kind"]: kind["places"] for kind in found["kinds"]}
+    assert places["fact_rank"] == [f"{place} of every layer" for place in ELASTIC["fact_rank"].places]
+    assert places["shallow_prompt_tokens"] == ["before the first layer"]
+
+
 @pytest.mark.slow
 def test_a_space_is_described_with_the_places_of_its_kinds_on_a_backbone():
     (found,) = listed("spaces", "large", "--backbone", "vit_micro_patch8_32")

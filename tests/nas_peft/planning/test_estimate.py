@@ -64,3 +64,11 @@ def test_a_longer_sequence_costs_more(times):
 def test_noah_has_stages_of_its_own(times, tiny_values):
     found = times(baselines="linear,noah")
     assert list(found)[3:5] == ["NOAH's supernet", "NOAH's search"]
+
+
+def test_pruned_lora_is_trained_for_half_of_the_epochs_before_the_others(times):
+    once, twice = (times(baselines="linear,lora-pruned", epochs=epochs) for epochs in (100, 200))
+    assert list(once)[3] == "LoRA before pruning"
+    assert twice["LoRA before pruning"] == pytest.approx(2 * once["LoRA before pruning"], rel=0.1)
+    alone = times(baselines="linear", epochs=100)
+    assert 0 < once["retraining"] - alone["retraining"] < alone["retraining"] / 2

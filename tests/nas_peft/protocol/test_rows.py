@@ -9,6 +9,7 @@ import torch
 from nas_peft.protocol.decision import Decision
 from nas_peft.protocol.rows import Row, Scores, baseline_rows, best_of, best_sizes, choose, single_rows
 from nas_peft.settings.baselines import BASELINES
+from nas_peft.settings.method_recipes import first_half
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training_record import TrainingRecord
@@ -138,9 +139,9 @@ def test_baselines_alone_leave_nothing_to_export():
 
 
 def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
-    rows = baseline_rows(SearchConfig.of(dataset="digits", baselines="all"), DEPTH)
+    rows = baseline_rows(SearchConfig.of(dataset="digits", baselines="all"), DEPTH, pruned=LORA)
     assert [row.name for row in rows] == [name for name in BASELINES if name != "noah"]
-    assert len({row.label for row in rows}) == len(rows) == 13
+    assert len({row.label for row in rows}) == len(rows) == 14
     assert {row.group for row in rows} == {"baseline"}
     of = {row.name: row for row in rows}
     assert of["lora"].architecture == Architecture.uniform(DEPTH, "lora_rank", 8)
@@ -151,10 +152,29 @@ def test_every_baseline_is_a_row_of_its_own_and_none_is_none():
 
 def test_noah_s_row_is_what_its_search_found():
     config = SearchConfig.of(dataset="digits", baselines="all,noah")
-    rows = baseline_rows(config, DEPTH, LORA)
+    rows = baseline_rows(config, DEPTH, LORA, LORA)
     assert [row.name for row in rows] == list(BASELINES)
     assert rows[-1] == Row("noah", "baseline", "subnet", LORA)
     with pytest.raises(ValueError, match="NOAH is among the baselines"):
+        baseline_rows(config, DEPTH, pruned=LORA)
+
+
+def test_pruned_lora_goes_on_from_what_is_left_for_the_other_half():
+    config = SearchConfig.of(
+        dataset="digits", baselines="lora-pruned", epochs="1,2,7", lr_grid="1,3", lr=0.01
+    )
+    (row,) = baseline_rows(config, DEPTH, pruned=LORA)
+    assert row == Row("lora-pruned", "baseline", "lora-pruned", LORA)
+    assert [(r.epochs, r.lr) for r in row.recipes(config, PROBE)] == [
+        (1, 0.01), (1, 0.03), (4, 0.01), (4, 0.03)
+    ]  # fmt: skip
+    assert {r.start for r in row.recipes(config, PROBE)} == {"inherited"}
+    before = first_half(config)
+    assert (before.epochs, before.lr, before.start) == (3, 0.01, "pretrained")
+    last = row.recipes(config, PROBE)[-1]
+    (training,) = row.trainings(config, PROBE, [0], "train", last)
+    assert (training.key, training.head) == ("lora-pruned.train.inherited.e4.lr0.03.seed0", None)
+    with pytest.raises(ValueError, match=r"pruned LoRA is among the baselines, .*; pass pruned="):
         baseline_rows(config, DEPTH)
 
 
@@ -180,7 +200,7 @@ def test_single_methods_are_named_rows():
 
 def test_lp_ft_starts_from_the_whole_probe_and_l2_sp_has_no_weight_decay():
     config = SearchConfig.of(dataset="digits", baselines="all", weight_decay=0.5, head_epochs=0)
-    rows = {row.name: row for row in baseline_rows(config, DEPTH)}
+    rows = {row.name: row for row in baseline_rows(config, DEPTH, pruned=LORA)}
     heads = {name: row.trainings(config, PROBE, [0], "train")[0].head for name, row in rows.items()}
     assert {name for name, head in heads.items() if head is not None} == {"lp-ft"}
     assert heads["lp-ft"] == PROBE
@@ -226,7 +246,7 @@ def test_rates_are_factors_on_each_method_s_own_and_the_probe_s_is_the_probe_s()
     config = SearchConfig.of(
         dataset="digits", baselines="all", lr_grid="0.3,1,3", lr=0.01, full_lr=0.002, bitfit_lr=0.05
     )
-    rows = {row.name: rates(row, config) for row in baseline_rows(config, DEPTH)}
+    rows = {row.name: rates(row, config) for row in baseline_rows(config, DEPTH, pruned=LORA)}
     assert rows["linear"] == (0.3,)
     assert rows["full"] == rows["lp-ft"] == rows["l2-sp"] == (0.0006, 0.002, 0.006)
     assert rows["bitfit"] == (0.015, 0.05, 0.15)

@@ -29,5 +29,12 @@ def test_every_module_is_drawn_with_its_size():
     assert "Adapter (after the MLP) of size 8 to 16 in layers 2, 4" in found.description
 
 
+def test_what_acts_in_all_layers_is_drawn_once():
+    found = architecture_chart(Architecture.of(3, {"fact_rank": [4, 0, 0]}))
+    assert found is not None
+    assert found.data.rows == (("FacT", "all projections of all layers", "4", "·", "·"),)
+    assert "FacT (all projections of all layers) of size 4 once" in found.description
+
+
 def test_nothing_is_drawn_without_modules():
     assert architecture_chart(Architecture.empty(4)) is None

@@ -109,9 +109,11 @@ def test_a_module_starts_without_effect(kind, shape, build, ends, draw):
 def test_gradients_reach_every_unit_that_is_there_and_no_other(kind, shape, build, ends, draw):
     for size in (2, build(kind, shape).capacity):
         module = build(kind, shape)
+        layers = [(layer,) for layer in range(shape.depth)] if KINDS[kind].acts_everywhere else [()]
         parts = [
-            module(place, draw(2, 5, ends[place][0]), draw(2, 5, ends[place][1], seed=2), size)
+            module(place, draw(2, 5, ends[place][0]), draw(2, 5, ends[place][1], seed=2), size, *layer)
             for place in module.places
+            for layer in layers
         ]
         if kind == "lora_rank_pos":
             parts = [module.added(module.down, size)]
@@ -120,9 +122,9 @@ def test_gradients_reach_every_unit_that_is_there_and_no_other(kind, shape, buil
         sum(part.square().sum() for part in parts).backward()
         inside = module.tensors_at(size)
         for name, parameter in module.named_parameters():
-            reached = len(inside[name])
-            assert parameter.grad[:reached].count_nonzero() == inside[name].numel(), name
-            assert not parameter.grad[reached:].any(), name
+            reached = tuple(slice(n) for n in inside[name].shape)
+            assert parameter.grad[reached].count_nonzero() == inside[name].numel(), name
+            assert parameter.grad.count_nonzero() == inside[name].numel(), name
 
 
 @every_kind_in_places
@@ -176,7 +178,8 @@ def require_merged_before(module, place, ends, draw):
 def test_what_is_mergeable():
     lora = {kind for kind in ELASTIC if kind.startswith("lora")}
     dora = {kind for kind in ELASTIC if kind.startswith("dora")}
-    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | dora | {"ssf", "rep_dim_attention", "rep_dim_mlp"}
+    others = {"ssf", "rep_dim_attention", "rep_dim_mlp", "fact_rank"}
+    assert set(MERGEABLE) == lora - {"lora_rank_pos"} | dora | others
 
 
 @every_kind
