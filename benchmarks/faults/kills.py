@@ -134,10 +134,12 @@ def stages_of(search: str) -> list[str]:
     return [name for name in STAGES if search == "search on Ray" or name not in ON_RAY]
 
 
-def plan(search: str, rng: np.random.Generator) -> list[Moment]:
-    """Two kills in each stage, those of Ray's stages with one of each victim."""
+def plan(search: str, rng: np.random.Generator, stages: Sequence[str]) -> list[Moment]:
+    """Two kills in each of ``stages`` that the search has, in those of Ray's stages one of each victim."""
     moments = []
     for name in stages_of(search):
+        if name not in stages:
+            continue
         victims = VICTIMS if name in ON_RAY else ("command",) * 2
         shares = sorted(rng.uniform(0, 1, len(victims)))
         moments += [
@@ -267,10 +269,17 @@ class Attempt:
         return current != "end" and order.index(planned) <= order.index(current)
 
 
-def ended_run(search: str, out: Path, undisturbed: Path, seconds: Mapping[str, float], seed: int) -> Ended:
+def ended_run(
+    search: str,
+    out: Path,
+    undisturbed: Path,
+    seconds: Mapping[str, float],
+    seed: int,
+    stages: Sequence[str],
+) -> Ended:
     """Kill as planned and start again until the run in ``out`` ends; then compare."""
     rng = stream(seed, f"kills of {search} {out.name}")
-    moments = plan(search, rng)
+    moments = plan(search, rng, stages)
     kills: list[Kill] = []
     said = out.parent / f"{out.name}.txt"
     starts, hung = 0, 0
@@ -315,11 +324,15 @@ def undisturbed_run(search: str, out: Path) -> dict[str, float]:
     return seconds
 
 
-def runs(folder: Path, search: str, kills: int, seed: int, before: Sequence[Ended]) -> Iterator[Ended]:
+def runs(
+    folder: Path, search: str, kills: int, seed: int, before: Sequence[Ended], stages: Sequence[str]
+) -> Iterator[Ended]:
     """Killed runs of a search, compared with an undisturbed one, until there were so many kills.
 
-    Those of ``before`` count.
+    Kills are in the ``stages`` alone; a search without them is not run. Those of ``before`` count.
     """
+    if not set(stages) & set(stages_of(search)):
+        return
     number = sum(ended.search == search for ended in before)
     done = sum(len(ended.kills) for ended in before if ended.search == search)
     if done >= kills:
@@ -328,7 +341,7 @@ def runs(folder: Path, search: str, kills: int, seed: int, before: Sequence[Ende
     seconds = undisturbed_run(search, undisturbed)
     print(search, {name: round(value, 2) for name, value in seconds.items()}, file=sys.stderr)
     while done < kills:
-        ended = ended_run(search, folder / search / f"run-{number}", undisturbed, seconds, seed)
+        ended = ended_run(search, folder / search / f"run-{number}", undisturbed, seconds, seed, stages)
         yield ended
         done += len(ended.kills)
         number += 1
@@ -362,16 +375,20 @@ def run(argv: Sequence[str]) -> None:
     """Run the command line of this study."""
     parser = StudyParser("faults kills", "Kill a search at seeded moments, and compare its end.")
     parser.add_argument("--kills", type=whole_number, default=50, help="half of them of the search on Ray")
+    parser.add_argument(
+        "--stage", action="append", choices=STAGES, help="stage to kill in; repeat for more (all)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args(argv)
+    stages = args.stage or list(STAGES)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("RAY_worker_niceness", "0")  # else workers starve on a busy machine
     found = earlier(args.out, args.seed)
     with tempfile.TemporaryDirectory() as folder:
         write_images(Path(folder) / "images")
         for search, kills in (("search", args.kills - args.kills // 2), ("search on Ray", args.kills // 2)):
-            for ended in runs(Path(folder), search, kills, args.seed, tuple(found)):
+            for ended in runs(Path(folder), search, kills, args.seed, tuple(found), stages):
                 found.append(ended)
                 content: dict[str, Any] = {"seed": args.seed, "environment": environment("cpu")}
                 write_result(args.out, content | {"runs": [asdict(one) for one in found]}, indent=1)

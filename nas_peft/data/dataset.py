@@ -190,7 +190,7 @@ def load_dataset(
             max_pixels=max_pixels,
             skipped=skipped,
             dropped=found.copies if drop_duplicates else {},
-            pictures=tuple(item.file for item in listing.train if item.file is not None),
+            pictures=_files(listing),
             store=store,
         ),
         train_domains=tuple(domains_of_train),
@@ -207,6 +207,12 @@ def _readable(
         store.remember_unreadable(key, names)
         return readable, names
     return without(listing, known), known
+
+
+def _files(listing: Listing) -> tuple[Path, ...]:
+    """The files of the training images; empty unless each has its own."""
+    files = [item.file for item in listing.train if item.file is not None]
+    return tuple(files) if len(files) == len(listing.train) else ()
 
 
 def _class_counts(part: Part, classes: tuple[str, ...]) -> list[int]:

@@ -14,7 +14,6 @@ from nas_peft.data.dataset import ImageDataset
 from nas_peft.data.decoding import pixel_limit
 from nas_peft.data.image_files import register_heic
 from nas_peft.data.listing import ToTensor, counted
-from nas_peft.data.origin import Origin
 from nas_peft.data.part import Part
 from nas_peft.data.source_digest import source_digest
 from supernet.images import TwoSizes
@@ -34,19 +33,13 @@ def with_larger_images(
 ) -> ImageDataset:
     """The data set with a larger copy of each training and validation image beside it (`TwoSizes`).
 
-    ``to_tensor`` is the preprocessing to larger images. The data set is returned as it is if it has the
-    copies, and where they gain nothing: where the pictures have no more pixels than the backbone sees.
-    Streams, archives and data that are drawn by the product are not read again either. Test images are
-    never cropped and stay sealed.
+    ``to_tensor`` is the preprocessing to larger images. Ask `may_be_larger` first. Test images are never
+    cropped and stay sealed.
 
     Raises `InputError` where the disk or the limit of the cache is too small, and `UnreadableImage`.
     """
-    if isinstance(dataset.train.images, TwoSizes):
-        return dataset
     origin = dataset.origin
     with pixel_limit(origin.max_pixels):
-        if not _gains(origin, min(dataset.train.images.shape[-2:])):
-            return dataset
         listing = replace(origin.listing(to_tensor), test=None)
         key = source_digest(listing, to_tensor, origin.max_pixels)
         decoded = origin.store.decoded(listing, key, None, counted(listing, on_progress))
@@ -60,16 +53,22 @@ def with_larger_images(
     )
 
 
-def _gains(origin: Origin, side: int) -> bool:
-    """Whether the pictures are files whose shorter side is usually longer than ``side`` pixels."""
-    files = origin.pictures
+def may_be_larger(dataset: ImageDataset) -> bool:
+    """Whether larger copies show more than the images do, and the data set has none yet.
+
+    They do if the pictures are files with more pixels than the backbone sees: the median of a few pictures'
+    shorter sides tells. Streams, archives and images that the product draws are not read again.
+    """
+    files = dataset.origin.pictures
+    if isinstance(dataset.train.images, TwoSizes) or not files:
+        return False
     register_heic()
     sides = []
     for file in files[:: max(1, len(files) // _LOOKED_AT)]:
         # what Pillow does not open at once, such as a good picture behind broken metadata, tells no size here
         with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(file) as of:
             sides.append(min(of.size))
-    return bool(sides) and statistics.median(sides) > side
+    return bool(sides) and statistics.median(sides) > min(dataset.train.images.shape[-2:])
 
 
 def _without(part: Part, indices: Sequence[int]) -> Part:

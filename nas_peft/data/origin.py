@@ -25,7 +25,7 @@ class Origin:
         max_pixels: largest image to decode, in pixels.
         skipped: names of unreadable images that were left out.
         dropped: by part, ascending indices of images that were left out as copies of others.
-        pictures: files of the training images that have one of their own, before any were ``dropped``.
+        pictures: files of the training images, before any were ``dropped``; empty unless each has its own.
         store: where decoded images are kept.
     """
 

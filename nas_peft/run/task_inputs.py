@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from nas_peft.data import ImageDataset, load_dataset
-from nas_peft.data.larger_images import FACTOR, with_larger_images
+from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_images
 from nas_peft.data.picture_sizes import PictureSizes
 from nas_peft.data.summary import data_summary
 from nas_peft.run.progress import StageBars
@@ -103,7 +103,7 @@ class TaskInputs:
 
     def with_larger_images(self, bars: StageBars) -> Self:
         """The same inputs with larger copies of the training images, if crops are cut and gain by them."""
-        if not self.config.cuts_crops:
+        if not self.config.cuts_crops or not may_be_larger(self.dataset):
             return self
         larger = self.preprocessing.enlarged(FACTOR)
         with bars.stage("larger copies for crops (images)") as advance:

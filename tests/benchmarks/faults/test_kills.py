@@ -15,6 +15,7 @@ from benchmarks.faults.compared_runs import tensors
 from benchmarks.faults.kills import (
     ON_RAY,
     STAGES,
+    VICTIMS,
     Attempt,
     Ended,
     Kill,
@@ -75,11 +76,14 @@ def test_a_start_that_was_killed_has_no_status(said: Path, victim: str, child: s
 
 
 def test_each_stage_is_hit_by_each_victim_that_it_has():
-    moments = plan("search on Ray", np.random.default_rng(0))
+    moments = plan("search on Ray", np.random.default_rng(0), list(STAGES))
     assert {moment.stage for moment in moments} == set(STAGES)
     for name in ON_RAY:
         assert {moment.victim for moment in moments if moment.stage == name} == set(kills.VICTIMS)
-    assert {moment.victim for moment in plan("search", np.random.default_rng(0))} == {"command"}
+    assert {moment.victim for moment in plan("search", np.random.default_rng(0), list(STAGES))} == {"command"}
+    chosen = plan("search on Ray", np.random.default_rng(0), ["final models"])
+    assert {(moment.victim, moment.stage) for moment in chosen} == {(v, "final models") for v in VICTIMS}
+    assert plan("search", np.random.default_rng(0), ["final models"]) == []
     places = [list(STAGES).index(moment.stage) for moment in moments]
     assert places == sorted(places)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.data.cache_settings import CacheSettings
 from nas_peft.data.image_rows import ImageRows, blocks_of
-from nas_peft.data.larger_images import FACTOR, with_larger_images
+from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_images
 from nas_peft.data.part import Part
 from supernet.images import TwoSizes
 from supernet.preprocessing import Preprocessing
@@ -63,6 +63,7 @@ def enlarged(images: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("options", [{}, {"shots": 3}, {"drop_duplicates": True}], ids=str)
 def test_each_image_has_its_own_picture(write_pictures: Callable[..., Path], options: dict[str, Any]):
     plain = loaded(write_pictures(50, copies=6), **options)
+    assert may_be_larger(plain)
     found = with_larger_images(plain, LARGER.to_tensor, nothing)
     for before, part in ((plain.train, found.train), (plain.val, found.val)):
         assert isinstance(part.images, TwoSizes)
@@ -79,17 +80,15 @@ def test_each_image_has_its_own_picture(write_pictures: Callable[..., Path], opt
     assert found.fingerprint == plain.fingerprint
     assert found.record == plain.record
     assert found.test is plain.test
-    assert with_larger_images(found, LARGER.to_tensor, nothing) is found
+    assert not may_be_larger(found)  # it has them
 
 
 def test_pictures_without_more_pixels_stay_alone(write_pictures: Callable[..., Path]):
-    plain = loaded(write_pictures(16))
-    assert with_larger_images(plain, LARGER.to_tensor, nothing) is plain
+    assert not may_be_larger(loaded(write_pictures(16)))
 
 
 def test_data_without_files_stay_alone():
-    plain = load_dataset("digits", to_tensor=SEEN.to_tensor)
-    assert with_larger_images(plain, LARGER.to_tensor, nothing) is plain
+    assert not may_be_larger(load_dataset("digits", to_tensor=SEEN.to_tensor))
 
 
 def test_parts_are_taken_joined_and_sent_with_their_copies(write_pictures: Callable[..., Path]):
