@@ -80,10 +80,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
 
 
 def _read(path: Path) -> Any:
-    with path.open("rb") as file:
-        start = file.read(_TAR_AT + len(_TAR))
-    if known := _no_weights(start) or _archive(path, start):
+    if known := why_no_weights(path):
         raise InputError(f"'{path}' {known}")
+    start = _start(path)
     if path.name.endswith(".index.json"):
         return _read_shards(path)
     if path.suffix == ".safetensors" or start[8:9] == b"{":
@@ -113,6 +112,17 @@ def _read_shards(index: Path) -> dict[str, Any]:
             raise InputError(f"'{index}' names '{name}', which does not exist; fetch that file")
         state |= _read(shard)
     return state
+
+
+def why_no_weights(path: Path) -> str | None:
+    """What a file is by its first bytes, with a remedy, or ``None`` if it may hold weights."""
+    start = _start(path)
+    return _no_weights(start) or _archive(path, start)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_TAR_AT + len(_TAR))
 
 
 def _no_weights(start: bytes) -> str | None:
