@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from nas_peft.data.decoding import read_image
 from nas_peft.data.image_files import readable_suffixes, shown_name
 from nas_peft.data.listing import Item, Listing, ToTensor
-from nas_peft.data.part_names import part_named
+from nas_peft.data.part_names import part_named, part_within
 from nas_peft.data.table_columns import is_header, read_columns
 from nas_peft.data.text_lists import class_names, find_file, find_moved, is_absolute, read_text
 from search_spaces.errors import InputError
@@ -89,7 +89,8 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
             repeated.append(row[columns.path])
     if not found:
         raise InputError(f"table '{file}' has no rows with a label; it needs a row per image")
-    notes = [text for text in (note, *columns.notes) if text]
+    beside = None if any(row.part == "test" for row in found.values()) else _tables_beside(file)
+    notes = [text for text in (note, *columns.notes, beside) if text]
     return _listing(file, list(found.values()), notes, unlabelled, repeated, to_tensor)
 
 
@@ -125,6 +126,24 @@ def _listing(
             if paths
         },
         notes=(*notes, *(text for text in (about, _missing_labels(classes)) if text)),
+    )
+
+
+def _tables_beside(file: Path) -> str | None:
+    """A note on tables of other parts beside one that is called after the training set."""
+    if part_within(file.stem) != "train":
+        return None
+    others = [
+        shown_name(path.name)
+        for path in sorted(file.parent.glob(f"*{file.suffix}"))
+        if part_within(path.stem) in ("val", "test")
+    ]
+    if not others:
+        return None
+    names = " and ".join(f"'{name}'" for name in others[:2])
+    return (
+        f"{names} beside '{shown_name(file.name)}' {'is' if len(others) == 1 else 'are'} not read; to use "
+        "them, put all rows into one table with a column 'split'"
     )
 
 
