@@ -27,7 +27,7 @@ from supernet.backbone_names import ResolvedName, resolve_name
 from supernet.hub_weights import require_in_reach
 from supernet.shape import shape_of
 from supernet.shipped_backbone import vit_micro_patch8_32
-from supernet.state_names import with_timm_names, without_prefix
+from supernet.state_names import is_of_head, with_timm_names, without_prefix
 from supernet.trunk import Trunk
 from supernet.weights_file import read_tensors, weights_path
 
@@ -301,7 +301,7 @@ def _resampling() -> Iterator[None]:
 
 def _load_weights(model: nn.Module, path: Path, name: str) -> str:
     """Load a weights file, and return one line on the tensors matched, resampled and left out."""
-    state, wrappers = read_tensors(path)
+    state, wrappers, unread = read_tensors(path)
     state, prefix, beside = without_prefix(state)
     state = with_timm_names(state)
     own = model.state_dict()
@@ -314,24 +314,38 @@ def _load_weights(model: nn.Module, path: Path, name: str) -> str:
     except Exception as error:  # timm's converters do not check keys and shapes
         found = _misfits(own, state) or _one_line(error)
         raise InputError(f"'{path}' does not fit backbone '{name}': {found}") from error
-    kept = {k: v for k, v in converted.items() if k in own or not k.startswith(_OF_OTHER_PURPOSE)}
+    kept = {
+        k: v
+        for k, v in converted.items()
+        if k in own or not (k.startswith(_OF_OTHER_PURPOSE) or is_of_head(k))
+    }
     if found := _misfits(own, kept):
         raise InputError(f"'{path}' does not fit backbone '{name}': {found}")
     for key, value in kept.items():
-        if not value.is_floating_point():
-            raise InputError(
-                f"'{path}' does not fit backbone '{name}': {key} holds whole numbers (type "
-                f"{str(value.dtype).removeprefix('torch.')}), as quantised weights do; give the original ones"
-            )
-        if not bool(value.isfinite().all()):
-            raise InputError(
-                f"'{path}' does not fit backbone '{name}': {key} holds values that are not finite numbers "
-                f"(type {str(value.dtype).removeprefix('torch.')}); give the weights of another epoch or file"
-            )
+        if fault := _why_unusable(value):
+            raise InputError(f"'{path}' does not fit backbone '{name}': {key} holds {fault}")
     model.load_state_dict(kept)
     resampled = [k for k in kept if k in state and getattr(state[k], "shape", None) != kept[k].shape]
     left_out = sorted(converted.keys() - kept.keys())
-    return _check_line(path, len(kept), resampled, left_out, beside, (*wrappers, prefix.rstrip(".")))
+    line = _check_line(path, len(kept), resampled, left_out, beside, (*wrappers, prefix.rstrip(".")))
+    return line + (f"; not read: {', '.join(unread)} in the same file" if unread else "")
+
+
+def _why_unusable(value: Tensor) -> str | None:
+    """What keeps a tensor of a file from being a weight, with a remedy, or ``None``."""
+    kind = str(value.dtype).removeprefix("torch.")
+    if value.is_meta:
+        return "no values (saved from torch's meta device); save the weights after they are loaded"
+    if value.layout != torch.strided:
+        return "a sparse tensor; save it with to_dense()"
+    if value.is_complex():
+        return f"complex numbers (type {kind}); give real weights"
+    if not value.is_floating_point():
+        return f"whole numbers (type {kind}), as quantised weights do; give the original ones"
+    # torch knows no isfinite of 8 bits
+    if not bool(value.float().isfinite().all()):
+        return f"values that are not finite numbers (type {kind}); give the weights of another epoch or file"
+    return None
 
 
 def _check_line(

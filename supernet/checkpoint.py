@@ -29,6 +29,7 @@ from supernet.preprocessing import Preprocessing
 from supernet.subnet import Subnet
 from supernet.subnet_header import invalid_entry
 from supernet.supernet import Supernet
+from supernet.weights_file import why_no_weights
 
 FORMAT = "nas-peft subnet"
 VERSION = 3
@@ -122,6 +123,8 @@ def _metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        if known := why_no_weights(Path(path)):
+            raise InputError(f"'{path}' {known}") from error
         raise InputError(
             f"'{path}' is not a whole safetensors file ({error}); give the file that nas-peft search wrote"
         ) from error

@@ -19,6 +19,11 @@ _ANCHORS = (
     "preprocessor.patchifier.proj.weight",
     "conv_proj.weight",
 )
+_ANCHOR_ENDS = tuple(f".{anchor}" for anchor in _ANCHORS)
+_HEAD = re.compile(
+    r"(?:^|_)(?:heads?|cls|class|classif\w*|fc|linear|logits?|outputs?|out|final|pred\w*|arcface)\d*(?:_|$)"
+)
+_NO_HEAD = re.compile(r"norm|token|embed|patch|pos|block|attn|gamma|scale")  # these change the features
 _LIKELY_FIRST = ("teacher", "target", "ema", "visual", "vision")
 _KEPT_BY_TIMM = ("visual.trunk.", "vision_encoder.", "radio_model.")
 """Prefixes by which timm's own converters recognise a file's project."""
@@ -63,6 +68,20 @@ _IN_TORCHVISIONS = (
     (r"mlp\.(?:3|linear_2)\.(.+)", r"mlp.fc2.\1"),
 )
 _CHUNKED = re.compile(r"blocks\.\d+\.(\d+)\.(.+)")
+
+
+def holds_network(state: object) -> bool:
+    """Whether ``state`` maps names to tensors, and one of the names is that of a ViT's patch embedding."""
+    return isinstance(state, dict) and any(
+        isinstance(key, str) and isinstance(value, Tensor) and f".{key}".endswith(_ANCHOR_ENDS)
+        for key, value in state.items()
+    )
+
+
+def is_of_head(key: str) -> bool:
+    """Whether the first word of a tensor's name is one that projects give to a classifier of their own."""
+    first = key.partition(".")[0].casefold()
+    return _HEAD.search(first) is not None and _NO_HEAD.search(first) is None
 
 
 def without_prefix(state: dict[str, Any]) -> tuple[dict[str, Any], str, int]:

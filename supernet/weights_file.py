@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from search_spaces import InputError
+from supernet.state_names import holds_network
 
 _IN_A_FOLDER = ("model.safetensors", "pytorch_model.bin")
 _WRAPPERS = (
@@ -39,21 +41,33 @@ def weights_path(path: Path) -> Path:
     raise InputError(f"no backbone weights at '{path}'; give a .safetensors or torch file")
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Tensors by name, and the names of the wrappers around them.
+def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
+    """Tensors by name, the names of the wrappers around them, and of other sets of weights beside them.
 
     Safetensors and torch files are recognised by their first bytes. Among several sets of weights the first
-    in `_WRAPPERS` is read, a teacher's before a student's.
+    in `_WRAPPERS` is read, a teacher's before a student's. A wrapper of another name is opened if it is the
+    only one that holds a network.
 
-    Raises `InputError` for any other file, and for a torch file with objects other than tensors.
+    Raises `InputError` for any other file, for several wrappers of other names, and for a torch file with
+    objects other than tensors.
     """
     state: Any = _read(path)
     opened: list[str] = []
+    beside: list[str] = []
     while isinstance(state, dict) and not any(isinstance(value, torch.Tensor) for value in state.values()):
+        networks = [key for key, value in state.items() if isinstance(key, str) and holds_network(value)]
         wrapper = next((name for name in _WRAPPERS if isinstance(state.get(name), dict)), None)
+        if wrapper not in networks and networks:
+            if len(networks) > 1:
+                raise InputError(
+                    f"'{path}' holds several networks, {', '.join(networks)}; save the one that is meant "
+                    "alone, a dictionary of tensors by name"
+                )
+            wrapper = networks[0]
         if wrapper is None:
             break
         opened.append(wrapper)
+        beside += [name for name in networks if name != wrapper]
         state = state[wrapper]
     if not (isinstance(state, dict) and all(isinstance(key, str) for key in state)):
         raise InputError(f"'{path}' holds no tensors by name; give the state dict of the backbone")
@@ -62,14 +76,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
             f"'{path}' holds adapters of PEFT beside or without the backbone; save the state dict of "
             "model.merge_and_unload(), and give that file"
         )
-    return state, tuple(opened)
+    return state, tuple(opened), tuple(beside)
 
 
 def _read(path: Path) -> Any:
-    with path.open("rb") as file:
-        start = file.read(_TAR_AT + len(_TAR))
-    if known := _no_weights(start) or _archive(path, start):
+    if known := why_no_weights(path):
         raise InputError(f"'{path}' {known}")
+    start = _start(path)
     if path.name.endswith(".index.json"):
         return _read_shards(path)
     if path.suffix == ".safetensors" or start[8:9] == b"{":
@@ -78,7 +91,9 @@ def _read(path: Path) -> Any:
         except SafetensorError as error:
             raise InputError(f"'{path}' is not a readable safetensors file: {_one_line(error)}") from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # that sparse tensors take long to check
+            warnings.filterwarnings("ignore", "Validating sparse tensor", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises errors of zipfile, pickle and its own
         raise InputError(f"'{path}' cannot be opened as a torch file of tensors {_why(error)}") from error
 
@@ -97,6 +112,17 @@ def _read_shards(index: Path) -> dict[str, Any]:
             raise InputError(f"'{index}' names '{name}', which does not exist; fetch that file")
         state |= _read(shard)
     return state
+
+
+def why_no_weights(path: Path) -> str | None:
+    """What a file is by its first bytes, with a remedy, or ``None`` if it may hold weights."""
+    start = _start(path)
+    return _no_weights(start) or _archive(path, start)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_TAR_AT + len(_TAR))
 
 
 def _no_weights(start: bytes) -> str | None:

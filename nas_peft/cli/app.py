@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -137,4 +139,16 @@ def _options(
 def main() -> None:
     """Run the command line."""
     show_every_character()
+    _require_current_folder()
     app()
+
+
+def _require_current_folder() -> None:
+    """Exit with one line where the current folder was removed: libraries would then end the process."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        from nas_peft.cli.user_errors import print_error
+
+        print_error("the current folder was removed; change to another one, and start the command there")
+        sys.exit(2)

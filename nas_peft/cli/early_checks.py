@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas_peft.data.partition import require_enough
 from nas_peft.data.source import Reading, require_source
 from nas_peft.machine.device_names import require_device_name
 from nas_peft.run.place import require_place, require_room, require_run
@@ -20,7 +21,7 @@ _LARGEST = 2**40
 
 
 def require_data_and_weights(config: TrainingConfig) -> str:
-    """Raise `InputError` for a missing or malformed data set, and for a missing weights file.
+    """Raise `InputError` for a missing, malformed or too small data set, and for a missing weights file.
 
     Images are found and counted here, but none is decoded. Returns a sentence on what was found, for the time
     until PyTorch is there.
@@ -32,6 +33,7 @@ def require_data_and_weights(config: TrainingConfig) -> str:
         raise InputError(f"no backbone weights at '{weights}'; give a .safetensors or torch file")
     if listing is None:
         return f"data set {config.dataset}; loading PyTorch"
+    require_enough(listing, config.seed, config.shots)
     images = sum(len(items) for _, items in listing.parts())
     return f"found {images:,} images in {len(listing.classes):,} classes; loading PyTorch"
 

@@ -90,6 +90,9 @@ def front(
             raise InputError("--retrain needs --export FILE; give it, or leave --retrain out")
         if export and export.is_dir():
             raise InputError(f"'{export}' is a folder; give a file to --export")
+        for file, option in ((export, "--export"), (plot, "--plot")):
+            if file and not file.absolute().parent.is_dir():
+                raise InputError(f"no folder '{file.parent}' for {option}; create it, or give another path")
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         if ray_options != RayOptions() and not retrain:
             raise InputError(

@@ -54,6 +54,8 @@ def user_errors(debug: bool) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(141) from None
     except OSError as error:
+        if not debug and (stop := _stop_before(error)) is not None:
+            raise typer.Exit(_status(stop)) from None
         if debug or error.errno not in _OF_THE_MACHINE:
             raise
         where = f"'{error.filename}': " if error.filename else ""
@@ -63,7 +65,19 @@ def user_errors(debug: bool) -> Iterator[None]:
             raise
         with suppress(OSError):  # the terminal may be gone
             print("stopped; start the same command again to go on", file=sys.stderr)
-        raise typer.Exit(128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)) from None
+        raise typer.Exit(_status(error)) from None
+
+
+def _status(stop: KeyboardInterrupt) -> int:
+    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+
+
+def _stop_before(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt in whose handling the error arose: a display cannot be ended on a lost terminal."""
+    before = error.__context__
+    while before is not None and not isinstance(before, KeyboardInterrupt):
+        before = before.__context__
+    return before
 
 
 def _exit(message: str) -> None:
@@ -79,7 +93,8 @@ def print_error(message: str) -> None:
     line = "".join(map(_shown, " ".join(message.split())))
     if len(line) > _LONGEST:
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
-    print(f"error: {line}", file=sys.stderr)
+    with suppress(OSError):  # the terminal may be gone; the exit status tells
+        print(f"error: {line}", file=sys.stderr)
 
 
 def _shown(character: str) -> str:

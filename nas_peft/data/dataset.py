@@ -19,6 +19,7 @@ from nas_peft.data.listing import GIVEN, Listing, ToTensor, counted
 from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.origin import Origin, chosen, without
 from nas_peft.data.part import Part
+from nas_peft.data.partition import require_trainable
 from nas_peft.data.picture_hashes import PictureHashes
 from nas_peft.data.remarks import alike_classes
 from nas_peft.data.sealed import SealedPart
@@ -133,14 +134,14 @@ def load_dataset(
     hashing, reading = PictureHashes(to_tensor), Reading(layout, domains)
     store = ImageStore.of(cache or CacheSettings.current(), say or _say_nothing)
     listing = list_source(spec, hashing.to_tensor, root, reading, store.streams(spec))
-    _check_parts(listing)
+    require_trainable(listing)
     skipped: tuple[str, ...] = ()
     with pixel_limit(max_pixels):
         if skip_bad_images:
             listing, skipped = _readable(
                 listing, store, source_digest(listing, recognised_by or to_tensor, max_pixels), report
             )
-            _check_parts(listing)
+            require_trainable(listing)
         listing = chosen(listing, seed, shots)
         key = source_digest(listing, recognised_by or to_tensor, max_pixels)
         decoded = store.decoded(listing, key, hashing, counted(listing, report))
@@ -255,22 +256,6 @@ def _warnings(found: Findings, parts: dict[str, Part], listing: Listing) -> list
             "the training"
         )
     return said
-
-
-def _check_parts(listing: Listing) -> None:
-    for part, items in listing.parts():
-        if not items:
-            raise InputError(f"data set '{listing.name}' has no {part} images; add some")
-    present = [
-        name
-        for name, count in zip(listing.classes, listing.class_counts(listing.train), strict=True)
-        if count
-    ]
-    if len(present) < 2:
-        raise InputError(
-            f"data set '{listing.name}' has training images of 1 class, '{present[0]}'; "
-            "at least 2 classes are needed: add a folder or label for another"
-        )
 
 
 def _say_nothing(sentence: str) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from nas_peft.data.folder_walk import FolderWalk
 from nas_peft.data.image_files import shown_name
-from nas_peft.data.part_names import part_named
+from nas_peft.data.part_names import part_named, part_within
 from search_spaces.errors import InputError
 
 Layout = Literal["auto", "parts", "classes"]
@@ -31,8 +31,9 @@ class FolderLayout:
 def read_layout(walk: FolderWalk, layout: Layout) -> FolderLayout:
     """Decide whether the folders in the root of ``walk`` are parts or classes.
 
-    They are parts if one of them has the name of a training set, and sub-folders. Otherwise they are classes,
-    since a class may be called "train".
+    They are parts if one of them has the name of a training set, and sub-folders, or if all have longer names
+    with a word for a part, and the same sub-folders. Otherwise they are classes, since a class may be called
+    "train".
 
     Raises:
         InputError: two layouts are possible and nothing tells which is meant, two folders have names of one
@@ -44,6 +45,8 @@ def read_layout(walk: FolderWalk, layout: Layout) -> FolderLayout:
     folders = walk.folders(root)
     named, notes = _named_parts(root, folders)
     others = [f for f in folders if f not in named.values() and walk.has_image(f)]
+    if others and (within := _parts_within_names(walk, [*named.values(), *others])):
+        return within
     if "train" in named and walk.folders(named["train"]):
         if layout == "auto" and others:
             return _parts_or_classes(walk, named, others, notes)
@@ -81,6 +84,10 @@ def _named_parts(root: Path, folders: list[Path]) -> tuple[dict[str, Path], tupl
             notes = (f"'{name}' is read as the test set, as '{by_part['val'][0].name}' is for validation",)
         else:
             notes = (f"'{name}' is read as the validation set; call it 'test' if it is the test set",)
+    return _one_folder_each(root, by_part), notes
+
+
+def _one_folder_each(root: Path, by_part: dict[str, list[Path]]) -> dict[str, Path]:
     for part, found in by_part.items():
         if len(found) > 1:
             first, second = (shown_name(folder.name) for folder in found[:2])
@@ -88,7 +95,25 @@ def _named_parts(root: Path, folders: list[Path]) -> tuple[dict[str, Path], tupl
                 f"folder '{root}' has two {part} folders, '{first}' and '{second}'; keep one of them, "
                 "or give --layout classes if these are classes"
             )
-    return {part: found[0] for part, found in by_part.items()}, notes
+    return {part: found[0] for part, found in by_part.items()}
+
+
+def _parts_within_names(walk: FolderWalk, folders: list[Path]) -> FolderLayout | None:
+    """Parts whose folders all have a word for a part in longer names, as ``pets_train`` and ``pets_test``.
+
+    ``None`` unless there is a training set, another part, and the same class folders in all.
+    """
+    by_part: dict[str, list[Path]] = {}
+    for folder in folders:
+        by_part.setdefault(part_within(shown_name(folder.name)) or "", []).append(folder)
+    if "" in by_part or "train" not in by_part or len(by_part) < 2:
+        return None
+    inside = [{shown_name(child.name) for child in walk.folders(folder)} for folder in folders]
+    if len(set.intersection(*inside)) < 2:
+        return None
+    parts = _one_folder_each(walk.root, by_part)
+    read = ", ".join(f"'{shown_name(folder.name)}' as {part}" for part, folder in parts.items())
+    return FolderLayout(parts, (f"parts: {read}; give --layout classes if these are classes",))
 
 
 def _parts_or_classes(

@@ -24,12 +24,20 @@ _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")
 
 
 def shown_name(name: str) -> str:
-    """The name in Unicode's composed form, so that all its spellings give one text.
+    r"""The name in Unicode's composed form, so that all its spellings give one text.
 
-    Undecodable bytes become ``\\xNN``.
+    Undecodable bytes become ``\xNN``, and control characters, which would break lines and which terminals
+    obey, ``\n``, ``\x1b`` and so on.
     """
     text = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if not text.isprintable():
+        text = "".join(_without_control(letter) for letter in text)
     return unicodedata.normalize("NFC", text)
+
+
+def _without_control(letter: str) -> str:
+    is_control = unicodedata.category(letter) == "Cc"
+    return letter.encode("unicode_escape").decode() if is_control else letter
 
 
 def why_system_folder(name: str, *, nested: bool) -> str | None:

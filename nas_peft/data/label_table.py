@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from nas_peft.data.decoding import read_image
 from nas_peft.data.image_files import readable_suffixes, shown_name
 from nas_peft.data.listing import Item, Listing, ToTensor
-from nas_peft.data.part_names import part_named
+from nas_peft.data.part_names import part_named, part_within
+from nas_peft.data.table_columns import is_header, read_columns
 from nas_peft.data.text_lists import class_names, find_file, find_moved, is_absolute, read_text
 from search_spaces.errors import InputError
 
@@ -25,20 +26,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 UNLABELLED_ROWS = "rows without a label"
 _SEPARATORS = ("\t", ";", ",", "|")
 _SPREADSHEET = re.compile(r"\"?sep=.\"?", re.IGNORECASE)  # a first line by which Excel knows the separator
-_MISSING = {"nan", "na", "n/a", "none", "null", "?", "-"}
-_PATHS = (
-    *("path", "image", "file", "filename", "filepath", "imagepath", "imagefile", "imagename", "img"),
-    *("imgpath", "imgname", "name", "imageid", "id", "picture", "photo", "uri"),
-)
-_LABELS = (
-    *("label", "labels", "class", "classname", "classid", "target", "category", "categoryname", "species"),
-    *("breed", "diagnosis", "classlabel", "labelname", "y"),
-)
-_SPLITS = ("split", "part", "set", "subset", "partition")
-_DOMAINS = (
-    *("domain", "domainid", "environment", "env", "hospital", "center", "centre", "site"),
-    *("location", "locationremapped", "camera", "region"),
-)
+_MISSING = {"nan", "na", "n/a", "none", "null", "?", "-", "-1"}
 _FOLDERS = ("", "images", "train", "img", "imgs", "image", "data", "train_images")
 
 
@@ -55,7 +43,8 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     """The images that a table lists; each row has a path, a label, and optionally a part.
 
     The separator is a tab, semicolon, comma or bar, or else the last space of a line. Columns are found by
-    name (``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...); a table without
+    name (``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...; see
+    `read_columns`); a table without
     a header has path, label and part, in this order. A column ``domain`` (or ``environment``, ``center``,
     ``location`` ...) names the domains of the images. Paths are absolute, or relative to the table's folder
     or to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without a label are
@@ -70,32 +59,25 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     preamble = _lines_before(lines)
     rows = _cells(file, lines[preamble:])
     names, rows, first = _header(file, rows)
-    path_at, label_at, split_at, domain_at = (
-        _column(names, known) for known in (_PATHS, _LABELS, _SPLITS, _DOMAINS)
-    )
-    if path_at is None or label_at is None:
-        missing = "paths" if path_at is None else "labels"
-        raise InputError(
-            f"table '{file}' has no column of {missing} among {', '.join(names)}; call the columns 'path' "
-            "and 'label', and if there are parts 'split'"
-        )
+    columns = read_columns(str(file), names, rows)
+    needed = max(columns.path, columns.label, columns.split or 0, columns.domain or 0)
     found: dict[Path, _Row] = {}
     unlabelled: list[str] = []
     repeated: list[str] = []
     for number, row in enumerate(rows, preamble + first):
         where = f"{file}:{number}"
-        if len(row) <= max(path_at, label_at, split_at or 0, domain_at or 0) or any(row[len(names) :]):
+        if len(row) <= needed or any(row[len(names) :]):
             raise InputError(
                 f"{where}: {len(row)} cells and {len(names)} columns; correct the row, or put cells that "
                 "hold the separator into quotation marks"
             )
-        label = row[label_at].strip()
+        label = row[columns.label].strip()
         if not label:
-            unlabelled.append(row[path_at])
+            unlabelled.append(row[columns.path])
             continue
-        part = "train" if split_at is None else _part(row[split_at], where)
-        path = _image(file, row[path_at].strip(), where)
-        domain = None if domain_at is None else shown_name(row[domain_at].strip())
+        part = "train" if columns.split is None else _part(row[columns.split], where)
+        path = _image(file, row[columns.path].strip(), where)
+        domain = None if columns.domain is None else shown_name(row[columns.domain].strip())
         read = _Row(path, label, part, where, domain)
         before = found.setdefault(path, read)
         if (before.label, before.part) != (label, part):
@@ -104,16 +86,18 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
                 f"'{before.label}' in {before.part} in {before.where}; remove one of the rows"
             )
         if before is not read:
-            repeated.append(row[path_at])
+            repeated.append(row[columns.path])
     if not found:
         raise InputError(f"table '{file}' has no rows with a label; it needs a row per image")
-    return _listing(file, list(found.values()), note, unlabelled, repeated, to_tensor)
+    beside = None if any(row.part == "test" for row in found.values()) else _tables_beside(file)
+    notes = [text for text in (note, *columns.notes, beside) if text]
+    return _listing(file, list(found.values()), notes, unlabelled, repeated, to_tensor)
 
 
 def _listing(
     file: Path,
     rows: list[_Row],
-    note: str | None,
+    notes: list[str],
     unlabelled: list[str],
     repeated: list[str],
     to_tensor: ToTensor,
@@ -141,7 +125,25 @@ def _listing(
             for reason, paths in ((UNLABELLED_ROWS, unlabelled), ("rows that repeat an image", repeated))
             if paths
         },
-        notes=tuple(text for text in (note, about, _missing_labels(classes)) if text),
+        notes=(*notes, *(text for text in (about, _missing_labels(classes)) if text)),
+    )
+
+
+def _tables_beside(file: Path) -> str | None:
+    """A note on tables of other parts beside one that is called after the training set."""
+    if part_within(file.stem) != "train":
+        return None
+    others = [
+        shown_name(path.name)
+        for path in sorted(file.parent.glob(f"*{file.suffix}"))
+        if part_within(path.stem) in ("val", "test")
+    ]
+    if not others:
+        return None
+    names = " and ".join(f"'{name}'" for name in others[:2])
+    return (
+        f"{names} beside '{shown_name(file.name)}' {'is' if len(others) == 1 else 'are'} not read; to use "
+        "them, put all rows into one table with a column 'split'"
     )
 
 
@@ -188,21 +190,11 @@ def _cells(file: Path, lines: Sequence[str]) -> list[list[str]]:
 def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str]], int]:
     """Names of the columns, rows of data, and line number of the first of these rows."""
     names = rows[0]
-    known = {*_PATHS, *_LABELS, *_SPLITS}
-    if sum(_plain(name) in known for name in names) >= 2:
+    if is_header(names):
         return names, rows[1:], 2
     if len(names) in (2, 3) and _find(file, names[0]) is not None:
         return ["path", "label", "split"][: len(names)], rows, 1
     return names, rows[1:], 2
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
-
-
-def _column(names: Sequence[str], known: Sequence[str]) -> int | None:
-    plain = [_plain(name) for name in names]
-    return next((plain.index(name) for name in known if name in plain), None)
 
 
 def _part(text: str, where: str) -> str:

@@ -18,6 +18,23 @@ MOST_VAL_SHOTS = 4
 _TEST_STREAM, _VAL_STREAM, _SHOTS_STREAM, _VAL_SHOTS_STREAM = range(4)
 
 
+def require_trainable(listing: Listing) -> None:
+    """Raise `InputError` for a split without images, and for training images of a single class."""
+    for part, items in listing.parts():
+        if not items:
+            raise InputError(f"data set '{listing.name}' has no {part} images; add some")
+    present = [
+        name
+        for name, count in zip(listing.classes, listing.class_counts(listing.train), strict=True)
+        if count
+    ]
+    if len(present) < 2:
+        raise InputError(
+            f"data set '{listing.name}' has training images of 1 class, '{present[0]}'; "
+            "at least 2 classes are needed: add a folder or label for another"
+        )
+
+
 def complete(listing: Listing, seed: int) -> Listing:
     """The listing with a validation and a test set, stratified splits of the given images where missing.
 
@@ -85,6 +102,14 @@ def _split_off_val(listing: Listing, seed: int) -> Listing:
             "val": f"stratified split of {pooled}, {HELD_OUT:.0%}, seed {seed}",
         },
     )
+
+
+def require_enough(listing: Listing, seed: int, shots: int | None) -> None:
+    """Raise the `InputError` of `require_trainable`, `complete` and `few_shot`, which decode no image."""
+    require_trainable(listing)
+    completed = complete(listing, seed)
+    if shots is not None:
+        few_shot(completed, shots, seed)
 
 
 def few_shot(listing: Listing, shots: int, seed: int) -> Listing:

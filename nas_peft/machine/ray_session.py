@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from nas_peft.machine.import_path import job_config
 from nas_peft.machine.last_words import LastWords
 from nas_peft.machine.loopback import on_loopback
 from nas_peft.machine.ray_folder import require_ray_folder
@@ -203,6 +204,7 @@ def _start(ray: Any) -> None:
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
+        "job_config": job_config(),
     }
     reason = ""
     for _ in range(_STARTS):

@@ -142,7 +142,7 @@ def test_a_folder_with_a_subnet_file(tmp_path):
         load_subnet(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\x80\x04K\x01.", b"text"])
+@pytest.mark.parametrize("content", [b"\x00" * 100, b"\x80\x04K\x01.", b"text"])
 def test_a_file_that_is_not_safetensors(tmp_path, content):
     path = tmp_path / "odd.bin"
     path.write_bytes(content)
@@ -392,3 +392,17 @@ def test_a_frozen_backbone_that_was_changed_is_not_saved(subnet, tmp_path):
     with pytest.raises(ValueError, match="'vit_micro_patch8_32' were changed"):
         save_subnet(replace(subnet, backbone=backbone, network=network), tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS .*'git lfs pull'"),
+        (b"<html>", "a web page"),
+        (b"", "empty; fetch it again"),
+    ],
+)
+def test_what_a_hub_hands_out_in_place_of_a_file_is_called_so(tmp_path, content, cause):
+    (tmp_path / "s.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=f"s.safetensors' is {cause}"):
+        load_subnet(tmp_path / "s.safetensors")

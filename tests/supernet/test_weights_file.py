@@ -13,7 +13,7 @@ from sweep import sweep
 
 from search_spaces import InputError
 from supernet import create_backbone
-from supernet.state_names import from_hugging_face
+from supernet.state_names import from_hugging_face, is_of_head
 
 pytestmark = pytest.mark.slow
 
@@ -261,3 +261,42 @@ def test_the_names_of_torchvision_are_mapped(tmp_path, state, mlp):
 
     torch.save({f"module.{named(key)}": value for key, value in state.items()}, tmp_path / "w.pth")
     is_loaded(tmp_path / "w.pth", state)
+
+
+@pytest.mark.parametrize("head", ["my_classifier.0.weight", "fc1.bias", "cls_head.weight", "linear.weight"])
+def test_a_foreign_head_is_left_out_and_said(tmp_path, state, head):
+    save_file(state | {head: torch.zeros(3)}, tmp_path / "w.safetensors")
+    assert head in is_loaded(tmp_path / "w.safetensors", state)
+
+
+@pytest.mark.parametrize("key", ["fc_norm.weight", "cls_token2", "stranger.weight", "head_norm.weight"])
+def test_what_may_change_the_features_is_not_taken_for_a_head(key):
+    assert not is_of_head(key)
+
+
+def test_a_wrapper_of_any_name_is_opened_and_another_network_is_named(tmp_path, state):
+    torch.save({"my_vit": state, "epoch": 3, "optimizer": {"exp_avg": torch.zeros(2)}}, tmp_path / "w.pth")
+    assert "(my_vit): 150" in is_loaded(tmp_path / "w.pth", state)
+    torch.save({"model": state, "model_swa": state}, tmp_path / "w.pth")
+    assert "not read: model_swa in the same file" in is_loaded(tmp_path / "w.pth", state)
+    torch.save({"one": state, "other": state}, tmp_path / "w.pth")
+    assert "holds several networks, one, other; save the one" in refusal(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (lambda value: value.to("meta"), "holds no values"),
+        (lambda value: value.to_sparse(), "holds a sparse tensor; save it with to_dense()"),
+        (lambda value: value.to(torch.complex64), "holds complex numbers (type complex64)"),
+    ],
+)
+def test_tensors_that_are_no_weights_are_called_so(tmp_path, state, change, cause):
+    torch.save(state | {"norm.bias": change(state["norm.bias"])}, tmp_path / "w.pth")
+    assert f"norm.bias {cause}" in refusal(tmp_path / "w.pth")
+
+
+def test_weights_of_eight_bits_are_loaded(tmp_path, state):
+    eight = {key: value.to(torch.float8_e4m3fn) for key, value in state.items()}
+    save_file(eight, tmp_path / "w.safetensors")
+    is_loaded(tmp_path / "w.safetensors", eight)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import nas_peft
-from nas_peft.cli.app import COMMANDS, app
+from nas_peft.cli.app import COMMANDS, app, main
 
 
 @pytest.mark.slow
@@ -64,3 +64,14 @@ def test_help_fills_its_lines(command: str):
             assert len(f"{line} {following.split()[0]}") > 75, line
     if command == "serve":
         assert "pip install 'nas-peft[serve]'" in shown
+
+
+def test_a_current_folder_that_was_removed_is_said(tmp_path, monkeypatch, capsys):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr("sys.argv", ["nas-peft", "spaces"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err.startswith("error: the current folder was removed; change to another")

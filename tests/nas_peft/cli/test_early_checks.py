@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sweep import sweep
 
 from nas_peft.cli.early_checks import require_data_and_weights
@@ -35,6 +36,30 @@ def test_a_wrong_option_is_answered_without_torch(options, message):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("counts", "shots", "message"),
+    [
+        ({"a": 5, "b": 1}, None, "class 'b' has 1 image, 3 are needed"),
+        ({"a": 5}, None, "training images of 1 class, 'a'; at least 2"),
+        ({"a": 9, "b": 5}, 8, "fewer than 8 shots; give at most --shots"),
+    ],
+)
+def test_too_few_images_are_told_before_torch(tmp_path, counts, shots, message):
+    for name, count in counts.items():
+        for number in range(count):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (4, 4)).save(tmp_path / name / f"{number}.png")
+    code = (
+        "import sys\nfrom nas_peft.cli.early_checks import require_data_and_weights\n"
+        "from nas_peft.settings.search_config import SearchConfig\n"
+        f"try: require_data_and_weights(SearchConfig.of(dataset={str(tmp_path)!r}, shots={shots}))\n"
+        "except Exception as error: print(error)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert message in done.stdout
 
 
 def test_runs_are_compared_without_torch():

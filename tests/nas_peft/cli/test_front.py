@@ -189,6 +189,8 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
         (("--candidate", "999"), "candidate is 999, and .* has the candidates 0 to 11"),
         (("--plot", "front.txt"), r"is not a picture: its name must end in one of .svg, .png, .pdf"),
         (("--export", "."), r"'\.' is a folder; give a file"),
+        (("--export", "no/x.safetensors", "--retrain"), "no folder 'no' for --export; create it"),
+        (("--plot", "no/x.svg"), "no folder 'no' for --plot; create it"),
         (("--budget", "much"), "the budget is 'much'"),
         (("--device", "gpu", "--export", "x.safetensors"), "device is 'gpu'"),
     ],

@@ -115,3 +115,21 @@ def test_parts_below_domains_are_refused_and_can_be_classes(tmp_path, write_clas
         list_class_folders(tmp_path, to_tensor, domains=True)
     listing = list_class_folders(tmp_path, to_tensor, domains=True, layout="classes")
     assert listing.classes == ("train", "val")
+
+
+def test_parts_in_longer_names_are_parts_and_it_is_said(tmp_path, write_classes, to_tensor):
+    for part in ("pets_train", "pets_test"):
+        write_classes(tmp_path / part, {"a": 3, "b": 3})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert (listing.classes, sizes(listing)) == (("a", "b"), {"train": 6, "test": 6})
+    assert "'pets_test' as test, 'pets_train' as train; give --layout classes" in listing.notes[0]
+    assert list_class_folders(tmp_path, to_tensor, layout="classes").classes == ("pets_test", "pets_train")
+    write_classes(tmp_path / "bus", {"a": 3, "b": 3})
+    assert list_class_folders(tmp_path, to_tensor).classes == ("bus", "pets_test", "pets_train")
+
+
+def test_two_parts_of_one_kind_in_longer_names_are_refused(tmp_path, write_classes, to_tensor):
+    for part in ("train", "public_test", "private_test"):
+        write_classes(tmp_path / part, {"a": 3, "b": 3})
+    with pytest.raises(InputError, match="two test folders, 'private_test' and 'public_test'; keep one"):
+        list_class_folders(tmp_path, to_tensor)

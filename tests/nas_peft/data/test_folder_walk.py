@@ -79,3 +79,4 @@ def test_images_of_other_suffixes_are_read_and_the_rest_is_told_why(tmp_path):
 def test_undecodable_bytes_and_composed_letters_have_one_text():
     assert shown_name(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
     assert shown_name("cafe\u0301") == "caf\u00e9"
+    assert shown_name("a\nb\x1b[31m") == "a\\nb\\x1b[31m"

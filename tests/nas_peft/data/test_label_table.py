@@ -142,3 +142,13 @@ def test_a_row_with_more_cells_than_columns_is_refused(write_table, to_tensor):
 def test_a_class_named_as_a_missing_value_is_said(write_table, to_tensor):
     (note,) = list_label_table(write_table("path,label\n1.png,a\n2.png,nan\n"), to_tensor).notes
     assert "'nan' is read as a class" in note
+
+
+def test_tables_of_other_parts_beside_that_of_train_are_said_not_to_be_read(write_table, to_tensor):
+    write_table("path,label\n3.png,a\n", "pets_test.csv")
+    write_table("path,label\n3.png,a\n", "other.csv")
+    train = write_table("path,label\n1.png,a\n2.png,b\n", "pets_train.csv")
+    (note,) = list_label_table(train, to_tensor).notes
+    assert "'pets_test.csv' beside 'pets_train.csv' is not read; to use them, put all rows into one" in note
+    split = write_table("path,label,split\n1.png,a,train\n2.png,b,test\n", "all_train.csv")
+    assert list_label_table(split, to_tensor).notes == ()

@@ -1,5 +1,7 @@
 """A Ray that cannot start is told before the search, not after it."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,4 +37,13 @@ def test_a_folder_that_is_too_long_is_told_with_the_remedy(tmp_path: Path, monke
 def test_a_folder_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RAY_TMPDIR", "/dev/null")
     with pytest.raises(InputError, match="'/dev/null' cannot be written; set RAY_TMPDIR"):
+        require_ray_folder()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="file systems of macOS have no such names")
+def test_a_current_folder_that_is_not_utf8_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    odd = tmp_path / os.fsdecode(b"b\xff")
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(InputError, match="is not UTF-8; start the command in another folder"):
         require_ray_folder()
