@@ -36,6 +36,7 @@ TESTED_ELSEWHERE = {
     ),
     "nas_peft/data/image_files.py": ("nas_peft/data/test_folder_walk.py", "what a walk takes for images"),
     "nas_peft/data/remarks.py": ("nas_peft/data/test_duplicates.py", "sentences on a real data set"),
+    "nas_peft/data/origin.py": ("nas_peft/data/test_larger_images.py", "the same images are read again"),
     "nas_peft/data/source.py": ("nas_peft/data/test_label_table.py", "mistakes before anything is decoded"),
     "nas_peft/data/text_lists.py": ("nas_peft/data/test_label_table.py", "lists of real tasks and tables"),
     "nas_peft/__main__.py": ("nas_peft/cli/test_app.py", "the command line as a module"),
