@@ -7,15 +7,28 @@ time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
+
+from nas_peft.run.single_methods import lora_everywhere
+from search_spaces import BackboneShape, count_params
 
 IMAGES = 800
 """Training images for which the epochs of the levels were chosen."""
 
 _MOST_TIMES = 12.5
 
-_EVERYWHERE = {"space": "large", "budget": "4%", "singles": ("lora-everywhere",)}
-"""Parameters for a module in each place of each layer; of equal subnets the smaller one is exported."""
+SHARE = 0.04
+"""Share of the backbone's parameters that a plan's budget has at least."""
+
+LEAST_RANK = 8
+"""Rank of LoRA everywhere that a plan's budget has room for.
+
+A share alone leaves little on a narrow backbone: 4% are rank 3 on the shipped one and rank 23 on ViT-B/16. So
+low a rank is behind where there are many classes, or textures (docs/log/plan_budget.md).
+"""
+
+_EVERYWHERE = {"space": "large", "singles": ("lora-everywhere",)}
 
 _BOTH = ("lora-everywhere", "convpass")
 """The pair that is best on 19 real tasks with LoRA in it (docs/log/decision_rule.md)."""
@@ -96,6 +109,17 @@ Epochs are those of `IMAGES` training images or more; `options_of` has them for 
 
 AUTOMATIC_LEVEL = 3
 """Number of levels among which ``--time auto`` chooses: those whose gain was worth their time."""
+
+
+def budget_of(shape: BackboneShape, params: int) -> str:
+    """The budget of a plan: `SHARE` of the backbone, or more if LoRA of `LEAST_RANK` everywhere needs it.
+
+    ``params`` is the number of the backbone's parameters.
+
+    Of subnets that are equal on validation data the smaller one is exported, so room costs nothing there.
+    """
+    needed = count_params(lora_everywhere(LEAST_RANK, shape), shape) / params
+    return f"{max(round(100 * SHARE), ceil(100 * needed))}%"
 
 
 def options_of(level: Mapping[str, Any], images: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import StageTimes
-from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, options_of
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, budget_of, options_of
 from nas_peft.planning.speeds import measure
 from nas_peft.protocol.halving import LEAST_ROUNDS
 from nas_peft.run.search_inputs import SearchInputs
@@ -42,6 +42,7 @@ def _at_most(inputs: SearchInputs) -> SearchInputs:
 def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a level, for this number of training images, that the user did not give."""
     of_level = options_of(level, len(inputs.dataset.train))
+    of_level["budget"] = budget_of(inputs.backbone.shape, inputs.backbone.params)
     if inputs.config.allow_full:
         of_level["baselines"] = tuple(dict.fromkeys((*of_level["baselines"], "full")))
     return {name: value for name, value in of_level.items() if name not in inputs.config.fixed}

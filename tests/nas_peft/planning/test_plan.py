@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning import plan as plan_module
-from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, options_of
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEAST_RANK, LEVELS, budget_of, options_of
 from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan, make_plan
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.single_methods import lora_everywhere
 from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.search_config import SearchConfig
-from search_spaces import InputError, load_space
+from search_spaces import InputError, count_params, load_space
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +86,17 @@ def test_options_that_are_given_are_kept_and_planned_around(tiny_inputs: SearchI
     assert (planned.epochs, planned.augmentation, planned.retrain) == ((50,), ("none",), 3)
     assert not planned.halving  # each row has one number of epochs
     assert (planned.time, planned.preset, planned.fixed) == (None, None, ())
+
+
+def test_the_budget_has_room_for_lora_everywhere_on_a_narrow_backbone_too(tiny_inputs: SearchInputs):
+    plan = fitting_plan(timed(tiny_inputs, time="2h"), FAST, 0.0)
+    planned = tiny_inputs.with_config(timed(tiny_inputs, time="2h").config.planned(plan.set_options))
+    room = lora_everywhere(LEAST_RANK, tiny_inputs.backbone.shape)
+    assert planned.fits(room)
+    assert planned.budget.max_params < 1.1 * count_params(room, tiny_inputs.backbone.shape)
+    assert budget_of(tiny_inputs.backbone.shape, 100 * tiny_inputs.backbone.params) == "4%"
+    given = fitting_plan(timed(tiny_inputs, time="2h", budget="1%"), FAST, 0.0)
+    assert "budget" not in given.set_options
 
 
 def test_a_given_default_is_kept_too(tiny_inputs: SearchInputs):
