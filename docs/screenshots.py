@@ -64,6 +64,8 @@ def report(page: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     run = Path(sys.argv[1])
+    if not (run / "report.html").is_file():
+        sys.exit(f"'{run}' has no report; first run: nas-peft report {run}")
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(__file__).parent / "images"
     (folder / "terminal.svg").write_text(terminal(run, f"nas-peft search --dataset {run.name}"), "utf-8")
     report(run / "report.html", folder)

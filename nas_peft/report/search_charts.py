@@ -27,7 +27,7 @@ def front_chart(run: ReportedRun, search: FinishedSearch) -> Chart:
     groups = (
         ("candidate", [c for c in finite if not c.dropped], "candidate", "o", "candidate"),
         ("eliminated early (estimate)", [c for c in finite if c.dropped], "none", "o", "candidate"),
-        ("the same modules in every layer", _references(finite), "single", "D", "single"),
+        ("alike in every layer", _references(finite), "single", "D", "single"),
     )
     with drawing() as (figure, axes):
         for label, group, face, marker, edge in groups:
