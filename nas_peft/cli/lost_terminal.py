@@ -6,6 +6,10 @@ import errno
 import io
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _STREAMS = ("stdout", "stderr")
 
@@ -13,7 +17,7 @@ _STREAMS = ("stdout", "stderr")
 class _Terminal(io.FileIO):
     """A terminal's descriptor; what is written after the terminal has gone is lost, and no error."""
 
-    def write(self, data: bytes) -> int | None:  # type: ignore[override]  # typeshed wants any buffer
+    def write(self, data: Buffer, /) -> int:
         """Write ``data`` as `io.FileIO` does."""
         try:
             return super().write(data)
@@ -23,7 +27,7 @@ class _Terminal(io.FileIO):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
-            return len(data)
+            return memoryview(data).nbytes
 
 
 def outlive_terminal() -> None:
