@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_peft.cli.console_encoding import show_every_character
+from nas_peft.cli.lost_terminal import outlive_terminal
 from nas_peft.cli.usage_errors import OneLineErrors
 
 
@@ -139,6 +140,7 @@ def _options(
 def main() -> None:
     """Run the command line."""
     show_every_character()
+    outlive_terminal()
     _require_current_folder()
     app()
 

@@ -102,9 +102,22 @@ def predict(
                     _note(f"skipped: image '{shown_name(str(path))}' cannot be decoded: {error.reason}")
 
             written = output_to(stream, form, models, images.paths, top)
-            for predictions in classify(models, bar.counting(images.paths), top=top, on_unreadable=leave_out):
+            blank: list[Path] = []
+            for predictions in classify(
+                models,
+                bar.counting(images.paths),
+                top=top,
+                on_unreadable=leave_out,
+                on_blank=blank.append,
+            ):
                 with bar.hidden() if stream.isatty() else nullcontext():
                     written.write(predictions)
+        if blank:
+            _note(
+                f"warning: {len(blank)} of {len(images.paths)} images have almost a single colour (such as "
+                f"'{shown_name(str(blank[0]))}'), and their answers mean little; if their files hold more "
+                "than 8 bits, scale them to the full range first"
+            )
         for reason, count in images.unread.items():
             _note(f"skipped: {count} {reason}")
         if images.left_out:

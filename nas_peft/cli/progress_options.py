@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from nas_peft.settings.command_options import Progress, RunOptions, require_one_way
+from search_spaces.errors import InputError
 
 if TYPE_CHECKING:  # the command line imports this file to print its help
     from nas_peft.run.progress import StageBars
@@ -53,11 +57,24 @@ def stage_bars(options: RunOptions) -> StageBars:
 
 
 def end_of_run(bars: StageBars, options: RunOptions, result: SearchResult) -> None:
-    """Print the decision of a run, or report it as the event ``result``."""
+    """Print the decision of a run, or report it as the event ``result``.
+
+    Raises `InputError` if it cannot be printed, for want of room for example: the run is whole by then.
+    """
     from nas_peft.cli.result_output import print_result
     from nas_peft.protocol.sections import chosen_sections, section_values
 
-    if options.progress == "json":
-        bars.tell("result", **section_values(result, chosen_sections(["decision", "rows"])))
-    else:
-        print_result(result)
+    try:
+        if options.progress == "json":
+            bars.tell("result", **section_values(result, chosen_sections(["decision", "rows"])))
+        else:
+            print_result(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # whoever read the output has seen enough
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's end fails, too
+        raise InputError(
+            f"the run has ended and its results are kept, but they cannot be printed ({error.strerror}); "
+            f"see them with: nas-peft show {shlex.quote(str(result.run))}"
+        ) from error

@@ -15,7 +15,11 @@ from nas_peft.data.listing import Listing
 from nas_peft.data.part import Part
 from nas_peft.data.picture_hashes import PictureHash
 
-_BLANK_RANGE = 15  # largest range of pixel values in an image that shows next to nothing
+BLANK_RANGE = 18
+"""Largest range of pixel values in an image that shows next to nothing.
+
+12 of 16 bits are 0 to 15 of 255, and resizing by bicubic interpolation overshoots a little.
+"""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def _blank(part: Part, names: list[str]) -> list[str]:
     done = 0
     for some in chunks(part.images):
         values = some.flatten(1)
-        flat = (values.amax(1).int() - values.amin(1).int()) <= _BLANK_RANGE
+        flat = (values.amax(1).int() - values.amin(1).int()) <= BLANK_RANGE
         found += [names[done + index] for index in flat.nonzero().flatten().tolist()]
         done += len(some)
     return found

@@ -199,6 +199,11 @@ def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str
 
 def _part(text: str, where: str) -> str:
     part = part_named(text)
+    if part is None and not text:
+        raise InputError(
+            f"{where}: the column of parts is empty here; write train, val or test into every row, or take "
+            "the column out, and the parts are drawn"
+        )
     if part is None:
         raise InputError(f"{where}: '{text}' is not a part; allowed are train, val and test")
     return part

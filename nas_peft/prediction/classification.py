@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nas_peft.data.decoding import UnreadableImage, read_image
+from nas_peft.data.findings import BLANK_RANGE
 from supernet import Preprocessing, Subnet
 
 BATCH = 16
@@ -40,12 +41,14 @@ def classify(
     *,
     top: int,
     on_unreadable: Callable[[Path, UnreadableImage], None],
+    on_blank: Callable[[Path], None] = lambda path: None,
 ) -> Iterator[list[Prediction]]:
     """The ``top`` classes of each image, batch by batch: all models of an image, then the next image.
 
     Each image is decoded once, shrunk for every preprocessing among the models, and dropped before the next
     image is decoded. So memory holds one image of full size, however many there are. ``on_unreadable`` is
-    called with an image that cannot be decoded, which is then left out.
+    called with an image that cannot be decoded, which is then left out, and ``on_blank`` with one that shows
+    next to nothing, as pictures of 12 bits in files of 16 do.
     """
     kinds = dict.fromkeys(model.subnet.preprocessing for model in models)
     waiting = iter(images)
@@ -59,6 +62,8 @@ def classify(
                 on_unreadable(path, error)
                 continue
             read.append(path)
+            if all(int(tensor.max()) - int(tensor.min()) <= BLANK_RANGE for tensor in shrunk.values()):
+                on_blank(path)
             for kind, tensor in shrunk.items():
                 pixels[kind].append(tensor)
         if not read:

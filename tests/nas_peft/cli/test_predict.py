@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -132,6 +133,22 @@ def test_the_number_of_classes_is_limited(checkpoint: Path, image_folder: Path):
         classes = json.loads(result.stdout)["classes"]
         assert len(classes) == shown
         assert sum(classes.values()) <= 1 + 1e-6
+
+
+def test_pictures_that_show_next_to_nothing_are_warned_of(checkpoint: Path, tmp_path: Path):
+    """Of 12 bits in a file of 16 little more than black is left; such a picture has an answer."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    draws = np.random.default_rng(0)
+    deep = draws.integers(0, 4096, (40, 40)).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "twelve.png")
+    Image.fromarray(deep * 16).save(folder / "sixteen.png")
+    found = predict(checkpoint, folder)
+    assert found.exit_code == 0
+    (warning,) = [line for line in found.stderr.splitlines() if "warning" in line]
+    assert "1 of 2 images have almost a single colour" in warning
+    assert "twelve.png" in warning
+    assert "if their files hold more than 8 bits, scale them to the full range first" in warning
 
 
 def test_unreadable_images_are_named_and_left_out(checkpoint: Path, image_folder: Path, tmp_path: Path):

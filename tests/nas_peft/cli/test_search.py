@@ -1,6 +1,8 @@
 """``nas-peft search``: each mistake is one line on standard error and exit status 2; the table of a run."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,6 +257,20 @@ def test_a_full_disk(tiny: Arguments, out: Path, tiny_values: dict[str, Any], fi
     assert "no space left on the disk; free some, and start the same command again to go on" in message
     assert not (out / file).exists()
     assert list(out.rglob("*.partial")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_an_end_that_cannot_be_printed_says_that_the_run_is_kept(tiny: Arguments, finished_run: SearchResult):
+    words = ["search", *map(str, tiny), "--out", str(finished_run.run)]
+    command = [sys.executable, "-m", "nas_peft", *words]
+    with FULL.open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "the run has ended and its results are kept" in message
+    assert message.endswith(f"nas-peft show {finished_run.run}")
+    assert "Exception ignored" not in done.stderr
 
 
 def test_a_finished_run_prints_its_decision_and_what_to_do_next(

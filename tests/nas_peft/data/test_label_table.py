@@ -52,6 +52,10 @@ def test_rows_without_a_label_are_left_out_and_counted(write_table, to_tensor):
         ("a,b\n1,2\n", "no column of paths among a, b; call the columns 'path' and 'label'"),
         ("path,label\n9,x\n", "csv:2: no such image '9'"),
         ("path,label\n1,x\n1,y\n", "csv:3: image .* is 'y' in train here and 'x' in train in .*csv:2"),
+        (
+            "path,label,split\n1,x,train\n2,y,\n",
+            "csv:3: the column of parts is empty here; write train",
+        ),
         ("path,label,split\n1,x,often\n", "'often' is not a part; allowed are train, val and test"),
         ("", "is empty"),
     ],
