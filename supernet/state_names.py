@@ -167,8 +167,11 @@ def _joined_attention(state: dict[str, Any]) -> dict[str, Any]:
         if found := re.fullmatch(r"(blocks\.\d+\.attn)\.q\.(weight|bias)", key):
             names = [f"{found[1]}.{part}.{found[2]}" for part in "qkv"]
             given = [state.get(name) for name in names]
+            keys = state.get(f"{found[1]}.k.weight")
+            if found[2] == "bias" and given[1] is None and isinstance(keys, Tensor):
+                given[1] = keys.new_zeros(len(keys))  # no key bias is one of zero
             if all(isinstance(value, Tensor) for value in given):
                 joined[f"{found[1]}.qkv.{found[2]}"] = torch.cat([v for v in given if v is not None])
                 for name in names:
-                    del joined[name]
+                    joined.pop(name, None)
     return joined

@@ -118,6 +118,18 @@ def as_hugging_face(state: dict[str, torch.Tensor], *, joined: bool) -> dict[str
 
 
 @pytest.mark.parametrize("joined", [False, True])
+def test_keys_without_a_bias_have_one_of_zero(tmp_path, state, joined):
+    part = "k_proj.bias" if joined else "key.bias"
+    named = as_hugging_face(state, joined=joined)
+    save_file({key: v for key, v in named.items() if not key.endswith(part)}, tmp_path / "model.safetensors")
+    expected = dict(state)
+    for key in [key for key in state if key.endswith("attn.qkv.bias")]:
+        queries, keys, values = state[key].chunk(3)
+        expected[key] = torch.cat([queries, torch.zeros_like(keys), values])
+    is_loaded(tmp_path, expected)
+
+
+@pytest.mark.parametrize("joined", [False, True])
 def test_the_names_of_transformers_are_mapped(tmp_path, state, joined):
     save_file(as_hugging_face(state, joined=joined), tmp_path / "model.safetensors")
     assert "150 tensors matched" in is_loaded(tmp_path, state)
