@@ -178,7 +178,7 @@ def domain_note(walk: FolderWalk, classes: dict[str, list[Path]]) -> tuple[str, 
     below = ", ".join(f"'{name}'" for name in shared[:3])
     return (
         f"{names} are read as the classes, with all images in their sub-folders; each has {below}: "
-        "give --domains if these are the classes",
+        "give --domains if these are the classes, or call the folders train, val and test if they are parts",
     )
 
 
