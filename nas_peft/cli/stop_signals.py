@@ -23,6 +23,9 @@ class Stopped(KeyboardInterrupt):
 def stop_signals() -> Iterator[None]:
     """Raise `Stopped` at the first such signal, and ignore further ones while the command ends.
 
+    A plain `KeyboardInterrupt` that leaves the context after a signal becomes `Stopped`: where Ray waits in
+    compiled code, it raises that in place of what the handler raised.
+
     Signals that are ignored already (``nohup``) stay so. In another thread than the main one, where Python
     cannot set handlers, nothing is changed.
     """
@@ -33,7 +36,10 @@ def stop_signals() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in numbers}
     handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
 
+    received: list[int] = []
+
     def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         for other in handled:
             signal.signal(other, signal.SIG_IGN)
         raise Stopped(number)
@@ -42,6 +48,10 @@ def stop_signals() -> Iterator[None]:
         signal.signal(number, stop)
     try:
         yield
+    except KeyboardInterrupt as error:
+        if received and not isinstance(error, Stopped):
+            raise Stopped(received[0]) from error
+        raise
     finally:
         for number in handled:
             signal.signal(number, before[number])

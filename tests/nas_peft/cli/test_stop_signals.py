@@ -49,6 +49,22 @@ def test_handlers_are_put_back_and_ignored_signals_stay_ignored(monkeypatch: pyt
         signal.signal(signal.SIGHUP, ignored)
 
 
+def replace_the_signal() -> None:
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except Stopped:
+        raise KeyboardInterrupt from None
+
+
+def test_an_interrupt_in_place_of_the_signal_keeps_the_number():
+    """Ray's compiled code raises a plain interrupt for whatever a handler raised; Ctrl-C stays what it is."""
+    with pytest.raises(Stopped, match=f"signal {int(signal.SIGTERM)}"), stop_signals():
+        replace_the_signal()
+    with pytest.raises(KeyboardInterrupt) as caught, stop_signals():
+        raise KeyboardInterrupt
+    assert not isinstance(caught.value, Stopped)
+
+
 def test_another_thread_changes_nothing():
     before = signal.getsignal(signal.SIGTERM)
     seen = []
