@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeAlias, get_args
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from search_spaces import InputError
 from search_spaces.streams import stream, stream_seed
 from supernet.class_balance import draw_row, image_of
-from supernet.images import Images, TwoSizes
+from supernet.images import Images, TwoSizes, without_larger
 from supernet.preprocessing import Preprocessing
 from supernet.resampling import resampled
 from supernet.targets import Targets
@@ -249,6 +250,14 @@ def augmenter(
     if name == "none":
         return None
     return Augmenter(name, images=images, seed=seed, preprocessing=preprocessing, indices_on=indices_on)
+
+
+def read_for(names: Iterable[AugmentationName], images: Images) -> Images:
+    """What trainings with augmentations of these names read: larger copies only where crops are cut.
+
+    So that copies which nothing reads take no memory of a GPU.
+    """
+    return images if any(name != "none" for name in names) else without_larger(images)
 
 
 def _erased(images: Tensor, rectangles: Tensor, fill: Tensor) -> Tensor:

@@ -40,6 +40,11 @@ class Images(Protocol):
         ...
 
 
+def without_larger(images: Images) -> Images:
+    """``images`` as they are, or those of `TwoSizes` without their larger copies."""
+    return images.images if isinstance(images, TwoSizes) else images
+
+
 @dataclass(frozen=True, eq=False)
 class TwoSizes:
     """Images, and the same pictures with more pixels, of which crops are cut.

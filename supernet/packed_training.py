@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from search_spaces import InputError
-from supernet.augmentation import augmenter
+from supernet.augmentation import augmenter, read_for
 from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
 from supernet.depth_dropout import KeptLayers, depth_dropout, joined
@@ -129,7 +129,8 @@ class _PackGradient:
         first = next(iter(networks.values()))
         self._backbone, self._device = first.backbone, first.head.weight.device
         self._networks = networks
-        self._images = resident(images, self._device)
+        read = read_for([learner.recipe.augmentation for learner in networks], images)
+        self._images = resident(read, self._device)
         self.indices_on = self._images.device
         self._labels = to_device(labels, self.indices_on)
         self._normalise = preprocessing.on(self._device)

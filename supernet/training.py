@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces import Architecture, InputError
-from supernet.augmentation import Augmenter, augmenter
+from supernet.augmentation import Augmenter, augmenter, read_for
 from supernet.choosers import Chooser, Constant
 from supernet.class_balance import image_of
 from supernet.data_parallel import Processes
@@ -117,7 +117,8 @@ def train(
             pooled = pooled.to(device)
             curve.seconds += time.perf_counter() - started
         # rows of the batches: pixels, on the device if they fit, or features
-        rows: Images = resident(images, device) if pooled is None else pooled
+        read = read_for([recipe.augmentation], images)
+        rows: Images = resident(read, device) if pooled is None else pooled
         trunk: Precision = execution.precision if pooled is None else "fp32"
         normalise = preprocessing.on(device)
         augment = augmenter(

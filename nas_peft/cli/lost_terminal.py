@@ -1,4 +1,4 @@
-"""A terminal that goes away while a command works on, as with ``nohup`` or ``disown``."""
+"""Outputs that go away while a command works on: a terminal under ``nohup`` or ``disown``, a pipe, a disk."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ class _Terminal(io.FileIO):
         except OSError as error:
             if error.errno != errno.EIO:  # what Linux and macOS answer for a terminal without its other end
                 raise
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
+            write_nowhere(self.fileno())
             return memoryview(data).nbytes
+
+
+def write_nowhere(descriptor: int) -> None:
+    """Let go of whatever is written to an open ``descriptor`` from now on, also by Python at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def outlive_terminal() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from nas_peft.cli.lost_terminal import write_nowhere
 from nas_peft.settings.command_options import Progress, RunOptions, require_one_way
 from search_spaces.errors import InputError
 
@@ -73,7 +73,7 @@ def end_of_run(bars: StageBars, options: RunOptions, result: SearchResult) -> No
     except BrokenPipeError:
         raise  # whoever read the output has seen enough
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's end fails, too
+        write_nowhere(sys.stdout.fileno())
         raise InputError(
             f"the run has ended and its results are kept, but they cannot be printed ({error.strerror}); "
             f"see them with: nas-peft show {shlex.quote(str(result.run))}"

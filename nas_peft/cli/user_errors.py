@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import sys
 import unicodedata
@@ -12,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 import typer
 
+from nas_peft.cli.lost_terminal import write_nowhere
 from nas_peft.cli.stop_signals import Stopped, stop_signals
 from search_spaces.errors import InputError
 
@@ -51,7 +51,7 @@ def user_errors(debug: bool) -> Iterator[None]:
             raise
         _exit(str(error))
     except BrokenPipeError:  # the reader of the output, such as head, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        write_nowhere(sys.stdout.fileno())
         raise typer.Exit(141) from None
     except OSError as error:
         if not debug and (stop := _stop_before(error)) is not None:

@@ -224,7 +224,7 @@ def _without_duplicates(
     parts: dict[str, Part], found: Duplicates, classes: tuple[str, ...]
 ) -> tuple[dict[str, Part], dict[str, int]]:
     """The parts without images that a later part also has, and the number of images that each part lost."""
-    kept = without_copies(parts, found)
+    kept = without_copies(parts, found.copies)
     for name in found.copies:
         before, after = _class_counts(parts[name], classes), _class_counts(kept[name], classes)
         for label, (had, has) in enumerate(zip(before, after, strict=True)):

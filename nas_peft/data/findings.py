@@ -9,17 +9,12 @@ from typing import Any
 
 import torch
 
+from nas_peft.data.blank_images import blank
 from nas_peft.data.duplicates import Duplicates, find_duplicates
 from nas_peft.data.image_rows import chunks
 from nas_peft.data.listing import Listing
 from nas_peft.data.part import Part
 from nas_peft.data.picture_hashes import PictureHash
-
-BLANK_RANGE = 18
-"""Largest range of pixel values in an image that shows next to nothing.
-
-12 of 16 bits are 0 to 15 of 255, and resizing by bicubic interpolation overshoots a little.
-"""
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,12 @@ class Findings:
     ) -> Findings:
         """Go through the images of all ``parts``, which are those of ``listing``, with ``hashes``."""
         names = {part: [item.name for item in items] for part, items in listing.parts()}
-        blank = [name for part, of in parts.items() for name in _blank(of, names[part])]
+        empty = [name for part, of in parts.items() for name in _blank(of, names[part])]
         found, of_all = find_duplicates(parts, names, hashes), fingerprint(listing.classes, parts)
         of_rest = of_all
         if any(found.copies.values()):
-            of_rest = fingerprint(listing.classes, without_copies(parts, found))
-        return cls(found, len(blank), blank[0] if blank else "", of_all, of_rest)
+            of_rest = fingerprint(listing.classes, without_copies(parts, found.copies))
+        return cls(found, len(empty), empty[0] if empty else "", of_all, of_rest)
 
     @classmethod
     def nothing(cls) -> Findings:
@@ -73,12 +68,12 @@ class Findings:
         return cls(**{**content, "duplicates": Duplicates(**{**of, "examples": examples})})
 
 
-def without_copies(parts: Mapping[str, Part], found: Duplicates) -> dict[str, Part]:
-    """The parts without images that a later part also has."""
+def without_copies(parts: Mapping[str, Part], copies: Mapping[str, Sequence[int]]) -> dict[str, Part]:
+    """The parts without images that a later part also has, see `Duplicates.copies`."""
     kept = dict(parts)
-    for name, indices in found.copies.items():
+    for name, indices in copies.items():
         stays = torch.ones(len(parts[name]), dtype=torch.bool)
-        stays[indices] = False
+        stays[list(indices)] = False
         kept[name] = parts[name].take(stays.nonzero().flatten())
     return kept
 
@@ -98,8 +93,6 @@ def _blank(part: Part, names: list[str]) -> list[str]:
     found: list[str] = []
     done = 0
     for some in chunks(part.images):
-        values = some.flatten(1)
-        flat = (values.amax(1).int() - values.amin(1).int()) <= BLANK_RANGE
-        found += [names[done + index] for index in flat.nonzero().flatten().tolist()]
+        found += [names[done + index] for index in blank(some).nonzero().flatten().tolist()]
         done += len(some)
     return found

@@ -43,12 +43,11 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     """The images that a table lists; each row has a path, a label, and optionally a part.
 
     The separator is a tab, semicolon, comma or bar, or else the last space of a line. Columns are found by
-    name (``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...; see
-    `read_columns`); a table without
-    a header has path, label and part, in this order. A column ``domain`` (or ``environment``, ``center``,
-    ``location`` ...) names the domains of the images. Paths are absolute, or relative to the table's folder
-    or to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without a label are
-    left out. Parts have the names that `part_named` knows.
+    `read_columns`: ``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...; a table
+    without a header has path, label and part, in this order. A column ``domain`` (or ``environment``,
+    ``center``, ``location`` ...) names the domains of the images. Paths are absolute, or relative to the
+    table's folder or to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without
+    a label are left out. Parts have the names that `part_named` knows.
 
     Raises:
         InputError: there is no column of paths or of labels, an image is missing or has two labels or parts,

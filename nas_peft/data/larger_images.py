@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-import torch
 from PIL import Image
 
 from nas_peft.data.dataset import ImageDataset
 from nas_peft.data.decoding import pixel_limit
+from nas_peft.data.findings import without_copies
 from nas_peft.data.image_files import register_heic
 from nas_peft.data.listing import ToTensor, counted
 from nas_peft.data.part import Part
@@ -43,7 +43,7 @@ def with_larger_images(
         listing = replace(origin.listing(to_tensor), test=None)
         key = source_digest(listing, to_tensor, origin.max_pixels)
         decoded = origin.store.decoded(listing, key, None, counted(listing, on_progress))
-    larger = {name: _without(part, origin.dropped.get(name, ())) for name, part in decoded.parts.items()}
+    larger = without_copies(decoded.parts, origin.dropped)
     both = " and ".join(text for text in (dataset.kept, decoded.kept) if text)
     return replace(
         dataset,
@@ -69,13 +69,6 @@ def may_be_larger(dataset: ImageDataset) -> bool:
         with suppress(OSError, SyntaxError, ValueError, Image.DecompressionBombError), Image.open(file) as of:
             sides.append(min(of.size))
     return bool(sides) and statistics.median(sides) > min(dataset.train.images.shape[-2:])
-
-
-def _without(part: Part, indices: Sequence[int]) -> Part:
-    """The part without the images at ``indices``."""
-    gone = set(indices)
-    stays = [index for index in range(len(part)) if index not in gone]
-    return part.take(torch.tensor(stays, dtype=torch.int64)) if gone else part
 
 
 def _beside(part: Part, larger: Part) -> Part:

@@ -18,7 +18,7 @@ IMAGES = 800
 
 _MOST_TIMES = 12.5
 
-SHARE = 0.04
+LEAST_PERCENT = 4
 """Share of the backbone's parameters that a plan's budget has at least."""
 
 LEAST_RANK = 8
@@ -112,14 +112,13 @@ AUTOMATIC_LEVEL = 3
 
 
 def budget_of(shape: BackboneShape, params: int) -> str:
-    """The budget of a plan: `SHARE` of the backbone, or more if LoRA of `LEAST_RANK` everywhere needs it.
+    """The budget of a plan: `LEAST_PERCENT` of the backbone, or what LoRA of `LEAST_RANK` everywhere needs.
 
-    ``params`` is the number of the backbone's parameters.
-
-    Of subnets that are equal on validation data the smaller one is exported, so room costs nothing there.
+    ``params`` is the number of the backbone's parameters. Of subnets that are equal on validation data the
+    smaller one is exported.
     """
-    needed = count_params(lora_everywhere(LEAST_RANK, shape), shape) / params
-    return f"{max(round(100 * SHARE), ceil(100 * needed))}%"
+    needed = count_params(lora_everywhere(LEAST_RANK, shape), shape)
+    return f"{max(LEAST_PERCENT, ceil(100 * needed / params))}%"
 
 
 def options_of(level: Mapping[str, Any], images: int) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nas_peft.data.blank_images import blank
 from nas_peft.data.decoding import UnreadableImage, read_image
-from nas_peft.data.findings import BLANK_RANGE
 from supernet import Preprocessing, Subnet
 
 BATCH = 16
@@ -62,14 +62,15 @@ def classify(
                 on_unreadable(path, error)
                 continue
             read.append(path)
-            if all(int(tensor.max()) - int(tensor.min()) <= BLANK_RANGE for tensor in shrunk.values()):
-                on_blank(path)
             for kind, tensor in shrunk.items():
                 pixels[kind].append(tensor)
         if not read:
             yield []
             continue
         stacked = {kind: torch.stack(found) for kind, found in pixels.items()}
+        for path, *empty in zip(read, *map(blank, stacked.values()), strict=True):
+            if all(empty):
+                on_blank(path)
         by_model = [_best(model, stacked[model.subnet.preprocessing], read, top) for model in models]
         yield [prediction for of_image in zip(*by_model, strict=True) for prediction in of_image]
 

@@ -23,7 +23,7 @@ from supernet import (
     pooled_features,
     write_atomically,
 )
-from supernet.images import TwoSizes
+from supernet.images import without_larger
 
 
 def pretrained_features(
@@ -35,8 +35,7 @@ def pretrained_features(
     features of images in the cache are kept beside them, and found again by whatever they depend on: weights,
     precision, device, threads, version of torch, rows.
     """
-    images = part.images.images if isinstance(part.images, TwoSizes) else part.images
-    device = network.head.weight.device
+    images, device = without_larger(part.images), network.head.weight.device
     file = None
     if isinstance(images, ImageRows) and isinstance(images.block, ImageFile):
         facts = [backbone.digest, preprocessing.to_dict(), precision, _of_device(device), torch.__version__]

@@ -24,7 +24,7 @@ from supernet import (
     train,
     train_pack,
 )
-from supernet.augmentation import CROP_AREA, ERASED, Augmenter, augmenter, draw
+from supernet.augmentation import CROP_AREA, ERASED, Augmenter, augmenter, draw, read_for
 from supernet.backbones import weights_digest
 from supernet.images import TwoSizes
 
@@ -139,6 +139,14 @@ def test_larger_images_without_more_detail_give_the_same_crops(preprocessing, si
         crops.append(found(torch.arange(20), CPU).float())
     inner = (crops[1] > 240 / width) & (crops[1] < 240 - 240 / width)  # the edges are held beyond the centres
     assert float((crops[0] - crops[1])[inner].abs().max()) <= 2
+
+
+def test_larger_images_are_read_only_where_crops_are_cut():
+    both = TwoSizes(photos(3), photos(3, 40, 40))
+    assert read_for(["none"], both) is both.images
+    assert read_for([], both.images) is both.images
+    for name in CHANGING:
+        assert read_for(["none", name], both) is both
 
 
 def test_half_of_the_crops_are_mirrored(begun):
