@@ -49,12 +49,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--soup", type=whole_number, default=3, help="trainings in a soup, at least 2 (%(default)s)")
     add("--baselines", default=BASELINES, help="baselines beside the searched subnets (%(default)s)")
     add("--noah-seeds", type=int, default=1, help="seeds that NOAH takes part in (%(default)s)")
-    add(
-        "--severities",
-        type=severities,
-        default=(1, 3, 5),
-        help="severities of each corruption, from 1 to 5 (1,3,5)",
-    )
+    add("--severities", type=severities, default="1,3,5", help="of each corruption (%(default)s)")
     add("--images", type=whole_number, help="most test images of a half to measure on (all)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of everything (%(default)s)")

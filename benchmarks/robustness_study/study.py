@@ -43,6 +43,7 @@ OPTIONS = (
     "l2_sp",
     "soup",
     "baselines",
+    "noah_seeds",
     "images",
     "severities",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 import torch
 
 from benchmarks.harness.halves import half_of
-from benchmarks.robustness_study.run import main
-from benchmarks.robustness_study.study import METHODS
+from benchmarks.robustness_study.run import main, parsed
+from benchmarks.robustness_study.study import METHODS, Study
 from benchmarks.robustness_study.tables import against, rows_of, table
 from benchmarks.robustness_study.tasks import study_task, tail_counts
 from nas_peft.data import Part
@@ -101,6 +102,15 @@ def test_the_table_has_the_best_shifted_accuracy_first_and_says_what_is_missing(
     ]
     assert "| 2 of 4 |" in lines[2]
     assert "+6.0 ± 2.9 (1, 0)" in lines[3]
+
+
+def test_a_finished_line_is_found_again(tmp_path: Path):
+    """A line is known by its options, as they come back from its file."""
+    options = Study(parsed(["--lines", str(tmp_path / "lines.jsonl"), "--task", "digits"])).options()
+    assert json.loads(json.dumps(options)) == options
+    assert options["severities"] == [1, 3, 5]
+    others = Study(parsed(["--severities", "2", "--noah-seeds", "3"])).options()
+    assert {name for name in options if options[name] != others[name]} == {"severities", "noah_seeds"}
 
 
 def test_rows_are_baselines_of_the_product_and_mistakes_are_one_line(tmp_path: Path, capsys):
