@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas_peft.data.decoding import read_image
-from nas_peft.data.folder_layout import Layout, domain_note, read_layout, require_no_parts_below
+from nas_peft.data.folder_layout import Layout, classes_or_groups, read_layout, require_no_parts_below
 from nas_peft.data.folder_walk import FolderWalk
 from nas_peft.data.image_files import shown_name, why_no_image
 from nas_peft.data.listing import Item, Listing, ToTensor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 UNLABELLED = "images without labels (no class folders)"
 LOOSE = "images beside the class folders"
+EMPTY = "folders without images"
 
 
 def list_class_folders(
@@ -30,7 +31,8 @@ def list_class_folders(
     The layout is ``root/CLASS/**/IMAGE`` or ``root/PART/CLASS/**/IMAGE``; `read_layout` tells the two apart,
     and `part_named` lists the names of parts. With ``domains`` there is one more folder above the classes,
     DOMAIN/CLASS/**/IMAGE, and a class takes its images from all domains. Class names and images are sorted. A
-    validation or test folder without class folders has no labels and is left out.
+    validation or test folder without class folders has no labels and is left out. It may lack classes, or
+    have empty folders for them.
 
     Raises:
         InputError: there are no class folders, two folders for one part, a class without images, a class of
@@ -46,7 +48,7 @@ def list_class_folders(
         elif layout == "auto":
             require_no_parts_below(walk, classes)
         if not domains:
-            notes += domain_note(walk, classes)
+            notes += classes_or_groups(walk, classes, layout)
         listed = {
             "train": _items(walk, classes, tuple(classes), ["train", "val", "test"], to_tensor, domains)
         }
@@ -54,11 +56,15 @@ def list_class_folders(
         by_part = {part: _class_folders(walk, folder, domains) for part, folder in parts.items()}
         classes = by_part["train"]
         if not domains:
-            notes += domain_note(walk, classes)
+            notes += classes_or_groups(walk, classes, layout)
         for part in [part for part in parts if part != "train"]:
-            if _unlabelled(walk, parts[part], by_part[part], classes):
-                notes.append(f"'{parts[part].name}' has no class folders, so it cannot serve as {part}")
-                del parts[part], by_part[part]
+            lacks = "class folders"
+            if not _unlabelled(walk, parts[part], by_part[part], classes):
+                lacks, by_part[part] = "images", _without_empty(walk, by_part[part])
+                if by_part[part]:
+                    continue
+            notes.append(f"'{parts[part].name}' has no {lacks}, so it cannot serve as {part}")
+            del parts[part], by_part[part]
         missing = [part for part in ("val", "test") if part not in parts]
         for part in parts.keys() - {"train"}:
             _require_counterparts(by_part[part], classes, parts["train"])
@@ -98,7 +104,7 @@ def _class_folders(walk: FolderWalk, base: Path, domains: bool) -> dict[str, lis
     found: dict[str, list[Path]] = {}
     for folder in [child for above in bases for child in walk.folders(above)]:
         if walk.holds_only_other_files(folder):
-            walk.leave_out(folder, "folders without images")
+            walk.leave_out(folder, EMPTY)
         else:
             found.setdefault(shown_name(folder.name), []).append(folder)
     _require_several_folders(walk, base, found)
@@ -156,6 +162,16 @@ def _unlabelled(
     for unlabelled in walk.left_out.get(UNLABELLED, {}):
         walk.left_out.get(LOOSE, {}).pop(unlabelled, None)
     return True
+
+
+def _without_empty(walk: FolderWalk, found: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """The class folders of a val or test folder that hold a file; the others count as missing."""
+    filled = {name: [f for f in folders if walk.holds_file(f)] for name, folders in found.items()}
+    for name, folders in found.items():
+        if not filled[name]:
+            for folder in folders:
+                walk.leave_out(folder, EMPTY)
+    return {name: folders for name, folders in filled.items() if folders}
 
 
 def _require_counterparts(found: dict[str, list[Path]], classes: dict[str, list[Path]], train: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from nas_peft.data.folder_walk import FolderWalk
-from nas_peft.data.image_files import shown_name
+from nas_peft.data.image_files import shown_name, why_no_image
 from nas_peft.data.part_names import part_named, part_within
 from search_spaces.errors import InputError
 
 Layout = Literal["auto", "parts", "classes"]
 """``parts``: PART/CLASS/IMAGE; ``classes``: CLASS/IMAGE; ``auto``: decided by the names of the folders."""
+
+_NUMBERED = re.compile(r"(.*\D)\d{1,4}")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,17 @@ def require_no_parts_below(walk: FolderWalk, classes: dict[str, list[Path]]) -> 
         )
 
 
-def domain_note(walk: FolderWalk, classes: dict[str, list[Path]]) -> tuple[str, ...]:
-    """A note if all class folders have the same sub-folders, as domains above classes do."""
+def classes_or_groups(walk: FolderWalk, classes: dict[str, list[Path]], layout: Layout) -> tuple[str, ...]:
+    """A note if all class folders have the same sub-folders, which may then be the classes.
+
+    Domains, copies (``original``, ``augmented``), folds, and parts whose names are not known lie above the
+    classes in this way; read as the classes they would give a model that tells them apart. Folders by camera
+    or session lie below the classes in the same way.
+
+    Raises:
+        InputError: ``layout`` is ``auto``, and the names do not show that the sub-folders only divide the
+            images of a class.
+    """
     inside = [
         {shown_name(child.name) for folder in folders for child in walk.folders(folder)}
         for folders in classes.values()
@@ -174,12 +187,54 @@ def domain_note(walk: FolderWalk, classes: dict[str, list[Path]]) -> tuple[str, 
     shared = sorted(set.intersection(*inside)) if inside else []
     if len(shared) < 2:
         return ()
-    names = ", ".join(f"'{name}'" for name in list(classes)[:3])
-    below = ", ".join(f"'{name}'" for name in shared[:3])
-    return (
-        f"{names} are read as the classes, with all images in their sub-folders; each has {below}: "
-        "give --domains if these are the classes, or call the folders train, val and test if they are parts",
+    names, below = _listed(list(classes)), _listed(shared)
+    rename = "call the folders train, val and test if they are parts"
+    if layout != "auto" or _only_divide(walk, classes, shared):
+        return (
+            f"{names} are read as the classes, with all images in their sub-folders; each has {below}: "
+            f"give --domains if these are the classes, or {rename}",
+        )
+    trained = [name for name in classes if part_named(name) == "train"]
+    alone = f", --layout parts if '{trained[0]}' alone is the training set" if trained else ""
+    above = next(iter(classes.values()))[0].parent
+    as_given = "classes" if above == walk.root else "parts"
+    raise InputError(
+        f"folder '{above}' can be read in two ways: {names} are the classes, or each of them holds the "
+        f"classes {below}; give --layout {as_given} if they are the classes, --domains if they are "
+        f"domains{alone}, or {rename}"
     )
+
+
+def _only_divide(walk: FolderWalk, classes: dict[str, list[Path]], shared: list[str]) -> bool:
+    """Whether the sub-folders ``shared`` by all ``classes`` divide the images of a class, by their names.
+
+    They do if they differ by a number alone, as ``cam1`` and ``cam2``, unless the folders above them do so as
+    well, or are called like parts; a class may be a train. They do if images lie beside them. Letters divide
+    three classes or more: two folders are rather copies or parts of one data set.
+    """
+    above = [folder for folders in classes.values() for folder in folders]
+    if any(path.is_file() and why_no_image(path) is None for folder in above for path in walk.files(folder)):
+        return True
+    if _differ_by_number(list(classes)):
+        return False
+    if any(part_named(name) for name in classes if name.casefold() != "train"):
+        return False
+    if _differ_by_number(shared):
+        return True
+    return len(classes) > 2 and all(len(name) == 1 and name.isalpha() for name in shared)
+
+
+def _differ_by_number(names: list[str]) -> bool:
+    """Whether all names are one word with a short number (``fold0``, ``fold1``), or all are years."""
+    if all(_YEAR.fullmatch(name) for name in names):
+        return True
+    words = {found[1].casefold() if (found := _NUMBERED.fullmatch(name)) else "" for name in names}
+    return len(words) == 1 and "" not in words
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"'{name}'" for name in names[:3]) + more
 
 
 def _have(folders: list[Path]) -> str:

@@ -79,6 +79,10 @@ class FolderWalk:
         quiet = FolderWalk(self.root)
         return any(path.is_file() and why_no_image(path) is None for path in quiet._files(folder))
 
+    def holds_file(self, folder: Path) -> bool:
+        """Whether the folder holds a file of any kind, at any depth."""
+        return any(True for _ in FolderWalk(self.root)._files(folder))
+
     def holds_only_other_files(self, folder: Path) -> bool:
         """Whether the folder holds files at any depth, and none that is an image or may be one."""
         quiet = FolderWalk(self.root)

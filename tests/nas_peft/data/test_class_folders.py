@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from nas_peft.data.class_folders import list_class_folders
+from nas_peft.data.class_folders import EMPTY, list_class_folders
 from search_spaces.errors import InputError
 
 
@@ -120,14 +120,43 @@ def test_an_empty_class_folder_is_named_with_what_it_needs(tmp_path, write_class
         list_class_folders(tmp_path, to_tensor)
 
 
-@pytest.mark.parametrize(
-    ("empty", "needs"),
-    [("train", "2 are needed .one each for train and val"), ("test", "1 is needed .for test")],
-)
-def test_an_empty_class_folder_needs_as_many_as_its_part_must_serve(
-    tmp_path, write_classes, to_tensor, empty, needs
+def test_an_empty_class_folder_in_train_needs_as_many_as_train_must_serve(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "train", {"a": 3, "b": 0})
+    write_classes(tmp_path / "test", {"a": 3, "b": 3})
+    with pytest.raises(InputError, match=r"train/b' has 0 images, 2 are needed .one each for train and val"):
+        list_class_folders(tmp_path, to_tensor)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+@pytest.mark.parametrize("beside", [None, ".DS_Store", "deeper/.gitkeep"])
+def test_an_empty_class_folder_beside_train_is_one_that_is_missing(
+    tmp_path, write_classes, to_tensor, part, beside
 ):
-    for part in ("train", "test"):
-        write_classes(tmp_path / part, {"a": 3, "b": 0 if part == empty else 3})
-    with pytest.raises(InputError, match=f"{empty}/b' has 0 images, {needs}"):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_classes(tmp_path / part, {"a": 3})
+    missing = list_class_folders(tmp_path, to_tensor)
+    (tmp_path / part / "b" / "deeper").mkdir(parents=True)
+    if beside:
+        (tmp_path / part / "b" / beside).write_text("")
+    empty = list_class_folders(tmp_path, to_tensor)
+    assert empty.classes == missing.classes
+    for (name, items), (_, others) in zip(empty.parts(), missing.parts(), strict=True):
+        assert paths(items, tmp_path) == paths(others, tmp_path), name
+    assert empty.left_out[EMPTY] == (f"{part}/b",)
+
+
+def test_a_part_of_nothing_but_empty_class_folders_is_drawn(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_classes(tmp_path / "val", {"a": 0, "b": 0})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert (listing.val, listing.left_out[EMPTY]) == (None, ("val/a", "val/b"))
+    assert listing.notes == ("'val' has no images, so it cannot serve as val",)
+
+
+def test_a_class_folder_of_pictures_that_are_not_read_is_refused(tmp_path, write_classes, to_tensor):
+    """The folder is no empty one: the pictures are there, and the message says how to have them read."""
+    write_classes(tmp_path / "train", {"a": 3, "b": 3})
+    write_classes(tmp_path / "test", {"a": 3, "b": 0})
+    (tmp_path / "test" / "b" / "1.cr2").write_bytes(b"raw")
+    with pytest.raises(InputError, match=r"test/b' has 0 images.*1 .cr2 .camera raw; export them as JPEG"):
         list_class_folders(tmp_path, to_tensor)

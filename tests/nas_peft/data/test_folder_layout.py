@@ -133,3 +133,76 @@ def test_two_parts_of_one_kind_in_longer_names_are_refused(tmp_path, write_class
         write_classes(tmp_path / part, {"a": 3, "b": 3})
     with pytest.raises(InputError, match="two test folders, 'private_test' and 'public_test'; keep one"):
         list_class_folders(tmp_path, to_tensor)
+
+
+@pytest.mark.parametrize(
+    ("above", "inside"),
+    [
+        (("fold0", "fold1", "fold2"), ("a", "b")),
+        (("fold0", "fold1"), ("class1", "class2")),
+        (("original", "augmented"), ("a", "b")),
+        (("art", "photo", "sketch"), ("cat", "dog")),
+        (("mnist", "svhn", "usps"), ("0", "1")),
+        (("Training", "Pr\u00fcfung"), ("cam1", "cam2")),
+        (("Training", "Pr\u00fcfung", "Abnahme"), ("a", "b")),
+    ],
+)
+def test_folders_that_all_hold_the_same_classes_are_refused(
+    tmp_path, write_classes, to_tensor, above, inside
+):
+    """Read as the classes they would give a model that tells copies or parts of one data set apart."""
+    for name in above:
+        write_classes(tmp_path / name, dict.fromkeys(inside, 3))
+    shown = f"'{inside[0]}', '{inside[1]}'"
+    with pytest.raises(InputError, match=f"can be read in two ways: .*holds the classes {shown}") as refused:
+        list_class_folders(tmp_path, to_tensor)
+    message = str(refused.value)
+    assert all(f"'{name}'" in message for name in above)
+    assert "give --layout classes if they are the classes, --domains if they are domains" in message
+    assert "or call the folders train, val and test if they are parts" in message
+    assert ("--layout parts if 'Training' alone is the training set" in message) == ("Training" in above)
+    assert list_class_folders(tmp_path, to_tensor, layout="classes").classes == tuple(sorted(above))
+    assert list_class_folders(tmp_path, to_tensor, domains=True).classes == inside
+    if "Training" in above:
+        assert list_class_folders(tmp_path, to_tensor, layout="parts").classes == inside
+
+
+def test_folders_below_the_parts_are_refused_alike(tmp_path, write_classes, to_tensor):
+    for part in ("train", "test"):
+        for name in ("original", "augmented"):
+            write_classes(tmp_path / part / name, {"cat": 3, "dog": 3})
+    with pytest.raises(InputError, match=r"train' can be read in two ways.*give --layout parts if they are"):
+        list_class_folders(tmp_path, to_tensor)
+    assert list_class_folders(tmp_path, to_tensor, layout="parts").classes == ("augmented", "original")
+    assert list_class_folders(tmp_path, to_tensor, domains=True).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "inside", [("cam1", "cam2"), ("session_01", "session_02"), ("2021", "2022")], ids=lambda names: names[0]
+)
+def test_numbered_folders_divide_the_images_of_a_class(tmp_path, write_classes, to_tensor, inside):
+    for name in ("cat", "dog"):
+        write_classes(tmp_path / name, dict.fromkeys(inside, 3))
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert (listing.classes, sizes(listing)) == (("cat", "dog"), {"train": 12})
+    assert f"'{inside[0]}', '{inside[1]}': give --domains if these are the classes" in listing.notes[0]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_images_beside_sub_folders_make_a_class(tmp_path, write_classes, write_image, to_tensor, beside):
+    for name in ("cat", "dog"):
+        write_classes(tmp_path / name, {"left": 3, "right": 3})
+        if beside:
+            write_image(tmp_path / name / "front.png")
+    if beside:
+        assert list_class_folders(tmp_path, to_tensor).classes == ("cat", "dog")
+    else:
+        with pytest.raises(InputError, match="two ways"):
+            list_class_folders(tmp_path, to_tensor)
+
+
+def test_different_sub_folders_are_those_of_classes(tmp_path, write_classes, to_tensor):
+    write_classes(tmp_path / "cat", {"persian": 3, "young": 3})
+    write_classes(tmp_path / "dog", {"poodle": 3, "young": 3})
+    listing = list_class_folders(tmp_path, to_tensor)
+    assert (listing.classes, listing.notes) == (("cat", "dog"), ())
