@@ -19,6 +19,14 @@ _NUMBERED = re.compile(r"(.*\D)\d{1,4}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
+class TwoReadings(InputError):
+    """Folders that are classes or groups of classes; ``layout`` is the one that makes them classes."""
+
+    def __init__(self, message: str, layout: Layout) -> None:
+        super().__init__(message)
+        self.layout = layout
+
+
 @dataclass(frozen=True)
 class FolderLayout:
     """Layout of a data set's folders.
@@ -177,7 +185,7 @@ def classes_or_groups(walk: FolderWalk, classes: dict[str, list[Path]], layout: 
     or session lie below the classes in the same way.
 
     Raises:
-        InputError: ``layout`` is ``auto``, and the names do not show that the sub-folders only divide the
+        TwoReadings: ``layout`` is ``auto``, and the names do not show that the sub-folders only divide the
             images of a class.
     """
     inside = [
@@ -197,11 +205,12 @@ def classes_or_groups(walk: FolderWalk, classes: dict[str, list[Path]], layout: 
     trained = [name for name in classes if part_named(name) == "train"]
     alone = f", --layout parts if '{trained[0]}' alone is the training set" if trained else ""
     above = next(iter(classes.values()))[0].parent
-    as_given = "classes" if above == walk.root else "parts"
-    raise InputError(
+    as_given: Layout = "classes" if above == walk.root else "parts"
+    raise TwoReadings(
         f"folder '{above}' can be read in two ways: {names} are the classes, or each of them holds the "
         f"classes {below}; give --layout {as_given} if they are the classes, --domains if they are "
-        f"domains{alone}, or {rename}"
+        f"domains{alone}, or {rename}",
+        as_given,
     )
 
 

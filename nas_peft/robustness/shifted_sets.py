@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from nas_peft.data.folder_layout import TwoReadings
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.label_table import TABLE_SUFFIXES
 from nas_peft.data.listing import Item, Listing, ToTensor
@@ -67,7 +68,10 @@ def _real(name: str) -> str:
 
 
 def _single(name: str, path: str, classes: Sequence[str], to_tensor: ToTensor) -> list[ShiftedSet]:
-    listing = list_source(path, to_tensor, None, Reading())
+    try:
+        listing = list_source(path, to_tensor, None, Reading())
+    except TwoReadings as error:  # with a name the folder has a folder for each class
+        listing = list_source(path, to_tensor, None, Reading(error.layout))
     return [ShiftedSet(name, _labelled(listing, path, classes))]
 
 

@@ -65,6 +65,17 @@ def test_mistakes_are_one_line(two_domains: Path, tmp_path: Path):
         read(f"x={two_domains}")
 
 
+def test_a_folder_with_a_name_has_a_folder_for_each_class(image_folder: Path, tmp_path: Path):
+    """Whatever folders these have in common: the name says that they are no domains."""
+    for name in ("down", "slanting"):
+        for side, numbers in (("left", "0*"), ("right", "1*")):
+            target = tmp_path / "sides" / name / side
+            target.mkdir(parents=True)
+            for file in sorted((image_folder / name).glob(numbers))[:3]:
+                shutil.copy(file, target)
+    assert read(f"x={tmp_path / 'sides'}") == {"x": [1] * 6 + [2] * 6}
+
+
 def test_images_of_the_models_own_data_are_refused(two_domains: Path, tmp_path: Path):
     """By their real paths, whatever links lead to them."""
     own = own_images(list_source(str(two_domains), never, None, Reading(domains=True)))  # type: ignore[arg-type]
