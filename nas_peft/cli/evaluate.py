@@ -82,7 +82,9 @@ def evaluate(
         import torch
         from rich.console import Console
 
+        from nas_peft.data.blank_images import ANSWERS_MEAN_LITTLE, blank_warning
         from nas_peft.data.decoding import pixel_limit
+        from nas_peft.data.image_files import shown_name
         from nas_peft.evaluation.labelled_images import LabelledImages, logits_of
         from nas_peft.evaluation.measures import measure
         from nas_peft.evaluation.mistakes import confident_mistakes, plot_mistakes
@@ -102,9 +104,9 @@ def evaluate(
             images = LabelledImages.of(
                 subnet, dataset, part, root=data_root, reading=reading, skip_bad_images=skip_bad_images
             )
-            rows = []
+            rows, blank = [], list[str]()
             with bars.counted("evaluation (images)", len(images.items)) as bar:
-                for _, row in logits_of(subnet, images):
+                for _, row in logits_of(subnet, images, lambda item: blank.append(item.name)):
                     rows.append(row)
                     bar()
             raw = torch.stack(rows).double()
@@ -113,6 +115,10 @@ def evaluate(
             if mistakes:
                 worst = confident_mistakes(images.items, probabilities, images.labels, subnet.classes)
                 plot_mistakes(mistakes, worst, f"most confident mistakes of {images.source}")
+        if blank:
+            example = f"'{shown_name(blank[0])}'"
+            said = blank_warning(len(blank), len(images.items), example, ANSWERS_MEAN_LITTLE)
+            typer.echo(f"warning: {said}", err=True)
         if predictions:
             names = [item.name for item in images.items]
             write_predictions(predictions, names, probabilities, images.labels, subnet.classes)

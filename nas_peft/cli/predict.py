@@ -79,6 +79,7 @@ def predict(
             require_subnet(file)
         require_folder_of(output)
 
+        from nas_peft.data.blank_images import ANSWERS_MEAN_LITTLE, blank_warning
         from nas_peft.data.decoding import pixel_limit
         from nas_peft.data.image_files import shown_name
         from nas_peft.machine.devices import resolve_device
@@ -113,11 +114,8 @@ def predict(
                 with bar.hidden() if stream.isatty() else nullcontext():
                     written.write(predictions)
         if blank:
-            _note(
-                f"warning: {len(blank)} of {len(images.paths)} images have almost a single colour (such as "
-                f"'{shown_name(str(blank[0]))}'), and their answers mean little; if their files hold more "
-                "than 8 bits, scale them to the full range first"
-            )
+            example = f"'{shown_name(str(blank[0]))}'"
+            _note(f"warning: {blank_warning(len(blank), len(images.paths), example, ANSWERS_MEAN_LITTLE)}")
         for reason, count in images.unread.items():
             _note(f"skipped: {count} {reason}")
         if images.left_out:

@@ -1,4 +1,4 @@
-"""Images of almost a single colour, such as pictures of 12 bits in files of 16."""
+"""Images that show next to nothing, such as pictures of 12 bits in files of 16."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ BLANK_RANGE = 18
 """
 
 
-def blank(images: Tensor) -> Tensor:
-    """Whether each of uint8 ``images (N, 3, H, W)`` shows next to nothing: bool ``(N,)``."""
+def are_blank(images: Tensor) -> Tensor:
+    """Whether each of ``images`` (N, 3, H, W), from 0 to 255, has almost a single colour; (N,) of bool."""
     values = images.flatten(1)
     return (values.amax(1).int() - values.amin(1).int()) <= BLANK_RANGE
+
+
+def blank_warning(count: int, total: int, example: str, so: str = "") -> str:
+    """A sentence on ``count`` such images among ``total``; ``so`` says what follows for their answers."""
+    return (
+        f"{count} of {total} images have almost a single colour (such as {example}){so}; "
+        "if their files hold more than 8 bits, scale them to the full range first"
+    )
+
+
+ANSWERS_MEAN_LITTLE = ", and their answers mean little"
+"""What follows where images are classified."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from nas_peft.data.blank_images import blank_warning
 from nas_peft.data.cache_settings import CacheSettings
 from nas_peft.data.decoded_set import ImageStore
 from nas_peft.data.decoding import DEFAULT_MAX_PIXELS, pixel_limit
@@ -241,10 +242,7 @@ def _warnings(found: Findings, parts: dict[str, Part], listing: Listing) -> list
     said = []
     if found.blank:
         total, example = sum(len(part) for part in parts.values()), shown_name(found.blank_example)
-        said.append(
-            f"{found.blank} of {total} images have almost a single colour (such as {example}); "
-            "if their files hold more than 8 bits, scale them to the full range first"
-        )
+        said.append(blank_warning(found.blank, total, example))
     counts = _class_counts(parts["train"], listing.classes)
     most, least = max(counts), min(count for count in counts if count)
     if most > IMBALANCE * least:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from nas_peft.data.blank_images import blank
+from nas_peft.data.blank_images import are_blank
 from nas_peft.data.duplicates import Duplicates, find_duplicates
 from nas_peft.data.image_rows import chunks
 from nas_peft.data.listing import Listing
@@ -93,6 +93,6 @@ def _blank(part: Part, names: list[str]) -> list[str]:
     found: list[str] = []
     done = 0
     for some in chunks(part.images):
-        found += [names[done + index] for index in blank(some).nonzero().flatten().tolist()]
+        found += [names[done + index] for index in are_blank(some).nonzero().flatten().tolist()]
         done += len(some)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nas_peft.data.blank_images import are_blank
 from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.materialise import without_unreadable
@@ -106,8 +107,12 @@ def _part(listing: Listing, part: EvaluatedPart, seed: int) -> tuple[tuple[Item,
     return parts[part], how
 
 
-def logits_of(subnet: Subnet, images: LabelledImages) -> Iterator[tuple[Item, Tensor]]:
+def logits_of(
+    subnet: Subnet, images: LabelledImages, on_blank: Callable[[Item], None] = lambda item: None
+) -> Iterator[tuple[Item, Tensor]]:
     """Each readable image with its logits ``(C,)``; only a batch of images is in memory.
+
+    ``on_blank`` is called with an image that shows next to nothing, as pictures of 12 bits in files of 16 do.
 
     Raises `InputError` with the image's name if one cannot be decoded.
     """
@@ -120,4 +125,6 @@ def logits_of(subnet: Subnet, images: LabelledImages) -> Iterator[tuple[Item, Te
                 f"image '{error.name}' cannot be decoded: {error.reason}; repair or remove it, or give "
                 "--skip-bad-images"
             ) from error
+        for index in are_blank(pixels).nonzero().flatten().tolist():
+            on_blank(items[index])
         yield from zip(items, subnet.logits_of(pixels), strict=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nas_peft.data.blank_images import blank
+from nas_peft.data.blank_images import are_blank
 from nas_peft.data.decoding import UnreadableImage, read_image
 from supernet import Preprocessing, Subnet
 
@@ -68,7 +68,7 @@ def classify(
             yield []
             continue
         stacked = {kind: torch.stack(found) for kind, found in pixels.items()}
-        for path, *empty in zip(read, *map(blank, stacked.values()), strict=True):
+        for path, *empty in zip(read, *map(are_blank, stacked.values()), strict=True):
             if all(empty):
                 on_blank(path)
         by_model = [_best(model, stacked[model.subnet.preprocessing], read, top) for model in models]

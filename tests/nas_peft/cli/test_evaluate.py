@@ -8,6 +8,7 @@ from math import log
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -149,3 +150,22 @@ def test_mistakes_of_evaluate(checkpoint: Path, image_folder: Path, tmp_path: Pa
         assert shown.exit_code == 2
         (line,) = shown.stderr.splitlines()
         assert said in line
+
+
+def test_pictures_that_show_next_to_nothing_are_warned_of(
+    checkpoint: Path, image_folder: Path, tmp_path: Path
+):
+    """Of 12 bits in a file of 16 little more than black is left; the accuracy says nothing then."""
+    deep = np.random.default_rng(0).integers(0, 4096, (40, 40)).astype(np.uint16)
+    for folder in sorted(image_folder.iterdir()):
+        (tmp_path / "set" / folder.name).mkdir(parents=True)
+        Image.fromarray(deep * 16).save(tmp_path / "set" / folder.name / "sixteen.png")
+    whole = evaluate(checkpoint, "--dataset", tmp_path / "set", "--part", "all", "--json")
+    assert (whole.exit_code, "warning" in whole.stderr) == (0, False)
+    Image.fromarray(deep).save(tmp_path / "set" / "down" / "twelve.png")
+    shown = evaluate(checkpoint, "--dataset", tmp_path / "set", "--part", "all", "--json", "--quiet")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["overall"]
+    (warning,) = [line for line in shown.stderr.splitlines() if "warning" in line]
+    assert "1 of 4 images have almost a single colour" in warning
+    assert "twelve.png'), and their answers mean little; if their files hold more than 8 bits" in warning
