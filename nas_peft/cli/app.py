@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from nas_peft.cli.console_encoding import show_every_character
-from nas_peft.cli.lost_terminal import outlive_terminal
+from nas_peft.cli.lost_output import outlive_terminal
 from nas_peft.cli.usage_errors import OneLineErrors
 
 

@@ -8,6 +8,7 @@ import typer
 
 from nas_peft.cli.cache_options import use_cache
 from nas_peft.cli.config_options import first_screen, with_fields
+from nas_peft.cli.lost_output import outlive_reader
 from nas_peft.cli.option_sources import ConfigFile, options_of
 from nas_peft.cli.progress_options import end_of_run, stage_bars
 from nas_peft.cli.subnet_options import Debug
@@ -35,6 +36,7 @@ def _run_baselines(
         from nas_peft.machine.system import require_system
 
         require_system()
+        outlive_reader()  # the product is the run folder
         compared, options = options_of((BaselinesConfig, RunOptions), fields, context, config)
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from nas_peft.cli.lost_terminal import write_nowhere
+from nas_peft.cli.lost_output import write_nowhere
 from nas_peft.settings.command_options import Progress, RunOptions, require_one_way
 from search_spaces.errors import InputError
 
@@ -70,8 +70,6 @@ def end_of_run(bars: StageBars, options: RunOptions, result: SearchResult) -> No
         else:
             print_result(result)
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise  # whoever read the output has seen enough
     except OSError as error:
         write_nowhere(sys.stdout.fileno())
         raise InputError(

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import typer
 
-from nas_peft.cli.lost_terminal import write_nowhere
+from nas_peft.cli.lost_output import write_nowhere
 from nas_peft.cli.stop_signals import Stopped, stop_signals
 from search_spaces.errors import InputError
 

@@ -92,6 +92,8 @@ def test_folders_are_read_as_search_reads_them(checkpoint: Path, image_folder: P
     assert shown.exit_code == 0, shown.output
     assert [c["images"] for c in json.loads(shown.stdout)["classes"]] == [20, 20, 0]
     without = evaluate(checkpoint, "--dataset", tmp_path)
+    assert "'photo', 'sketch' are the classes, or each of them holds the classes" in without.stderr
+    without = evaluate(checkpoint, "--dataset", tmp_path, "--layout", "classes")
     assert "has 2 classes that the subnet does not have (such as 'photo')" in without.stderr
     parts = evaluate(checkpoint, "--dataset", image_folder, "--layout", "parts")
     assert parts.exit_code == 2

@@ -21,5 +21,7 @@ def test_an_image_is_blank_if_its_values_are_close_together(low: int, width: int
 
 def test_the_warning_names_one_and_the_remedy():
     said = blank_warning(2, 7, "'a.png'", ", alas")
-    assert said.startswith("2 of 7 images have almost a single colour (such as 'a.png'), alas; if their files")
+    assert said.startswith(
+        "2 of 7 images have almost a single colour (such as 'a.png'), alas; if their files"
+    )
     assert said.endswith("scale them to the full range first")
