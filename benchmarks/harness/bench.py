@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import torch
 
 from nas_peft.data import ImageDataset, Part, load_dataset
+from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_images
 from nas_peft.run.training_inputs import TrainingInputs
 from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Supernet, create_backbone, pooled_features, write_atomically
+from supernet.images import without_larger
 
 Line = dict[str, Any]
 """Result of one job, JSON-able."""
@@ -26,23 +28,33 @@ class Bench:
     preprocessing: Preprocessing
     folder: Path
     device: str
+    larger: bool = False
+    """Whether crops are cut from larger copies of the images, as in `nas-peft search`."""
     _tasks: dict[str, tuple[ImageDataset, TrainingInputs]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, args: argparse.Namespace, threads: int | None = None) -> Bench:
-        """Load the backbone of a command line with ``backbone``, ``store`` and ``device``."""
+        """Load the backbone of a command line with ``backbone``, ``store`` and ``device``.
+
+        With a true ``larger_images``, crops are cut from larger copies.
+        """
         if threads:
             torch.set_num_threads(threads)
         backbone = create_backbone(args.backbone)
         backbone.model.to(args.device)
-        return cls(backbone, Preprocessing.of(backbone.model), args.store, args.device)
+        larger = getattr(args, "larger_images", False)
+        return cls(backbone, Preprocessing.of(backbone.model), args.store, args.device, larger)
 
     def task(self, spec: str) -> tuple[ImageDataset, TrainingInputs]:
         """Data set with its test part sealed, and the inputs that all trainings on it share."""
         if spec not in self._tasks:
             data = load_dataset(spec, to_tensor=self.preprocessing.to_tensor)
+            if self.larger and may_be_larger(data):
+                larger = self.preprocessing.enlarged(FACTOR)
+                data = with_larger_images(data, larger.to_tensor, lambda done, total: None)
             probe = Supernet(self.backbone.model, Architecture.empty(self.backbone.depth), len(data.classes))
-            features = pooled_features(probe, data.train_val.images, self.preprocessing).cpu()
+            images = without_larger(data.train_val.images)
+            features = pooled_features(probe, images, self.preprocessing).cpu()
             inputs = TrainingInputs(
                 self.backbone, self.preprocessing, len(data.classes), data.train, data.val, features
             )

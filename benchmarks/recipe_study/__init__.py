@@ -16,10 +16,12 @@ fine-tuning. The searched subnet is one fixed architecture, which ``nas-peft sea
 **Choices.** `choices.CHOICES`, each alone against ``vtab``, the published recipe without augmentation, at the
 default length of 8 epochs (``--epochs``). Two mixtures follow: the best augmentation with the longer
 training, and all choices that the rule prefers to ``vtab``. The rule is that of ``nas-peft search``: accuracy
-within half a standard error, then the calibrated loss. The first seed chooses for each task and row, and the
-other seeds train what it chose.
+within half a standard error, then the calibrated loss. The first seed chooses for each task and row; further
+seeds of the choices (``--choice-seeds``) only show how much their gains vary. Crops are cut from larger
+copies of the images, as in a search.
 
-**Test.** Final models by ``vtab`` and by the chosen recipe are trained on training and validation set. Test
+**Test.** Final models by ``vtab`` and by the chosen recipe, of ``--seeds`` seeds, are trained on training and
+validation set. Test
 images are read in two halves, stratified by class and fixed. ``--half develop``, the default, may be looked
 at while anything is still changed; ``--half final`` is for the table, and is read for one set of models.
 

@@ -14,6 +14,8 @@ from supernet import Recipe
 VTAB = "vtab"
 LONGER = 3
 """The longer training has so many times the epochs."""
+STEP = 3
+"""The higher rate is so many times the method's, the lower one the method's over it."""
 
 CHOICES: Mapping[str, Mapping[str, Any]] = {
     "crop": {"augmentation": "crop"},
@@ -27,9 +29,12 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
     "module-dropout": {"module_dropout": 0.1},
     "small-scale": {"module_scale": 0.1},
     "large-scale": {"module_scale": 4.0},
+    "higher-rate": {"lr": STEP},
+    "lower-rate": {"lr": 1 / STEP},
     "longer": {"epochs": LONGER},
 }
-"""Fields of the recipe that each choice changes; ``epochs`` is a factor."""
+"""Fields of the recipe that each choice changes; ``epochs`` and ``lr`` are factors."""
+FACTORS = ("epochs", "lr")
 
 SCALES = ("small-scale", "large-scale")
 """Choices that mean nothing where modules learn their scale."""
@@ -45,6 +50,12 @@ _SEARCHED = {
     "ssf": (0, 6, 6, 0, 0, 6, 6, 6),
 }
 """What ``nas-peft search --dataset digits`` exported: 34,235 parameters."""
+
+
+def field_of(choice: str) -> str:
+    """The field of the recipe that a choice changes; a recipe has one choice of each field."""
+    (field,) = CHOICES[choice]
+    return field
 
 
 @dataclass(frozen=True)
@@ -73,9 +84,10 @@ class StudyRow:
         assert info.lr is not None  # only linear probing has none
         found = Recipe(epochs, info.lr)
         for name in choices:
-            fields = dict(CHOICES[name])
-            if "epochs" in fields:
-                fields["epochs"] *= epochs
+            fields = {
+                field: value * getattr(found, field) if field in FACTORS else value
+                for field, value in CHOICES[name].items()
+            }
             found = replace(found, **fields)
         return found
 

@@ -29,7 +29,13 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--tasks", default=",".join(TASKS), help="tasks, or folders, separated by commas (%(default)s)")
     add("--rows", default=",".join(ROWS), help="rows, separated by commas (%(default)s)")
-    add("--seeds", type=whole_number, default=3, help="seeds of each recipe (%(default)s)")
+    add("--seeds", type=whole_number, default=3, help="seeds of the final models (%(default)s)")
+    add(
+        "--choice-seeds",
+        type=whole_number,
+        default=1,
+        help="seeds of each choice, at most --seeds (%(default)s)",
+    )
     add("--epochs", type=whole_number, default=8, help="default length in epochs (%(default)s)")
     add("--half", choices=HALVES, default="develop", help="half of the test images (%(default)s)")
     add("--data", type=Path, default=Path("../shared/data"), help="folder of the tasks (%(default)s)")
@@ -40,7 +46,10 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--finished", action="store_true", help="train nothing: the validation table of what has finished")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of all trainings (%(default)s)")
+    parser.set_defaults(larger_images=True)
     args = parser.parse_args(argv)
+    if args.choice_seeds > args.seeds:
+        raise InputError(f"--choice-seeds is {args.choice_seeds}; allowed is --seeds at most, {args.seeds}")
     args.tasks = [_source(name, args.data) for name in args.tasks.split(",")]
     args.rows = args.rows.split(",")
     for name in args.rows:
@@ -72,10 +81,10 @@ def run(argv: Sequence[str]) -> None:
         return
     bench = Bench.load(args)
     rows = [ROWS[name] for name in args.rows]
-    study = Study(Store(args, bench), bench, args.tasks, rows, args.seeds, args.epochs)
+    study = Study(Store(args, bench), bench, args.tasks, rows, args.choice_seeds, args.seeds, args.epochs)
     study.run(args.half)
     found = study.report(args.half)
-    options = {name: getattr(args, name) for name in ("rows", "seeds", "epochs", "half")}
+    options = {name: getattr(args, name) for name in ("rows", "choice_seeds", "seeds", "epochs", "half")}
     options["tasks"] = [Path(task).name for task in args.tasks]
     write_result(args.out, {**environment(args), "options": options, **found}, indent=1)
     print("\n".join([*validation_table(found["trainings"]), "", *reading_table(found["test"])]))

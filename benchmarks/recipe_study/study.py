@@ -12,7 +12,7 @@ from benchmarks.harness.halves import Half
 from benchmarks.harness.lines import read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.store import Store
-from benchmarks.recipe_study.choices import CHOICES, VTAB, StudyRow
+from benchmarks.recipe_study.choices import CHOICES, VTAB, StudyRow, field_of
 from benchmarks.recipe_study.jobs import Reading, Trial
 from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.training.training import Training
@@ -47,12 +47,13 @@ def finished_trainings(store: Path, tasks: Sequence[str], rows: Sequence[str]) -
 
 @dataclass(frozen=True)
 class Study:
-    """The study of a store: tasks, rows, seeds and the default length."""
+    """The study of a store: tasks, rows, seeds of the choices and of the final models, default length."""
 
     store: Store
     bench: Bench
     tasks: Sequence[str]
     rows: Sequence[StudyRow]
+    choice_seeds: int
     seeds: int
     epochs: int
 
@@ -91,14 +92,15 @@ class Study:
 
         The first is the best augmentation with the longer training, whether or not that augmentation is
         better than none: crops pay in longer trainings. The second has all choices that the rule prefers to
-        ``vtab``, with the best of their augmentations.
+        ``vtab``, the best one of each field.
         """
         augmentations = [name for name in row.choices if "augmentation" in CHOICES[name]]
         best = self.preferred(task, row, [(name,) for name in augmentations])
-        gaining = [name for name in row.choices if self.preferred(task, row, [(), (name,)])]
-        of_gaining = [(name,) for name in gaining if name in augmentations]
-        kept = self.preferred(task, row, of_gaining) if of_gaining else ()
-        all_gaining = (*kept, *(name for name in gaining if name not in augmentations))
+        by_field: dict[str, list[Mixture]] = {}
+        for name in row.choices:
+            if self.preferred(task, row, [(), (name,)]):
+                by_field.setdefault(field_of(name), []).append((name,))
+        all_gaining = tuple(self.preferred(task, row, of_field)[0] for of_field in by_field.values())
         return [m for m in dict.fromkeys(((*best, "longer"), all_gaining)) if len(m) > 1]
 
     def chosen(self, task: str, row: StudyRow) -> Mixture:
@@ -125,13 +127,15 @@ class Study:
             for row in self.rows:
                 what = f"{Path(task).name}, {row.label}"
                 alone: list[Mixture] = [(), *((name,) for name in row.choices)]
-                seeds = range(self.seeds)
+                seeds = range(self.choice_seeds)
                 self.store.run([self.trial(task, row, m, s) for s in seeds for m in alone], what)
                 mixed = self.mixtures(task, row)
                 self.store.run([self.trial(task, row, m, 0) for m in mixed], f"{what}, mixtures")
                 chosen = self.chosen(task, row)
                 self.store.run([self.trial(task, row, chosen, s) for s in seeds], f"{what}, chosen")
-                finals = [self.trial(task, row, m, s, "train_val") for s in seeds for m in ((), chosen)]
+                finals = [
+                    self.trial(task, row, m, s, "train_val") for s in range(self.seeds) for m in ((), chosen)
+                ]
                 self.store.run(finals, f"{what}, final models")
         readings = [Reading(task, half, self.pairs(task)) for task in self.tasks]
         self.store.run(readings, "test halves")
@@ -144,7 +148,7 @@ class Study:
                 chosen = self.chosen(task, row)
                 tried: list[Mixture] = [(), *((name,) for name in row.choices), *self.mixtures(task, row)]
                 for mixture in dict.fromkeys((*tried, chosen)):
-                    for seed in range(self.seeds):
+                    for seed in range(self.choice_seeds):
                         trial = self.trial(task, row, mixture, seed)
                         if trial in self.store:
                             line = self.store[trial]

@@ -22,7 +22,14 @@ FEW = {name: CHOICES[name] for name in ("crop", "longer")}
 def ran(insects: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
     """Options and report of a study with one row, two choices and two seeds."""
     folder = tmp_path_factory.mktemp("recipes")
-    options = [f"--tasks={insects}", "--rows=lora", "--seeds=2", "--epochs=1", "--device=cpu"]
+    options = [
+        f"--tasks={insects}",
+        "--rows=lora",
+        "--seeds=2",
+        "--choice-seeds=2",
+        "--epochs=1",
+        "--device=cpu",
+    ]
     options += [f"--store={folder / 'store'}", f"--out={folder / 'found.json'}"]
     with pytest.MonkeyPatch.context() as patch:
         for module in (choices, study):
@@ -68,7 +75,7 @@ def test_the_final_half_is_read_for_one_set_of_models(
             patch.setattr(module, "CHOICES", FEW)
         final = [*options, "--half=final", f"--out={folder / 'final.json'}"]
         assert main(final) == 0
-        assert main([*final, "--seeds=1"]) == 2
+        assert main([*final, "--seeds=1", "--choice-seeds=1"]) == 2
     assert "a test part is read once" in capsys.readouterr().err
 
 
@@ -83,6 +90,8 @@ def test_rows_train_what_they_say() -> None:
         "augmentation": "strong",
         "epochs": 24,
     }
+    slow, fast = (ROWS["lora"].recipe((name,), 8).lr for name in ("lower-rate", "higher-rate"))
+    assert fast == pytest.approx(9 * slow)
 
 
 def line(task: str, recipe: str, loss: float, *, chosen: bool = False) -> dict[str, Any]:
@@ -112,6 +121,8 @@ def test_a_task_is_won_by_its_images() -> None:
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rows=lora,loha", "--tasks=digits"]) == 2
     assert main(["--tasks=photo", f"--data={tmp_path}"]) == 2
+    assert main(["--tasks=digits", "--seeds=1", "--choice-seeds=2"]) == 2
     errors = capsys.readouterr().err
     assert "there is no row 'loha'" in errors
     assert "needs the folder" in errors
+    assert "--choice-seeds is 2; allowed is --seeds at most, 1" in errors
