@@ -24,7 +24,6 @@ CHOICES: Mapping[str, Mapping[str, Any]] = {
     "mixup": {"augmentation": "mixup"},
     "cutmix": {"augmentation": "cutmix"},
     "label-smoothing": {"label_smoothing": 0.1},
-    "weight-decay": {"weight_decay": 0.05},
     "drop-path": {"drop_path": 0.1},
     "module-dropout": {"module_dropout": 0.1},
     "small-scale": {"module_scale": 0.1},
