@@ -25,7 +25,7 @@ LEAST_RANK = 8
 """Rank of LoRA everywhere that a plan's budget has room for.
 
 A share alone leaves little on a narrow backbone: 4% are rank 3 on the shipped one and rank 23 on ViT-B/16. So
-low a rank is behind where there are many classes, or textures (docs/log/plan_budget.md).
+low a rank is behind on six tasks of seven, by cross-validation (docs/log/plan_budget.md).
 """
 
 _EVERYWHERE = {"space": "large", "singles": ("lora-everywhere",)}

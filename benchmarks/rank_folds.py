@@ -1,0 +1,162 @@
+"""LoRA everywhere at several ranks, compared by cross-validation; test sets stay sealed.
+
+::
+
+    python -m benchmarks.rank_folds --task ../shared/data/dtd10 --epochs 4
+    python -m benchmarks.rank_folds --task digits --epochs 8
+    python -m benchmarks.rank_folds --finished
+
+200 validation images do not tell ranks apart. Five folds (``--folds``) of training and validation images
+together, stratified by class, score every one of the 1,000 images once, by a model that has not seen it.
+
+A training is what ``nas-peft search`` does with a single method: the head alone for 20 epochs at 3e-3, then
+modules and head for ``--epochs``, at each of ``--rates``. Every finished training is a line of ``--lines``,
+where an interrupted command goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.lines import append_line, read_lines
+from benchmarks.harness.recipes import HEAD
+from benchmarks.harness.results import RESULTS
+from nas_peft.data import load_dataset
+from nas_peft.run.single_methods import lora_everywhere
+from search_spaces import InputError
+from supernet import (
+    DEFAULT_BACKBONE,
+    Backbone,
+    Constant,
+    Preprocessing,
+    Supernet,
+    create_backbone,
+    evaluate,
+    train,
+)
+
+SEED = 0
+Line = Mapping[str, Any]
+
+
+def folds_of(labels: Tensor, folds: int) -> Tensor:
+    """The fold of each image ``(N,)``: every class is spread evenly over ``folds``."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))
+    order = order[torch.argsort(labels[order], stable=True)]
+    fold = torch.empty(len(labels), dtype=torch.long)
+    fold[order] = torch.arange(len(labels)) % folds
+    return fold
+
+
+def lines_of(
+    task: str,
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    wanted: Sequence[Line],
+    folds: int,
+) -> Iterator[dict[str, Any]]:
+    """Train and score each of ``wanted``, which names fold, rank, rate and epochs."""
+    data = load_dataset(task, to_tensor=preprocessing.to_tensor)
+    images = data.train_val
+    fold = folds_of(images.labels, folds)
+    for job in wanted:
+        seen = images.take((fold != job["fold"]).nonzero().flatten())
+        scored = images.take((fold == job["fold"]).nonzero().flatten())
+        architecture = lora_everywhere(job["rank"], backbone.shape)
+        network = Supernet(backbone.model, architecture, len(data.classes), seed=SEED)
+        steps = (("head", HEAD), ("modules", replace(HEAD, epochs=job["epochs"], lr=job["lr"])))
+        for trainable, recipe in steps:
+            train(
+                network,
+                seen.images,
+                seen.labels,
+                trainable=trainable,
+                recipe=recipe,
+                preprocessing=preprocessing,
+                chooser=Constant(architecture),
+                seed=SEED,
+            )
+        result = evaluate(
+            network, scored.images, scored.labels, preprocessing=preprocessing, architecture=architecture
+        )
+        found = {"images": len(scored), "accuracy": result.accuracy, "loss": result.loss}
+        yield {"task": Path(task).name, **job, **found}
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """A Markdown line for each task, rate and length: accuracy and loss of each rank over all folds."""
+    ranks = sorted({line["rank"] for line in lines})
+    rows = [
+        "| task | rate | epochs | images | " + " | ".join(f"rank {rank}" for rank in ranks) + " |",
+        "|---|---:|---:|---:|" + "---:|" * len(ranks),
+    ]
+    for task, lr, epochs in dict.fromkeys((line["task"], line["lr"], line["epochs"]) for line in lines):
+        cells, images = [], 0
+        for rank in ranks:
+            of = [
+                line
+                for line in lines
+                if (line["task"], line["lr"], line["epochs"], line["rank"]) == (task, lr, epochs, rank)
+            ]
+            images = max(images, sum(line["images"] for line in of))
+            cells.append(f"{_mean(of, 'accuracy') * 100:.1f} ({_mean(of, 'loss'):.3f})" if of else "")
+        rows.append(f"| {task} | {lr:g} | {epochs} | {images:,} | {' | '.join(cells)} |")
+    return rows
+
+
+def _mean(lines: Sequence[Line], name: str) -> float:
+    """The mean over images, which every fold has another number of."""
+    return float(sum(line[name] * line["images"] for line in lines) / sum(line["images"] for line in lines))
+
+
+def run(argv: Sequence[str]) -> None:
+    """Train what is missing, then print the table of all lines. Raises `InputError`."""
+    parser = StudyParser("rank_folds", "Compare ranks of LoRA everywhere by cross-validation.")
+    add = parser.add_argument
+    add("--task", default="digits", help="data set: a folder or a name (%(default)s)")
+    add("--backbone", default=DEFAULT_BACKBONE, help="timm name (%(default)s)")
+    add("--ranks", default="3,8", help="ranks of LoRA, separated by commas (%(default)s)")
+    add("--rates", default="1e-2,3e-3", help="peak learning rates, separated by commas (%(default)s)")
+    add("--epochs", type=whole_number, default=4, help="epochs of each training (%(default)s)")
+    add("--folds", type=whole_number, default=5, help="folds, all of which are scored (%(default)s)")
+    add("--lines", type=Path, default=RESULTS / "rank_folds.jsonl", help="file of finished trainings")
+    add("--finished", action="store_true", help="train nothing: the table of the lines")
+    args = parser.parse_args(argv)
+    if args.folds < 2:
+        raise InputError("--folds is 1; give at least 2, as a fold is scored by what the others train")
+    lines = read_lines(args.lines)
+    if not args.finished:
+        name = Path(args.task).name
+        known = {tuple(line[key] for key in ("task", "fold", "rank", "lr", "epochs")) for line in lines}
+        wanted = [
+            {"fold": fold, "rank": rank, "lr": lr, "epochs": args.epochs}
+            for fold in range(args.folds)
+            for rank in map(int, args.ranks.split(","))
+            for lr in map(float, args.rates.split(","))
+            if (name, fold, rank, lr, args.epochs) not in known
+        ]
+        if wanted:
+            backbone = create_backbone(args.backbone)
+            preprocessing = Preprocessing.of(backbone.model)
+            for line in lines_of(args.task, backbone, preprocessing, wanted, args.folds):
+                append_line(args.lines, line)
+                lines.append(line)
+                print(f"{name}, fold {line['fold']}: rank {line['rank']}", file=sys.stderr, flush=True)
+    print("\n".join(table(lines)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
+    return exit_status(run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

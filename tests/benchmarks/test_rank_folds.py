@@ -1,0 +1,52 @@
+"""Ranks by cross-validation: folds, table, and a short run that goes on where it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.rank_folds import folds_of, main, table
+
+
+@given(counts=st.lists(st.integers(1, 13), min_size=1, max_size=6), folds=st.integers(2, 5))
+def test_every_class_is_spread_evenly(counts: list[int], folds: int) -> None:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    fold = folds_of(labels, folds)
+    for label in range(len(counts)):
+        of_class = torch.bincount(fold[labels == label], minlength=folds)
+        assert of_class.max() - of_class.min() <= 1
+    assert fold.unique().numel() == min(folds, len(labels))
+
+
+def test_the_table_has_means_over_images() -> None:
+    line = {"task": "a", "lr": 0.01, "epochs": 4, "rank": 8, "fold": 0}
+    lines = [
+        {**line, "images": 100, "accuracy": 0.5, "loss": 1.0},
+        {**line, "fold": 1, "images": 300, "accuracy": 0.7, "loss": 2.0},
+        {**line, "rank": 3, "images": 100, "accuracy": 0.4, "loss": 1.5},
+    ]
+    assert table(lines)[-1] == "| a | 0.01 | 4 | 400 | 40.0 (1.500) | 65.0 (1.750) |"
+
+
+@pytest.mark.thorough
+def test_a_short_run_goes_on(insects: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = tmp_path / "lines.jsonl"
+    options = [f"--task={insects}", "--folds=2", "--rates=1e-2", "--epochs=1", f"--lines={lines}"]
+    assert main([*options, "--ranks=1"]) == 0
+    first = lines.read_text()
+    assert main([*options, "--ranks=1,2"]) == 0
+    assert lines.read_text().startswith(first)
+    assert len(lines.read_text().splitlines()) == 4
+    capsys.readouterr()
+    assert main([f"--lines={lines}", "--finished"]) == 0
+    (row,) = capsys.readouterr().out.splitlines()[2:]
+    assert row.startswith(f"| {insects.name} | 0.01 | 1 | ")
+
+
+def test_one_fold_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--folds=1"]) == 2
+    assert "give at least 2" in capsys.readouterr().err
