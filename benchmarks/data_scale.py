@@ -108,6 +108,8 @@ def draw_shards(folder: Path, images: int) -> None:
 def draw_table(folder: Path, images: int) -> None:
     """A folder that the library ``datasets`` opens: Parquet files of pictures and labels."""
     import datasets
+    import pyarrow
+    from pyarrow import parquet
 
     features = datasets.Features(
         {"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=CLASSES)}
@@ -119,7 +121,9 @@ def draw_table(folder: Path, images: int) -> None:
             "image": [{"bytes": picture(n), "path": None} for n in numbers],
             "label": [n % CLASSES for n in numbers],
         }
-        datasets.Dataset.from_dict(content, features).to_parquet(folder / f"{split}-00000-of-00001.parquet")
+        # the library fingerprints a table by pickling it, which not every pyarrow allows
+        table = pyarrow.Table.from_pydict(content, schema=features.arrow_schema)
+        parquet.write_table(table, folder / f"{split}-00000-of-00001.parquet")
 
 
 def backbone() -> Backbone:
@@ -142,7 +146,7 @@ class Watch:
     """Reads the memory of this process and of all workers of Ray, twice a second, by stage."""
 
     def __init__(self) -> None:
-        self.stages: dict[str, dict[str, float]] = {}
+        self.stages: dict[str, dict[str, Any]] = {}
         self._stage = ""
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -151,7 +155,7 @@ class Watch:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Measure seconds, and the most memory in bytes, of what is done within."""
-        self.stages[name] = {"private": 0, "pss": 0, "largest": 0, "processes": 0}
+        self.stages[name] = {"private": 0, "pss": 0, "largest": 0, "processes": []}
         self._stage, started = name, time.perf_counter()
         yield
         self._read()
@@ -166,24 +170,29 @@ class Watch:
         name = self._stage
         if not name:
             return
-        each = [memory for process in processes() if (memory := memory_of(process)) is not None]
+        each = {
+            process: (called, *memory)
+            for process, called in processes().items()
+            if (memory := memory_of(process)) is not None
+        }
         now = {
-            "private": sum(private for private, _ in each),
-            "pss": sum(pss for _, pss in each),
-            "largest": max(private for private, _ in each),
-            "processes": len(each),
+            "private": sum(private for _, private, _ in each.values()),
+            "pss": sum(pss for _, _, pss in each.values()),
+            "largest": max(private for _, private, _ in each.values()),
         }
         most = self.stages[name]
+        if now["private"] > most["private"]:
+            most["processes"] = [f"{called} {private / 1e6:.0f} MB" for called, private, _ in each.values()]
         most.update({key: max(most[key], value) for key, value in now.items()})
 
 
-def processes() -> list[int]:
-    """This process and the workers of Ray that it has started."""
-    found = [os.getpid()]
+def processes() -> dict[int, str]:
+    """This process and the workers of Ray that it has started, with what Ray calls them."""
+    found = {os.getpid(): "main"}
     for child in psutil.Process().children(recursive=True):
         try:
             if child.cmdline() and child.cmdline()[0].startswith("ray::"):
-                found.append(child.pid)
+                found[child.pid] = child.cmdline()[0]
         except psutil.Error:
             continue
     return found
@@ -275,7 +284,8 @@ def start_again(dataset: str, root: Path | None, folder: Path, started: float) -
 def in_process(what: str, dataset: str, root: Path | None, folder: Path) -> dict[str, Any]:
     """The result of one of the functions above in a process of its own, with the cache in ``folder``."""
     # datasets of a folder are opened by its name, relative to the working directory
-    environment = os.environ | {FOLDER_VARIABLE: str(folder / "cache"), "PYTHONPATH": str(Path.cwd())}
+    found_in = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {FOLDER_VARIABLE: str(folder / "cache"), "PYTHONPATH": found_in}
     words = [what, dataset, str(root or ""), str(folder / f"run-{time.time():.0f}"), str(time.time())]
     command = [sys.executable, "-m", "benchmarks.data_scale", "--in-process", *words]
     done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
