@@ -37,7 +37,9 @@ from supernet import (
     Backbone,
     Constant,
     Preprocessing,
+    Recipe,
     Supernet,
+    Trainable,
     create_backbone,
     evaluate,
     train,
@@ -72,7 +74,10 @@ def lines_of(
         scored = images.take((fold == job["fold"]).nonzero().flatten())
         architecture = lora_everywhere(job["rank"], backbone.shape)
         network = Supernet(backbone.model, architecture, len(data.classes), seed=SEED)
-        steps = (("head", HEAD), ("modules", replace(HEAD, epochs=job["epochs"], lr=job["lr"])))
+        steps: tuple[tuple[Trainable, Recipe], ...] = (
+            ("head", HEAD),
+            ("modules", replace(HEAD, epochs=job["epochs"], lr=job["lr"])),
+        )
         for trainable, recipe in steps:
             train(
                 network,
