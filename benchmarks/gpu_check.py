@@ -11,13 +11,15 @@ over repeats of the ratios within repeats. Scoring speed counts the forward pass
 that candidates share count once), in multiples of the images per second of timm's own model. Packed trainings
 are compared with the same trainings one after another, of networks with different random architectures.
 
-Writes ``benchmarks/results/gpu_check.<device>.json`` (``--out``): device, versions, seed, seconds of every
-step, goals, the tests' output, and what was left out and why.
+Writes ``benchmarks/results/gpu_check.<device>.json`` (``--out``) after each of the `PARTS`: device, versions,
+seed, seconds of every step, goals, the tests' output, and what was left out and why. ``--parts`` runs some of
+them, and keeps the others of a file that is there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import statistics
 import subprocess
@@ -60,6 +62,8 @@ TESTS = ROOT / "tests" / "gpu"
 PACKAGES = ("torch", "timm", "peft", "safetensors", "scikit-learn", "nas-peft", "ray")
 NEEDED_BY_THE_JOB = ("ray", "optuna", "pydantic")
 SIZE = 10
+PARTS = ("steps", "scoring", "packed", "tests")
+"""The parts of the check in their order; the tests come last, as they take longest."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +277,7 @@ def run(argv: Sequence[str]) -> None:
     add = parser.add_argument
     add("--device", choices=["cpu", "cuda"], default="cuda", help="device to check (%(default)s)")
     add("--tiny", action="store_true", help="one layer and few images, to try the script; no goal counts")
+    add("--parts", type=_parts, default=",".join(PARTS), help="parts of the check (%(default)s)")
     add("--out", type=Path, help="JSON file (benchmarks/results/gpu_check.<device>.json)")
     args: argparse.Namespace = parser.parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -281,17 +286,17 @@ def run(argv: Sequence[str]) -> None:
     name = torch.cuda.get_device_name() if args.device == "cuda" else "cpu"
     precision: Precision = "bf16" if args.device == "cuda" else "fp32"
     scale = TINY if args.tiny else FULL
-    tests = gpu_tests() if args.device == "cuda" else None
     torch.manual_seed(SEED)  # heads of the contestants
     model = random_backbone(scale.backbone, SEED).model
     assert isinstance(model, VisionTransformer)
     model = cut(model, scale.layers).to(device)
-    goals = [
-        *steps(model, device, precision, scale),
-        scoring(model, device, precision, scale),
-        packed(device, precision, scale),
-    ]
-    result = {
+    works: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "steps": lambda: steps(model, device, precision, scale),
+        "scoring": lambda: [scoring(model, device, precision, scale)],
+        "packed": lambda: [packed(device, precision, scale)],
+    }
+    file: Path = args.out or RESULTS / f"gpu_check.{re.sub(r'[^A-Za-z0-9]+', '-', name)}.json"
+    about = {
         "device": name,
         "tiny": args.tiny,
         "precision": precision,
@@ -300,10 +305,19 @@ def run(argv: Sequence[str]) -> None:
         "seed": SEED,
         "machine": machine(),
         "versions": installed(),
-        "tests": tests,
-        "left_out": left_out(device),
-        "goals": goals,
     }
+    result = about | _kept(file, about, args.parts)
+    for part in args.parts:
+        if part == "tests":
+            result["tests"] = gpu_tests() if args.device == "cuda" else None
+        else:
+            result["goals"] += [{"part": part, **line} for line in works[part]()]
+            result["goals"].sort(key=lambda line: PARTS.index(line["part"]))
+        result["parts"] = [other for other in PARTS if other in (*result["parts"], part)]
+        missing = [f"{other}: not run yet" for other in PARTS if other not in result["parts"]]
+        result["left_out"] = [*missing, *left_out(device)]
+        write_result(file, result, indent=1)
+    goals, tests = result["goals"], result["tests"]
     for line in goals:
         met = "met" if line["met"] else "not met"
         print(
@@ -313,8 +327,28 @@ def run(argv: Sequence[str]) -> None:
         print(f"left out: {line}")
     if tests is not None:
         print("\n".join(tests["output"][-3:]))
-    file = f"gpu_check.{re.sub(r'[^A-Za-z0-9]+', '-', name)}.json"
-    write_result(args.out or RESULTS / file, result, indent=1)
+
+
+def _kept(file: Path, about: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    """What a file has of other parts than ``parts``. Raises `InputError` for the file of another check."""
+    nothing: dict[str, Any] = {"parts": [], "tests": None, "goals": []}
+    if set(parts) == set(PARTS) or not file.exists():
+        return nothing
+    earlier = json.loads(file.read_text(encoding="utf-8"))
+    if any(earlier.get(name) != value for name, value in about.items()):
+        raise InputError(f"'{file}' is of another check; give another --out, or leave --parts out")
+    return {
+        "parts": [part for part in earlier["parts"] if part not in parts],
+        "tests": None if "tests" in parts else earlier["tests"],
+        "goals": [line for line in earlier["goals"] if line["part"] not in parts],
+    }
+
+
+def _parts(text: str) -> list[str]:
+    parts = text.split(",")
+    if wrong := [part for part in parts if part not in PARTS]:
+        raise argparse.ArgumentTypeError(f"there is no part '{wrong[0]}'; give some of {', '.join(PARTS)}")
+    return [part for part in PARTS if part in parts]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
