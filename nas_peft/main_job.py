@@ -60,6 +60,7 @@ def search(
     study: str | None = None,
     ray_options: RayOptions | None = None,
     workers: int = 1,
+    plan_of: Path | None = None,
 ) -> SearchResult:
     """Search the subnet for a data set, compare it with the baselines, and write a run folder.
 
@@ -77,6 +78,7 @@ def search(
         ray_options: the Ray to use, and the resources of each training.
         workers: number of processes that score candidates, each with a GPU or a share of the cores; the
             results do not depend on it.
+        plan_of: another run folder, whose plan is repeated if the run has a time; by default a plan is made.
 
     Raises:
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
@@ -110,7 +112,7 @@ def search(
         with folder.held():
             shown.tell("run", folder=str(folder.path), config=config.to_dict())
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
-            return _run(_planned(run, time.perf_counter() - started), storage, study)
+            return _run(_planned(run, time.perf_counter() - started, plan_of), storage, study)
 
 
 def plan(
@@ -119,13 +121,17 @@ def plan(
     device: str = "auto",
     bars: StageBars | None = None,
     ray_options: RayOptions | None = None,
+    plan_of: Path | None = None,
 ) -> PlanRecord:
     """The plan that a search with a time would make now; nothing is trained for longer than it takes to time.
 
-    Raises `InputError` for a configuration without a time, and for any mistake in it.
+    With ``plan_of`` it is the plan of that run folder, if it has one. Raises `InputError` for a configuration
+    without a time, and for any mistake in it.
     """
     if config.chosen_time is None:
         raise InputError("a plan is made for a time, and none is given; give --time or --preset")
+    if plan_of is not None and (earlier := repeated_plan(config, plan_of)) is not None:
+        return earlier
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
     devices = resolve_devices(device, ray_options)
@@ -135,16 +141,36 @@ def plan(
             return make_plan(inputs, devices, ray_options, before=time.perf_counter() - started)
 
 
-def _planned(run: Run[SearchInputs], before: float) -> Run[SearchInputs]:
-    """The run by its plan, which is made and recorded first unless it is recorded; ``run`` without a time."""
+def repeated_plan(config: SearchConfig, folder: Path) -> PlanRecord | None:
+    """The plan of another run's ``folder``, without the options that ``config`` fixes.
+
+    ``None`` for a run without a plan. A plan depends on how fast the machine was, so a run is repeated by its
+    plan and not by its time.
+    """
+    plan = RunFolder(folder).read_stage(PLAN, PlanRecord)
+    if plan is None:
+        return None
+    options = {name: value for name, value in plan.set_options.items() if name not in config.fixed}
+    return plan.model_copy(update={"set_options": options})
+
+
+def _planned(run: Run[SearchInputs], before: float, plan_of: Path | None) -> Run[SearchInputs]:
+    """The run by its plan; ``run`` without a time.
+
+    A recorded plan holds. Else that of the run folder ``plan_of`` is repeated, or one is made, and recorded.
+    """
     config = run.inputs.config
     if config.chosen_time is None:
         return run
     recorded = run.folder.read_stage(PLAN, PlanRecord)
     if recorded is None:
         try:
-            with run.bars.stage(SPEEDS):
-                recorded = make_plan(run.inputs, run.devices, run.ray, before=before)
+            recorded = None if plan_of is None else repeated_plan(config, plan_of)
+            if recorded is None:
+                with run.bars.stage(SPEEDS):
+                    recorded = make_plan(run.inputs, run.devices, run.ray, before=before)
+            else:
+                run.bars.say(f"repeats the plan of '{plan_of}'; --time plans anew")
         except InputError:
             run.folder.discard()
             raise

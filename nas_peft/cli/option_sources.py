@@ -78,5 +78,15 @@ def options_of(
     )
 
 
+def planned_run(context: typer.Context, file: Path | None) -> Path | None:
+    """The run folder whose plan is repeated: that of the ``file``, if it is a run's configuration.
+
+    ``None`` if the command line has a time of its own.
+    """
+    if file is None or not _of_a_run(file) or given(dict.fromkeys(ALTERNATIVES), context):
+        return None
+    return file.parent
+
+
 def _of_a_run(file: Path) -> bool:
     return file.name == "config.yaml" and (file.parent / "stages").is_dir()

@@ -9,7 +9,7 @@ import typer
 from nas_peft.cli.cache_options import use_cache
 from nas_peft.cli.config_options import first_screen, with_fields
 from nas_peft.cli.lost_output import outlive_reader
-from nas_peft.cli.option_sources import ConfigFile, options_of
+from nas_peft.cli.option_sources import ConfigFile, options_of, planned_run
 from nas_peft.cli.progress_options import end_of_run, stage_bars
 from nas_peft.cli.subnet_options import Debug
 from nas_peft.cli.user_errors import user_errors
@@ -43,6 +43,7 @@ def _run_search(
         searched, options = options_of(
             (SearchConfig, SearchOptions), fields, context, config, completed=with_time
         )
+        plan_of = planned_run(context, config)
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
         require_places(options)
@@ -63,7 +64,9 @@ def _run_search(
             from nas_peft.planning.table import plan_notes, plan_table
 
             if options.dry_run:
-                made = plan(searched, device=options.device, bars=bars, ray_options=ray_options)
+                made = plan(
+                    searched, device=options.device, bars=bars, ray_options=ray_options, plan_of=plan_of
+                )
                 if options.progress == "json":
                     bars.tell("plan", **made.model_dump(mode="json"))
                 else:
@@ -80,6 +83,7 @@ def _run_search(
                 study=options.study,
                 ray_options=ray_options,
                 workers=options.workers,
+                plan_of=plan_of,
             )
         end_of_run(bars, options, result)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import nas_peft
 from nas_peft.data import ProtocolError
-from nas_peft.main_job import search
+from nas_peft.main_job import plan, search
 from nas_peft.protocol.cost_ledger import plan_against_fact
 from nas_peft.protocol.results_table import recipes_table
 from nas_peft.run.finished_search import FinishedSearch
@@ -315,3 +315,14 @@ def test_a_search_with_a_time_is_planned_once_and_says_plan_and_fact(
     again = search(config, tmp_path / "run", device="cpu")
     assert (again.plan, again.rows) == (result.plan, result.rows)
     assert FinishedSearch.read(tmp_path / "run").config.epochs == (1, 3)
+    # repeated in another folder by that plan, with the same numbers; what the configuration fixes wins
+    repeated = search(config, tmp_path / "again", device="cpu", plan_of=tmp_path / "run")
+    assert repeated.plan == result.plan
+    assert [(row.name, row.recipe) for row in repeated.rows] == [
+        (row.name, row.recipe) for row in result.rows
+    ]
+    losses = [[[run.losses for run in row.runs] for row in one.rows] for one in (repeated, result)]
+    assert losses[0] == losses[1]
+    other = SearchConfig.of(**given, time="1h", retrain=2)
+    shown = plan(other, device="cpu", plan_of=tmp_path / "run")
+    assert shown.set_options == {n: v for n, v in result.plan.set_options.items() if n != "retrain"}

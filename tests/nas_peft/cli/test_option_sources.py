@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from nas_peft.cli.app import app
-from nas_peft.cli.option_sources import options_of
+from nas_peft.cli.option_sources import options_of, planned_run
 from nas_peft.cli.search import with_time
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
@@ -105,6 +105,23 @@ def test_the_configuration_of_a_run_is_the_run_and_a_change_is_another():
     copy = Path("copy.yaml")
     copy.write_text(file.read_text())
     assert options(file=copy) == (planned, SearchOptions(device="cpu", workers=2))
+
+
+def test_the_plan_of_a_run_is_repeated_unless_a_time_is_given():
+    folder = RunFolder.open(Path("runs/one"), SearchConfig.of(dataset="digits", time="5m"))
+    file = folder.path / "config.yaml"
+    command: Any = typer.main.get_command(app).commands["search"]  # type: ignore[attr-defined]
+
+    def repeated(*arguments: str, of: Path | None = file) -> Path | None:
+        return planned_run(command.make_context("search", list(arguments)), of)
+
+    assert repeated() == repeated("--seed", "1", "--out", "two") == folder.path
+    assert repeated("--time", "5m") is None
+    assert repeated("--preset", "fast") is None
+    assert repeated(of=None) is None
+    copy = Path("config.yaml")
+    copy.write_text(file.read_text())
+    assert repeated(of=copy) is None
 
 
 @pytest.mark.parametrize(
