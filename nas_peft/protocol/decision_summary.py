@@ -10,16 +10,19 @@ from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
 from nas_peft.protocol.decision_words import FULL, baselines_as_good, because
 from nas_peft.protocol.metric_columns import metric_columns
 from nas_peft.protocol.metric_words import signed, size, unit
-from nas_peft.protocol.results_table import calibrated_losses, inherits, mark, percent
-from nas_peft.run.results import DecisionResult, RivalResult, RowResult, SearchResult, Verdict
+from nas_peft.protocol.results_table import calibrated_losses, inherits, mark, percent, shown_rows
+from nas_peft.run.results import DecisionResult, RivalResult, SearchResult, Verdict
 from nas_peft.run.stage_records import LatencyRecord
 from nas_peft.settings.durations import in_words
 from nas_peft.settings.metric import Metric
 from search_spaces import Architecture
-from search_spaces.strips import strips
+from search_spaces.kinds import KINDS
+from search_spaces.strips import largest_sizes, strips
 
 _ASIDE = 11
 """Characters of the words on the left."""
+_UNBROKEN = "\N{NO-BREAK SPACE}"
+"""Space at which no line is broken, between a kind and its strip; printed as a space."""
 
 
 def decision_summary(result: SearchResult, width: int) -> str:
@@ -39,14 +42,15 @@ def decision_summary(result: SearchResult, width: int) -> str:
             break_long_words=False,
         )
     ]
-    return "\n".join([*lines, "", *_table(result)])
+    return "\n".join([*lines, "", *_table(result)]).replace(_UNBROKEN, " ")
 
 
 def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
     selected, decision = result.selected, result.decision
     of_what = f" ({selected.name})" if selected.group == "searched" else ""
-    drawn = "  ".join(f"{label} {strip}" for label, strip in _strips(selected).items())
-    yield "chosen", f"{selected.label}{of_what}" + (f": {drawn}" if drawn else "")
+    drawn = "  ".join(f"{label} {strip}".replace(" ", _UNBROKEN) for label, strip in _strips(result))
+    how = " (a block for each layer, higher for a larger module)"
+    yield "chosen", f"{selected.label}{of_what}" + (f": {drawn}{how}" if drawn else "")
     if decision is None:
         yield (
             "because",
@@ -70,8 +74,14 @@ def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
         yield "data", remark.removeprefix("data: ").partition(" (such as ")[0]
 
 
-def _strips(row: RowResult) -> dict[str, str]:
-    return strips(Architecture.from_dict(row.architecture))
+def _strips(result: SearchResult) -> Iterator[tuple[str, str]]:
+    """The kinds of the exported row with their strips, at the heights of the table of modules by layer."""
+    chosen = Architecture.from_dict(result.selected.architecture)
+    largest = largest_sizes(Architecture.from_dict(row.architecture) for row in shown_rows(result))
+    return (
+        (KINDS[kind].label, strips(chosen, {kind: largest[kind]})[KINDS[kind].label])
+        for kind, _ in chosen.sizes
+    )
 
 
 def _why(result: SearchResult, decision: DecisionResult) -> str:
@@ -97,10 +107,9 @@ def _how_sure(result: SearchResult, decision: DecisionResult) -> str:
             said.append(f"{word} {names} (better with probability {better})")
     alone = "" if said else "no other row competed"
     return (
-        f"{'; '.join(said)}{alone}; the best row is ahead of it by "
+        f"{'; '.join(said)}{alone}; the choice gives away "
         f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)} on average (expected "
-        "regret); on "
-        f"{decision.images:,} validation images"
+        f"regret); on {decision.images:,} validation images"
     )
 
 

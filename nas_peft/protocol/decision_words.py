@@ -64,19 +64,20 @@ def because(decision: DecisionResult) -> str:
 
 WHY: Mapping[str, str] = {
     "alone": "no other row may be exported",
-    "accuracy": "no other accuracy on validation data is as high within {fraction} standard errors",
+    "accuracy": "its accuracy on validation data is the highest, by more than {fraction} standard errors",
     "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
     "shifted": "of those within the margin in loss, its loss on shifted validation data is the lowest",
     "params": "of those that validation cannot tell apart in {metric} and loss, it is the cheapest",
 }
 """Why a row was exported, by the step of the rule that decided."""
 WHY_METRIC: Mapping[str, str] = {
-    "accuracy": "no other {metric} on validation data is as high within {fraction} standard errors",
+    "accuracy": "its {metric} on validation data is the highest, by more than {fraction} standard errors",
     "loss": "of those that validation cannot tell apart in {metric}, its calibrated loss is the lowest",
 }
 WHY_LOSS: Mapping[str, str] = {
     "alone": "no other row may be exported",
-    "accuracy": "no other calibrated loss on validation data is as low within {fraction} standard errors",
+    "accuracy": "its calibrated loss on validation data is the lowest, by more than {fraction} standard "
+    "errors",
     "loss": "its calibrated loss on validation data is the lowest",
     "params": "of those that validation cannot tell apart in calibrated loss, it is the cheapest",
 }

@@ -92,7 +92,7 @@ class _Bars(Progress):
                 overflow="ellipsis",
             )
         if self.best:
-            yield Text(self.best, style="bold")
+            yield Text(self.best, style="bold", no_wrap=True, overflow="ellipsis")
 
 
 class _Steps(ProgressColumn):

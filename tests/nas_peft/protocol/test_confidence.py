@@ -102,7 +102,7 @@ def test_full_fine_tuning_that_is_better_is_said_to_be_and_by_how_much():
     lines = decision_sentences(found, LABELS, "candidate-3")
     assert lines[-1] == ("full fine-tuning is better on validation data by 25.0 points, more than the noise")
     assert lines[0].startswith(
-        "exported: searched subnet (candidate-3), one of 2 rows that may be: no other accuracy"
+        "exported: searched subnet (candidate-3), one of 2 rows that may be: its accuracy"
     )
     assert "-25.0 points against full fine-tuning (90% -3" in lines[1]
     assert "better with probability 0.00)" in lines[1]
@@ -161,7 +161,10 @@ def test_every_metric_has_its_certainty_its_rule_and_its_words():
         name = metric.replace("-", " ").replace("macro f1", "macro F1")
         assert f"on 100 validation images its {name} is {'-0.' if metric == 'log-loss' else '+'}" in text
         assert ("points" in text) == (metric != "log-loss")
-        assert "no other calibrated loss" in text or f"no other {name} on" in text
+        best = f"its {name} on validation data is the highest, by"
+        assert (
+            best if metric != "log-loss" else "its calibrated loss on validation data is the lowest, by"
+        ) in text
 
 
 def test_resamples_of_a_metric_are_the_metric_of_resampled_images():

@@ -6,6 +6,11 @@ import pytest
 
 from nas_peft.protocol.decision_summary import decision_summary
 from nas_peft.run.results import SearchResult
+from search_spaces import Architecture
+from search_spaces.kinds import KINDS
+from search_spaces.strips import strip
+
+LARGER = {"depth": 8, "lora_rank": [64] * 8, "adapter_dim": [64] * 8, "prompt_tokens": [64] * 8}
 
 
 def summary(result: SearchResult, **decision: Any) -> str:
@@ -51,6 +56,18 @@ def test_the_numbers_of_the_choice_and_of_full_fine_tuning_stand_in_the_table(fi
     (exported,) = (line for line in text.splitlines() if line[0:1] == "►" and "exported" not in line)
     assert f"{decision.loss:.3f}" in exported
     assert "calibrated loss" in text
+
+
+@pytest.mark.parametrize("width", range(40, 100, 3))
+def test_a_strip_stands_beside_its_kind_and_is_that_of_the_table(finished_run: SearchResult, width: int):
+    rows = [
+        row if row.selected else row.model_copy(update={"architecture": LARGER}) for row in finished_run.rows
+    ]
+    chosen = Architecture.from_dict(finished_run.selected.architecture)
+    text = decision_summary(finished_run.model_copy(update={"rows": rows}), width)
+    for kind in chosen.kinds:
+        most = max(*chosen[kind], *Architecture.from_dict(LARGER)[kind])
+        assert any(f"{KINDS[kind].label} {strip(chosen[kind], most)}" in line for line in text.splitlines())
 
 
 def test_what_decided_is_said(finished_run: SearchResult):
