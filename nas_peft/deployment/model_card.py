@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_peft.deployment.architecture_drawing import drawn
 from nas_peft.settings.metric import LABELS, SEED_FIELDS, Metric
+from nas_peft.training.share_interval import share_interval
 from search_spaces import count_params
 from supernet import DEFAULT_BACKBONE, Subnet
 
@@ -60,10 +61,7 @@ def hub_name(subnet: Subnet) -> str | None:
 
 def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
     """The 95% interval of an accuracy measured on ``images`` images, by Wilson's score."""
-    from scipy.stats import binomtest
-
-    found = binomtest(round(accuracy * images), images).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
+    return share_interval(round(accuracy * images), images)
 
 
 def _tags(subnet: Subnet) -> list[str]:

@@ -1,37 +1,39 @@
-"""Measures of a classifier's logits, with bootstrap intervals."""
+"""Measures of a classifier's logits, with intervals that hold for few images, too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_peft.training.share_interval import LEVEL, share_interval
 from nas_peft.training.temperature import Labels, Logits, cross_entropy
 from search_spaces.streams import stream
 
 BINS = 15
 """Bins of the expected calibration error, of equal width (Guo et al. 2017, arXiv 1706.04599)."""
 RESAMPLES = 1000
-LEVEL = 0.95
+_COUNTED = ("accuracy", "top5_accuracy")
+"""Measures that are the share of the images that are right."""
+
+
+Interval: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A value with its bootstrap interval over images."""
+    """A value with its 95% interval."""
 
     value: float
-    interval: tuple[float, float]
+    interval: Interval
 
 
 @dataclass(frozen=True)
 class ClassMeasure:
-    """Precision, recall and F1 of one class, and its number of images; NaN where undefined.
-
-    Intervals are of the resamples in which the measure is defined.
-    """
+    """Precision, recall and F1 of one class, and its number of images; NaN where undefined."""
 
     name: str
     images: int
@@ -79,7 +81,13 @@ class Measures:
 
 
 def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature: float | None) -> Measures:
-    """All measures of ``logits (N, C)`` for ``labels (N,)``."""
+    """All measures of ``logits (N, C)`` for ``labels (N,)``.
+
+    Shares (accuracies, precision, recall) and F1 have intervals by Wilson's score, the mean of the classes'
+    recalls the interval that follows from theirs (`mean_interval`), and losses and calibration errors
+    bootstrap intervals over the images. That of macro F1 is the wider one of both: its classes are not
+    independent, and a bootstrap of flawless predictions has no width.
+    """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     everything = np.arange(len(classes))
@@ -88,29 +96,67 @@ def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature:
     *by_class, images = precision_recall_fscore_support(
         labels, predicted, labels=everything, average=None, zero_division=np.nan
     )
+    intervals = _class_intervals(confusion)
+    classified = tuple(
+        ClassMeasure(
+            name,
+            int(images[label]),
+            *(Measure(float(value[label]), of[label]) for value, of in zip(by_class, intervals, strict=True)),
+        )
+        for label, name in enumerate(classes)
+    )
     values = _of_images(logits, labels, temperature)
     whole = _statistics(values, labels, predicted, np.arange(len(labels)), len(classes))
     rng = stream(0, "evaluation bootstrap", len(labels))
-    resampled, of_classes = [], np.empty((RESAMPLES, 3, len(classes)))
-    for number in range(RESAMPLES):
-        chosen = rng.integers(0, len(labels), len(labels))
-        resampled.append(_statistics(values, labels, predicted, chosen, len(classes)))
-        of_classes[number] = _by_class(_confusion(labels[chosen], predicted[chosen], len(classes)))
-    overall = {
-        name: Measure(value, _interval(np.array([found[name] for found in resampled])))
-        for name, value in whole.items()
-    }
-    classified = []
-    for label, name in enumerate(classes):
-        found = [
-            Measure(float(value[label]), _interval(of_classes[:, number, label]))
-            for number, value in enumerate(by_class)
-        ]
-        classified.append(ClassMeasure(name, int(images[label]), *found))
-    return Measures(overall, tuple(classified), confusion)
+    resampled = [
+        _statistics(values, labels, predicted, rng.integers(0, len(labels), len(labels)), len(classes))
+        for _ in range(RESAMPLES)
+    ]
+    found = {name: _interval(np.array([one[name] for one in resampled])) for name in whole}
+    for name in set(_COUNTED) & set(whole):
+        found[name] = share_interval(round(whole[name] * len(labels)), len(labels))
+    present = [c for c in classified if c.images]
+    found["balanced_accuracy"] = mean_interval([c.recall for c in present])
+    of_f1 = mean_interval([c.f1 for c in present])
+    low, high = found["macro_f1"]
+    found["macro_f1"] = min(low, of_f1[0]), max(high, of_f1[1])
+    overall = {name: Measure(value, found[name]) for name, value in whole.items()}
+    return Measures(overall, classified, confusion)
 
 
-def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+def mean_interval(measures: Sequence[Measure]) -> Interval:
+    """The interval of the mean of independent ``measures``, from their intervals.
+
+    Mean - sqrt(sum of (value - low)^2) / C to mean + sqrt(sum of (high - value)^2) / C (Zou and Donner 2008,
+    Statistics in Medicine 27(10)).
+    """
+    mean = float(np.mean([one.value for one in measures]))
+    below = np.linalg.norm([one.value - one.interval[0] for one in measures]) / len(measures)
+    above = np.linalg.norm([one.interval[1] - one.value for one in measures]) / len(measures)
+    return mean - float(below), mean + float(above)
+
+
+def _class_intervals(confusion: NDArray[np.int64]) -> tuple[list[Interval], list[Interval], list[Interval]]:
+    """The intervals of precision, recall and F1 of each class.
+
+    F1 is 2 s / (1 + s), where s is a share, too: of the images that are of the class or called so, those
+    that are both (Lam et al. 2023, arXiv 2309.14621).
+    """
+    found: tuple[list[Interval], list[Interval], list[Interval]] = ([], [], [])
+    for label in range(len(confusion)):
+        right, true, claimed = (
+            int(confusion[label, label]),
+            int(confusion[label].sum()),
+            int(confusion[:, label].sum()),
+        )
+        low, high = share_interval(right, true + claimed - right)
+        found[0].append(share_interval(right, claimed))
+        found[1].append(share_interval(right, true))
+        found[2].append((2 * low / (1 + low), 2 * high / (1 + high)))
+    return found
+
+
+def _interval(values: NDArray[np.float64]) -> Interval:
     """The interval that holds `LEVEL` of the values that are defined; NaN if none is."""
     defined = values[~np.isnan(values)]
     if not len(defined):
@@ -142,14 +188,6 @@ def _of_images(logits: Logits, labels: Labels, temperature: float | None) -> dic
 def _confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
     """The number of images of each class (rows) by predicted class (columns)."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def _by_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision, recall and F1 of each class, ``(3, C)``; NaN where undefined."""
-    right, true, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        found: NDArray[np.float64] = np.stack([right / claimed, right / true, 2 * right / (true + claimed)])
-    return found
 
 
 def _statistics(

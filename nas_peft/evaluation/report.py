@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from nas_peft.evaluation.measures import LEVEL, Measure, Measures
+from nas_peft.evaluation.measures import Measure, Measures
 from nas_peft.front.plot import require_format
 from nas_peft.run.plain_table import add_number, add_text, plain_table
+from nas_peft.training.share_interval import LEVEL
 from nas_peft.training.temperature import Labels
 from supernet import write_atomically
 
@@ -41,7 +42,9 @@ def tables(measures: Measures, source: str, temperature: float | None) -> Iterat
     calibration = (
         "no temperature is stored" if temperature is None else f"calibrated by temperature {temperature:.3f}"
     )
-    table = plain_table(source, f"{LEVEL:.0%} intervals by bootstrap over images; {calibration}")
+    table = plain_table(
+        source, f"{LEVEL:.0%} intervals, of shares by Wilson's score, else by bootstrap; {calibration}"
+    )
     add_text(table, "measure")
     add_number(table, "value")
     add_number(table, "interval")

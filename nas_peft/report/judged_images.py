@@ -55,7 +55,7 @@ class JudgedImages:
         return found
 
     def measures(self) -> Measures:
-        """All measures, with bootstrap intervals."""
+        """All measures, with intervals."""
         return measure(self.logits, self.labels, self.classes, self.temperature)
 
 

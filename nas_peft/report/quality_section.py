@@ -102,7 +102,7 @@ def _overall(measures: Measures) -> DataTable:
         "Measures over all images",
         ("measure", "value", "95% interval"),
         rows,
-        note="Intervals are by bootstrap over images.",
+        note="Intervals of shares are by Wilson's score, the others by bootstrap over images.",
     )
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn import metrics
 
 from nas_peft.evaluation.measures import BINS, calibration_error, measure
@@ -76,3 +78,47 @@ def test_calibration_error_by_hand():
     assert BINS == 15
     assert calibration_error(confidence, hits) == pytest.approx((0.45 + 0.05) / 2)
     assert calibration_error(np.ones(3), np.ones(3, dtype=bool)) == 0
+
+
+@given(st.integers(1, 400), st.integers(2, 7), st.integers(0, 10**6))
+@settings(max_examples=15, deadline=None)
+def test_no_share_without_mistakes_is_called_certain(images: int, classes: int, seed: int):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, images)
+    logits = np.eye(classes)[labels] * 9.0
+    found = measure(logits, labels, CLASSES[:classes], None)
+    for name in ("accuracy", "balanced_accuracy", "macro_f1"):
+        low, high = found.overall[name].interval
+        assert low < found.overall[name].value == 1
+        assert high == pytest.approx(1)
+    assert found.overall["accuracy"].interval[0] == pytest.approx(images / (images + 1.96**2), abs=1e-4)
+    for one in found.classes:
+        for of in (one.precision, one.recall, one.f1):
+            assert np.isnan(of.value) if not one.images else of.interval[0] < of.value == 1
+
+
+@pytest.mark.thorough
+def test_intervals_hold_the_expected_values_as_often_as_they_say():
+    """200 draws of 60 images: each mean is within its interval in 95% of them, give or take the noise."""
+    rng = np.random.default_rng(1)
+    chances = np.array([0.95, 0.8, 0.6])
+    held = dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1"), 0)
+    population = np.repeat(np.arange(3), 20)
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        wrong = rng.random(60) > chances[population]
+        predicted = np.where(wrong, (population + rng.integers(1, 3, 60)) % 3, population)
+        return np.eye(3)[predicted], population
+
+    many = [(m.argmax(axis=1), labels) for m, labels in (draw() for _ in range(3000))]
+    expected = {
+        "accuracy": chances.mean(),
+        "balanced_accuracy": chances.mean(),
+        "macro_f1": np.mean([metrics.f1_score(labels, p, average="macro") for p, labels in many]),
+    }
+    for _ in range(200):
+        found = measure(*draw(), CLASSES[:3], None).overall
+        for name in held:
+            low, high = found[name].interval
+            held[name] += low <= expected[name] <= high
+    assert all(183 <= count <= 200 for count in held.values()), held
