@@ -16,6 +16,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from nas_peft.data.decoding import pixel_limit
+from nas_peft.data.source import Reading
 from nas_peft.evaluation.labelled_images import LabelledImages, logits_of
 from nas_peft.library.image_input import (
     FORMS,
@@ -28,6 +30,7 @@ from nas_peft.library.image_input import (
 )
 from nas_peft.library.jobs import search
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.run.config_file import read_config
 from nas_peft.run.results import SearchResult
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.settings.training_config import DEFAULT_BACKBONE
@@ -36,6 +39,10 @@ from supernet import Subnet, load_subnet, save_subnet, write_atomically
 
 SUBNET, SETTINGS = "subnet.safetensors", "classifier.json"
 """The files of a saved classifier."""
+CONFIG = "config.yaml"
+"""The file of a run folder that has its options."""
+_READING = ("layout", "domains", "data_root", "skip_bad_images", "max_pixels")
+"""Options that say how a folder is read."""
 
 
 class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -54,7 +61,8 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Args:
         time: time for the whole of `fit`, such as ``"20m"``, or ``"auto"`` for what the data deserve, at most
             an hour; ``None`` for no plan: ``options`` then say how to train and search.
-        budget: most trainable parameters of the modules: ``"500k"``, ``"0.75%"`` of the backbone.
+        budget: most trainable parameters of the modules: ``"500k"``, ``"0.75%"`` of the backbone; by default
+            the plan's, and 0.75% without a time.
         backbone: name of a timm ViT. The default is a small one, for trying the tool.
         backbone_weights: weights file instead of the backbone's own.
         image_size: image size in pixels, such as ``"48"`` or ``"32x48"``; by default the backbone's own.
@@ -82,7 +90,7 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self,
         *,
         time: str | None = "auto",
-        budget: str = "0.75%",
+        budget: str | None = None,
         backbone: str = DEFAULT_BACKBONE,
         backbone_weights: str | Path | None = None,
         image_size: str | None = None,
@@ -149,8 +157,8 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def score(self, X: Images, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Accuracy on the images ``X`` with the labels ``y``, a fraction.
 
-        Without ``y``, ``X`` is a folder of class folders or a table; of one that has a test set, and of the
-        folder that was fitted, the test set counts.
+        Without ``y``, ``X`` is a folder of class folders or a table, read as `fit` reads it (``options``); of
+        one that has a test set, and of the folder that was fitted, the test set counts.
         """
         check_is_fitted(self)
         if y is not None:
@@ -158,7 +166,16 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             return accuracy
         if not is_one_path(X):
             raise InputError("y is missing; give the labels of the images, or a folder of class folders as X")
-        pairs = list(logits_of(self.subnet_, LabelledImages.of(self.subnet_, str(X))))
+        read = self._config(str(X))
+        with pixel_limit(read.max_pixels):
+            images = LabelledImages.of(
+                self.subnet_,
+                str(X),
+                root=read.data_root,
+                reading=Reading(read.layout, read.domains),
+                skip_bad_images=read.skip_bad_images,
+            )
+            pairs = list(logits_of(self.subnet_, images))
         right = np.array([float(int(logits.argmax()) == item.label) for item, logits in pairs])
         weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         return float(np.average(right, weights=weights))
@@ -196,8 +213,9 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """The classifier that `save` wrote to a folder, ready to predict on the CPU.
 
         ``path`` may also be a subnet file, or the run folder of ``nas-peft search``; labels are then the
-        names of the classes. ``backbone_weights`` is the backbone's weights file, by default the one that was
-        given to the classifier. Raises `InputError` for anything else, and for a damaged file.
+        names of the classes, and folders are read as the run has read its own. ``backbone_weights`` is the
+        backbone's weights file, by default the one that was given to the classifier. Raises `InputError` for
+        anything else, and for a damaged file.
         """
         place = Path(path)
         file = place / SUBNET if place.is_dir() else place
@@ -214,7 +232,10 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if settings:
             found.classes_, found._names = settings["classes"], tuple(settings["names"])
         else:
-            found.set_params(backbone=found.subnet_.backbone.name)
+            read = read_config(place / CONFIG) if (place / CONFIG).is_file() else {}
+            defaults = {name: SearchConfig.model_fields[name].default for name in _READING}
+            options = {n: read[n] for n, default in defaults.items() if read.get(n, default) != default}
+            found.set_params(backbone=found.subnet_.backbone.name, options=options or None)
             found.classes_, found._names = np.array(found.subnet_.classes), found.subnet_.classes
         if sorted(found._names) != sorted(found.subnet_.classes):
             raise InputError(f"'{place}' has the classes of another subnet; give the folder as save wrote it")
@@ -227,7 +248,7 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         named = {
             "dataset": dataset,
             "time": self.time,
-            "budget": str(self.budget),
+            "budget": None if self.budget is None else str(self.budget),
             "backbone": self.backbone,
             "backbone_weights": self.backbone_weights,
             "image_size": None if self.image_size is None else str(self.image_size),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,36 @@ def test_a_folder_is_fitted_and_the_run_is_kept(
     again = clone(estimator).fit(image_folder)  # reads the run
     assert again.result_ == estimator.result_
     assert np.array_equal(again.predict_proba(image_folder), estimator.predict_proba(image_folder))
+
+
+@pytest.mark.slow
+def test_a_folder_is_scored_as_it_was_fitted(
+    unfitted: PeftSearchClassifier, image_folder: Path, tmp_path: Path
+):
+    """Domains above the classes, in one of which an image is damaged; classes that are called like parts."""
+    names = {"across": "train", "down": "test", "slanting": "slanting"}
+    for domain, numbers in (("sketch", "0*"), ("photo", "1*"), ("clip", "2*")):
+        for old, name in names.items():
+            place = tmp_path / "data" / domain / name
+            place.mkdir(parents=True)
+            for file in (image_folder / old).glob(f"{numbers}.png"):
+                shutil.copy(file, place)
+    (tmp_path / "data" / "photo" / "test" / "bad.png").write_bytes(b"no image")
+    reading = {"layout": "classes", "domains": True, "skip_bad_images": True}
+    estimator = clone(unfitted).set_params(options=SHORT | reading, out=tmp_path / "out")
+    estimator.fit(tmp_path / "data")
+    assert estimator.result_ is not None
+    accuracy = pytest.approx(estimator.result_.selected.mean("test_accuracy"))
+    assert estimator.score(tmp_path / "data") == accuracy
+    loaded = PeftSearchClassifier.load(tmp_path / "out" / "run")
+    assert loaded.options == reading
+    assert loaded.score(tmp_path / "data") == accuracy
+
+
+def test_the_budget_is_the_plans_unless_one_is_given(unfitted: PeftSearchClassifier):
+    assert "budget" not in PeftSearchClassifier(time="20m")._config("photos").fixed
+    assert "budget" in PeftSearchClassifier(time="20m", budget="1%")._config("photos").fixed
+    assert unfitted._config("photos").budget == "0.75%"
 
 
 @pytest.mark.parametrize(
