@@ -110,9 +110,11 @@ def search(
         noah_inputs(inputs)  # raises early for inputs that NOAH's search cannot use
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
-            shown.tell("run", folder=str(folder.path), config=config.to_dict())
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
-            return _run(_planned(run, time.perf_counter() - started, plan_of), storage, study)
+            run = _planned(run, time.perf_counter() - started, plan_of)
+            asked = {name: config.to_dict()[name] for name in ("time", "preset", "fixed")}
+            shown.tell("run", folder=str(folder.path), config=run.inputs.config.to_dict() | asked)
+            return _run(run, storage, study)
 
 
 def plan(

@@ -47,6 +47,6 @@ class MlflowTracker:
         """Log the file."""
         self._client.log_artifact(self._run, str(file))
 
-    def end(self) -> None:
-        """Mark the run as ended."""
-        self._client.set_terminated(self._run)
+    def end(self, failed: bool) -> None:
+        """Mark the run as finished or failed."""
+        self._client.set_terminated(self._run, status="FAILED" if failed else "FINISHED")

@@ -47,8 +47,8 @@ class TensorBoardTracker:
         """Write the file's path and size, since TensorBoard keeps no files."""
         self._text(f"files/{file.name}", f"`{file}`, {file.stat().st_size:,} bytes")
 
-    def end(self) -> None:
-        """Close the file."""
+    def end(self, failed: bool) -> None:
+        """Close the file, which has no field for a failure."""
         self._writer.close()
 
     def _text(self, name: str, text: str) -> None:

@@ -41,7 +41,7 @@ class TrackedProgress:
         """Keep the final table and the exported file if the run has ended, and end the trackers."""
         if error is None and self._folder is not None and (self._folder / "results.json").is_file():
             self._keep_result(SearchResult.of_run(self._folder))
-        self._each(lambda tracker: tracker.end())
+        self._each(lambda tracker: tracker.end(failed=error is not None))
         self._trackers = {}
 
     def stage_began(self, stage: StageTime, unit: str) -> None:

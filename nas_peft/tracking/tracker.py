@@ -26,8 +26,8 @@ class Tracker(Protocol):
     def artifact(self, file: Path) -> None:
         """Keep a file, or say where it is if the tracker keeps no files."""
 
-    def end(self) -> None:
-        """Write all that is not written yet, and end."""
+    def end(self, failed: bool) -> None:
+        """Write all that is not written yet, and end; ``failed`` if an error or Ctrl-C ended the run."""
 
 
 def _tensorboard() -> Tracker:

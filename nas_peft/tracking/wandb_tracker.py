@@ -33,11 +33,13 @@ class WandbTracker:
 
     def numbers(self, group: str, values: Mapping[str, float], step: int) -> None:
         """Log the values against ``GROUP/step``: groups have steps of their own, and wandb's must grow."""
-        if group not in self._known:
-            self._known.add(group)
-            self._run.define_metric(f"{group}/step", hidden=True)
-            for name in values:
-                self._run.define_metric(f"{group}/{name}", step_metric=f"{group}/step")
+        step_name = f"{group}/step"
+        if step_name not in self._known:
+            self._run.define_metric(step_name, hidden=True)
+        for name in sorted({f"{group}/{name}" for name in values} - self._known):
+            self._run.define_metric(name, step_metric=step_name)
+            self._known.add(name)
+        self._known.add(step_name)
         self._run.log({f"{group}/step": step, **{f"{group}/{name}": v for name, v in values.items()}})
 
     def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -51,6 +53,6 @@ class WandbTracker:
         artifact.add_file(str(file))
         self._run.log_artifact(artifact)
 
-    def end(self) -> None:
-        """End the run, once all is sent."""
-        self._run.finish()
+    def end(self, failed: bool) -> None:
+        """End the run as finished or failed, once all is sent."""
+        self._run.finish(exit_code=int(failed))

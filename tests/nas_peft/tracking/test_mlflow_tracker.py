@@ -10,7 +10,10 @@ import pytest
 pytestmark = pytest.mark.thorough
 
 
-def test_a_local_store_has_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("failed", "status"), [(False, "FINISHED"), (True, "FAILED")])
+def test_a_local_store_has_what_was_kept(
+    failed: bool, status: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from nas_peft.tracking.mlflow_tracker import MlflowTracker
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file://{tmp_path}/store")
@@ -23,7 +26,7 @@ def test_a_local_store_has_what_was_kept(tmp_path: Path, monkeypatch: pytest.Mon
         tracker.numbers("trainings/full/train.2-epochs-rate-0.01.seed0", {"train_loss": loss}, step)
     tracker.table("rows", [{"row": "a", "test_accuracy": None}])
     tracker.artifact(folder / "subnet.safetensors")
-    tracker.end()
+    tracker.end(failed)
 
     from mlflow.tracking import MlflowClient
 
@@ -31,7 +34,7 @@ def test_a_local_store_has_what_was_kept(tmp_path: Path, monkeypatch: pytest.Mon
     experiment = client.get_experiment_by_name("nas-peft")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id])
-    assert (run.info.run_name, run.info.status, run.data.params["seed"]) == ("digits", "FINISHED", "0")
+    assert (run.info.run_name, run.info.status, run.data.params["seed"]) == ("digits", status, "0")
     history = client.get_metric_history(
         run.info.run_id, "trainings/full/train.2-epochs-rate-0.01.seed0/train_loss"
     )

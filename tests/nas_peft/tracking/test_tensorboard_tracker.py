@@ -17,7 +17,7 @@ def keep(folder: Path) -> None:
     tracker.table("rows", [{"row": "lora|a", "test_accuracy": 0.98765}, {"row": "b", "test_accuracy": None}])
     (folder / "subnet.safetensors").write_bytes(bytes(1234))
     tracker.artifact(folder / "subnet.safetensors")
-    tracker.end()
+    tracker.end(failed=False)
 
 
 def test_the_files_are_read_back_and_a_second_start_doubles_nothing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ class Ledger:
         self.points: list[tuple[str, dict[str, float], int]] = []
         self.tables: dict[str, Sequence[Mapping[str, Any]]] = {}
         self.files: list[Path] = []
-        self.ended = 0
+        self.ended: list[bool] = []
 
     def begin(self, folder: Path, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
@@ -35,8 +35,8 @@ class Ledger:
     def artifact(self, file: Path) -> None:
         self.files.append(file)
 
-    def end(self) -> None:
-        self.ended += 1
+    def end(self, failed: bool) -> None:
+        self.ended.append(failed)
 
 
 class Broken(Ledger):
@@ -94,7 +94,7 @@ def test_a_run_is_kept_as_its_stages_end(tmp_path: Path) -> None:
         ("trainings/lora/train_val.2-epochs-rate-0.01-crop.seed0", {"train_loss": 2.0}, 1),
         ("trainings/lora/train_val.2-epochs-rate-0.01-crop.seed0", {"train_loss": 1.0}, 2),
     ]
-    assert (ledger.tables, ledger.files, ledger.ended) == ({}, [], 1)  # the run has no result yet
+    assert (ledger.tables, ledger.files, ledger.ended) == ({}, [], [False])  # the run has no result yet
 
 
 def test_a_finished_run_is_kept_from_its_folder(finished_run: SearchResult) -> None:
@@ -125,7 +125,16 @@ def test_a_tracker_that_fails_later_is_left_out_with_a_warning(
     assert line == (
         "warning: the tracker broken failed and keeps nothing more: the server is gone; the run goes on"
     )
-    assert (len(ledger.points), ledger.ended, broken.ended) == (2, 1, 0)
+    assert (len(ledger.points), ledger.ended, broken.ended) == (2, [False], [])
+
+
+@pytest.mark.parametrize("error", [None, InputError("no"), KeyboardInterrupt()])
+def test_a_run_that_an_error_ends_is_kept_as_failed(tmp_path: Path, error: BaseException | None) -> None:
+    ledger = Ledger()
+    progress = TrackedProgress({"ledger": lambda: ledger})
+    progress.told("run", {"folder": str(tmp_path), "config": {}})
+    progress.stop(error)
+    assert ledger.ended == [error is not None]
 
 
 def test_a_tracker_that_cannot_begin_ends_the_command(tmp_path: Path) -> None:
