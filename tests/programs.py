@@ -40,11 +40,13 @@ def serve(address: str) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        sys.modules["wandb"] = None  # type: ignore[assignment]  # timm takes it where it is, and it writes folders
         import timm
         import torch
 
         assert timm
         assert torch
+        del sys.modules["wandb"]
     gc.freeze()
     sys.modules["programs"] = sys.modules["__main__"]  # where Ray looks for its hook
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

@@ -15,6 +15,7 @@ from nas_peft.machine.import_path import job_config
 from nas_peft.machine.last_words import LastWords
 from nas_peft.machine.loopback import on_loopback
 from nas_peft.machine.ray_folder import require_ray_folder
+from nas_peft.machine.worker_setup import without_wandb
 from search_spaces import InputError
 
 LOCAL = "local"
@@ -204,16 +205,15 @@ def _start(ray: Any) -> None:
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "job_config": job_config(),
     }
     reason = ""
     for _ in range(_STARTS):
         try:
             with on_loopback():
-                ray.init(**options)
+                ray.init(**options, job_config=without_wandb(job_config()))
                 if not any(n["Resources"].get("CPU") for n in ray.nodes()):  # half a core, rounded to none
                     ray.shutdown()
-                    ray.init(**options, num_cpus=1)
+                    ray.init(**options, job_config=without_wandb(job_config()), num_cpus=1)
             return
         except Exception as error:
             ray.shutdown()
@@ -225,12 +225,15 @@ def _start(ray: Any) -> None:
 
 
 def _reach(ray: Any, place: RayPlace) -> None:
+    from ray.job_config import JobConfig
+
     _require_answer(place)  # before Ray, which tries for minutes and then ends the process
     # The server that a cluster forks for each client now and then hangs or is slow to start; another is made.
     attempts = _CLIENT_STARTS if place.address.startswith("ray://") else 1
     for attempt in range(attempts):
         try:
-            ray.init(address=place.address, log_to_driver=False, logging_level=logging.ERROR)
+            own = {} if place.address.startswith("ray://") else {"job_config": without_wandb(JobConfig())}
+            ray.init(address=place.address, log_to_driver=False, logging_level=logging.ERROR, **own)
             return
         except Exception as error:
             ray.shutdown()
