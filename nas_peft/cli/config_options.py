@@ -64,6 +64,11 @@ def with_fields(models: Sequence[type[BaseModel]], function: Callable[..., None]
     return function
 
 
+def _shows_default(field: FieldInfo) -> bool:
+    """Whether the help shows the default as a value, because the description does not say it in words."""
+    return len(str(default_of(field))) <= _LONGEST_DEFAULT and "by default" not in str(field.description)
+
+
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     kind: Any = field.annotation
     flag = f"--{name.replace('_', '-')}"
@@ -79,7 +84,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     option = typer.Option(
         flag,
         help=f"{field.description}.",
-        show_default=len(str(default_of(field))) <= _LONGEST_DEFAULT,
+        show_default=_shows_default(field),
         rich_help_panel=panel_of(field.metadata),
         autocompletion=completer(name),
     )

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 from pydantic import Field, field_validator, model_validator
 
 from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
-from nas_peft.settings.lists import OptionalAugmentations, OptionalClassBalances, OptionalEpochs, Starts
+from nas_peft.settings.lists import (
+    Epochs,
+    OptionalAugmentations,
+    OptionalClassBalances,
+    OptionalEpochs,
+    Starts,
+)
 from nas_peft.settings.panels import Panel, Screen
 from nas_peft.settings.training_config import TrainingConfig
 from nas_peft.settings.whole_recipes import with_recipe
@@ -32,6 +38,16 @@ class SearchConfig(TrainingConfig):
     Two runs with equal configurations on one machine give equal results.
     """
 
+    budget: Annotated[str, Panel.BUDGET, Screen.TASK] = Field(
+        "0.75%",
+        description="Most trainable parameters: 500k, 0.4M, 0.75% (of the backbone), by default the plan's ("
+        "0.75% without a plan)",
+    )
+    epochs: Annotated[Epochs, Panel.RECIPE, Screen.TRAININGS] = Field(
+        (8,),
+        description="Epochs of each retraining and baseline, by default the plan's (8 without a plan); given "
+        "several, such as 8,24, validation data choose one for each subnet, single method and baseline",
+    )
     time: Annotated[str | None, Panel.BUDGET, Screen.TIME] = Field(
         None,
         description="Time for the whole command, such as 5m or 2h, or auto for what the data deserve, at "

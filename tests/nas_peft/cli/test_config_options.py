@@ -51,3 +51,10 @@ def test_the_command_has_few_options_beyond_the_fields():
 
 def test_every_description_is_one_line():
     assert all("\n" not in str(f.description) for f in SearchConfig.model_fields.values())
+
+
+@pytest.mark.parametrize("field", ["budget", "epochs"])
+def test_the_help_does_not_call_a_default_what_a_plan_sets_otherwise(field: str):
+    assert "by default the plan's (" in str(SearchConfig.model_fields[field].description).partition(";")[0]
+    assert "plan" not in str(BaselinesConfig.model_fields[field].description)
+    assert (options()[field].show_default, options("baselines")[field].show_default) == (False, True)
