@@ -110,7 +110,7 @@ def compare_runs(
         raise InputError("nothing to compare; give run folders of nas-peft search")
     alike: list[list[ComparedRun]] = []
     for run in runs:
-        same = next((of for of in alike if of[0].procedure() == run.procedure()), None)
+        same = next((of for of in alike if run.comparable_with(of[0])), None)
         if same is None:
             alike.append([run])
         else:

@@ -160,6 +160,10 @@ class ComparedRun(BaseModel):
         own = {name: value for name, value in self.settings().items() if name not in self.plan.set_options}
         return own | {"time": self.plan.time}
 
+    def comparable_with(self, other: ComparedRun) -> bool:
+        """Whether both runs have one procedure, or plans of two times that set the same options."""
+        return self.procedure() == other.procedure() or self.settings() == other.settings()
+
 
 def planned_differences(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
     """Names of the options that plans of one time set to different values in the runs."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nas_peft.compare.contests import CHOSEN, SEARCHED, Contest, compare_runs, contest, differing_settings
 from nas_peft.compare.dataset_groups import VTAB_GROUPS
-from nas_peft.compare.runs import ComparedRun
+from nas_peft.compare.runs import ComparedPlan, ComparedRun
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
@@ -94,6 +94,21 @@ def test_seeds_within_a_run_and_seeds_of_runs_are_different_repetitions():
     runs = [run_of("dtd", {SEARCHED: [0.5, 0.6]}, seed=s, seeds=2) for s in (0, 1)]
     (comparison,) = compare_runs(runs, NO_GROUPS)
     assert row_of(comparison, SEARCHED).cells["dtd"].scores == (0.5, 0.6, 0.5, 0.6)
+
+
+def test_plans_of_two_times_that_set_the_same_options_are_comparable():
+    first, same, other = (
+        run_of(name, {SEARCHED: [0.5]}, seed=seed, epochs=epochs).model_copy(
+            update={"plan": ComparedPlan(time=time, set_options={"epochs": [epochs]})}
+        )
+        for name, seed, epochs, time in (("dtd", 0, 4, "2m"), ("dtd", 1, 4, "5m"), ("svhn", 0, 8, "5m"))
+    )
+    (comparison,) = compare_runs([first, same], NO_GROUPS)
+    assert comparison.columns[0].seeds == 2
+    with pytest.raises(InputError, match=r"they differ in .*time \(2m and 5m\)"):
+        compare_runs([first, other], NO_GROUPS)
+    with pytest.raises(InputError, match="seed 0"):
+        compare_runs([first, first], NO_GROUPS)
 
 
 def test_untested_rows_and_failed_seeds_are_left_out():
