@@ -45,7 +45,7 @@ def list_source(
     """
     folder = Path(spec).expanduser()
     # An empty text would be the path of the working directory, which nobody named.
-    if spec and _is(folder, "folder"):
+    if spec and _is(folder, "folder") and not _is_a_run(spec, folder):
         folder = folder.resolve()
         if is_task_folder(folder):
             _require_default(reading, "a task folder with lists")
@@ -70,7 +70,8 @@ def require_source(spec: str, reading: Reading) -> Listing | None:
     checked by name alone.
     """
     path = Path(spec).expanduser()
-    if not (spec and (_is(path, "folder") or _is(path, "file"))) and (spec in EMBEDDED or is_timm_name(spec)):
+    there = bool(spec) and (_is(path, "folder") or _is(path, "file")) and not _is_a_run(spec, path)
+    if not there and (spec in EMBEDDED or is_timm_name(spec)):
         _require_default(reading, "an embedded data set" if spec in EMBEDDED else "a data set of timm")
         return None
     return list_source(spec, _never, None, reading)
@@ -85,6 +86,11 @@ def _is(path: Path, what: str) -> bool:
         return path.is_dir() if what == "folder" else path.is_file()
     except (OSError, ValueError):  # a name that the file system cannot have
         return False
+
+
+def _is_a_run(spec: str, folder: Path) -> bool:
+    """Whether a folder has the name of an embedded data set because it is a run on it: ``--out digits``."""
+    return spec in EMBEDDED and _is(folder / "config.yaml", "file")
 
 
 def _require_default(reading: Reading, what: str) -> None:

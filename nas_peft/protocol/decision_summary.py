@@ -133,8 +133,8 @@ def _worth(result: SearchResult, decision: DecisionResult) -> str:
         said = "no: full fine-tuning is exported, as allowed, and its file holds the whole backbone"
     elif searched is not None:  # a single method is exported
         said = {
-            "better": "no: it is better than the searched subnets",
-            "tie": "no: it does as well as the searched subnets, a tie",
+            "better": f"no: {result.selected.label} is better than the searched subnets",
+            "tie": f"no: {result.selected.label} does as well as the searched subnets, a tie",
             "worse": "by the rule no, though the best searched subnet has the higher accuracy",
         }[searched.verdict]
     elif single is not None:

@@ -4,6 +4,7 @@ from sklearn.datasets import load_digits
 
 from nas_peft.data import embedded_names
 from nas_peft.data.embedded import list_embedded
+from nas_peft.data.source import Reading, list_source, require_source
 from search_spaces.errors import InputError
 
 
@@ -48,3 +49,13 @@ def test_an_image_is_the_digit_scaled_to_eight_bits():
 def test_an_unknown_name_is_refused(to_tensor):
     with pytest.raises(InputError, match=r"unknown embedded data set 'digit'; did you mean 'digits'\?"):
         list_embedded("digit", to_tensor)
+
+
+def test_a_run_folder_of_the_same_name_is_not_taken_for_the_data(to_tensor, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(InputError, match="has no class folders"):  # a folder that someone meant
+        list_source("digits", to_tensor, None, Reading())
+    (tmp_path / "digits" / "config.yaml").write_text("dataset: digits\n")  # --out digits
+    assert len(list_source("digits", to_tensor, None, Reading()).train) == 800
+    assert require_source("digits", Reading()) is None

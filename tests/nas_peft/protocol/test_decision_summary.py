@@ -116,8 +116,8 @@ def test_a_tie_is_called_a_tie(finished_run: SearchResult, verdict: str, said: s
         ("tie", "single", "not shown: a tie with "),
         ("better", "single", "yes: better than "),
         ("worse", "single", "no: "),
-        ("tie", "searched", "no: it does as well as the searched subnets, a tie"),
-        ("better", "searched", "no: it is better than the searched subnets"),
+        ("tie", "searched", "no: {exported} does as well as the searched subnets, a tie"),
+        ("better", "searched", "no: {exported} is better than the searched subnets"),
     ],
 )
 def test_whether_searching_was_worth_it(finished_run: SearchResult, verdict: str, role: str, said: str):
@@ -125,7 +125,7 @@ def test_whether_searching_was_worth_it(finished_run: SearchResult, verdict: str
     other = next(r.row for r in finished_run.decision.rivals if r.row not in ("full", "linear"))
     changed = with_verdicts(finished_run, verdict, **{role: other})
     text = words(decision_summary(changed, 80))
-    assert f"worth it? {said}" in text
+    assert f"worth it? {said.format(exported=finished_run.selected.label)}" in text
     assert "on the test images searched − single is " in text
     without = decision_summary(changed.model_copy(update={"paired": None}), 80)
     assert "on the test images" not in without
