@@ -94,10 +94,16 @@ DECISION_FACTS: dict[str, Fact] = {
 }
 
 
+_OF_THE_METRIC = ("validation, by the metric", "test, by the metric")
+"""Facts that say nothing new where accuracy decides in all runs."""
+
+
 def _facts(
     caption: str, runs: Sequence[ReportedRun], letters: list[str], facts: dict[str, Fact]
 ) -> DataTable:
-    rows = ((name, *(fact(run) for run in runs)) for name, fact in facts.items())
+    accuracy = all(run.metric == "accuracy" for run in runs)
+    shown = {name: fact for name, fact in facts.items() if not (accuracy and name in _OF_THE_METRIC)}
+    rows = ((name, *(fact(run) for run in runs)) for name, fact in shown.items())
     return data_table(
         caption,
         ("fact", *letters),

@@ -75,10 +75,12 @@ def test_runs_of_one_time_are_comparable_whatever_their_plans_set(other_run):
     assert shown.exit_code == 0, shown.output
     assert "mean test % over 2 data sets" in shown.stdout
     assert "set by each run's own plan for --time 5m, and not alike: epochs" in " ".join(shown.stdout.split())
-    without = other_run("third", dataset="third", epochs=[1], lr_grid=[1.0])
+    without = other_run("third", dataset="third", epochs=[3], lr_grid=[1.0])
     refused = compare(runs[0], without)
     assert refused.exit_code == 2
     assert "time (5m and None)" in refused.stderr
+    equal = compare(runs[0], other_run("fourth", dataset="fourth", epochs=[1], lr_grid=[1.0]))
+    assert equal.exit_code == 0, equal.output  # what the plan has set was given there
 
 
 def test_groups_get_tables_and_means(finished_run: SearchResult, other_run):

@@ -67,3 +67,5 @@ def test_figures_charts_and_comparisons_show_the_metric(run: ReportedRun, metric
     html = comparison_page([by_it, by_it])
     row = html[html.index("metric that decides") :].partition("</tr>")[0]
     assert row.count(name) == 2
+    assert "test, by the metric" in html
+    assert "by the metric" not in comparison_page([run, run])  # accuracy, which stands there anyway
