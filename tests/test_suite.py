@@ -24,6 +24,7 @@ THOROUGH_ALONE = {
     "nas_peft/tracking/test_wandb_tracker.py": "needs wandb, which the extra thorough installs",
     "nas_peft/training/test_ray_client.py": "starts a cluster of its own; test_ray_trainings.py has the laws",
     "nas_peft/training/test_two_machines.py": "starts two machines; test_supernet_on_ray.py has the laws",
+    "test_commands.py": "needs a run of the digits, and runs twenty whole commands on it",
     "supernet/test_tracing.py": "traces every kind; deployment/test_exporting.py exports a program",
 }
 """Files of which the ordinary suite has no test, and why."""
