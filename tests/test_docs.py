@@ -1,7 +1,7 @@
 """What the documentation says is so: commands are understood, snippets import, links and paths resolve.
 
 Commands of the pages are parsed here, with all checks of a configuration, and not run: most of them train.
-These are run: the README's first command (`tests/test_readme.py`), those that use a finished run of the digits
+These are run: the README's first command (`tests/test_readme.py`), those that use a run of the digits
 (`tests/test_commands.py`), the snippets of docs/python.md that train nothing
 (`tests/nas_peft/library/test_documentation.py`), the notebook and examples (`tests/examples`), and each
 command on tiny data in its own test (`tests/nas_peft/cli`).
