@@ -66,7 +66,7 @@ def evaluate(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Evaluate a subnet: accuracy, calibration and each class, with bootstrap intervals."""
+    """Evaluate a subnet: accuracy, calibration and each class, with intervals."""
     with user_errors(debug):
         from nas_peft.cli.early_checks import require_subnet
         from nas_peft.data.source import Reading, require_source
