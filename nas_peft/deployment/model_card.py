@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas_peft.deployment.architecture_drawing import drawn
 from nas_peft.settings.metric import LABELS, SEED_FIELDS, Metric
+from nas_peft.training.share_interval import share_interval
 from search_spaces import count_params
 from supernet import DEFAULT_BACKBONE, Subnet
 
@@ -56,14 +57,6 @@ def hub_name(subnet: Subnet) -> str | None:
         return str(hub)
     tag = f".{found['tag']}" if found.get("tag") else ""
     return f"{hub}{found['architecture']}{tag}"
-
-
-def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """The 95% interval of an accuracy measured on ``images`` images, by Wilson's score."""
-    from scipy.stats import binomtest
-
-    found = binomtest(round(accuracy * images), images).proportion_ci(0.95, method="wilson")
-    return float(found.low), float(found.high)
 
 
 def _tags(subnet: Subnet) -> list[str]:
@@ -177,7 +170,7 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
         yield "| split | images | accuracy % | 95% interval |"
         yield "|---|---|---|---|"
         for split, images, accuracy in rows:
-            low, high = accuracy_interval(accuracy, images) if images else (float("nan"), float("nan"))
+            low, high = share_interval(round(accuracy * images), images)
             interval = f"{100 * low:.1f} to {100 * high:.1f}" if images else "not known"
             yield f"| {split} | {images or 'not known'} | {100 * accuracy:.1f} | {interval} |"
         yield ""

@@ -1,4 +1,4 @@
-"""Measures of a classifier's logits, with bootstrap intervals."""
+"""Measures of a classifier's logits, with intervals over images."""
 
 from __future__ import annotations
 
@@ -9,28 +9,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_peft.training.share_interval import SHARE_LEVEL, share_interval
 from nas_peft.training.temperature import Labels, Logits, cross_entropy
 from search_spaces.streams import stream
 
 BINS = 15
 """Bins of the expected calibration error, of equal width (Guo et al. 2017, arXiv 1706.04599)."""
 RESAMPLES = 1000
-LEVEL = 0.95
+LEVEL = SHARE_LEVEL
+SHARES = ("accuracy", "top5_accuracy")
+"""Overall measures that are shares of the images."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A value with its bootstrap interval over images."""
+    """A value with its interval over images: Wilson's of a share, by bootstrap of anything else.
+
+    ``interval`` is NaN where all resamples have one value, which tells nothing of other images.
+    """
 
     value: float
     interval: tuple[float, float]
+
+    @property
+    def known_interval(self) -> list[float] | None:
+        """The interval; ``None`` where it is NaN."""
+        return None if np.isnan(self.interval[0]) else list(self.interval)
 
 
 @dataclass(frozen=True)
 class ClassMeasure:
     """Precision, recall and F1 of one class, and its number of images; NaN where undefined.
 
-    Intervals are of the resamples in which the measure is defined.
+    The interval of F1 is of the resamples in which it is defined.
     """
 
     name: str
@@ -57,7 +68,7 @@ class Measures:
     def to_dict(self) -> dict[str, Any]:
         """All measures, JSON-able; undefined values are null."""
         return {
-            "overall": {k: {"value": m.value, "interval": list(m.interval)} for k, m in self.overall.items()},
+            "overall": {k: {"value": m.value, "interval": m.known_interval} for k, m in self.overall.items()},
             "interval_level": LEVEL,
             "classes": [
                 {
@@ -68,7 +79,7 @@ class Measures:
                         for name, m in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
                     },
                     **{
-                        f"{name}_interval": None if np.isnan(m.value) else list(m.interval)
+                        f"{name}_interval": m.known_interval
                         for name, m in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
                     },
                 }
@@ -91,29 +102,40 @@ def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature:
     values = _of_images(logits, labels, temperature)
     whole = _statistics(values, labels, predicted, np.arange(len(labels)), len(classes))
     rng = stream(0, "evaluation bootstrap", len(labels))
-    resampled, of_classes = [], np.empty((RESAMPLES, 3, len(classes)))
+    resampled, f1 = [], np.empty((RESAMPLES, len(classes)))
     for number in range(RESAMPLES):
         chosen = rng.integers(0, len(labels), len(labels))
         resampled.append(_statistics(values, labels, predicted, chosen, len(classes)))
-        of_classes[number] = _by_class(_confusion(labels[chosen], predicted[chosen], len(classes)))
+        f1[number] = _f1(_confusion(labels[chosen], predicted[chosen], len(classes)))
     overall = {
-        name: Measure(value, _interval(np.array([found[name] for found in resampled])))
+        name: Measure(
+            value,
+            share_interval(round(value * len(labels)), len(labels))
+            if name in SHARES
+            else _interval(np.array([found[name] for found in resampled])),
+        )
         for name, value in whole.items()
     }
     classified = []
+    right, claimed = np.diag(confusion), confusion.sum(axis=0)
     for label, name in enumerate(classes):
-        found = [
-            Measure(float(value[label]), _interval(of_classes[:, number, label]))
-            for number, value in enumerate(by_class)
-        ]
-        classified.append(ClassMeasure(name, int(images[label]), *found))
+        precision, recall, of_both = (float(value[label]) for value in by_class)
+        classified.append(
+            ClassMeasure(
+                name,
+                int(images[label]),
+                Measure(precision, share_interval(int(right[label]), int(claimed[label]))),
+                Measure(recall, share_interval(int(right[label]), int(images[label]))),
+                Measure(of_both, _interval(f1[:, label])),
+            )
+        )
     return Measures(overall, tuple(classified), confusion)
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The interval that holds `LEVEL` of the values that are defined; NaN if none is."""
+    """The interval that holds `LEVEL` of the values that are defined; NaN if all are alike."""
     defined = values[~np.isnan(values)]
-    if not len(defined):
+    if not len(defined) or defined.min() == defined.max():
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
@@ -144,11 +166,11 @@ def _confusion(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.in
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def _by_class(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision, recall and F1 of each class, ``(3, C)``; NaN where undefined."""
+def _f1(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
+    """F1 of each class, ``(C,)``; NaN where undefined."""
     right, true, claimed = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        found: NDArray[np.float64] = np.stack([right / claimed, right / true, 2 * right / (true + claimed)])
+        found: NDArray[np.float64] = 2 * right / (true + claimed)
     return found
 
 
