@@ -89,7 +89,7 @@ TESTED_ELSEWHERE = {
         ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
     ),
     **dict.fromkeys(
-        (f"nas_peft/dashboard/{module}.py" for module in ("notes", "pictures", "shown_run", "shown_study")),
+        (f"nas_peft/dashboard/{module}.py" for module in ("notes", "pictures", "shown_run")),
         ("nas_peft/dashboard/test_server.py", "read by a browser and from the dashboard's answers"),
     ),
     "nas_peft/run/several_displays.py": (
