@@ -22,7 +22,6 @@ TESTED_ELSEWHERE = {
         "supernet/test_training.py",
         "the loop of every training",
     ),
-    "supernet/transfers.py": ("supernet/test_devices.py", "values that leave a GPU, on fake tensors"),
     "supernet/state_names.py": ("supernet/test_weights_file.py", "names are mapped of whole files"),
     "supernet/images.py": ("nas_peft/data/test_image_rows.py", "every result on rows is that on a tensor"),
     "nas_peft/data/cache_entry.py": ("nas_peft/data/test_decoded_set.py", "damage of whole entries"),

@@ -5,6 +5,7 @@ import torch
 
 from search_spaces import Architecture, InputError
 from supernet import ArchitectureBatch, default_precision
+from supernet.modules import SSF
 from supernet.precision import autocast, computing_in, float32_products
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -72,9 +73,14 @@ def test_the_head_reads_float32_and_gives_float32_under_autocast(plain, pixels, 
 @torch.no_grad()
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
-    "kind", ["ssf", "adapter_dim_parallel_scaled", "adapter_dim_scaled", "lora_rank_fc1"]
+    "kind", ["ssf", "adapter_dim_parallel_scaled", "adapter_dim_scaled", "lora_rank_fc1", "of a user"]
 )
 def test_no_module_widens_what_comes_after(plain, pixels, randomised, kind, masked, monkeypatch):
+    if kind == "of a user":  # with float32 arithmetic of its own
+        own, kind = SSF.forward, "ssf"
+        monkeypatch.setattr(
+            SSF, "forward", lambda module, place, x, y, size: own(module, place, x, y.float(), size)
+        )
     seen = []
     architecture = Architecture.uniform(2, kind, 2 if kind != "ssf" else 6)
     network = randomised(plain(), architecture)
