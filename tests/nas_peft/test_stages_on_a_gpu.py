@@ -8,15 +8,18 @@ from typing import Any
 import pytest
 import torch
 from noise_task import noise_values, write_noise
-from simulated_gpu import SimulatedGPU, simulated_gpu
+from simulated_gpu import SimulatedGPU, bytes_in_use, simulated_gpu
 from supernet_stages import small_model
 from sweep import sweep
 from tool_stages import QUIET, STAGES, Place
 from torch import Tensor, nn
 
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.ray_trainings import RayTrainings
 from supernet import Subnet, Supernet
 
 pytestmark = pytest.mark.slow
@@ -129,3 +132,17 @@ def test_a_generator_of_the_probe_that_draws_on_another_device_is_noticed(
         network.reset(0)
     with pytest.raises(RuntimeError, match="generator"):
         STAGES["linear probe"](here)
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_this_process_has_left_the_gpu_when_separate_trainings_begin(gpu: SimulatedGPU, place):
+    """They are of Ray's workers, which cannot take what this process holds."""
+    here = place("shipped", "cuda")
+    training, inputs = here.training("subnet"), here.shared
+    inputs.backbone.model.to("cuda")
+    assert bytes_in_use() > 0
+    folder = RunFolder.open(here.folder / "run", here.inputs.config)
+    with RayTrainings(folder, inputs, device="cpu", ray_options=RayOptions(cpus_per_trial=1)) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert record.error is None
+    assert bytes_in_use() == 0
