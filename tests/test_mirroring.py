@@ -270,6 +270,7 @@ OF_SEVERAL_MODULES = {
     "supernet/test_imports.py": "what the package imports",
     "supernet/test_image_size.py": "backbones, supernets and checkpoints at another image size",
     "supernet/test_devices.py": "every computation on a GPU keeps to it",
+    "supernet/test_recipes_on_a_gpu.py": "every part of a recipe keeps to the GPU",
     "nas_peft/library/test_documentation.py": "the snippets of docs/python.md",
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",
