@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 FAMILIES = ["ViT", "DINOv2 SwiGLU", "DINOv3", "EVA-02", "BEiT", "rotary mixed"]
 """Families of layers and positions of their own; `tests/supernet/test_devices.py` has all."""
-OF_ANY_FAMILY = ["latency", "temperature", "training: lp-ft", "training in bf16"]
+OF_ANY_FAMILY = ["latency", "plan", "temperature", "training: lp-ft", "training in bf16"]
 """Stages whose device does not depend on the family."""
 PLANTED = {
     "linear probe": "nas_peft.stages.pretrained_features.pooled_features",
@@ -45,6 +45,7 @@ PLANTED = {
     "many tasks": "supernet.multi_task.load_subnet",
     "attention": "supernet.attention_rollout._weights",
     "latency": "nas_peft.stages.latency.blank_batch",
+    "plan": "supernet.evaluation.to_device",
 }
 """A function of each stage whose result a fault leaves on the CPU."""
 
