@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from simulated_gpu import simulated_gpu
 from torch import nn
 
 from supernet.data_parallel import Processes
@@ -125,3 +126,19 @@ def test_a_step_takes_one_exchange(monkeypatch, tmp_path):
     assert loss == 0.5
     assert all(torch.equal(p.grad, g) for p, g in zip(network[0].parameters(), first, strict=True))
     assert [p.grad for p in network[1].parameters()] == [None, None]
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_process_with_all_gradients_does_not_wait_for_its_gpu(monkeypatch, tmp_path, absent: bool):
+    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    try:
+        with simulated_gpu(monkeypatch) as gpu:
+            network = nn.Linear(2, 3).to("cuda")
+            loss = network(torch.ones(1, 2, device="cuda")).sum()
+            loss.backward()
+            network.bias.grad = None if absent else network.bias.grad
+            gpu.waits = 0
+            Processes(0, 2).add_up(list(network.parameters()), loss.detach())
+            assert gpu.waits == absent
+    finally:
+        dist.destroy_process_group()
