@@ -40,6 +40,7 @@ from benchmarks.harness.machine import machine
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.supernet_step.contestants import CLASSES, KINDS, SEED, built, cut, plans, uniform
 from benchmarks.supernet_step.measurement import speed_ratio, step_times
+from nas_peft.machine.accelerator import leave_gpu
 from search_spaces import Architecture, InputError, load_space
 from search_spaces.streams import stream
 from supernet import (
@@ -62,6 +63,9 @@ TESTS = ROOT / "tests" / "gpu"
 PACKAGES = ("torch", "timm", "peft", "safetensors", "scikit-learn", "nas-peft", "ray")
 NEEDED_BY_THE_JOB = ("ray", "optuna", "pydantic")
 SIZE = 10
+TEST_SECONDS = 420.0
+"""Seconds after which the GPU tests are ended; on one GPU and 16 cores they should take three minutes."""
+OUTPUT_LINES = 80
 PARTS = ("steps", "scoring", "packed", "tests")
 """The parts of the check in their order; the tests come last, as they take longest."""
 
@@ -106,7 +110,8 @@ def steps(
     names = {name for contestant, reference, _ in STEP_GOALS for name in (contestant, reference)}
     chosen = {name: plan for name, plan in plans([SIZE]).items() if name in names}
     contestants = {name: built(plan, model, scale.batch) for name, plan in chosen.items()}
-    seconds = step_times(contestants, images, labels, precision, scale.repeats, lambda done: None)
+    with cast_once(model, precision):  # as in a training
+        seconds = step_times(contestants, images, labels, precision, scale.repeats, lambda done: None)
     return [
         goal(name, reference, least, speed_ratio(seconds, name, reference) or 0.0, seconds)
         for name, reference, least in STEP_GOALS
@@ -159,7 +164,8 @@ def packed(device: torch.device, precision: Precision, scale: Scale) -> dict[str
     number = scale.packed_steps * scale.batch
     generator = torch.Generator().manual_seed(SEED)
     shape = (number, *preprocessing.input_size)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    # on the device beforehand: a few steps would be little beside a copy for each training
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device)
     labels = torch.arange(number) % CLASSES
     recipe, execution = Recipe(1, 1e-3, batch_size=scale.batch), Execution(precision)
 
@@ -232,13 +238,26 @@ def _random(capacity: Architecture, rng: Any) -> Architecture:
     return Architecture.of(capacity.depth, sizes)
 
 
-def gpu_tests() -> dict[str, Any]:
-    """Run the tests that need a GPU; their exit status and the end of their output."""
-    # the project's own options ask for pytest-xdist, and its other tests for more packages
-    options = ["-o", "addopts=", "--import-mode=importlib", "-m", "gpu", f"--confcutdir={TESTS}"]
-    command = [sys.executable, "-m", "pytest", *options, "-ra", "-v", str(TESTS)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return {"exit_status": done.returncode, "output": done.stdout.splitlines()[-60:]}
+def gpu_tests(seconds: float = TEST_SECONDS) -> dict[str, Any]:
+    """Run the tests that need a GPU; their exit status and the end of their output.
+
+    The exit status is ``None`` if they took more than ``seconds`` and were ended.
+    """
+    # the project's own options ask for pytest-xdist, and its other tests for more packages; a warning of a
+    # driver or of another version of torch is no failure
+    options = ["-o", "addopts=", "-o", "filterwarnings=default", "--import-mode=importlib"]
+    options += ["-m", "gpu", f"--confcutdir={TESTS}"]
+    command = [sys.executable, "-u", "-m", "pytest", *options, "-ra", "-v", "--durations=5", str(TESTS)]
+    status: int | None
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds, check=False
+        )
+        status, output = done.returncode, done.stdout
+    except subprocess.TimeoutExpired as error:
+        status, output = None, error.stdout or b""
+    lines = output.decode(errors="replace").splitlines()[-OUTPUT_LINES:]
+    return {"exit_status": status, "output": lines, "seconds_allowed": seconds}
 
 
 def left_out(device: torch.device) -> list[str]:
@@ -246,6 +265,8 @@ def left_out(device: torch.device) -> list[str]:
     found = []
     if device.type != "cuda":
         found.append("tests of a GPU: the device is a CPU")
+    elif not _is_installed("pytest"):
+        found.append("tests of a GPU: pytest is not installed")
     elif torch.cuda.device_count() < 2:
         found.append("data parallel training with NCCL: there is one GPU")
     if missing := [name for name in NEEDED_BY_THE_JOB if not _is_installed(name)]:
@@ -309,7 +330,9 @@ def run(argv: Sequence[str]) -> None:
     result = about | _kept(file, about, args.parts)
     for part in args.parts:
         if part == "tests":
-            result["tests"] = gpu_tests() if args.device == "cuda" else None
+            leave_gpu(model, args.device)
+            runs = args.device == "cuda" and _is_installed("pytest")
+            result["tests"] = gpu_tests() if runs else None
         else:
             result["goals"] += [{"part": part, **line} for line in works[part]()]
             result["goals"].sort(key=lambda line: PARTS.index(line["part"]))
@@ -327,6 +350,8 @@ def run(argv: Sequence[str]) -> None:
         print(f"left out: {line}")
     if tests is not None:
         print("\n".join(tests["output"][-3:]))
+        if tests["exit_status"] is None:
+            print(f"the tests of a GPU were ended after {tests['seconds_allowed']:.0f} s")
 
 
 def _kept(file: Path, about: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class Processes:
 
         A parameter that no process used keeps no gradient, as in one process, so that the optimizer skips it.
         One exchange carries all gradients (zeros where absent), a flag for each parameter's gradient, and the
-        loss.
+        loss. Only a process without the gradient of some parameter has to read the flags, and waits for its
+        GPU.
         """
         if self.count == 1:
             return loss
@@ -63,7 +64,9 @@ class Processes:
         flat = torch.cat([*gradients, to_device(present, loss.device), loss.reshape(1)])
         dist.all_reduce(flat)
         *sums, users, total = torch.split(flat, [*(len(g) for g in gradients), len(parameters), 1])
-        for parameter, summed, used in zip(parameters, sums, numbers(users), strict=True):
+        whole = all(parameter.grad is not None for parameter in parameters)
+        used_by = [1.0] * len(parameters) if whole else numbers(users)
+        for parameter, summed, used in zip(parameters, sums, used_by, strict=True):
             parameter.grad = summed.view_as(parameter) if used else None
         return total[0]
 

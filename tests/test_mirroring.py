@@ -22,7 +22,6 @@ TESTED_ELSEWHERE = {
         "supernet/test_training.py",
         "the loop of every training",
     ),
-    "supernet/transfers.py": ("supernet/test_devices.py", "values that leave a GPU, on fake tensors"),
     "supernet/state_names.py": ("supernet/test_weights_file.py", "names are mapped of whole files"),
     "supernet/images.py": ("nas_peft/data/test_image_rows.py", "every result on rows is that on a tensor"),
     "nas_peft/data/cache_entry.py": ("nas_peft/data/test_decoded_set.py", "damage of whole entries"),
@@ -89,7 +88,7 @@ TESTED_ELSEWHERE = {
         ("nas_peft/cli/test_robustness.py", "measured, printed and drawn of a finished run"),
     ),
     **dict.fromkeys(
-        (f"nas_peft/dashboard/{module}.py" for module in ("notes", "pictures", "shown_run", "shown_study")),
+        (f"nas_peft/dashboard/{module}.py" for module in ("notes", "pictures", "shown_run")),
         ("nas_peft/dashboard/test_server.py", "read by a browser and from the dashboard's answers"),
     ),
     "nas_peft/run/several_displays.py": (
@@ -271,6 +270,7 @@ OF_SEVERAL_MODULES = {
     "supernet/test_imports.py": "what the package imports",
     "supernet/test_image_size.py": "backbones, supernets and checkpoints at another image size",
     "supernet/test_devices.py": "every computation on a GPU keeps to it",
+    "supernet/test_recipes_on_a_gpu.py": "every part of a recipe keeps to the GPU",
     "nas_peft/library/test_documentation.py": "the snippets of docs/python.md",
     "nas_peft/searching/searchers/test_conformance.py": "the contract, for every searcher",
     "nas_peft/searching/searchers/test_front_search.py": "the contract of those that search a front",

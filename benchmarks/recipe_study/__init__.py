@@ -25,7 +25,7 @@ validation set. Test
 images are read in two halves, stratified by class and fixed. ``--half develop``, the default, may be looked
 at while anything is still changed; ``--half final`` is for the table, and is read for one set of models.
 
-Trainings, the logits of their validation images and test readings go to ``--store``, where an interrupted
-study resumes; the report goes to ``benchmarks/results/recipe_study.json``. ``--tasks``, ``--rows`` and
-``--seeds`` reduce the study.
+Trainings with the scores of their validation images, final models and test readings go to ``--store``, where
+an interrupted study resumes; the file ``lines.jsonl`` is enough for it. The report goes to
+``benchmarks/results/recipe_study.json``. ``--tasks``, ``--rows`` and ``--seeds`` reduce the study.
 """

@@ -1,9 +1,8 @@
-"""Jobs of the study: trainings whose validation logits are kept, and readings of half a test set."""
+"""Jobs of the study: trainings with the scores of each validation image, and readings of half a test set."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,18 @@ from benchmarks.harness.bench import Bench, Line
 from benchmarks.harness.halves import Half, half_of
 from benchmarks.harness.jobs import freeze
 from benchmarks.harness.keys import digest, task_name
+from nas_peft.protocol.decision import Contestant
 from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.metrics import image_values
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training, trained_network
-from supernet import NonFiniteLoss, Recipe, evaluate, write_atomically
+from supernet import NonFiniteLoss, Recipe, evaluate
 
 STUDY = "recipe study"
 
 
-def scores_file(folder: Path, key: str) -> Path:
-    """Path of the logits of a training's validation images in the store ``folder``."""
-    return folder / "val" / f"{key}.safetensors"
+DIGITS = 5
+"""Decimals of the losses of images in a line."""
 
 
 def described(training: Training) -> dict[str, Any]:
@@ -53,8 +53,9 @@ class Trial:
         return digest([STUDY, task_name(self.task), described(self.training)])
 
     def run(self, bench: Bench) -> Line:
-        """Train, and keep the logits on the validation set, or the tensors of a final model.
+        """Train, and keep the scores of each validation image, or the tensors of a final model.
 
+        The line alone is enough to choose by, so that a study goes on from its lines on another machine.
         A loss that overflows is a result too: the line names the error and has no scores.
         """
         _, inputs = bench.task(self.task)
@@ -73,16 +74,25 @@ class Trial:
             bench.save_model(self.key, tensors)
             return line | {"diverged": None, "val": None, "seconds": round(record.curve.seconds, 2)}
         assert record.images is not None  # scored on the validation set
-        file = scores_file(bench.folder, self.key)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, record.images.data)
-        calibrated = float(record.images.calibrated_losses.mean())
-        val = {**record.val._asdict(), "calibrated_loss": calibrated}
+        val = {**record.val._asdict(), **of_images(record.images)}
         return line | {"diverged": None, "val": val, "seconds": round(record.curve.seconds, 2)}
 
-    def scores(self, folder: Path) -> ImageScores:
-        """The scores of the validation images, as a finished training left them."""
-        return ImageScores.read(scores_file(folder, self.key))
+
+def of_images(scores: ImageScores) -> Line:
+    """What a line has of the validation images: which are right, their calibrated losses, and the mean."""
+    calibrated = scores.calibrated_losses
+    return {
+        "calibrated_loss": float(calibrated.mean()),
+        "right": "".join(str(int(hit)) for hit in image_values("accuracy", scores)),
+        "losses": [round(float(loss), DIGITS) for loss in calibrated],
+    }
+
+
+def contestant(name: str, val: Line) -> Contestant:
+    """The scores of a line as they take part in a choice, by the rule of `nas-peft search`."""
+    right = np.array([float(hit) for hit in val["right"]])
+    losses = np.array(val["losses"])
+    return Contestant(name, 0, float(right.mean()), float(losses.mean()), right, losses)
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ class Reading:
         return digest([STUDY, "test", task_name(self.task), self.half, self.decision])
 
     def run(self, bench: Bench) -> Line:
-        """Evaluate all models on the half.
+        """Evaluate all models on the half; models that are not in the store are trained again.
 
         Raises `InputError` if the final half was read for other models.
         """
@@ -118,6 +128,8 @@ class Reading:
         part = half_of(test, self.half, STUDY)
         found: dict[str, np.ndarray[Any, np.dtype[np.bool_]]] = {}
         for trial in {trial.key: trial for _, _, *both in self.pairs for trial in both}.values():
+            if not bench.model_file(trial.key).exists():
+                trial.run(bench)
             tensors = load(bench.model_file(trial.key).read_bytes())
             network = trained_network(trial.training, tensors, inputs, bench.device)
             result = evaluate(network, part.images, part.labels, preprocessing=bench.preprocessing)

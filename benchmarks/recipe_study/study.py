@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +13,8 @@ from benchmarks.harness.lines import read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.store import Store
 from benchmarks.recipe_study.choices import CHOICES, VTAB, StudyRow, field_of
-from benchmarks.recipe_study.jobs import Reading, Trial
-from nas_peft.protocol.decision import Contestant, decide
+from benchmarks.recipe_study.jobs import Reading, Trial, contestant
+from nas_peft.protocol.decision import decide
 from nas_peft.training.training import Training
 from search_spaces import InputError
 
@@ -25,6 +25,11 @@ Mixture = tuple[str, ...]
 def name_of(mixture: Mixture) -> str:
     """Name of a recipe: ``vtab``, ``crop``, ``crop + longer``."""
     return " + ".join(mixture) or VTAB
+
+
+def of_all_images(val: Mapping[str, Any] | None) -> dict[str, float] | None:
+    """The validation scores of a line without those of single images."""
+    return None if val is None else {name: val[name] for name in ("accuracy", "loss", "calibrated_loss")}
 
 
 def finished_trainings(store: Path, tasks: Sequence[str], rows: Sequence[str]) -> list[dict[str, Any]]:
@@ -57,10 +62,6 @@ class Study:
     seeds: int
     epochs: int
 
-    @property
-    def _folder(self) -> Path:
-        return self.bench.folder
-
     def trial(
         self,
         task: str,
@@ -81,8 +82,7 @@ class Study:
         for name, (_, trial) in found.items():
             val = self.store[trial]["val"]
             if val is not None:
-                scores = trial.scores(self._folder)
-                rivals.append(Contestant.of(name, 0, [val["accuracy"]], [val["loss"]], [scores]))
+                rivals.append(contestant(name, val))
         if not rivals:
             raise InputError(f"all trainings of {row.label} on {task} have diverged; leave the row out")
         return found[decide(rivals).name][0]
@@ -159,7 +159,7 @@ class Study:
                                     "recipe": name_of(mixture),
                                     "seed": seed,
                                     "chosen": mixture == chosen,
-                                    "val": line["val"],
+                                    "val": of_all_images(line["val"]),
                                     "seconds": line.get("seconds"),
                                 }
                             )

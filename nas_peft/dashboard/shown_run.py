@@ -27,7 +27,8 @@ class ShownRun:
         attributes, options = self._recorded.attributes, recorded_options(run)
         artifacts = scratch / "artifacts"
         artifacts.mkdir()
-        self.study = ShownStudy(run.resolve().name, str(attributes.get("cost", "params")), artifacts)
+        cost, metric = str(attributes.get("cost", "params")), options.get("metric", "accuracy")
+        self.study = ShownStudy(run.resolve().name, cost, artifacts, metric)
         backbone, searcher = attributes.get("backbone", {}), attributes.get("searcher", {})
         self.study.describe(
             {

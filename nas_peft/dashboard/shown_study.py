@@ -17,6 +17,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, create_trial
 
 from nas_peft.front.plot import AXES
+from nas_peft.settings.metric import Metric, inherited_accuracy
 from search_spaces import KINDS
 
 LOSS = "loss with inherited weights"
@@ -29,9 +30,11 @@ class ShownStudy:
         name: name of the study.
         cost: field of a candidate that is the second objective.
         artifacts: an existing empty folder.
+        metric: the metric of the run, which decides what a candidate's accuracy is.
     """
 
-    def __init__(self, name: str, cost: str, artifacts: Path) -> None:
+    def __init__(self, name: str, cost: str, artifacts: Path, metric: Metric = "accuracy") -> None:
+        self.metric: Metric = metric
         self.storage = InMemoryStorage()
         self.store = FileSystemArtifactStore(artifacts)
         self.study = optuna.create_study(
@@ -45,7 +48,7 @@ class ShownStudy:
     def add(self, trials: list[FrozenTrial]) -> int:
         """Add those of ``trials``, all recorded so far in their order, that are new; their number."""
         new = trials[self._added :]
-        self.study.add_trials([readable(trial) for trial in new])
+        self.study.add_trials([readable(trial, self.metric) for trial in new])
         self._added += len(new)
         return len(new)
 
@@ -87,8 +90,11 @@ class ShownStudy:
         )
 
 
-def readable(trial: FrozenTrial) -> FrozenTrial:
-    """A recorded trial with readable parameters and attributes, its values and times kept."""
+def readable(trial: FrozenTrial, metric: Metric = "accuracy") -> FrozenTrial:
+    """A recorded trial with readable parameters and attributes, its values and times kept.
+
+    What the trial records as accuracy is named by the run's ``metric``.
+    """
     params: dict[str, Any] = {}
     distributions: dict[str, Any] = {}
     for recorded, size in trial.params.items():
@@ -102,7 +108,7 @@ def readable(trial: FrozenTrial) -> FrozenTrial:
         "origin": given["origin"],
         "modules": given.get("modules", ""),
         "parameters": given["params"],
-        "accuracy % with inherited weights": round(100 * float(given["accuracy"]), 2),
+        f"{inherited_accuracy(metric)} % with inherited weights": round(100 * float(given["accuracy"]), 2),
         "images scored": given["images"],
         "eliminated early": bool(given.get("dropped", False)),
     }

@@ -59,11 +59,6 @@ def hub_name(subnet: Subnet) -> str | None:
     return f"{hub}{found['architecture']}{tag}"
 
 
-def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """The 95% interval of an accuracy measured on ``images`` images, by Wilson's score."""
-    return share_interval(round(accuracy * images), images)
-
-
 def _tags(subnet: Subnet) -> list[str]:
     efficient = () if subnet.changed_backbone else ("parameter-efficient-fine-tuning",)
     return ["image-classification", "timm", *efficient, "nas-peft"]
@@ -175,7 +170,7 @@ def _metrics(subnet: Subnet) -> Iterator[str]:
         yield "| split | images | accuracy % | 95% interval |"
         yield "|---|---|---|---|"
         for split, images, accuracy in rows:
-            low, high = accuracy_interval(accuracy, images) if images else (float("nan"), float("nan"))
+            low, high = share_interval(round(accuracy * images), images)
             interval = f"{100 * low:.1f} to {100 * high:.1f}" if images else "not known"
             yield f"| {split} | {images or 'not known'} | {100 * accuracy:.1f} | {interval} |"
         yield ""

@@ -1,34 +1,40 @@
-"""Measures of a classifier's logits, with intervals that hold for few images, too."""
+"""Measures of a classifier's logits, with intervals over images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_peft.training.share_interval import LEVEL, share_interval
+from nas_peft.training.share_interval import SHARE_LEVEL, share_interval
 from nas_peft.training.temperature import Labels, Logits, cross_entropy
 from search_spaces.streams import stream
 
 BINS = 15
 """Bins of the expected calibration error, of equal width (Guo et al. 2017, arXiv 1706.04599)."""
 RESAMPLES = 1000
-_COUNTED = ("accuracy", "top5_accuracy")
-"""Measures that are the share of the images that are right."""
-
-
-Interval: TypeAlias = tuple[float, float]
+LEVEL = SHARE_LEVEL
+SHARES = ("accuracy", "top5_accuracy")
+"""Overall measures that are shares of the images."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A value with its 95% interval."""
+    """A value with its interval over images; see `measure`.
+
+    ``interval`` is NaN where all resamples of a bootstrap are alike, which tells nothing of other images.
+    """
 
     value: float
-    interval: Interval
+    interval: tuple[float, float]
+
+    @property
+    def known_interval(self) -> list[float] | None:
+        """The interval; ``None`` where it is NaN."""
+        return None if np.isnan(self.interval[0]) else list(self.interval)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Measures:
     def to_dict(self) -> dict[str, Any]:
         """All measures, JSON-able; undefined values are null."""
         return {
-            "overall": {k: {"value": m.value, "interval": list(m.interval)} for k, m in self.overall.items()},
+            "overall": {k: {"value": m.value, "interval": m.known_interval} for k, m in self.overall.items()},
             "interval_level": LEVEL,
             "classes": [
                 {
@@ -70,7 +76,7 @@ class Measures:
                         for name, m in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
                     },
                     **{
-                        f"{name}_interval": None if np.isnan(m.value) else list(m.interval)
+                        f"{name}_interval": m.known_interval
                         for name, m in (("precision", c.precision), ("recall", c.recall), ("f1", c.f1))
                     },
                 }
@@ -96,15 +102,20 @@ def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature:
     *by_class, images = precision_recall_fscore_support(
         labels, predicted, labels=everything, average=None, zero_division=np.nan
     )
-    intervals = _class_intervals(confusion)
-    classified = tuple(
-        ClassMeasure(
-            name,
-            int(images[label]),
-            *(Measure(float(value[label]), of[label]) for value, of in zip(by_class, intervals, strict=True)),
+    right, claimed = np.diag(confusion), confusion.sum(axis=0)
+    classified = []
+    for label, name in enumerate(classes):
+        precision, recall, f1 = (float(value[label]) for value in by_class)
+        of_class = int(right[label]), int(claimed[label]), int(images[label])
+        classified.append(
+            ClassMeasure(
+                name,
+                of_class[2],
+                Measure(precision, share_interval(of_class[0], of_class[1])),
+                Measure(recall, share_interval(of_class[0], of_class[2])),
+                Measure(f1, _f1_interval(*of_class)),
+            )
         )
-        for label, name in enumerate(classes)
-    )
     values = _of_images(logits, labels, temperature)
     whole = _statistics(values, labels, predicted, np.arange(len(labels)), len(classes))
     rng = stream(0, "evaluation bootstrap", len(labels))
@@ -113,18 +124,17 @@ def measure(logits: Logits, labels: Labels, classes: Sequence[str], temperature:
         for _ in range(RESAMPLES)
     ]
     found = {name: _interval(np.array([one[name] for one in resampled])) for name in whole}
-    for name in set(_COUNTED) & set(whole):
+    for name in set(SHARES) & set(whole):
         found[name] = share_interval(round(whole[name] * len(labels)), len(labels))
     present = [c for c in classified if c.images]
     found["balanced_accuracy"] = mean_interval([c.recall for c in present])
-    of_f1 = mean_interval([c.f1 for c in present])
-    low, high = found["macro_f1"]
-    found["macro_f1"] = min(low, of_f1[0]), max(high, of_f1[1])
+    of_f1, (low, high) = mean_interval([c.f1 for c in present]), found["macro_f1"]
+    found["macro_f1"] = float(np.fmin(low, of_f1[0])), float(np.fmax(high, of_f1[1]))
     overall = {name: Measure(value, found[name]) for name, value in whole.items()}
-    return Measures(overall, classified, confusion)
+    return Measures(overall, tuple(classified), confusion)
 
 
-def mean_interval(measures: Sequence[Measure]) -> Interval:
+def mean_interval(measures: Sequence[Measure]) -> tuple[float, float]:
     """The interval of the mean of independent ``measures``, from their intervals.
 
     Mean - sqrt(sum of (value - low)^2) / C to mean + sqrt(sum of (high - value)^2) / C (Zou and Donner 2008,
@@ -136,30 +146,20 @@ def mean_interval(measures: Sequence[Measure]) -> Interval:
     return mean - float(below), mean + float(above)
 
 
-def _class_intervals(confusion: NDArray[np.int64]) -> tuple[list[Interval], list[Interval], list[Interval]]:
-    """The intervals of precision, recall and F1 of each class.
+def _f1_interval(right: int, claimed: int, images: int) -> tuple[float, float]:
+    """The interval of a class's F1 from that of a share s, since F1 is 2 s / (1 + s).
 
-    F1 is 2 s / (1 + s), where s is a share, too: of the images that are of the class or called so, those
-    that are both (Lam et al. 2023, arXiv 2309.14621).
+    The share is of the images that are of the class or called so: those that are both (Lam et al. 2023, arXiv
+    2309.14621).
     """
-    found: tuple[list[Interval], list[Interval], list[Interval]] = ([], [], [])
-    for label in range(len(confusion)):
-        right, true, claimed = (
-            int(confusion[label, label]),
-            int(confusion[label].sum()),
-            int(confusion[:, label].sum()),
-        )
-        low, high = share_interval(right, true + claimed - right)
-        found[0].append(share_interval(right, claimed))
-        found[1].append(share_interval(right, true))
-        found[2].append((2 * low / (1 + low), 2 * high / (1 + high)))
-    return found
+    low, high = share_interval(right, claimed + images - right)
+    return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
-    """The interval that holds `LEVEL` of the values that are defined; NaN if none is."""
+def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The interval that holds `LEVEL` of the values that are defined; NaN if all are alike."""
     defined = values[~np.isnan(values)]
-    if not len(defined):
+    if not len(defined) or defined.min() == defined.max():
         return float("nan"), float("nan")
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

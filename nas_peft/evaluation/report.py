@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from nas_peft.evaluation.measures import Measure, Measures
+from nas_peft.evaluation.measures import LEVEL, Measure, Measures
 from nas_peft.front.plot import require_format
 from nas_peft.run.plain_table import add_number, add_text, plain_table
-from nas_peft.training.share_interval import LEVEL
 from nas_peft.training.temperature import Labels
 from supernet import write_atomically
 
@@ -43,17 +42,16 @@ def tables(measures: Measures, source: str, temperature: float | None) -> Iterat
         "no temperature is stored" if temperature is None else f"calibrated by temperature {temperature:.3f}"
     )
     table = plain_table(
-        source, f"{LEVEL:.0%} intervals, of shares by Wilson's score, else by bootstrap; {calibration}"
+        source,
+        f"{LEVEL:.0%} intervals over images: Wilson's of shares and F1, else by bootstrap; {calibration}",
     )
     add_text(table, "measure")
     add_number(table, "value")
     add_number(table, "interval")
     for name, found in measures.overall.items():
         scale, digits = (1, 3) if name.startswith("log_loss") else (100, 1)
-        low, high = (scale * end for end in found.interval)
-        table.add_row(
-            NAMES[name], f"{scale * found.value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"
-        )
+        ends = [f"{scale * end:.{digits}f}" for end in found.known_interval or ()]
+        table.add_row(NAMES[name], f"{scale * found.value:.{digits}f}", " to ".join(ends) or "–")
     yield table
     by_class = plain_table("")
     by_class.add_column("class", overflow="fold")
@@ -68,8 +66,8 @@ def _percent(found: Measure) -> str:
     """A share in per cent with its interval, such as ``87.5 (80–94)``."""
     if np.isnan(found.value):
         return "–"
-    low, high = (100 * end for end in found.interval)
-    return f"{100 * found.value:.1f} ({low:.0f}–{high:.0f})"
+    ends = "–".join(f"{100 * end:.0f}" for end in found.known_interval or ())
+    return f"{100 * found.value:.1f}" + (f" ({ends})" if ends else "")
 
 
 def write_predictions(

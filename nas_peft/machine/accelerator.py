@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -68,6 +69,16 @@ def end_if_broken(error: BaseException) -> None:
     """
     if is_broken(error):
         os._exit(STICKY_FAULT)
+
+
+@contextmanager
+def ending_if_broken() -> Iterator[None]:
+    """Context of a worker's task, see `end_if_broken`: whoever waits for the worker replaces it."""
+    try:
+        yield
+    except Exception as error:
+        end_if_broken(error)
+        raise
 
 
 def is_broken(error: BaseException) -> bool:

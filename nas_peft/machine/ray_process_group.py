@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 import torch.distributed as dist
 
+from nas_peft.machine.accelerator import ending_if_broken
 from nas_peft.machine.process_group import require_devices
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
 
@@ -57,7 +58,7 @@ def run_on_workers(
     if ``device`` is cuda, else over Gloo. ``sent`` travels to each machine once. All workers are stopped
     when one fails and when this function ends.
 
-    Raises `WorkerDied` if a worker was lost, and the error of a worker otherwise.
+    Raises `WorkerDied` if a worker was lost or its GPU context broke, and the error of a worker otherwise.
     """
     ray = session.connect()
     from ray.util.placement_group import placement_group, remove_placement_group
@@ -146,7 +147,8 @@ def _do_part(
         if rank == 0:
             queue.put(("step", done))
 
-    with _joined(rank, meeting, count, device, lambda place: queue.put(("meeting", place))):
+    joined = _joined(rank, meeting, count, device, lambda place: queue.put(("meeting", place)))
+    with ending_if_broken(), joined:
         result = work(ray.get(sent[0]), device, step)
     return result if rank == 0 else None
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nas_peft.deployment.model_card import accuracy_interval
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.settings.metric import SEED_FIELDS, Metric
+from nas_peft.training.share_interval import share_interval
 
 NONE = "–"
 """A number that does not exist."""
@@ -46,7 +46,8 @@ def bounds_of_test(row: RowResult, result: SearchResult) -> tuple[float, float]:
     """The same as shares."""
     accuracy = row.seeds[0].test_accuracy
     assert accuracy is not None  # asked for tested rows
-    return accuracy_interval(accuracy, int(result.dataset["counts"]["test"]))
+    images = int(result.dataset["counts"]["test"])
+    return share_interval(round(accuracy * images), images)
 
 
 def size_of_file(count: int) -> str:

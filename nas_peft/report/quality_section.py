@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from nas_peft.data.image_files import shown_name
-from nas_peft.deployment.model_card import accuracy_interval
 from nas_peft.evaluation.measures import Measure, Measures
 from nas_peft.evaluation.report import NAMES
 from nas_peft.report.chart import Chart, chart, drawing, legend_below
@@ -16,6 +15,7 @@ from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.judged_images import JudgedImages, confusions
 from nas_peft.report.number_texts import NONE, percent
 from nas_peft.report.palette import light
+from nas_peft.training.share_interval import share_interval
 
 MOST_IN_MATRIX = 25
 """Classes up to which the confusion matrix has a cell with its number for each pair."""
@@ -95,22 +95,22 @@ def _overall(measures: Measures) -> DataTable:
     rows = []
     for name, found in measures.overall.items():
         scale, digits = (1, 3) if name.startswith("log_loss") else (100, 1)
-        low, high = (scale * end for end in found.interval)
+        ends = [f"{scale * end:.{digits}f}" for end in found.known_interval or ()]
         title = NAMES[name][:1].upper() + NAMES[name][1:]
-        rows.append((title, f"{scale * found.value:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"))
+        rows.append((title, f"{scale * found.value:.{digits}f}", " to ".join(ends) or NONE))
     return data_table(
         "Measures over all images",
         ("measure", "value", "95% interval"),
         rows,
-        note="Intervals of shares are by Wilson's score, the others by bootstrap over images.",
+        note="Intervals are over images: Wilson's of shares and F1, of the others by bootstrap.",
     )
 
 
 def _with_interval(found: Measure) -> str:
     if np.isnan(found.value):
         return NONE
-    low, high = found.interval
-    return f"{percent(found.value)} ({percent(low, 0)} to {percent(high, 0)})"
+    ends = " to ".join(percent(end, 0) for end in found.known_interval or ())
+    return percent(found.value) + (f" ({ends})" if ends else "")
 
 
 def _matrix(measures: Measures) -> tuple[tuple[MatrixCell, ...], ...]:
@@ -177,7 +177,7 @@ def _reliability(judged: JudgedImages) -> Chart:
         inside = place == number
         if inside.any():
             right, images = int(hits[inside].sum()), int(inside.sum())
-            interval = accuracy_interval(right / images, images)
+            interval = share_interval(right, images)
             found.append((number, images, float(confidence[inside].mean()), right / images, interval))
     with drawing(4.2) as (figure, axes):
         axes.plot([0, 100], [0, 100], "--", lw=1, color=light("quiet"), label="perfectly calibrated")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nas_peft.data import Part
 from nas_peft.data.node_copies import copy_to_nodes
-from nas_peft.machine.accelerator import release_memory
+from nas_peft.machine.accelerator import ending_if_broken, release_memory
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
@@ -103,8 +103,9 @@ class RayScorer:
 
     Each actor holds the supernets and the images, on a GPU of its own or with its share of the cores. Images
     are split where the passes of `LocalScorer` end: every pass has the same images and architectures, so the
-    losses are the same to the last bit for any number of workers. A worker that dies (out of memory, or with
-    its machine) is replaced, and its share is repeated. `RaySession` says where Ray runs.
+    losses are the same to the last bit for any number of workers. A worker that dies (out of memory, with
+    its machine, or because its GPU context broke) is replaced, and its share is repeated. `RaySession` says
+    where Ray runs.
 
     Raises `InputError` when more than `DEATHS` workers have died.
     """
@@ -247,4 +248,5 @@ class _Worker:
     def score(self, fold: int, indices: NDArray[np.int64], architectures: Sequence[Architecture]) -> Found:
         """See `Scorer.score`."""
         # arrays from Ray's store are read-only, which makes torch warn
-        return self._scorer.score(fold, indices.copy(), architectures)
+        with ending_if_broken():
+            return self._scorer.score(fold, indices.copy(), architectures)

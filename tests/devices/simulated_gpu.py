@@ -10,19 +10,19 @@ Operations that torch calls by itself are not seen: those of a backward pass, an
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
+from host_waits import READING, copying_waits, waits
+from marked_tensors import all_marked, forget_marks, mark, on_gpu, page_locked, tensors_in
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 CUDA = torch.device("cuda", 0)
 CPU = torch.device("cpu")
-_marked: list[weakref.ref[Tensor]] = []
 MEMORY = 10**9
 """Bytes of the simulated GPU."""
 
@@ -30,57 +30,21 @@ _DEVICE = Tensor.device.__get__
 _INDEXED = {Tensor.__getitem__, Tensor.__setitem__, Tensor.index_put_}
 
 
-def on_gpu(value: Tensor) -> bool:
-    """Whether a tensor has the mark of the simulated GPU."""
-    return "on_gpu" in value.__dict__
-
-
-def mark(value: Any, gpu: bool) -> Any:
-    """Put every tensor in ``value`` on the simulated GPU, or on the CPU."""
-    for tensor in _tensors(value):
-        if not gpu:
-            tensor.__dict__.pop("on_gpu", None)
-        elif not on_gpu(tensor):
-            tensor.__dict__["on_gpu"] = True
-            _marked.append(weakref.ref(tensor))
-    return value
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-    _collect(value, found)
-    return found
-
-
-def _collect(value: Any, found: list[Tensor]) -> None:
-    if isinstance(value, Tensor):
-        found.append(value)
-    elif type(value) in (tuple, list):
-        for part in value:
-            _collect(part, found)
-    elif type(value) is dict:
-        for part in value.values():
-            _collect(part, found)
-    elif isinstance(value, tuple):  # of torch's named results
-        _collect(tuple(value), found)
-
-
 def bytes_in_use() -> int:
     """Bytes of the tensors on the simulated GPU that anything still holds."""
-    found = [value for reference in _marked if (value := reference()) is not None and on_gpu(value)]
-    return sum({value.data_ptr(): value.nbytes for value in found}.values())
+    return sum({value.data_ptr(): value.nbytes for value in all_marked()}.values())
 
 
 class SimulatedGPU(TorchFunctionMode):
     """Checks and marks in every call of torch.
 
-    ``reads`` counts the waits of the host for values. Memory runs out where one tensor has more bytes than
-    ``limit``; ``largest`` is the size of the largest so far.
+    ``waits`` counts the calls for which the host would wait (`host_waits`). Memory runs out where one tensor
+    has more bytes than ``limit``; ``largest`` is the size of the largest so far.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads = 0
+        self.waits = 0
         self.limit = MEMORY
         self.largest = 0
         self.unseen = 0
@@ -91,8 +55,10 @@ class SimulatedGPU(TorchFunctionMode):
             return CUDA if on_gpu(args[0]) else func(*args)
         if (special := _SPECIAL.get(func)) is not None:
             return special(self, func, args, kwargs or {})
-        found = _tensors((args, kwargs) if kwargs else args)
+        found = tensors_in((args, kwargs) if kwargs else args)
         gpu = any(map(on_gpu, found))
+        if not self.unseen:
+            self.waits += waits(func, args, kwargs or {})
         if gpu and not self.unseen:
             _require_one_device(func, args, found)
         if kwargs:
@@ -116,7 +82,7 @@ class SimulatedGPU(TorchFunctionMode):
         self.largest = size
 
     def _read(self, func: Any, args: Any, kwargs: Any) -> Any:
-        self.reads += any(map(on_gpu, _tensors(args)))
+        self.waits += any(map(on_gpu, tensors_in(args)))
         return func(*args, **kwargs)
 
     def _numpy(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -133,7 +99,7 @@ class SimulatedGPU(TorchFunctionMode):
             return func(*args, **kwargs)
 
     def _pinned(self, func: Any, args: Any, kwargs: Any) -> Any:
-        return args[0]
+        return page_locked(args[0].clone())
 
     def _is_cuda(self, func: Any, args: Any, kwargs: Any) -> bool:
         return on_gpu(args[0])
@@ -148,7 +114,7 @@ class SimulatedGPU(TorchFunctionMode):
         """Copies between devices; a copy to the same one is none, as in torch."""
         value = args[0]
         if func is Tensor.copy_:
-            self.reads += on_gpu(args[1]) and not on_gpu(value)
+            self.waits += copying_waits(args[1], on_gpu(value), args, kwargs)
             return func(*args, **kwargs)
         if func is Tensor.cpu:
             goal: Any = CPU
@@ -158,7 +124,7 @@ class SimulatedGPU(TorchFunctionMode):
             args, kwargs, goal = _without_device(args, kwargs)
         before = on_gpu(value)
         after = before if goal is None else goal.type == "cuda"
-        self.reads += before and not after
+        self.waits += copying_waits(value, after, args, kwargs)
         found = value if func in (Tensor.cpu, Tensor.cuda) else func(*args, **kwargs)
         if before != after:
             found = found.clone() if found is value or found.data_ptr() == value.data_ptr() else found
@@ -179,7 +145,7 @@ class SimulatedGPU(TorchFunctionMode):
             mapped = vmap(function, *options, **more)
 
             def call(*args: Any, **kwargs: Any) -> Any:
-                gpu = any(on_gpu(tensor) for tensor in _tensors((args, kwargs)))
+                gpu = any(on_gpu(tensor) for tensor in tensors_in((args, kwargs)))
                 with self._unchecked():
                     found = mapped(*args, **kwargs)
                 return mark(found, gpu)
@@ -191,11 +157,9 @@ class SimulatedGPU(TorchFunctionMode):
 
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     **dict.fromkeys((Tensor.to, Tensor.cpu, Tensor.cuda, Tensor.copy_, Tensor.type_as), SimulatedGPU._move),
-    **dict.fromkeys(
-        (Tensor.item, Tensor.tolist, Tensor.__bool__, Tensor.__float__, Tensor.__int__), SimulatedGPU._read
-    ),
+    **dict.fromkeys(READING, SimulatedGPU._read),
     **dict.fromkeys((torch._has_compatible_shallow_copy_type, torch.result_type), SimulatedGPU._plainly),
-    Tensor.numpy: SimulatedGPU._numpy,
+    **dict.fromkeys((Tensor.numpy, Tensor.__array__), SimulatedGPU._numpy),
     Tensor.backward: SimulatedGPU._backward,
     Tensor.pin_memory: SimulatedGPU._pinned,
     Tensor.data.__set__: SimulatedGPU._set_data,
@@ -224,7 +188,7 @@ def _without_device(args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, A
 
 def _require_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
     if func in _INDEXED:
-        indices = _tensors(args[1])
+        indices = tensors_in(args[1])
         if on_gpu(args[0]):  # by indices of any device
             tensors = [tensor for tensor in tensors if not any(tensor is index for index in indices)]
         if not indices and func == Tensor.__setitem__:  # a copy
@@ -241,7 +205,7 @@ def _require_one_device(func: Any, args: Any, tensors: list[Tensor]) -> None:
 def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedGPU]:
     """A GPU within it, whose memory is never short."""
     gpu = SimulatedGPU()
-    _marked.clear()
+    forget_marks()
 
     def limit(share: float) -> None:
         gpu.limit, gpu.largest = round(share * MEMORY), 0

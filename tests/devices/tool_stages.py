@@ -13,6 +13,7 @@ from safetensors.torch import load
 from supernet_stages import DEPTH
 
 from nas_peft.machine.environment import environment
+from nas_peft.planning.speeds import Measurement
 from nas_peft.run.export import export_subnet
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
@@ -249,6 +250,11 @@ def timed(place: Place) -> None:
     assert environment(place.device)["device"]
 
 
+def measured(place: Place) -> None:
+    """The speeds that a plan is made of; no two times are equal."""
+    assert Measurement.of(place.inputs, 1, 1).run(place.device).forward > 0
+
+
 STAGES: dict[str, Callable[[Place], Any]] = {
     "linear probe": probed,
     "supernet": supernet,
@@ -264,5 +270,6 @@ STAGES: dict[str, Callable[[Place], Any]] = {
     "many tasks": tasks_mixed,
     "attention": looked_at,
     "latency": timed,
+    "plan": measured,
 }
 """By name; each returns what it has computed, on the CPU."""

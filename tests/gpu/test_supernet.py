@@ -10,7 +10,7 @@ import pytest
 import torch
 from sweep import sweep
 from trained_on_two import part
-from trainings import CLASSES, LAYERS, Trainings
+from trainings import LAYERS, Trainings
 
 from nas_peft.machine.accelerator import limit_memory, release_memory, with_less_memory
 from search_spaces import Architecture
@@ -19,10 +19,8 @@ from supernet import (
     Execution,
     Preprocessing,
     Recipe,
-    Supernet,
     default_precision,
     train,
-    train_pack,
 )
 
 BF16_BOUND = 0.05
@@ -73,19 +71,28 @@ def test_bf16_is_the_default(gpu: str):
 
 def test_packed_trainings_equal_single_ones(trainings: Trainings):
     """Different architectures, rates and seeds in one pack."""
-    chosen, rates, seeds = trainings.candidates()[:3], (1e-3, 3e-4, 1e-4), (0, 1, 2)
-    backbone = trainings.network("cuda").backbone
-    recipes = [Recipe(epochs=2, lr=rate, batch_size=8) for rate in rates]
+    recipes = [Recipe(epochs=2, lr=rate, batch_size=8) for rate in (1e-3, 3e-4, 1e-4)]
+    _, curves = trainings.packed(recipes)
+    for seed, network in enumerate(trainings.networks(3)):
+        options = {"preprocessing": Preprocessing.of(network.backbone), "chooser": Constant(network.capacity)}
+        alone = train(network, *trainings.data(), recipe=recipes[seed], seed=seed, **options)
+        assert curves[seed].losses == pytest.approx(alone.losses, rel=1e-4)
 
-    def networks() -> list[Supernet]:
-        return [Supernet(backbone, architecture, CLASSES, seed=1) for architecture in chosen]
 
-    together, options = networks(), {"preprocessing": Preprocessing.of(backbone)}
-    curves = train_pack(together, *trainings.data(), recipes=recipes, seeds=seeds, **options)
-    for network, curve, recipe, seed in zip(networks(), curves, recipes, seeds, strict=True):
-        chooser = Constant(network.capacity)
-        alone = train(network, *trainings.data(), chooser=chooser, recipe=recipe, seed=seed, **options)
-        assert curve.losses == pytest.approx(alone.losses, rel=1e-4)
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda trainings, size: trainings.trained("cuda", Execution(precision="bf16"), size),
+        lambda trainings, size: trainings.packed([Recipe(epochs=2, lr=1e-3, batch_size=size)] * 2),
+        lambda trainings, size: trainings.evaluated("cuda", "bf16", size),
+        lambda trainings, size: trainings.scored("cuda", "bf16", size),
+    ],
+    ids=["training", "pack", "evaluation", "scoring"],
+)
+def test_the_host_does_not_wait_in_a_step(trainings: Trainings, waits_of, compute):
+    """More steps are no more waits; a compiled kernel or a library that is loaded may wait at first."""
+    compute(trainings, 8)
+    assert waits_of(lambda: compute(trainings, 2)) == waits_of(lambda: compute(trainings, 8)) > 0
 
 
 def test_where_memory_runs_out_parts_of_the_batch_give_the_same_training(gpu: str, trainings: Trainings):

@@ -1,6 +1,7 @@
 """Small computations of the supernet that a GPU and a CPU are compared by."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,7 +12,9 @@ from torch import nn
 
 from search_spaces import Architecture, SearchSpace, load_space
 from supernet import (
+    Curve,
     Execution,
+    NonFiniteLoss,
     OnePerImage,
     Preprocessing,
     Recipe,
@@ -20,6 +23,7 @@ from supernet import (
     evaluate,
     score,
     train,
+    train_pack,
 )
 
 CLASSES = 5
@@ -65,17 +69,19 @@ class Trainings:
         rng = np.random.default_rng(0)
         return [self.space.sample(rng) for _ in range(4)]
 
-    def scored(self, device: str, precision: str) -> torch.Tensor:
+    def scored(self, device: str, precision: str, batch_size: int | None = None) -> torch.Tensor:
         net = self.network(device)
         options = {"preprocessing": Preprocessing.of(net.backbone), "precision": precision}
+        options["batch_size"] = batch_size
         return torch.stack([e.losses for e in score(net, *self.data(), self.candidates(), **options)])
 
-    def evaluated(self, device: str, precision: str) -> torch.Tensor:
+    def evaluated(self, device: str, precision: str, batch_size: int = 256) -> torch.Tensor:
         net = self.network(device)
         options = {"preprocessing": Preprocessing.of(net.backbone), "precision": precision}
+        options["batch_size"] = batch_size
         return evaluate(net, *self.data(), architecture=self.candidates()[0], **options).losses
 
-    def trained(self, device: str, execution: Execution) -> list[float]:
+    def trained(self, device: str, execution: Execution, batch_size: int = 8) -> list[float]:
         """The mean losses of two epochs with an architecture for each image."""
         net = self.network(device)
         chooser = OnePerImage(self.space.sample, self.space.largest().kinds)
@@ -84,7 +90,26 @@ class Trainings:
             *self.data(),
             preprocessing=Preprocessing.of(net.backbone),
             chooser=chooser,
-            recipe=Recipe(epochs=2, lr=1e-4, batch_size=8),
+            recipe=Recipe(epochs=2, lr=1e-4, batch_size=batch_size),
             seed=0,
             execution=execution,
         ).losses
+
+    def packed(self, recipes: Sequence[Recipe]) -> tuple[list[Supernet], list[Curve | NonFiniteLoss]]:
+        """Networks of different architectures and their curves, trained on the GPU in one pack."""
+        networks = self.networks(len(recipes))
+        curves = train_pack(
+            networks,
+            *self.data(),
+            preprocessing=Preprocessing.of(networks[0].backbone),
+            recipes=recipes,
+            seeds=range(len(recipes)),
+        )
+        return networks, curves
+
+    def networks(self, number: int) -> list[Supernet]:
+        """Networks of different architectures around one backbone on the GPU."""
+        backbone = self.network("cuda").backbone
+        return [
+            Supernet(backbone, architecture, CLASSES, seed=1) for architecture in self.candidates()[:number]
+        ]

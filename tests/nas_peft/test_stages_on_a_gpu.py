@@ -8,22 +8,27 @@ from typing import Any
 import pytest
 import torch
 from noise_task import noise_values, write_noise
-from simulated_gpu import SimulatedGPU, simulated_gpu
+from simulated_gpu import MEMORY, SimulatedGPU, bytes_in_use, simulated_gpu
 from supernet_stages import small_model
 from sweep import sweep
 from tool_stages import QUIET, STAGES, Place
 from torch import Tensor, nn
 
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.methods import METHODS
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages import lora_pruning
+from nas_peft.stages.supernet import train_supernets
+from nas_peft.training.ray_trainings import RayTrainings
 from supernet import Subnet, Supernet
 
 pytestmark = pytest.mark.slow
 
 FAMILIES = ["ViT", "DINOv2 SwiGLU", "DINOv3", "EVA-02", "BEiT", "rotary mixed"]
 """Families of layers and positions of their own; `tests/supernet/test_devices.py` has all."""
-OF_ANY_FAMILY = ["latency", "temperature", "training: lp-ft", "training in bf16"]
+OF_ANY_FAMILY = ["latency", "plan", "temperature", "training: lp-ft", "training in bf16"]
 """Stages whose device does not depend on the family."""
 PLANTED = {
     "linear probe": "nas_peft.stages.pretrained_features.pooled_features",
@@ -42,6 +47,7 @@ PLANTED = {
     "many tasks": "supernet.multi_task.load_subnet",
     "attention": "supernet.attention_rollout._weights",
     "latency": "nas_peft.stages.latency.blank_batch",
+    "plan": "supernet.evaluation.to_device",
 }
 """A function of each stage whose result a fault leaves on the CPU."""
 
@@ -129,3 +135,43 @@ def test_a_generator_of_the_probe_that_draws_on_another_device_is_noticed(
         network.reset(0)
     with pytest.raises(RuntimeError, match="generator"):
         STAGES["linear probe"](here)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        lambda run, features: train_supernets(run, features).record.losses,
+        lambda run, features: lora_pruning._prune(run, features, 15.0).losses,
+    ],
+    ids=["supernet", "LoRA to be pruned"],
+)
+def test_what_this_process_trains_is_trained_in_parts_where_memory_is_short(
+    gpu: SimulatedGPU, whole: SearchInputs, tmp_path: Path, train
+):
+    """With the same losses."""
+    losses, largest = [], []
+    for room in (1.0, 0.6):
+        folder = tmp_path / f"room for {room}"
+        folder.mkdir()
+        here = Place(whole, small_model("ViT"), "cuda", folder)
+        features = here.probe.features
+        gpu.largest, gpu.limit = 0, round(room * largest[0]) if largest else MEMORY
+        losses.append(train(here.run, features))
+        largest.append(gpu.largest)
+        gpu.limit = MEMORY
+    assert largest[1] <= 0.6 * largest[0]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+@pytest.mark.usefixtures("ray_address")
+def test_this_process_has_left_the_gpu_when_separate_trainings_begin(gpu: SimulatedGPU, place):
+    """They are of Ray's workers, which cannot take what this process holds."""
+    here = place("shipped", "cuda")
+    training, inputs = here.training("subnet"), here.shared
+    inputs.backbone.model.to("cuda")
+    assert bytes_in_use() > 0
+    folder = RunFolder.open(here.folder / "run", here.inputs.config)
+    with RayTrainings(folder, inputs, device="cpu", ray_options=RayOptions(cpus_per_trial=1)) as runner:
+        (record,) = runner.run([training], lambda: None)
+    assert record.error is None
+    assert bytes_in_use() == 0

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+from simulated_gpu import simulated_gpu
 from torch import nn
 
 from supernet.data_parallel import Processes
@@ -104,3 +106,39 @@ def test_without_a_process_group_there_is_one_process_and_nothing_to_do():
     assert all(p.grad is None for p in network.parameters())
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
     alone.require_equal_epochs(3, torch.device("cpu"))
+
+
+def test_a_step_takes_one_exchange(monkeypatch, tmp_path):
+    """Of all gradients, and what is absent stays absent; counted in a group of one, as the one of two."""
+    exchanges, exchange = [], dist.all_reduce
+    for name in ("all_reduce", "all_gather", "broadcast", "reduce"):
+        monkeypatch.setattr(dist, name, lambda *given, name=name: exchanges.append(name) or exchange(*given))
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
+    network[0].weight.sum().backward()
+    network[0].bias.sum().backward()
+    first = [parameter.grad.clone() for parameter in network[0].parameters()]
+    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    try:
+        loss = Processes(0, 2).add_up(list(network.parameters()), torch.tensor(0.5))
+    finally:
+        dist.destroy_process_group()
+    assert exchanges == ["all_reduce"]
+    assert loss == 0.5
+    assert all(torch.equal(p.grad, g) for p, g in zip(network[0].parameters(), first, strict=True))
+    assert [p.grad for p in network[1].parameters()] == [None, None]
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_process_with_all_gradients_does_not_wait_for_its_gpu(monkeypatch, tmp_path, absent: bool):
+    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    try:
+        with simulated_gpu(monkeypatch) as gpu:
+            network = nn.Linear(2, 3).to("cuda")
+            loss = network(torch.ones(1, 2, device="cuda")).sum()
+            loss.backward()
+            network.bias.grad = None if absent else network.bias.grad
+            gpu.waits = 0
+            Processes(0, 2).add_up(list(network.parameters()), loss.detach())
+            assert gpu.waits == absent
+    finally:
+        dist.destroy_process_group()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,41 @@ def on_gpu(family: str = "ViT") -> Supernet:
     return small_network(family).to("cuda")
 
 
-READS = 2  # of a training of one epoch
+WAITS = 2  # of a training of one epoch
+CALLS = [
+    (True, lambda here, there: there[0].item()),
+    (True, lambda here, there: bool(there.isfinite().all())),
+    (True, lambda here, there: f"{there[0]:.1f}"),
+    (True, lambda here, there: torch.equal(there, there)),
+    (True, lambda here, there: there[there > 0]),
+    (True, lambda here, there: torch.where(there > 0)),
+    (True, lambda here, there: there.nonzero()),
+    (True, lambda here, there: there.repeat_interleave(there.long())),
+    (True, lambda here, there: there[torch.tensor([0])]),
+    (True, lambda here, there: there[[0]]),
+    (True, lambda here, there: there.cpu()),
+    (True, lambda here, there: here.copy_(there)),
+    (True, lambda here, there: here.__setitem__(0, there[0])),
+    (True, lambda here, there: here.to("cuda")),
+    (True, lambda here, there: here.to("cuda", non_blocking=True)),
+    (True, lambda here, there: here.pin_memory().to("cuda")),
+    (True, lambda here, there: there.copy_(here)),
+    (True, lambda here, there: there.__setitem__(slice(2), here[:2])),
+    (True, lambda here, there: torch.tensor([1.0], device="cuda")),
+    (True, lambda here, there: there.new_tensor([1.0])),
+    (False, lambda here, there: here.pin_memory().to("cuda", non_blocking=True)),
+    (False, lambda here, there: there.copy_(here.pin_memory(), non_blocking=True)),
+    (False, lambda here, there: there.to("cuda").to(torch.bfloat16)),
+    (False, lambda here, there: there[there.long()][:2][None, ..., 0]),
+    (False, lambda here, there: there.__setitem__(there > 0, 0.0)),
+    (False, lambda here, there: there.__setitem__(0, 1.0)),
+    (False, lambda here, there: there.__setitem__(0, there[1])),
+    (False, lambda here, there: torch.where(there > 0, there, 0.0)),
+    (False, lambda here, there: there.repeat_interleave(there.long(), output_size=3)),
+    (False, lambda here, there: torch.arange(3, device="cuda") * there.new_zeros(3)),
+    (False, lambda here, there: here[here > 0].tolist()),
+]
+"""Whether the host waits for a call on a tensor here, on the CPU, and one there, on the GPU."""
 
 
 @pytest.mark.parametrize("family", sweep(MODELS, 2))
@@ -58,12 +93,14 @@ def test_images_that_do_not_fit_are_copied_batch_by_batch(gpu, monkeypatch, stag
     """Through page-locked memory and without a wait, so that the next batch is prepared meanwhile."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
     net, pinned = on_gpu(), []
-    monkeypatch.setattr("supernet.transfers._page_locked", lambda values: pinned.append(values) or values)
-    gpu.reads = 0
+    monkeypatch.setattr(
+        "supernet.transfers._page_locked", lambda values: pinned.append(values) or values.pin_memory()
+    )
+    gpu.waits = 0
     STAGES[stage](net)
     assert any(values.ndim == 4 for values in pinned)
     if stage == "one per image":
-        assert gpu.reads == READS + len(net.module_tensors(net.capacity))
+        assert gpu.waits == WAITS + len(net.module_tensors(net.capacity))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -89,9 +126,9 @@ def test_prompts_of_one_length_need_no_mask(gpu: SimulatedGPU, monkeypatch, mask
 def test_a_training_waits_for_the_gpu_once_an_epoch_and_once_at_its_end(gpu: SimulatedGPU, stage: str):
     """For its losses, and for whether the weights are finite; the stage of this test then reads these."""
     net = on_gpu()
-    gpu.reads = 0
+    gpu.waits = 0
     STAGES[stage](net)
-    assert gpu.reads == READS + len(net.module_tensors(net.capacity))
+    assert gpu.waits == WAITS + len(net.module_tensors(net.capacity))
 
 
 @pytest.mark.parametrize("stage", sweep(RUNNING, 4))
@@ -156,10 +193,19 @@ def test_the_simulated_gpu_refuses_what_a_gpu_does(gpu: SimulatedGPU):
         here[torch.tensor([0]).to("cuda")]
     with pytest.raises(RuntimeError, match="same device"):
         torch.cat([here, there])
-    with pytest.raises(TypeError, match="to numpy"):
-        there.numpy()
+    for to_numpy in (torch.Tensor.numpy, np.asarray):
+        with pytest.raises(TypeError, match="to numpy"):
+            to_numpy(there)
     with pytest.raises(RuntimeError, match="generator"):
         torch.rand(3, device="cuda", generator=torch.Generator())
+
+
+@pytest.mark.parametrize(("waits", "call"), CALLS)
+def test_the_simulated_gpu_counts_the_calls_for_which_the_host_waits(gpu: SimulatedGPU, waits: bool, call):
+    here, there = torch.ones(3), torch.ones(3).to("cuda")
+    gpu.waits = 0
+    call(here, there)
+    assert gpu.waits == waits
 
 
 @pytest.mark.thorough

@@ -2,9 +2,24 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from search_spaces import Architecture, InputError
-from supernet import ArchitectureBatch, default_precision
+from supernet import (
+    ArchitectureBatch,
+    Constant,
+    Execution,
+    OnePerImage,
+    Recipe,
+    Sandwich,
+    Supernet,
+    default_precision,
+    evaluate,
+    score,
+    train,
+    train_pack,
+)
+from supernet.modules import SSF
 from supernet.precision import autocast, computing_in, float32_products
 
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
@@ -72,9 +87,14 @@ def test_the_head_reads_float32_and_gives_float32_under_autocast(plain, pixels, 
 @torch.no_grad()
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(
-    "kind", ["ssf", "adapter_dim_parallel_scaled", "adapter_dim_scaled", "lora_rank_fc1"]
+    "kind", ["ssf", "adapter_dim_parallel_scaled", "adapter_dim_scaled", "lora_rank_fc1", "of a user"]
 )
 def test_no_module_widens_what_comes_after(plain, pixels, randomised, kind, masked, monkeypatch):
+    if kind == "of a user":  # with float32 arithmetic of its own
+        own, kind = SSF.forward, "ssf"
+        monkeypatch.setattr(
+            SSF, "forward", lambda module, place, x, y, size: own(module, place, x, y.float(), size)
+        )
     seen = []
     architecture = Architecture.uniform(2, kind, 2 if kind != "ssf" else 6)
     network = randomised(plain(), architecture)
@@ -88,3 +108,32 @@ def test_no_module_widens_what_comes_after(plain, pixels, randomised, kind, mask
     with autocast(CPU, "bf16"):
         network(pixels, sizes)
     assert seen == [torch.bfloat16] * 3
+
+
+def test_every_loss_is_of_float32_logits(plain, toy, default_space, preprocessing, monkeypatch):
+    """Of each chooser, of packs, in evaluation and in scoring."""
+    seen: list[torch.dtype] = []
+    real = F.cross_entropy
+    monkeypatch.setattr(
+        F,
+        "cross_entropy",
+        lambda logits, *rest, **more: seen.append(logits.dtype) or real(logits, *rest, **more),
+    )
+    (images, labels), largest = toy, default_space.largest()
+    network, execution = Supernet(plain(), largest, 5), Execution(precision="bf16")
+    recipe, empty = Recipe(epochs=1, lr=1e-3, batch_size=len(images)), Architecture.empty(largest.depth)
+    for chooser in (
+        Constant(largest),
+        OnePerImage(default_space.sample, largest.kinds),
+        Sandwich(default_space.sample, largest, empty, distil=True),
+    ):
+        options = {"preprocessing": preprocessing, "recipe": recipe, "seed": 0, "execution": execution}
+        train(network, images, labels, chooser=chooser, **options)
+    networks = [Supernet(network.backbone, largest, 5) for _ in range(2)]
+    options = {"preprocessing": preprocessing, "recipes": [recipe] * 2, "seeds": [0, 1]}
+    train_pack(networks, images, labels, execution=execution, **options)
+    trained = len(seen)
+    evaluate(network, images, labels, preprocessing=preprocessing, precision="bf16")
+    score(network, images, labels, [largest, empty], preprocessing=preprocessing, precision="bf16")
+    assert (trained, set(seen)) == (6, {torch.float32})
+    assert len(seen) > trained + 1

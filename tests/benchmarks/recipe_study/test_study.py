@@ -66,6 +66,24 @@ def test_what_has_finished_is_shown_without_training(
 
 
 @pytest.mark.thorough
+def test_lines_alone_are_enough_to_go_on(ran: tuple[list[str], Path], tmp_path: Path) -> None:
+    options, folder = ran
+    lines = (folder / "store" / "lines.jsonl").read_text().splitlines()
+    trainings = [one for one in lines if json.loads(one)["kind"] == "training"]
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "lines.jsonl").write_text("".join(f"{one}\n" for one in trainings))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (choices, study):
+            patch.setattr(module, "CHOICES", FEW)
+        assert main([*options, f"--store={tmp_path / 'store'}", f"--out={tmp_path / 'found.json'}"]) == 0
+    again = (tmp_path / "store" / "lines.jsonl").read_text().splitlines()
+    assert again[: len(trainings)] == trainings  # nothing but the test set is done again
+    assert [json.loads(one)["kind"] for one in again[len(trainings) :]] == ["test"]
+    first, second = (json.loads((f / "found.json").read_text()) for f in (folder, tmp_path))
+    assert second["test"] == first["test"]
+
+
+@pytest.mark.thorough
 def test_the_final_half_is_read_for_one_set_of_models(
     ran: tuple[list[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

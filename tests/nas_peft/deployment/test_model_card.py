@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import ModelCard
 
-from nas_peft.deployment.model_card import accuracy_interval, hub_name, model_card
+from nas_peft.deployment.model_card import hub_name, model_card
+from nas_peft.training.share_interval import share_interval
 from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Subnet, Supernet
 
@@ -48,7 +49,7 @@ def test_the_metric_that_decided_stands_beside_the_accuracies(subnet: Subnet):
 
 def test_the_text_is_what_people_read(subnet: Subnet):
     text = model_card(subnet, "subnet.safetensors", "unknown").text
-    low, high = accuracy_interval(0.8, 50)
+    low, high = share_interval(40, 50)
     for part in (
         "100 train, 40 val, 50 test images. 2 classes: cat, dog.",
         "- test: stratified split, 20%, seed 0",

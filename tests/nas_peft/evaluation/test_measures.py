@@ -65,6 +65,18 @@ def test_classes_and_confusion(scores):
     assert high - low == pytest.approx(2 * 1.96 * (share * (1 - share) / first.images) ** 0.5, rel=0.25)
 
 
+def test_few_images_are_not_certain(scores):
+    """Twelve images that are all right leave room for mistakes on others."""
+    labels = np.arange(12) % 3
+    found = measure(10 * np.eye(3)[labels], labels, ("a", "b", "c"), None)
+    assert found.overall["accuracy"].interval == pytest.approx((0.757, 1), abs=1e-3)
+    assert found.classes[0].recall.interval == found.classes[0].precision.interval
+    assert found.classes[0].recall.interval == pytest.approx((0.510, 1), abs=1e-3)
+    assert found.overall["macro_f1"].interval == pytest.approx((0.813, 1), abs=1e-3)
+    assert found.to_dict()["classes"][0]["f1_interval"] == pytest.approx([0.676, 1], abs=1e-3)
+    assert found.overall["log_loss"].known_interval is None  # the same for each image
+
+
 def test_the_temperature_lowers_loss_and_calibration_error(scores):
     logits, labels = scores
     found = measure(logits, labels, CLASSES, fit_temperature(logits, labels)).overall

@@ -113,6 +113,41 @@ def test_a_dead_worker_is_replaced_and_its_share_done_again(
     assert two._workers[1] is not dead
 
 
+BROKEN_ONCE = """
+from pathlib import Path
+from nas_peft.searching.searchers import register_searcher
+from nas_peft.searching.searchers.random_search import RandomSearch
+
+register_searcher("of_a_broken_gpu", RandomSearch)
+if not Path({file!r}).exists():
+    from nas_peft.scoring.scorer import LocalScorer
+
+    def broken(*args):
+        Path({file!r}).touch()
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    LocalScorer.score = broken
+"""
+
+
+@pytest.mark.thorough
+def test_a_worker_whose_gpu_is_broken_ends_and_is_replaced(
+    tiny_inputs: SearchInputs,
+    folds: list[Fold],
+    local: LocalScorer,
+    architectures: list[Architecture],
+    ray_address: str,
+    tmp_path: Path,
+):
+    module, broken = tmp_path / "broken_once.py", tmp_path / "broken"
+    module.write_text(BROKEN_ONCE.format(file=str(broken)))
+    indices = images_of(local, 0)[:4]
+    with RayScorer(folds, tiny_inputs, workers=1, device="cpu", module_files=[module]) as scorer:
+        found = scorer.score(0, indices, architectures[:2])
+    assert broken.exists()
+    assert np.array_equal(found.losses, local.score(0, indices, architectures[:2]).losses)
+
+
 @pytest.mark.thorough
 def test_a_search_of_two_workers_is_that_of_one_also_when_it_goes_on(
     tiny_inputs: SearchInputs, local: LocalScorer, two: RayScorer, tmp_path: Path

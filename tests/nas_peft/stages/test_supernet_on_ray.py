@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sweep import sweep
 
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.run.progress import StageBars
@@ -115,9 +116,25 @@ def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
     assert np.array_equal(losses, here.losses)
 
 
+EXIT = "os._exit(1)"
+BROKEN = """
+from nas_peft.searching.searchers import register_searcher
+from nas_peft.searching.searchers.random_search import RandomSearch
+from nas_peft.stages import supernet_training
+
+register_searcher("of_a_broken_gpu", RandomSearch)
+
+def broken(*args, **options):
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+supernet_training.train = broken
+"""
+
+
 @pytest.mark.thorough
+@pytest.mark.parametrize("end", sweep([EXIT, BROKEN]), ids=["killed", "broken GPU"])
 def test_a_worker_that_dies_is_replaced_until_too_many_have(
-    tiny_inputs: SearchInputs, features: torch.Tensor, tmp_path: Path, ray_address, monkeypatch
+    tiny_inputs: SearchInputs, features: torch.Tensor, tmp_path: Path, ray_address, monkeypatch, end: str
 ):
     assert supernet_on_ray.ATTEMPTS == 3
     monkeypatch.setattr(supernet_on_ray, "ATTEMPTS", 2)  # each takes seconds
@@ -125,7 +142,7 @@ def test_a_worker_that_dies_is_replaced_until_too_many_have(
     deadly = tmp_path / "deadly.py"
     deaths = tmp_path / "deaths"
     deaths.mkdir()
-    deadly.write_text(f"import os, tempfile\ntempfile.mkstemp(dir={str(deaths)!r})\nos._exit(1)\n")
+    deadly.write_text(f"import os, tempfile\ntempfile.mkstemp(dir={str(deaths)!r})\n{end}\n")
     (recipe,) = tiny_inputs.config.supernet_recipes()
     ((training, _),) = supernet_trainings(tiny_inputs, features, folder, recipe)
     object.__setattr__(training, "module_files", (deadly,))

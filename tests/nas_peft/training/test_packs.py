@@ -11,10 +11,13 @@ from simulated_gpu import MEMORY, bytes_in_use, simulated_gpu
 from sweep import sweep
 
 from nas_peft.data import Part
+from nas_peft.machine.ray_session import RayOptions
+from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training import training_worker
 from nas_peft.training.packed_trainings import run_pack
 from nas_peft.training.packs import pack_size, plan_packs
+from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.state_folder import StateFolder
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training
@@ -187,10 +190,12 @@ def worked(trainings, inputs, folder, monkeypatch, **on):
 def test_a_worker_uses_the_gpu_that_ray_assigns_and_no_more_than_its_share(inputs, tmp_path, monkeypatch):
     monkeypatch.setattr(training_worker.ray, "get_gpu_ids", lambda: [0])
     trainings = [training("a"), training("b", LORA)]
+    emptied: list[int] = []
     with simulated_gpu(monkeypatch) as gpu:
+        monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(bytes_in_use()))
         last = worked(trainings, inputs, tmp_path, monkeypatch, device="cuda", gpu_share=0.25)
         assert gpu.limit == 0.25 * MEMORY
-        assert bytes_in_use() == 0
+    assert emptied == [0]  # for others: the worker stays
     for number, record in enumerate(last["records"]):
         require_equal((record, last["tensors"][number]), run_training(trainings[number], inputs, "cpu"))
 
@@ -208,3 +213,30 @@ def test_a_worker_gives_the_records_of_its_pack(inputs, tmp_path, monkeypatch):
     for number in (0, 2):
         expected = run_training(trainings[number], inputs, "cpu")
         require_equal((last["records"][number], tensors[number]), expected)
+
+
+@pytest.mark.thorough
+def test_the_plan_of_packs_is_that_of_all_trainings_whichever_have_finished(
+    inputs, tiny_config, tmp_path, ray_address, monkeypatch
+):
+    """What is left of two packs is two packs, and not one."""
+    from nas_peft.training import ray_tasks
+
+    trainings = [training(name, seed=seed) for seed, name in enumerate("abcd")]
+    folder, planned, run = RunFolder.open(tmp_path / "run", tiny_config), [], ray_tasks.run
+
+    def watched(work, *others):
+        planned.append([[work.trainings[number].name for number in pack] for pack in work.packs])
+        run(work, *others)
+
+    monkeypatch.setattr(ray_tasks, "run", watched)
+    one_core = RayOptions(cpus_per_trial=1)
+    with RayTrainings(folder, inputs, device="cpu", ray_options=one_core, pack=2) as runner:
+        first = runner.run(trainings, lambda: None)
+        for lost in trainings[1:3]:
+            (folder.path / "trainings" / f"{lost.key}.json").unlink()
+        again = runner.run(trainings, lambda: None)
+    assert planned == [[["a", "b"], ["c", "d"]], [["b"], ["c"]]]
+    assert [record.error for record in first] == [None] * 4
+    for one, other in zip(again, first, strict=True):
+        assert one.curve.losses == pytest.approx(other.curve.losses, abs=1e-5)
