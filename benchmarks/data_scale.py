@@ -187,12 +187,16 @@ class Watch:
 
 
 def processes() -> dict[int, str]:
-    """This process and the workers of Ray that it has started, with what Ray calls them."""
+    """This process and the workers of Ray that it has started, with what Ray calls them.
+
+    Ray's own services are left out, also those that are called ``ray::...Agent``.
+    """
     found = {os.getpid(): "main"}
     for child in psutil.Process().children(recursive=True):
         try:
-            if child.cmdline() and child.cmdline()[0].startswith("ray::"):
-                found[child.pid] = child.cmdline()[0]
+            called = (child.cmdline() or [""])[0]
+            if called.startswith("ray::") and not called.endswith("Agent"):
+                found[child.pid] = called
         except psutil.Error:
             continue
     return found
