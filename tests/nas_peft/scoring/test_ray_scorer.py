@@ -46,9 +46,39 @@ def local(tiny_inputs: SearchInputs, folds: list[Fold]) -> LocalScorer:
     return LocalScorer(folds, tiny_inputs.preprocessing)
 
 
+BREAKS = """
+from pathlib import Path
+from nas_peft.scoring.scorer import LocalScorer
+from nas_peft.searching.searchers import register_searcher
+from nas_peft.searching.searchers.random_search import RandomSearch
+
+register_searcher("of_a_broken_gpu", RandomSearch)
+scores = LocalScorer.score
+
+def breaking(*args):
+    try:
+        Path({file!r}).unlink()
+    except FileNotFoundError:
+        return scores(*args)
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+LocalScorer.score = breaking
+"""
+
+
 @pytest.fixture(scope="module")
-def two(tiny_inputs: SearchInputs, folds: list[Fold], ray_address: str) -> Iterator[RayScorer]:
-    with RayScorer(folds, tiny_inputs, workers=2, device="cpu") as scorer:
+def breaks_next(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that, while it exists, breaks the GPU of the worker of `two` that scores next."""
+    return tmp_path_factory.mktemp("breaks") / "next"
+
+
+@pytest.fixture(scope="module")
+def two(
+    tiny_inputs: SearchInputs, folds: list[Fold], ray_address: str, breaks_next: Path
+) -> Iterator[RayScorer]:
+    module = breaks_next.with_name("breaks.py")
+    module.write_text(BREAKS.format(file=str(breaks_next)))
+    with RayScorer(folds, tiny_inputs, workers=2, device="cpu", module_files=[module]) as scorer:
         yield scorer
 
 
@@ -113,38 +143,15 @@ def test_a_dead_worker_is_replaced_and_its_share_done_again(
     assert two._workers[1] is not dead
 
 
-BROKEN_ONCE = """
-from pathlib import Path
-from nas_peft.searching.searchers import register_searcher
-from nas_peft.searching.searchers.random_search import RandomSearch
-
-register_searcher("of_a_broken_gpu", RandomSearch)
-if not Path({file!r}).exists():
-    from nas_peft.scoring.scorer import LocalScorer
-
-    def broken(*args):
-        Path({file!r}).touch()
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-    LocalScorer.score = broken
-"""
-
-
 @pytest.mark.thorough
 def test_a_worker_whose_gpu_is_broken_ends_and_is_replaced(
-    tiny_inputs: SearchInputs,
-    folds: list[Fold],
-    local: LocalScorer,
-    architectures: list[Architecture],
-    ray_address: str,
-    tmp_path: Path,
+    local: LocalScorer, two: RayScorer, architectures: list[Architecture], breaks_next: Path
 ):
-    module, broken = tmp_path / "broken_once.py", tmp_path / "broken"
-    module.write_text(BROKEN_ONCE.format(file=str(broken)))
-    indices = images_of(local, 0)[:4]
-    with RayScorer(folds, tiny_inputs, workers=1, device="cpu", module_files=[module]) as scorer:
-        found = scorer.score(0, indices, architectures[:2])
-    assert broken.exists()
+    indices, before = images_of(local, 0)[:4], list(two._workers)
+    breaks_next.touch()
+    found = two.score(0, indices, architectures[:2])
+    assert not breaks_next.exists()
+    assert two._workers != before
     assert np.array_equal(found.losses, local.score(0, indices, architectures[:2]).losses)
 
 
