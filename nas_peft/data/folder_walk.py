@@ -42,7 +42,7 @@ class FolderWalk:
         kept: list[Path] = []
         above = {_identity(parent) for parent in (folder, *folder.parents)}
         seen: dict[tuple[int, int], Path] = {}
-        for child in sorted(child for child in folder.iterdir() if child.is_dir()):
+        for child in sorted(path for path, is_folder in _entries(folder) if is_folder):
             if reason := self._why_no_data(child, nested=False):
                 self.leave_out(child, reason)
             elif _identity(child) in above:
@@ -85,9 +85,14 @@ class FolderWalk:
 
     def holds_only_other_files(self, folder: Path) -> bool:
         """Whether the folder holds files at any depth, and none that is an image or may be one."""
-        quiet = FolderWalk(self.root)
-        reasons = [why_no_image(path) for path in quiet._files(folder) if path.is_file()]
-        return bool(reasons) and all(reason is not None and not may_be_picture(reason) for reason in reasons)
+        others = False
+        for path in FolderWalk(self.root)._files(folder):
+            if path.is_file():
+                reason = why_no_image(path)
+                if reason is None or may_be_picture(reason):
+                    return False
+                others = True
+        return others
 
     def files(self, folder: Path) -> list[Path]:
         """Files directly in the folder that are not hidden, in order of name."""
@@ -99,9 +104,7 @@ class FolderWalk:
         seen = {_identity(folder)}
         waiting = [folder]
         while waiting:
-            with os.scandir(waiting.pop()) as entries:
-                found = [(path, path.is_dir()) for path in (Path(entry.path) for entry in entries)]
-            for path, is_folder in found:
+            for path, is_folder in _entries(waiting.pop()):
                 if not is_folder:
                     yield path
                 elif reason := self._why_no_data(path, nested=True):
@@ -116,6 +119,19 @@ class FolderWalk:
         if reason := why_system_folder(folder.name, nested=nested):
             return reason
         return "run folders of nas-peft" if _is_for_runs(folder) else None
+
+
+def _entries(folder: Path) -> list[tuple[Path, bool]]:
+    """What is in a folder, and whether each is a folder or a link to one.
+
+    The listing itself tells it of everything but links, so that large folders need no look at each file.
+    """
+    with os.scandir(folder) as entries:
+        return [
+            (path, path.is_dir() if entry.is_symlink() else entry.is_dir())
+            for entry in entries
+            for path in [Path(entry.path)]
+        ]
 
 
 def _is_for_runs(folder: Path) -> bool:
