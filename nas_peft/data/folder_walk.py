@@ -42,7 +42,7 @@ class FolderWalk:
         kept: list[Path] = []
         above = {_identity(parent) for parent in (folder, *folder.parents)}
         seen: dict[tuple[int, int], Path] = {}
-        for child in sorted(path for path, is_folder in _entries(folder) if is_folder):
+        for child in sorted(Path(path) for path, is_folder in _entries(folder) if is_folder):
             if reason := self._why_no_data(child, nested=False):
                 self.leave_out(child, reason)
             elif _identity(child) in above:
@@ -104,7 +104,8 @@ class FolderWalk:
         seen = {_identity(folder)}
         waiting = [folder]
         while waiting:
-            for path, is_folder in _entries(waiting.pop()):
+            for name, is_folder in _entries(waiting.pop()):
+                path = Path(name)
                 if not is_folder:
                     yield path
                 elif reason := self._why_no_data(path, nested=True):
@@ -121,16 +122,16 @@ class FolderWalk:
         return "run folders of nas-peft" if _is_for_runs(folder) else None
 
 
-def _entries(folder: Path) -> list[tuple[Path, bool]]:
-    """What is in a folder, and whether each is a folder or a link to one.
+def _entries(folder: Path) -> list[tuple[str, bool]]:
+    """The paths in a folder, and whether each is a folder or a link to one.
 
     The listing itself tells it of everything but links, so that large folders need no look at each file.
+    They are texts, because a `Path` of each of many files takes longer than to list them.
     """
     with os.scandir(folder) as entries:
         return [
-            (path, path.is_dir() if entry.is_symlink() else entry.is_dir())
+            (entry.path, Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir())
             for entry in entries
-            for path in [Path(entry.path)]
         ]
 
 
