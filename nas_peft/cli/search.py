@@ -29,8 +29,7 @@ def _run_search(
     """Search for the best modules for a data set, compare them with baselines, and export the winner.
 
     The data set is a folder of class folders, a table of paths and labels, or a name: nas-peft datasets lists
-    all forms. The same command resumes a stopped run. A plan for the time (--dry-run prints it) sets its own
-    values in place of the defaults below, above all of --budget and --epochs.
+    all forms. The same command resumes a stopped run.
     """
     with user_errors(debug):
         from nas_peft.cli.early_checks import require_data_and_weights, require_places
