@@ -1,9 +1,11 @@
-"""GPU memory and faults: releasing memory, retrying with less, ending a broken process."""
+"""Memory and faults: releasing memory, retrying with less, ending a process with a broken GPU."""
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,10 +23,23 @@ _T = TypeVar("_T")
 
 
 def release_memory(device: str) -> None:
-    """Release this process's unused GPU memory for other processes; no effect on a CPU."""
+    """Release this process's unused memory for other processes, that of the GPU included."""
+    gc.collect()
     if device.startswith("cuda"):
-        gc.collect()
         torch.cuda.empty_cache()
+    return_freed_memory()
+
+
+def return_freed_memory() -> None:
+    """Return to the system what this process has freed and its C library keeps; only glibc can.
+
+    After the features of 48,000 images that is 0.6 GB, which would otherwise be missing for as long as the
+    process lives.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def leave_gpu(model: nn.Module, device: str) -> None:

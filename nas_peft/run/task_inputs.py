@@ -15,6 +15,7 @@ from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_images
 from nas_peft.data.picture_sizes import PictureSizes
 from nas_peft.data.summary import data_summary
+from nas_peft.machine.accelerator import return_freed_memory
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.single_methods import (
@@ -80,6 +81,7 @@ class TaskInputs:
                 f"another, such as --backbone {FOR_REAL_USE} (nas-peft backbones lists them)"
             )
         bars.say(data_summary(dataset.record, dataset.classes, dataset.kept))
+        return_freed_memory()
         return TaskInputs(config, backbone, preprocessing, budget, dataset).with_larger_images(bars)
 
     @classmethod

@@ -13,7 +13,7 @@ from torch import Tensor
 from nas_peft.corruptions.choosing import corrupted_for_choice
 from nas_peft.data import Part
 from nas_peft.data.folds import domain_folds, others, stratified_folds
-from nas_peft.machine.accelerator import leave_gpu
+from nas_peft.machine.accelerator import leave_gpu, return_freed_memory
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.process_group import run_together
 from nas_peft.machine.ray_session import LOCAL
@@ -345,4 +345,5 @@ def _trained(
     )
     run.folder.write_stage(training.name, record)
     training.state.unlink(missing_ok=True)
+    return_freed_memory()
     return supernet, record

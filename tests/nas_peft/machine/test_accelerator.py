@@ -1,5 +1,9 @@
-"""Memory and faults of a GPU, without one: what is tried again, and when a process has to end."""
+"""Memory and faults, without a GPU: what is returned or tried again, and when a process has to end."""
 
+import ctypes
+import sys
+
+import psutil
 import pytest
 import torch
 from simulated_gpu import bytes_in_use, simulated_gpu
@@ -100,3 +104,23 @@ def test_on_a_cpu_there_is_nothing_to_release_limit_or_end():
     release_memory("cpu")
     limit_memory("cpu", 0.25)
     end_if_broken(ValueError("a mistake"))
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"),
+    reason="only glibc gives memory back on request",
+)
+def test_freed_memory_goes_back_to_the_system():
+    """Blocks between blocks in use: what is freed below the last one stays with the process by itself."""
+
+    def resident() -> int:
+        found: int = psutil.Process().memory_info().rss
+        return found
+
+    blocks = [bytearray(60_000) for _ in range(2_000)]
+    last = bytearray(60_000)
+    blocks.clear()
+    kept = resident()
+    release_memory("cpu")
+    assert kept - resident() > 60_000_000
+    assert len(last) == 60_000
