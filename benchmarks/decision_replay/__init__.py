@@ -4,6 +4,7 @@
 
     python -m benchmarks.decision_replay --tunings FOLDER
     python -m benchmarks.decision_replay --runs runs/digits runs/photos
+    python -m benchmarks.decision_replay --recipes benchmarks/results/recipe_study/lines.jsonl
 
 ``FOLDER`` has two tables of a finished study of several tasks, which are not part of this repository
 (arXiv 2409.16434 has published such results for the 19 tasks of VTAB-1k):
@@ -18,6 +19,7 @@ training data; the test accuracy on the task left out is what is reported. The s
 reported for greedy portfolios of settings.
 
 ``--runs`` takes finished runs, which keep the logits of each validation image. The images are split in halves
-many times; rules choose a training on one half, and are judged by its accuracy on the other. Nothing is
+many times; rules choose a training on one half, and are judged by its accuracy on the other. Of the recipe
+study (``--recipes``) the lines have what that needs. Nothing is
 trained or tested. The report goes to ``--out``, where parts that are not replayed stay.
 """

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.decision_replay.half_splits import WAYS
+from benchmarks.decision_replay.recipe_splits import WAYS as OF_RECIPES
 
 METHODS = ("methods", "exportable methods")
 
@@ -37,6 +38,12 @@ def print_report(report: Mapping[str, Any]) -> None:
         for name, row in report["half splits"][way].items():
             error = "" if row["gain_se"] is None else f" ± {row['gain_se']:.2f}"
             print(f"  {name:68} {row['accuracy']:6.2f} {row['gain_on_lowest_loss']:+6.2f}{error}")
+    for way in OF_RECIPES if "recipe splits" in report else ():
+        print(f"\nhalf-splits, choice of {way}: accuracy, then loss, elsewhere, each with its gain ± s.e.")
+        for name, row in report["recipe splits"][way].items():
+            points = f"{row['accuracy']:6.2f} {row['gain']:+6.2f} ± {row['gain_se']:.2f}"
+            losses = f"{row['calibrated_loss']:.4f} {row['loss_gain']:+.4f} ± {row['loss_gain_se']:.4f}"
+            print(f"  {name:78} {points}, {losses}")
 
 
 def _print_methods(title: str, found: Mapping[str, Any]) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 from benchmarks.decision_replay.contestants import contestants
 from benchmarks.decision_replay.half_splits import half_splits, read_run
 from benchmarks.decision_replay.portfolio import portfolios
+from benchmarks.decision_replay.recipe_splits import read_tried, recipe_splits
 from benchmarks.decision_replay.replay import among_methods, among_settings
 from benchmarks.decision_replay.report import print_report
 from benchmarks.decision_replay.tables import Tables
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
 from benchmarks.harness.results import RESULTS, write_result
 from search_spaces import InputError
+from supernet import DEFAULT_BACKBONE, create_backbone
 
 NEVER_EXPORTED = ("full", "linear")
 """Methods of the tables that the product trains as baselines and never exports."""
@@ -33,6 +35,7 @@ def run(argv: Sequence[str]) -> None:
         default=[],
         help="finished run folders, whose validation images are split in halves many times",
     )
+    add("--recipes", type=Path, help="lines of the recipe study, replayed in the same way")
     add("--images", type=whole_number, default=200, help="images of their validation sets (%(default)s)")
     add(
         "--out",
@@ -41,8 +44,11 @@ def run(argv: Sequence[str]) -> None:
         help="JSON file of the report (benchmarks/results/decision_replay.json)",
     )
     args = parser.parse_args(argv)
-    if args.tunings is None and not args.runs:
-        raise InputError("nothing to replay; give --tunings a folder of tables, or --runs finished runs")
+    if args.tunings is None and args.recipes is None and not args.runs:
+        raise InputError(
+            "nothing to replay; give --tunings a folder of tables, --runs finished runs, or --recipes the "
+            "lines of the recipe study"
+        )
     names = [folder.name for folder in args.runs]
     if len(set(names)) < len(names):
         raise InputError(f"--runs has two folders of one name ({', '.join(names)}); rename one")
@@ -51,6 +57,9 @@ def run(argv: Sequence[str]) -> None:
         report |= replay_tables(args.tunings, args.images)
     if args.runs:
         report["half splits"] = half_splits({folder.name: read_run(folder) for folder in args.runs})
+    if args.recipes is not None:
+        shape = create_backbone(DEFAULT_BACKBONE).shape
+        report["recipe splits"] = recipe_splits(read_tried(args.recipes, shape))
     write_result(args.out, report, indent=1)
     print_report(report)
 
