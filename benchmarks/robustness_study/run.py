@@ -50,7 +50,12 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--baselines", default=BASELINES, help="baselines beside the searched subnets (%(default)s)")
     add("--noah-seeds", type=int, default=1, help="seeds that NOAH takes part in (%(default)s)")
     add("--severities", type=severities, default="1,3,5", help="of each corruption (%(default)s)")
-    add("--images", type=whole_number, help="most test images of a half to measure on (all)")
+    add(
+        "--images",
+        type=whole_number,
+        help="most test images of a half to measure on; rare classes: all (all)",
+    )
+    add("--shots", type=whole_number, help="training images of a class of PACS (all)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of everything (%(default)s)")
     args = parser.parse_args(argv)

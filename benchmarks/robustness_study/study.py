@@ -45,6 +45,7 @@ OPTIONS = (
     "baselines",
     "noah_seeds",
     "images",
+    "shots",
     "severities",
 )
 """Options of the command line on which a line depends."""
@@ -149,6 +150,8 @@ class Study:
             retrain=args.retrain,
             augmentation=args.augmentation,
             l2_sp=args.l2_sp,
+            class_balance=task.class_balance,
+            shots=args.shots if task.shift == "domain" else None,
             soup=args.soup,
             objective=objective,
             baselines=self.baselines(seed) if objective == "accuracy" else "none",
@@ -162,7 +165,8 @@ class Study:
 
     def images(self, task: StudyTask, model: NamedModel, half: Half) -> TestImages:
         """A half of the test images, and of the left-out domain."""
-        subnet, most = model.subnet, self.args.images
+        subnet = model.subnet
+        most = None if task.shift == "rare" else self.args.images  # a rare class has few images anyway
         labelled = LabelledImages.of(subnet, task.dataset, reading=Reading(domains=task.domains))
         clean = half_of(materialise(labelled.items, lambda: None), half, "robustness study", most)
         domains: dict[str, Part] = {}

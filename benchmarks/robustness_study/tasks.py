@@ -34,6 +34,7 @@ class StudyTask:
     about: str
     domains: bool = False
     left_out: Path | None = None
+    class_balance: str = "none"
 
 
 def study_task(name: str, data: Path, store: Path) -> StudyTask:
@@ -57,7 +58,8 @@ def study_task(name: str, data: Path, store: Path) -> StudyTask:
         return StudyTask(name, str(folder), "domain", about, domains=True, left_out=source / left_out)
     if name == "cifar100-tail":
         folder, about = _long_tail(store / "data" / name, source)
-        return StudyTask(name, str(folder), "rare", about)
+        # whatever is trained without it finds next to none of the rare classes, and nothing can be compared
+        return StudyTask(name, str(folder), "rare", about, class_balance="logit-adjusted")
     return StudyTask(name, str(source), "corruptions", "all training images")
 
 
@@ -101,6 +103,6 @@ def _long_tail(folder: Path, source: Path) -> tuple[Path, str]:
             (folder / entry.name).symlink_to(entry.resolve())
     about = (
         f"exponential long tail of ratio {RATIO} from {counts[0]} images of a class to {counts[-1]}: "
-        f"{len(kept[_TRAIN])} training and {len(kept[_VAL])} validation images are left"
+        f"{len(kept[_TRAIN])} training and {len(kept[_VAL])} validation images are left; logit adjustment"
     )
     return folder, about

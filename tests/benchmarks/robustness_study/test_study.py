@@ -42,7 +42,8 @@ def test_a_long_tail_keeps_the_test_list(insects: Path, tmp_path: Path):
     listing = list_source(task.dataset, lambda image: torch.empty(0), None, Reading())
     counted = {name: listing.class_counts(items).tolist() for name, items in listing.parts()}
     assert counted == {"train": [8, 1], "val": [2, 0], "test": [5, 5]}
-    assert "9 training and 2 validation images are left" in task.about
+    assert "9 training and 2 validation images are left; logit adjustment" in task.about
+    assert task.class_balance == "logit-adjusted"
     again = study_task("cifar100-tail", tmp_path / "data", tmp_path / "store")
     assert again == task
 
