@@ -24,8 +24,8 @@ _T = TypeVar("_T")
 
 def release_memory(device: str) -> None:
     """Release this process's unused memory for other processes, that of the GPU included."""
-    gc.collect()
     if device.startswith("cuda"):
+        gc.collect()
         torch.cuda.empty_cache()
     return_freed_memory()
 
