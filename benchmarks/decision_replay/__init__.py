@@ -19,7 +19,6 @@ training data; the test accuracy on the task left out is what is reported. The s
 reported for greedy portfolios of settings.
 
 ``--runs`` takes finished runs, which keep the logits of each validation image. The images are split in halves
-many times; rules choose a training on one half, and are judged by its accuracy on the other. Of the recipe
-study (``--recipes``) the lines have what that needs. Nothing is
-trained or tested. The report goes to ``--out``, where parts that are not replayed stay.
+many times; rules choose a training on one half, and are judged by its accuracy on the other. ``--recipes``
+does the same with the lines of the recipe study. Nothing is trained or tested. The report goes to ``--out``, where parts that are not replayed stay.
 """

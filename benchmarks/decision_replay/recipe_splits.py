@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.decision_replay.half_splits import FRACTIONS, RULES, SPLITS, Half, HalfRule
 from benchmarks.harness.lines import read_lines
 from benchmarks.harness.standard_error import mean_and_error
+from nas_peft.protocol.decision import standard_error
 from nas_peft.settings.methods import METHODS
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 from search_spaces.streams import stream
@@ -64,7 +65,7 @@ def _unless_default(rule: HalfRule, errors: float) -> HalfRule:
         name = rule(halves)
         found = next(half for half in halves if half.name == name)
         lower = halves[0].calibrated - found.calibrated
-        error = lower.std(ddof=1) / len(lower) ** 0.5
+        error = standard_error(halves[0].calibrated, found.calibrated)
         return found.name if lower.mean() > errors * error else halves[0].name
 
     return choose

@@ -53,7 +53,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--images",
         type=whole_number,
-        help="most test images of a half to measure on; rare classes: all (all)",
+        help="most test images of a half to measure on, but for rare classes (all)",
     )
     add("--shots", type=whole_number, help="training images of a class of PACS (all)")
     device = "cuda" if torch.cuda.is_available() else "cpu"

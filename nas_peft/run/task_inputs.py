@@ -81,8 +81,9 @@ class TaskInputs:
                 f"another, such as --backbone {FOR_REAL_USE} (nas-peft backbones lists them)"
             )
         bars.say(data_summary(dataset.record, dataset.classes, dataset.kept))
+        found = TaskInputs(config, backbone, preprocessing, budget, dataset).with_larger_images(bars)
         return_freed_memory()
-        return TaskInputs(config, backbone, preprocessing, budget, dataset).with_larger_images(bars)
+        return found
 
     @classmethod
     def of_single_methods(cls, config: TrainingConfig, bars: StageBars) -> TaskInputs:

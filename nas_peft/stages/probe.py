@@ -8,7 +8,7 @@ from itertools import product
 
 from torch import Tensor
 
-from nas_peft.machine.accelerator import release_memory
+from nas_peft.machine.accelerator import return_freed_memory
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.run import Run
@@ -94,5 +94,5 @@ def probe(run: Run[TaskInputs]) -> Probe:
             run.folder.write_stage("probe", record)
         else:
             bar.find(count)
-    release_memory(run.device)
+    return_freed_memory()
     return Probe(config.linear_recipe(record.lr, record.class_balance), features.cpu(), record)

@@ -100,7 +100,7 @@ def test_a_process_leaves_a_gpu_to_others(monkeypatch: pytest.MonkeyPatch):
     assert emptied == [0]
 
 
-def test_on_a_cpu_there_is_nothing_to_release_limit_or_end():
+def test_on_a_cpu_there_is_no_gpu_to_release_limit_or_end():
     release_memory("cpu")
     limit_memory("cpu", 0.25)
     end_if_broken(ValueError("a mistake"))
