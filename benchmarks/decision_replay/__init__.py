@@ -20,5 +20,6 @@ reported for greedy portfolios of settings.
 
 ``--runs`` takes finished runs, which keep the logits of each validation image. The images are split in halves
 many times; rules choose a training on one half, and are judged by its accuracy on the other. ``--recipes``
-does the same with the lines of the recipe study. Nothing is trained or tested. The report goes to ``--out``, where parts that are not replayed stay.
+does the same with the lines of the recipe study. Nothing is trained or tested. The report goes to ``--out``,
+where parts that are not replayed stay.
 """
