@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from torch import Tensor
 
 from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
+from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Params, Row, Scores, choose
 from nas_peft.run.results import AveragingResult, IngredientResult
@@ -217,7 +218,7 @@ class Averaging:
             greedy[seed] = (soup, [usable[member] for member in best.members])
             start = trained_tensors(starting_network(own, self.shared, "cpu"), own)
             lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
-        alpha = choose_alpha({a: _mean([self._rank(*line[a]) for line in lines.values()]) for a in ALPHAS})
+        alpha = self._alpha({a: [line[a] for line in lines.values()] for a in ALPHAS})
         on_line = {seed: (line[alpha], by_seed[seed][:1]) for seed, line in lines.items()}
         first_alone = {seed: usable[:1] for seed, usable in by_seed.items()}
         return [
@@ -227,13 +228,38 @@ class Averaging:
         ]
 
     def _rank(self, val: ValScore, images: ImageScores | None) -> ValScore:
-        """The score that averages are chosen by: the metric of the run in place of accuracy."""
+        """The score that averages are chosen by: the metric of the run in place of accuracy.
+
+        With a choice for shifted images that is the negative loss on them.
+        """
         metric = self.trainings.run.inputs.config.metric
+        if self.shared.shifted is not None and images is not None and images.shifted_loss is not None:
+            return val._replace(accuracy=-images.shifted_loss)
         if metric == "accuracy":
             return val
         if images is None:
             raise ValueError(f"the metric '{metric}' needs the scores of images")
         return val._replace(accuracy=mean_score(metric, [images]))
+
+    def _alpha(self, line: Mapping[float, Sequence[_Scored]]) -> float:
+        """The point on the line of WiSE-FT, whose points have a score for each seed.
+
+        By the run's metric, as published; with a choice for shifted images by its rule, so that a step back
+        towards the pretrained function may cost only so much on unchanged images.
+        """
+        if self.shared.shifted is None:
+            return choose_alpha({a: _mean([self._rank(*of) for of in scores]) for a, scores in line.items()})
+        points = [
+            Contestant.of(
+                str(alpha),
+                0,
+                [of.val.accuracy for of in scores],
+                [of.val.loss for of in scores],
+                [of.images for of in scores],
+            )
+            for alpha, scores in line.items()
+        ]
+        return float(decide(points).name)
 
     def _score(self, training: Training, weights: Mapping[str, Tensor]) -> _Scored:
         network = trained_network(training, dict(weights), self.shared, self.device)

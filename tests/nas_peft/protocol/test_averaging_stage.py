@@ -254,6 +254,26 @@ def test_every_average_can_be_made_again_from_the_run_folder(result: SearchResul
         assert frozen == (found.method == "subnet")
 
 
+@pytest.mark.thorough
+def test_with_the_robust_objective_averages_are_chosen_for_shifted_images(
+    compare: Callable[..., SearchResult], tmp_path: Path
+):
+    result = compare(tmp_path / "run", objective="robust", robust_margin=9.0, lr=0.05)
+
+    def shifted(name: str) -> float:
+        (seed,) = row(result, name).seeds
+        assert seed.val_shifted_loss is not None
+        return seed.val_shifted_loss
+
+    for name in ("candidate-7", "full"):
+        assert shifted(f"{name}-greedy-soup") <= shifted(name)
+        assert shifted(f"{name}-wise-ft") <= shifted(name)  # within so wide a margin
+        line, own = row(result, f"{name}-wise-ft"), row(result, name)
+        assert line.mean("val_accuracy") < own.mean("val_accuracy")  # which accuracy would not have chosen
+    of_subnets = [r.name for r in result.rows if r.group != "baseline"]
+    assert result.selected.name == min(of_subnets, key=shifted)
+
+
 def test_without_soup_nothing_is_averaged_or_kept(compare: Callable[..., SearchResult], tmp_path: Path):
     result = compare(tmp_path / "plain", soup=0)
     assert [r.name for r in result.rows] == ["candidate-7", "full"]
