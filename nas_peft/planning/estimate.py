@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
 from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.planning.speeds import typical
-from nas_peft.protocol.halving import LEAST_ROUNDS, Rounds
+from nas_peft.protocol.halving import LATE_STAGE, LEAST_ROUNDS, Rounds
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
@@ -53,10 +53,11 @@ class StageTimes:
         """The number of rounds of recipes; with halving they may end after the first `LEAST_ROUNDS`."""
         return self._all_rounds(self._rows()).count
 
-    def all(self, rounds: int | None = None) -> dict[str, float]:
+    def all(self, rounds: int | None = None, *, late: bool = False) -> dict[str, float]:
         """Seconds of each stage, by the name that it has in ``results.json``, in their order.
 
-        ``rounds`` is the number of rounds of recipes; by default all of them are run.
+        ``rounds`` is the number of rounds of recipes; by default all of them are run. With ``late`` the late
+        choices are tried after them, if they have not joined by then.
         """
         found = {"linear probe": self._probe()}
         if isinstance(self.inputs, SearchInputs):
@@ -67,12 +68,21 @@ class StageTimes:
             found |= self._noah()
         if PRUNED in self.inputs.config.baselines:
             found[FIRST_HALF] = self._first_half()
-        return found | self._trainings(rounds)
+        return found | self._trainings(rounds, late)
 
     def courses(self) -> list[dict[str, float]]:
-        """The stages for each number of rounds of recipes that the run may take, the fewest first."""
+        """The stages for each course that the rounds of recipes may take, the shortest first.
+
+        Each number of rounds is one, and where late choices have not joined by then, so is that with them.
+        """
         most = self.rounds
-        return [self.all(count) for count in range(min(LEAST_ROUNDS, most), most + 1)]
+        found = []
+        for count in range(min(LEAST_ROUNDS, most), most + 1):
+            found.append(self.all(count))
+            with_late = self.all(count, late=True)
+            if count < most and LATE_STAGE in with_late:
+                found.append(with_late)
+        return found
 
     def separate(self, trainings: Sequence[tuple[Row, Recipe]]) -> float:
         """Seconds from the start of Ray until trainings of rows on the training set have ended."""
@@ -129,8 +139,8 @@ class StageTimes:
     def _all_rounds(self, rows: Sequence[Row]) -> Rounds:
         return Rounds.of(rows, self.inputs.config, self.inputs.config.linear_recipe(1.0))
 
-    def _trainings(self, most: int | None) -> dict[str, float]:
-        """The stages of separate trainings, with at most so many rounds of recipes."""
+    def _trainings(self, most: int | None, late: bool) -> dict[str, float]:
+        """The stages of separate trainings, with at most so many rounds of recipes, and late choices."""
         config = self.inputs.config
         alive = self._rows()
         rounds = self._all_rounds(alive)
@@ -143,15 +153,17 @@ class StageTimes:
             tried = {
                 row: rounds.recipes(row, number, tried.get(row, ()), tried.get(row, ())) for row in alive
             }
-            costs = [
-                self._training(row, recipe, len(self.inputs.dataset.train))
-                for row, recipes in tried.items()
-                for recipe in recipes
-            ]
+            costs = self._costs(tried)
             found[rounds.stage(number)] = self._makespan(costs * seeds) + (START if not number else 0.0)
             longest |= {row: max(rs, key=lambda r: r.epochs) for row, rs in tried.items() if rs}
             if number + 1 < last:
                 alive = _better_half(alive)
+        if late:
+            leading = [row for row in alive if row.group != "baseline"][:1]
+            leading += [row for row in alive if row.group == "baseline"]
+            of_row = {row: rounds.late(row, last - 1, longest[row]) for row in leading}
+            if costs := self._costs(of_row):
+                found[LATE_STAGE] = self._makespan(costs)
         if rounds.several and config.seeds > 1:
             costs = [self._training(row, longest[row], len(self.inputs.dataset.train)) for row in alive]
             found["retraining"] = self._makespan(costs * (config.seeds - 1))
@@ -169,6 +181,11 @@ class StageTimes:
         searched = [Row(f"candidate-{n}", "searched", "subnet", typical(depth)) for n in range(retrained)]
         baselines = baseline_rows(config, depth, typical(depth), typical(depth))
         return [*searched, *single_rows(self.inputs.single_methods()), *baselines]
+
+    def _costs(self, tried: Mapping[Row, Sequence[Recipe]]) -> list[float]:
+        """Seconds of each training on the training set."""
+        images = len(self.inputs.dataset.train)
+        return [self._training(row, recipe, images) for row, recipes in tried.items() for recipe in recipes]
 
     def _training(self, row: Row, recipe: Recipe, images: int, *, scored: bool = True) -> float:
         trains = TRAINABLE_SETS[METHODS[row.method].trains]

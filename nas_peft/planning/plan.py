@@ -10,7 +10,6 @@ from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import StageTimes
 from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, budget_of, options_of
 from nas_peft.planning.speeds import measure
-from nas_peft.protocol.halving import LEAST_ROUNDS
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.durations import AUTO, in_words, seconds_of
@@ -59,7 +58,7 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
         options = _options(inputs, level)
         planned = given.planned(options)
         recorded = planned.to_dict()
-        times = StageTimes(inputs.with_config(planned), speeds)
+        shortest, *longer = StageTimes(inputs.with_config(planned), speeds).courses()
         plans.append(
             PlanRecord(
                 time=given.chosen_time,
@@ -69,8 +68,8 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
                 levels=len(LEVELS),
                 set_options={name: recorded[name] for name in options},
                 speeds=speeds,
-                stages=times.all(LEAST_ROUNDS),
-                lengthened=[times.all(rounds) for rounds in range(LEAST_ROUNDS + 1, times.rounds + 1)],
+                stages=shortest,
+                lengthened=longer,
             )
         )
     fitting = [plan for plan in plans if plan.longest <= FILLED * limit]

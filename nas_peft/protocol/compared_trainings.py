@@ -10,7 +10,14 @@ from functools import partial
 from nas_peft.data import ProtocolError
 from nas_peft.machine.peak_memory import largest
 from nas_peft.protocol.decision import Contestant, Decision, decide
-from nas_peft.protocol.halving import LEAST_ROUNDS, Rounds, longer_is_better, survivors
+from nas_peft.protocol.halving import (
+    LATE_STAGE,
+    LEAST_ROUNDS,
+    Rounds,
+    can_be_better,
+    longer_is_better,
+    survivors,
+)
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, Scores, best_of, best_sizes, choose, may_be_exported
@@ -61,7 +68,7 @@ class ComparedTrainings:
 
         If every row has one recipe, all seeds are trained at once. With halving the recipes start short, see
         `halving`: rows that were dropped after a round are trained no more, and the rounds end when more
-        epochs are no longer better.
+        epochs are no longer better; the leading row then tries what has not joined yet.
         """
         config, first = self.run.inputs.config, self.seeds[0]
         rounds = Rounds.of(rows, config, self.probe)
@@ -85,6 +92,7 @@ class ComparedTrainings:
                     found.add_tried(trained[row], first)
             if number + 1 < rounds.count:
                 if number + 1 >= LEAST_ROUNDS and not self._longer_is_better(runs):
+                    self._try_late_choices(rounds, runs, ended_after=number)
                     break
                 self._drop(runs, after=number + 1)
         if rounds.several and len(self.seeds) > 1:
@@ -115,6 +123,33 @@ class ComparedTrainings:
             return bool(latest)
         best = {c.name: c for c in (*latest, *before)}
         return longer_is_better(best[decide(before).name], best[decide(latest).name])
+
+    def _try_late_choices(self, rounds: Rounds, runs: Mapping[Row, RowRuns], ended_after: int) -> None:
+        """Train the row that would be exported, and the baselines, with the choices that have not joined.
+
+        Nothing is trained if the row has so few errors that no training could be better than the noise.
+        """
+        scores = {row: found.scores for row, found in runs.items() if found.competes}
+        params = partial(trained_params, self.run.inputs)
+        chosen = choose(scores, params, self.run.inputs.config.allow_full)
+        if chosen is None or not can_be_better(scores[chosen[0]].contestant("leader", 0)):
+            return
+        tried = {}
+        for row in scores:
+            recipe = runs[row].recipe
+            if recipe is not None and (row == chosen[0] or row.group == "baseline"):
+                of_row = rounds.late(row, ended_after, recipe)
+                tried[row] = [
+                    training
+                    for late in of_row
+                    for training in row.trainings(
+                        self.run.inputs.config, self.probe, self.seeds[:1], "train", late
+                    )
+                ]
+        trainings = {row: of_row for row, of_row in tried.items() if of_row}
+        if trainings:
+            for row, records in self.train(trainings, LATE_STAGE).items():
+                runs[row].add_tried(records, self.seeds[0])
 
     def _drop(self, runs: Mapping[Row, RowRuns], after: int) -> None:
         """Drop the rows that `survivors` leaves out; a row that has failed so far may yet succeed."""

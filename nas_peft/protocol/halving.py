@@ -4,13 +4,16 @@ A short training says most of what a long one does about a learning rate. So eac
 with the fewest epochs, the better third of them with the next number of epochs, and so on, while the worse
 half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate is
 the highest or the lowest that was tried, the next one beyond joins; augmentations and the other choices of a
-recipe (`LATE`) join late. The rounds end when more epochs are no longer better.
+recipe (`LATE`) join late. The rounds end when more epochs are no longer better. If that is before the late
+choices have joined, the leading row tries them once, with the next number of epochs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from nas_peft.protocol.decision import Contestant, ranked, standard_error
 from nas_peft.protocol.rows import Params, Row, Scores
@@ -35,6 +38,9 @@ So do the values of the other `LATE` choices, each by itself.
 
 LATE = CHOICES
 """Fields of a recipe whose values other than the first join late."""
+
+LATE_STAGE = "recipes, late choices"
+"""The stage in which the leading row tries them, if the rounds have ended before they joined."""
 
 
 @dataclass(frozen=True)
@@ -81,22 +87,46 @@ class Rounds:
         if not self.halved:
             return self.all_of[row]
         recipes, of_start = self.all_of[row], lengths(self.all_of[row])
-        augmented = min(AUGMENTED_ROUND, max(map(len, of_start.values())) - 1)
+        augmented = _augmented(recipes)
         if number == 0:
             shortest = [r for r in recipes if r.epochs == of_start[r.start][0]]
             first = [getattr(recipes[0], name) for name in LATE]
             return [r for r in shortest if not augmented or [getattr(r, name) for name in LATE] == first]
         going_on = [*best_first[: -(-len(best_first) // KEPT)], *beyond(best_first, tried)]
         if number == augmented:
-            for name in LATE:
-                values = dict.fromkeys(getattr(r, name) for r in recipes)
-                others = [value for value in values if value != getattr(recipes[0], name)]
-                going_on += [replace(r, **{name: other}) for r in best_first[:1] for other in others]
+            going_on += _with_late_choices(best_first[:1], recipes)
         return [
             replace(recipe, epochs=of_start[recipe.start][number])
             for recipe in going_on
             if number < len(of_start[recipe.start])
         ]
+
+    def late(self, row: Row, ended_after: int, best: Recipe) -> Sequence[Recipe]:
+        """The recipes with late choices that a row tries where the rounds have ended before they joined.
+
+        ``ended_after`` is the last round, from 0, and ``best`` the row's best recipe so far. Each choice is
+        tried by itself with the next number of epochs, because it pays in longer trainings if at all.
+        """
+        recipes, of_start = self.all_of[row], lengths(self.all_of[row])
+        if not self.halved or ended_after >= _augmented(recipes):
+            return []
+        longer = of_start[best.start][min(ended_after + 1, len(of_start[best.start]) - 1)]
+        return [replace(r, epochs=longer) for r in _with_late_choices([best], recipes)]
+
+
+def _augmented(recipes: Sequence[Recipe]) -> int:
+    """The round, from 0, in which a row's late choices join: the last one, if there are few."""
+    return min(AUGMENTED_ROUND, max(map(len, lengths(recipes).values())) - 1)
+
+
+def _with_late_choices(best: Sequence[Recipe], recipes: Sequence[Recipe]) -> list[Recipe]:
+    """Each of the ``best`` with each late value other than the first of ``recipes``, one at a time."""
+    found = []
+    for name in LATE:
+        values = dict.fromkeys(getattr(r, name) for r in recipes)
+        others = [value for value in values if value != getattr(recipes[0], name)]
+        found += [replace(r, **{name: other}) for r in best for other in others]
+    return found
 
 
 def lengths(recipes: Sequence[Recipe]) -> dict[str, list[int]]:
@@ -126,6 +156,17 @@ def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
     scores of images any gain counts.
     """
     return longer.accuracy - shorter.accuracy > GAINED * standard_error(longer.hits, shorter.hits)
+
+
+def can_be_better(leader: Contestant) -> bool:
+    """Whether any training could be more accurate than ``leader`` by more than the noise.
+
+    None could if not even one that is right on all images is better by `longer_is_better`: the leader has
+    three errors or fewer then. Other metrics than accuracy and missing images know no such bound.
+    """
+    if leader.hits is None or not set(leader.hits) <= {0.0, 1.0}:
+        return True
+    return longer_is_better(leader, replace(leader, accuracy=1.0, hits=np.ones_like(leader.hits)))
 
 
 def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:

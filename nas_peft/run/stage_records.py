@@ -184,8 +184,8 @@ class PlanRecord(BaseModel):
     ``time`` is the limit as it was given, ``seconds`` the same in seconds. ``before`` are the seconds from
     the start of the command to the plan. ``level`` is the plan's place among the ``levels``, from 1;
     ``set_options`` are the options that the plan sets, in the terms of ``config.yaml``. ``stages`` holds if
-    the rounds of recipes end as early as they can; ``lengthened`` are the stages with one more round, with
-    two more, and so on.
+    the rounds of recipes end as early as they can; ``lengthened`` are the stages of longer courses: with the
+    late choices, with one more round, with two more, and so on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

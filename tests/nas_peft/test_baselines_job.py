@@ -14,6 +14,7 @@ from nas_peft.cli.app import app
 from nas_peft.data import ProtocolError
 from nas_peft.deployment.run_subnet import subnet_of_run
 from nas_peft.protocol.compared_trainings import ComparedTrainings
+from nas_peft.protocol.halving import LATE_STAGE
 from nas_peft.protocol.results_table import recipes_table, remarks, results_table
 from nas_peft.protocol.rows import single_rows
 from nas_peft.report.decision_section import decision_section
@@ -123,6 +124,22 @@ def test_halving_gives_the_better_half_more_epochs(values: dict[str, Any], tmp_p
     assert subnet_of_run(result.run).changed_backbone
     assert len(results_table(result).rows) == len(result.rows)
     require_weights_of_losers(result)
+
+
+@pytest.mark.thorough
+def test_choices_that_have_not_joined_are_tried_when_the_rounds_end(values: dict[str, Any], tmp_path: Path):
+    lists = {"epochs": "1,2,3,4", "augmentation": "none,crop"}
+    config = BaselinesConfig.of(**values | lists, baselines="linear,full", halving=True)
+    result = compare_baselines(config, tmp_path / "run", device="cpu")
+    assert list(result.stages)[1:4] == ["recipes 1", "recipes 2", LATE_STAGE]
+    trained = {row.name: [r.recipe for r in row.runs if r.on == "train"] for row in result.rows}
+    cropped = {
+        name: [recipe["epochs"] for recipe in recipes if recipe["augmentation"] == "crop"]
+        for name, recipes in trained.items()
+    }
+    leader = result.selected.name
+    assert {name: epochs for name, epochs in cropped.items() if epochs} == {"full": [3], leader: [3]}
+    assert result.stages[LATE_STAGE].trainings == 2
 
 
 @pytest.mark.thorough

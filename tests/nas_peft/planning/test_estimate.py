@@ -1,10 +1,12 @@
 """The expected seconds of each stage."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from nas_peft.planning.estimate import StageTimes
+from nas_peft.protocol.halving import LATE_STAGE
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import Speeds
@@ -16,14 +18,24 @@ SPEEDS = Speeds(forward=1e-3, supernet=4e-3, subnet=3e-3, full=4e-3, places=1)
 
 
 @pytest.fixture(scope="module")
-def times(tiny_values: dict[str, Any]):
+def stage_times(tiny_values: dict[str, Any]) -> Callable[..., StageTimes]:
     inputs = SearchInputs.load(SearchConfig.of(**tiny_values).on("cpu"), StageBars(quiet=True))
 
-    def of(places: int = 1, **changes: Any) -> dict[str, float]:
+    def of(places: int = 1, **changes: Any) -> StageTimes:
         config = SearchConfig.of(**tiny_values | changes).on("cpu")
-        return StageTimes(inputs.with_config(config), SPEEDS.model_copy(update={"places": places})).all()
+        return StageTimes(inputs.with_config(config), SPEEDS.model_copy(update={"places": places}))
 
     return of
+
+
+@pytest.fixture(scope="module")
+def times(stage_times: Callable[..., StageTimes]) -> Callable[..., dict[str, float]]:
+    return lambda **given: stage_times(**given).all()
+
+
+@pytest.fixture(scope="module")
+def courses(stage_times: Callable[..., StageTimes]) -> Callable[..., list[dict[str, float]]]:
+    return lambda **given: stage_times(**given).courses()
 
 
 def test_the_stages_have_the_names_and_the_order_of_a_run(times, finished_run):
@@ -53,6 +65,17 @@ def test_halving_costs_less_than_all_recipes_for_all(times):
     assert rounds == ["recipes 1", "recipes 2"]
     assert sum(halved[name] for name in rounds) < 0.5 * whole["recipes"]
     assert halved["final training"] < whole["final training"]
+
+
+def test_late_choices_are_a_course_of_their_own_where_the_rounds_end_before_they_join(courses):
+    grid = {"lr_grid": "1,3", "augmentation": "none,crop", "epochs": "10,20,40", "halving": True}
+    names = [[name for name in course if name.startswith("recipes")] for course in courses(**grid)]
+    early = ["recipes 1", "recipes 2"]
+    assert names == [early, [*early, LATE_STAGE], [*early, "recipes 3"]]
+    totals = [sum(course.values()) for course in courses(**grid)]
+    assert totals == sorted(totals)
+    assert len(courses(**grid | {"augmentation": "none"})) == 2
+    assert len(courses(**grid | {"epochs": "10,20"})) == 1
 
 
 def test_a_longer_sequence_costs_more(times):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_peft.protocol.decision import Contestant
-from nas_peft.protocol.halving import Rounds, beyond, longer_is_better, survivors
+from nas_peft.protocol.halving import Rounds, beyond, can_be_better, longer_is_better, survivors
 from nas_peft.protocol.rows import Row, Scores
 from search_spaces import Architecture
 from supernet import Recipe
@@ -63,6 +63,29 @@ def test_augmentations_join_in_the_third_round_or_the_last():
     assert [r.augmentation for r in rounds(recipes[:3]).recipes(row(0, "single"), 0, ())] == [
         "crop", "none", "strong"
     ]  # fmt: skip
+
+
+def test_choices_that_have_not_joined_when_the_rounds_end_are_tried_once_for_longer():
+    recipes = [Recipe(n, 0.1, augmentation=a) for n in (2, 4, 8, 16) for a in ("none", "crop", "strong")]
+    of_row = rounds(recipes)
+    late = of_row.late(row(0, "single"), 1, Recipe(2, 0.3))
+    assert late == [Recipe(8, 0.3, augmentation="crop"), Recipe(8, 0.3, augmentation="strong")]
+    assert of_row.late(row(0, "single"), 2, Recipe(8, 0.3)) == []  # they joined in the third round
+    assert rounds(recipes[:6]).late(row(0, "single"), 1, recipes[0]) == []  # and in the last of two
+    assert Rounds({row(0, "single"): recipes}, halved=False).late(row(0, "single"), 1, recipes[0]) == []
+    plain = [r for r in recipes if r.augmentation == "none"]
+    assert rounds(plain).late(row(0, "single"), 1, plain[0]) == []
+
+
+def test_whoever_has_next_to_no_errors_cannot_be_beaten_beyond_the_noise():
+    def leader(errors: int) -> Contestant:
+        return contestant("leader", [0] * errors + [1] * (100 - errors), [0.5] * 100)
+
+    assert [can_be_better(leader(errors)) for errors in (0, 3, 4, 50)] == [False, False, True, True]
+    assert not can_be_better(contestant("perfect", [1] * 100, [0.5] * 100))
+    assert can_be_better(leader(0).without_images())
+    of_a_metric = Contestant("f1", 10, 0.9, 0.5, np.array([0.9, 1.7]), np.array([0.5, 0.5]))
+    assert can_be_better(of_a_metric)
 
 
 def test_without_halving_all_recipes_are_one_round():
