@@ -61,8 +61,14 @@ def run(argv: Sequence[str]) -> None:
 
 
 def line_of(task: str, result: SearchResult) -> Line:
-    """One run: its plan, time and image passes, the exported row, and the scores of all tested rows."""
+    """One run: its plan, time and image passes, the exported row, and the scores of all tested rows.
+
+    ``portfolio`` is the row that would have been exported without a supernet: the best single method.
+    """
     assert result.plan is not None  # every run of this study has a time
+    portfolio = result.selected.name
+    if result.selected.group != "single":
+        portfolio = result.decision.roles.get("single", "") if result.decision else ""
     return {
         "task": task_name(task),
         "time": result.plan.time,
@@ -71,7 +77,9 @@ def line_of(task: str, result: SearchResult) -> Line:
         "planned_seconds": round(planned_seconds(result), 1),
         "seconds": round(seconds_taken(result), 1),
         "passes": round(sum(c.passes for c in stage_costs(result) if c.name not in AFTER_CHOICE)),
+        "budget": result.config["budget"],
         "exported": result.selected.name,
+        "portfolio": portfolio,
         "decided_by": result.decision.by if result.decision else None,
         "rows": {
             row.name: {

@@ -6,7 +6,8 @@
 Optuna's TPE and random search choose which kinds a subnet has in all layers alike, their sizes, the learning
 rate and the augmentation, by validation accuracy. For each run in the report of the plain command they have
 as many image passes, forward and backward, as that run took before its final models, baselines included. What
-they choose is then trained on both parts and tested, once for the whole study, beside what the run exported.
+they choose is then trained on both parts and tested, once for the whole study, beside what the run exported
+and what it would have exported without a supernet: the best of its single methods, its portfolio.
 
 Lines and models go to ``--store``, where an interrupted study resumes, and the report to
 ``benchmarks/results/tuning_rivals.json``.
@@ -41,12 +42,13 @@ from supernet.augmentation import AugmentationName
 
 OUT = RESULTS / "tuning_rivals.json"
 REPORT = RESULTS / "plain_command.json"
-BUDGET, SPACE = "4%", "large"
-"""Budget and space of the levels of the plain command."""
+SPACE = "large"
+"""The space of the levels of the plain command."""
 EPOCHS = 8
 RATES = (1e-3, 1e-1)
 AUGMENTATIONS: tuple[AugmentationName, ...] = ("none", "crop")
 SAMPLERS = ("tpe", "random")
+RIVALS = ("portfolio", *SAMPLERS)
 STARTED_AT_RANDOM = 3
 """One of so many trials of TPE is drawn at random before its model is used."""
 
@@ -57,6 +59,7 @@ class UniformSubnets:
 
     space: SearchSpace
     bench: Bench
+    budget: str
 
     def drawn(self, trial: optuna.Trial) -> tuple[Architecture, Recipe]:
         """Subnet and recipe of a trial.
@@ -66,7 +69,7 @@ class UniformSubnets:
         sizes = {
             kind: int(trial.suggest_categorical(kind, choices.sizes)) for kind, choices in self.space.kinds
         }
-        limit = Budget.parse(BUDGET, backbone_params=self.bench.backbone.params).limit(0)
+        limit = Budget.parse(self.budget, backbone_params=self.bench.backbone.params).limit(0)
         while count_params(self.of(sizes), self.bench.backbone.shape) > limit:
             shape = self.bench.backbone.shape
             cost = {kind: count_params(self.of({kind: n}), shape) for kind, n in sizes.items()}
@@ -94,7 +97,7 @@ class RivalStudy:
 
     def __init__(self, args: argparse.Namespace, store: Store, bench: Bench) -> None:
         self.store, self.bench = store, bench
-        self.subnets = UniformSubnets(load_space(SPACE, bench.backbone.depth), bench)
+        self.space = load_space(SPACE, bench.backbone.depth)
         self.specs = {task_name(task): task for task in args.task}
         if not args.report.exists():
             raise InputError(
@@ -116,10 +119,11 @@ class RivalStudy:
             "random": optuna.samplers.RandomSampler(seed=seed),
         }
         study = optuna.create_study(direction="maximize", sampler=samplers[name])
+        subnets = UniformSubnets(self.space, self.bench, run["budget"])
         found = []
         for number in range(count):
             trial = study.ask()
-            architecture, recipe = self.subnets.drawn(trial)
+            architecture, recipe = subnets.drawn(trial)
             if not architecture.kinds:  # linear probing, which the run compares with anyway
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
                 continue
@@ -153,9 +157,10 @@ class RivalStudy:
         self.store.run(list(tests.values()), "test parts")
         lines = []
         for run in self.runs:
-            ours = run["rows"][run["exported"]]
-            line = {key: run[key] for key in ("task", "time", "seed", "passes")}
-            line["exported"] = {"test": ours["test"], "params": ours["params"], "label": ours["label"]}
+            line = {key: run[key] for key in ("task", "time", "seed", "passes", "budget")}
+            for ours in ("exported", "portfolio"):
+                row = run["rows"][run[ours]]
+                line[ours] = {key: row[key] for key in ("test", "params", "label")}
             for other, name, job in finals:
                 if other is run:
                     architecture = job.training.architecture
@@ -173,17 +178,18 @@ class RivalStudy:
 def table(lines: Sequence[dict[str, Any]]) -> list[str]:
     """Means over the runs of each task and time, as lines of Markdown."""
     found = [
-        "| task | time | runs | exported: test % | parameters | TPE | parameters | random | parameters |",
-        "|---|---|" + "---:|" * 7,
+        "| task | time | runs | exported: test % | parameters | without a supernet | parameters "
+        "| TPE | parameters | random | parameters |",
+        "|---|---|" + "---:|" * 9,
     ]
     for task, time in dict.fromkeys((line["task"], line["time"]) for line in lines):
         of_both = [line for line in lines if (line["task"], line["time"]) == (task, time)]
         cells = []
-        for name in ("exported", *SAMPLERS):
+        for name in ("exported", *RIVALS):
             cells.append(f"{100 * mean_and_error([line[name]['test'] for line in of_both])[0]:.1f}")
             cells.append(f"{mean_and_error([line[name]['params'] for line in of_both])[0]:,.0f}")
         found.append(f"| {task} | {time} | {len(of_both)} | {' | '.join(cells)} |")
-    for name in SAMPLERS:
+    for name in RIVALS:
         leads = [line["exported"]["test"] - line[name]["test"] for line in lines]
         mean, error = mean_and_error(leads)
         found.append(

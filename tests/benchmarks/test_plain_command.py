@@ -42,6 +42,7 @@ def test_a_line_for_each_run_which_is_read_again(
     (line,) = first["lines"]
     assert (line["task"], line["time"], line["seed"], line["level"]) == ("insects", "1h", 0, 1)
     assert line["exported"] in line["rows"]
+    assert line["rows"][line["portfolio"]]["group"] == "single"
     assert {row["group"] for row in line["rows"].values()} == {"searched", "single", "baseline"}
     assert line["seconds"] > 0
     assert f"{100 * line['rows'][line['exported']]['test']:.1f}" in capsys.readouterr().out

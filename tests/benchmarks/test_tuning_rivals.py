@@ -17,7 +17,7 @@ from search_spaces import KINDS, count_params, load_space
 
 def test_draws_are_alike_in_all_layers_and_within_the_budget(tmp_path: Path):
     bench = Bench.load(argparse.Namespace(backbone="vit_micro_patch8_32", store=tmp_path, device="cpu"))
-    subnets = UniformSubnets(load_space("large", bench.backbone.depth), bench)
+    subnets = UniformSubnets(load_space("large", bench.backbone.depth), bench, "4%")
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [subnets.drawn(study.ask()) for _ in range(40)]
     for architecture, recipe in drawn:
@@ -37,16 +37,19 @@ def test_a_study_has_the_passes_of_each_run_and_is_read_again(
     monkeypatch.setattr(tuning_rivals, "EPOCHS", 1)
     images = 30 * 0.64  # what remains of the folder for training
     exported = {"label": "searched subnet", "group": "searched", "params": 100, "test": 0.75}
-    run = {"task": "insects", "time": "5m", "seed": 0, "passes": 2 * images * 2.6}
+    single = exported | {"label": "LoRA everywhere", "group": "single", "test": 0.5}
+    run = {"task": "insects", "time": "5m", "seed": 0, "passes": 2 * images * 2.6, "budget": "4%"}
+    run |= {"exported": "candidate-1", "portfolio": "lora-everywhere-8"}
     report = tmp_path / "plain.json"
     report.write_text(
-        json.dumps({"lines": [run | {"exported": "candidate-1", "rows": {"candidate-1": exported}}]})
+        json.dumps({"lines": [run | {"rows": {"candidate-1": exported, "lora-everywhere-8": single}}]})
     )
     out = tmp_path / "out.json"
     options = [f"--task={insects}", f"--report={report}", f"--store={tmp_path}/store", f"--out={out}"]
     assert main(options) == 0
     shown = capsys.readouterr().out
     (line,) = json.loads(out.read_text())["lines"]
+    assert line["portfolio"] == {"test": 0.5, "params": 100, "label": "LoRA everywhere"}
     for name in ("tpe", "random"):
         assert line[name]["trials"] <= 2
         assert 0 <= line[name]["test"] <= 1
@@ -70,10 +73,9 @@ def test_a_missing_report_or_task_is_one_line(tmp_path: Path, capsys):
 def test_leads_are_over_all_runs():
     def line(seed: int, ours: float, tpe: float) -> dict:
         own = {"task": "t", "time": "5m", "seed": seed}
-        return own | {
-            name: {"test": x, "params": 10} for name, x in (("exported", ours), ("tpe", tpe), ("random", 0.5))
-        }
+        of_all = {"exported": ours, "portfolio": 0.6, "tpe": tpe, "random": 0.5}
+        return own | {name: {"test": test, "params": 10} for name, test in of_all.items()}
 
     shown = "\n".join(table([line(0, 0.9, 0.8), line(1, 0.8, 0.6)]))
-    assert "| t | 5m | 2 | 85.0 | 10 | 70.0 | 10 | 50.0 | 10 |" in shown
+    assert "| t | 5m | 2 | 85.0 | 10 | 60.0 | 10 | 70.0 | 10 | 50.0 | 10 |" in shown
     assert "Lead on tpe: +15.00 points ± 5.00 over 2 runs" in shown
