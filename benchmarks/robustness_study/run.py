@@ -12,7 +12,7 @@ from benchmarks.harness.command_line import StudyParser, exit_status, whole_numb
 from benchmarks.harness.halves import HALVES
 from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
-from benchmarks.robustness_study.study import BASELINES, Study
+from benchmarks.robustness_study.study import BASELINES, OBJECTIVES, Study
 from benchmarks.robustness_study.tables import table
 from benchmarks.robustness_study.tasks import NAMES, study_task
 
@@ -37,6 +37,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--store", type=Path, default=Path("runs/robustness_study"), help="folder of runs")
     add("--lines", type=Path, default=LINES, help="finished lines, with which any machine goes on")
     add("--out", type=Path, default=OUT, help="JSON file of the report")
+    add("--objective", action="append", choices=OBJECTIVES, help="objective; repeat for more (both)")
     add("--half", choices=HALVES, default="develop", help="half of the test images (%(default)s)")
     add("--seeds", type=whole_number, default=3, help="seeds of each task (%(default)s)")
     add("--epochs", type=whole_number, default=8, help="epochs of each training (%(default)s)")
@@ -55,12 +56,11 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
         type=whole_number,
         help="most test images of a half to measure on, but for rare classes (all)",
     )
-    add("--shots", type=whole_number, help="training images of a class of PACS (all)")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of everything (%(default)s)")
     args = parser.parse_args(argv)
     args.workers = 1
-    args.task = args.task or list(NAMES)
+    args.task, args.objective = args.task or list(NAMES), args.objective or list(OBJECTIVES)
     return args
 
 

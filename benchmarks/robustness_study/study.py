@@ -18,7 +18,6 @@ from benchmarks.robustness_study.tasks import StudyTask
 from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.data.materialise import materialise
 from nas_peft.data.part import Part
-from nas_peft.data.source import Reading
 from nas_peft.evaluation.labelled_images import LabelledImages
 from nas_peft.main_job import search
 from nas_peft.robustness.class_frequency import frequency_groups
@@ -45,7 +44,6 @@ OPTIONS = (
     "baselines",
     "noah_seeds",
     "images",
-    "shots",
     "severities",
 )
 """Options of the command line on which a line depends."""
@@ -93,7 +91,7 @@ class Study:
         found = []
         for task in tasks:
             for seed in range(self.args.seeds):
-                for objective in OBJECTIVES:
+                for objective in self.args.objective:
                     key = {"task": task.name, "seed": seed, "objective": objective, "half": half}
                     key |= {"options": self.options()}
                     line = next((one for one in done if all(one[k] == v for k, v in key.items())), None)
@@ -139,7 +137,6 @@ class Study:
         args = self.args
         config = SearchConfig.of(
             dataset=task.dataset,
-            domains=task.domains,
             seed=seed,
             budget="4%",
             space="large",
@@ -151,7 +148,6 @@ class Study:
             augmentation=args.augmentation,
             l2_sp=args.l2_sp,
             class_balance=task.class_balance,
-            shots=args.shots if task.shift == "domain" else None,
             soup=args.soup,
             objective=objective,
             baselines=self.baselines(seed) if objective == "accuracy" else "none",
@@ -167,7 +163,7 @@ class Study:
         """A half of the test images, and of the left-out domain."""
         subnet = model.subnet
         most = None if task.shift == "rare" else self.args.images  # a rare class has few images anyway
-        labelled = LabelledImages.of(subnet, task.dataset, reading=Reading(domains=task.domains))
+        labelled = LabelledImages.of(subnet, task.dataset)
         clean = half_of(materialise(labelled.items, lambda: None), half, "robustness study", most)
         domains: dict[str, Part] = {}
         if task.left_out is not None:

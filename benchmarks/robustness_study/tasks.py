@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +17,12 @@ RATIO = 20
 """Images of the largest class over those of the smallest one, in the long tail."""
 
 DOMAINS = ("photo", "art_painting", "cartoon")
+OF_CLASS = {"train": 60, "val": 15}
+"""Training and validation images of a class and a domain of PACS; the rest are test images."""
+
+HELD_OUT = 3
+"""One of so many images of a class is for validation in the long tail."""
+
 NAMES = ("digits", "cifar100", "dtd10", *(f"pacs-{domain}" for domain in DOMAINS), "cifar100-tail")
 """``pacs-cartoon`` is trained on the other two domains and tested on cartoons."""
 
@@ -32,13 +41,12 @@ class StudyTask:
     dataset: str
     shift: Literal["corruptions", "domain", "rare"]
     about: str
-    domains: bool = False
     left_out: Path | None = None
     class_balance: str = "none"
 
 
 def study_task(name: str, data: Path, store: Path) -> StudyTask:
-    """The task of a name; links and lists that it needs are made in ``store``.
+    """The task of a name; tables and lists that it needs are made in ``store``.
 
     ``data`` is the folder with ``cifar100``, ``dtd10`` and ``pacs``. Raises `InputError` for data that are
     not there and for an unknown name.
@@ -53,9 +61,12 @@ def study_task(name: str, data: Path, store: Path) -> StudyTask:
     if name.startswith("pacs-"):
         left_out = name.removeprefix("pacs-")
         others = [domain for domain in DOMAINS if domain != left_out]
-        folder = _linked(store / "data" / f"without_{left_out}", {d: source / d for d in others})
-        about = f"trained on {' and '.join(others)}"
-        return StudyTask(name, str(folder), "domain", about, domains=True, left_out=source / left_out)
+        table = _domain_table(store / "data" / f"without_{left_out}.csv", [source / d for d in others])
+        about = (
+            f"trained on {' and '.join(others)}: {OF_CLASS['train']} training and {OF_CLASS['val']} "
+            "validation images of each class and domain"
+        )
+        return StudyTask(name, str(table), "domain", about, left_out=source / left_out)
     if name == "cifar100-tail":
         folder, about = _long_tail(store / "data" / name, source)
         # whatever is trained without it finds next to none of the rare classes, and nothing can be compared
@@ -69,31 +80,39 @@ def tail_counts(images: int, classes: int) -> list[int]:
     return [max(1, round(images * RATIO ** (-label / last))) for label in range(classes)]
 
 
-def _linked(folder: Path, links: dict[str, Path]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, target in links.items():
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to(target.resolve(), target_is_directory=True)
-    return folder
+def _domain_table(file: Path, domains: Sequence[Path]) -> Path:
+    """A table of the images of some domains with fixed parts, drawn by the names of the files."""
+    lines = [("path", "label", "domain", "split")]
+    for domain in domains:
+        for folder in sorted(path for path in domain.iterdir() if path.is_dir()):
+            images = sorted(folder.iterdir(), key=lambda image: sha256(image.name.encode()).digest())
+            for number, image in enumerate(images):
+                held_out = number - OF_CLASS["train"]
+                part = "train" if held_out < 0 else "val" if held_out < OF_CLASS["val"] else "test"
+                lines.append((str(image.resolve()), folder.name, domain.name, part))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows(lines)
+    return file
 
 
 def _long_tail(folder: Path, source: Path) -> tuple[Path, str]:
     """A task folder of which classes keep ever fewer training and validation images; the test list stays.
 
-    Of the images that a class keeps, as many as before are in the training list (four of five), at least one.
+    Of the images that a class keeps a third, rounded down, is for validation: a fifth would leave next to
+    none to choose by.
     """
-    by_class: dict[str, dict[str, list[str]]] = defaultdict(lambda: {_TRAIN: [], _VAL: []})
+    by_class: dict[str, list[str]] = defaultdict(list)
     for name in (_TRAIN, _VAL):
         for line in (source / name).read_text(encoding="utf-8").splitlines():
-            by_class[line.rpartition(" ")[2]][name].append(line)
+            by_class[line.rpartition(" ")[2]].append(line)
     labels = sorted(by_class, key=int)
-    most = max(sum(map(len, lists.values())) for lists in by_class.values())
     kept: dict[str, list[str]] = {_TRAIN: [], _VAL: []}
-    counts = tail_counts(most, len(labels))
+    counts = tail_counts(max(map(len, by_class.values())), len(labels))
     for label, count in zip(labels, counts, strict=True):
-        held_out = min(len(by_class[label][_VAL]), count // 5)
-        kept[_TRAIN] += by_class[label][_TRAIN][: count - held_out]
-        kept[_VAL] += by_class[label][_VAL][:held_out]
+        held_out = count // HELD_OUT
+        kept[_TRAIN] += by_class[label][: count - held_out]
+        kept[_VAL] += by_class[label][count - held_out : count]
     folder.mkdir(parents=True, exist_ok=True)
     lists = {**kept, _BOTH: kept[_TRAIN] + kept[_VAL]}
     for name, lines in lists.items():

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.harness.halves import half_of
+from benchmarks.robustness_study import tasks
 from benchmarks.robustness_study.run import main, parsed
 from benchmarks.robustness_study.study import METHODS, Study
 from benchmarks.robustness_study.tables import against, rows_of, table
@@ -41,21 +42,25 @@ def test_a_long_tail_keeps_the_test_list(insects: Path, tmp_path: Path):
     task = study_task("cifar100-tail", tmp_path / "data", tmp_path / "store")
     listing = list_source(task.dataset, lambda image: torch.empty(0), None, Reading())
     counted = {name: listing.class_counts(items).tolist() for name, items in listing.parts()}
-    assert counted == {"train": [8, 1], "val": [2, 0], "test": [5, 5]}
-    assert "9 training and 2 validation images are left; logit adjustment" in task.about
+    assert counted == {"train": [7, 1], "val": [3, 0], "test": [5, 5]}
+    assert "8 training and 3 validation images are left; logit adjustment" in task.about
     assert task.class_balance == "logit-adjusted"
     again = study_task("cifar100-tail", tmp_path / "data", tmp_path / "store")
     assert again == task
 
 
-def test_a_domain_is_left_out_by_links(insects: Path, tmp_path: Path):
+def test_a_domain_is_left_out_by_a_table(insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tasks, "OF_CLASS", {"train": 6, "val": 2})
     for domain in ("photo", "art_painting", "cartoon"):
         (tmp_path / "pacs").mkdir(exist_ok=True)
         shutil.copytree(insects, tmp_path / "pacs" / domain)
     task = study_task("pacs-cartoon", tmp_path, tmp_path / "store")
-    listing = list_source(task.dataset, lambda image: torch.empty(0), None, Reading(domains=True))
+    listing = list_source(task.dataset, lambda image: torch.empty(0), None, Reading())
+    counted = {name: listing.class_counts(items).tolist() for name, items in listing.parts()}
+    assert counted == {"train": [12, 12], "val": [4, 4], "test": [14, 14]}  # of 15 in each domain
     assert {item.domain for item in listing.train} == {"photo", "art_painting"}
     assert task.left_out == tmp_path / "pacs" / "cartoon"
+    assert study_task("pacs-cartoon", tmp_path, tmp_path / "store") == task
 
 
 def test_halves_share_no_image_and_stay_the_same():
