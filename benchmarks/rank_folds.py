@@ -19,7 +19,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -117,6 +119,43 @@ def table(lines: Sequence[Line]) -> list[str]:
     return rows
 
 
+def gains(lines: Sequence[Line]) -> list[str]:
+    """A Markdown line for each task: what choosing by one fold, by two and so on gains, in points.
+
+    A choice takes the highest accuracy over some of the folds, of all ranks and rates that were trained on
+    every fold for the same epochs, and then the lower loss. Its accuracy on the folds that it did not see is
+    set against the mean of all contestants there, and averaged over all ways to pick the folds.
+    """
+    folds = sorted({line["fold"] for line in lines})
+    counts = range(1, len(folds))
+    rows = [f"| task | {' | '.join(map(str, counts))} |", "|---|" + "---:|" * len(counts)]
+    found: list[list[float]] = []
+    for task, epochs in dict.fromkeys((line["task"], line["epochs"]) for line in lines):
+        of_task: dict[tuple[int, float], dict[int, Line]] = {}
+        for line in lines:
+            if (line["task"], line["epochs"]) == (task, epochs):
+                of_task.setdefault((line["rank"], line["lr"]), {})[line["fold"]] = line
+        rivals = [by_fold for by_fold in of_task.values() if set(by_fold) == set(folds)]
+        if len(rivals) > 1:
+            found.append([fmean(_gain(rivals, seen) for seen in combinations(folds, n)) for n in counts])
+            rows.append(f"| {task} | " + " | ".join(f"{100 * gain:+.2f}" for gain in found[-1]) + " |")
+    means = [fmean(of_count) for of_count in zip(*found, strict=True)]
+    return [*rows, "| mean | " + " | ".join(f"{100 * gain:+.2f}" for gain in means) + " |"]
+
+
+def _gain(rivals: Sequence[Mapping[int, Line]], seen: Sequence[int]) -> float:
+    """What the choice by the folds ``seen`` gains on the others over the mean of all ``rivals``."""
+
+    def accuracy(of: Mapping[int, Line], *, by: bool) -> float:
+        return _mean([line for fold, line in of.items() if (fold in seen) is by], "accuracy")
+
+    def loss(of: Mapping[int, Line]) -> float:
+        return _mean([of[fold] for fold in seen], "loss")
+
+    best = max(rivals, key=lambda of: (round(accuracy(of, by=True), 9), -loss(of)))
+    return accuracy(best, by=False) - fmean(accuracy(of, by=False) for of in rivals)
+
+
 def _mean(lines: Sequence[Line], name: str) -> float:
     """The mean over images, which every fold has another number of."""
     return float(sum(line[name] * line["images"] for line in lines) / sum(line["images"] for line in lines))
@@ -156,6 +195,9 @@ def run(argv: Sequence[str]) -> None:
                 lines.append(line)
                 print(f"{name}, fold {line['fold']}: rank {line['rank']}", file=sys.stderr, flush=True)
     print("\n".join(table(lines)))
+    if args.finished:
+        print("\nGain of choosing by so many folds, points on the others:\n")
+        print("\n".join(gains(lines)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
