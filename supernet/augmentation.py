@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from search_spaces import InputError
 from search_spaces.streams import stream, stream_seed
+from supernet.augmix import augmix, draw_chains
 from supernet.class_balance import draw_row, image_of
 from supernet.images import Images, TwoSizes, without_larger
 from supernet.preprocessing import Preprocessing
@@ -21,13 +22,17 @@ from supernet.targets import Targets
 from supernet.transfers import to_device
 from supernet.trivial_augment import OPERATIONS, STRENGTHS, trivial_augment
 
-AugmentationName: TypeAlias = Literal["none", "crop", "crop-flip", "strong", "mixup", "cutmix"]
+AugmentationName: TypeAlias = Literal["none", "crop", "crop-flip", "strong", "mixup", "cutmix", "augmix"]
 
 AUGMENTATIONS: tuple[AugmentationName, ...] = get_args(AugmentationName)
 """Names of the augmentations.
 
-The first four are weakest first, and each contains the ones before it; mixup and cutmix contain crops.
+The first four are weakest first, and each contains the ones before it; mixup and cutmix contain crops, augmix
+does not.
 """
+
+UNCROPPED: tuple[AugmentationName, ...] = ("none", "augmix")
+"""Those that show the whole image."""
 
 CROP_AREA = (0.5, 1.0)
 """Share of the image's area that a crop shows."""
@@ -52,7 +57,7 @@ class Draws:
     """The random draws of one epoch: one row for each image of the training set.
 
     Args:
-        crops: float32 ``(N, 2, 3)``, the affine map of each crop, see `resampled`.
+        crops: float32 ``(N, 2, 3)``, the affine map of each crop, see `resampled`; ``None`` for ``augmix``.
         flips: bool ``(N,)``, whether the crop is mirrored; ``None`` without flips.
         operations: int64 ``(N,)``, index of the operation in `OPERATIONS`; ``None`` unless ``strong``.
         strengths: float32 ``(N,)``, signed strength of the operation; ``None`` unless ``strong``.
@@ -61,9 +66,10 @@ class Draws:
         partners: int64 ``(N,)``, index of the image that each is mixed with; ``None`` unless mixed.
         shares: float32 ``(N,)``, the image's own share; ``None`` unless mixed.
         pasted: int64 ``(N, 4)``, the partner's rectangle as ``erased``; ``None`` unless ``cutmix``.
+        chains: operations, strengths and shares of `draw_chains`; ``None`` unless ``augmix``.
     """
 
-    crops: Tensor
+    crops: Tensor | None
     flips: Tensor | None = None
     operations: Tensor | None = None
     strengths: Tensor | None = None
@@ -71,12 +77,17 @@ class Draws:
     partners: Tensor | None = None
     shares: Tensor | None = None
     pasted: Tensor | None = None
+    chains: tuple[Tensor, ...] | None = None
 
     def on(self, device: torch.device) -> Draws:
         """The draws on ``device``."""
-        others = [getattr(self, field.name) for field in fields(self)[1:]]
-        moved = [None if table is None else to_device(table, device) for table in others]
-        return Draws(to_device(self.crops, device), *moved)
+
+        def moved(table: Tensor | tuple[Tensor, ...] | None) -> Any:
+            if isinstance(table, tuple):
+                return tuple(to_device(one, device) for one in table)
+            return None if table is None else to_device(table, device)
+
+        return Draws(*(moved(getattr(self, field.name)) for field in fields(self)))
 
 
 def draw(name: AugmentationName, images: int, size: tuple[int, int], seed: int, epoch: int) -> Draws:
@@ -84,6 +95,8 @@ def draw(name: AugmentationName, images: int, size: tuple[int, int], seed: int, 
 
     A stronger augmentation begins with the draws of the weaker: ``crop-flip`` has the crops of ``crop``.
     """
+    if name == "augmix":
+        return Draws(None, chains=draw_chains(images, stream(seed, "augmix", epoch)))
     generator = torch.Generator().manual_seed(stream_seed(seed, "augmentation", epoch))
 
     def uniform(low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -125,6 +138,7 @@ def _with_partners(
     draws: Draws, name: str, size: tuple[int, int], generator: torch.Generator, shares: np.random.Generator
 ) -> Draws:
     """``draws`` with the images that are mixed in, and the shares of both."""
+    assert draws.crops is not None  # both images are cropped
     images, (height, width) = len(draws.crops), size
     partners = torch.randint(images, (images,), generator=generator)
     share = torch.from_numpy(shares.beta(MIXED[name], MIXED[name], images))
@@ -156,7 +170,8 @@ class Augmenter:
     erasing, arXiv 1708.04896). Pixels without image have the mean colour of the preprocessing. ``mixup``
     (arXiv 1710.09412) averages each crop with that of another training image, and ``cutmix``
     (arXiv 1905.04899) pastes a rectangle of the other; `targets` has both labels. Other images are drawn from
-    the whole training set with equal chances, not from the batch.
+    the whole training set with equal chances, not from the batch. ``augmix`` mixes the whole image with
+    changed versions of itself (`augmix`).
 
     All draws of an epoch are tables with a row for each image of the training set, so the pixels of an image
     depend on seed, epoch and image only: not on the order of images, the batches and their parts, the number
@@ -181,6 +196,7 @@ class Augmenter:
         indices_on: torch.device,
     ) -> None:
         self._name = name
+        images = read_for([name], images)
         self._images = images.larger if isinstance(images, TwoSizes) else images
         height, width = images.shape[-2:]
         self._size = (height, width)
@@ -205,10 +221,15 @@ class Augmenter:
             return to_device(table[rows], device)
 
         def crops(images: Tensor, of: Tensor) -> Tensor:
-            pixels = self._images[to_device(images, self._images.device)]
-            return resampled(to_device(pixels, device), to_device(draws.crops[of], device), size=self._size)
+            pixels = to_device(self._images[to_device(images, self._images.device)], device)
+            if draws.crops is None:
+                return pixels
+            return resampled(pixels, to_device(draws.crops[of], device), size=self._size)
 
         x = crops(image_of(examples, len(self._images)), rows)
+        if draws.chains is not None:
+            operations, strengths, shares = map(of_batch, draws.chains)
+            return augmix(x, operations, strengths, shares, to_device(self._fill, device))
         if draws.partners is not None and draws.shares is not None:
             partners = draws.partners[rows]
             others = crops(partners, partners)
@@ -257,7 +278,7 @@ def read_for(names: Iterable[AugmentationName], images: Images) -> Images:
 
     So that copies which nothing reads take no memory of a GPU.
     """
-    return images if any(name != "none" for name in names) else without_larger(images)
+    return images if any(name not in UNCROPPED for name in names) else without_larger(images)
 
 
 def _erased(images: Tensor, rectangles: Tensor, fill: Tensor) -> Tensor:

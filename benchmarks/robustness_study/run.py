@@ -45,6 +45,11 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--generations", type=whole_number, default=4, help="generations of a search (%(default)s)")
     add("--population", type=whole_number, default=12, help="candidates of a generation (%(default)s)")
     add("--augmentation", default="none", help="augmentations that every row may choose from (%(default)s)")
+    add(
+        "--robust-augmentation",
+        default="none,augmix",
+        help="the same with the robust objective (%(default)s)",
+    )
     add("--l2-sp", type=float, default=0.0, help="strength of L2-SP for modules (%(default)s)")
     add("--retrain", type=whole_number, default=3, help="searched subnets that are retrained (%(default)s)")
     add("--soup", type=whole_number, default=3, help="trainings in a soup, at least 2 (%(default)s)")

@@ -12,8 +12,11 @@ from pydantic import BaseModel, BeforeValidator
 
 from nas_peft.settings.baselines import baseline_names
 
-AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix")
+AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix", "augmix")
 """The names in `supernet.AUGMENTATIONS`, here without the import of torch."""
+
+UNCROPPED = ("none", "augmix")
+"""Those that show the whole image, as in `supernet.augmentation`."""
 
 CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted")
 """The names in `supernet.class_balance.CLASS_BALANCES`."""

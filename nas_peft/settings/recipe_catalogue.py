@@ -19,6 +19,7 @@ ABOUT_AUGMENTATIONS = dict(
             "crop-flip, TrivialAugment, and a rectangle erased in a quarter of the images",
             "crop, and the average with the crop of another image; the label is mixed, too",
             "crop, and a rectangle of another image pasted in; the label is mixed, too",
+            "the whole image, averaged with versions of itself after short chains of mild operations",
         ),
         strict=True,
     )

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from nas_peft.settings.durations import AUTO, PRESETS, seconds_of
 from nas_peft.settings.lists import (
+    UNCROPPED,
     Epochs,
     OptionalAugmentations,
     OptionalClassBalances,
@@ -353,7 +354,7 @@ class SearchConfig(TrainingConfig):
     def cuts_crops(self) -> bool:
         """See `TrainingConfig.cuts_crops`; the supernet counts too."""
         of_supernet = self.supernet_augmentation or ()
-        return super().cuts_crops or any(name != "none" for name in of_supernet)
+        return super().cuts_crops or any(name not in UNCROPPED for name in of_supernet)
 
     def searched_recipes(self) -> tuple[Recipe, ...]:
         """Recipes to try for searched subnets: those of all subnets, and those from inherited weights."""

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nas_peft.settings.lists import (
+    UNCROPPED,
     Augmentations,
     BaselineNames,
     ClassBalances,
@@ -109,7 +110,8 @@ class TrainingConfig(BaseModel):
     augmentation: Annotated[Augmentations, Panel.RECIPE] = Field(
         ("none",),
         description="Augmentation of the training images: none, crop, crop-flip, strong (crop-flip with "
-        "TrivialAugment and random erasing), mixup or cutmix (crop, with another image mixed in); given "
+        "TrivialAugment and random erasing), mixup or cutmix (crop, with another image mixed in), or augmix "
+        "(mixed with changed versions of itself, for shifted data); given "
         "several, such as none,crop, validation data choose one for each subnet, single method and baseline",
     )
     class_balance: Annotated[ClassBalances, Panel.RECIPE] = Field(
@@ -331,8 +333,8 @@ class TrainingConfig(BaseModel):
 
     @property
     def cuts_crops(self) -> bool:
-        """Whether any training may augment its images, which always begins with a crop."""
-        return any(name != "none" for name in self.augmentation)
+        """Whether any training may crop its images."""
+        return any(name not in UNCROPPED for name in self.augmentation)
 
     def searched_recipes(self) -> tuple[Recipe, ...]:
         """Recipes to try for subnets that a search has found."""

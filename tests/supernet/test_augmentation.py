@@ -24,7 +24,7 @@ from supernet import (
     train,
     train_pack,
 )
-from supernet.augmentation import CROP_AREA, ERASED, Augmenter, augmenter, draw, read_for
+from supernet.augmentation import CROP_AREA, ERASED, UNCROPPED, Augmenter, augmenter, draw, read_for
 from supernet.backbones import weights_digest
 from supernet.images import TwoSizes
 
@@ -146,7 +146,7 @@ def test_larger_images_are_read_only_where_crops_are_cut():
     assert read_for(["none"], both) is both.images
     assert read_for([], both.images) is both.images
     for name in CHANGING:
-        assert read_for(["none", name], both) is both
+        assert read_for(["none", name], both) is (both.images if name in UNCROPPED else both)
 
 
 def test_half_of_the_crops_are_mirrored(begun):
@@ -188,7 +188,7 @@ def test_strong_uses_every_operation_and_strength():
 def test_none_draws_nothing_and_unknown_names_are_refused(preprocessing):
     options = {"seed": 0, "preprocessing": preprocessing, "indices_on": CPU}
     assert augmenter("none", photos(), **options) is None
-    message = "augmentation is 'flip'; give one of none, crop, crop-flip, strong, mixup, cutmix"
+    message = "augmentation is 'flip'; give one of none, crop, crop-flip, strong, mixup, cutmix, augmix"
     with pytest.raises(InputError, match=message):
         Recipe(1, 0.1, augmentation="flip")
     early = Augmenter("crop", images=photos(3), **options)

@@ -9,7 +9,7 @@ import yaml
 
 import supernet
 from nas_peft.settings.baselines_config import BaselinesConfig
-from nas_peft.settings.lists import AUGMENTATIONS, STARTS
+from nas_peft.settings.lists import AUGMENTATIONS, STARTS, UNCROPPED
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 from supernet import DEFAULT_BACKBONE, Execution
@@ -29,7 +29,7 @@ from supernet import DEFAULT_BACKBONE, Execution
         (
             "augmentation",
             "",
-            "give one of none, crop, crop-flip, strong, mixup, cutmix, or several separated",
+            "give one of none, crop, crop-flip, strong, mixup, cutmix, augmix, or several separated",
         ),
         ("augmentation", "none,none", "give each augmentation once"),
         ("start", "scratch", "unknown start 'scratch'; give one of pretrained, inherited, or several"),
@@ -225,6 +225,7 @@ def test_the_starts_are_those_of_a_recipe():
 
 def test_the_augmentations_are_those_of_the_supernet():
     assert AUGMENTATIONS == supernet.AUGMENTATIONS
+    assert UNCROPPED == supernet.augmentation.UNCROPPED
 
 
 def test_yaml_round_trip():
