@@ -42,7 +42,7 @@ def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a level, for this number of training images, that the user did not give."""
     of_level = options_of(level, len(inputs.dataset.train))
     of_level["budget"] = budget_of(inputs.backbone.shape, inputs.backbone.params)
-    if inputs.config.robust:
+    if inputs.config.robust and "augmentation" not in inputs.config.fixed:
         # of all augmentations the one that lowers the loss on shifted images (docs/robustness.md)
         of_level["augmentation"] = ("augmix", *of_level["augmentation"])
         of_level["supernet_augmentation"] = of_level["augmentation"][1:2]

@@ -99,6 +99,20 @@ def test_the_budget_has_room_for_lora_everywhere_on_a_narrow_backbone_too(tiny_i
     assert "budget" not in given.set_options
 
 
+def test_a_robust_plan_begins_with_augmix_but_for_the_supernet(tiny_inputs: SearchInputs):
+    def planned(**values: Any) -> SearchConfig:
+        inputs = timed(tiny_inputs, time="2h", **values)
+        return inputs.config.planned(fitting_plan(inputs, FAST, 0.0).set_options)
+
+    robust, plain = planned(objective="robust"), planned()
+    assert robust.augmentation == ("augmix", *plain.augmentation)
+    assert {recipe.augmentation for recipe in robust.supernet_recipes()} == {"none"}
+    assert "augmix" not in plain.augmentation
+    kept = planned(objective="robust", augmentation="crop")
+    assert kept.augmentation == ("crop",)
+    assert {recipe.augmentation for recipe in kept.supernet_recipes()} == {"crop"}
+
+
 def test_a_given_default_is_kept_too(tiny_inputs: SearchInputs):
     default = SearchConfig.model_fields["population"].default
     inputs = timed(tiny_inputs, time="2h", population=default)
