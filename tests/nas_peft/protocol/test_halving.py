@@ -1,5 +1,6 @@
 """Halving: which recipes go on to which length, and which rows."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -86,6 +87,7 @@ def test_whoever_has_next_to_no_errors_cannot_be_beaten_beyond_the_noise():
     assert can_be_better(leader(0).without_images())
     of_a_metric = Contestant("f1", 10, 0.9, 0.5, np.array([0.9, 1.7]), np.array([0.5, 0.5]))
     assert can_be_better(of_a_metric)
+    assert can_be_better(replace(leader(0), shifted_loss=0.4))
 
 
 def test_without_halving_all_recipes_are_one_round():
