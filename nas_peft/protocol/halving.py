@@ -162,7 +162,7 @@ def can_be_better(leader: Contestant) -> bool:
     """Whether any training could be more accurate than ``leader`` by more than the noise.
 
     None could if not even one that is right on all images is better by `longer_is_better`: the leader has
-    three errors or fewer then. Other metrics than accuracy, missing images and a choice for shifted images know
+    three errors or fewer then. Other metrics than accuracy, missing images and a choice for shifted ones know
     no such bound.
     """
     if leader.shifted_loss is not None or leader.hits is None or not set(leader.hits) <= {0.0, 1.0}:
