@@ -12,8 +12,9 @@ from benchmarks.harness.command_line import StudyParser, exit_status, whole_numb
 from benchmarks.harness.halves import HALVES
 from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
+from benchmarks.robustness_study.scatter import scatter
 from benchmarks.robustness_study.study import BASELINES, OBJECTIVES, Study
-from benchmarks.robustness_study.tables import table
+from benchmarks.robustness_study.tables import by_task, table
 from benchmarks.robustness_study.tasks import NAMES, study_task
 
 OUT = RESULTS / "robustness_study.json"
@@ -38,6 +39,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add("--lines", type=Path, default=LINES, help="finished lines, with which any machine goes on")
     add("--out", type=Path, default=OUT, help="JSON file of the report")
     add("--objective", action="append", choices=OBJECTIVES, help="objective; repeat for more (both)")
+    add("--plot", type=Path, help="picture of in-domain against shifted accuracy")
     add("--half", choices=HALVES, default="develop", help="half of the test images (%(default)s)")
     add("--seeds", type=whole_number, default=3, help="seeds of each task (%(default)s)")
     add("--epochs", type=whole_number, default=8, help="epochs of each training (%(default)s)")
@@ -84,7 +86,9 @@ def run(argv: Sequence[str]) -> None:
         "lines": lines,
     }
     write_result(args.out, report, indent=1)
-    print("\n".join(table(lines)))
+    print("\n".join([*table(lines), "", "Shifted accuracy % by task:", "", *by_task(lines)]))
+    if args.plot is not None:
+        scatter(args.plot, lines, {task.name: task.shift for task in tasks})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

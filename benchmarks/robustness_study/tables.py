@@ -68,5 +68,19 @@ def table(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
+def by_task(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Shifted accuracy of each method on each task, the mean over seeds, as lines of Markdown."""
+    rows = rows_of(lines)
+    tasks = list(dict.fromkeys(line["task"] for line in lines))
+    found = [f"| method | {' | '.join(tasks)} |", "|---|" + "---:|" * len(tasks)]
+    for name, of in rows.items():
+        cells = []
+        for task in tasks:
+            values = [scores["shifted"] for (own, _), scores in of.items() if own == task]
+            cells.append(f"{100 * mean_and_error(values)[0]:.1f}" if values else "")
+        found.append(f"| {name} | {' | '.join(cells)} |")
+    return found
+
+
 def _plus_minus(error: float) -> str:
     return "" if error != error else f" ± {100 * error:.1f}"  # NaN for a single pair

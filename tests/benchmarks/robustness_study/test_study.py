@@ -12,8 +12,9 @@ import torch
 from benchmarks.harness.halves import half_of
 from benchmarks.robustness_study import tasks
 from benchmarks.robustness_study.run import main, parsed
+from benchmarks.robustness_study.scatter import scatter
 from benchmarks.robustness_study.study import METHODS, Study
-from benchmarks.robustness_study.tables import against, rows_of, table
+from benchmarks.robustness_study.tables import against, by_task, rows_of, table
 from benchmarks.robustness_study.tasks import study_task, tail_counts
 from nas_peft.data import Part
 from nas_peft.data.source import Reading, list_source
@@ -108,6 +109,23 @@ def test_the_table_has_the_best_shifted_accuracy_first_and_says_what_is_missing(
     ]
     assert "| 2 of 4 |" in lines[2]
     assert "+6.0 ± 2.9 (1, 0)" in lines[3]
+
+
+def test_tasks_and_the_picture_have_the_means_of_seeds(tmp_path: Path):
+    shown = by_task(LINES)
+    assert shown[0] == "| method | a | b |"
+    assert shown[2:] == [
+        "| searched | 70.0 | 50.0 |",
+        "| searched robustly | 81.0 | 51.0 |",
+        "| LoRA | 70.0 |  |",
+    ]
+    scatter(tmp_path / "plot.svg", LINES, {"a": "corruptions", "b": "rare"})
+    text = (tmp_path / "plot.svg").read_text()
+    for words in ("accuracy % on corruptions", "accuracy % on rare classes", "2  searched robustly"):
+        assert f"<!-- {words} -->" in text
+    assert "another domain" not in text
+    scatter(tmp_path / "half.svg", LINES[:3], {"a": "corruptions", "b": "corruptions"})
+    assert "LoRA" not in (tmp_path / "half.svg").read_text()  # it has no line of b
 
 
 def test_a_finished_line_is_found_again(tmp_path: Path):
