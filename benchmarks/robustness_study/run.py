@@ -61,7 +61,7 @@ def parsed(argv: Sequence[str]) -> argparse.Namespace:
     add(
         "--images",
         type=whole_number,
-        help="most test images of a half to measure on, but for rare classes (all)",
+        help="most test images of a half to measure on, where each has its corrupted copies (all)",
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", default=device, help="device of everything (%(default)s)")

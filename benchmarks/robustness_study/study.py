@@ -163,7 +163,7 @@ class Study:
     def images(self, task: StudyTask, model: NamedModel, half: Half) -> TestImages:
         """A half of the test images, and of the left-out domain."""
         subnet = model.subnet
-        most = None if task.shift == "rare" else self.args.images  # a rare class has few images anyway
+        most = self.args.images if task.shift == "corruptions" else None  # which have fifteen copies each
         labelled = LabelledImages.of(subnet, task.dataset)
         clean = half_of(materialise(labelled.items, lambda: None), half, "robustness study", most)
         domains: dict[str, Part] = {}
