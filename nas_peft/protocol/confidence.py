@@ -36,7 +36,8 @@ RULES: Mapping[Metric, str] = {
 }
 ROBUST_RULE = (
     "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
-    "lowest, the one with the lowest loss on shifted images (corrupted copies of the validation images)"
+    f"lowest, and of them those within {FRACTION:g} standard errors of the highest accuracy, the one with "
+    "the lowest loss on shifted images (corrupted copies of the validation images)"
 )
 """The rule with --objective robust."""
 _CHUNK = 100  # resamples at a time, to bound the memory

@@ -177,6 +177,19 @@ def test_shifted_images_decide_within_the_margin_of_the_loss():
     assert ranked(field) == ["cheap", "robust", "sure", "far"]
 
 
+def test_shifted_images_decide_among_those_that_are_about_as_accurate():
+    def right(name: str, hits: list[int], on_shifted: float) -> Contestant:
+        of_images = np.array(hits, float)
+        accuracy = float(of_images.mean())
+        return Contestant(name, 10, accuracy, 0.3, of_images, 0 * of_images, on_shifted, margin=0.05)
+
+    best, worse = right("best", [1] * 90 + [0] * 10, 2.0), right("worse", [1] * 80 + [0] * 20, 1.0)
+    swapped = right("swapped", [0] * 9 + [1] * 89 + [0] * 2, 1.5)  # one image fewer, and 17 others
+    assert decide([best, worse]) == Decision("best", "shifted")
+    assert decide([best, worse, swapped]) == Decision("swapped", "shifted")
+    assert decide([best, worse], fraction=9.0) == Decision("worse", "shifted")
+
+
 def test_without_shifted_images_of_all_the_plain_rule_decides():
     """Such as beside the trainings of a run that was started before."""
     assert decide([shifted("sure", 0.30, None), shifted("robust", 0.34, 1.0)]) == Decision("sure", "loss")
