@@ -192,9 +192,15 @@ class StageTimes:
         if row.method == "linear":
             return self._head(recipe.epochs)
         step = self.speeds.full if trains.changes_backbone else self.speeds.subnet * self._size(row)
-        val = len(self.inputs.dataset.val) * self.speeds.subnet / 2 if scored else 0.0
+        val = self._scored_by_trainings() * self.speeds.subnet / 2 if scored else 0.0
         head = self._head(self.inputs.config.head_epochs)
         return PER_TRAINING + head + recipe.epochs * images * step + val
+
+    def _scored_by_trainings(self) -> int:
+        """The images that each training is scored on; with the robust objective their copies, too."""
+        images = len(self.inputs.dataset.val)
+        robust = isinstance(self.inputs, SearchInputs) and self.inputs.config.robust
+        return images * (1 + len(corruptions_for("choice"))) if robust else images
 
     def _size(self, row: Row) -> float:
         """The operations of a row's subnet as a multiple of those of the subnet that was timed."""

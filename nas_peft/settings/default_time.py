@@ -11,7 +11,7 @@ PLANNED_WITH = {
     *("dataset", "layout", "domains", "data_root", "shots", "skip_bad_images", "drop_duplicates"),
     *("max_pixels", "backbone", "backbone_weights", "image_size", "module_files", "seed"),
     *("budget", "count_head", "baselines", "precision", "micro_batches", "checkpointing", "pack"),
-    "metric",
+    *("metric", "objective", "robust_margin"),
 }
 """Options that say nothing of recipe and search: with these alone a search is planned for ``auto``."""
 

@@ -84,6 +84,13 @@ def test_a_longer_sequence_costs_more(times):
     assert prompts["retraining"] > 1.2 * lora["retraining"]
 
 
+def test_scoring_on_corrupted_copies_costs_time_in_search_and_trainings(times):
+    plain, robust = times(racing=False), times(objective="robust")
+    assert robust["search"] == pytest.approx(5 * plain["search"])  # four copies of each image
+    assert robust["retraining"] > plain["retraining"]
+    assert robust["supernet"] == plain["supernet"]
+
+
 def test_noah_has_stages_of_its_own(times, tiny_values):
     found = times(baselines="linear,noah")
     assert list(found)[3:5] == ["NOAH's supernet", "NOAH's search"]

@@ -6,6 +6,7 @@ from nas_peft.settings.search_config import SearchConfig
 
 def test_a_command_that_says_nothing_of_recipe_and_search_is_planned():
     assert with_time({"dataset": "x", "seed": 3, "budget": "2%"})["time"] == "auto"
+    assert with_time({"dataset": "x", "objective": "robust"})["time"] == "auto"
     for fields in (
         {"epochs": "8"},
         {"searcher": "noah"},
