@@ -69,7 +69,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "singles": _BOTH,
         "epochs": (2, 4, 8, 16),
-        "augmentation": ("none", "crop", "strong"),
+        "augmentation": ("none", "crop"),
         "generations": 4,
         "population": 16,
         "retrain": 2,
@@ -80,7 +80,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "singles": _BOTH,
         "epochs": (2, 8, 16, 32),
-        "augmentation": ("none", "crop", "strong"),
+        "augmentation": ("none", "crop"),
         "supernet_epochs": (8,),
         "generations": 6,
         "population": 16,
@@ -92,7 +92,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
     | {
         "singles": (*_BOTH, "houlsby", "ssf"),
         "epochs": (2, 8, 16, 32),
-        "augmentation": ("none", "crop", "strong"),
+        "augmentation": ("none", "crop"),
         "supernet_epochs": (8, 16),
         "generations": 12,
         "population": 24,

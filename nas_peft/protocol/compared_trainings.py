@@ -149,7 +149,7 @@ class ComparedTrainings:
         trainings = {row: of_row for row, of_row in tried.items() if of_row}
         if trainings:
             for row, records in self.train(trainings, LATE_STAGE).items():
-                runs[row].add_tried(records, self.seeds[0])
+                runs[row].add_late(records, self.seeds[0])
 
     def _drop(self, runs: Mapping[Row, RowRuns], after: int) -> None:
         """Drop the rows that `survivors` leaves out; a row that has failed so far may yet succeed."""

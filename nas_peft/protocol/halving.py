@@ -5,7 +5,8 @@ with the fewest epochs, the better third of them with the next number of epochs,
 half of the rows is dropped after each round (successive halving, arXiv 1502.07943). Where the best rate is
 the highest or the lowest that was tried, the next one beyond joins; augmentations and the other choices of a
 recipe (`LATE`) join late. The rounds end when more epochs are no longer better. If that is before the late
-choices have joined, the leading row tries them once, with the next number of epochs.
+choices have joined, the leading row tries them once, with the next number of epochs, and takes one that is
+better beyond the noise.
 """
 
 from __future__ import annotations

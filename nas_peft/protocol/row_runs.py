@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nas_peft.protocol.decision import ranked
+from nas_peft.protocol.halving import longer_is_better
 from nas_peft.protocol.rows import Row, Scores
 from nas_peft.settings.metric import Metric
 from nas_peft.training.training_record import TrainingRecord
@@ -69,6 +70,18 @@ class RowRuns:
             return
         self.chosen = [r for r in self.tried if r.training.recipe == recipe]
         self.error = next((record.failure for record in self.chosen if record.failure), None)
+
+    def add_late(self, records: Sequence[TrainingRecord], seed: int) -> None:
+        """Add trainings with late choices, which are chosen only if they are better beyond the noise.
+
+        That is, by `halving.longer_is_better`: of several that are no better, one always looks the best.
+        Where shifted images count, the usual rule decides, which has more images to go by.
+        """
+        before = self.scores.contestant("before", 0)
+        chosen = list(self.chosen)
+        self.add_tried(records, seed)
+        if before.shifted_loss is None and not longer_is_better(before, self.scores.contestant("late", 0)):
+            self.chosen = chosen
 
     def set_finals(self, records: Sequence[TrainingRecord]) -> None:
         """Set the records of the final models."""

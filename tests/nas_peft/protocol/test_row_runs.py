@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nas_peft.protocol.row_runs import RowRuns, best_recipe
 from nas_peft.protocol.rows import Row
-from nas_peft.training.image_scores import ImageScores
+from nas_peft.training.image_scores import ImageScores, ShiftedScores
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.val_score import ValScore
@@ -50,6 +50,29 @@ def test_accuracies_that_the_images_cannot_tell_apart_leave_the_choice_to_the_lo
     assert records[0].val.accuracy < records[1].val.accuracy
     assert best_recipe(records).lr == 0.1
     assert best_recipe([replace(r, images=None) for r in records]).lr == 0.3
+
+
+def scored(lr: float, wrong: range, shifted: float | None = None) -> TrainingRecord:
+    """A record with the scores of 100 images, of which ``wrong`` are wrong, and of copies of them."""
+    labels = torch.zeros(100, dtype=torch.int64)
+    logits = torch.tensor([[6.0, 0.0, 0.0]]).repeat(100, 1)
+    logits[list(wrong)] = torch.tensor([0.0, 1.0, 0.0])
+    copies = None if shifted is None else ShiftedScores(shifted * logits, labels.clone(), 9.0)
+    images = ImageScores.of(logits, labels, copies)
+    return record(lr, float(images.hits.mean()), float(images.losses.mean()), images=images)
+
+
+def test_a_late_choice_is_taken_only_if_it_is_better_beyond_the_noise():
+    runs = RowRuns(ROW)
+    runs.add_tried([scored(0.1, range(20)), scored(0.3, range(30))], 0)
+    runs.add_late([scored(1.0, range(18))], 0)  # two images better, of two that differ: 1.4 standard errors
+    assert (runs.recipe.lr, len(runs.tried), runs.error) == (0.1, 3, None)
+    runs.add_late([scored(3.0, range(10))], 0)
+    assert runs.recipe.lr == 3.0
+    robust = RowRuns(ROW)
+    robust.add_tried([scored(0.1, range(20), shifted=0.2)], 0)
+    robust.add_late([scored(1.0, range(20), shifted=1.0)], 0)
+    assert robust.recipe.lr == 1.0
 
 
 def test_what_failed_or_was_stopped_early_cannot_be_chosen():
