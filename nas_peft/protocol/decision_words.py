@@ -66,7 +66,7 @@ WHY: Mapping[str, str] = {
     "alone": "no other row may be exported",
     "accuracy": "its accuracy on validation data is the highest, by more than {fraction} standard errors",
     "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
-    "shifted": "of those as accurate, and within the margin in loss, its loss on shifted images is the lowest",
+    "shifted": "of those as accurate and within the margin in loss, its loss on shifted images is the lowest",
     "params": "of those that validation cannot tell apart in {metric} and loss, it is the cheapest",
 }
 """Why a row was exported, by the step of the rule that decided."""

@@ -22,8 +22,8 @@ WHY = {
     "loss": "Validation {metric} cannot tell it from {others}; of these, its calibrated loss is the lowest.",
     "params": "Validation {metric} and loss cannot tell it from {others}; of these, it has the fewest "
     "parameters.",
-    "shifted": "Of the rows that are as accurate, and within the margin in loss, its loss on shifted images is "
-    "the lowest.",
+    "shifted": "Of the rows that are as accurate, and within the margin in loss, its loss on shifted images "
+    "is the lowest.",
 }
 """Why a row was exported, by the step of the rule that decided."""
 WHY_LOSS = {
