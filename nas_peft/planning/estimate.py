@@ -79,8 +79,7 @@ class StageTimes:
         found = []
         for count in range(min(LEAST_ROUNDS, most), most + 1):
             found.append(self.all(count))
-            with_late = self.all(count, late=True)
-            if count < most and LATE_STAGE in with_late:
+            if count < most and LATE_STAGE in (with_late := self.all(count, late=True)):
                 found.append(with_late)
         return found
 
