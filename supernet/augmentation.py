@@ -220,19 +220,19 @@ class Augmenter:
         def of_batch(table: Tensor) -> Tensor:
             return to_device(table[rows], device)
 
-        def crops(images: Tensor, of: Tensor) -> Tensor:
+        def shown(images: Tensor, of: Tensor) -> Tensor:
             pixels = to_device(self._images[to_device(images, self._images.device)], device)
             if draws.crops is None:
                 return pixels
             return resampled(pixels, to_device(draws.crops[of], device), size=self._size)
 
-        x = crops(image_of(examples, len(self._images)), rows)
+        x = shown(image_of(examples, len(self._images)), rows)
         if draws.chains is not None:
             operations, strengths, shares = map(of_batch, draws.chains)
             return augmix(x, operations, strengths, shares, to_device(self._fill, device))
         if draws.partners is not None and draws.shares is not None:
             partners = draws.partners[rows]
-            others = crops(partners, partners)
+            others = shown(partners, partners)
             if draws.pasted is not None:
                 return torch.where(_inside(of_batch(draws.pasted), x), others, x)
             own = of_batch(draws.shares)[:, None, None, None]
