@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.part import Part
 from nas_peft.data.splits import too_few_images
+from nas_peft.machine.container import whole_cores
 from search_spaces.errors import InputError
 
 _MOST_THREADS = 8
@@ -131,7 +131,7 @@ def _decoding_threads() -> Iterator[ThreadPoolExecutor]:
     PIL decodes outside the interpreter lock, so threads suffice. Warning filters are shared by all threads
     and are therefore set once around them, not for every image.
     """
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, whole_cores()))
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:

@@ -17,6 +17,11 @@ def cores(cgroup: Path = _CGROUP) -> float:
     return allowed if quota is None else min(allowed, quota)
 
 
+def whole_cores(cgroup: Path = _CGROUP) -> int:
+    """`cores`, rounded down, and at least one: as many trainings as may run side by side."""
+    return max(1, int(cores(cgroup)))
+
+
 def memory(cgroup: Path = _CGROUP, machine: Path = _MEMORY) -> tuple[int, int] | None:
     """Bytes of memory that this process may use, and those that are free now; ``None`` where unknown."""
     try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+
+from nas_peft.machine.container import cores
 
 
 def environment(device: str) -> dict[str, str]:
@@ -18,7 +19,7 @@ def environment(device: str) -> dict[str, str]:
     packages = {p: version(p) for p in ("nas-peft", "torch", "timm", "optuna", "ray", "numpy")}
     return {
         "device": name,
-        "cores": str(os.cpu_count()),
+        "cores": f"{cores():g}",
         "peak memory": what_is_measured(device),
         "python": platform.python_version(),
         **packages,

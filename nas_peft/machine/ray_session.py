@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from nas_peft.machine.container import whole_cores
 from nas_peft.machine.import_path import job_config
 from nas_peft.machine.last_words import LastWords
 from nas_peft.machine.loopback import on_loopback
@@ -202,6 +203,7 @@ class RaySession:
 def _start(ray: Any) -> None:
     options = {
         "address": LOCAL,
+        "num_cpus": whole_cores(),  # Ray counts those of the machine, also where a batch system lends a few
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": logging.ERROR,
@@ -211,9 +213,6 @@ def _start(ray: Any) -> None:
         try:
             with on_loopback():
                 ray.init(**options, job_config=without_wandb(job_config()))
-                if not any(n["Resources"].get("CPU") for n in ray.nodes()):  # half a core, rounded to none
-                    ray.shutdown()
-                    ray.init(**options, job_config=without_wandb(job_config()), num_cpus=1)
             return
         except Exception as error:
             ray.shutdown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import torch
 
 from nas_peft.data import Part
 from nas_peft.data.node_copies import copy_to_nodes
+from nas_peft.machine.container import whole_cores
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_process_group import run_on_workers
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
@@ -180,7 +180,7 @@ def places_on(device: str, ray_options: RayOptions) -> tuple[int, int]:
             cluster = session.connect().cluster_resources()
         cores, gpus = int(cluster.get("CPU", 1)), int(cluster.get("GPU", 0))
     else:
-        cores, gpus = os.cpu_count() or 1, torch.cuda.device_count() if device == "cuda" else 0
+        cores, gpus = whole_cores(), torch.cuda.device_count() if device == "cuda" else 0
     threads = ray_options.cpus_per_trial or 1
     if device == "cpu":
         return max(1, cores // threads), threads

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from torch import Tensor
 from nas_peft.data import Part
 from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.accelerator import ending_if_broken, release_memory
+from nas_peft.machine.container import whole_cores
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
@@ -72,7 +72,7 @@ def require_workers(workers: int, device: str, ray_options: RayOptions) -> None:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         found = int(resources.get("GPU" if device == "cuda" else "CPU", 0))
     else:
-        found = torch.cuda.device_count() if device == "cuda" else os.cpu_count() or 1
+        found = torch.cuda.device_count() if device == "cuda" else whole_cores()
     if workers > found:
         what = "CUDA GPUs" if device == "cuda" else "cores"
         raise InputError(f"workers is {workers}, but there are only {found} {what}; give at most {found}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas_peft.machine.container import cores, memory
+from nas_peft.machine.container import cores, memory, whole_cores
 
 GIB = 2**30
 
@@ -37,6 +37,7 @@ def test_without_a_container_the_machine_is_all_there_is(tmp_path: Path, machine
 def test_a_quota_of_cores_may_be_a_fraction(tmp_path: Path):
     write(tmp_path / "new", cpu_DOT_max="50000 100000")
     assert cores(tmp_path / "new") == 0.5
+    assert whole_cores(tmp_path / "new") == 1
     write(tmp_path / "old", cpu__cpu_DOT_cfs_quota_us="75000", cpu__cpu_DOT_cfs_period_us="100000")
     assert cores(tmp_path / "old") == 0.75
     write(tmp_path / "free", cpu__cpu_DOT_cfs_quota_us="-1", cpu__cpu_DOT_cfs_period_us="100000")

@@ -1,5 +1,6 @@
 """Connecting to Ray: its options, and each mistake as one line."""
 
+import os
 import socket
 from types import SimpleNamespace
 from typing import Any
@@ -87,24 +88,23 @@ def test_a_start_is_tried_again_once():
         if len(starts) == 1:
             raise TimeoutError("slow")
 
-    ray = SimpleNamespace(
-        init=slow, shutdown=lambda: stops.append(1), nodes=lambda: [{"Resources": {"CPU": 2.0}}]
-    )
+    ray = SimpleNamespace(init=slow, shutdown=lambda: stops.append(1))
     ray_session._start(ray)
     assert starts == ["local", "local"]
     assert len(stops) == 1
 
 
-def test_half_a_core_is_one():
-    """Ray rounds the half core of a container down to none."""
-    starts: list[int | None] = []
-    ray = SimpleNamespace(
-        init=lambda num_cpus=None, **others: starts.append(num_cpus),
-        shutdown=lambda: starts.append(0),
-        nodes=lambda: [{"Resources": {"memory": 1.0}}],
-    )
-    ray_session._start(ray)
-    assert starts == [None, 0, 1]
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="not on macOS and Windows")
+def test_ray_has_the_cores_that_a_batch_system_lends_and_not_the_machine_s():
+    allowed = os.sched_getaffinity(0)
+    starts: list[int] = []
+    ray = SimpleNamespace(init=lambda num_cpus, **others: starts.append(num_cpus))
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        ray_session._start(ray)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert starts == [1]
 
 
 def test_the_environment_s_address_is_answered_for_by_its_name(

@@ -48,7 +48,7 @@ def test_where_only_the_workers_have_gpus_they_measure(
 
 def test_places_are_the_cores_by_the_cores_of_a_training(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("nas_peft.planning.speeds.whole_cores", lambda: 8)
     assert places_on("cpu", RayOptions()) == (8, 1)
     assert places_on("cpu", RayOptions(cpus_per_trial=3)) == (2, 3)
     assert places_on("cpu", RayOptions(cpus_per_trial=8)) == (1, 8)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from nas_peft.cli.result_output import next_commands
+from nas_peft.machine.container import cores
 from nas_peft.machine.environment import environment
 from nas_peft.run.results import RowResult, SearchResult, SeedResult
 
@@ -87,7 +87,7 @@ def test_an_unknown_field_is_refused(finished_run: SearchResult):
 
 def test_the_environment_is_said():
     found = environment("cpu")
-    assert found["cores"] == str(os.cpu_count())
+    assert found["cores"] == f"{cores():g}"
     assert {"nas-peft", "torch", "timm", "optuna", "ray", "numpy", "python", "device"} <= set(found)
     assert all(found.values())
 
