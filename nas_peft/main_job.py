@@ -153,7 +153,8 @@ def repeated_plan(config: SearchConfig, folder: Path) -> PlanRecord | None:
     if plan is None:
         return None
     options = {name: value for name, value in plan.set_options.items() if name not in config.fixed}
-    return plan.model_copy(update={"set_options": options})
+    speeds = plan.speeds.model_copy(update={"gpu_share": None})  # of that machine's GPU
+    return plan.model_copy(update={"set_options": options, "speeds": speeds})
 
 
 def _planned(run: Run[SearchInputs], before: float, plan_of: Path | None) -> Run[SearchInputs]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -13,6 +14,7 @@ from nas_peft.data import Part
 from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.container import whole_cores
 from nas_peft.machine.devices import Devices
+from nas_peft.machine.gpu_sharing import Use, measured_use, trainings_on_a_gpu
 from nas_peft.machine.ray_process_group import run_on_workers
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
@@ -38,6 +40,10 @@ They share caches and memory: 1.2 for full fine-tuning and 1.4 for subnets on tw
 """
 
 
+_METHODS: tuple[Method, ...] = ("subnet", "full")
+"""Methods whose separate trainings are timed."""
+
+
 def typical(depth: int) -> Architecture:
     """The subnet whose training is timed; that of others is taken to follow their operations."""
     return Architecture.uniform(depth, "lora_rank", 4)
@@ -48,7 +54,8 @@ class Measurement:
     """What is measured: a few batches, forward, in a supernet, and in separate trainings. It is picklable.
 
     Forward passes and the supernet run with all threads of the process, separate trainings with ``threads``.
-    Nothing of what is trained is kept.
+    Nothing of what is trained is kept. With ``shares`` the trainings that the GPUs have room for are counted,
+    too (`gpu_sharing`); ``places`` is then the number of GPUs.
     """
 
     config: SearchConfig
@@ -58,16 +65,24 @@ class Measurement:
     shared: TrainingInputs
     threads: int
     places: int
+    shares: bool
 
     @classmethod
-    def of(cls, inputs: SearchInputs, places: int, threads: int) -> Measurement:
+    def of(cls, inputs: SearchInputs, places: int, threads: int, shares: bool) -> Measurement:
         """The measurement for a search, on the first images of its training set."""
         part = inputs.dataset.train
         count = (STEPS + 1) * inputs.config.batch_size
         images = part.take(torch.arange(count) % len(part))
         shared = replace(inputs.for_trainings(torch.empty(0)), train=images, val=images)
         return cls(
-            inputs.config, inputs.space.largest(), supernet_chooser(inputs), images, shared, threads, places
+            inputs.config,
+            inputs.space.largest(),
+            supernet_chooser(inputs),
+            images,
+            shared,
+            threads,
+            places,
+            shares,
         )
 
     def run(self, device: str) -> Speeds:
@@ -91,19 +106,31 @@ class Measurement:
             ),
             batch,
         )
+        together = 1
         with _threads(self.threads):
-            subnet, full = (
-                _per_image(self.images, self._training(device, method), batch)
-                for method in ("subnet", "full")
-            )
+            trainings = {method: self._training(device, method) for method in _METHODS}
+            subnet, full = (_per_image(self.images, run, batch) for run in trainings.values())
+            if self.shares:
+                together = self._together(trainings, torch.device(device))
         beside = BESIDE if device == "cpu" and self.places > 1 else 1.0
         return Speeds(
             forward=forward,
             supernet=of_supernet,
             subnet=beside * subnet,
             full=beside * full,
-            places=self.places,
+            places=self.places * together,
+            gpu_share=1 / together if self.shares else None,
         )
+
+    def _together(self, trainings: Mapping[Method, Callable[[Part], Curve]], device: torch.device) -> int:
+        """How many separate trainings share a GPU: as the less busy one permits, and the larger one."""
+        uses = [measured_use(partial(run, self.images), device) for run in trainings.values()]
+        known = [use for use in uses if use is not None]
+        if len(known) < len(uses):
+            return 1
+        use = Use(min(use.busy for use in known), max(use.memory for use in known))
+        memory = torch.cuda.get_device_properties(device).total_memory
+        return trainings_on_a_gpu(use, memory, whole_cores() // self.places)
 
     def _forward(self, supernet: Supernet) -> float:
         depth = self.shared.backbone.depth
@@ -152,7 +179,8 @@ def measure(inputs: SearchInputs, devices: Devices, ray_options: RayOptions) -> 
 
     They are measured where they will run: on a worker of Ray if only those have GPUs, else in this process.
     """
-    measurement = Measurement.of(inputs, *places_on(devices.workers, ray_options))
+    shares = devices.workers == "cuda" and ray_options.gpus_per_trial is None
+    measurement = Measurement.of(inputs, *places_on(devices.workers, ray_options), shares)
     if not devices.elsewhere:
         return measurement.run(devices.here)
     with RaySession(ray_options) as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from nas_peft.machine.devices import Devices
@@ -24,7 +24,7 @@ class Run(Generic[Inputs]):
         folder: the run folder.
         device: ``cpu`` or ``cuda``, of this process.
         bars: progress bars.
-        ray: Ray of the separate trainings, and the resources of each.
+        ray: Ray of the processes beside this one, and the resources of each as the user gave them.
         workers: number of processes that score candidates.
         worker_device: device of the processes on Ray; by default that of this process.
         costs: records of the finished stages.
@@ -40,6 +40,14 @@ class Run(Generic[Inputs]):
     worker_device: str = ""
     costs: StageCosts = field(default_factory=StageCosts)
     plan: PlanRecord | None = None
+
+    @property
+    def ray_of_trainings(self) -> RayOptions:
+        """Ray of the separate trainings, with the share of a GPU that the plan gives each of them."""
+        share = None if self.plan is None else self.plan.speeds.gpu_share
+        if share is None or self.ray.gpus_per_trial is not None:
+            return self.ray
+        return replace(self.ray, gpus_per_trial=share)
 
     @property
     def devices(self) -> Devices:

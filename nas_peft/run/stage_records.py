@@ -166,7 +166,8 @@ class Speeds(BaseModel):
     """Seconds per image, as measured on this machine before the plan was made.
 
     ``forward`` is a forward pass, ``supernet`` a training step of the supernet, ``subnet`` and ``full`` steps
-    of separate trainings, of which ``places`` run at once.
+    of separate trainings, of which ``places`` run at once. ``gpu_share`` is the share of a GPU that each of
+    these takes, if the plan has chosen it; ``None`` if the user has, and without a GPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,6 +177,7 @@ class Speeds(BaseModel):
     subnet: float
     full: float
     places: int
+    gpu_share: float | None = None
 
 
 class PlanRecord(BaseModel):

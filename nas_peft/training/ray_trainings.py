@@ -84,7 +84,7 @@ class RayTrainings:
             inputs,
             device=run.devices.workers,
             module_files=run.inputs.module_files,
-            ray_options=run.ray,
+            ray_options=run.ray_of_trainings,
             early_stopping=early_stopping,
             pack=run.inputs.config.pack,
             keep_modules=keep_modules,

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from trained_on_two import part
 from trainings import LAYERS, Trainings
 
 from nas_peft.machine.accelerator import limit_memory, release_memory, with_less_memory
+from nas_peft.machine.gpu_sharing import measured_use
 from search_spaces import Architecture
 from supernet import (
     Constant,
@@ -159,3 +161,15 @@ def test_two_gpus_train_as_one(gpu: str, trainings: Trainings, monkeypatch: pyte
     assert outputs[0] == outputs[1]
     alone = trainings.trained("cuda", Execution())
     assert [float(loss) for loss in outputs[0]] == pytest.approx(alone, rel=1e-4)
+
+
+def test_a_training_of_a_small_network_leaves_the_gpu_idle_most_of_the_time(gpu: str, trainings: Trainings):
+    """The host starts its kernels more slowly than the GPU ends them, so that others have room beside it."""
+    if gpu == "simulated":
+        pytest.skip("needs the kernels of a real GPU")
+    trained = partial(trainings.trained, "cuda", Execution(precision="bf16"))
+    trained()
+    use = measured_use(trained, torch.device("cuda"))
+    assert use is not None
+    assert 0 < use.busy < 0.5
+    assert 0 < use.memory < 2**30

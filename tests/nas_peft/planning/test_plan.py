@@ -1,6 +1,7 @@
 """The plan for a time: the highest level that fits, around the options that are given."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,12 +10,16 @@ from hypothesis import strategies as st
 
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.main_job import repeated_plan
 from nas_peft.planning import plan as plan_module
 from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEAST_RANK, LEVELS, budget_of, options_of
 from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan, make_plan
+from nas_peft.run.progress import StageBars
+from nas_peft.run.run import Run
+from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.single_methods import lora_everywhere
-from nas_peft.run.stage_records import PlanRecord, Speeds
+from nas_peft.run.stage_records import PLAN, PlanRecord, Speeds
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError, count_params, load_space
 
@@ -177,3 +182,19 @@ def test_speeds_are_measured_in_the_space_that_is_planned(
     assert spaces != [inputs.space]
     make_plan(timed(tiny_inputs, time="2h", space="default"), devices, RayOptions(), before=0.0)
     assert spaces[1] == load_space("default", 8)
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(RayOptions(), 0.25), (RayOptions(gpus_per_trial=0.5), 0.5)])
+def test_trainings_share_a_gpu_as_planned_where_the_user_does_not_say(
+    tiny_inputs: SearchInputs, tmp_path: Path, asked: RayOptions, expected: float
+):
+    speeds = FAST.model_copy(update={"gpu_share": 0.25})
+    plan = fitting_plan(timed(tiny_inputs, time="auto"), speeds, 0.0)
+    folder = RunFolder.open(tmp_path / "run", tiny_inputs.config, "f")
+    run = Run(tiny_inputs, folder, "cuda", StageBars(quiet=True), asked, plan=plan)
+    assert run.ray_of_trainings == RayOptions(gpus_per_trial=expected)
+    assert run.ray == asked
+    folder.write_stage(PLAN, plan)
+    repeated = repeated_plan(timed(tiny_inputs, time="auto").config, folder.path)
+    assert repeated is not None
+    assert repeated.speeds.gpu_share is None  # that of another machine's GPU
