@@ -129,7 +129,7 @@ class Measurement:
         if len(known) < len(uses):
             return 1
         use = Use(min(use.busy for use in known), max(use.memory for use in known))
-        memory = torch.cuda.get_device_properties(device).total_memory
+        _, memory = torch.cuda.mem_get_info(device)
         return trainings_on_a_gpu(use, memory, whole_cores() // self.places)
 
     def _forward(self, supernet: Supernet) -> float:

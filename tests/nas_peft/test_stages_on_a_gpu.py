@@ -14,7 +14,9 @@ from sweep import sweep
 from tool_stages import QUIET, STAGES, Place
 from torch import Tensor, nn
 
+from nas_peft.machine.gpu_sharing import Use
 from nas_peft.machine.ray_session import RayOptions
+from nas_peft.planning.speeds import Measurement
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.settings.methods import METHODS
@@ -175,3 +177,22 @@ def test_this_process_has_left_the_gpu_when_separate_trainings_begin(gpu: Simula
         (record,) = runner.run([training], lambda: None)
     assert record.error is None
     assert bytes_in_use() == 0
+
+
+def test_trainings_share_a_gpu_by_the_less_busy_and_the_larger_of_two(
+    gpu: SimulatedGPU, place, monkeypatch: pytest.MonkeyPatch
+):
+    """Kernels are seen on a real GPU alone (`tests/gpu`); where none are seen, nothing is shared."""
+    here = place("shipped", "cuda")
+    uses: list[Use | None] = []
+    monkeypatch.setattr("nas_peft.planning.speeds.measured_use", lambda run, device: uses.pop())
+    monkeypatch.setattr("nas_peft.planning.speeds.whole_cores", lambda: 16)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 80 * 2**30))
+    for found, together in (
+        ([Use(0.9, 2**30), Use(0.2, 2**29)], 5),
+        ([Use(0.2, 2**36), Use(0.9, 2**29)], 1),
+        ([None, Use(0.2, 2**29)], 1),
+    ):
+        uses[:] = found
+        speeds = Measurement.of(here.inputs, 2, 1, shares=True).run("cuda")
+        assert (speeds.places, speeds.gpu_share) == (2 * together, 1 / together)
