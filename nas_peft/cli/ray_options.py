@@ -24,7 +24,7 @@ CpusPerTrial: TypeAlias = Annotated[
 GpusPerTrial: TypeAlias = Annotated[
     float | None,
     typer.Option(
-        help="GPUs for each separate training, at most 1 and by default 1; 0.25 runs four trainings at once "
-        "on each GPU."
+        help="GPUs for each separate training, at most 1; 0.25 runs four trainings at once on each GPU; "
+        "by default 1."
     ),
 ]

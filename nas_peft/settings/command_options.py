@@ -58,8 +58,8 @@ class RunOptions(BaseModel):
     )
     gpus_per_trial: Annotated[float | None, Panel.CLUSTER] = Field(
         None,
-        description="GPUs for each separate training, at most 1 and by default 1; 0.25 runs four trainings "
-        "at once on each GPU",
+        description="GPUs for each separate training, at most 1; 0.25 runs four trainings at once on each "
+        "GPU; by default as many as a plan finds room for, and one without a plan",
     )
     cache: Annotated[str | None, Panel.DATA] = Field(None, description=CACHE)
     cache_limit: Annotated[str | None, Panel.DATA] = Field(None, description=CACHE_LIMIT)
