@@ -214,6 +214,10 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
         row_name(candidate): inherited_tensors(supernets.folds, candidate.architecture)
         for candidate in (best if "inherited" in inputs.config.start else [])
     }
+    inherited_without = {
+        domain: {row_name(c): inherited_tensors([fold], c.architecture) for c in best}
+        for domain, fold in (supernets.left_out if inherited else {}).items()
+    }
     del supernets, shifted, scorer  # frees the GPU for the trainings
     release_memory(run.device)
     noah = noah_architecture(run, probed.features)
@@ -226,6 +230,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
         features=probed.features,
         protocol=PROTOCOL,
         inherited={**inherited, **lora.inherited},
+        inherited_without=inherited_without,
     )
 
 

@@ -105,7 +105,7 @@ class StageTimes:
     def _supernet(self, inputs: SearchInputs) -> float:
         recipes, data = inputs.config.supernet_recipes(), inputs.dataset
         passes = sum(recipe.epochs for recipe in recipes) * len(data.train)
-        if inputs.config.robust and len(set(data.train_domains) - {None}) > 1:
+        if self._left_out_domains():
             # supernets without a domain, together as many passes as one with all
             passes += max(recipe.epochs for recipe in recipes) * len(data.train)
         judged = JUDGED * len(data.val) * len(recipes) if len(recipes) > 1 else 0
@@ -182,9 +182,22 @@ class StageTimes:
         return [*searched, *single_rows(self.inputs.single_methods()), *baselines]
 
     def _costs(self, tried: Mapping[Row, Sequence[Recipe]]) -> list[float]:
-        """Seconds of each training on the training set."""
-        images = len(self.inputs.dataset.train)
-        return [self._training(row, recipe, images) for row, recipes in tried.items() for recipe in recipes]
+        """Seconds of each training on the training set, those that leave out a domain among them."""
+        images, domains = len(self.inputs.dataset.train), self._left_out_domains()
+        seen = [images, *(images * (domains - 1) // domains for _ in range(domains))]
+        return [
+            self._training(row, recipe, count)
+            for row, recipes in tried.items()
+            for recipe in recipes
+            for count in seen
+        ]
+
+    def _left_out_domains(self) -> int:
+        """The number of domains that supernets and trainings leave out in turn, for the robust objective."""
+        if not (isinstance(self.inputs, SearchInputs) and self.inputs.config.robust):
+            return 0
+        domains = len(set(self.inputs.dataset.train_domains) - {None})
+        return domains if domains > 1 else 0
 
     def _training(self, row: Row, recipe: Recipe, images: int, *, scored: bool = True) -> float:
         trains = TRAINABLE_SETS[METHODS[row.method].trains]

@@ -206,17 +206,17 @@ class Averaging:
         uniform, greedy, lines = {}, {}, {}
         for seed, usable in by_seed.items():
             tensors = [self.trainings.runner.tensors(i.training) for i in usable]
-            scores = [self._rank(i.record.val_score(), i.record.images) for i in usable]
-            own = usable[0].training
+            own = usable[0].record
+            scores = [self._rank(i.record.val_score(), _judged_as(own, i.record.images)) for i in usable]
 
-            def measure(weights: Mapping[str, Tensor], own: Training = own) -> _Scored:
+            def measure(weights: Mapping[str, Tensor], own: TrainingRecord = own) -> _Scored:
                 return self._score(own, weights)
 
             uniform[seed] = (measure(uniform_soup(tensors)), usable)
             best = greedy_soup(tensors, scores, lambda weights: self._rank(*measure(weights)))
             soup = measure(uniform_soup([tensors[member] for member in best.members]))
             greedy[seed] = (soup, [usable[member] for member in best.members])
-            start = trained_tensors(starting_network(own, self.shared, "cpu"), own)
+            start = trained_tensors(starting_network(own.training, self.shared, "cpu"), own.training)
             lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
         alpha = self._alpha({a: [line[a] for line in lines.values()] for a in ALPHAS})
         on_line = {seed: (line[alpha], by_seed[seed][:1]) for seed, line in lines.items()}
@@ -261,9 +261,17 @@ class Averaging:
         ]
         return float(decide(points).name)
 
-    def _score(self, training: Training, weights: Mapping[str, Tensor]) -> _Scored:
-        network = trained_network(training, dict(weights), self.shared, self.device)
-        return _Scored(*scores_of(network, training, self.shared))
+    def _score(self, own: TrainingRecord, weights: Mapping[str, Tensor]) -> _Scored:
+        network = trained_network(own.training, dict(weights), self.shared, self.device)
+        val, images = scores_of(network, own.training, self.shared)
+        return _Scored(val, _judged_as(own, images) or images)
+
+
+def _judged_as(own: TrainingRecord, images: ImageScores | None) -> ImageScores | None:
+    """Scores with those of the row's ``own`` training on left-out domains: no average is made without one."""
+    if images is None or own.images is None or images is own.images:
+        return images
+    return images.with_left_out_of(own.images)
 
 
 class _Scored(NamedTuple):

@@ -18,6 +18,7 @@ from nas_peft.protocol.halving import (
     longer_is_better,
     survivors,
 )
+from nas_peft.protocol.left_out import judged, trainings_without
 from nas_peft.protocol.row_results import trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row, Scores, best_of, best_sizes, choose, may_be_exported
@@ -50,12 +51,14 @@ class Choice:
 class ComparedTrainings:
     """Trains the rows of a comparison; refuses to train once the test set has been opened.
 
-    The costs of each stage are added to the run's. ``probe`` is the recipe of linear probes.
+    The costs of each stage are added to the run's. ``probe`` is the recipe of linear probes. Each training is
+    also judged on ``domains`` that another one leaves out, see `left_out`.
     """
 
     run: Run[TaskInputs]
     runner: RayTrainings
     probe: Recipe
+    domains: tuple[str, ...] = ()
 
     @property
     def seeds(self) -> list[int]:
@@ -209,20 +212,23 @@ class ComparedTrainings:
         if self.run.inputs.dataset.test.opened:
             raise ProtocolError("the test set has been opened: nothing can be trained or chosen any more")
         flat = [training for of_row in trainings.values() for training in of_row]
+        planned = [*flat, *trainings_without(flat, self.domains)]
         started = time.perf_counter()
-        with self.run.bars.counted(f"{stage} (models)", len(flat)) as bar:
-            done = self.runner.run(flat, bar, self._reported({row.name: row for row in trainings}))
-            records = dict(zip((t.key for t in flat), done, strict=True))
+        with self.run.bars.counted(f"{stage} (models)", len(planned)) as bar:
+            done = self.runner.run(planned, bar, self._reported({row.name: row for row in trainings}))
+            records = dict(zip((t.key for t in planned), done, strict=True))
+        curves = [(r.training.method, r.curve) for r in records.values() if r.curve]
+        peak = largest(r.peak_memory for r in records.values() if r.curve)
+        records |= {t.key: judged(records[t.key], records, self.domains) for t in flat}
         found: dict[Row, list[TrainingRecord]] = {
             row: [records[training.key] for training in of_row] for row, of_row in trainings.items()
         }
-        curves = [(r.training.method, r.curve) for r in records.values() if r.curve]
         record = TrainingsRecord(
             seconds=time.perf_counter() - started,
-            trainings=len(flat),
+            trainings=len(planned),
             image_passes=sum(curve.image_passes for _, curve in curves),
             image_passes_full=sum(c.image_passes for method, c in curves if _passes_twice(method)),
-            peak_memory=largest(r.peak_memory for r in records.values() if r.curve),
+            peak_memory=peak,
         )
         self.run.costs.add(stage, record)
         return found
@@ -231,10 +237,12 @@ class ComparedTrainings:
         """What reports each training of ``rows``, by name, to those who watch the run."""
 
         def report(record: TrainingRecord, found: bool) -> None:
-            row = rows[record.training.name]
-            eligible = may_be_exported(row, self.run.inputs.config.allow_full)
             if found:
                 self.run.bars.find(1)
+            if record.training.without is not None:
+                return  # its images tell of another training
+            row = rows[record.training.name]
+            eligible = may_be_exported(row, self.run.inputs.config.allow_full)
             metric = self.run.inputs.config.metric
             told = scored_training(record, row.label, eligible=eligible, found=found, metric=metric)
             self.run.bars.scored(told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,18 +34,20 @@ def compare_rows(
     features: Tensor,
     protocol: str,
     inherited: Mapping[str, Mapping[str, Tensor]] | None = None,
+    inherited_without: Mapping[str, Mapping[str, Mapping[str, Tensor]]] | None = None,
 ) -> SearchResult:
     """Compare subnets, single methods and baselines by one protocol, and write ``results.json``.
 
     Trains the rows, chooses by validation, trains the final models, opens the test set, exports. ``probe`` is
     the recipe of linear probes; ``features (N, d)`` are the pretrained features of train, then val.
     ``inherited`` are the tensors that rows inherit from the supernet or from an earlier training, by the
-    row's name. Raises `InputError` if no subnet could be trained.
+    row's name, and ``inherited_without`` those of supernets that left out a domain, by domain and row.
+    Raises `InputError` if no subnet could be trained.
     """
     config = run.inputs.config
-    shared = run.inputs.for_trainings(features, inherited)
+    shared = replace(run.inputs.for_trainings(features, inherited), inherited_without=inherited_without or {})
     with RayTrainings.of_run(run, shared, early_stopping=config.early_stopping, keep_modules=True) as runner:
-        trainings = ComparedTrainings(run, runner, probe)
+        trainings = ComparedTrainings(run, runner, probe, tuple(shared.domains))
         runs = trainings.compare(rows)
         choice = trainings.finish(runs)
         models: dict[tuple[Row, int], FinalModel] = {

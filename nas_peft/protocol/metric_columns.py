@@ -31,7 +31,9 @@ class MetricColumn:
 
 _LOSSES = ("test_loss", "val_shifted_loss")
 _SHIFTED = MetricColumn(
-    "shifted\nloss", "val_shifted_loss", "shifted loss: on corrupted copies of the validation images"
+    "shifted\nloss",
+    "val_shifted_loss",
+    "shifted loss: on corrupted copies of the validation images, and on left-out domains",
 )
 _BALANCED = "mean over classes of the share of their images that is right"
 _F1 = "macro F1, the mean over classes of F1"

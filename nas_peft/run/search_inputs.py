@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from nas_peft.corruptions.choosing import ShiftedValidation, corrupted_for_choice
+from nas_peft.data.folds import domain_folds
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
@@ -183,15 +184,24 @@ class SearchInputs(TaskInputs):
             return RobustRanking(self.config.robust_margin)(candidates)
         return self.searcher().ranked(candidates)
 
+    def left_out_domains(self) -> dict[str, Tensor]:
+        """The training images of each domain, by `domain_folds`, if the objective asks for unseen domains."""
+        data = self.dataset
+        return domain_folds(data.train_domains, data.train.labels) if self.config.robust else {}
+
     def for_trainings(
         self, features: Tensor, inherited: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> TrainingInputs:
-        """See `TaskInputs.for_trainings`; with the robust objective trainings are scored on copies, too."""
+        """See `TaskInputs.for_trainings`.
+
+        With the robust objective trainings are scored on copies, too, and on domains that they leave out.
+        """
         found = super().for_trainings(features, inherited)
         if not self.config.robust:
             return found
         copies = corrupted_for_choice(self.dataset.val, self.config.seed)
-        return replace(found, shifted=ShiftedValidation(copies, self.config.robust_margin))
+        shifted = ShiftedValidation(copies, self.config.robust_margin)
+        return replace(found, shifted=shifted, domains=self.left_out_domains())
 
     @property
     def training_sampler(self) -> Sampler:

@@ -24,6 +24,8 @@ class TrainingInputs:
     ``features`` ``(N, d)`` are the pretrained features of train, then val; linear probes need nothing else.
     ``inherited`` are the tensors of modules and head, by the name of a training, from which that training
     starts if its recipe says so. On ``shifted`` images, if there are any, each training is scored, too.
+    ``domains`` has the indices of the training images of each domain that trainings leave out, and
+    ``inherited_without`` what they then start from in place of ``inherited``, by domain and name.
     """
 
     backbone: Backbone
@@ -34,6 +36,31 @@ class TrainingInputs:
     features: Tensor
     inherited: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     shifted: ShiftedValidation | None = None
+    domains: Mapping[str, Tensor] = field(default_factory=dict)
+    inherited_without: Mapping[str, Mapping[str, Mapping[str, Tensor]]] = field(default_factory=dict)
+
+    def without(self, domain: str | None) -> TrainingInputs:
+        """The inputs of a training that leaves out a domain, whose images are then its validation set.
+
+        These inputs themselves for ``None``.
+        """
+        if domain is None:
+            return self
+        unseen = self.domains[domain]
+        kept = torch.ones(len(self.train), dtype=torch.bool)
+        kept[unseen] = False
+        seen = kept.nonzero().flatten()
+        rows = torch.cat([seen, unseen])
+        return replace(
+            self,
+            train=self.train.take(seen),
+            val=self.train.take(unseen),
+            features=self.features[rows] if len(self.features) else self.features,
+            inherited={**self.inherited, **self.inherited_without.get(domain, {})},
+            shifted=None,
+            domains={},
+            inherited_without={},
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the features as a numpy array, shared between processes like a `Part`."""

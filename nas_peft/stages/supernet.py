@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nas_peft.corruptions.choosing import corrupted_for_choice
 from nas_peft.data import Part
-from nas_peft.data.folds import domain_folds, others, stratified_folds
+from nas_peft.data.folds import others, stratified_folds
 from nas_peft.machine.accelerator import leave_gpu, return_freed_memory
 from nas_peft.machine.peak_memory import largest
 from nas_peft.machine.process_group import run_together
@@ -40,17 +40,17 @@ class TrainedSupernets:
     """The supernets, each with the images that it was not trained on, and their cost.
 
     ``left_out`` are those of the robust objective, each with the images of the domain that it was not trained
-    on; none where the training set has fewer than two domains.
+    on, by the domain's name; none where the training set has fewer than two domains.
     """
 
     folds: list[Fold]
     record: SupernetsRecord
-    left_out: list[Fold] = field(default_factory=list)
+    left_out: dict[str, Fold] = field(default_factory=dict)
 
     def shifted(self, seed: int) -> list[Fold]:
         """The supernets with shifted images: corrupted copies of each fold's, then the left-out domains."""
         copies = [Fold(fold.supernet, corrupted_for_choice(fold.part, seed)) for fold in self.folds]
-        return [*copies, *self.left_out]
+        return [*copies, *self.left_out.values()]
 
 
 def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernets:
@@ -60,23 +60,23 @@ def train_supernets(run: Run[SearchInputs], features: Tensor) -> TrainedSupernet
     images of all other domains, by the chosen recipe, with its epochs divided as among folds.
     """
     found = _supernets_of_folds(run, features)
-    inputs, config = run.inputs, run.inputs.config
-    domains = domain_folds(inputs.dataset.train_domains, inputs.dataset.train.labels) if config.robust else {}
+    inputs = run.inputs
+    domains = inputs.left_out_domains()
     if not domains:
         return found
     recipe = chosen_recipe(inputs, run.folder)
     trainings = left_out_trainings(inputs, features, run.folder, recipe, domains)
-    folds: list[Fold] = []
+    folds: dict[str, Fold] = {}
     records: list[SupernetRecord] = []
     total, before = sum(training.recipe.epochs for training, _ in trainings), 0
     with run.bars.counted("left-out domains (epochs)", total) as bar:
-        for training, unseen in trainings:
+        for domain, (training, unseen) in zip(domains, trainings, strict=True):
 
             def on_epoch(done: int, before: int = before) -> None:
                 bar.move_to(before + done)
 
             supernet, record = _trained(run, training, on_epoch)
-            folds.append(Fold(supernet.eval(), unseen))
+            folds[domain] = Fold(supernet.eval(), unseen)
             records.append(record)
             before += training.recipe.epochs
             bar.move_to(before)

@@ -33,7 +33,7 @@ def competitors(trainings: Sequence[Training]) -> dict[int, Place]:
     """
     places: dict[Place, list[int]] = defaultdict(list)
     for number, training in enumerate(trainings):
-        if training.on == "train":
+        if training.on == "train" and training.without is None:
             recipe = training.recipe
             place = Place(training.name, training.seed, replace(recipe, lr=1.0))
             places[place].append(number)

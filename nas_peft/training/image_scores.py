@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,6 +48,37 @@ class ImageScores:
             tensors["shifted_margin"] = torch.tensor([shifted.margin], dtype=torch.float64)
         return cls(checked_bytes(tensors))
 
+    def with_left_out(self, others: Sequence[ImageScores]) -> ImageScores:
+        """These scores, with those of ``others`` among the shifted, each on a domain that it left out."""
+        found = [load(other.data) for other in others]
+        return self._with_left_out(
+            [scores["logits"] for scores in found],
+            [scores["labels"] for scores in found],
+            [len(scores["labels"]) for scores in found],
+        )
+
+    def with_left_out_of(self, other: ImageScores) -> ImageScores:
+        """These scores, with the left-out domains of ``other`` if it has any.
+
+        For an average of weights: no average is made without a domain, so it is judged there as its first
+        training.
+        """
+        tensors = load(other.data)
+        if "left_out" not in tensors:
+            return self
+        sizes = tensors["left_out"].tolist()
+        logits, labels = (tensors[f"shifted_{name}"][-sum(sizes) :] for name in ("logits", "labels"))
+        return self._with_left_out([logits], [labels], sizes)
+
+    def _with_left_out(
+        self, logits: Sequence[NDArray[Any]], labels: Sequence[NDArray[Any]], sizes: Sequence[int]
+    ) -> ImageScores:
+        tensors = load(self.data)
+        tensors["shifted_logits"] = np.concatenate([tensors["shifted_logits"], *logits])
+        tensors["shifted_labels"] = np.concatenate([tensors["shifted_labels"], *labels])
+        tensors["left_out"] = np.array(sizes, np.int64)
+        return ImageScores(checked_bytes({name: torch.from_numpy(value) for name, value in tensors.items()}))
+
     @classmethod
     def read(cls, file: Path) -> ImageScores:
         """The scores in a file of a run folder. Raises `InputError` for a damaged one."""
@@ -80,21 +113,30 @@ class ImageScores:
 
     @cached_property
     def shifted_loss(self) -> float | None:
-        """Mean cross-entropy on the shifted images, at the temperature of the unchanged ones; or ``None``."""
+        """Mean cross-entropy on the shifted images, at the temperature of the unchanged ones; or ``None``.
+
+        The copies together are one shift and each left-out domain is one, however many images they have.
+        """
         tensors = load(self.data)
         if "shifted_logits" not in tensors:
             return None
         logits = tensors["shifted_logits"].astype(np.float64)
         temperature = fit_temperature(self.logits, self.labels)
-        return float(cross_entropy(logits, tensors["shifted_labels"], temperature).mean())
+        return self._mean_of_shifts(cross_entropy(logits, tensors["shifted_labels"], temperature))
 
     @cached_property
     def shifted_accuracy(self) -> float | None:
-        """Accuracy on the shifted images; ``None`` without any."""
+        """Accuracy on the shifted images, as `shifted_loss`; ``None`` without any."""
         tensors = load(self.data)
         if "shifted_logits" not in tensors:
             return None
-        return float((tensors["shifted_logits"].argmax(axis=1) == tensors["shifted_labels"]).mean())
+        hits = tensors["shifted_logits"].argmax(axis=1) == tensors["shifted_labels"]
+        return self._mean_of_shifts(hits.astype(np.float64))
+
+    def _mean_of_shifts(self, values: NDArray[np.float64]) -> float:
+        sizes = load(self.data).get("left_out", np.zeros(0, np.int64))
+        ends = np.cumsum([len(values) - sizes.sum(), *sizes])[:-1]
+        return float(np.mean([part.mean() for part in np.split(values, ends)]))
 
     @cached_property
     def margin(self) -> float:

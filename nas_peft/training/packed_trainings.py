@@ -38,6 +38,7 @@ def run_pack(
         Each training's record and tensors, as `run_training` gives them, or the error by which it ended.
     """
     memory = PeakMemory(device)
+    inputs = inputs.without(trainings[0].without)
     if not on_device(inputs.backbone, device):
         model = copy.deepcopy(inputs.backbone.model).to(device)
         inputs = replace(inputs, backbone=replace(inputs.backbone, model=model))

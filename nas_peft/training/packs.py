@@ -52,4 +52,4 @@ def _shared(training: Training) -> Hashable:
     recipe = training.recipe
     shared = recipe.epochs, recipe.batch_size, recipe.label_smoothing
     tokens = training.architecture[ShallowPrompts.kind][0]
-    return shared, training.head, training.on, training.execution, tokens
+    return shared, training.head, training.on, training.without, training.execution, tokens

@@ -186,7 +186,8 @@ class RayTrainings:
 
         def keep(training: Training, record: TrainingRecord, tensors: bytes) -> None:
             if record.error is None:
-                if tensors and (self._keep_modules or training.keep or training.on != "train"):
+                of_use = self._keep_modules or training.keep or training.on != "train"
+                if tensors and of_use and training.without is None:
                     write_atomically(self._tensors_file(training), tensors)
                 if record.images is not None:
                     write_atomically(self._images_file(training), record.images.data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 from nas_peft.settings.methods import Method
 from search_spaces import Architecture
@@ -24,6 +25,8 @@ class Training:
     images and, unless ``init_seed`` is given, the initial values; trainings of one name and ``init_seed``
     start from the same network, so that their weights can be averaged. ``names_epochs`` puts the number of
     epochs into the file name, where trainings of one name differ in it; ``names_decay`` the weight decay.
+    With ``without`` the images of that domain are left out of the training set, and the result is scored on
+    them.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Training:
     init_seed: int | None = None
     names_epochs: bool = False
     names_decay: bool = False
+    without: str | None = None
 
     @property
     def key(self) -> str:
@@ -45,7 +49,7 @@ class Training:
 
         ``full.train.e24.crop.lr0.0003.seed0.init0`` has its number of epochs named, an augmentation and an
         ``init_seed``; a class balance follows the augmentation. ``.inherited`` stands before the epochs of a
-        training that starts from such weights.
+        training that starts from such weights, and ``.without-photo`` before both where a domain is left out.
         """
         recipe = self.recipe
         epochs = f".e{recipe.epochs}" if self.names_epochs else ""
@@ -53,7 +57,8 @@ class Training:
         decay = f".wd{recipe.weight_decay:g}" if self.names_decay else ""
         start = "" if self.init_seed is None else f".init{self.init_seed}"
         inherited = ".inherited" if recipe.start == "inherited" else ""
-        choices = f"{inherited}{epochs}{variants}{decay}"
+        less = "" if self.without is None else f".without-{quote(self.without, safe='')}"
+        choices = f"{less}{inherited}{epochs}{variants}{decay}"
         return f"{self.name}.{self.on}{choices}.lr{recipe.lr:g}.seed{self.seed}{start}"
 
     @property
@@ -75,6 +80,7 @@ class Training:
             "init_seed": self.init_seed,
             "names_epochs": self.names_epochs,
             "names_decay": self.names_decay,
+            **({} if self.without is None else {"without": self.without}),
         }
 
     @classmethod
@@ -93,4 +99,5 @@ class Training:
             init_seed=data.get("init_seed"),
             names_epochs=data.get("names_epochs", False),
             names_decay=data.get("names_decay", False),
+            without=data.get("without"),
         )

@@ -64,6 +64,7 @@ def run_training(
     error of ``on_epoch``, and `InputError` for BitFit of a backbone without biases.
     """
     memory = PeakMemory(device)
+    inputs = inputs.without(training.without)
     method = METHODS[training.method]
     trained = TRAINABLE_SETS[method.trains]
     if trained.changes_backbone and not trained.backbone_parameters(inputs.backbone.model):

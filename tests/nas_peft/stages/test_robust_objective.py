@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import SupernetRecord
 from nas_peft.searching.robust_ranking import RobustRanking
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture, InputError
@@ -48,6 +50,36 @@ def test_each_domain_is_left_out_by_a_supernet_of_its_own(finished: SearchResult
     # one domain of two is left: all of the epochs on about half of the images
     assert sum(passes[1:]) == pytest.approx(passes[0], rel=0.05)
     assert all((search.folder.path / f"{name}.safetensors").is_file() for name in names)
+
+
+@pytest.mark.slow
+def test_rows_are_judged_on_each_domain_by_a_training_without_it(config: SearchConfig, tmp_path: Path):
+    """Inherited weights are then those of the supernet that has not seen the domain."""
+    changes = {"no_retrain": False, "retrain": 1, "epochs": (1,), "soup": 2, "start": ("inherited",)}
+    found = search(config.model_copy(update=changes), tmp_path / "run", device="cpu")
+    folder = tmp_path / "run" / "trainings"
+    names = {file.name.partition(".train.")[0] for file in folder.glob("*.train.without-*.json")}
+    assert names == {row.name for row in found.rows if "-soup" not in row.name and "-wise" not in row.name}
+    assert not list(folder.glob("*without*.safetensors.*"))
+    (searched,) = [row for row in found.rows if row.group == "searched" and row.name.count("-") == 1]
+    (own,) = folder.glob(f"{searched.name}.train.inherited.lr*.seed0.val.safetensors")
+    parts = sorted(folder.glob(f"{searched.name}.train.without-*.inherited.lr*.seed0.val.safetensors"))
+    assert [".without-first." in part.name for part in parts] == [True, False]
+    assert {file.name for file in folder.glob("*without*.safetensors")} == {
+        file.name for file in folder.glob("*without*.val.safetensors")
+    }  # no weights are kept
+    joined = ImageScores.read(own).with_left_out([ImageScores.read(part) for part in parts])
+    (run,) = searched.seeds
+    assert run.val_shifted_loss == pytest.approx(joined.shifted_loss)
+    assert run.val_shifted_loss != pytest.approx(ImageScores.read(own).shifted_loss)
+    records = [json.loads(file.read_text()) for file in folder.glob("*.json")]
+    assert all(record["error"] is None for record in records)
+    inputs = FinishedSearch.read(tmp_path / "run").inputs(StageBars(quiet=True))
+    sizes = {name: len(own) for name, own in inputs.left_out_domains().items()}
+    assert sum(sizes.values()) == len(inputs.dataset.train)
+    for part, (name, size) in zip(parts, sorted(sizes.items()), strict=True):
+        assert f"without-{name}" in part.name
+        assert len(ImageScores.read(part).labels) == size
 
 
 @pytest.mark.slow
