@@ -25,5 +25,11 @@ def blank_warning(count: int, total: int, example: str, so: str = "") -> str:
     )
 
 
+BLANK_ANSWER = (
+    "the image has almost a single colour, and the answer means little; if its file holds more than 8 bits, "
+    "scale it to the full range first"
+)
+"""The same of a single image that is classified."""
+
 ANSWERS_MEAN_LITTLE = ", and their answers mean little"
 """What follows where images are classified."""

@@ -26,6 +26,7 @@ class Classification(BaseModel):
     task: str
     classes: list[ClassProbability]
     logits: list[float] | None = Field(None, description="all logits, in the order of the task's classes")
+    warning: str | None = Field(None, description="why the answer may mean little")
 
 
 class TaskDescription(BaseModel):

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
+from nas_peft.data.blank_images import BLANK_ANSWER
 from nas_peft.run.version import __version__
 from nas_peft.serving.allowed_folder import shortened
 from nas_peft.serving.answers import (
@@ -170,7 +171,7 @@ def _add_endpoints(api: FastAPI, service: Service) -> None:
         top: Annotated[int, Query(ge=1, le=10_000, description="number of classes")] = 5,
         logits: Annotated[bool, Query(description="whether to answer all logits, too")] = False,
     ) -> Classification:
-        task, found = await service.classify(name, request)
+        task, found, blank = await service.classify(name, request)
         best = task.probabilities(found).topk(min(top, len(task.classes)))
         return Classification(
             task=task.name,
@@ -179,6 +180,7 @@ def _add_endpoints(api: FastAPI, service: Service) -> None:
                 for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)
             ],
             logits=found.tolist() if logits else None,
+            warning=BLANK_ANSWER if blank else None,
         )
 
     @api.post(

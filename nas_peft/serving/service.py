@@ -17,6 +17,7 @@ from PIL import Image
 from starlette.requests import Request
 from torch import Tensor
 
+from nas_peft.data.blank_images import are_blank
 from nas_peft.serving.batching import Batcher
 from nas_peft.serving.limits import Limits
 from nas_peft.serving.metrics import Metrics
@@ -93,12 +94,15 @@ class Service:
         await self._batcher.close()
         self._images.shutdown()
 
-    async def classify(self, name: str, request: Request) -> tuple[Task, Tensor]:
-        """The task of a name and its logits ``(classes,)`` for the image in a request. Raises `Refusal`."""
+    async def classify(self, name: str, request: Request) -> tuple[Task, Tensor, bool]:
+        """The task of a name, its logits ``(classes,)`` for the image of a request, and whether it is blank.
+
+        A blank image has almost a single colour. Raises `Refusal`.
+        """
         with self._place():
             task = self.tasks.task(name)
             image = await self._image(request)
-            pixels = await self._aside(task.prepare, image)
+            pixels, blank = await self._aside(_prepared, task, image)
             del image
             self._asked += 1
             try:
@@ -108,7 +112,7 @@ class Service:
         if not bool(logits.isfinite().all()):
             raise Refusal(422, f"task '{task.name}' gives no finite numbers for this image; train it anew")
         self.metrics.answers.labels(task.name).inc()
-        return task, logits
+        return task, logits, blank
 
     async def look(self, name: str, request: Request) -> Looks:
         """Where the subnet of a task looks in the image of a request. Raises `Refusal`."""
@@ -171,6 +175,11 @@ class Service:
 
     def _count_tasks(self) -> None:
         self.metrics.tasks.set(len(self.tasks.names()))
+
+
+def _prepared(task: Task, image: Image.Image) -> tuple[Tensor, bool]:
+    pixels = task.preprocessing.to_tensor(image)[None]
+    return task.preprocessing.normalise(pixels)[0], bool(are_blank(pixels)[0])
 
 
 def _shares(task: Task, pixels: Tensor) -> Tensor:

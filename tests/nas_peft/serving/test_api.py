@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -43,6 +44,15 @@ def test_a_form_and_plain_bytes_have_one_answer(server):
     assert plain.status == 200
     assert "logits" not in plain.json
     assert server.ask("POST", "/tasks/pets/predict", form, headers).json == plain.json
+
+
+def test_an_answer_for_next_to_nothing_says_so(server):
+    """Such as a picture of 12 bits in a file of 16."""
+    dark = Image.fromarray(np.full((32, 32, 3), 9, np.uint8))
+    answer = server.ask("POST", "/tasks/pets/predict", png(dark))
+    assert answer.status == 200
+    assert "almost a single colour, and the answer means little" in answer.json["warning"]
+    assert "warning" not in server.ask("POST", "/tasks/pets/predict", png(random_image(1))).json
 
 
 def test_tasks_are_listed_with_classes_and_metrics(server):
