@@ -17,6 +17,10 @@ SPARE = 1.2
 """Memory of a training as a multiple of its measured peak: its validation and the allocator's leftovers."""
 
 
+STEPS_OF_RAY = 10_000
+"""Ray counts GPUs in parts of so many; more than seven times a rounded seventh would not fit."""
+
+
 @dataclass(frozen=True)
 class Use:
     """What a training takes of a GPU: ``busy`` is the share of its time in which kernels run, 0 to 1.
@@ -60,3 +64,8 @@ def trainings_on_a_gpu(use: Use | None, memory: int, cores: int) -> int:
         return 1
     room = int(memory / (SPARE * use.memory + OWN_CONTEXT))
     return max(1, min(MOST, cores, room, int(1 / use.busy)))
+
+
+def share_of(together: int) -> float:
+    """The share of a GPU that each of ``together`` trainings takes, such that Ray runs all of them at once."""
+    return STEPS_OF_RAY // together / STEPS_OF_RAY

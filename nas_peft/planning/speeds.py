@@ -14,7 +14,7 @@ from nas_peft.data import Part
 from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.container import whole_cores
 from nas_peft.machine.devices import Devices
-from nas_peft.machine.gpu_sharing import Use, measured_use, trainings_on_a_gpu
+from nas_peft.machine.gpu_sharing import Use, measured_use, share_of, trainings_on_a_gpu
 from nas_peft.machine.ray_process_group import run_on_workers
 from nas_peft.machine.ray_session import LOCAL, RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
@@ -121,7 +121,7 @@ class Measurement:
             subnet=beside * subnet,
             full=beside * full,
             places=self.places * together,
-            gpu_share=1 / together if self.shares else None,
+            gpu_share=share_of(together) if self.shares else None,
         )
 
     def _together(self, trainings: Mapping[Method, Callable[[Part], Curve]], device: torch.device) -> int:

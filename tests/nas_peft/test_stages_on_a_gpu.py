@@ -14,7 +14,7 @@ from sweep import sweep
 from tool_stages import QUIET, STAGES, Place
 from torch import Tensor, nn
 
-from nas_peft.machine.gpu_sharing import Use
+from nas_peft.machine.gpu_sharing import Use, share_of
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.speeds import Measurement
 from nas_peft.run.run_folder import RunFolder
@@ -195,4 +195,4 @@ def test_trainings_share_a_gpu_by_the_less_busy_and_the_larger_of_two(
     ):
         uses[:] = found
         speeds = Measurement.of(here.inputs, 2, 1, shares=True).run("cuda")
-        assert (speeds.places, speeds.gpu_share) == (2 * together, 1 / together)
+        assert (speeds.places, speeds.gpu_share) == (2 * together, share_of(together))

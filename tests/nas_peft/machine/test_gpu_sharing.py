@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas_peft.machine.gpu_sharing import MOST, OWN_CONTEXT, Use, measured_use, trainings_on_a_gpu
+from nas_peft.machine.gpu_sharing import MOST, OWN_CONTEXT, Use, measured_use, share_of, trainings_on_a_gpu
 
 GB = 10**9
 
@@ -35,6 +35,13 @@ def test_together_they_keep_within_the_gpu_its_memory_and_the_cores(
 )
 def test_as_many_as_keep_an_h100_busy(use: Use | None, cores: int, expected: int):
     assert trainings_on_a_gpu(use, 80 * GB, cores) == expected
+
+
+@pytest.mark.parametrize("together", range(1, MOST + 1))
+def test_all_of_them_fit_as_ray_counts(together: int):
+    share = share_of(together)
+    assert int(1 / share) == together
+    assert together * round(share * 10_000) <= 10_000
 
 
 def test_a_cpu_is_not_shared_in_this_way():
