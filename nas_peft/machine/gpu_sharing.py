@@ -67,5 +67,5 @@ def trainings_on_a_gpu(use: Use | None, memory: int, cores: int) -> int:
 
 
 def share_of(together: int) -> float:
-    """The share of a GPU that each of ``together`` trainings takes, such that Ray runs all of them at once."""
+    """The share of a GPU that each of ``together`` trainings takes, such that Ray runs them all at once."""
     return STEPS_OF_RAY // together / STEPS_OF_RAY
