@@ -15,10 +15,8 @@ OWN_CONTEXT = 2**30
 """Bytes of GPU memory that a process takes beside torch's allocations; about 0.9 GB on an H100."""
 SPARE = 1.2
 """Memory of a training as a multiple of its measured peak: its validation and the allocator's leftovers."""
-
-
 STEPS_OF_RAY = 10_000
-"""Ray counts GPUs in parts of so many; more than seven times a rounded seventh would not fit."""
+"""Ray counts GPUs in ten-thousandths: seven times 0.1429 would be more than one."""
 
 
 @dataclass(frozen=True)
