@@ -42,8 +42,8 @@ class TrainingInputs:
     def without(self, domain: str | None) -> TrainingInputs:
         """The inputs of a training that leaves out a domain, whose images are then its validation set.
 
-        These inputs themselves for ``None``. What was not inherited from a supernet, as the ranks of pruned LoRA,
-        is inherited as it is.
+        These inputs themselves for ``None``. What is not inherited from a supernet, as the ranks of pruned
+        LoRA, stays as it is.
         """
         if domain is None:
             return self
