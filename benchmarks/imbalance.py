@@ -32,6 +32,7 @@ from benchmarks.harness.opened_task import OpenedTask, load_tasks
 from benchmarks.harness.recipes import HEAD, LR
 from benchmarks.harness.results import RESULTS, write_result
 from nas_peft.run.single_methods import lora_everywhere
+from nas_peft.training.head_retraining import retrain_head
 from nas_peft.training.metrics import evaluation_recalls, evaluation_score
 from nas_peft.training.trainings import probe_head
 from search_spaces.streams import stream, stream_seed
@@ -93,6 +94,7 @@ def trained(
         recipe=recipe,
         seed=seed,
     )
+    retrain_head(network, architecture, part, recipe, preprocessing, seed, curve=curve)
     found: dict[str, Any] = {"balance": recipe.class_balance, "seed": seed, "images": len(part)}
     for name, scored in (("val", task.val), ("test", task.test)):
         result = evaluate(network, scored.images, scored.labels, preprocessing=preprocessing)

@@ -1,4 +1,8 @@
-"""What a training does about classes of unequal size: weights, balanced sampling, logit adjustment."""
+"""What a training does about classes of unequal size: weights, balanced sampling, logit adjustment.
+
+``head-retrained`` is a training as with ``none``; its caller then trains the head again, with every class
+equally likely.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from torch import Tensor
 
 from search_spaces import InputError
 
-ClassBalanceName: TypeAlias = Literal["none", "weighted", "sampled", "logit-adjusted"]
+ClassBalanceName: TypeAlias = Literal["none", "weighted", "sampled", "logit-adjusted", "head-retrained"]
 
 CLASS_BALANCES: tuple[ClassBalanceName, ...] = get_args(ClassBalanceName)
 """Names of the choices; see `supernet.Recipe`."""

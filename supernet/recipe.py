@@ -27,8 +27,9 @@ class Recipe:
     ``augmentation`` names how training images are changed (`Augmenter`); ``label_smoothing`` is the
     share of the target that is spread evenly over all classes. ``class_balance`` says what is done about
     classes of unequal size: nothing (``none``), a loss weighted by the inverse size (``weighted``), batches
-    drawn with every class equally likely (``sampled``), or logits shifted by the class shares in training
-    (``logit-adjusted``, arXiv 2007.07314); see `TrainingLoss`. ``drop_path`` and
+    drawn with every class equally likely (``sampled``), logits shifted by the class shares in training
+    (``logit-adjusted``, arXiv 2007.07314), see `TrainingLoss`, or a head that is trained again after the
+    training, which is as with ``none`` (``head-retrained``, arXiv 1910.09217). ``drop_path`` and
     ``module_dropout`` are the probabilities that a branch of the last layer, or the changes of a layer's
     modules, are left out for an image (`DepthDropout`). ``module_scale`` is the fixed factor of the output
     projections of modules, as LoRA's α and the s of AdaptFormer (`Learner`). ``start`` says which weights the

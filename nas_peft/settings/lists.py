@@ -18,7 +18,7 @@ AUGMENTATIONS = ("none", "crop", "crop-flip", "strong", "mixup", "cutmix", "augm
 UNCROPPED = ("none", "augmix")
 """Those that show the whole image, as in `supernet.augmentation`."""
 
-CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted")
+CLASS_BALANCES = ("none", "weighted", "sampled", "logit-adjusted", "head-retrained")
 """The names in `supernet.class_balance.CLASS_BALANCES`."""
 
 TRACKERS = ("tensorboard", "wandb", "mlflow")

@@ -216,6 +216,11 @@ class SearchConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _require_consistent(self) -> SearchConfig:
+        if "head-retrained" in (self.supernet_class_balance or ()):
+            raise ValueError(
+                "supernet_class_balance is head-retrained, and the head of a supernet is every subnet's; "
+                "give it as class_balance, and none, weighted, sampled or logit-adjusted for the supernet"
+            )
         if self.groups != DEFAULT_GROUPS and self.chooser != "groups":
             raise ValueError(
                 f"groups is {self.groups}, which only the chooser 'groups' reads, and the chooser is "
@@ -338,7 +343,9 @@ class SearchConfig(TrainingConfig):
         lengths = self.supernet_epochs or (by_default,)
         choices = {name: values[:1] for name, values in self.choices.items()}
         choices["augmentation"] = self.supernet_augmentation or self.augmentation[:1]
-        choices["class_balance"] = self.supernet_class_balance or self.class_balance[:1]
+        # the head of a supernet is every subnet's, and is not trained again
+        balance = "none" if self.class_balance[0] == "head-retrained" else self.class_balance[0]
+        choices["class_balance"] = self.supernet_class_balance or (balance,)
         return [
             Recipe(
                 epochs,

@@ -117,9 +117,10 @@ class TrainingConfig(BaseModel):
     class_balance: Annotated[ClassBalances, Panel.RECIPE] = Field(
         ("none",),
         description="Treatment of classes of unequal size: none, weighted (the loss, by the inverse size), "
-        "sampled (batches with every class equally likely), or logit-adjusted (training with logits shifted "
-        "by the class shares); given several, such as none,logit-adjusted, validation data choose one for "
-        "each subnet, single method and baseline",
+        "sampled (batches with every class equally likely), logit-adjusted (training with logits shifted by "
+        "the class shares), or head-retrained (as none, then the head alone, every class equally likely); "
+        "given several, such as none,logit-adjusted, validation data choose one for each subnet, single "
+        "method and baseline",
     )
     label_smoothing: Annotated[float, Panel.RECIPE] = Field(
         0.0,

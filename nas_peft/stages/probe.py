@@ -44,8 +44,10 @@ def probe(run: Run[TaskInputs]) -> Probe:
     """
     inputs, config, data = run.inputs, run.inputs.config, run.inputs.dataset
     started, memory = time.perf_counter(), PeakMemory(run.device)
+    # where nothing but the head is trained, it draws every class equally from the start
+    balances = list(dict.fromkeys("sampled" if b == "head-retrained" else b for b in config.class_balance))
     rates = [config.linear_lr] if config.linear_lr else list(LEARNING_RATES)
-    count = len(rates) * len(config.class_balance)
+    count = len(rates) * len(balances)
     with run.bars.counted("linear probe (learning rates)", count) as bar:
         network = Supernet(
             inputs.backbone.model.to(run.device), Architecture.empty(inputs.backbone.depth), len(data.classes)
@@ -58,7 +60,7 @@ def probe(run: Run[TaskInputs]) -> Probe:
         record = run.folder.read_stage("probe", ProbeRecord)
         if record is None:
             tried: dict[tuple[str, float], ImageScores] = {}
-            for balance, lr in product(config.class_balance, rates):
+            for balance, lr in product(balances, rates):
                 network.reset(config.seed)
                 probe_head(
                     network,
@@ -73,14 +75,14 @@ def probe(run: Run[TaskInputs]) -> Probe:
                 tried[balance, lr] = ImageScores.of(logits, data.val.labels)
                 bar()
             losses = {key: float(scores.losses.mean()) for key, scores in tried.items()}
-            several = len(config.class_balance) > 1
+            several = len(balances) > 1
             names = {f"{balance} {lr:g}" if several else f"{lr:g}": (balance, lr) for balance, lr in tried}
             rivals = [
                 Contestant.of(name, 0, [0.0], [losses[key]], [tried[key]], config.metric)
                 for name, key in names.items()
             ]
             balance, lr = names[decide(rivals).name]
-            by_balance = {name: [losses[name, lr] for lr in rates] for name in config.class_balance}
+            by_balance = {name: [losses[name, lr] for lr in rates] for name in balances}
             record = ProbeRecord(
                 lrs=rates,
                 val_losses=by_balance[balance],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.training.head_retraining import retrain_head
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import (
@@ -64,6 +65,23 @@ def run_pack(
             execution=first.execution,
         )
         outcomes |= zip(networks, found, strict=True)
+        for number, curve in zip(networks, found, strict=True):
+            if isinstance(curve, NonFiniteLoss):
+                continue
+            training = trainings[number]
+            try:
+                retrain_head(
+                    networks[number],
+                    training.architecture,
+                    part,
+                    training.recipe,
+                    inputs.preprocessing,
+                    training.seed,
+                    curve=curve,
+                    execution=first.execution,
+                )
+            except NonFiniteLoss as error:
+                outcomes[number] = error
     results: list[tuple[TrainingRecord, bytes] | NonFiniteLoss] = []
     for number, training in enumerate(trainings):
         outcome = outcomes[number]

@@ -14,6 +14,7 @@ from nas_peft.data import Part
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.methods import METHODS
+from nas_peft.training.head_retraining import retrain_head
 from nas_peft.training.image_scores import ImageScores, ShiftedScores
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
@@ -99,6 +100,16 @@ def run_training(
         save_every=save_every,
         execution=training.execution,
         penalty=Penalty(*method.penalty) if method.penalty else None,
+    )
+    retrain_head(
+        network,
+        training.architecture,
+        part,
+        training.recipe,
+        inputs.preprocessing,
+        training.seed,
+        curve=curve,
+        execution=training.execution,
     )
     return scored(curve), tensors_to_keep(network, training)
 
