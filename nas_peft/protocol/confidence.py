@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_peft.protocol.compared_trainings import Choice
-from nas_peft.protocol.decision import FRACTION
+from nas_peft.protocol.decision import FRACTION, ROBUST_FRACTION
 from nas_peft.protocol.rows import Params, Row, Scores, best_row, may_be_exported
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
 from nas_peft.settings.metric import Metric
@@ -36,7 +36,7 @@ RULES: Mapping[Metric, str] = {
 }
 ROBUST_RULE = (
     "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
-    f"lowest, and of them those within {FRACTION:g} standard errors of the highest accuracy, the one with "
+    f"lowest, and of them those within {ROBUST_FRACTION:g} standard errors of the highest accuracy, the one with "
     "the lowest loss on shifted images (corrupted copies of the validation images, left-out domains)"
 )
 """The rule with --objective robust."""

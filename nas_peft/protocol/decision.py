@@ -21,6 +21,9 @@ from nas_peft.training.metrics import image_values
 FRACTION = 0.5
 """Standard errors of the paired difference within which two scores, or two losses, count as equal."""
 
+ROBUST_FRACTION = 2.0
+"""The same for accuracies where the shifted loss decides: those that are not significantly below the highest."""
+
 Reason: TypeAlias = Literal["alone", "accuracy", "loss", "params", "shifted"]
 """What left one contestant: nothing to choose, the first of the rule's three steps that did, or the shift.
 
@@ -110,15 +113,15 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     accuracies and losses count as equal.
 
     Where all contestants have a loss on shifted images, another rule chooses: of those whose ``loss`` is at
-    most ``margin`` above the lowest one, and of them those within ``fraction`` standard errors of the highest
-    accuracy, the one with the lowest ``shifted_loss``.
+    most ``margin`` above the lowest one, and of them those within `ROBUST_FRACTION` standard errors of the
+    highest accuracy, the one with the lowest ``shifted_loss``.
 
     Raises ``ValueError`` for no contestant, and for images that differ in number.
     """
     if not contestants:
         raise ValueError("there is nothing to choose from")
     if all(c.shifted_loss is not None for c in contestants):
-        return _robust(contestants, fraction)
+        return _robust(contestants)
     counts = {None if c.hits is None else len(c.hits) for c in contestants}
     if None in counts:
         contestants = [contestant.without_images() for contestant in contestants]
@@ -133,12 +136,12 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     return Decision(chosen.name, _reason(best, contestants, fraction))
 
 
-def _robust(contestants: Sequence[Contestant], fraction: float) -> Decision:
+def _robust(contestants: Sequence[Contestant]) -> Decision:
     """The choice for the loss on shifted images, see `decide`."""
     most = min(c.loss for c in contestants) + contestants[0].margin + _ROUNDING
     within = [c for c in contestants if c.loss <= most]
     best = min(within, key=lambda c: (-c.accuracy, c.shifted_loss or 0.0, c.name))
-    alike = _as_accurate(best, within, fraction)
+    alike = _as_accurate(best, within, ROBUST_FRACTION)
     chosen = min(alike, key=lambda c: (c.shifted_loss or 0.0, c.params, c.loss, c.name))
     return Decision(chosen.name, "alone" if len(contestants) == 1 else "shifted")
 
