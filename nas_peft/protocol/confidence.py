@@ -36,8 +36,8 @@ RULES: Mapping[Metric, str] = {
 }
 ROBUST_RULE = (
     "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
-    f"lowest, and of them those within {ROBUST_FRACTION:g} standard errors of the highest accuracy, the one with "
-    "the lowest loss on shifted images (corrupted copies of the validation images, left-out domains)"
+    f"lowest, and of them those within {ROBUST_FRACTION:g} standard errors of the highest accuracy, the one "
+    "with the lowest loss on shifted images (corrupted copies of the validation images, left-out domains)"
 )
 """The rule with --objective robust."""
 _CHUNK = 100  # resamples at a time, to bound the memory

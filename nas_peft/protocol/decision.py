@@ -22,7 +22,7 @@ FRACTION = 0.5
 """Standard errors of the paired difference within which two scores, or two losses, count as equal."""
 
 ROBUST_FRACTION = 2.0
-"""The same for accuracies where the shifted loss decides: those that are not significantly below the highest."""
+"""The same of accuracies where the shifted loss decides: all that are not significantly below the highest."""
 
 Reason: TypeAlias = Literal["alone", "accuracy", "loss", "params", "shifted"]
 """What left one contestant: nothing to choose, the first of the rule's three steps that did, or the shift.
