@@ -100,7 +100,11 @@ class Decision:
     by: Reason
 
 
-def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Decision:
+def decide(
+    contestants: Sequence[Contestant],
+    fraction: float = FRACTION,
+    robust_fraction: float = ROBUST_FRACTION,
+) -> Decision:
     """Choose one of the contestants; their order does not matter.
 
     1. Contestants that another dominates in score, loss and parameters are left out.
@@ -113,15 +117,15 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     accuracies and losses count as equal.
 
     Where all contestants have a loss on shifted images, another rule chooses: of those whose ``loss`` is at
-    most ``margin`` above the lowest one, and of them those within `ROBUST_FRACTION` standard errors of the
-    highest accuracy, the one with the lowest ``shifted_loss``.
+    most ``margin`` above the lowest one, and of them those within ``robust_fraction`` standard errors of
+    the highest accuracy, the one with the lowest ``shifted_loss``.
 
     Raises ``ValueError`` for no contestant, and for images that differ in number.
     """
     if not contestants:
         raise ValueError("there is nothing to choose from")
     if all(c.shifted_loss is not None for c in contestants):
-        return _robust(contestants)
+        return _robust(contestants, robust_fraction)
     counts = {None if c.hits is None else len(c.hits) for c in contestants}
     if None in counts:
         contestants = [contestant.without_images() for contestant in contestants]
@@ -136,12 +140,12 @@ def decide(contestants: Sequence[Contestant], fraction: float = FRACTION) -> Dec
     return Decision(chosen.name, _reason(best, contestants, fraction))
 
 
-def _robust(contestants: Sequence[Contestant]) -> Decision:
+def _robust(contestants: Sequence[Contestant], fraction: float) -> Decision:
     """The choice for the loss on shifted images, see `decide`."""
     most = min(c.loss for c in contestants) + contestants[0].margin + _ROUNDING
     within = [c for c in contestants if c.loss <= most]
     best = min(within, key=lambda c: (-c.accuracy, c.shifted_loss or 0.0, c.name))
-    alike = _as_accurate(best, within, ROBUST_FRACTION)
+    alike = _as_accurate(best, within, fraction)
     chosen = min(alike, key=lambda c: (c.shifted_loss or 0.0, c.params, c.loss, c.name))
     return Decision(chosen.name, "alone" if len(contestants) == 1 else "shifted")
 

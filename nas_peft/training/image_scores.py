@@ -111,6 +111,12 @@ class ImageScores:
         """Cross-entropy of each image after temperature scaling fitted on other images, ``(N,)``."""
         return cross_fitted_losses(self.logits, self.labels)
 
+    @property
+    def shifted(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Logits ``(M, C)`` on the shifted images and their labels ``(M,)``; ``KeyError`` without any."""
+        tensors = load(self.data)
+        return tensors["shifted_logits"].astype(np.float64), tensors["shifted_labels"]
+
     @cached_property
     def shifted_loss(self) -> float | None:
         """Mean cross-entropy on the shifted images, at the temperature of the unchanged ones; or ``None``.
