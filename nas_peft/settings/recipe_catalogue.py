@@ -33,6 +33,7 @@ ABOUT_CLASS_BALANCES = dict(
             "the loss of an image is weighted by the inverse size of its class",
             "batches are drawn with every class equally likely",
             "logits are shifted by the logarithms of the class shares in training (arXiv 2007.07314)",
+            "as none, then the head alone is trained again, every class equally likely (arXiv 1910.09217)",
         ),
         strict=True,
     )
