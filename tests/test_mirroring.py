@@ -185,10 +185,6 @@ TESTED_ELSEWHERE = {
     ),
     "nas_peft/run/run.py": ("nas_peft/test_main_job.py", "what all stages of a run share"),
     "nas_peft/run/stage_records.py": ("nas_peft/test_resuming.py", "records that a resumed run reads"),
-    "nas_peft/run/training_inputs.py": (
-        "nas_peft/training/test_trainings.py",
-        "fields that every training reads",
-    ),
     "nas_peft/scoring/inherited_network.py": ("nas_peft/stages/test_inherited.py", "compared with its folds"),
     "nas_peft/scoring/scorer.py": ("nas_peft/scoring/test_ray_scorer.py", "to the last bit like the workers"),
     "nas_peft/searching/searchers/new_proposals.py": (
