@@ -221,7 +221,8 @@ def table(lines: Sequence[Line]) -> list[str]:
             changes = [scale * (line[measure] - base[line["part"], line["seed"]][measure]) for line in own]
             mean, error = mean_and_error(changes)
             level = scale * fmean(line[measure] for line in own)
-            change = "" if name == BASE else f", {mean:+.{digits}f} ± {error:.{digits}f}"
+            spread = f" ± {error:.{digits}f}" if len(own) > 1 else ""
+            change = "" if name == BASE else f", {mean:+.{digits}f}{spread}"
             cells.append(f"{level:.{digits}f}{change}")
         found.append(f"| {name} | {len(own)} | {' | '.join(cells)} |")
     return found
