@@ -247,7 +247,18 @@ def gpu_tests(seconds: float = TEST_SECONDS) -> dict[str, Any]:
     # driver or of another version of torch is no failure
     options = ["-o", "addopts=", "-o", "filterwarnings=default", "--import-mode=importlib"]
     options += ["-m", "gpu", f"--confcutdir={TESTS}"]
-    command = [sys.executable, "-u", "-m", "pytest", *options, "-ra", "-v", "--durations=5", str(TESTS)]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "pytest",
+        *options,
+        "-ra",
+        "-v",
+        "--no-header",
+        "--durations=5",
+        str(TESTS),
+    ]
     status: int | None
     try:
         done = subprocess.run(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from nas_peft.machine.peak_memory import PeakMemory
 from nas_peft.run.training_inputs import TrainingInputs
-from nas_peft.training.head_retraining import retrain_head
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import (
     on_device,
+    retrain_head_of,
     score_network,
     starting_network,
     tensors_to_keep,
@@ -68,18 +68,8 @@ def run_pack(
         for number, curve in zip(networks, found, strict=True):
             if isinstance(curve, NonFiniteLoss):
                 continue
-            training = trainings[number]
             try:
-                retrain_head(
-                    networks[number],
-                    training.architecture,
-                    part,
-                    training.recipe,
-                    inputs.preprocessing,
-                    training.seed,
-                    curve=curve,
-                    execution=first.execution,
-                )
+                retrain_head_of(networks[number], trainings[number], inputs, curve)
             except NonFiniteLoss as error:
                 outcomes[number] = error
     results: list[tuple[TrainingRecord, bytes] | NonFiniteLoss] = []

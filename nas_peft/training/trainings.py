@@ -101,17 +101,22 @@ def run_training(
         execution=training.execution,
         penalty=Penalty(*method.penalty) if method.penalty else None,
     )
+    retrain_head_of(network, training, inputs, curve)
+    return scored(curve), tensors_to_keep(network, training)
+
+
+def retrain_head_of(network: Supernet, training: Training, inputs: TrainingInputs, curve: Curve) -> None:
+    """Retrain the head after a training whose recipe asks for it; see `retrain_head`."""
     retrain_head(
         network,
         training.architecture,
-        part,
+        trained_on(training, inputs),
         training.recipe,
         inputs.preprocessing,
         training.seed,
         curve=curve,
         execution=training.execution,
     )
-    return scored(curve), tensors_to_keep(network, training)
 
 
 def trained_on(training: Training, inputs: TrainingInputs) -> Part:
