@@ -91,21 +91,34 @@ def test_a_task_that_is_unloaded_answers_what_has_named_it(make_service, subnets
         sent = request("POST", "/tasks/new/predict", images[0])
         put = request("PUT", "/tasks/new", json.dumps({"file": "new.safetensors"}).encode())
         statuses: set[int] = set()
+        answered, finished = asyncio.Event(), asyncio.Event()
 
         async def asker() -> None:
             async with Client(port) as client:
-                for _ in range(30):
-                    statuses.add((await client.ask(sent))[0])
+                while not finished.is_set():
+                    status = (await client.ask(sent))[0]
+                    statuses.add(status)
+                    if status == 200:
+                        answered.set()
 
         async def changer() -> None:
             for _ in range(5):
                 async with Client(port) as client:
                     assert (await client.ask(put))[0] == 201
-                await asyncio.sleep(0.02)
+                answered.clear()
+                await asyncio.wait_for(answered.wait(), 30)
                 deletion = Hostile("no body in the answer", (request("DELETE", "/tasks/new"),))
                 assert await hostile_status(port, deletion, 30) == 204
+            async with Client(port) as client:
+                statuses.add((await client.ask(sent))[0])
 
-        await asyncio.gather(*(asker() for _ in range(4)), changer())
+        async def until_finished() -> None:
+            try:
+                await changer()
+            finally:
+                finished.set()
+
+        await asyncio.gather(*(asker() for _ in range(4)), until_finished())
         return statuses
 
     with running(make_service(folder=tmp_path)) as server:
