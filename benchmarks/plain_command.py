@@ -11,7 +11,7 @@ with a line for each run.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,10 @@ def _with_error(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The summary as lines of Markdown: test accuracies in per cent, of exported rows and of their rivals."""
+    """The summary as lines of Markdown: test accuracies in per cent, of exported rows and of their rivals.
+
+    In brackets the exported row's lead, and behind a semicolon in how many of the runs the rival was tested.
+    """
     labels = list(dict.fromkeys(label for row in rows for label in row["rivals"]))
     lines = [
         f"| task | time | runs | seconds (planned) | parameters | exported | {' | '.join(labels)} |",
@@ -159,10 +162,17 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(
             f"| {row['task']} | {row['time']} | {row['runs']} | {row['seconds']:.0f} "
             f"({row['planned_seconds']:.0f}) | {row['params']:,.0f} | {100 * row['test']:.1f} | "
-            + " | ".join("" if rival is None else f"{100 * rival['test']:.1f}" for rival in rivals)
+            + " | ".join("" if rival is None else _cell(rival, row["runs"]) for rival in rivals)
             + " |"
         )
     return lines
+
+
+def _cell(rival: Mapping[str, Any], runs: int) -> str:
+    lead, error = rival["lead"]
+    spread = "" if error is None else f" ± {100 * error:.1f}"
+    some = "" if rival["runs"] == runs else f"; {rival['runs']}"
+    return f"{100 * rival['test']:.1f} ({100 * lead:+.1f}{spread}{some})"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,13 +1,14 @@
 """What one would do instead of a search: tune a uniform subnet, each trial trained alone.
 
     python -m benchmarks.plain_command --task digits --time auto --seeds 3
-    python -m benchmarks.tuning_rivals --task digits
+    python -m benchmarks.tuning_rivals --task digits --seeds 1
 
 Optuna's TPE and random search choose which kinds a subnet has in all layers alike, their sizes, the learning
-rate and the augmentation, by validation accuracy. For each run in the report of the plain command they have
-as many image passes, forward and backward, as that run took before its final models, baselines included. What
-they choose is then trained on both parts and tested, once for the whole study, beside what the run exported
-and what it would have exported without a supernet: the best of its single methods, its portfolio.
+rate and the augmentation, by validation accuracy; crops are cut from larger copies, as in the plain command.
+For each run in the report of the plain command they have as many image passes, forward and backward, as that
+run took before its final models, baselines included. What they choose is then trained on both parts and
+tested, once for the whole study, beside what the run exported and what it would have exported without a
+supernet: the best of its single methods, its portfolio.
 
 Lines and models go to ``--store``, where an interrupted study resumes, and the report to
 ``benchmarks/results/tuning_rivals.json``.
@@ -26,7 +27,7 @@ from typing import Any
 import optuna
 
 from benchmarks.harness.bench import Bench
-from benchmarks.harness.command_line import StudyParser, exit_status
+from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
 from benchmarks.harness.jobs import TestJob, TrainingJob
 from benchmarks.harness.keys import task_name
 from benchmarks.harness.machine import environment
@@ -104,7 +105,7 @@ class RivalStudy:
                 f"there is no report '{args.report}'; python -m benchmarks.plain_command makes one"
             )
         runs = json.loads(args.report.read_text(encoding="utf-8"))["lines"]
-        self.runs = [run for run in runs if run["task"] in self.specs]
+        self.runs = [run for run in runs if run["task"] in self.specs and run["seed"] < args.seeds]
         if missing := set(self.specs) - {run["task"] for run in self.runs}:
             raise InputError(f"'{args.report}' has no run on {', '.join(sorted(missing))}; make it first")
 
@@ -203,8 +204,11 @@ def run(argv: Sequence[str]) -> None:
     """Train what is missing, test once, write and print the report. Raises `InputError`."""
     parser = StudyParser("tuning_rivals", "Compare the plain command with tuning uniform subnets.")
     add_store_options(parser)
-    parser.add_argument("--report", type=Path, default=REPORT, help="report of plain_command (%(default)s)")
-    parser.add_argument("--out", type=Path, default=OUT, help="JSON file of the report")
+    add = parser.add_argument
+    add("--report", type=Path, default=REPORT, help="report of plain_command (%(default)s)")
+    add("--seeds", type=whole_number, default=3, help="runs of the report with a lower seed (%(default)s)")
+    add("--out", type=Path, default=OUT, help="JSON file of the report")
+    parser.set_defaults(larger_images=True)
     args = parser.parse_args(argv)
     if args.workers != 1:
         raise InputError(f"workers is {args.workers}, but each trial waits for the one before; leave it out")

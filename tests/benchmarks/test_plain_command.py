@@ -73,4 +73,4 @@ def test_leads_are_paired_by_run():
     lead, error = found["rivals"]["full fine-tuning"]["lead"]
     assert (lead, error) == pytest.approx((0.15, 0.05))
     assert found["rivals"]["searched subnet"]["lead"] == (0, 0)
-    assert "| t | 5m | 2 | 100 (90) | 10 | 85.0 | 85.0 | 70.0 |" in table([found])
+    assert "| t | 5m | 2 | 100 (90) | 10 | 85.0 | 85.0 (+0.0 ± 0.0) | 70.0 (+15.0 ± 5.0) |" in table([found])
