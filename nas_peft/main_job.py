@@ -30,6 +30,7 @@ from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.scoring.ray_scorer import require_workers, scoring
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.record_place import require_record_place
+from nas_peft.settings.default_time import said_of_no_plan
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.stages.inherited import finish_without_retraining
 from nas_peft.stages.latency import latency_stage
@@ -61,6 +62,7 @@ def search(
     ray_options: RayOptions | None = None,
     workers: int = 1,
     plan_of: Path | None = None,
+    unplanned: Sequence[str] = (),
 ) -> SearchResult:
     """Search the subnet for a data set, compare it with the baselines, and write a run folder.
 
@@ -79,6 +81,7 @@ def search(
         workers: number of processes that score candidates, each with a GPU or a share of the cores; the
             results do not depend on it.
         plan_of: another run folder, whose plan is repeated if the run has a time; by default a plan is made.
+        unplanned: names of the options that a user gave. Where they are why no plan is made, the run says so.
 
     Raises:
         InputError: a mistake in the configuration or the options, a loss of the supernet that is not finite,
@@ -111,6 +114,8 @@ def search(
         folder = RunFolder.open(out, config, inputs.dataset.fingerprint, noted)
         with folder.held():
             run = Run(inputs, folder, devices.here, shown, ray_options, workers, devices.workers)
+            if config.chosen_time is None and (said := said_of_no_plan(unplanned)):
+                shown.say(said)
             run = _planned(run, time.perf_counter() - started, plan_of)
             asked = {name: config.to_dict()[name] for name in ("time", "preset", "fixed")}
             shown.tell("run", folder=str(folder.path), config=run.inputs.config.to_dict() | asked)

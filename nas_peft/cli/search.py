@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from nas_peft.cli.cache_options import use_cache
-from nas_peft.cli.config_options import first_screen, with_fields
+from nas_peft.cli.config_options import first_screen, given, with_fields
 from nas_peft.cli.lost_output import outlive_reader
 from nas_peft.cli.option_sources import ConfigFile, options_of, planned_run
 from nas_peft.cli.progress_options import end_of_run, stage_bars
@@ -43,6 +43,7 @@ def _run_search(
             (SearchConfig, SearchOptions), fields, context, config, completed=with_time
         )
         plan_of = planned_run(context, config)
+        asked = [name for name in given(fields, context) if name in SearchConfig.model_fields]
         use_cache(options.cache, options.cache_limit)
         bars = stage_bars(options)
         require_places(options)
@@ -83,6 +84,7 @@ def _run_search(
                 ray_options=ray_options,
                 workers=options.workers,
                 plan_of=plan_of,
+                unplanned=asked if config is None else (),
             )
         end_of_run(bars, options, result)
 

@@ -9,6 +9,7 @@ from math import ceil
 
 from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.planning.speeds import typical
+from nas_peft.protocol.averaging_stage import LABELS
 from nas_peft.protocol.halving import LATE_STAGE, LEAST_ROUNDS, Rounds
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.search_inputs import SearchInputs
@@ -17,10 +18,12 @@ from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines import NOAH, PRUNED
 from nas_peft.settings.method_recipes import first_half
 from nas_peft.settings.methods import METHODS
+from nas_peft.stages.latency import SECONDS as LATENCY
 from nas_peft.stages.lora_pruning import FIRST_HALF, start_architecture
 from nas_peft.stages.noah import noah_config
 from nas_peft.stages.probe import LEARNING_RATES
 from nas_peft.stages.supernet_recipe import JUDGED
+from nas_peft.training.wise_ft import ALPHAS
 from search_spaces import Architecture, count_flops
 from supernet import TRAINABLE_SETS, Recipe
 
@@ -61,6 +64,8 @@ class StageTimes:
         """
         found = {"linear probe": self._probe()}
         if isinstance(self.inputs, SearchInputs):
+            if self.inputs.config.front_cost == "latency":
+                found["latency"] = LATENCY
             found |= {"supernet": self._supernet(self.inputs), "search": self._search(self.inputs)}
             if self.inputs.config.no_retrain:
                 return found | {"test": 2 * len(self.inputs.dataset.test) * self.speeds.forward}
@@ -170,9 +175,25 @@ class StageTimes:
         both = len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
         finals = [self._training(row, longest[row], both, scored=False) for row in tested]
         found["final training"] = self._makespan(finals * config.seeds)
-        images = len(self.inputs.dataset.test) * len(tested) * config.seeds
-        found["test"] = images * self.speeds.forward
+        averaged = [row for row in tested if row.averaged] if config.soup else []
+        if averaged:
+            found |= self._averaging(averaged, longest)
+        models = (len(tested) + len(LABELS) * len(averaged)) * config.seeds
+        found["test"] = models * len(self.inputs.dataset.test) * self.speeds.forward
         return found
+
+    def _averaging(self, rows: Sequence[Row], longest: Mapping[Row, Recipe]) -> dict[str, float]:
+        """The stages of soups and WiSE-FT, whose first ingredient is the row's own training."""
+        config, data = self.inputs.config, self.inputs.dataset
+        others = (config.soup - 1) * config.seeds
+        costs = self._costs({row: [longest[row]] for row in rows})
+        finals = [self._training(row, longest[row], len(data.train_val), scored=False) for row in rows]
+        scored = (config.soup + 1 + len(ALPHAS)) * config.seeds * len(rows) * len(data.val)
+        return {
+            "soups": self._makespan(costs * others),
+            "averaging": scored * self.speeds.forward,
+            "final soups": self._makespan(finals * others),
+        }
 
     def _rows(self) -> list[Row]:
         config, depth = self.inputs.config, self.inputs.backbone.depth

@@ -27,8 +27,9 @@ def make_plan(
 ) -> PlanRecord:
     """The plan for the time in the configuration of ``inputs``; the speeds are measured now.
 
-    Options that the user gave are kept. ``before`` are the seconds that the command has taken so far. If not
-    even the lowest level fits, that is the plan for ``auto``; for another time `InputError` is raised.
+    Options that the user gave are kept, and levels that contradict them are left out. ``before`` are the
+    seconds that the command has taken so far. If not even the lowest level fits, that is the plan for
+    ``auto``; for another time `InputError` is raised.
     """
     return fitting_plan(inputs, measure(_at_most(inputs), devices, ray_options), before)
 
@@ -46,6 +47,9 @@ def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
         # of all augmentations the one that lowers the loss on shifted images (docs/robustness.md)
         of_level["augmentation"] = ("augmix", *of_level["augmentation"])
         of_level["supernet_augmentation"] = of_level["augmentation"][1:2]
+    if "epochs" in inputs.config.fixed:
+        # lengths from inherited weights follow those that the user gave; the level's would be unequal
+        of_level.pop("inherited_epochs", None)
     if inputs.config.allow_full:
         of_level["baselines"] = tuple(dict.fromkeys((*of_level["baselines"], "full")))
     return {name: value for name, value in of_level.items() if name not in inputs.config.fixed}
@@ -57,10 +61,15 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
     assert given.chosen_time is not None  # a plan is made for a time
     automatic = given.chosen_time == AUTO
     limit = LONGEST_AUTOMATIC if automatic else seconds_of(given.chosen_time)
-    plans = []
+    plans: list[PlanRecord] = []
+    contradiction: InputError | None = None
     for number, level in enumerate(LEVELS[:AUTOMATIC_LEVEL] if automatic else LEVELS):
         options = _options(inputs, level)
-        planned = given.planned(options)
+        try:
+            planned = given.planned(options)
+        except InputError as error:  # as --full-lr does a level that has no full fine-tuning
+            contradiction = error
+            continue
         recorded = planned.to_dict()
         shortest, *longer = StageTimes(inputs.with_config(planned), speeds).courses()
         plans.append(
@@ -76,6 +85,8 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
                 lengthened=longer,
             )
         )
+    if contradiction is not None and not plans:
+        raise contradiction
     fitting = [plan for plan in plans if plan.longest <= FILLED * limit]
     if not fitting and automatic:
         return plans[0]  # who names no time is not turned away; the plan says how long it takes

@@ -10,10 +10,15 @@ from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.run.stage_records import PlanRecord
 from nas_peft.settings.durations import in_words
 
+LEAST_SHARE = 0.5
+"""Share of the time that the highest level takes at most where the rest of the time is worth a word."""
+
 
 def plan_sentence(plan: PlanRecord) -> str:
     """One line: the time that the plan takes, and the options that it sets."""
-    return f"plan (level {plan.level} of {plan.levels}), about {_duration(plan)}: {options(plan)}"
+    return (
+        f"plan (level {plan.level} of {plan.levels}), about {_duration(plan)}: {options(plan)}{_rest(plan)}"
+    )
 
 
 def options(plan: PlanRecord) -> str:
@@ -42,6 +47,17 @@ def plan_notes(plan: PlanRecord) -> str:
         f"measured here for each image: forward pass {1e3 * plan.speeds.forward:.2f} ms, step of the "
         f"supernet {1e3 * plan.speeds.supernet:.2f} ms, of a subnet {1e3 * plan.speeds.subnet:.2f} ms, of "
         f"full fine-tuning {1e3 * plan.speeds.full:.2f} ms; separate trainings at once: {plan.speeds.places}"
+        f"{_rest(plan)}"
+    )
+
+
+def _rest(plan: PlanRecord) -> str:
+    """What is said where there is more time than even the highest level needs."""
+    if plan.level < plan.levels or plan.longest > LEAST_SHARE * plan.seconds:
+        return ""
+    return (
+        f"\nThis is the highest level. It needs {in_words(plan.longest)} at most and leaves the rest of the "
+        f"{in_words(plan.seconds)}; --seeds 3 takes more of it, and says how much seeds differ."
     )
 
 

@@ -278,7 +278,7 @@ class SearchConfig(TrainingConfig):
                 f"front_cost is '{self.front_cost}', and with --objective robust the front is that of two "
                 "losses; leave one of them out"
             )
-        if self.inherited_epochs is not None and "inherited" not in self.start:
+        if not self.awaits_plan and self.inherited_epochs is not None and "inherited" not in self.start:
             raise ValueError(
                 f"inherited_epochs is {', '.join(map(str, self.inherited_epochs))}, and nothing starts from "
                 "inherited weights; give --start inherited, or leave inherited_epochs out"
@@ -308,6 +308,11 @@ class SearchConfig(TrainingConfig):
         return "shifted_loss" if self.robust else self.front_cost
 
     @property
+    def awaits_plan(self) -> bool:
+        """See `TrainingConfig.awaits_plan`."""
+        return self.chosen_time is not None
+
+    @property
     def several_recipes(self) -> bool:
         """Whether any row has several recipes to try."""
         return len(self.start) > 1 or len(self.inherited_epochs or ()) > 1 or super().several_recipes
@@ -332,7 +337,8 @@ class SearchConfig(TrainingConfig):
         values = self.model_dump() | dict(options) | {"time": None, "preset": None, "fixed": ()}
         if "inherited" not in values["start"] and "inherited_epochs" in options:
             values["inherited_epochs"] = None
-        config = SearchConfig.of(**values | {"halving": False})
+        asked = values["halving"] and "halving" in self.fixed  # then it is refused where it has no use
+        config = SearchConfig.of(**values | {"halving": asked})
         return config.model_copy(update={"halving": bool(values["halving"]) and config.several_lengths})
 
     def supernet_recipes(self) -> list[Recipe]:

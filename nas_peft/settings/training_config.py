@@ -264,6 +264,11 @@ class TrainingConfig(BaseModel):
         return self
 
     @property
+    def awaits_plan(self) -> bool:
+        """Whether a plan is still to set options that were not given."""
+        return False
+
+    @property
     def several_recipes(self) -> bool:
         """Whether any row has several recipes to try."""
         return any(len(values) > 1 for values in (self.epochs, self.lr_grid, *self.choices.values()))

@@ -12,7 +12,26 @@ if TYPE_CHECKING:
 
 
 def require_used(config: TrainingConfig) -> None:
-    """Raise ``ValueError`` for an option that has no effect beside the others, naming both and the remedy."""
+    """Raise ``ValueError`` for an option that has no effect beside the others, naming both and the remedy.
+
+    Where a plan is still to set the others, only what it leaves alone is checked; the planned configuration
+    is checked as a whole.
+    """
+    if config.early_stopping and config.pack not in (None, 1):
+        raise ValueError(
+            f"early_stopping ends single trainings, and pack is {config.pack}; leave one of them out"
+        )
+    if config.micro_batches > config.batch_size:
+        raise ValueError(
+            f"a batch of {config.batch_size} images is too small for {config.micro_batches} parts "
+            "(micro_batches); give a larger batch_size or fewer parts"
+        )
+    if not config.awaits_plan:
+        _require_used_by_plan(config)
+
+
+def _require_used_by_plan(config: TrainingConfig) -> None:
+    """The options that read what a plan may set: baselines, factors of the rate, and epochs."""
     rates = {METHODS[BASELINES[name].method].rate for name in config.baselines}
     for name, of in (("full_lr", "full, lp-ft and l2-sp"), ("bitfit_lr", "bitfit")):
         if getattr(config, name) != RATES[name] and name not in rates:
@@ -29,15 +48,6 @@ def require_used(config: TrainingConfig) -> None:
         raise ValueError(
             "halving starts with the fewest epochs, and each row has one number of epochs; give several, "
             "such as --epochs 2,8, or leave halving out"
-        )
-    if config.early_stopping and config.pack not in (None, 1):
-        raise ValueError(
-            f"early_stopping ends single trainings, and pack is {config.pack}; leave one of them out"
-        )
-    if config.micro_batches > config.batch_size:
-        raise ValueError(
-            f"a batch of {config.batch_size} images is too small for {config.micro_batches} parts "
-            "(micro_batches); give a larger batch_size or fewer parts"
         )
     if config.allow_full and "full" not in config.baselines:
         raise ValueError(

@@ -24,6 +24,9 @@ from supernet.latency import REPEATS, WARM_UP, measure_latencies, typical_latenc
 SIZES = 4
 """Sizes of a kind to measure, at most; the latency of sizes in between is interpolated."""
 
+SECONDS = 30.0
+"""Seconds for which the networks are measured in turn."""
+
 
 def latency_stage(run: Run[SearchInputs]) -> LatencyRecord:
     """The latency table with its cost, read from the run folder if the stage has finished.
@@ -69,7 +72,7 @@ def measure_table(
     batch_size: int,
     device: str,
     seed: int,
-    seconds: float = 30.0,
+    seconds: float = SECONDS,
     on_round: Callable[[int], None] = lambda done: None,
 ) -> tuple[LatencyTable, dict[str, Any]]:
     """The latency table of a space on a backbone, and how it was measured (JSON-able).

@@ -11,6 +11,7 @@ from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import Speeds
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages.latency import SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -102,3 +103,19 @@ def test_pruned_lora_is_trained_for_half_of_the_epochs_before_the_others(times):
     assert twice["LoRA before pruning"] == pytest.approx(2 * once["LoRA before pruning"], rel=0.1)
     alone = times(baselines="linear", epochs=100)
     assert 0 < once["retraining"] - alone["retraining"] < alone["retraining"] / 2
+
+
+def test_soups_cost_their_ingredients_and_the_scoring_of_averages(times):
+    without, with_soups = times(epochs=50), times(epochs=50, soup=3)
+    own = set(with_soups) - set(without)
+    assert own == {"soups", "averaging", "final soups"}
+    assert list(with_soups)[-4:] == ["soups", "averaging", "final soups", "test"]
+    # two more trainings of the searched subnet and of full fine-tuning
+    more = times(epochs=50, soup=5)
+    assert more["soups"] == pytest.approx(2 * with_soups["soups"])
+    assert more["final soups"] == pytest.approx(2 * with_soups["final soups"])
+    assert with_soups["test"] > without["test"]
+
+
+def test_measuring_latency_has_its_seconds(times):
+    assert times(front_cost="latency")["latency"] == SECONDS

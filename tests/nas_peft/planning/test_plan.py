@@ -93,6 +93,29 @@ def test_options_that_are_given_are_kept_and_planned_around(tiny_inputs: SearchI
     assert (planned.time, planned.preset, planned.fixed) == (None, None, ())
 
 
+def test_epochs_that_are_given_hold_for_inherited_weights_too(tiny_inputs: SearchInputs):
+    inputs = timed(tiny_inputs, time="2h", epochs="8")
+    plan = fitting_plan(inputs, FAST, 0.0)
+    assert "inherited" in plan.set_options["start"]
+    recipes = inputs.config.planned(plan.set_options).searched_recipes()
+    assert {r.epochs for r in recipes if r.start == "inherited"} == {4}  # half of those of other rows
+    kept = timed(tiny_inputs, time="2h", epochs="8", inherited_epochs="2,8", start="inherited")
+    planned = kept.config.planned(fitting_plan(kept, FAST, 0.0).set_options)
+    assert planned.inherited_epochs == (2, 8)
+
+
+def test_levels_that_contradict_a_given_option_are_left_out(tiny_inputs: SearchInputs):
+    inputs = timed(tiny_inputs, time="auto", full_lr=1e-3)  # the first two levels have no full fine-tuning
+    plan = fitting_plan(inputs, FAST, 0.0)
+    assert inputs.config.planned(plan.set_options).full_lr == 1e-3
+    assert fitting_plan(inputs, slower(1e6), 0.0).level == 3
+    grid = timed(tiny_inputs, time="2h", early_stopping=True)  # the first level has one factor
+    assert fitting_plan(grid, FAST, 0.0).level == len(LEVELS)
+    never = timed(tiny_inputs, time="2h", epochs="8", inherited_epochs="4", halving=True)
+    with pytest.raises(InputError, match="halving starts with the fewest epochs"):
+        fitting_plan(never, FAST, 0.0)
+
+
 def test_the_budget_has_room_for_lora_everywhere_on_a_narrow_backbone_too(tiny_inputs: SearchInputs):
     plan = fitting_plan(timed(tiny_inputs, time="2h"), FAST, 0.0)
     planned = tiny_inputs.with_config(timed(tiny_inputs, time="2h").config.planned(plan.set_options))
