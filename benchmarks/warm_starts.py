@@ -1,0 +1,213 @@
+"""Is a searched subnet better trained on from the weights that it inherits, or from new modules?
+
+::
+
+    python -m benchmarks.plain_command --task digits --seeds 3 --runs runs/plain
+    python -m benchmarks.warm_starts --run runs/plain/digits-auto-seed0 --run runs/plain/digits-auto-seed1
+
+For each finished search, the candidate with the lowest inherited loss is scored as it is, and trained on the
+training set from both starts, for several numbers of epochs and rates. A rate is chosen by the product's rule
+on half of the validation images and judged on the other half, in 100 splits; test sets stay sealed.
+
+Every finished training is a line of ``--lines``, where an interrupted command goes on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.decision_replay.half_splits import RULES, SPLITS, Half
+from benchmarks.decision_replay.recipe_splits import TODAY
+from benchmarks.harness.command_line import StudyParser, exit_status
+from benchmarks.harness.lines import append_line, read_lines
+from benchmarks.harness.recipes import HEAD
+from benchmarks.harness.results import RESULTS
+from benchmarks.harness.standard_error import mean_and_error
+from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.progress import StageBars
+from nas_peft.run.training_inputs import TrainingInputs
+from nas_peft.scoring.inherited_network import inherited_tensors
+from nas_peft.stages.supernet import read_supernets
+from nas_peft.training.training import Training
+from nas_peft.training.trainings import scores_of, starting_network
+from search_spaces import Architecture
+from search_spaces.streams import stream
+from supernet import Constant, Recipe, Supernet, pooled_features, train
+from supernet.recipe import StartName
+
+LINES = RESULTS / "warm_starts.jsonl"
+NAME = "warm start"
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A start with a number of epochs; none of them is the subnet as it is. Its rates are all tried."""
+
+    start: StartName
+    epochs: int
+    rates: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """The way as tables name it."""
+        if not self.epochs:
+            return "inherited, as it is"
+        return f"{self.start}, {self.epochs} epochs"
+
+
+_RATES = (3e-3, 1e-2, 3e-2)
+_LOWER = (1e-3, 3e-3, 1e-2)
+WAYS = (
+    *(Way("pretrained", epochs, _RATES) for epochs in (4, 8)),
+    Way("inherited", 0, (0.0,)),
+    *(Way("inherited", epochs, _LOWER) for epochs in (2, 4, 8)),
+)
+
+BASE = WAYS[1].label
+"""What the others are compared with."""
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    **{way.label: (way.label,) for way in WAYS},
+    "any from new modules": tuple(way.label for way in WAYS if way.start == "pretrained"),
+    "any from inherited weights": tuple(way.label for way in WAYS if way.start == "inherited"),
+    "any": tuple(way.label for way in WAYS),
+}
+"""What may be chosen among: each way at all its rates, and several ways together."""
+
+
+def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[str, Any]]:
+    """Train and score what is missing of a finished search, whose folder names the lines."""
+    wanted = [(way, lr) for way in WAYS for lr in way.rates if (folder.name, way.label, lr) not in done]
+    if not wanted:
+        return
+    search = FinishedSearch.read(folder)
+    inputs = search.inputs(StageBars(quiet=True))
+    candidate = search.pick()
+    empty = Supernet(
+        inputs.backbone.model, Architecture.empty(inputs.backbone.depth), len(inputs.dataset.classes)
+    )
+    features = pooled_features(empty, inputs.dataset.train_val.images, inputs.preprocessing).cpu()
+    supernets = read_supernets(inputs, search.folder, "cpu")
+    shared = inputs.for_trainings(features, {NAME: inherited_tensors(supernets, candidate.architecture)})
+    for way, lr in wanted:
+        scored = scores(way, lr, candidate.architecture, shared, search.config.seed)
+        yield {"run": folder.name, "params": candidate.params, "way": way.label, "lr": lr, **scored}
+
+
+def scores(
+    way: Way, lr: float, architecture: Architecture, shared: TrainingInputs, seed: int
+) -> dict[str, Any]:
+    """Train from a start at a rate; which validation images are right, and their calibrated losses."""
+    recipe = Recipe(max(1, way.epochs), lr or HEAD.lr, start=way.start)
+    head = None if way.start == "inherited" else HEAD
+    training = Training(NAME, "subnet", architecture, recipe, head, seed, "train")
+    network = starting_network(training, shared, "cpu")
+    if way.epochs:
+        train(
+            network,
+            shared.train.images,
+            shared.train.labels,
+            preprocessing=shared.preprocessing,
+            chooser=Constant(architecture),
+            recipe=recipe,
+            seed=seed,
+            trainable="modules",
+        )
+    _, images = scores_of(network.eval(), training, shared)
+    return {
+        "right": "".join("1" if hit else "0" for hit in images.hits),
+        "losses": [round(float(loss), 5) for loss in images.calibrated_losses],
+    }
+
+
+def judged(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
+    """Of one run: accuracy in per cent and calibrated loss, on the other half, of what each choice takes."""
+    tried = [
+        Half(
+            f"{line['way']} at {line['lr']:g}",
+            line["params"],
+            np.array([float(hit) for hit in line["right"]]),
+            np.array(line["losses"]),
+            np.array(line["losses"]),
+        )
+        for line in lines
+    ]
+    images = len(tried[0].hits)
+    sums = {choice: np.zeros(2) for choice in CHOICES}
+    for split in range(SPLITS):
+        order = stream(split, "half splits", images).permutation(images)
+        chosen_on, judged_on = order[: images // 2], order[images // 2 :]
+        for choice, ways in CHOICES.items():
+            rivals = [half for half, line in zip(tried, lines, strict=True) if line["way"] in ways]
+            name = RULES[TODAY]([_part(half, chosen_on) for half in rivals])
+            found = next(half for half in rivals if half.name == name)
+            sums[choice] += 100 * found.hits[judged_on].mean(), found.calibrated[judged_on].mean()
+    return {choice: (of[0] / SPLITS, of[1] / SPLITS) for choice, of in sums.items()}
+
+
+def _part(half: Half, numbers: NDArray[np.int64]) -> Half:
+    return Half(half.name, half.params, half.hits[numbers], half.losses[numbers], half.calibrated[numbers])
+
+
+def table(lines: Sequence[Line]) -> list[str]:
+    """Markdown: accuracy of each choice on each task, and means over tasks with their gain on the base.
+
+    Runs of a task are averaged first. Runs that are not finished are left out.
+    """
+    by_task: dict[str, list[dict[str, tuple[float, float]]]] = {}
+    for run in dict.fromkeys(line["run"] for line in lines):
+        of_run = [line for line in lines if line["run"] == run]
+        if {line["way"] for line in of_run} == {way.label for way in WAYS}:
+            by_task.setdefault(run.split("-auto")[0], []).append(judged(of_run))
+    rows = [
+        f"| chosen among | {' | '.join(by_task)} | mean | gain | loss | gain in loss |",
+        "|---|" + "---:|" * (len(by_task) + 4),
+    ]
+    means = {
+        choice: np.array([np.mean([run[choice] for run in runs], axis=0) for runs in by_task.values()])
+        for choice in CHOICES
+    }
+    for choice, of_tasks in means.items():
+        gains = of_tasks - means[BASE]
+        points, loss = (mean_and_error(list(gains[:, i])) for i in (0, 1))
+        cells = [f"{accuracy:.1f}" for accuracy in of_tasks[:, 0]]
+        mean = of_tasks.mean(axis=0)
+        rows.append(
+            f"| {choice} | {' | '.join(cells)} | {mean[0]:.2f} | {points[0]:+.2f} ± {points[1]:.2f} "
+            f"| {mean[1]:.3f} | {loss[0]:+.3f} ± {loss[1]:.3f} |"
+        )
+    return rows
+
+
+def run(argv: Sequence[str]) -> None:
+    """Train what is missing and print the table. Raises `InputError`."""
+    parser = StudyParser("warm_starts", "Compare starts of searched subnets on validation data.")
+    add = parser.add_argument
+    add("--run", type=Path, action="append", default=[], help="finished search; repeat for more")
+    add("--lines", type=Path, default=LINES, help="finished trainings (%(default)s)")
+    args = parser.parse_args(argv)
+    lines = read_lines(args.lines)
+    done = {(line["run"], line["way"], line["lr"]) for line in lines}
+    for folder in args.run:
+        for line in lines_of(folder, done):
+            lines.append(line)
+            append_line(args.lines, line)
+    print("\n".join(table(lines)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status, 2 for a mistake in the arguments."""
+    return exit_status(run, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
