@@ -39,10 +39,11 @@ MARGINS = (0.05, 0.1, 0.2)
 
 
 class Trained(NamedTuple):
-    """A training's row and its scores on the validation images and their copies."""
+    """A training's row, its scores on the validation images and their copies, and whether it had AugMix."""
 
     row: str
     images: ImageScores
+    augmix: bool
 
 
 def trainings_of(run: Path) -> list[Trained]:
@@ -50,7 +51,8 @@ def trainings_of(run: Path) -> list[Trained]:
     found = []
     for file in sorted((run / "trainings").glob("*.train.*.val.safetensors")):
         if ".init" not in file.name and ".without-" not in file.name:
-            found.append(Trained(file.name.partition(".train.")[0], ImageScores.read(file)))
+            row, _, recipe = file.name.partition(".train.")
+            found.append(Trained(row, ImageScores.read(file), "augmix" in recipe.split(".")))
     return found
 
 
@@ -69,8 +71,8 @@ def half(scores: ImageScores, at: NDArray[np.int64]) -> ImageScores:
 def contestants(trained: Sequence[Trained], at: NDArray[np.int64]) -> list[Contestant]:
     """The trainings as they take part in a choice by the images ``at``."""
     found = []
-    for number, (_, images) in enumerate(trained):
-        of_half = half(images, at)
+    for number, training in enumerate(trained):
+        of_half = half(training.images, at)
         accuracy, loss = float(of_half.hits.mean()), float(of_half.losses.mean())
         found.append(Contestant.of(str(number), 0, [accuracy], [loss], [of_half]))
     return found
@@ -79,8 +81,8 @@ def contestants(trained: Sequence[Trained], at: NDArray[np.int64]) -> list[Conte
 def chosen(trained: Sequence[Trained], rivals: Sequence[Contestant], fraction: float, margin: float) -> int:
     """The number of the training that the rule chooses: a recipe for each row, then a row."""
     by_row: dict[str, list[Contestant]] = defaultdict(list)
-    for (row, _), rival in zip(trained, rivals, strict=True):
-        by_row[row].append(replace(rival, margin=margin))
+    for training, rival in zip(trained, rivals, strict=True):
+        by_row[training.row].append(replace(rival, margin=margin))
     best = []
     for of_row in by_row.values():
         name = decide(of_row, robust_fraction=fraction).name
@@ -97,7 +99,7 @@ def replayed(run: Path, splits: int) -> dict[tuple[float, float], list[tuple[flo
     for _ in range(splits):
         order = rng.permutation(count)
         rivals = contestants(trained, np.sort(order[: count // 2]))
-        others = [half(images, np.sort(order[count // 2 :])) for _, images in trained]
+        others = [half(training.images, np.sort(order[count // 2 :])) for training in trained]
         scores = [(float(one.hits.mean()), one.shifted_accuracy or 0.0) for one in others]
         for fraction in FRACTIONS:
             for margin in MARGINS:

@@ -59,9 +59,9 @@ def test_a_half_has_the_copies_of_its_own_images():
 
 def test_a_rule_that_allows_more_errors_takes_what_holds_better(run: Path):
     trained = trainings_of(run)
-    assert [row for row, _ in trained] == ["lora", "lora"]
+    assert [(training.row, training.augmix) for training in trained] == [("lora", True), ("lora", False)]
     rivals = contestants(trained, np.arange(IMAGES))
-    holds = next(n for n, (_, images) in enumerate(trained) if images.shifted_accuracy == 0.8)
+    holds = next(n for n, training in enumerate(trained) if training.images.shifted_accuracy == 0.8)
     assert chosen(trained, rivals, 0.0, 9.0) == 1 - holds
     assert chosen(trained, rivals, 3.0, 9.0) == holds
 
