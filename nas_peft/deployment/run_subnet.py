@@ -65,18 +65,12 @@ def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | N
     path = Path(run)
     if row is not None and candidate is not None:
         raise InputError("row and candidate both pick a subnet; give one of them")
-    if "searcher" in recorded_options(path):
-        search = FinishedSearch.read(path)
-        found = RunSubnets(search.config, search.folder, search)
-        return found.exported_or(row) if candidate is None else found.candidate(search, candidate)
-    if candidate is not None:
+    found = RunSubnets.of(path)
+    if candidate is None:
+        return found.exported_or(row)
+    if found.search is None:
         raise InputError(f"'{path}' is a run of nas-peft baselines, which has no candidates; give --row")
-    folder = RunFolder(path)
-    inputs = folder.read_stage("inputs", InputsRecord)
-    config = with_found_paths(
-        BaselinesConfig.of(**recorded_options(path)), path, inputs.started_in if inputs else None
-    )
-    return RunSubnets(config, folder).exported_or(row)
+    return found.candidate(found.search, candidate)
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,17 @@ class RunSubnets:
     config: TrainingConfig
     folder: RunFolder
     search: FinishedSearch | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> RunSubnets:
+        """The subnets of a run folder, whose relative paths are found from any working folder."""
+        if "searcher" in recorded_options(path):
+            search = FinishedSearch.read(path)
+            return cls(search.config, search.folder, search)
+        folder = RunFolder(path)
+        inputs = folder.read_stage("inputs", InputsRecord)
+        config = BaselinesConfig.of(**recorded_options(path))
+        return cls(with_found_paths(config, path, inputs.started_in if inputs else None), folder)
 
     def exported_or(self, row: str | None) -> Subnet:
         """The subnet of a row, by name or label; without one the exported subnet."""
