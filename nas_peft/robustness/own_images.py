@@ -74,7 +74,7 @@ class TrainedOn:
         return cls(str(record.get("spec", "")), subnet.classes, sum(record.get("counts", {}).values()))
 
     def listing(self, to_tensor: ToTensor) -> Listing | None:
-        """All images, or ``None`` if the data set cannot be read; one with the models' classes if possible."""
+        """All images, if possible read so that they have the models' classes; ``None`` if unreadable."""
         readings = [Reading(), Reading(domains=True)] if self.reading is None else [self.reading]
         found = None
         for reading in readings:

@@ -100,10 +100,11 @@ def test_folders_of_domains_are_read_although_nobody_recorded_that_they_are(
 
 
 def test_what_cannot_be_compared_is_said_in_a_line(image_folder: Path, elsewhere: Path, tmp_path: Path):
-    images, (note,) = own(elsewhere, tmp_path / "gone")
+    gone = tmp_path / "gone"
+    images, (note,) = own(elsewhere, gone)
     assert note == (
-        f"the data set '{tmp_path / 'gone'}' that the models were trained on is not there any more; it is not "
-        "known whether shifted images are in it"
+        f"the data set '{gone}' that the models were trained on is not there any more; it is not known "
+        "whether shifted images are in it"
     )
     assert held(images, image_folder) == 0
     (tmp_path / "empty").mkdir()
