@@ -183,19 +183,23 @@ class RunSubnets:
             network = self._restored(first, mean, backbone)
             about: dict[str, Any] = {"mean_of": [training.to_dict() for training in trainings]}
         else:
-            network, backbone = self._on_line(first, averaging.alpha)
+            from_start = averaging.begins is None
+            network, backbone = self._on_line(first, averaging.alpha, from_start)
             about = {"alpha": averaging.alpha, "training": first.to_dict()}
         temperature = averaging.temperatures.get(self.config.seed)
         return self._subnet(network, backbone, about, self._metrics(row), temperature)
 
-    def _on_line(self, training: Training, alpha: float) -> tuple[Supernet, Backbone]:
-        """The point of WiSE-FT; the network before the training is made again from the run's data."""
+    def _on_line(self, training: Training, alpha: float, from_start: bool) -> tuple[Supernet, Backbone]:
+        """The point of WiSE-FT; where its line begins is made again from the run's data.
+
+        ``from_start`` is for runs of earlier versions, see `WiseFtModel`.
+        """
         with StageBars(quiet=True) as bars:
             inputs: TaskInputs
             inherited: dict[str, Mapping[str, Tensor]] = {}
             if self.search is not None:
                 inputs = of_search = self.search.inputs(bars)
-                if training.recipe.start == "inherited":
+                if from_start and training.recipe.start == "inherited":
                     supernets = read_supernets(of_search, self.folder, "cpu")
                     inherited[training.name] = inherited_tensors(supernets, training.architecture)
             else:
@@ -203,7 +207,8 @@ class RunSubnets:
                 inputs.require_unchanged(self._inputs_record())
             run = Run(inputs, self.folder, "cpu", bars)
             shared = inputs.for_trainings(probe(run).features, inherited)
-            model = WiseFtModel(training, alpha, RayTrainings.of_run(run, shared), shared)
+            trainings, head = RayTrainings.of_run(run, shared), self.config.head_recipe()
+            model = WiseFtModel(training, alpha, trainings, shared, head, from_start)
             return model.network("cpu"), inputs.backbone
 
     def _kept(

@@ -101,10 +101,11 @@ class AveragingResult(BaseModel):
     """Ingredients of a row of averages, chosen on validation data from the trainings of the row ``of``.
 
     ``ingredients`` are listed for each seed's final model. A soup is their mean. WiSE-FT has one ingredient,
-    and its network is the point ``alpha`` on the line from the network before training (0) to that after
-    training (1). ``temperatures`` calibrate the probabilities of each seed's model; they are fitted to the
-    validation images, with the logits of the average of the trainings on the training set alone. Runs of
-    earlier versions have none.
+    and its network is the point ``alpha`` on the line from the pretrained function (0) to the network after
+    training (1). In runs of earlier versions, whose ``begins`` is ``None``, the line began at the network
+    before training, which may have inherited modules. ``temperatures`` calibrate the probabilities of each
+    seed's model; they are fitted to the validation images, with the logits of the average of the trainings on
+    the training set alone. Runs of earlier versions have none.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -114,6 +115,7 @@ class AveragingResult(BaseModel):
     alpha: float | None
     ingredients: dict[int, list[IngredientResult]]
     temperatures: dict[int, float] = {}
+    begins: Literal["pretrained"] | None = None
 
 
 class RowResult(BaseModel):

@@ -176,7 +176,9 @@ def test_the_certainty_of_a_choice_for_shifted_images_is_said_to_be_of_unchanged
         logits = torch.tensor([[2.0, 0.0]]).repeat(100, 1)
         logits[:wrong] = torch.tensor([0.0, 2.0])
         labels = torch.zeros(100, dtype=torch.int64)
-        of = ImageScores.of(logits, labels, ShiftedScores(shift * logits[wrong:], labels[wrong:].clone(), 9.0))
+        of = ImageScores.of(
+            logits, labels, ShiftedScores(shift * logits[wrong:], labels[wrong:].clone(), 9.0)
+        )
         given[row] = Scores([float(of.hits.mean())], [float(of.losses.mean())], [of])
     found = decided(given)
     assert (found.by, found.robust, found.fraction) == ("shifted", True, ROBUST_FRACTION)
