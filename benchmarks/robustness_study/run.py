@@ -14,7 +14,7 @@ from benchmarks.harness.machine import environment
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.robustness_study.scatter import scatter
 from benchmarks.robustness_study.study import BASELINES, OBJECTIVES, Study
-from benchmarks.robustness_study.tables import by_task, table
+from benchmarks.robustness_study.tables import OURS, by_task, rows_of, table, without_each
 from benchmarks.robustness_study.tasks import NAMES, study_task
 
 OUT = RESULTS / "robustness_study.json"
@@ -86,7 +86,10 @@ def run(argv: Sequence[str]) -> None:
         "lines": lines,
     }
     write_result(args.out, report, indent=1)
-    print("\n".join([*table(lines), "", "Shifted accuracy % by task:", "", *by_task(lines)]))
+    shown = [*table(lines), "", "Shifted accuracy % by task:", "", *by_task(lines)]
+    if OURS in rows_of(lines) and len(tasks) > 1:
+        shown += ["", "Leads with one task left out:", "", *without_each(lines)]
+    print("\n".join(shown))
     if args.plot is not None:
         scatter(args.plot, lines, {task.name: task.shift for task in tasks})
 

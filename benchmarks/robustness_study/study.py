@@ -18,11 +18,13 @@ from benchmarks.robustness_study.tasks import StudyTask
 from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.data.materialise import materialise
 from nas_peft.data.part import Part
+from nas_peft.data.source import Reading, list_source
 from nas_peft.evaluation.labelled_images import LabelledImages
 from nas_peft.main_job import search
 from nas_peft.robustness.class_frequency import frequency_groups
 from nas_peft.robustness.measuring import TestImages, measure_models
 from nas_peft.robustness.models import NamedModel, models_of_run
+from nas_peft.robustness.own_images import OwnImages
 from nas_peft.robustness.result import ModelRobustness
 from nas_peft.robustness.shifted_sets import read_shifted_sets
 from nas_peft.run.progress import StageBars
@@ -168,8 +170,10 @@ class Study:
         clean = half_of(materialise(labelled.items, lambda: None), half, "robustness study", most)
         domains: dict[str, Part] = {}
         if task.left_out is not None:
+            to_tensor = subnet.preprocessing.to_tensor
+            own = OwnImages([list_source(task.dataset, to_tensor, None, Reading())])
             given = [f"{task.left_out.name}={task.left_out}"]
-            for one in read_shifted_sets(given, subnet.classes, subnet.preprocessing.to_tensor, ()):
+            for one in read_shifted_sets(given, subnet.classes, to_tensor, own):
                 domains[one.name] = half_of(
                     materialise(one.items, lambda: None), half, "robustness study", most
                 )

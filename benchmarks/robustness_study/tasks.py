@@ -14,7 +14,10 @@ from typing import Literal
 from search_spaces import InputError
 
 RATIO = 20
-"""Images of the largest class over those of the smallest one, in the long tail."""
+"""Images of the largest class over those of the smallest, in a long tail of enough images.
+
+A class keeps one image at least, so that of 10 images of the largest class the ratio is 10.
+"""
 
 DOMAINS = ("photo", "art_painting", "cartoon")
 OF_CLASS = {"train": 60, "val": 15}
@@ -121,7 +124,8 @@ def _long_tail(folder: Path, source: Path) -> tuple[Path, str]:
         if entry.name not in lists and not os.path.lexists(folder / entry.name):
             (folder / entry.name).symlink_to(entry.resolve())
     about = (
-        f"exponential long tail of ratio {RATIO} from {counts[0]} images of a class to {counts[-1]}: "
+        f"exponential long tail from {counts[0]} images of a class to {counts[-1]}, ratio "
+        f"{counts[0] / counts[-1]:g}: "
         f"{len(kept[_TRAIN])} training and {len(kept[_VAL])} validation images are left; logit adjustment"
     )
     return folder, about

@@ -155,6 +155,8 @@ def robustness(
                 Console().print(table)
         for name, reason in result.left_out.items():
             notes.print(f"left out: {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+        for note in result.notes:
+            notes.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
         if plot:
             notes.print(f"picture: {plot}", highlight=False, soft_wrap=True, markup=False)
 

@@ -65,18 +65,12 @@ def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | N
     path = Path(run)
     if row is not None and candidate is not None:
         raise InputError("row and candidate both pick a subnet; give one of them")
-    if "searcher" in recorded_options(path):
-        search = FinishedSearch.read(path)
-        found = RunSubnets(search.config, search.folder, search)
-        return found.exported_or(row) if candidate is None else found.candidate(search, candidate)
-    if candidate is not None:
+    found = RunSubnets.of(path)
+    if candidate is None:
+        return found.exported_or(row)
+    if found.search is None:
         raise InputError(f"'{path}' is a run of nas-peft baselines, which has no candidates; give --row")
-    folder = RunFolder(path)
-    inputs = folder.read_stage("inputs", InputsRecord)
-    config = with_found_paths(
-        BaselinesConfig.of(**recorded_options(path)), path, inputs.started_in if inputs else None
-    )
-    return RunSubnets(config, folder).exported_or(row)
+    return found.candidate(found.search, candidate)
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,17 @@ class RunSubnets:
     config: TrainingConfig
     folder: RunFolder
     search: FinishedSearch | None = None
+
+    @classmethod
+    def of(cls, path: Path) -> RunSubnets:
+        """The subnets of a run folder, whose relative paths are found from any working folder."""
+        if "searcher" in recorded_options(path):
+            search = FinishedSearch.read(path)
+            return cls(search.config, search.folder, search)
+        folder = RunFolder(path)
+        inputs = folder.read_stage("inputs", InputsRecord)
+        config = BaselinesConfig.of(**recorded_options(path))
+        return cls(with_found_paths(config, path, inputs.started_in if inputs else None), folder)
 
     def exported_or(self, row: str | None) -> Subnet:
         """The subnet of a row, by name or label; without one the exported subnet."""
@@ -178,19 +183,23 @@ class RunSubnets:
             network = self._restored(first, mean, backbone)
             about: dict[str, Any] = {"mean_of": [training.to_dict() for training in trainings]}
         else:
-            network, backbone = self._on_line(first, averaging.alpha)
+            from_start = averaging.begins is None
+            network, backbone = self._on_line(first, averaging.alpha, from_start)
             about = {"alpha": averaging.alpha, "training": first.to_dict()}
         temperature = averaging.temperatures.get(self.config.seed)
         return self._subnet(network, backbone, about, self._metrics(row), temperature)
 
-    def _on_line(self, training: Training, alpha: float) -> tuple[Supernet, Backbone]:
-        """The point of WiSE-FT; the network before the training is made again from the run's data."""
+    def _on_line(self, training: Training, alpha: float, from_start: bool) -> tuple[Supernet, Backbone]:
+        """The point of WiSE-FT; where its line begins is made again from the run's data.
+
+        ``from_start`` is for runs of earlier versions, see `WiseFtModel`.
+        """
         with StageBars(quiet=True) as bars:
             inputs: TaskInputs
             inherited: dict[str, Mapping[str, Tensor]] = {}
             if self.search is not None:
                 inputs = of_search = self.search.inputs(bars)
-                if training.recipe.start == "inherited":
+                if from_start and training.recipe.start == "inherited":
                     supernets = read_supernets(of_search, self.folder, "cpu")
                     inherited[training.name] = inherited_tensors(supernets, training.architecture)
             else:
@@ -198,7 +207,8 @@ class RunSubnets:
                 inputs.require_unchanged(self._inputs_record())
             run = Run(inputs, self.folder, "cpu", bars)
             shared = inputs.for_trainings(probe(run).features, inherited)
-            model = WiseFtModel(training, alpha, RayTrainings.of_run(run, shared), shared)
+            trainings, head = RayTrainings.of_run(run, shared), self.config.head_recipe()
+            model = WiseFtModel(training, alpha, trainings, shared, head, from_start)
             return model.network("cpu"), inputs.backbone
 
     def _kept(

@@ -24,10 +24,10 @@ from nas_peft.training.soups import greedy_soup, uniform_soup
 from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from nas_peft.training.trainings import scores_of, starting_network, trained_network, trained_tensors
+from nas_peft.training.trainings import scores_of, trained_network
 from nas_peft.training.val_score import ValScore
-from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate
-from supernet import Curve
+from nas_peft.training.wise_ft import ALPHAS, choose_alpha, interpolate, line_start
+from supernet import Curve, Recipe
 
 FACTORS = (1.0, 0.5, 2.0)
 """Factors on the row's learning rate, cycled over the ingredients."""
@@ -93,6 +93,7 @@ class Average:
             alpha=self.alpha,
             ingredients=ingredients,
             temperatures=temperatures,
+            begins=None if self.alpha is None else "pretrained",
         )
 
 
@@ -157,9 +158,13 @@ class Averaging:
                 (average.row, s): SoupModel(tuple(of), runner, inputs) for s, of in average.members.items()
             }
         return {
-            (average.row, s): WiseFtModel(of[0], average.alpha, runner, inputs)
+            (average.row, s): WiseFtModel(of[0], average.alpha, runner, inputs, self._head())
             for s, of in average.members.items()
         }
+
+    def _head(self) -> Recipe | None:
+        """The recipe of a head that is trained alone on the pretrained features."""
+        return self.trainings.run.inputs.config.head_recipe()
 
     def _plan(self, found: RowRuns, on: Literal["train", "train_val"]) -> list[Training]:
         """The ingredients of all seeds, one seed after the other."""
@@ -216,7 +221,7 @@ class Averaging:
             best = greedy_soup(tensors, scores, lambda weights: self._rank(*measure(weights)))
             soup = measure(uniform_soup([tensors[member] for member in best.members]))
             greedy[seed] = (soup, [usable[member] for member in best.members])
-            start = trained_tensors(starting_network(own.training, self.shared, "cpu"), own.training)
+            start = line_start(own.training, tensors[0], self.shared, self._head())
             lines[seed] = {alpha: measure(interpolate(start, tensors[0], alpha)) for alpha in ALPHAS}
         alpha = self._alpha({a: [line[a] for line in lines.values()] for a in ALPHAS})
         on_line = {seed: (line[alpha], by_seed[seed][:1]) for seed, line in lines.items()}

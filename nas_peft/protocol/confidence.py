@@ -11,7 +11,7 @@ from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import FRACTION, ROBUST_FRACTION
 from nas_peft.protocol.rows import Params, Row, Scores, best_row, may_be_exported
 from nas_peft.run.results import DecisionResult, RivalResult, Role, Verdict
-from nas_peft.settings.metric import Metric
+from nas_peft.settings.metric import LABELS, Metric
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.metrics import resampled
 from search_spaces.streams import stream
@@ -36,8 +36,8 @@ RULES: Mapping[Metric, str] = {
 }
 ROBUST_RULE = (
     "of the rows whose loss after temperature scaling on other images is at most {margin:g} above the "
-    f"lowest, and of them those within {ROBUST_FRACTION:g} standard errors of the highest accuracy, the one "
-    "with the lowest loss on shifted images (corrupted copies of the validation images, left-out domains)"
+    f"lowest, and of them those within {ROBUST_FRACTION:g} standard errors of the {{best}}, the one with "
+    "the lowest loss on shifted images (corrupted copies of the validation images, left-out domains)"
 )
 """The rule with --objective robust."""
 _CHUNK = 100  # resamples at a time, to bound the memory
@@ -74,11 +74,12 @@ def decision_result(
     competing = [row for row in scores if may_be_exported(row, allow_full)]
     best = np.max([drawn[row.name] for row in competing], axis=0)
     chosen = contestants[exported]
-    rule = RULES[metric] if chosen.shifted_loss is None else ROBUST_RULE.format(margin=chosen.margin)
+    robust = chosen.shifted_loss is not None
+    best_of = f"{'lowest' if metric == 'log-loss' else 'highest'} {LABELS[metric]}"
     return DecisionResult(
-        rule=rule,
+        rule=ROBUST_RULE.format(margin=chosen.margin, best=best_of) if robust else RULES[metric],
         metric=metric,
-        fraction=FRACTION,
+        fraction=ROBUST_FRACTION if robust else FRACTION,
         by=choice.decision.by,
         among=len(competing),
         images=len(next(iter(scores.values())).images[0].labels),
@@ -87,6 +88,7 @@ def decision_result(
         rivals=rivals,
         expected_regret=float((best - drawn[exported.name]).mean()),
         loss=contestants[exported].loss,
+        robust=robust,
     )
 
 

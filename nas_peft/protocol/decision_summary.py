@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from nas_peft.data.remarks import data_remarks
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
-from nas_peft.protocol.decision_words import FULL, baselines_as_good, because
+from nas_peft.protocol.decision_words import (
+    FULL,
+    baselines_as_good,
+    because,
+    validation_data,
+    validation_images,
+)
 from nas_peft.protocol.metric_columns import metric_columns
 from nas_peft.protocol.metric_words import signed, size, unit
 from nas_peft.protocol.results_table import calibrated_losses, inherits, mark, percent, shown_rows
@@ -21,6 +27,8 @@ from search_spaces.strips import largest_sizes, strips
 
 _ASIDE = 11
 """Characters of the words on the left."""
+_LEAST_NAME = 16
+"""Characters of the names of rows at least, however wide the numbers are."""
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 """Space at which no line is broken, between a kind and its strip; printed as a space."""
 
@@ -42,7 +50,7 @@ def decision_summary(result: SearchResult, width: int) -> str:
             break_long_words=False,
         )
     ]
-    return "\n".join([*lines, "", *_table(result)]).replace(_UNBROKEN, " ")
+    return "\n".join([*lines, "", *_table(result, width)]).replace(_UNBROKEN, " ")
 
 
 def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
@@ -109,7 +117,8 @@ def _how_sure(result: SearchResult, decision: DecisionResult) -> str:
     return (
         f"{'; '.join(said)}{alone}; the choice gives away "
         f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)} on average (expected "
-        f"regret); on {decision.images:,} validation images"
+        f"regret); on {decision.images:,} {validation_images(decision)}"
+        + ("; the loss on shifted images, which decided, has no part in this" if decision.robust else "")
     )
 
 
@@ -147,10 +156,10 @@ def _worth(result: SearchResult, decision: DecisionResult) -> str:
         return ""
     pair = result.paired
     if pair is None:
-        return f"{said} on validation data"
+        return f"{said} on {validation_data(decision)}"
     spread = "" if pair.standard_error is None else f" ± {size(pair.metric, pair.standard_error)}"
     return (
-        f"{said} on validation data; on the test images searched − single is "
+        f"{said} on {validation_data(decision)}; on the test images searched − single is "
         f"{signed(pair.metric, pair.difference)}{spread}{unit(pair.metric)} (McNemar p = {pair.p_value:.2g})"
     )
 
@@ -175,8 +184,11 @@ def _size(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, round(count / 1e3))} kB"
 
 
-def _table(result: SearchResult) -> Iterator[str]:
-    """The exported row and those that it is compared with, best validation accuracy first."""
+def _table(result: SearchResult, width: int) -> Iterator[str]:
+    """The exported row and those that it is compared with, best validation accuracy first.
+
+    Where a line has more than ``width`` characters, headers are broken, and then the names of the rows.
+    """
     decision = result.decision
     asked = {"linear", FULL}
     if decision is not None:
@@ -186,11 +198,11 @@ def _table(result: SearchResult) -> Iterator[str]:
     known = calibrated_losses(result)
     losses = {row.name: known.get(row.name, row.mean("val_loss")) for row in rows}
     measured = metric_columns(result)
-    headers = (
+    headers = [
         *("validation %", "calibrated loss" if known else "loss", "test %"),
-        *(column.title for column in measured),
+        *(column.title.replace("\n", " ") for column in measured),
         "parameters",
-    )
+    ]
     cells = [
         (
             percent(row, "val_accuracy"),
@@ -202,12 +214,24 @@ def _table(result: SearchResult) -> Iterator[str]:
         for row in rows
     ]
     names = [f"{mark(result, row) or ' '} {row.label}" for row in rows]
-    widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     left = max(map(len, names))
-    yield _line("", left, headers, widths)
+    if left + sum(len(header) + 2 for header in headers) > width:
+        headers = ["\n".join(header.rsplit(" ", 1)) for header in headers]
+    widths = [
+        max(map(len, [*header.split("\n"), *column]))
+        for header, column in zip(headers, zip(*cells, strict=True), strict=True)
+    ]
+    left = min(left, max(_LEAST_NAME, width - sum(widths) - 2 * len(widths)))
+    height = max(header.count("\n") for header in headers) + 1
+    stacked = [[*[""] * (height - 1 - header.count("\n")), *header.split("\n")] for header in headers]
+    for line in zip(*stacked, strict=True):
+        yield _line("", left, line, widths)
     for name, of_row in zip(names, cells, strict=True):
-        yield _line(name, left, of_row, widths)
-    yield "► exported" + ("; ≈ a tie with it, ▲ better than it, on validation data" if decision else "")
+        first, *rest = textwrap.wrap(name, left, subsequent_indent="  ", drop_whitespace=True)
+        yield _line(first, left, of_row, widths)
+        yield from rest
+    where = "" if decision is None else f"; ≈ a tie with it, ▲ better than it, on {validation_data(decision)}"
+    yield f"► exported{where}"
 
 
 def _line(name: str, left: int, cells: Sequence[str], widths: Sequence[int]) -> str:

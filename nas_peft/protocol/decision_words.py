@@ -25,23 +25,36 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
     compared = [_against(text, rivals[name], decision.metric) for name, text in named.items()]
     if compared:
         lines.append(
-            f"on {decision.images:,} validation images its {label(decision.metric)} is "
+            f"on {decision.images:,} {validation_images(decision)} its {label(decision.metric)} is "
             f"{'; '.join(compared)}; expected regret "
             f"{size(decision.metric, decision.expected_regret)}{unit(decision.metric)}"
+            + ("; none of this is about shifted images" if decision.robust else "")
         )
     if (full := decision.better_full) is not None:
         lines.append(
-            "full fine-tuning is better on validation data by "
+            f"full fine-tuning is better on {validation_data(decision)} by "
             f"{size(decision.metric, -full.difference)}{unit(decision.metric)}, more than the noise"
         )
     searched = rivals.get(decision.roles.get("searched", ""))
     if exported == "full":
         lines.append("full fine-tuning is exported, as allowed: the file holds the whole backbone")
     elif searched is not None:
-        lines.append(f"searching was not worth it here: {_NOT_WORTH[searched.verdict]}")
+        why_not = _NOT_WORTH[searched.verdict].format(where=validation_data(decision))
+        lines.append(f"searching was not worth it here: {why_not}")
     elif (single := rivals.get(decision.roles.get("single", ""))) is not None and single.verdict == "tie":
-        lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on validation data")
+        where = validation_data(decision)
+        lines.append(f"searching gained nothing certain over {labels[single.row]}: a tie on {where}")
     return lines
+
+
+def validation_images(decision: DecisionResult) -> str:
+    """The images that all verdicts are about: not the shifted ones, where these decided."""
+    return "unchanged validation images" if decision.robust else "validation images"
+
+
+def validation_data(decision: DecisionResult) -> str:
+    """The same in a sentence without their number."""
+    return "unchanged validation images" if decision.robust else "validation data"
 
 
 def baselines_as_good(result: SearchResult, decision: DecisionResult) -> list[str]:
@@ -53,7 +66,7 @@ def baselines_as_good(result: SearchResult, decision: DecisionResult) -> list[st
 def because(decision: DecisionResult) -> str:
     """Why the row was exported: the step of the rule that decided, in the words of the metric."""
     metric, fraction = label(decision.metric), f"{decision.fraction:g}"
-    if decision.metric == "log-loss":
+    if decision.by != "shifted" and decision.metric == "log-loss":
         why = WHY_LOSS[decision.by]
     elif decision.metric != "accuracy" and decision.by in ("accuracy", "loss"):
         why = WHY_METRIC[decision.by]
@@ -66,7 +79,8 @@ WHY: Mapping[str, str] = {
     "alone": "no other row may be exported",
     "accuracy": "its accuracy on validation data is the highest, by more than {fraction} standard errors",
     "loss": "of those whose accuracies validation cannot tell apart, its calibrated loss is the lowest",
-    "shifted": "of those as accurate and within the margin in loss, its loss on shifted images is the lowest",
+    "shifted": "of those not significantly behind in {metric} and within the margin in loss, its loss on "
+    "shifted images is the lowest",
     "params": "of those that validation cannot tell apart in {metric} and loss, it is the cheapest",
 }
 """Why a row was exported, by the step of the rule that decided."""
@@ -89,7 +103,7 @@ _PREFIXES: Mapping[Role, str] = {
 }
 _NOT_WORTH: Mapping[Verdict, str] = {
     "better": "the single method is better than the searched subnets",
-    "tie": "a single method does as well as the searched subnets, a tie on validation data",
+    "tie": "a single method does as well as the searched subnets, a tie on {where}",
     "worse": "a single method is exported",
 }
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.table import Table
 
 from nas_peft.data.remarks import data_remarks
-from nas_peft.protocol.decision_words import decision_sentences, paired_sentence
+from nas_peft.protocol.decision_words import decision_sentences, paired_sentence, validation_images
 from nas_peft.protocol.metric_columns import metric_columns
 from nas_peft.protocol.metric_words import bounds, label, signed
 from nas_peft.protocol.modules_table import Drawn, modules_tables
 from nas_peft.run.plain_table import add_number, add_text, plain_table
-from nas_peft.run.results import RivalResult, RowResult, SearchResult
+from nas_peft.run.results import DecisionResult, RivalResult, RowResult, SearchResult
 from nas_peft.settings.methods import WEIGHT_DECAY
 from search_spaces import Architecture
 
@@ -35,7 +35,7 @@ def results_table(result: SearchResult) -> Table:
         f"{''.join(f'{column.meaning}; ' for column in measured)}"
         f"params: without the head, which has {result.rows[0].head_params:,}; MFLOPs: forward pass of one "
         f"image; {seeds} seed{'s' if seeds > 1 else ''}; ► {_chosen_by(result)} and exported"
-        f"{'; ≈ a tie with it there; ▲ better there' if result.decision else ''}"
+        f"{_meaning_of_marks(result)}"
         f"{'; no test: dropped after a round of recipes' if any(map(_dropped_single, result.rows)) else ''}",
     )
     add_text(table)
@@ -133,12 +133,13 @@ def certainty_table(result: SearchResult) -> Table | None:
     losses = calibrated_losses(result)
     metric = decision.metric
     amount = "difference" if metric == "log-loss" else "points"
+    of_pairs = "" if losses else ", exported minus other"
     table = plain_table(
-        f"{result.selected.label} (exported) against the others on {decision.images:,} validation images",
+        f"{result.selected.label} (exported) against the others on {decision.images:,} "
+        f"{validation_images(decision)}",
         f"{amount}: difference in {label(metric)}; 90%: its interval over {decision.resamples:,} resamples "
         "of images and seeds; better: share of resamples in which the exported row is better; loss: after "
-        f"temperature scaling on other images{'' if losses else ', exported minus other'}, which decides "
-        f"where the others are within {decision.fraction:g} standard errors in {label(metric)}",
+        f"temperature scaling on other images{of_pairs}{_decides(decision)}",
     )
     add_text(table)
     table.add_column("method")
@@ -159,6 +160,14 @@ def certainty_table(result: SearchResult) -> Table | None:
             rival.verdict,
         )
     return table
+
+
+def _decides(decision: DecisionResult) -> str:
+    """What the loss decides, or what has decided in its place."""
+    if decision.robust:
+        return "; all of this is about unchanged images, while the loss on shifted images decided"
+    within = f"within {decision.fraction:g} standard errors in {label(decision.metric)}"
+    return f", which decides where the others are {within}"
 
 
 def calibrated_losses(result: SearchResult) -> dict[str, float]:
@@ -220,6 +229,13 @@ def _trained_on(result: SearchResult) -> str:
 
 def _chosen_by(result: SearchResult) -> str:
     return "chosen by its loss with inherited weights" if inherits(result) else "chosen by validation"
+
+
+def _meaning_of_marks(result: SearchResult) -> str:
+    if result.decision is None:
+        return ""
+    there = "on unchanged validation images" if result.decision.robust else "there"
+    return f"; ≈ a tie with it {there}; ▲ better there"
 
 
 def inherits(result: SearchResult) -> bool:

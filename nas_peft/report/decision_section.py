@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
-from nas_peft.protocol.decision_words import baselines_as_good
+from nas_peft.protocol.decision_words import baselines_as_good, validation_data, validation_images
 from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds, size_of_file
@@ -22,8 +22,8 @@ WHY = {
     "loss": "Validation {metric} cannot tell it from {others}; of these, its calibrated loss is the lowest.",
     "params": "Validation {metric} and loss cannot tell it from {others}; of these, it has the fewest "
     "parameters.",
-    "shifted": "Of the rows that are as accurate, and within the margin in loss, its loss on shifted images "
-    "is the lowest.",
+    "shifted": "Of the rows that are not significantly behind in {metric}, and within the margin in loss, "
+    "its loss on shifted images is the lowest.",
 }
 """Why a row was exported, by the step of the rule that decided."""
 WHY_LOSS = {
@@ -131,14 +131,16 @@ def _rivals(run: ReportedRun, decision: DecisionResult) -> DataTable:
     metric = decision.metric
     ahead = "log loss" if metric == "log-loss" else f"points of {label(metric)}"
     regret = f"{size(metric, decision.expected_regret)}{unit(metric)}"
+    shifted = " All of this is about unchanged images; the loss on shifted images decided."
+    shifted = shifted if decision.robust else ""
     return data_table(
-        "How sure the choice is: the exported row against the others on the validation images",
+        f"How sure the choice is: the exported row against the others on the {validation_images(decision)}",
         ("against", "which is", "verdict", ahead, "90% interval", "probability of being better"),
         (_rival(run, rival, roles.get(rival.row, []), decision.metric) for rival in asked),
         texts=3,
         note=f"By {decision.resamples:,} bootstrap resamples of {decision.images:,} validation images, "
         "paired. From 0.1 to 0.9 the probability is called a tie. Expected regret: the best row that may be "
-        f"exported is ahead of the exported one by {regret} on average.",
+        f"exported is ahead of the exported one by {regret} on average.{shifted}",
     )
 
 
@@ -156,10 +158,11 @@ def _rival(run: ReportedRun, rival: RivalResult, roles: list[str], metric: Metri
 def _remarks(run: ReportedRun) -> Iterator[str]:
     result, labels, decision = run.result, run.labels, run.result.decision
     if decision is not None:
+        where = validation_data(decision)
         yield from _full(run, decision)
         for name in baselines_as_good(result, decision):
             yield (
-                f"{labels[name][:1].upper()}{labels[name][1:]} does as well on validation data. It is for "
+                f"{labels[name][:1].upper()}{labels[name][1:]} does as well on {where}. It is for "
                 "comparison only: a run exports a searched subnet or a single method."
             )
         rivals = {rival.row: rival for rival in decision.rivals}
@@ -170,17 +173,17 @@ def _remarks(run: ReportedRun) -> Iterator[str]:
                 "better": "Searching was not worth it here: the single method is better than the searched "
                 "subnets.",
                 "tie": "Searching was not worth it here: a single method does as well as the searched "
-                "subnets, a tie on validation data.",
+                f"subnets, a tie on {where}.",
                 "worse": "Searching was not worth it here: by the rule a single method is exported.",
             }[searched.verdict]
         elif single is not None and "search" in result.stages:
             name = labels[single.row]
             yield {
-                "better": "The search was worth it on validation data: the exported row is better than "
+                "better": f"The search was worth it on {where}: the exported row is better than "
                 f"{name}, the best single method.",
                 "tie": f"The search gained nothing certain over {name}, the best single method: a tie on "
-                "validation data.",
-                "worse": f"{name}, the best single method, is ahead on validation data.",
+                f"{where}.",
+                "worse": f"{name}, the best single method, is ahead on {where}.",
             }[single.verdict]
     if (pair := result.paired) is not None:
         error = pair.standard_error
@@ -216,6 +219,6 @@ def _full(run: ReportedRun, decision: DecisionResult) -> Iterator[str]:
     test = f", {score_of_seeds(row, 'test', metric)}{percent} on the test images" if row.tested else ""
     val = f"{label(metric)} {score_of_seeds(row, 'val', metric)}{percent}"
     yield (
-        f"Full fine-tuning {said} on validation data ({val}{test}), and "
+        f"Full fine-tuning {said} on {validation_data(decision)} ({val}{test}), and "
         f"stores all {row.params:,} parameters for each task."
     )

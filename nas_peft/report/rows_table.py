@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nas_peft.protocol.decision_words import validation_images
 from nas_peft.protocol.metric_words import label
 from nas_peft.protocol.results_table import calibrated_losses
 from nas_peft.report.data_table import DataTable, data_table
@@ -47,10 +48,11 @@ def rows_table(run: ReportedRun) -> DataTable:
     )
     known = "Calibrated loss: after temperature scaling on other images. " if calibrated else ""
     spread = "One seed." if seeds < 2 else f"Mean ± standard deviation over {seeds} seeds."
+    where = "validation images" if decision is None else validation_images(decision)
     note = (
         f"{known}Validation: trained on {result.dataset['counts']['train']:,} images. Test: trained on "
         "these and the validation images, and read once. Parameters include those of the head. Verdict: "
-        "against the exported row on the validation images. The interval is of the first seed's test "
+        f"against the exported row on the {where}. The interval is of the first seed's test "
         f"accuracy, by Wilson's score. {spread}"
     )
     return data_table(

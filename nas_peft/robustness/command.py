@@ -19,8 +19,9 @@ from nas_peft.evaluation.labelled_images import LabelledImages
 from nas_peft.robustness.class_frequency import FrequencyGroup, frequency_groups
 from nas_peft.robustness.measuring import TestImages, measure_models, passes
 from nas_peft.robustness.models import NamedModel, models_of_run
+from nas_peft.robustness.own_images import TrainedOn, own_images
 from nas_peft.robustness.result import RobustnessResult
-from nas_peft.robustness.shifted_sets import own_images, read_shifted_sets
+from nas_peft.robustness.shifted_sets import ShiftedSet, read_shifted_sets
 from nas_peft.run.progress import CountedBar, StageBars
 from search_spaces import InputError
 from search_spaces.streams import stream
@@ -49,13 +50,10 @@ def measure_robustness(request: Request, device: str, bars: StageBars) -> Robust
     Models are put on ``device``. Clean images are the test part, as `LabelledImages` finds it. Raises
     `InputError` for mistakes in the request and for images that cannot be decoded.
     """
-    models, left_out, request = _models(request, bars)
+    models, left_out, request, trained_on = _models(request, bars)
     first = models[0].subnet
     assert request.dataset is not None  # the caller has checked it for a file, and a run has its own
-    listing = list_source(request.dataset, first.preprocessing.to_tensor, request.data_root, request.reading)
-    others = read_shifted_sets(
-        request.shifted, first.classes, first.preprocessing.to_tensor, own_images(listing)
-    )
+    others, notes = _others(request, request.dataset, first, trained_on)
     labelled = LabelledImages.of(
         first,
         request.dataset,
@@ -90,18 +88,24 @@ def measure_robustness(request: Request, device: str, bars: StageBars) -> Robust
             on_images=on_images,
         )
     height, width = images.clean.images.shape[-2:]
-    return RobustnessResult(which, (int(height), int(width)), request.severities, measured, left_out)
+    return RobustnessResult(which, (int(height), int(width)), request.severities, measured, left_out, notes)
 
 
-def _models(request: Request, bars: StageBars) -> tuple[tuple[NamedModel, ...], dict[str, str], Request]:
-    """The models, those left out with the reasons, and the request with a run's own data set filled in."""
+def _models(
+    request: Request, bars: StageBars
+) -> tuple[tuple[NamedModel, ...], dict[str, str], Request, TrainedOn]:
+    """The models, those left out with the reasons, and the data set of their training.
+
+    The request has a run's own data set filled in.
+    """
     if not request.source.is_dir():
         subnet = load_subnet(request.source, backbone_weights=request.backbone_weights)
-        return (NamedModel(request.source.name, request.source.stem, subnet.params, subnet),), {}, request
+        model = NamedModel(request.source.name, request.source.stem, subnet.params, subnet)
+        return (model,), {}, request, TrainedOn.recorded(subnet)
     with bars.stage("models") as advance:
         found = models_of_run(request.source, advance)
+    config = found.config
     if request.dataset is None:
-        config = found.config
         request = replace(
             request,
             dataset=config.dataset,
@@ -109,7 +113,25 @@ def _models(request: Request, bars: StageBars) -> tuple[tuple[NamedModel, ...], 
             data_root=config.data_root,
             skip_bad_images=config.skip_bad_images,
         )
-    return found.models, found.left_out, request
+    trained_on = replace(
+        TrainedOn.recorded(found.models[0].subnet),
+        spec=config.dataset,
+        reading=found.reading,
+        root=config.data_root,
+    )
+    return found.models, found.left_out, request, trained_on
+
+
+def _others(
+    request: Request, dataset: str, subnet: Subnet, trained_on: TrainedOn
+) -> tuple[tuple[ShiftedSet, ...], tuple[str, ...]]:
+    """The shifted sets, and notes on what could not be compared with them."""
+    if not request.shifted:
+        return (), ()
+    to_tensor = subnet.preprocessing.to_tensor
+    listing = list_source(dataset, to_tensor, request.data_root, request.reading)
+    own, notes = own_images(dataset, listing, trained_on, to_tensor)
+    return read_shifted_sets(request.shifted, subnet.classes, to_tensor, own), notes
 
 
 def _groups(subnet: Subnet) -> tuple[FrequencyGroup, ...]:

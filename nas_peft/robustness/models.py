@@ -9,10 +9,7 @@ from pathlib import Path
 from nas_peft.data.source import Reading
 from nas_peft.deployment.run_subnet import RunSubnets
 from nas_peft.robustness.result import EXPORTED
-from nas_peft.run.finished_search import FinishedSearch, recorded_options
 from nas_peft.run.results import RowResult
-from nas_peft.run.run_folder import RunFolder
-from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError
 from supernet import Subnet
@@ -49,11 +46,7 @@ def models_of_run(path: Path, on_row: Callable[[int, int], None]) -> RunModels:
     ``on_row`` is called with the number of rows done and in all. Raises `InputError` for a folder without
     results, and for a run none of whose models can be rebuilt.
     """
-    if "searcher" in recorded_options(path):
-        search = FinishedSearch.read(path)
-        of_run = RunSubnets(search.config, search.folder, search)
-    else:
-        of_run = RunSubnets(BaselinesConfig.of(**recorded_options(path)), RunFolder(path))
+    of_run = RunSubnets.of(path)
     rows = of_run.results().rows
     labels = [row.label for row in rows]
     found: list[NamedModel] = []

@@ -140,7 +140,8 @@ class RobustnessResult:
     """The models of one measurement, which were tested on the same images.
 
     ``images`` says in words which images are clean, ``pixels`` how large a picture is when it is corrupted,
-    and ``left_out`` which models could not be rebuilt, with the reason.
+    ``left_out`` which models could not be rebuilt, with the reason, and ``notes`` what could not be compared
+    with the data that the models were trained on.
     """
 
     images: str
@@ -148,6 +149,7 @@ class RobustnessResult:
     severities: tuple[int, ...]
     models: tuple[ModelRobustness, ...]
     left_out: dict[str, str]
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, JSON-able."""
@@ -157,6 +159,7 @@ class RobustnessResult:
             "severities": list(self.severities),
             "models": [model.to_dict() for model in self.models],
             "left_out": self.left_out,
+            "notes": list(self.notes),
         }
 
 

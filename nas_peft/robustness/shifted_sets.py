@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from nas_peft.data.image_files import shown_name
 from nas_peft.data.label_table import TABLE_SUFFIXES
 from nas_peft.data.listing import Item, Listing, ToTensor
 from nas_peft.data.source import Reading, list_source
+from nas_peft.robustness.own_images import OwnImages
 from search_spaces import InputError
 
 
@@ -23,7 +24,7 @@ class ShiftedSet:
 
 
 def read_shifted_sets(
-    given: Sequence[str], classes: Sequence[str], to_tensor: ToTensor, own: Collection[str]
+    given: Sequence[str], classes: Sequence[str], to_tensor: ToTensor, own: OwnImages
 ) -> tuple[ShiftedSet, ...]:
     """The domains that the texts ``given`` name; no image is decoded.
 
@@ -32,11 +33,11 @@ def read_shifted_sets(
     ``domain`` (or another name of such a column, as in the metadata of WILDS). All parts of a source are
     read. A domain may lack classes of the models and may have no others.
 
-    ``own`` has the names of all images of the models' own data set, of which a domain may have none: a test
-    on what was trained on, or chosen by, says nothing about a shift.
+    A domain may have none of the models' ``own`` images: a test on what was trained on, or chosen by, says
+    nothing about a shift.
 
     Raises `InputError` for a source that cannot be read, a class that the models do not have, a source
-    without domains, two domains of one name, and an image of the models' own data set.
+    without domains, two domains of one name, and one of the ``own`` images.
     """
     found: list[ShiftedSet] = []
     for text in given:
@@ -48,23 +49,13 @@ def read_shifted_sets(
     for one in found:
         if names.count(one.name) > 1:
             raise InputError(f"two shifted sets are called '{one.name}'; give each a name of its own")
-        if shared := [item.name for item in one.items if _real(item.name) in own]:
+        if shared := [item.name for item in one.items if own.has(item)]:
             raise InputError(
-                f"{len(shared)} images of the shifted set '{one.name}' are in the data set that the models "
-                f"were trained on or chosen by (such as '{shown_name(shared[0])}'); give images of another "
-                "origin"
+                f"{len(shared)} images of the shifted set '{one.name}' are in the data that the models were "
+                f"trained on, chosen by or tested on, or copies of them (such as '{shown_name(shared[0])}'); "
+                "give images of another origin"
             )
     return tuple(found)
-
-
-def own_images(listing: Listing) -> frozenset[str]:
-    """The real paths of all images of a data set, in whatever part."""
-    return frozenset(_real(item.name) for _, items in listing.parts() for item in items)
-
-
-def _real(name: str) -> str:
-    path = Path(name)
-    return str(path.resolve()) if path.exists() else name
 
 
 def _single(name: str, path: str, classes: Sequence[str], to_tensor: ToTensor) -> list[ShiftedSet]:

@@ -101,10 +101,11 @@ class AveragingResult(BaseModel):
     """Ingredients of a row of averages, chosen on validation data from the trainings of the row ``of``.
 
     ``ingredients`` are listed for each seed's final model. A soup is their mean. WiSE-FT has one ingredient,
-    and its network is the point ``alpha`` on the line from the network before training (0) to that after
-    training (1). ``temperatures`` calibrate the probabilities of each seed's model; they are fitted to the
-    validation images, with the logits of the average of the trainings on the training set alone. Runs of
-    earlier versions have none.
+    and its network is the point ``alpha`` on the line from the pretrained function (0) to the network after
+    training (1). In runs of earlier versions, whose ``begins`` is ``None``, the line began at the network
+    before training, which may have inherited modules. ``temperatures`` calibrate the probabilities of each
+    seed's model; they are fitted to the validation images, with the logits of the average of the trainings on
+    the training set alone. Runs of earlier versions have none.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -114,6 +115,7 @@ class AveragingResult(BaseModel):
     alpha: float | None
     ingredients: dict[int, list[IngredientResult]]
     temperatures: dict[int, float] = {}
+    begins: Literal["pretrained"] | None = None
 
 
 class RowResult(BaseModel):
@@ -214,12 +216,16 @@ class DecisionResult(BaseModel):
     """How the exported row was chosen, and how sure that is. All of it is about the validation set.
 
     ``by`` is the step of the ``rule`` that decided (``alone`` if ``among``, the number of rows that may be
-    exported, is 1), ``fraction`` the number of standard errors within which scores count as equal. ``roles``
+    exported, is 1), ``fraction`` the number of standard errors within which scores count as equal (where
+    ``robust``, those within which they are not too low for the loss on shifted images to decide; runs of
+    earlier versions recorded another number there). ``roles``
     names the ``rivals`` that are full fine-tuning, the best single method, the best searched subnet and the
     one that would be exported instead. ``expected_regret`` is the score by which the best row that may be
     exported is ahead of the exported one, on average over ``resamples``. ``loss`` is the exported row's loss
     after temperature scaling on other images; runs of earlier versions have none. ``metric`` is the one that
     decides, for which the step ``accuracy`` stands.
+
+    With ``robust`` the choice was for shifted images. Rivals and regret are of unchanged images all the same.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -235,6 +241,13 @@ class DecisionResult(BaseModel):
     rivals: list[RivalResult]
     expected_regret: float
     loss: float | None = None
+    robust: bool = False
+
+    @model_validator(mode="after")
+    def _robust_by_its_step(self) -> DecisionResult:
+        """Runs of earlier versions did not record ``robust``, and their step says it."""
+        self.robust = self.robust or self.by == "shifted"
+        return self
 
     @property
     def better_full(self) -> RivalResult | None:

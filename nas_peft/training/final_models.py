@@ -11,8 +11,8 @@ from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.soups import uniform_soup
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
-from nas_peft.training.wise_ft import interpolate
-from supernet import Supernet
+from nas_peft.training.wise_ft import interpolate, line_start
+from supernet import Recipe, Supernet
 
 
 class FinalModel(Protocol):
@@ -64,18 +64,28 @@ class SoupModel:
 
 @dataclass(frozen=True)
 class WiseFtModel:
-    """The point ``alpha`` on the line in weight space from before a training to after it."""
+    """The point ``alpha`` on the line in weight space from the pretrained function to a training's end.
+
+    ``head`` is the recipe of the head at the pretrained function, see `line_start`. With ``from_start`` the
+    line begins where the training did, as in runs of earlier versions.
+    """
 
     training: Training
     alpha: float
     runner: RayTrainings
     inputs: TrainingInputs
+    head: Recipe | None
+    from_start: bool = False
 
     def network(self, device: str) -> Supernet:
         """See `FinalModel.network`."""
         # on the CPU whatever the device, so that what is tested and what is exported are equal
-        start = trained_tensors(starting_network(self.training, self.inputs, "cpu"), self.training)
-        line = interpolate(start, self.runner.tensors(self.training), self.alpha)
+        tuned = self.runner.tensors(self.training)
+        if self.from_start:
+            start = trained_tensors(starting_network(self.training, self.inputs, "cpu"), self.training)
+        else:
+            start = line_start(self.training, tuned, self.inputs, self.head)
+        line = interpolate(start, tuned, self.alpha)
         return trained_network(self.training, line, self.inputs, device)
 
     def to_dict(self) -> dict[str, Any]:

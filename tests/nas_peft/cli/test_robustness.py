@@ -134,7 +134,50 @@ def test_what_belongs_to_a_file_or_to_a_run_alone(checkpoint: Path, finished_run
 def test_a_shifted_set_of_trained_images_is_refused(checkpoint: Path, image_folder: Path):
     shown = robustness(checkpoint, "--dataset", image_folder, "--shifted", f"x={image_folder}")
     assert shown.exit_code == 2
-    assert "are in the data set that the models were trained on" in shown.stderr.replace("\n", " ")
+    assert "are in the data that the models were trained on" in shown.stderr.replace("\n", " ")
+
+
+def test_trained_images_are_refused_whatever_is_tested_on(
+    checkpoint: Path, finished_run: SearchResult, image_folder: Path, blurred: Path, tmp_path: Path
+):
+    """The record of a file, or the configuration of a run, names them; a copy is one of them."""
+    table, copies = tmp_path / "art.csv", tmp_path / "copies"
+    images = sorted(image_folder.glob("*/1*.png"))
+    lines = ["path,label", *(f"{image},{image.parent.name}" for image in images)]
+    table.write_text("\n".join(lines))
+    for image in images[::5]:
+        target = copies / image.parent.name / f"{image.stem}-copy.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(image, target)
+    given = ("--dataset", blurred / "blurred", "--corruptions", "none", "--device", "cpu")
+    for source in (checkpoint, finished_run.run):
+        for shifted in (table, copies):
+            shown = robustness(source, *given, "--shifted", f"art={shifted}")
+            assert shown.exit_code == 2, shown.output
+            assert "images of the shifted set 'art' are in the data" in shown.stderr.replace("\n", " ")
+
+
+def test_data_of_the_training_that_are_gone_are_named(
+    checkpoint: Path, blurred: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from nas_peft.robustness import command
+
+    real = command.load_subnet
+
+    def moved(*arguments, **more):
+        subnet = real(*arguments, **more)
+        subnet.training["dataset"]["spec"] = "/nowhere/photos"
+        return subnet
+
+    monkeypatch.setattr(command, "load_subnet", moved)
+    given = ("--dataset", blurred / "blurred", "--shifted", f"m={blurred / 'mirrored'}")
+    shown = robustness(checkpoint, *given, "--corruptions", "none", "--json", "--device", "cpu")
+    assert shown.exit_code == 0, shown.output
+    (note,) = json.loads(shown.stdout)["notes"]
+    assert note.startswith("the data set '/nowhere/photos' that the models were trained on is not there")
+    assert f"note: {note}" in shown.stderr
+    plain = robustness(checkpoint, *given[:2], "--corruptions", "contrast", "--severities", "1", "--json")
+    assert json.loads(plain.stdout)["notes"] == []  # nothing was to be compared
 
 
 def test_a_run_without_results_is_named(finished_run: SearchResult, tmp_path: Path):

@@ -11,11 +11,13 @@ from nas_peft.protocol.confidence import (
     resampled_scores,
     verdict,
 )
+from nas_peft.protocol.decision import FRACTION, ROBUST_FRACTION
 from nas_peft.protocol.decision_words import decision_sentences
 from nas_peft.protocol.rows import Row, Scores, best_of, choose
 from nas_peft.run.results import DecisionResult
-from nas_peft.settings.metric import METRICS
-from nas_peft.training.image_scores import ImageScores
+from nas_peft.settings.metric import LABELS as LABELS_OF_METRICS
+from nas_peft.settings.metric import METRICS, Metric
+from nas_peft.training.image_scores import ImageScores, ShiftedScores
 from search_spaces import Architecture
 
 SEARCHED = Row("candidate-3", "searched", "subnet", Architecture.uniform(4, "adapter_dim", 1))
@@ -165,6 +167,44 @@ def test_every_metric_has_its_certainty_its_rule_and_its_words():
         assert (
             best if metric != "log-loss" else "its calibrated loss on validation data is the lowest, by"
         ) in text
+
+
+def test_the_certainty_of_a_choice_for_shifted_images_is_said_to_be_of_unchanged_ones():
+    """The row with the lower loss on shifted images is chosen although another is more accurate."""
+    given = {}
+    for row, wrong, shift in ((SEARCHED, 12, 3.0), (SINGLE, 10, 0.5)):
+        logits = torch.tensor([[2.0, 0.0]]).repeat(100, 1)
+        logits[:wrong] = torch.tensor([0.0, 2.0])
+        labels = torch.zeros(100, dtype=torch.int64)
+        of = ImageScores.of(
+            logits, labels, ShiftedScores(shift * logits[wrong:], labels[wrong:].clone(), 9.0)
+        )
+        given[row] = Scores([float(of.hits.mean())], [float(of.losses.mean())], [of])
+    found = decided(given)
+    assert (found.by, found.robust, found.fraction) == ("shifted", True, ROBUST_FRACTION)
+    assert "within 2 standard errors of the highest accuracy" in found.rule
+    (rival,) = found.rivals
+    assert rival.difference == pytest.approx(-0.02)
+    text = " ".join(decision_sentences(found, LABELS, "candidate-3"))
+    assert "of those not significantly behind in accuracy and within the margin in loss" in text
+    assert "on 100 unchanged validation images its accuracy is -2.0 points" in text
+    assert "none of this is about shifted images" in text
+    recorded = found.model_dump(exclude={"robust"})  # as runs of earlier versions have it
+    assert DecisionResult(**recorded).robust
+    plain = decided({SEARCHED: scores(10), SINGLE: scores(11)})
+    assert (plain.robust, plain.fraction) == (False, FRACTION)
+    assert "unchanged" not in " ".join(decision_sentences(plain, LABELS, "candidate-3"))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_rule_for_shifted_images_names_the_metric(metric: Metric):
+    given = {}
+    for row in (SEARCHED, SINGLE):
+        logits, labels = torch.randn(100, 2), torch.arange(100) % 2
+        of = ImageScores.of(logits, labels, ShiftedScores(logits.clone(), labels.clone(), 0.1))
+        given[row] = Scores([float(of.hits.mean())], [float(of.losses.mean())], [of], metric)
+    best = {"log-loss": "lowest log loss"}.get(metric, f"highest {LABELS_OF_METRICS[metric]}")
+    assert f"within 2 standard errors of the {best}, the one" in decided(given).rule
 
 
 def test_resamples_of_a_metric_are_the_metric_of_resampled_images():

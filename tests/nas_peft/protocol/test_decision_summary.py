@@ -159,3 +159,55 @@ def test_measured_latency_is_a_cost(finished_run: SearchResult):
     stage = finished_run.stages["search"].model_validate(record)
     changed = finished_run.model_copy(update={"stages": {**finished_run.stages, "latency": stage}})
     assert "7.5 ms for a batch of 8 on a processor" in words(decision_summary(changed, 80))
+
+
+def robust(result: SearchResult, seeds: int) -> SearchResult:
+    """The result as one of a robust run, with averages of the searched subnet, and all it asks for."""
+    assert result.decision is not None
+    rows = []
+    for row in result.rows:
+        given = [
+            row.seeds[0].model_copy(
+                update={"seed": seed, "val_shifted_loss": 1.2 + seed / 100, "val_accuracy": 0.9 - seed / 10}
+            )
+            for seed in range(seeds)
+        ]
+        name = "searched subnet, uniform soup" if row.group == "single" else row.label
+        rows.append(row.model_copy(update={"seeds": given, "label": name}))
+    config = result.config | {"objective": "robust", "metric": "accuracy"}
+    decision = result.decision.model_copy(update={"by": "shifted", "robust": True, "fraction": 2.0})
+    return result.model_copy(update={"rows": rows, "config": config, "decision": decision})
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_robust_run_fits_and_says_what_its_certainty_is_of(finished_run: SearchResult, seeds: int):
+    shown = robust(finished_run, seeds)
+    text = decision_summary(shown, 80)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    table = lines[lines.index("") + 1 :]
+    first, second = table[:2]
+    assert ("calibrated" in first, "shifted" in first) == (True, True)
+    assert second.split() == ["%", "loss", "%", "loss", "parameters"]
+    (exported,) = (line for line in table if line.startswith("►") and "exported" not in line)
+    assert ("1.200 " in exported) if seeds == 1 else ("1.210 ± 0.010" in exported)
+    said = words(text)
+    assert (
+        "unchanged validation images; the loss on shifted images, which decided, has no part in this" in said
+    )
+    assert said.endswith("on unchanged validation images")
+    assert "shifted" not in decision_summary(finished_run, 80)
+
+
+def test_names_are_broken_where_numbers_leave_no_room(finished_run: SearchResult):
+    """Every number stays whole and in the first line of its row."""
+    shown = robust(finished_run, 3)
+    longer = [row.model_copy(update={"label": f"{row.label}, its uniform soup"}) for row in shown.rows]
+    lines = decision_summary(shown.model_copy(update={"rows": longer}), 80).splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert max(map(len, table)) <= 80
+    assert any(line.startswith("  ") and line.endswith("soup") for line in table)
+    for row in longer:
+        if row.selected or row.name == "full":
+            (line,) = (line for line in table if f"{row.module_params:,}" in line.split())
+            assert line[2:].startswith(row.label.split()[0])

@@ -226,3 +226,11 @@ def test_a_robust_run_shows_the_loss_on_shifted_images(finished_run: SearchResul
     shown = printed(finished_run.model_copy(update={"rows": rows, "config": config}))
     assert "1.234" in shown
     assert "on corrupted copies of the validation images" in " ".join(shown.split())
+    assert finished_run.decision is not None
+    decision = finished_run.decision.model_copy(update={"by": "shifted", "robust": True, "fraction": 2.0})
+    robust = finished_run.model_copy(update={"rows": rows, "config": config, "decision": decision})
+    assert "a tie with it on unchanged validation images" in " ".join(printed(robust).split())
+    certainty = " ".join(text_of(certainty_table(robust)).split())
+    assert "all of this is about unchanged images, while the loss on shifted images decided" in certainty
+    assert "standard errors" not in certainty
+    assert "within 0.5 standard errors" in " ".join(text_of(certainty_table(finished_run)).split())

@@ -14,7 +14,7 @@ from nas_peft.settings.metric import LABELS, SEED_FIELDS
 STEPS = ("alone", "accuracy", "loss", "params", "shifted")
 
 
-def decided(run: ReportedRun, **changes: str) -> ReportedRun:
+def decided(run: ReportedRun, **changes: str | bool) -> ReportedRun:
     decision = run.result.decision.model_copy(update=changes)
     return dataclasses.replace(run, result=run.result.model_copy(update={"decision": decision}))
 
@@ -38,6 +38,19 @@ def test_amounts_are_those_of_the_metric(run: ReportedRun):
     rival = next(r for r in run.result.decision.rivals if run.labels[r.row] == points.rows[0][0])
     assert points.rows[0][3] == f"{100 * rival.difference:+.1f}"
     assert losses.rows[0][3] == f"{-rival.difference:+.3f}"
+
+
+def test_the_certainty_of_a_robust_run_is_of_unchanged_images(run: ReportedRun):
+    section = decision_section(decided(run, by="shifted", robust=True))
+    assert "not significantly behind in accuracy" in section.why
+    assert section.rivals is not None
+    assert section.rivals.caption.endswith("on the unchanged validation images")
+    assert section.rivals.note.endswith("the loss on shifted images decided.")
+    assert not any("validation data" in remark for remark in section.remarks)
+    assert "on the unchanged validation images" in rows_table(decided(run, robust=True)).note
+    plain = decision_section(run)
+    assert plain.rivals is not None
+    assert "unchanged" not in plain.rivals.caption + plain.rivals.note
 
 
 def test_what_decided_stands_in_the_table(run: ReportedRun):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nas_peft.data.source import Reading, list_source
-from nas_peft.robustness.shifted_sets import own_images, read_shifted_sets
+from nas_peft.robustness.own_images import OwnImages
+from nas_peft.robustness.shifted_sets import read_shifted_sets
 from search_spaces import InputError
 
 CLASSES = ("across", "down", "slanting")
@@ -18,8 +19,9 @@ def never(image: object) -> object:
     raise AssertionError("no image is decoded")
 
 
-def read(*given: str | Path, own: frozenset[str] = frozenset()) -> dict[str, list[int]]:
-    sets = read_shifted_sets([str(text) for text in given], CLASSES, never, own)  # type: ignore[arg-type]
+def read(*given: str | Path, own: OwnImages | None = None) -> dict[str, list[int]]:
+    texts = [str(text) for text in given]
+    sets = read_shifted_sets(texts, CLASSES, never, own or OwnImages())  # type: ignore[arg-type]
     return {one.name: [item.label for item in one.items] for one in sets}
 
 
@@ -77,8 +79,14 @@ def test_a_folder_with_a_name_has_a_folder_for_each_class(image_folder: Path, tm
 
 
 def test_images_of_the_models_own_data_are_refused(two_domains: Path, tmp_path: Path):
-    """By their real paths, whatever links lead to them."""
-    own = own_images(list_source(str(two_domains), never, None, Reading(domains=True)))  # type: ignore[arg-type]
+    """By their real paths, whatever links lead to them, and by their bytes, whatever they are called."""
+    listing = list_source(str(two_domains), never, None, Reading(domains=True))  # type: ignore[arg-type]
+    own = OwnImages([listing])
     (tmp_path / "link").symlink_to(two_domains / "ink", target_is_directory=True)
-    with pytest.raises(InputError, match="6 images of the shifted set 'other' are in the data set that"):
+    with pytest.raises(InputError, match="6 images of the shifted set 'other' are in the data that the"):
         read(f"other={tmp_path / 'link'}", own=own)
+    copied = tmp_path / "copied" / "down"
+    copied.mkdir(parents=True)
+    shutil.copy(next((two_domains / "paint" / "down").iterdir()), copied / "another.png")
+    with pytest.raises(InputError, match="1 images of the shifted set 'other' are in the data"):
+        read(f"other={copied.parent}", own=own)
