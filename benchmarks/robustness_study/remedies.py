@@ -204,28 +204,57 @@ def line_of(remedy: Remedy, seed: int, inputs: SearchInputs, shared: TrainingInp
 
 
 def table(lines: Sequence[Line]) -> list[str]:
-    """Markdown: each remedy's means over parts and seeds, with its paired change from the base."""
+    """Markdown: each remedy's means over kinds of shift, with its paired change from the base.
+
+    A kind of shift is the corruptions of one data set, or the domains that are left out, however many parts
+    and seeds there are of it. The changes of shifted accuracy are given for each kind, too; with an error
+    where there are several parts.
+    """
     base = {(line["part"], line["seed"]): line for line in lines if line["remedy"] == BASE}
+    kinds = list(dict.fromkeys(_kind(line) for line in lines))
     found = [
-        "| remedy | parts × seeds | accuracy, change | shifted accuracy, change | shifted loss, change |",
-        "|---|---:|---:|---:|---:|",
+        "| remedy | accuracy, change | shifted accuracy, change | shifted loss, change | "
+        + " | ".join(f"shifted accuracy on {kind}" for kind in kinds)
+        + " |",
+        "|---|" + "---:|" * (3 + len(kinds)),
     ]
     for name in dict.fromkeys(line["remedy"] for line in lines):
         own = [line for line in lines if line["remedy"] == name and (line["part"], line["seed"]) in base]
+
+        def changes(measure: str, kind: str, of: Sequence[Line] = own) -> list[float]:
+            return [
+                line[measure] - base[line["part"], line["seed"]][measure]
+                for line in of
+                if _kind(line) == kind
+            ]
+
         cells = []
         for measure, scale, digits in (
             ("accuracy", 100, 1),
             ("shifted_accuracy", 100, 1),
             ("shifted_loss", 1, 3),
         ):
-            changes = [scale * (line[measure] - base[line["part"], line["seed"]][measure]) for line in own]
-            mean, error = mean_and_error(changes)
-            level = scale * fmean(line[measure] for line in own)
-            spread = f" ± {error:.{digits}f}" if len(own) > 1 else ""
+            of_kinds = [fmean(of) for kind in kinds if (of := changes(measure, kind))]
+            level = fmean(
+                fmean(line[measure] for line in own if _kind(line) == kind)
+                for kind in kinds
+                if changes(measure, kind)
+            )
+            mean, error = mean_and_error([scale * change for change in of_kinds])
+            spread = f" ± {error:.{digits}f}" if len(of_kinds) > 1 else ""
             change = "" if name == BASE else f", {mean:+.{digits}f}{spread}"
-            cells.append(f"{level:.{digits}f}{change}")
-        found.append(f"| {name} | {len(own)} | {' | '.join(cells)} |")
+            cells.append(f"{scale * level:.{digits}f}{change}")
+        for kind in kinds:
+            of_kind = [100 * change for change in changes("shifted_accuracy", kind)]
+            mean, error = mean_and_error(of_kind) if of_kind else (0.0, 0.0)
+            spread = f" ± {error:.1f}" if len(of_kind) > 1 else ""
+            cells.append("" if name == BASE or not of_kind else f"{mean:+.1f}{spread}")
+        found.append(f"| {name} | {' | '.join(cells)} |")
     return found
+
+
+def _kind(line: Line) -> str:
+    return "other domains" if "left out" in line["part"] else str(line["part"])
 
 
 def run(argv: Sequence[str]) -> None:

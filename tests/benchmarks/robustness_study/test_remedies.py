@@ -83,5 +83,27 @@ def test_changes_are_paired_with_the_base_of_the_same_part_and_seed():
         line("unpaired", "other", 0.1),
     ]
     rows = table(lines)[2:]
-    assert rows[0].startswith(f"| {BASE} | 2 | 70.0 | 70.0 | 0.300 |")
-    assert rows[1].startswith("| other | 2 | 73.0, +3.0 ± 1.0 |")
+    assert rows[0] == f"| {BASE} | 70.0 | 70.0 | 0.300 |  |  |  |"
+    changes = "73.0, +3.0 ± 1.0 | 73.0, +3.0 ± 1.0 | 0.270, -0.030 ± 0.010"
+    assert rows[1] == f"| other | {changes} | +2.0 | +4.0 |  |"
+
+
+def test_all_left_out_domains_are_one_kind_of_shift():
+    def lines(remedy: str, *accuracies: float) -> list[dict[str, object]]:
+        parts = ("digits", "pacs-photo, cartoon left out", "pacs-cartoon, photo left out")
+        return [
+            {
+                "part": part,
+                "remedy": remedy,
+                "seed": 0,
+                "accuracy": a,
+                "shifted_accuracy": a,
+                "shifted_loss": 1,
+            }
+            for part, a in zip(parts, accuracies, strict=True)
+        ]
+
+    rows = table([*lines(BASE, 0.9, 0.5, 0.7), *lines("other", 0.8, 0.6, 0.6)])
+    assert rows[2].startswith(f"| {BASE} | 75.0 | 75.0 | 1.000 |")
+    assert rows[3].startswith("| other | 70.0, -5.0 ± 5.0 | 70.0, -5.0 ± 5.0 |")
+    assert rows[3].endswith("| -10.0 | +0.0 ± 10.0 |")
