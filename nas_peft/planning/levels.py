@@ -28,7 +28,19 @@ A share alone leaves little on a narrow backbone: 4% are rank 3 on the shipped o
 low a rank is behind on six tasks of seven, by cross-validation (docs/log/plan_budget.md).
 """
 
-_EVERYWHERE = {"space": "large", "singles": ("lora-everywhere",)}
+SCALE = 4.0
+"""How many times as fast the output projections of modules learn as the rest, the head among it.
+
+The rate of the rest is as many times lower. On small data a head that learns as fast as the modules fits its
+images too soon (docs/log/module_scale.md; LoRA+, arXiv 2402.12354, has the same for LoRA's two factors).
+"""
+
+_EVERYWHERE = {
+    "space": "large",
+    "singles": ("lora-everywhere",),
+    "lr": 5e-3 / SCALE,
+    "module_scale": (SCALE,),
+}
 
 _BOTH = ("lora-everywhere", "convpass")
 """The pair that is best on 19 real tasks with LoRA in it (docs/log/decision_rule.md)."""

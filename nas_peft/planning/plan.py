@@ -50,6 +50,9 @@ def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
     if "epochs" in inputs.config.fixed:
         # lengths from inherited weights follow those that the user gave; the level's would be unequal
         of_level.pop("inherited_epochs", None)
+    if {"lr", "module_scale"} & set(inputs.config.fixed):  # they belong together
+        of_level.pop("lr")
+        of_level.pop("module_scale")
     if inputs.config.allow_full:
         of_level["baselines"] = tuple(dict.fromkeys((*of_level["baselines"], "full")))
     return {name: value for name, value in of_level.items() if name not in inputs.config.fixed}

@@ -348,6 +348,7 @@ class SearchConfig(TrainingConfig):
         by_default = 4 * self.epochs[0] if self.no_retrain else max(1, self.epochs[0] // 2)
         lengths = self.supernet_epochs or (by_default,)
         choices = {name: values[:1] for name, values in self.choices.items()}
+        choices["module_scale"] = (1.0,)  # subnets that share weights share no factor
         choices["augmentation"] = self.supernet_augmentation or self.augmentation[:1]
         # the head of a supernet is every subnet's, and is not trained again
         balance = "none" if self.class_balance[0] == "head-retrained" else self.class_balance[0]

@@ -104,6 +104,26 @@ def test_epochs_that_are_given_hold_for_inherited_weights_too(tiny_inputs: Searc
     assert planned.inherited_epochs == (2, 8)
 
 
+def test_output_projections_learn_at_the_usual_rate_and_the_rest_more_slowly(tiny_inputs: SearchInputs):
+    def planned(**given: Any) -> SearchConfig:
+        inputs = timed(tiny_inputs, time="2h", **given)
+        return inputs.config.planned(fitting_plan(inputs, FAST, 0.0).set_options)
+
+    usual = SearchConfig.model_fields["lr"].default
+    plan = planned()
+    (scale,) = plan.module_scale
+    assert scale > 1
+    assert plan.lr * scale == pytest.approx(usual)
+    assert {recipe.module_scale for recipe in plan.supernet_recipes()} == {1.0}
+    assert plan.supernet_recipes()[0].lr == SearchConfig.model_fields["supernet_lr"].default
+    (own,) = {recipe.module_scale for recipe in plan.recipes("full")}
+    assert own == 1
+    given = planned(lr=0.01)  # whoever gives one of the two means it as it is
+    assert (given.lr, given.module_scale) == (0.01, (1.0,))
+    given = planned(module_scale=0.1)
+    assert (given.lr, given.module_scale) == (usual, (0.1,))
+
+
 def test_levels_that_contradict_a_given_option_are_left_out(tiny_inputs: SearchInputs):
     inputs = timed(tiny_inputs, time="auto", full_lr=1e-3)  # the first two levels have no full fine-tuning
     plan = fitting_plan(inputs, FAST, 0.0)
