@@ -6,7 +6,8 @@
     python -m benchmarks.warm_starts --run runs/plain/digits-auto-seed0 --run runs/plain/digits-auto-seed1
 
 For each finished search, the candidate with the lowest inherited loss is scored as it is, and trained on the
-training set from both starts, for several numbers of epochs and rates. A rate is chosen by the product's rule
+training set from both starts, for several numbers of epochs and factors on the run's rate, with the run's
+module scale. A factor is chosen by the product's rule
 on half of the validation images and judged on the other half, in 100 splits; test sets stay sealed.
 
 Every finished training is a line of ``--lines``, where an interrupted command goes on.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,11 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Way:
-    """A start with a number of epochs; none of them is the subnet as it is. Its rates are all tried."""
+    """A start with a number of epochs; none of them is the subnet as it is. Its factors are all tried."""
 
     start: StartName
     epochs: int
-    rates: tuple[float, ...]
+    factors: tuple[float, ...]
 
     @property
     def label(self) -> str:
@@ -64,10 +65,11 @@ class Way:
         return f"{self.start}, {self.epochs} epochs"
 
 
-_RATES = (3e-3, 1e-2, 3e-2)
-_LOWER = (1e-3, 3e-3, 1e-2)
+_FACTORS = (0.6, 2.0, 6.0)
+"""Those of a plan."""
+_LOWER = (0.2, 0.6, 2.0)
 WAYS = (
-    *(Way("pretrained", epochs, _RATES) for epochs in (4, 8)),
+    *(Way("pretrained", epochs, _FACTORS) for epochs in (4, 8)),
     Way("inherited", 0, (0.0,)),
     *(Way("inherited", epochs, _LOWER) for epochs in (2, 4, 8)),
 )
@@ -86,7 +88,12 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[str, Any]]:
     """Train and score what is missing of a finished search, whose folder names the lines."""
-    wanted = [(way, lr) for way in WAYS for lr in way.rates if (folder.name, way.label, lr) not in done]
+    wanted = [
+        (way, factor)
+        for way in WAYS
+        for factor in way.factors
+        if (folder.name, way.label, factor) not in done
+    ]
     if not wanted:
         return
     search = FinishedSearch.read(folder)
@@ -98,16 +105,17 @@ def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[s
     features = pooled_features(empty, inputs.dataset.train_val.images, inputs.preprocessing).cpu()
     supernets = read_supernets(inputs, search.folder, "cpu")
     shared = inputs.for_trainings(features, {NAME: inherited_tensors(supernets, candidate.architecture)})
-    for way, lr in wanted:
-        scored = scores(way, lr, candidate.architecture, shared, search.config.seed)
-        yield {"run": folder.name, "params": candidate.params, "way": way.label, "lr": lr, **scored}
+    for way, factor in wanted:
+        recipe = replace(search.config.method_recipe("subnet"), epochs=max(1, way.epochs), start=way.start)
+        recipe = replace(recipe, lr=float(f"{recipe.lr * factor:.6g}") or recipe.lr)
+        scored = scores(way, recipe, candidate.architecture, shared, search.config.seed)
+        yield {"run": folder.name, "params": candidate.params, "way": way.label, "factor": factor, **scored}
 
 
 def scores(
-    way: Way, lr: float, architecture: Architecture, shared: TrainingInputs, seed: int
+    way: Way, recipe: Recipe, architecture: Architecture, shared: TrainingInputs, seed: int
 ) -> dict[str, Any]:
-    """Train from a start at a rate; which validation images are right, and their calibrated losses."""
-    recipe = Recipe(max(1, way.epochs), lr or HEAD.lr, start=way.start)
+    """Train from a start by a recipe; which validation images are right, and their calibrated losses."""
     head = None if way.start == "inherited" else HEAD
     training = Training(NAME, "subnet", architecture, recipe, head, seed, "train")
     network = starting_network(training, shared, "cpu")
@@ -133,7 +141,7 @@ def judged(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
     """Of one run: accuracy in per cent and calibrated loss, on the other half, of what each choice takes."""
     tried = [
         Half(
-            f"{line['way']} at {line['lr']:g}",
+            f"{line['way']} at {line['factor']:g}",
             line["params"],
             np.array([float(hit) for hit in line["right"]]),
             np.array(line["losses"]),
@@ -196,7 +204,7 @@ def run(argv: Sequence[str]) -> None:
     add("--lines", type=Path, default=LINES, help="finished trainings (%(default)s)")
     args = parser.parse_args(argv)
     lines = read_lines(args.lines)
-    done = {(line["run"], line["way"], line["lr"]) for line in lines}
+    done = {(line["run"], line["way"], line["factor"]) for line in lines}
     for folder in args.run:
         for line in lines_of(folder, done):
             lines.append(line)

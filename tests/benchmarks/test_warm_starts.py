@@ -12,25 +12,32 @@ from benchmarks.warm_starts import BASE, WAYS, judged, main, table
 from nas_peft import SearchConfig, search
 
 
-def line(run: str, way: str, lr: float, right: str, loss: float) -> dict[str, Any]:
-    return {"run": run, "params": 10, "way": way, "lr": lr, "right": right, "losses": [loss] * len(right)}
+def line(run: str, way: str, factor: float, right: str, loss: float) -> dict[str, Any]:
+    return {
+        "run": run,
+        "params": 10,
+        "way": way,
+        "factor": factor,
+        "right": right,
+        "losses": [loss] * len(right),
+    }
 
 
 def all_ways(run: str, right: str, loss: float, **others: tuple[str, float]) -> list[dict[str, Any]]:
-    """Lines of all ways and rates alike, but for the ways in ``others``, whose worst rate is useless."""
+    """Lines of all ways and factors alike, but for the ways in ``others``, whose worst factor is useless."""
     found = []
     for way in WAYS:
         hits, own = others.get(way.label, (right, loss))
-        for number, lr in enumerate(way.rates):
-            useless = way.label in others and number == 0 and len(way.rates) > 1
-            found.append(line(run, way.label, lr, "0" * len(right) if useless else hits, own + useless))
+        for number, factor in enumerate(way.factors):
+            useless = way.label in others and number == 0 and len(way.factors) > 1
+            found.append(line(run, way.label, factor, "0" * len(right) if useless else hits, own + useless))
     return found
 
 
 def test_a_choice_is_judged_on_images_that_had_no_part_in_it():
     lines = all_ways("a-auto-seed0", "10" * 20, 1.0, **{"inherited, 4 epochs": ("1" * 40, 0.5)})
     found = judged(lines)
-    assert found["inherited, 4 epochs"] == (100, 0.5)  # the useless rate is never taken
+    assert found["inherited, 4 epochs"] == (100, 0.5)  # the useless factor is never taken
     assert found["any"] == found["any from inherited weights"] == (100, 0.5)
     assert found[BASE][0] == pytest.approx(50, abs=3)
     assert found["any from new modules"] == found[BASE]
@@ -68,8 +75,8 @@ def test_a_short_run_goes_on(insects: Path, tmp_path: Path, capsys: pytest.Captu
     options = [f"--run={folder}", f"--lines={lines}"]
     assert main(options) == 0
     written = read_lines(lines)
-    expected = [(way.label, lr) for way in WAYS for lr in way.rates]
-    assert [(one["way"], one["lr"]) for one in written] == expected
+    expected = [(way.label, factor) for way in WAYS for factor in way.factors]
+    assert [(one["way"], one["factor"]) for one in written] == expected
     assert all(len(one["right"]) == len(one["losses"]) > 0 for one in written)
     lines.write_text("".join(lines.read_text().splitlines(keepends=True)[:-1]))
     assert main(options) == 0
