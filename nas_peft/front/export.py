@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import stage_times
+from nas_peft.protocol.left_out import judged, trainings_without
 from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
 from nas_peft.run.export import export_subnet, file_record, subnet_of
@@ -19,7 +21,7 @@ from nas_peft.run.stage_records import PLAN, PlanRecord
 from nas_peft.scoring.inherited_network import inherited_network, inherited_tensors
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.probe import probe
-from nas_peft.stages.supernet import read_supernets
+from nas_peft.stages.supernet import read_left_out, read_supernets
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.metrics import evaluation_score, mean_score
 from nas_peft.training.ray_trainings import RayTrainings
@@ -73,32 +75,43 @@ def export_candidate(
     probed = probe(run)
     of_probe = probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
-    inherited = {}
+    inherited, inherited_without = {}, {}
     if "inherited" in config.start:
         supernets = read_supernets(inputs, search.folder, run.device)
+        left_out = read_left_out(inputs, search.folder, run.device)
         inherited[row.name] = inherited_tensors(supernets, candidate.architecture)
-        del supernets  # frees the GPU for the trainings
+        inherited_without = {
+            domain: {row.name: inherited_tensors([fold], candidate.architecture)}
+            for domain, fold in left_out.items()
+        }
+        del supernets, left_out  # frees the GPU for the trainings
         release_memory(run.device)
     shared = inputs.for_trainings(probed.features, inherited)
+    shared = replace(shared, inherited_without=inherited_without)
     recipes = row.recipes(config, of_probe)
     tried = [t for r in recipes for t in row.trainings(config, of_probe, [config.seed], "train", r)]
+    domains = tuple(shared.domains)
+    planned = [*tried, *trainings_without(tried, domains)]
     plan = search.folder.read_stage(PLAN, PlanRecord)
     longest = max(recipes, key=lambda r: r.epochs)
-    seconds = stage_times(inputs, plan).separate([*((row, t.recipe) for t in tried), (row, longest)])
+    seconds = stage_times(inputs, plan).separate([*((row, t.recipe) for t in planned), (row, longest)])
     bars.expect([{"retraining": seconds}], measured=plan is not None)
     with (
-        bars.counted("retraining (models)", len(tried) + 1) as bar,
+        bars.counted("retraining (models)", len(planned) + 1) as bar,
         RayTrainings.of_run(run, shared) as runner,
     ):
 
         def report(record: TrainingRecord, found: bool) -> None:
             if found:
                 bars.find(1)
+            if record.training.without is not None:
+                return  # its images tell of another training
             name = f"candidate {candidate.number}"
             told = scored_training(record, name, eligible=True, found=found, metric=config.metric)
             bars.scored(told)
 
-        records = runner.run(tried, bar, report)
+        done = {record.training.key: record for record in runner.run(planned, bar, report)}
+        records = [judged(done[training.key], done, domains) for training in tried]
         recipe = best_recipe(records, config.metric)
         record = records[recipes.index(recipe)]
         (final,) = row.trainings(config, of_probe, [config.seed], "train_val", recipe)

@@ -226,6 +226,22 @@ def read_supernets(inputs: SearchInputs, folder: RunFolder, device: str) -> list
     return [Fold(training.read(device).eval(), unseen) for training, unseen in trainings]
 
 
+def read_left_out(inputs: SearchInputs, folder: RunFolder, device: str) -> dict[str, Fold]:
+    """The trained supernets of a run that left out a domain, by domain; none where there are no such.
+
+    Raises `InputError` as `read_supernets` does.
+    """
+    domains = inputs.left_out_domains()
+    if not domains:
+        return {}
+    features = torch.empty(len(inputs.dataset.train), 0)  # only needed for training
+    trainings = left_out_trainings(inputs, features, folder, chosen_recipe(inputs, folder), domains)
+    return {
+        domain: Fold(training.read(device).eval(), unseen)
+        for domain, (training, unseen) in zip(domains, trainings, strict=True)
+    }
+
+
 def chosen_recipe(inputs: SearchInputs, folder: RunFolder) -> Recipe:
     """The recipe of the searched supernet; the only one where the choice has been made."""
     recipes = inputs.config.supernet_recipes()

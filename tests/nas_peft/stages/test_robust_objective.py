@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from nas_peft.front.export import export_candidate
 from nas_peft.main_job import search
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
@@ -80,6 +81,13 @@ def test_rows_are_judged_on_each_domain_by_a_training_without_it(config: SearchC
     for part, (name, size) in zip(parts, sorted(sizes.items()), strict=True):
         assert f"without-{name}" in part.name
         assert len(ImageScores.read(part).labels) == size
+    # a candidate that is trained later is judged in the same way
+    finished = FinishedSearch.read(tmp_path / "run")
+    other = next(c for c in finished.candidates if f"candidate-{c.number}" not in names)
+    bars = StageBars(quiet=True)
+    export_candidate(finished, other, tmp_path / "other", retrain=True, device="cpu", bars=bars)
+    own_parts = folder.glob(f"candidate-{other.number}.train.without-*.inherited.lr*.seed0.val.safetensors")
+    assert len(list(own_parts)) == len(sizes)
 
 
 @pytest.mark.slow
