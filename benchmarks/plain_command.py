@@ -30,6 +30,9 @@ OUT = RESULTS / "plain_command.json"
 AFTER_CHOICE = ("final training", "test")
 """Stages whose image passes are not counted: rivals of a run have as many as it took to choose."""
 
+PORTFOLIO = "no supernet"
+"""Label of the single method that a run would have exported without a supernet."""
+
 Line = dict[str, Any]
 
 
@@ -110,7 +113,8 @@ def summary(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """For each task and time, means over the runs.
 
     These are the test accuracy of the exported row, those of the other rows, by label, and the exported row's
-    lead over each of them with its standard error, paired by run.
+    lead over each of them with its standard error, paired by run. One of them is what would have been
+    exported without a supernet, by the run's own validation images.
     """
     found = []
     for task, time in dict.fromkeys((line["task"], line["time"]) for line in lines):
@@ -118,8 +122,11 @@ def summary(lines: Sequence[Line]) -> list[dict[str, Any]]:
         exported = [line["rows"][line["exported"]] for line in of_both]
         rivals: dict[str, list[tuple[float, float]]] = {}
         for line, ours in zip(of_both, exported, strict=True):
-            for row in line["rows"].values():
-                rivals.setdefault(row["label"], []).append((row["test"], ours["test"] - row["test"]))
+            labelled = {row["label"]: row for row in line["rows"].values()}
+            if line["portfolio"] in line["rows"]:
+                labelled[PORTFOLIO] = line["rows"][line["portfolio"]]
+            for label, row in labelled.items():
+                rivals.setdefault(label, []).append((row["test"], ours["test"] - row["test"]))
         found.append(
             {
                 "task": task,
@@ -165,7 +172,31 @@ def table(rows: Sequence[dict[str, Any]]) -> list[str]:
             + " | ".join("" if rival is None else _cell(rival, row["runs"]) for rival in rivals)
             + " |"
         )
+    for time in dict.fromkeys(row["time"] for row in rows):
+        of_time = [row for row in rows if row["time"] == time]
+        if len(of_time) > 1:
+            lines.append(_mean(of_time, labels))
     return lines
+
+
+def _mean(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> str:
+    """The line of means over tasks, with the standard error of each lead over tasks."""
+    cells = []
+    for label in labels:
+        found = [row["rivals"][label] for row in rows if label in row["rivals"]]
+        mean, error = mean_and_error([rival["lead"][0] for rival in found])
+        level = mean_and_error([rival["test"] for rival in found])[0]
+        some = "" if len(found) == len(rows) else f"; {len(found)} tasks"
+        spread = "" if len(found) < 2 else f" ± {100 * error:.1f}"
+        cells.append(f"{100 * level:.1f} ({100 * mean:+.1f}{spread}{some})")
+    exported = mean_and_error([row["test"] for row in rows])[0]
+    params = mean_and_error([row["params"] for row in rows])[0]
+    runs = sum(row["runs"] for row in rows)
+    seconds, planned = (mean_and_error([row[k] for row in rows])[0] for k in ("seconds", "planned_seconds"))
+    return (
+        f"| mean of {len(rows)} tasks | {rows[0]['time']} | {runs} | {seconds:.0f} ({planned:.0f}) "
+        f"| {params:,.0f} | {100 * exported:.1f} | {' | '.join(cells)} |"
+    )
 
 
 def _cell(rival: Mapping[str, Any], runs: int) -> str:

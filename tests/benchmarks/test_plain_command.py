@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.plain_command import main, summary, table
+from benchmarks.plain_command import PORTFOLIO, main, summary, table
 from nas_peft.planning import levels, plan
 
 LEVEL = {
@@ -53,24 +53,28 @@ def test_a_line_for_each_run_which_is_read_again(
     assert json.loads(out.read_text())["lines"] == first["lines"]
 
 
-def test_leads_are_paired_by_run():
-    def line(seed: int, ours: float, full: float) -> dict:
-        rows = {
-            "a": {"label": "searched subnet", "group": "searched", "params": 10, "test": ours},
-            "full": {"label": "full fine-tuning", "group": "baseline", "params": 99, "test": full},
-        }
-        own = {
-            "task": "t",
-            "time": "5m",
-            "seed": seed,
-            "seconds": 100,
-            "planned_seconds": 90,
-            "exported": "a",
-        }
-        return own | {"rows": rows}
+def line(task: str, seed: int, ours: float, single: float, full: float) -> dict:
+    rows = {
+        "a": {"label": "searched subnet", "group": "searched", "params": 10, "test": ours},
+        "lora": {"label": "LoRA", "group": "single", "params": 20, "test": single},
+        "full": {"label": "full fine-tuning", "group": "baseline", "params": 99, "test": full},
+    }
+    own = {"task": task, "time": "5m", "seed": seed, "seconds": 100, "planned_seconds": 90}
+    return own | {"exported": "a", "portfolio": "lora", "rows": rows}
 
-    (found,) = summary([line(0, 0.9, 0.8), line(1, 0.8, 0.6)])
+
+def test_leads_are_paired_by_run():
+    (found,) = summary([line("t", 0, 0.9, 0.9, 0.8), line("t", 1, 0.8, 0.7, 0.6)])
     lead, error = found["rivals"]["full fine-tuning"]["lead"]
     assert (lead, error) == pytest.approx((0.15, 0.05))
     assert found["rivals"]["searched subnet"]["lead"] == (0, 0)
-    assert "| t | 5m | 2 | 100 (90) | 10 | 85.0 | 85.0 (+0.0 ± 0.0) | 70.0 (+15.0 ± 5.0) |" in table([found])
+    assert found["rivals"][PORTFOLIO] == found["rivals"]["LoRA"]
+    (row,) = table([found])[2:]
+    cells = "| 85.0 (+0.0 ± 0.0) | 80.0 (+5.0 ± 5.0) | 70.0 (+15.0 ± 5.0) | 80.0 (+5.0 ± 5.0) |"
+    assert row == "| t | 5m | 2 | 100 (90) | 10 | 85.0 " + cells
+
+
+def test_the_last_line_has_means_over_tasks():
+    found = summary([line("t", 0, 0.9, 0.9, 0.8), line("u", 0, 0.5, 0.4, 0.6)])
+    cells = "| 70.0 (+0.0 ± 0.0) | 65.0 (+5.0 ± 5.0) | 70.0 (+0.0 ± 10.0) | 65.0 (+5.0 ± 5.0) |"
+    assert table(found)[-1] == "| mean of 2 tasks | 5m | 2 | 100 (90) | 10 | 70.0 " + cells
