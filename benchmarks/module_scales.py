@@ -156,8 +156,8 @@ def table(lines: Sequence[Line]) -> list[str]:
     rows += ["", f"| rate chosen, scale | {' | '.join(tasks)} | accuracy, gain | loss, gain |"]
     rows.append("|---|" + "---:|" * (len(tasks) + 2))
     base = {task: chosen(settings, SCALES[0]) for task, settings in tasks.items()}
-    for scale in (*SCALES, None):
-        taken = {task: chosen(settings, scale) for task, settings in tasks.items()}
+    for wanted in (*SCALES, None):
+        taken = {task: chosen(settings, wanted) for task, settings in tasks.items()}
         cells = [f"{100 * half.hits.mean():.1f} ({half.losses.mean():.3f})" for half in taken.values()]
         points, loss = (
             mean_and_error([getattr(taken[t], name).mean() - getattr(base[t], name).mean() for t in tasks])
@@ -165,7 +165,7 @@ def table(lines: Sequence[Line]) -> list[str]:
         )
         cells.append(f"{100 * points[0]:+.2f} ± {100 * points[1]:.2f}")
         cells.append(f"{loss[0]:+.3f} ± {loss[1]:.3f}")
-        rows.append(f"| {'any' if scale is None else f'{scale:g}'} | {' | '.join(cells)} |")
+        rows.append(f"| {'any' if wanted is None else f'{wanted:g}'} | {' | '.join(cells)} |")
     return rows
 
 
