@@ -27,14 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.decision_replay.half_splits import RULES, Half
-from benchmarks.decision_replay.recipe_splits import TODAY
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.folds import folds_of
+from benchmarks.harness.half_rules import PRODUCT, RULES, Half
 from benchmarks.harness.lines import append_line, read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.results import RESULTS
 from benchmarks.harness.standard_error import mean_and_error
-from benchmarks.rank_folds import folds_of
 from nas_peft.data import load_dataset
 from nas_peft.run.single_methods import lora_everywhere
 from nas_peft.training.image_scores import ImageScores
@@ -128,7 +127,7 @@ def chosen(settings: Mapping[tuple[float, float], Mapping[int, Half]], scale: fl
     found = []
     for place, fold in enumerate(folds):
         other = folds[(place + 1) % len(folds)]
-        name = RULES[TODAY]([of[other] for of in rivals.values()])
+        name = RULES[PRODUCT]([of[other] for of in rivals.values()])
         found.append(next(of[fold] for of in rivals.values() if of[fold].name == name))
     hits = np.concatenate([half.hits for half in found])
     losses = np.concatenate([half.losses for half in found])

@@ -24,10 +24,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
+from benchmarks.harness.folds import folds_of
 from benchmarks.harness.lines import append_line, read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.results import RESULTS
@@ -49,15 +47,6 @@ from supernet import (
 
 SEED = 0
 Line = Mapping[str, Any]
-
-
-def folds_of(labels: Tensor, folds: int) -> Tensor:
-    """The fold of each image ``(N,)``: every class is spread evenly over ``folds``."""
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(SEED))
-    order = order[torch.argsort(labels[order], stable=True)]
-    fold = torch.empty(len(labels), dtype=torch.long)
-    fold[order] = torch.arange(len(labels)) % folds
-    return fold
 
 
 def lines_of(

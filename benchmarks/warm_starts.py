@@ -24,9 +24,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.decision_replay.half_splits import RULES, SPLITS, Half
-from benchmarks.decision_replay.recipe_splits import TODAY
 from benchmarks.harness.command_line import StudyParser, exit_status
+from benchmarks.harness.half_rules import PRODUCT, RULES, SPLITS, Half
 from benchmarks.harness.lines import append_line, read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.results import RESULTS
@@ -156,7 +155,7 @@ def judged(lines: Sequence[Line]) -> dict[str, tuple[float, float]]:
         chosen_on, judged_on = order[: images // 2], order[images // 2 :]
         for choice, ways in CHOICES.items():
             rivals = [half for half, line in zip(tried, lines, strict=True) if line["way"] in ways]
-            name = RULES[TODAY]([_part(half, chosen_on) for half in rivals])
+            name = RULES[PRODUCT]([_part(half, chosen_on) for half in rivals])
             found = next(half for half in rivals if half.name == name)
             sums[choice] += 100 * found.hits[judged_on].mean(), found.calibrated[judged_on].mean()
     return {choice: (of[0] / SPLITS, of[1] / SPLITS) for choice, of in sums.items()}

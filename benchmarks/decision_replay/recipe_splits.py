@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.decision_replay.half_splits import FRACTIONS, RULES, SPLITS, Half, HalfRule
+from benchmarks.harness.half_rules import (
+    FRACTIONS,
+    PRODUCT,
+    RULES,
+    SPLITS,
+    Half,
+    HalfRule,
+    product_rule,
+)
 from benchmarks.harness.lines import read_lines
 from benchmarks.harness.standard_error import mean_and_error
 from nas_peft.protocol.decision import standard_error
@@ -46,14 +54,6 @@ class Tried:
         return Half(self.name, self.params, self.hits[numbers], self.losses[numbers], self.losses[numbers])
 
 
-def _product(fraction: float) -> str:
-    return f"within {fraction:g} s.e., then calibrated loss within as many, then params"
-
-
-TODAY = _product(0.5)
-"""The rule of ``nas-peft search``."""
-
-
 def _default(halves: Sequence[Half]) -> str:
     return halves[0].name
 
@@ -75,10 +75,10 @@ LOWEST = "lowest calibrated loss"
 RULES_OF_RECIPES: Mapping[str, HalfRule] = {
     "the default": _default,
     LOWEST: RULES[LOWEST],
-    **{_product(fraction): RULES[_product(fraction)] for fraction in FRACTIONS},
+    **{product_rule(fraction): RULES[product_rule(fraction)] for fraction in FRACTIONS},
     **{
         f"{name}, or the default unless that is {errors:g} s.e. worse": _unless_default(RULES[rule], errors)
-        for name, rule in ((LOWEST, LOWEST), ("the rule", TODAY))
+        for name, rule in ((LOWEST, LOWEST), ("the rule", PRODUCT))
         for errors in (0.5, 1.0, 2.0)
     },
 }
@@ -123,7 +123,7 @@ def recipe_splits(tasks: Mapping[str, Sequence[Tried]]) -> dict[str, Any]:
         report[way] = {}
         for rule in RULES_OF_RECIPES:
             scores = np.array([of[rule] for of in by_task.values()])
-            gains = scores - np.array([of[TODAY] for of in by_task.values()])
+            gains = scores - np.array([of[PRODUCT] for of in by_task.values()])
             (points, error), (loss, loss_error) = (mean_and_error(list(gains[:, i])) for i in (0, 1))
             report[way][rule] = {
                 "accuracy": float(scores[:, 0].mean()),

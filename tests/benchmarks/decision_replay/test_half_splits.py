@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from benchmarks.decision_replay import half_splits as study
-from benchmarks.decision_replay.half_splits import RULES, WAYS, Half, half_splits, read_run
+from benchmarks.decision_replay.half_splits import WAYS, half_splits, read_run
+from benchmarks.harness.half_rules import RULES, Half
 from nas_peft.training.image_scores import ImageScores
 from search_spaces import InputError
 

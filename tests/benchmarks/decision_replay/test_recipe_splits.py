@@ -9,13 +9,13 @@ import pytest
 from benchmarks.decision_replay.recipe_splits import (
     LOWEST,
     RULES_OF_RECIPES,
-    TODAY,
     WAYS,
     Tried,
     read_tried,
     recipe_splits,
 )
 from benchmarks.decision_replay.run import main
+from benchmarks.harness.half_rules import PRODUCT
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 
 SHAPE = BackboneShape(
@@ -79,7 +79,7 @@ def test_each_rule_is_judged_by_the_other_half() -> None:
         assert scores.pop("the default") == pytest.approx(50, abs=5)
         assert set(scores) == set(RULES_OF_RECIPES) - {"the default"}
         assert all(score == pytest.approx(100) for score in scores.values())
-        assert report[way][TODAY]["gain"] == 0
+        assert report[way][PRODUCT]["gain"] == 0
 
 
 def test_the_default_stays_where_the_loss_is_lower_by_no_more_than_the_noise() -> None:
