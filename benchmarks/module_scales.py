@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
-from benchmarks.harness.folds import folds_of
+from benchmarks.harness.folds import folds_of, scored_on_fold
 from benchmarks.harness.half_rules import PRODUCT, RULES, Half
 from benchmarks.harness.lines import append_line, read_lines
 from benchmarks.harness.recipes import HEAD
@@ -41,14 +41,8 @@ from search_spaces import InputError
 from supernet import (
     DEFAULT_BACKBONE,
     Backbone,
-    Constant,
     Preprocessing,
-    Recipe,
-    Supernet,
-    Trainable,
     create_backbone,
-    evaluate,
-    train,
 )
 
 FOLDS = 5
@@ -70,35 +64,13 @@ def lines_of(
     fold = folds_of(images.labels, FOLDS)
     architecture = lora_everywhere(RANK, backbone.shape)
     for job in wanted:
-        seen = images.take((fold != job["fold"]).nonzero().flatten())
-        scored = images.take((fold == job["fold"]).nonzero().flatten())
-        network = Supernet(backbone.model, architecture, len(data.classes), seed=SEED)
         rate = float(f"{job['lr'] / job['scale']:.3g}")
-        steps: tuple[tuple[Trainable, Recipe], ...] = (
-            ("head", HEAD),
-            ("modules", replace(HEAD, epochs=job["epochs"], lr=rate, module_scale=job["scale"])),
-        )
-        for trainable, recipe in steps:
-            train(
-                network,
-                seen.images,
-                seen.labels,
-                trainable=trainable,
-                recipe=recipe,
-                preprocessing=preprocessing,
-                chooser=Constant(architecture),
-                seed=SEED,
-            )
-        result = evaluate(
-            network,
-            scored.images,
-            scored.labels,
-            preprocessing=preprocessing,
-            architecture=architecture,
-            keep_logits=True,
-        )
+        recipe = replace(HEAD, epochs=job["epochs"], lr=rate, module_scale=job["scale"])
+        left_out = fold == job["fold"]
+        classes = len(data.classes)
+        result = scored_on_fold(backbone, preprocessing, images, classes, left_out, architecture, recipe)
         assert result.logits is not None  # asked for
-        scores = ImageScores.of(result.logits, scored.labels)
+        scores = ImageScores.of(result.logits, images.labels[left_out])
         yield {
             "task": Path(task).name,
             **job,

@@ -25,7 +25,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
-from benchmarks.harness.folds import folds_of
+from benchmarks.harness.folds import folds_of, scored_on_fold
 from benchmarks.harness.lines import append_line, read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.results import RESULTS
@@ -35,14 +35,8 @@ from search_spaces import InputError
 from supernet import (
     DEFAULT_BACKBONE,
     Backbone,
-    Constant,
     Preprocessing,
-    Recipe,
-    Supernet,
-    Trainable,
     create_backbone,
-    evaluate,
-    train,
 )
 
 SEED = 0
@@ -61,29 +55,12 @@ def lines_of(
     images = data.train_val
     fold = folds_of(images.labels, folds)
     for job in wanted:
-        seen = images.take((fold != job["fold"]).nonzero().flatten())
-        scored = images.take((fold == job["fold"]).nonzero().flatten())
         architecture = lora_everywhere(job["rank"], backbone.shape)
-        network = Supernet(backbone.model, architecture, len(data.classes), seed=SEED)
-        steps: tuple[tuple[Trainable, Recipe], ...] = (
-            ("head", HEAD),
-            ("modules", replace(HEAD, epochs=job["epochs"], lr=job["lr"])),
-        )
-        for trainable, recipe in steps:
-            train(
-                network,
-                seen.images,
-                seen.labels,
-                trainable=trainable,
-                recipe=recipe,
-                preprocessing=preprocessing,
-                chooser=Constant(architecture),
-                seed=SEED,
-            )
-        result = evaluate(
-            network, scored.images, scored.labels, preprocessing=preprocessing, architecture=architecture
-        )
-        found = {"images": len(scored), "accuracy": result.accuracy, "loss": result.loss}
+        recipe = replace(HEAD, epochs=job["epochs"], lr=job["lr"])
+        left_out = fold == job["fold"]
+        classes = len(data.classes)
+        result = scored_on_fold(backbone, preprocessing, images, classes, left_out, architecture, recipe)
+        found = {"images": int(left_out.sum()), "accuracy": result.accuracy, "loss": result.loss}
         yield {"task": Path(task).name, **job, **found}
 
 

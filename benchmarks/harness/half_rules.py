@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_peft.protocol.decision import Contestant, decide
+from nas_peft.protocol.decision import FRACTION, Contestant, decide
 
 SPLITS = 100
 FRACTIONS = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -64,22 +64,18 @@ def _then_lowest(fraction: float, field: str) -> HalfRule:
     return choose
 
 
-RULES: dict[str, HalfRule] = {
-    "lowest loss": _lowest("losses"),
-    "lowest calibrated loss": _lowest("calibrated"),
-    **{f"within {f:g} s.e., then loss": _then_lowest(f, "losses") for f in FRACTIONS},
-    **{f"within {f:g} s.e., then calibrated loss": _then_lowest(f, "calibrated") for f in FRACTIONS},
-    **{
-        f"within {f:g} s.e., then calibrated loss within as many, then params": _within(f, "calibrated")
-        for f in FRACTIONS
-    },
-}
-
-
 def product_rule(fraction: float) -> str:
     """The name of the product's rule with a fraction of a standard error."""
     return f"within {fraction:g} s.e., then calibrated loss within as many, then params"
 
 
-PRODUCT = product_rule(0.5)
+PRODUCT = product_rule(FRACTION)
 """The rule of ``nas-peft search``."""
+
+RULES: dict[str, HalfRule] = {
+    "lowest loss": _lowest("losses"),
+    "lowest calibrated loss": _lowest("calibrated"),
+    **{f"within {f:g} s.e., then loss": _then_lowest(f, "losses") for f in FRACTIONS},
+    **{f"within {f:g} s.e., then calibrated loss": _then_lowest(f, "calibrated") for f in FRACTIONS},
+    **{product_rule(f): _within(f, "calibrated") for f in FRACTIONS},
+}

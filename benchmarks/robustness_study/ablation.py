@@ -26,10 +26,16 @@ import numpy as np
 from benchmarks.harness.command_line import StudyParser, exit_status, whole_number
 from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.standard_error import mean_and_error
-from benchmarks.robustness_study.rule_splits import Trained, chosen, contestants, half, trainings_of
+from benchmarks.robustness_study.rule_splits import (
+    Trained,
+    chosen,
+    contestants,
+    half,
+    robust_runs,
+    trainings_of,
+)
 from nas_peft.protocol.decision import ROBUST_FRACTION
 from nas_peft.settings.search_config import ROBUST_MARGIN
-from search_spaces import InputError
 from search_spaces.streams import stream
 
 OUT = RESULTS / "robust_ablation.json"
@@ -109,14 +115,7 @@ def run(argv: Sequence[str]) -> None:
     add("--splits", type=whole_number, default=100, help="halvings of each run (%(default)s)")
     add("--out", type=Path, default=OUT, help="JSON file of the results")
     args = parser.parse_args(argv)
-    runs: dict[tuple[str, int], Scores] = {}
-    for folder in sorted((args.store / "runs").glob("*-robust-*")):
-        task, _, seed = folder.name.partition("-robust-")[0].rpartition("-seed")
-        runs[task, int(seed)] = replayed(folder, args.splits)
-    if not runs:
-        raise InputError(
-            f"there is no robust run in '{args.store}'; python -m benchmarks.robustness_study makes them"
-        )
+    runs = {(task, seed): replayed(folder, args.splits) for task, seed, folder in robust_runs(args.store)}
     lines = [
         {"task": task, "seed": seed, **way._asdict(), "accuracy": accuracy, "shifted_accuracy": shifted}
         for (task, seed), scores in runs.items()

@@ -46,6 +46,19 @@ class Trained(NamedTuple):
     augmix: bool
 
 
+def robust_runs(store: Path) -> list[tuple[str, int, Path]]:
+    """Task, seed and folder of each robust run in the study's store. Raises `InputError` if it has none."""
+    found = []
+    for folder in sorted((store / "runs").glob("*-robust-*")):
+        task, _, seed = folder.name.partition("-robust-")[0].rpartition("-seed")
+        found.append((task, int(seed), folder))
+    if not found:
+        raise InputError(
+            f"there is no robust run in '{store}'; python -m benchmarks.robustness_study makes them"
+        )
+    return found
+
+
 def trainings_of(run: Path) -> list[Trained]:
     """The trainings on the training set, those for averages and without a domain left out."""
     found = []
@@ -134,19 +147,14 @@ def run(argv: Sequence[str]) -> None:
     add("--splits", type=whole_number, default=100, help="halvings of each run (%(default)s)")
     add("--out", type=Path, default=OUT, help="JSON file of the results")
     args = parser.parse_args(argv)
-    runs = sorted((args.store / "runs").glob("*-robust-*"))
-    if not runs:
-        raise InputError(
-            f"there is no robust run in '{args.store}'; python -m benchmarks.robustness_study makes them"
-        )
+    runs = robust_runs(args.store)
     lines = []
-    for folder in runs:
-        task, _, seed = folder.name.partition("-robust-")[0].rpartition("-seed")
+    for task, seed, folder in runs:
         for (fraction, margin), scores in replayed(folder, args.splits).items():
             lines.append(
                 {
                     "task": task,
-                    "seed": int(seed),
+                    "seed": seed,
                     "fraction": fraction,
                     "margin": margin,
                     "accuracy": fmean(accuracy for accuracy, _ in scores),

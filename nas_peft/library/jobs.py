@@ -72,6 +72,7 @@ def search(
             study=study,
             ray_options=ray_options,
             workers=workers,
+            unplanned=tuple(options) if config is None else (),
         )
 
 

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmarks.robustness_study.ablation import BASE, WAYS, Way, main, replayed
 from benchmarks.robustness_study.rule_splits import Trained
-from nas_peft.corruptions.catalogue import corruptions_for
-from nas_peft.training.image_scores import ImageScores, ShiftedScores
+from nas_peft.training.image_scores import ImageScores
 
-IMAGES, CLASSES = 40, 4
-COPIES = len(corruptions_for("choice"))
-
-
-def scores(wrong: int, wrong_copies: int) -> ImageScores:
-    """Logits that are wrong on every n-th image, and on the copies of every m-th."""
-    labels = torch.arange(IMAGES) % CLASSES
-
-    def logits(mistakes: int) -> torch.Tensor:
-        told = labels.clone()
-        told[torch.randperm(IMAGES, generator=torch.Generator().manual_seed(0))[:mistakes]] += 1
-        return 4.0 * torch.nn.functional.one_hot(told % CLASSES, CLASSES)
-
-    shifted = ShiftedScores(logits(wrong_copies).repeat(COPIES, 1), labels.repeat(COPIES), 9.0)
-    return ImageScores.of(logits(wrong), labels, shifted)
+Scores = Callable[[int, int], ImageScores]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path, scores: Scores) -> Path:
     """AugMix holds better, and LoRA alone by AugMix holds best; as they are, the searched subnet is ahead."""
     folder = tmp_path / "runs" / "digits-seed1-robust-0" / "trainings"
     folder.mkdir(parents=True)
@@ -45,7 +30,7 @@ def run(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_each_way_has_its_own_trainings():
+def test_each_way_has_its_own_trainings(scores: Scores):
     trained = [Trained("candidate-3", scores(0, 0), False), Trained("lora_rank-35", scores(0, 0), True)]
 
     def taken(*way: str) -> list[bool]:

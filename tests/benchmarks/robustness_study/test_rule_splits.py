@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.robustness_study.rule_splits import chosen, contestants, half, main, trainings_of
 from nas_peft.corruptions.catalogue import corruptions_for
-from nas_peft.training.image_scores import ImageScores, ShiftedScores
+from nas_peft.training.image_scores import ImageScores
 
-IMAGES, CLASSES = 40, 4
+IMAGES = 40
 COPIES = len(corruptions_for("choice"))
 
-
-def scores(wrong: int, wrong_copies: int) -> ImageScores:
-    """Logits that are wrong on the first images, and on the first copies by each corruption."""
-    labels = torch.arange(IMAGES) % CLASSES
-
-    def logits(mistakes: int) -> torch.Tensor:
-        told = labels.clone()
-        told[:mistakes] += 1
-        return 4.0 * torch.nn.functional.one_hot(told % CLASSES, CLASSES)
-
-    return ImageScores.of(
-        logits(wrong),
-        labels,
-        ShiftedScores(logits(wrong_copies).repeat(COPIES, 1), labels.repeat(COPIES), 9.0),
-    )
+Scores = Callable[[int, int], ImageScores]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
+def run(tmp_path: Path, scores: Scores) -> Path:
     """A row that is accurate by one recipe and holds by another, and two trainings that do not count."""
     folder = tmp_path / "runs" / "digits-seed0-robust-0" / "trainings"
     folder.mkdir(parents=True)
@@ -47,7 +33,7 @@ def run(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def test_a_half_has_the_copies_of_its_own_images():
+def test_a_half_has_the_copies_of_its_own_images(scores: Scores):
     at = np.array([1, 5, 30])
     found = half(scores(3, 6), at)
     assert found.labels.tolist() == [1, 1, 2]
