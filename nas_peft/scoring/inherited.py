@@ -80,8 +80,8 @@ class InheritedEvaluator:
         started = time.perf_counter()
         known = [self._unscored(p, number, generation) for number, p in enumerate(proposals, first_number)]
         race = Race(
-            [self.cost(c) for c in known],
-            [Runner(self.cost(c), losses) for c, losses in incumbents],
+            [self._costs(c) for c in known],
+            [Runner(self._costs(c), losses) for c, losses in incumbents],
             images=self.images,
             seed=self.seed,
         )
@@ -141,6 +141,10 @@ class InheritedEvaluator:
             else:  # the candidate is of no use, as one whose loss on unchanged images overflows
                 scored[i] = replace(scored[i], loss=math.inf, loss_standard_error=0.0)
         return scored, found
+
+    def _costs(self, candidate: Candidate) -> tuple[float, float]:
+        """What the front counts and what a budget limits."""
+        return self.cost(candidate), by_params(candidate)
 
     def _unscored(self, proposal: Proposal, number: int, generation: int) -> Candidate:
         architecture = proposal.architecture

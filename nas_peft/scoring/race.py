@@ -18,7 +18,7 @@ class Race:
     ``running``, image by image in the same order for everybody; ``end_round`` compares them.
 
     Args:
-        costs: cost of each candidate.
+        costs: costs of each candidate, see `Runner`.
         incumbents: earlier candidates with their losses on all images.
         images: number of images of a candidate that is not eliminated.
         seed: seed of the paired test.
@@ -32,7 +32,7 @@ class Race:
     """
 
     def __init__(
-        self, costs: Sequence[float], incumbents: Sequence[Runner], *, images: int, seed: int
+        self, costs: Sequence[tuple[float, ...]], incumbents: Sequence[Runner], *, images: int, seed: int
     ) -> None:
         self._costs = costs
         self._incumbents = incumbents
@@ -63,7 +63,7 @@ class Race:
         if done < self.losses.shape[1]:
             out = overtaken(
                 {i: Runner(self._costs[i], self.losses[i, :done]) for i in finite},
-                [Runner(other.cost, other.losses[:done]) for other in self._incumbents],
+                [Runner(other.costs, other.losses[:done]) for other in self._incumbents],
                 self._test,
             )
             self.eliminations |= out

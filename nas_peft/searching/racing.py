@@ -1,7 +1,8 @@
 """Early elimination of candidates that are behind: most are scored on few images only.
 
-A candidate races against those that cost no more: if one of them is surely better, the candidate is neither
-on the front nor the best within any budget, and the rest of the images would not change that.
+A candidate races against those that cost no more, in the cost of the front and in parameters: if one of them
+is surely better, the candidate is neither on the front nor the best within any budget, and the rest of the
+images would not change that.
 """
 
 from __future__ import annotations
@@ -24,10 +25,18 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Runner:
-    """A candidate in the race: its cost, and its losses on the images so far ``(n,)``."""
+    """A candidate in the race: its costs, and its losses on the images so far ``(n,)``.
 
-    cost: float
+    There may be two costs. The front may set losses against a latency, while a budget limits parameters, and
+    the faster of two candidates may be the one that exceeds the budget.
+    """
+
+    costs: tuple[float, ...]
     losses: Losses
+
+    def costs_no_more(self, other: Runner) -> bool:
+        """Whether none of the costs is above the same cost of the ``other``."""
+        return all(mine <= theirs for mine, theirs in zip(self.costs, other.costs, strict=True))
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ def overtaken(
     eliminated: dict[int, Rival] = {}
     for number, runner in runners.items():
         me = Rival(number)
-        rivals = [who for who, other in everyone.items() if who != me and other.cost <= runner.cost]
+        rivals = [who for who, other in everyone.items() if who != me and other.costs_no_more(runner)]
         best = min(rivals, key=means.__getitem__, default=me)
         if means[best] < means[me] and test.chance(runner.losses, everyone[best].losses) < level:
             eliminated[number] = best

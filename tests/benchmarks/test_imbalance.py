@@ -27,11 +27,17 @@ def test_a_short_run_writes_results_and_prints_a_table(
     out = tmp_path / "found.json"
     assert main([f"--task={insects}", "--seeds=1", "--epochs=1", "--ratio=3", f"--out={out}"]) == 0
     found = json.loads(out.read_text())["trainings"]
-    assert [one["balance"] for one in found] == ["none", "weighted", "sampled", "logit-adjusted"]
-    assert len({one["val"]["log_loss"] for one in found}) == 4
+    assert [one["balance"] for one in found] == [
+        "none",
+        "weighted",
+        "sampled",
+        "logit-adjusted",
+        "head-retrained",
+    ]
+    assert len({one["val"]["log_loss"] for one in found}) == 5
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
-    assert lines[-1].startswith("| logit-adjusted | ")
+    assert len(lines) == 7
+    assert lines[-1].startswith("| head-retrained | ")
 
 
 def test_a_ratio_below_one_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

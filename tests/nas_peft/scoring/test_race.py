@@ -27,8 +27,8 @@ def run_round(race: Race, rows: np.ndarray, start: int, end: int) -> list[int]:
 def test_each_eliminated_candidate_names_its_rival():
     """The positions in the generation, in the second round and among incumbents, all differ."""
     rows = np.stack([losses(2.0, 1), losses(0.5, 2), losses(1.0, 3), losses(0.0, 4)])
-    cheap_but_bad, good = Runner(1, losses(3.0, 5)), Runner(2, losses(0.4, 6))
-    race = Race([2, 9, 1, 9], [cheap_but_bad, good], images=IMAGES, seed=0)
+    cheap_but_bad, good = Runner((1,), losses(3.0, 5)), Runner((2,), losses(0.4, 6))
+    race = Race([(2,), (9,), (1,), (9,)], [cheap_but_bad, good], images=IMAGES, seed=0)
     assert run_round(race, rows, 0, 10) == [0, 1]
     assert race.eliminations == {0: Rival(1, incumbent=True), 1: Rival(3)}
     assert race.running == [2, 3]
@@ -45,7 +45,7 @@ def test_a_rival_that_is_eliminated_later_lends_its_estimated_loss():
     rows = np.stack([losses(0.0, 1), losses(1.0, 2), losses(2.0, 3)])
     # the best candidate starts just behind the second, which therefore eliminates the third
     rows[0, :10] = rows[1, :10] + np.tile([0.3, -0.29], 5)
-    race = Race([1, 1, 1], [], images=IMAGES, seed=0)
+    race = Race([(1,)] * 3, [], images=IMAGES, seed=0)
     run_round(race, rows, 0, 10)
     assert race.eliminations[2] == Rival(1)
     while race.running:
@@ -66,7 +66,7 @@ def test_a_rival_that_is_eliminated_later_lends_its_estimated_loss():
 def test_an_overflow_leaves_without_a_rival():
     rows = np.stack([losses(0.0, 1), losses(0.0, 2)])
     rows[0, 3] = np.inf
-    race = Race([5, 5], [Runner(1, losses(0.0, 3))], images=IMAGES, seed=0)
+    race = Race([(5,)] * 2, [Runner((1,), losses(0.0, 3))], images=IMAGES, seed=0)
     assert 0 in run_round(race, rows, 0, 10)
     assert 0 not in race.eliminations
     assert race.mean_losses()[0] == (math.inf, 0.0)
