@@ -10,8 +10,8 @@
 together, stratified by class, score every one of the 1,000 images once, by a model that has not seen it.
 
 A training is what ``nas-peft search`` does with a single method: the head alone for 20 epochs at 3e-3, then
-modules and head for ``--epochs``, at each of ``--rates``. Every finished training is a line of ``--lines``,
-where an interrupted command goes on.
+modules and head for ``--epochs``, at each of ``--rates``, with ``--module-scale``. Every finished training is
+a line of ``--lines``, where an interrupted command goes on.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def lines_of(
     wanted: Sequence[Line],
     folds: int,
 ) -> Iterator[dict[str, Any]]:
-    """Train and score each of ``wanted``, which names fold, rank, rate and epochs."""
+    """Train and score each of ``wanted``, which names fold, rank, rate, epochs and module scale."""
     data = load_dataset(task, to_tensor=preprocessing.to_tensor)
     images = data.train_val
     fold = folds_of(images.labels, folds)
     for job in wanted:
         architecture = lora_everywhere(job["rank"], backbone.shape)
-        recipe = replace(HEAD, epochs=job["epochs"], lr=job["lr"])
+        recipe = replace(HEAD, epochs=job["epochs"], lr=job["lr"], module_scale=job["module_scale"])
         left_out = fold == job["fold"]
         classes = len(data.classes)
         result = scored_on_fold(backbone, preprocessing, images, classes, left_out, architecture, recipe)
@@ -64,24 +64,30 @@ def lines_of(
         yield {"task": Path(task).name, **job, **found}
 
 
+def recipe_of(line: Line) -> tuple[float, int, float]:
+    """Rate, epochs and module scale of a line; the oldest lines have none, which is 1."""
+    return line["lr"], line["epochs"], line.get("module_scale", 1.0)
+
+
 def table(lines: Sequence[Line]) -> list[str]:
-    """A Markdown line for each task, rate and length: accuracy and loss of each rank over all folds."""
+    """A Markdown line for each task and recipe: accuracy and loss of each rank over all folds."""
     ranks = sorted({line["rank"] for line in lines})
     rows = [
-        "| task | rate | epochs | images | " + " | ".join(f"rank {rank}" for rank in ranks) + " |",
-        "|---|---:|---:|---:|" + "---:|" * len(ranks),
+        "| task | rate | epochs | scale | images | " + " | ".join(f"rank {rank}" for rank in ranks) + " |",
+        "|---|---:|---:|---:|---:|" + "---:|" * len(ranks),
     ]
-    for task, lr, epochs in dict.fromkeys((line["task"], line["lr"], line["epochs"]) for line in lines):
+    for task, recipe in dict.fromkeys((line["task"], recipe_of(line)) for line in lines):
         cells, images = [], 0
         for rank in ranks:
             of = [
                 line
                 for line in lines
-                if (line["task"], line["lr"], line["epochs"], line["rank"]) == (task, lr, epochs, rank)
+                if (line["task"], recipe_of(line), line["rank"]) == (task, recipe, rank)
             ]
             images = max(images, sum(line["images"] for line in of))
             cells.append(f"{_mean(of, 'accuracy') * 100:.1f} ({_mean(of, 'loss'):.3f})" if of else "")
-        rows.append(f"| {task} | {lr:g} | {epochs} | {images:,} | {' | '.join(cells)} |")
+        lr, epochs, scale = recipe
+        rows.append(f"| {task} | {lr:g} | {epochs} | {scale:g} | {images:,} | {' | '.join(cells)} |")
     return rows
 
 
@@ -97,10 +103,10 @@ def gains(lines: Sequence[Line]) -> list[str]:
     rows = [f"| task | {' | '.join(map(str, counts))} |", "|---|" + "---:|" * len(counts)]
     found: list[list[float]] = []
     for task, epochs in dict.fromkeys((line["task"], line["epochs"]) for line in lines):
-        of_task: dict[tuple[int, float], dict[int, Line]] = {}
+        of_task: dict[tuple[int, tuple[float, int, float]], dict[int, Line]] = {}
         for line in lines:
             if (line["task"], line["epochs"]) == (task, epochs):
-                of_task.setdefault((line["rank"], line["lr"]), {})[line["fold"]] = line
+                of_task.setdefault((line["rank"], recipe_of(line)), {})[line["fold"]] = line
         rivals = [by_fold for by_fold in of_task.values() if set(by_fold) == set(folds)]
         if len(rivals) > 1:
             found.append([fmean(_gain(rivals, seen) for seen in combinations(folds, n)) for n in counts])
@@ -136,6 +142,7 @@ def run(argv: Sequence[str]) -> None:
     add("--ranks", default="3,8", help="ranks of LoRA, separated by commas (%(default)s)")
     add("--rates", default="1e-2,3e-3", help="peak learning rates, separated by commas (%(default)s)")
     add("--epochs", type=whole_number, default=4, help="epochs of each training (%(default)s)")
+    add("--module-scale", type=float, default=1.0, help="module scale, as in nas-peft search (%(default)s)")
     add("--folds", type=whole_number, default=5, help="folds, all of which are scored (%(default)s)")
     add("--lines", type=Path, default=RESULTS / "rank_folds.jsonl", help="file of finished trainings")
     add("--finished", action="store_true", help="train nothing: the table of the lines")
@@ -145,13 +152,14 @@ def run(argv: Sequence[str]) -> None:
     lines = read_lines(args.lines)
     if not args.finished:
         name = Path(args.task).name
-        known = {tuple(line[key] for key in ("task", "fold", "rank", "lr", "epochs")) for line in lines}
+        known = {(line["task"], line["fold"], line["rank"], recipe_of(line)) for line in lines}
+        scale = args.module_scale
         wanted = [
-            {"fold": fold, "rank": rank, "lr": lr, "epochs": args.epochs}
+            {"fold": fold, "rank": rank, "lr": lr, "epochs": args.epochs, "module_scale": scale}
             for fold in range(args.folds)
             for rank in map(int, args.ranks.split(","))
             for lr in map(float, args.rates.split(","))
-            if (name, fold, rank, lr, args.epochs) not in known
+            if (name, fold, rank, (lr, args.epochs, scale)) not in known
         ]
         if wanted:
             backbone = create_backbone(args.backbone)

@@ -3,12 +3,16 @@
     python -m benchmarks.plain_command --task digits --time auto --seeds 3
     python -m benchmarks.tuning_rivals --task digits --seeds 1
 
+    python -m benchmarks.plain_command --time 1m --time 3m --time 10m --seeds 1 --out curve.json
+    python -m benchmarks.tuning_rivals --report curve.json --rival tpe --rival full --out rivals.json
+
 Optuna's TPE and random search choose which kinds a subnet has in all layers alike, their sizes, the learning
 rate and the augmentation, by validation accuracy; crops are cut from larger copies, as in the plain command.
 For each run in the report of the plain command they have as many image passes, forward and backward, as that
-run took before its final models, baselines included. What they choose is then trained on both parts and
-tested, once for the whole study, beside what the run exported and what it would have exported without a
-supernet: the best of its single methods, its portfolio.
+run took before its final models, baselines included. The rival ``full`` is full fine-tuning by the rates and
+lengths of a grid, the shortest first, as far as these passes go. What they choose is then trained on both
+parts and tested, once for the whole study, beside what the run exported and what it would have exported
+without a supernet: the best of its single methods, its portfolio.
 
 Lines and models go to ``--store``, where an interrupted study resumes, and the report to
 ``benchmarks/results/tuning_rivals.json``.
@@ -21,8 +25,9 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 
@@ -36,6 +41,7 @@ from benchmarks.harness.results import RESULTS, write_result
 from benchmarks.harness.search_job import subnet_training
 from benchmarks.harness.standard_error import mean_and_error
 from benchmarks.harness.store import Store, add_store_options
+from nas_peft.training.training import Training
 from search_spaces import KINDS, Architecture, Budget, InputError, SearchSpace, count_params, load_space
 from search_spaces.streams import stream_seed
 from supernet import Recipe
@@ -49,7 +55,12 @@ EPOCHS = 8
 RATES = (1e-3, 1e-1)
 AUGMENTATIONS: tuple[AugmentationName, ...] = ("none", "crop")
 SAMPLERS = ("tpe", "random")
-RIVALS = ("portfolio", *SAMPLERS)
+GRID = "full"
+RIVALS = (*SAMPLERS, GRID)
+LABELS = {"portfolio": "without a supernet", "tpe": "TPE", "random": "random", GRID: "full fine-tuning"}
+GRID_EPOCHS = (4, 8, 16, 32)
+GRID_RATES = (6e-4, 1.8e-4, 1.8e-3)
+"""Those of the plan's full fine-tuning."""
 STARTED_AT_RANDOM = 3
 """One of so many trials of TPE is drawn at random before its model is used."""
 
@@ -98,6 +109,7 @@ class RivalStudy:
 
     def __init__(self, args: argparse.Namespace, store: Store, bench: Bench) -> None:
         self.store, self.bench = store, bench
+        self.rivals = [name for name in RIVALS if name in args.rival]
         self.space = load_space(SPACE, bench.backbone.depth)
         self.specs = {task_name(task): task for task in args.task}
         if not args.report.exists():
@@ -109,11 +121,45 @@ class RivalStudy:
         if missing := set(self.specs) - {run["task"] for run in self.runs}:
             raise InputError(f"'{args.report}' has no run on {', '.join(sorted(missing))}; make it first")
 
+    def epochs(self, run: dict[str, Any]) -> int:
+        """The epochs of trials, forward and backward, that have as many passes as a run."""
+        return int(run["passes"] // (2 * len(self.bench.task(self.specs[run["task"]])[1].train)))
+
     def trials(self, run: dict[str, Any], name: str) -> list[TrainingJob]:
+        """The trials of one rival beside a run."""
+        return self.of_grid(run) if name == GRID else self.of_sampler(run, name)
+
+    def of_grid(self, run: dict[str, Any]) -> list[TrainingJob]:
+        """Full fine-tuning at the rates and lengths of the grid that the passes allow, at least at one."""
+        left = self.epochs(run)
+        found: list[tuple[int, float]] = []
+        for epochs, lr in product(GRID_EPOCHS, GRID_RATES):
+            if found and epochs > left:
+                break
+            left -= epochs
+            found.append((epochs, lr))
+        whole = Architecture.empty(self.space.depth)
+        jobs = [self.job(run, whole, Recipe(epochs, lr), "train") for epochs, lr in found]
+        self.store.run(jobs, f"{run['task']} seed {run['seed']} {GRID}")
+        return jobs
+
+    def job(
+        self,
+        run: dict[str, Any],
+        architecture: Architecture,
+        recipe: Recipe,
+        on: Literal["train", "train_val"],
+    ) -> TrainingJob:
+        """The training of a subnet, or of the whole backbone where there are no modules."""
+        if architecture.kinds:
+            training = subnet_training(architecture, recipe, run["seed"], on)
+        else:
+            training = Training("full", "full", architecture, recipe, HEAD, run["seed"], on)
+        return TrainingJob(self.specs[run["task"]], training)
+
+    def of_sampler(self, run: dict[str, Any], name: str) -> list[TrainingJob]:
         """The trials of one sampler beside a run, trained one after another."""
-        spec = self.specs[run["task"]]
-        images = len(self.bench.task(spec)[1].train)
-        count = max(1, int(run["passes"] // (2 * EPOCHS * images)))
+        count = max(1, self.epochs(run) // EPOCHS)
         seed = stream_seed(run["seed"], "rival", name) % 2**32
         samplers: dict[str, optuna.samplers.BaseSampler] = {
             "tpe": optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(1, count // STARTED_AT_RANDOM)),
@@ -128,7 +174,7 @@ class RivalStudy:
             if not architecture.kinds:  # linear probing, which the run compares with anyway
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
                 continue
-            job = TrainingJob(spec, subnet_training(architecture, recipe, run["seed"], "train"))
+            job = self.job(run, architecture, recipe, "train")
             self.store.run([job], f"{run['task']} seed {run['seed']} {name} {number + 1}/{count}")
             val = self.store[job]["val"]
             study.tell(trial, val["accuracy"] if val else 0.0)
@@ -136,16 +182,14 @@ class RivalStudy:
         return found
 
     def final(self, run: dict[str, Any], name: str) -> TrainingJob:
-        """The final model of one sampler beside a run: its best trial, trained on both parts."""
+        """The final model of one rival beside a run: its best trial, trained on both parts."""
         best = self.store.highest_accuracy(self.trials(run, name)).training
-        return TrainingJob(
-            self.specs[run["task"]], subnet_training(best.architecture, best.recipe, run["seed"], "train_val")
-        )
+        return self.job(run, best.architecture, best.recipe, "train_val")
 
     def lines(self) -> list[dict[str, Any]]:
         """Each run with its rivals; trains and tests what is missing."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        finals = [(run, name, self.final(run, name)) for run in self.runs for name in SAMPLERS]
+        finals = [(run, name, self.final(run, name)) for run in self.runs for name in self.rivals]
         self.store.run([job for _, _, job in finals], "final models")
         tests = {
             task: TestJob(
@@ -158,16 +202,18 @@ class RivalStudy:
         self.store.run(list(tests.values()), "test parts")
         lines = []
         for run in self.runs:
-            line = {key: run[key] for key in ("task", "time", "seed", "passes", "budget")}
+            line = {key: run[key] for key in ("task", "time", "seed", "seconds", "passes", "budget")}
             for ours in ("exported", "portfolio"):
                 row = run["rows"][run[ours]]
                 line[ours] = {key: row[key] for key in ("test", "params", "label")}
             for other, name, job in finals:
                 if other is run:
                     architecture = job.training.architecture
+                    shape = self.bench.backbone.shape
+                    params = self.bench.backbone.params if name == GRID else count_params(architecture, shape)
                     line[name] = {
                         "test": self.store[tests[run["task"]]]["of"][job.key]["accuracy"],
-                        "params": count_params(architecture, self.bench.backbone.shape),
+                        "params": params,
                         "architecture": architecture.describe(),
                         "recipe": job.training.recipe.to_dict(),
                         "trials": len(self.trials(run, name)),
@@ -178,23 +224,22 @@ class RivalStudy:
 
 def table(lines: Sequence[dict[str, Any]]) -> list[str]:
     """Means over the runs of each task and time, as lines of Markdown."""
-    found = [
-        "| task | time | runs | exported: test % | parameters | without a supernet | parameters "
-        "| TPE | parameters | random | parameters |",
-        "|---|---|" + "---:|" * 9,
-    ]
+    names = ["exported", *(name for name in LABELS if name in lines[0])]
+    heads = " | ".join(f"{LABELS.get(name, 'exported: test %')} | parameters" for name in names)
+    found = [f"| task | time | runs | seconds | {heads} |", "|---|---|" + "---:|" * 2 * (len(names) + 1)]
     for task, time in dict.fromkeys((line["task"], line["time"]) for line in lines):
         of_both = [line for line in lines if (line["task"], line["time"]) == (task, time)]
         cells = []
-        for name in ("exported", *RIVALS):
+        for name in names:
             cells.append(f"{100 * mean_and_error([line[name]['test'] for line in of_both])[0]:.1f}")
             cells.append(f"{mean_and_error([line[name]['params'] for line in of_both])[0]:,.0f}")
-        found.append(f"| {task} | {time} | {len(of_both)} | {' | '.join(cells)} |")
-    for name in RIVALS:
+        seconds = mean_and_error([line["seconds"] for line in of_both])[0]
+        found.append(f"| {task} | {time} | {len(of_both)} | {seconds:.0f} | {' | '.join(cells)} |")
+    for name in names[1:]:
         leads = [line["exported"]["test"] - line[name]["test"] for line in lines]
         mean, error = mean_and_error(leads)
         found.append(
-            f"\nLead on {name}: {100 * mean:+.2f} points"
+            f"\nLead on {LABELS[name]}: {100 * mean:+.2f} points"
             + (f" ± {100 * error:.2f} over {len(leads)} runs" if len(leads) > 1 else "")
         )
     return found
@@ -208,8 +253,10 @@ def run(argv: Sequence[str]) -> None:
     add("--report", type=Path, default=REPORT, help="report of plain_command (%(default)s)")
     add("--seeds", type=whole_number, default=3, help="runs of the report with a lower seed (%(default)s)")
     add("--out", type=Path, default=OUT, help="JSON file of the report")
+    add("--rival", action="append", choices=RIVALS, help="a rival; repeat for more (tpe, random)")
     parser.set_defaults(larger_images=True)
     args = parser.parse_args(argv)
+    args.rival = args.rival or list(SAMPLERS)
     if args.workers != 1:
         raise InputError(f"workers is {args.workers}, but each trial waits for the one before; leave it out")
     args.task = args.task or ["digits"]

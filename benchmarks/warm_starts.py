@@ -7,8 +7,12 @@
 
 For each finished search, the candidate with the lowest inherited loss is scored as it is, and trained on the
 training set from both starts, for several numbers of epochs and factors on the run's rate, with the run's
-module scale. A factor is chosen by the product's rule
-on half of the validation images and judged on the other half, in 100 splits; test sets stay sealed.
+module scale. A factor is chosen by the product's rule on half of the validation images and judged on the
+other half, in 100 splits; test sets stay sealed.
+
+A final model is trained on the validation images, too, which the supernet has not seen: a subnet that is
+taken as it is forgoes them. What that costs is shown by a supernet of three quarters of the training images,
+whose subnet is scored as it is, and after training on all of them.
 
 Every finished training is a line of ``--lines``, where an interrupted command goes on.
 """
@@ -23,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks.harness.command_line import StudyParser, exit_status
 from benchmarks.harness.half_rules import PRODUCT, RULES, SPLITS, Half
@@ -30,11 +35,14 @@ from benchmarks.harness.lines import append_line, read_lines
 from benchmarks.harness.recipes import HEAD
 from benchmarks.harness.results import RESULTS
 from benchmarks.harness.standard_error import mean_and_error
+from nas_peft.data.folds import others, stratified_folds
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
+from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.scoring.inherited_network import inherited_tensors
-from nas_peft.stages.supernet import read_supernets
+from nas_peft.scoring.scorer import Fold
+from nas_peft.stages.supernet import chosen_recipe, read_supernets, supernet_trainings
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import scores_of, starting_network
 from search_spaces import Architecture
@@ -50,18 +58,21 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Way:
-    """A start with a number of epochs; none of them is the subnet as it is. Its factors are all tried."""
+    """A start with a number of epochs; none of them is the subnet as it is. Its factors are all tried.
+
+    With ``part`` the supernet has seen three quarters of the training images.
+    """
 
     start: StartName
     epochs: int
     factors: tuple[float, ...]
+    part: bool = False
 
     @property
     def label(self) -> str:
         """The way as tables name it."""
-        if not self.epochs:
-            return "inherited, as it is"
-        return f"{self.start}, {self.epochs} epochs"
+        start = f"{self.start} of three quarters" if self.part else self.start
+        return f"{start}, {self.epochs} epochs" if self.epochs else f"{start}, as it is"
 
 
 _FACTORS = (0.6, 2.0, 6.0)
@@ -71,7 +82,10 @@ WAYS = (
     *(Way("pretrained", epochs, _FACTORS) for epochs in (4, 8)),
     Way("inherited", 0, (0.0,)),
     *(Way("inherited", epochs, _LOWER) for epochs in (2, 4, 8)),
+    Way("inherited", 0, (0.0,), part=True),
+    *(Way("inherited", epochs, _LOWER, part=True) for epochs in (2, 4, 8)),
 )
+QUARTERS = 4
 
 BASE = WAYS[1].label
 """What the others are compared with."""
@@ -79,8 +93,11 @@ BASE = WAYS[1].label
 CHOICES: Mapping[str, tuple[str, ...]] = {
     **{way.label: (way.label,) for way in WAYS},
     "any from new modules": tuple(way.label for way in WAYS if way.start == "pretrained"),
-    "any from inherited weights": tuple(way.label for way in WAYS if way.start == "inherited"),
-    "any": tuple(way.label for way in WAYS),
+    "any from inherited weights": tuple(
+        way.label for way in WAYS if way.start == "inherited" and not way.part
+    ),
+    "any": tuple(way.label for way in WAYS if not way.part),
+    "any further training of three quarters": tuple(way.label for way in WAYS if way.part and way.epochs),
 }
 """What may be chosen among: each way at all its rates, and several ways together."""
 
@@ -102,13 +119,31 @@ def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[s
         inputs.backbone.model, Architecture.empty(inputs.backbone.depth), len(inputs.dataset.classes)
     )
     features = pooled_features(empty, inputs.dataset.train_val.images, inputs.preprocessing).cpu()
-    supernets = read_supernets(inputs, search.folder, "cpu")
-    shared = inputs.for_trainings(features, {NAME: inherited_tensors(supernets, candidate.architecture)})
+    supernets = {False: read_supernets(inputs, search.folder, "cpu")}
+    if any(way.part for way, _ in wanted):
+        supernets[True] = [supernet_of_part(search, inputs, features)]
+    starts = {part: {NAME: inherited_tensors(of, candidate.architecture)} for part, of in supernets.items()}
     for way, factor in wanted:
+        shared = inputs.for_trainings(features, starts[way.part])
         recipe = replace(search.config.method_recipe("subnet"), epochs=max(1, way.epochs), start=way.start)
         recipe = replace(recipe, lr=float(f"{recipe.lr * factor:.6g}") or recipe.lr)
         scored = scores(way, recipe, candidate.architecture, shared, search.config.seed)
         yield {"run": folder.name, "params": candidate.params, "way": way.label, "factor": factor, **scored}
+
+
+def supernet_of_part(search: FinishedSearch, inputs: SearchInputs, features: Tensor) -> Fold:
+    """The search's supernet, trained anew on three quarters of the training images.
+
+    ``features (N, d)`` are those of training and validation images.
+    """
+    recipe = chosen_recipe(inputs, search.folder)
+    ((training, _),) = supernet_trainings(inputs, features, search.folder, recipe)
+    images = inputs.dataset.train
+    quarters = stratified_folds(images.labels, QUARTERS, stream(search.config.seed, "quarters"))
+    seen = others(quarters, 0)
+    of_part = replace(training, part=images.take(seen), features=features[: len(images)][seen])
+    network, _, _ = of_part.train(of_part.execution, "cpu", lambda epoch: None, None)
+    return Fold(network.eval(), images.take(quarters[0]))
 
 
 def scores(

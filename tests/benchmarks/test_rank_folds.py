@@ -16,7 +16,11 @@ def test_the_table_has_means_over_images() -> None:
         {**line, "fold": 1, "images": 300, "accuracy": 0.7, "loss": 2.0},
         {**line, "rank": 3, "images": 100, "accuracy": 0.4, "loss": 1.5},
     ]
-    assert table(lines)[-1] == "| a | 0.01 | 4 | 400 | 40.0 (1.500) | 65.0 (1.750) |"
+    scaled = [{**line, "images": 100, "accuracy": 0.1, "loss": 3.0, "module_scale": 4.0}]
+    assert table([*lines, *scaled])[-2:] == [
+        "| a | 0.01 | 4 | 1 | 400 | 40.0 (1.500) | 65.0 (1.750) |",
+        "| a | 0.01 | 4 | 4 | 100 |  | 10.0 (3.000) |",
+    ]
 
 
 def test_a_choice_by_more_folds_gains_more_on_the_others() -> None:
@@ -45,7 +49,14 @@ def test_a_choice_by_more_folds_gains_more_on_the_others() -> None:
 @pytest.mark.thorough
 def test_a_short_run_goes_on(insects: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = tmp_path / "lines.jsonl"
-    options = [f"--task={insects}", "--folds=2", "--rates=1e-2", "--epochs=1", f"--lines={lines}"]
+    options = [
+        f"--task={insects}",
+        "--folds=2",
+        "--rates=1e-2",
+        "--epochs=1",
+        "--module-scale=4",
+        f"--lines={lines}",
+    ]
     assert main([*options, "--ranks=1"]) == 0
     first = lines.read_text()
     assert main([*options, "--ranks=1,2"]) == 0
@@ -54,7 +65,7 @@ def test_a_short_run_goes_on(insects: Path, tmp_path: Path, capsys: pytest.Captu
     capsys.readouterr()
     assert main([f"--lines={lines}", "--finished"]) == 0
     row = capsys.readouterr().out.splitlines()[2]
-    assert row.startswith(f"| {insects.name} | 0.01 | 1 | ")
+    assert row.startswith(f"| {insects.name} | 0.01 | 1 | 4 | ")
 
 
 def test_one_fold_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

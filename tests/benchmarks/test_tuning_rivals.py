@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import tuning_rivals
 from benchmarks.harness.bench import Bench
-from benchmarks.tuning_rivals import RATES, UniformSubnets, main, table
+from benchmarks.tuning_rivals import RATES, RIVALS, UniformSubnets, main, table
 from search_spaces import KINDS, count_params, load_space
 
 
@@ -35,10 +35,18 @@ def test_a_study_has_the_passes_of_each_run_and_is_read_again(
     insects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     monkeypatch.setattr(tuning_rivals, "EPOCHS", 1)
+    monkeypatch.setattr(tuning_rivals, "GRID_EPOCHS", (1, 2))
     images = 30 * 0.64  # what remains of the folder for training
     exported = {"label": "searched subnet", "group": "searched", "params": 100, "test": 0.75}
     single = exported | {"label": "LoRA everywhere", "group": "single", "test": 0.5}
-    run = {"task": "insects", "time": "5m", "seed": 0, "passes": 2 * images * 2.6, "budget": "4%"}
+    run = {
+        "task": "insects",
+        "time": "5m",
+        "seed": 0,
+        "seconds": 60,
+        "passes": 2 * images * 2.6,
+        "budget": "4%",
+    }
     run |= {"exported": "candidate-1", "portfolio": "lora-everywhere-8"}
     report = tmp_path / "plain.json"
     report.write_text(
@@ -46,11 +54,14 @@ def test_a_study_has_the_passes_of_each_run_and_is_read_again(
     )
     out = tmp_path / "out.json"
     options = [f"--task={insects}", f"--report={report}", f"--store={tmp_path}/store", f"--out={out}"]
+    options += [f"--rival={name}" for name in RIVALS]
     assert main(options) == 0
     shown = capsys.readouterr().out
     (line,) = json.loads(out.read_text())["lines"]
     assert line["portfolio"] == {"test": 0.5, "params": 100, "label": "LoRA everywhere"}
-    for name in ("tpe", "random"):
+    assert line["full"]["trials"] == 2  # of one epoch each, which is what the passes allow
+    assert line["full"]["params"] > 10**6
+    for name in RIVALS:
         assert line[name]["trials"] <= 2
         assert 0 <= line[name]["test"] <= 1
         assert f"{100 * (0.75 - line[name]['test']):+.2f}" in shown
@@ -72,10 +83,10 @@ def test_a_missing_report_or_task_is_one_line(tmp_path: Path, capsys):
 
 def test_leads_are_over_all_runs():
     def line(seed: int, ours: float, tpe: float) -> dict:
-        own = {"task": "t", "time": "5m", "seed": seed}
+        own = {"task": "t", "time": "5m", "seed": seed, "seconds": 250 + seed}
         of_all = {"exported": ours, "portfolio": 0.6, "tpe": tpe, "random": 0.5}
         return own | {name: {"test": test, "params": 10} for name, test in of_all.items()}
 
     shown = "\n".join(table([line(0, 0.9, 0.8), line(1, 0.8, 0.6)]))
-    assert "| t | 5m | 2 | 85.0 | 10 | 60.0 | 10 | 70.0 | 10 | 50.0 | 10 |" in shown
-    assert "Lead on tpe: +15.00 points ± 5.00 over 2 runs" in shown
+    assert "| t | 5m | 2 | 250 | 85.0 | 10 | 60.0 | 10 | 70.0 | 10 | 50.0 | 10 |" in shown
+    assert "Lead on TPE: +15.00 points ± 5.00 over 2 runs" in shown
