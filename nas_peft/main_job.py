@@ -15,7 +15,7 @@ from nas_peft.machine.process_group import require_main_guard
 from nas_peft.machine.ray_process_group import require_room
 from nas_peft.machine.ray_session import LOCAL, RayOptions
 from nas_peft.planning.estimate import expected_courses
-from nas_peft.planning.plan import make_plan
+from nas_peft.planning.plan import make_plan, repeated
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
@@ -137,35 +137,23 @@ def plan(
     """
     if config.chosen_time is None:
         raise InputError("a plan is made for a time, and none is given; give --time or --preset")
-    if plan_of is not None and (earlier := repeated_plan(config, plan_of)) is not None:
-        return earlier
+    earlier = None if plan_of is None else RunFolder(plan_of).read_stage(PLAN, PlanRecord)
     started = time.perf_counter()
     ray_options = ray_options or RayOptions()
     devices = resolve_devices(device, ray_options)
     with StageBars(quiet=True) if bars is None else nullcontext(bars) as shown:
         inputs = SearchInputs.load(config.on(devices.workers), shown)
+        if earlier is not None:
+            return repeated(earlier, inputs)
         with shown.stage(SPEEDS):
             return make_plan(inputs, devices, ray_options, before=time.perf_counter() - started)
-
-
-def repeated_plan(config: SearchConfig, folder: Path) -> PlanRecord | None:
-    """The plan of another run's ``folder``, without the options that ``config`` fixes.
-
-    ``None`` for a run without a plan. A plan depends on how fast the machine was, so a run is repeated by its
-    plan and not by its time.
-    """
-    plan = RunFolder(folder).read_stage(PLAN, PlanRecord)
-    if plan is None:
-        return None
-    options = {name: value for name, value in plan.set_options.items() if name not in config.fixed}
-    speeds = plan.speeds.model_copy(update={"gpu_share": None})  # of that machine's GPU
-    return plan.model_copy(update={"set_options": options, "speeds": speeds})
 
 
 def _planned(run: Run[SearchInputs], before: float, plan_of: Path | None) -> Run[SearchInputs]:
     """The run by its plan; ``run`` without a time.
 
     A recorded plan holds. Else that of the run folder ``plan_of`` is repeated, or one is made, and recorded.
+    A plan depends on how fast the machine was, so a run is repeated by its plan and not by its time.
     """
     config = run.inputs.config
     if config.chosen_time is None:
@@ -173,11 +161,12 @@ def _planned(run: Run[SearchInputs], before: float, plan_of: Path | None) -> Run
     recorded = run.folder.read_stage(PLAN, PlanRecord)
     if recorded is None:
         try:
-            recorded = None if plan_of is None else repeated_plan(config, plan_of)
-            if recorded is None:
+            earlier = None if plan_of is None else RunFolder(plan_of).read_stage(PLAN, PlanRecord)
+            if earlier is None:
                 with run.bars.stage(SPEEDS):
                     recorded = make_plan(run.inputs, run.devices, run.ray, before=before)
             else:
+                recorded = repeated(earlier, run.inputs)
                 run.bars.say(f"repeats the plan of '{plan_of}'; --time plans anew")
         except InputError:
             run.folder.discard()

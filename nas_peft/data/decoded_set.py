@@ -101,6 +101,12 @@ class ImageStore:
             entry = self._build(self.cache, noting, hashes, key, shape, on_image)
         return _of_entry(entry, listing)
 
+    def has(self, key: str | None) -> bool:
+        """Whether the cache has the images of a completed listing under its ``key``."""
+        if self.cache is None or key is None:
+            return False
+        return self.cache.entry(key, _nothing) is not None
+
     def unreadable(self, key: str | None) -> tuple[str, ...] | None:
         """Names of the unreadable images of a source of that digest, where the cache knows them."""
         if self.cache is None or key is None:

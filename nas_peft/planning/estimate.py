@@ -102,7 +102,8 @@ class StageTimes:
     def _probe(self) -> float:
         config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
         rates = 1 if config.linear_lr else len(LEARNING_RATES)
-        return images * self.speeds.forward + rates * self._head(config.linear_epochs)
+        balances = {"sampled" if name == "head-retrained" else name for name in config.class_balance}
+        return images * self.speeds.forward + rates * len(balances) * self._head(config.linear_epochs)
 
     def _head(self, epochs: int) -> float:
         return epochs * ceil(len(self.inputs.dataset.train) / self.inputs.config.batch_size) * HEAD_STEP
@@ -169,7 +170,7 @@ class StageTimes:
             if costs := self._costs(of_row):
                 found[LATE_STAGE] = self._makespan(costs)
         if rounds.several and config.seeds > 1:
-            costs = [self._training(row, longest[row], len(self.inputs.dataset.train)) for row in alive]
+            costs = self._costs({row: [longest[row]] for row in alive})
             found["retraining"] = self._makespan(costs * (config.seeds - 1))
         tested = _tested(alive)
         both = len(self.inputs.dataset.train) + len(self.inputs.dataset.val)

@@ -7,26 +7,12 @@ time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from typing import Any
-
-from nas_peft.run.single_methods import lora_everywhere
-from search_spaces import BackboneShape, count_params
 
 IMAGES = 800
 """Training images for which the epochs of the levels were chosen."""
 
 _MOST_TIMES = 12.5
-
-LEAST_PERCENT = 4
-"""Share of the backbone's parameters that a plan's budget has at least."""
-
-LEAST_RANK = 8
-"""Rank of LoRA everywhere that a plan's budget has room for.
-
-A share alone leaves little on a narrow backbone: 4% are rank 3 on the shipped one and rank 23 on ViT-B/16. So
-low a rank is behind on six tasks of seven, by cross-validation (docs/log/plan_budget.md).
-"""
 
 SCALE = 4.0
 """How many times as fast the output projections of modules learn as the rest, the head among it.
@@ -121,16 +107,6 @@ Epochs are those of `IMAGES` training images or more; `options_of` has them for 
 
 AUTOMATIC_LEVEL = 3
 """Number of levels among which ``--time auto`` chooses: those whose gain was worth their time."""
-
-
-def budget_of(shape: BackboneShape, params: int) -> str:
-    """The budget of a plan: `LEAST_PERCENT` of the backbone, or what LoRA of `LEAST_RANK` everywhere needs.
-
-    ``params`` is the number of the backbone's parameters. Of subnets that are equal on validation data the
-    smaller one is exported.
-    """
-    needed = count_params(lora_everywhere(LEAST_RANK, shape), shape)
-    return f"{max(LEAST_PERCENT, ceil(100 * needed / params))}%"
 
 
 def options_of(level: Mapping[str, Any], images: int) -> dict[str, Any]:

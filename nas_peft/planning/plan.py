@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from nas_peft.data.larger_images import FACTOR, seconds_of_larger_images
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import StageTimes
-from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEVELS, budget_of, options_of
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, IMAGES, LEVELS, options_of
 from nas_peft.planning.speeds import measure
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.durations import AUTO, in_words, seconds_of
+from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 
 FILLED = 0.9
@@ -31,7 +34,10 @@ def make_plan(
     seconds that the command has taken so far. If not even the lowest level fits, that is the plan for
     ``auto``; for another time `InputError` is raised.
     """
-    return fitting_plan(inputs, measure(_at_most(inputs), devices, ray_options), before)
+    started = time.perf_counter()
+    speeds = measure(_at_most(inputs), devices, ray_options)
+    larger = seconds_of_larger_images(inputs.dataset, inputs.preprocessing.enlarged(FACTOR).to_tensor)
+    return fitting_plan(inputs, speeds, before + time.perf_counter() - started, larger)
 
 
 def _at_most(inputs: SearchInputs) -> SearchInputs:
@@ -42,24 +48,36 @@ def _at_most(inputs: SearchInputs) -> SearchInputs:
 def _options(inputs: SearchInputs, level: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a level, for this number of training images, that the user did not give."""
     of_level = options_of(level, len(inputs.dataset.train))
-    of_level["budget"] = budget_of(inputs.backbone.shape, inputs.backbone.params)
+    of_level["budget"] = inputs.planned_budget
     if inputs.config.robust and "augmentation" not in inputs.config.fixed:
         # of all augmentations the one that lowers the loss on shifted images (docs/robustness.md)
         of_level["augmentation"] = ("augmix", *of_level["augmentation"])
         of_level["supernet_augmentation"] = of_level["augmentation"][1:2]
-    if "epochs" in inputs.config.fixed:
-        # lengths from inherited weights follow those that the user gave; the level's would be unequal
-        of_level.pop("inherited_epochs", None)
-    if {"lr", "module_scale"} & set(inputs.config.fixed):  # they belong together
-        of_level.pop("lr")
-        of_level.pop("module_scale")
-    if inputs.config.allow_full:
-        of_level["baselines"] = tuple(dict.fromkeys((*of_level["baselines"], "full")))
-    return {name: value for name, value in of_level.items() if name not in inputs.config.fixed}
+    return beside_given(of_level, inputs.config)
 
 
-def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRecord:
-    """The plan of the highest level whose estimate fits; see `make_plan`."""
+def beside_given(options: Mapping[str, Any], given: SearchConfig) -> dict[str, Any]:
+    """Those of a plan's ``options`` that go with the options that the user gave."""
+    found = dict(options)
+    if "epochs" in given.fixed:
+        # lengths from inherited weights follow those that the user gave; the plan's would be unequal
+        found.pop("inherited_epochs", None)
+    if {"lr", "module_scale"} & set(given.fixed):  # they belong together
+        found.pop("lr", None)
+        found.pop("module_scale", None)
+    if "lr" in given.fixed and "lr_grid" in found:  # who gives a rate means it as it is
+        first = found["lr_grid"][0]
+        found["lr_grid"] = tuple(float(f"{factor / first:.6g}") for factor in found["lr_grid"])
+    if given.allow_full and "baselines" in found:
+        found["baselines"] = tuple(dict.fromkeys((*found["baselines"], "full")))
+    return {name: value for name, value in found.items() if name not in given.fixed}
+
+
+def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float, larger: float = 0.0) -> PlanRecord:
+    """The plan of the highest level whose estimate fits; see `make_plan`.
+
+    ``larger`` are the seconds of decoding larger copies for crops, which levels with crops need beforehand.
+    """
     given = inputs.config
     assert given.chosen_time is not None  # a plan is made for a time
     automatic = given.chosen_time == AUTO
@@ -79,7 +97,7 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
             PlanRecord(
                 time=given.chosen_time,
                 seconds=limit,
-                before=before,
+                before=before + (larger if planned.cuts_crops else 0.0),
                 level=number + 1,
                 levels=len(LEVELS),
                 set_options={name: recorded[name] for name in options},
@@ -98,10 +116,31 @@ def fitting_plan(inputs: SearchInputs, speeds: Speeds, before: float) -> PlanRec
         raise InputError(
             f"time is '{given.chosen_time}', and the shortest plan for these data and this backbone takes "
             f"about {in_words(least.longest)} here, with a tenth of the time kept for what that estimate "
-            f"misses; give --time {_minutes(least.longest / FILLED)} or more, fewer images (--shots), or a "
-            "smaller backbone"
+            f"misses; give --time {_minutes(least.longest / FILLED)} or more, "
+            # fewer images than these are trained on for more epochs
+            f"{'fewer images (--shots), ' if len(inputs.dataset.train) > IMAGES else ''}or a smaller backbone"
         )
     return fitting[-1]
+
+
+def repeated(plan: PlanRecord, inputs: SearchInputs) -> PlanRecord:
+    """An earlier ``plan`` beside what the user gives now, with the stages that follow.
+
+    Its speeds stay, but for the share of that machine's GPU. Raises `InputError` for options that contradict
+    the plan.
+    """
+    planned = inputs.config.planned(options := beside_given(plan.set_options, inputs.config))
+    recorded = planned.to_dict()
+    speeds = plan.speeds.model_copy(update={"gpu_share": None})
+    shortest, *longer = StageTimes(inputs.with_config(planned), speeds).courses()
+    return plan.model_copy(
+        update={
+            "set_options": {name: recorded[name] for name in options},
+            "speeds": speeds,
+            "stages": shortest,
+            "lengthened": longer,
+        }
+    )
 
 
 def _minutes(seconds: float) -> str:

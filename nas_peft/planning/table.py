@@ -57,7 +57,7 @@ def _rest(plan: PlanRecord) -> str:
         return ""
     return (
         f"\nThis is the highest level. It needs {in_words(plan.longest)} at most and leaves the rest of the "
-        f"{in_words(plan.seconds)}; --seeds 3 takes more of it, and says how much seeds differ."
+        f"{in_words(plan.seconds)}; more --seeds take a part of it, and say how much they differ."
     )
 
 

@@ -105,7 +105,7 @@ class ComparedTrainings:
                 if found.competes
             }
             for row, records in self.train(others, "retraining").items():
-                runs[row].add_tried(records, first)
+                runs[row].add_seeds(records)
         return list(runs.values())
 
     def _longer_is_better(self, runs: Mapping[Row, RowRuns]) -> bool:

@@ -93,14 +93,11 @@ class Rounds:
             shortest = [r for r in recipes if r.epochs == of_start[r.start][0]]
             first = [getattr(recipes[0], name) for name in LATE]
             return [r for r in shortest if not augmented or [getattr(r, name) for name in LATE] == first]
-        going_on = [*best_first[: -(-len(best_first) // KEPT)], *beyond(best_first, tried)]
+        left = [recipe for recipe in best_first if number < len(of_start[recipe.start])]
+        going_on = [*left[: -(-len(left) // KEPT)], *beyond(left, tried)]
         if number == augmented:
-            going_on += _with_late_choices(best_first[:1], recipes)
-        return [
-            replace(recipe, epochs=of_start[recipe.start][number])
-            for recipe in going_on
-            if number < len(of_start[recipe.start])
-        ]
+            going_on += _with_late_choices(left[:1], recipes)
+        return [replace(recipe, epochs=of_start[recipe.start][number]) for recipe in going_on]
 
     def late(self, row: Row, ended_after: int, best: Recipe) -> Sequence[Recipe]:
         """The recipes with late choices that a row tries where the rounds have ended before they joined.

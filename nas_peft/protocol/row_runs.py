@@ -71,6 +71,12 @@ class RowRuns:
         self.chosen = [r for r in self.tried if r.training.recipe == recipe]
         self.error = next((record.failure for record in self.chosen if record.failure), None)
 
+    def add_seeds(self, records: Sequence[TrainingRecord]) -> None:
+        """Add the trainings of further seeds by the chosen recipe, which stays the chosen one."""
+        self.tried += records
+        self.chosen = [*self.chosen, *records]
+        self.error = next((record.failure for record in self.chosen if record.failure), None)
+
     def add_late(self, records: Sequence[TrainingRecord], seed: int) -> None:
         """Add trainings with late choices, which are chosen only if they are better beyond the noise.
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from nas_peft.corruptions.choosing import ShiftedValidation, corrupted_for_choice
 from nas_peft.data.folds import domain_folds
 from nas_peft.run.module_files import import_module_files, module_file_digest
+from nas_peft.run.planned_budget import budget_of
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
     ALWAYS_COMPARED,
@@ -73,7 +74,15 @@ class SearchInputs(TaskInputs):
         searcher_options(config)  # reports mistakes before anything is loaded
         backbone = create_backbone(config.backbone, config.backbone_weights, config.pixels())
         require_kinds(load_space(config.space, backbone.depth), backbone)  # likewise
-        return cls.of_task(config, TaskInputs.of(config, backbone, bars))
+        task = TaskInputs.of(config, backbone, bars)
+        if config.awaits_plan and "budget" not in config.fixed:
+            # the plan's own, so that nothing is refused for the default of a search without a plan
+            config = config.model_copy(update={"budget": _planned_budget(config, task)})
+            budget = Budget.parse(
+                config.budget, backbone_params=backbone.params, count_head=config.count_head
+            )
+            task = replace(task, config=config, budget=budget)
+        return cls.of_task(config, task)
 
     @classmethod
     def of_task(cls: type[_Inputs], config: SearchConfig, task: TaskInputs) -> _Inputs:
@@ -111,6 +120,11 @@ class SearchInputs(TaskInputs):
         )
         task = TaskInputs(config, self.backbone, self.preprocessing, budget, self.dataset)
         return SearchInputs.of_task(config, task)
+
+    @property
+    def planned_budget(self) -> str:
+        """The budget that a plan sets where the user gives none."""
+        return _planned_budget(self.config, self)
 
     def single_methods(self) -> dict[str, Architecture]:
         """The single methods of every run, then the largest uniform member of each other kind of the space.
@@ -254,6 +268,11 @@ def searcher_options(config: SearchConfig) -> dict[str, Any]:
     """The given options of the searcher. Raises `InputError` for an option that the searcher lacks."""
     flags = {"parents": config.parents, "mutation_probability": config.mutation_probability}
     return parse_options(config.searcher, config.searcher_options, flags)
+
+
+def _planned_budget(config: SearchConfig, task: TaskInputs) -> str:
+    head = task.head_params if config.count_head else 0
+    return budget_of(task.backbone.shape, task.backbone.params, head)
 
 
 def _front_limit(config: SearchConfig, space: SearchSpace, backbone: Backbone, within: int) -> int:

@@ -12,7 +12,12 @@ from PIL import Image
 from nas_peft.data import ImageDataset, load_dataset
 from nas_peft.data.cache_settings import CacheSettings
 from nas_peft.data.image_rows import ImageRows, blocks_of
-from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_images
+from nas_peft.data.larger_images import (
+    FACTOR,
+    may_be_larger,
+    seconds_of_larger_images,
+    with_larger_images,
+)
 from nas_peft.data.part import Part
 from supernet.images import TwoSizes
 from supernet.preprocessing import Preprocessing
@@ -85,6 +90,17 @@ def test_each_image_has_its_own_picture(write_pictures: Callable[..., Path], opt
 
 def test_pictures_without_more_pixels_stay_alone(write_pictures: Callable[..., Path]):
     assert not may_be_larger(loaded(write_pictures(16)))
+
+
+def test_what_decoding_them_takes_is_told_by_a_few_pictures(
+    write_pictures: Callable[..., Path], tmp_path: Path
+):
+    folder, cache = write_pictures(40), CacheSettings(tmp_path / "cache", smallest=0)
+    data = loaded(folder, cache=cache)
+    assert 0 < seconds_of_larger_images(data, LARGER.to_tensor) < 10
+    with_larger_images(data, LARGER.to_tensor, nothing)
+    assert seconds_of_larger_images(data, LARGER.to_tensor) == 0  # the cache has them
+    assert seconds_of_larger_images(load_dataset("digits", to_tensor=SEEN.to_tensor), LARGER.to_tensor) == 0
 
 
 def test_data_without_files_stay_alone():

@@ -92,6 +92,13 @@ def test_scoring_on_corrupted_copies_costs_time_in_search_and_trainings(times):
     assert robust["supernet"] == plain["supernet"]
 
 
+def test_every_class_balance_has_linear_probes_of_its_own(times):
+    once, twice = times(linear_epochs=1000), times(linear_epochs=1000, class_balance="none,weighted")
+    assert twice["linear probe"] > 1.8 * once["linear probe"]
+    retrained = times(linear_epochs=1000, class_balance="sampled,head-retrained")  # one probe for both
+    assert retrained["linear probe"] == once["linear probe"]
+
+
 def test_noah_has_stages_of_its_own(times, tiny_values):
     found = times(baselines="linear,noah")
     assert list(found)[3:5] == ["NOAH's supernet", "NOAH's search"]

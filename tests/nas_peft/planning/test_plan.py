@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from nas_peft.machine.devices import Devices
 from nas_peft.machine.ray_session import RayOptions
-from nas_peft.main_job import repeated_plan
 from nas_peft.planning import plan as plan_module
-from nas_peft.planning.levels import AUTOMATIC_LEVEL, LEAST_RANK, LEVELS, budget_of, options_of
-from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan, make_plan
+from nas_peft.planning.levels import AUTOMATIC_LEVEL, IMAGES, LEVELS, options_of
+from nas_peft.planning.plan import FILLED, LONGEST_AUTOMATIC, fitting_plan, make_plan, repeated
+from nas_peft.run.planned_budget import LEAST_RANK
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.single_methods import lora_everywhere
-from nas_peft.run.stage_records import PLAN, PlanRecord, Speeds
+from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError, count_params, load_space
 
@@ -120,6 +120,9 @@ def test_output_projections_learn_at_the_usual_rate_and_the_rest_more_slowly(tin
     assert own == 1
     given = planned(lr=0.01)  # whoever gives one of the two means it as it is
     assert (given.lr, given.module_scale) == (0.01, (1.0,))
+    assert {recipe.lr for recipe in given.recipes("subnet")} == {0.01, 0.003, 0.03}
+    shortest = fitting_plan(timed(tiny_inputs, time="auto", lr=0.01), slower(1e6), 0.0)
+    assert shortest.set_options["lr_grid"] == [1.0]
     given = planned(module_scale=0.1)
     assert (given.lr, given.module_scale) == (usual, (0.1,))
 
@@ -142,7 +145,6 @@ def test_the_budget_has_room_for_lora_everywhere_on_a_narrow_backbone_too(tiny_i
     room = lora_everywhere(LEAST_RANK, tiny_inputs.backbone.shape)
     assert planned.fits(room)
     assert planned.budget.max_params < 1.1 * count_params(room, tiny_inputs.backbone.shape)
-    assert budget_of(tiny_inputs.backbone.shape, 100 * tiny_inputs.backbone.params) == "4%"
     given = fitting_plan(timed(tiny_inputs, time="2h", budget="1%"), FAST, 0.0)
     assert "budget" not in given.set_options
 
@@ -196,6 +198,8 @@ def test_too_little_time_says_how_much_is_needed(tiny_inputs: SearchInputs):
         InputError, match=r"time is '2s', .* takes about .* here, .*; give --time (\d+)m or more"
     ) as e:
         fitting_plan(timed(tiny_inputs, time="2s"), FAST, 0.0)
+    assert len(tiny_inputs.dataset.train) < IMAGES  # fewer would be trained on for more epochs
+    assert "--shots" not in str(e.value)
     enough = str(e.value).split("--time ")[1].split()[0]
     fitting_plan(timed(tiny_inputs, time=enough), FAST, 0.0)
 
@@ -221,6 +225,7 @@ def test_speeds_are_measured_in_the_space_that_is_planned(
     monkeypatch.setattr(plan_module, "measure", noted)
     devices, inputs = Devices("cpu", "cpu"), timed(tiny_inputs, time="2h")
     made = make_plan(inputs, devices, RayOptions(), before=0.0)
+    assert made.before > 0  # the measurement itself
     assert spaces == [load_space(made.set_options["space"], 8)]
     assert spaces != [inputs.space]
     make_plan(timed(tiny_inputs, time="2h", space="default"), devices, RayOptions(), before=0.0)
@@ -237,7 +242,37 @@ def test_trainings_share_a_gpu_as_planned_where_the_user_does_not_say(
     run = Run(tiny_inputs, folder, "cuda", StageBars(quiet=True), asked, plan=plan)
     assert run.ray_of_trainings == RayOptions(gpus_per_trial=expected)
     assert run.ray == asked
-    folder.write_stage(PLAN, plan)
-    repeated = repeated_plan(timed(tiny_inputs, time="auto").config, folder.path)
-    assert repeated is not None
-    assert repeated.speeds.gpu_share is None  # that of another machine's GPU
+    again = repeated(plan, timed(tiny_inputs, time="auto"))
+    assert again.speeds.gpu_share is None  # that of another machine's GPU
+    assert again == plan.model_copy(update={"speeds": again.speeds})
+
+
+def test_a_plan_that_is_repeated_beside_other_options_fits_them_as_a_new_one_does(tiny_inputs: SearchInputs):
+    plan = fitting_plan(timed(tiny_inputs, time="2h"), FAST, 0.0)
+    for beside in ({"lr": 0.01}, {"epochs": "8"}, {"seeds": 3}, {"module_scale": 2.0}, {"allow_full": True}):
+        inputs = timed(tiny_inputs, time="2h", **beside)
+        assert repeated(plan, inputs) == fitting_plan(inputs, FAST, 0.0)
+    short = fitting_plan(timed(tiny_inputs, time="auto"), slower(1e6), 0.0)
+    assert repeated(short, timed(tiny_inputs, time="auto", allow_full=True)).set_options["baselines"] == [
+        "linear",
+        "full",
+    ]
+    with pytest.raises(InputError, match="full_lr is"):
+        repeated(short, timed(tiny_inputs, time="auto", full_lr=1e-3))
+
+
+def test_larger_copies_for_crops_count_where_crops_are_cut(tiny_inputs: SearchInputs):
+    inputs = timed(tiny_inputs, time="2h")
+    plain, larger = fitting_plan(inputs, FAST, 1.0), fitting_plan(inputs, FAST, 1.0, 100.0)
+    assert (plain.before, larger.before) == (1.0, 101.0)
+    uncropped = timed(tiny_inputs, time="2h", augmentation="none")
+    assert fitting_plan(uncropped, FAST, 1.0, 100.0).before == 1.0
+
+
+def test_a_head_that_is_counted_is_no_reason_to_refuse_a_search_without_a_budget(tiny_inputs: SearchInputs):
+    config = timed(tiny_inputs, time="auto", count_head=True).config
+    inputs = SearchInputs.load(config, StageBars(quiet=True))
+    plan = fitting_plan(inputs, FAST, 0.0)
+    planned = inputs.with_config(config.planned(plan.set_options))
+    assert inputs.config.budget == plan.set_options["budget"]
+    assert planned.fits(lora_everywhere(LEAST_RANK, tiny_inputs.backbone.shape))

@@ -53,6 +53,16 @@ def test_the_better_third_goes_on_to_the_next_length():
     assert of_row.recipes(row(0, "single"), 2, second) == []
 
 
+def test_a_start_that_has_no_more_epochs_takes_no_place_of_one_that_has():
+    inherited = [Recipe(4, lr, start="inherited") for lr in (0.1, 0.3, 0.9)]
+    new = [Recipe(epochs, lr) for epochs in (2, 8, 16) for lr in (0.1, 0.3, 0.9)]
+    of_row = rounds([*inherited, *new])
+    first = list(of_row.recipes(row(0, "single"), 0))
+    assert {(r.start, r.epochs) for r in first} == {("inherited", 4), ("pretrained", 2)}
+    second = of_row.recipes(row(0, "single"), 1, [*inherited, *new[:3]])
+    assert [(r.start, r.epochs, r.lr) for r in second] == [("pretrained", 8, 0.1)]
+
+
 def test_augmentations_join_in_the_third_round_or_the_last():
     recipes = [Recipe(n, 0.1, augmentation=a) for n in (2, 4, 8, 16) for a in ("crop", "none", "strong")]
     of_row, found = rounds(recipes), []

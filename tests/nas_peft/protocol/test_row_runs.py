@@ -75,6 +75,19 @@ def test_a_late_choice_is_taken_only_if_it_is_better_beyond_the_noise():
     assert robust.recipe.lr == 1.0
 
 
+def test_further_seeds_follow_the_chosen_recipe_and_not_a_late_one_that_was_refused():
+    runs = RowRuns(ROW)
+    runs.add_tried([scored(0.1, range(20))], 0)
+    runs.add_late([scored(1.0, range(18))], 0)
+    others = [record(0.1, 0.7, seed=1), record(0.1, 0.9, seed=2)]
+    runs.add_seeds(others)
+    assert [found.seed for found in runs.chosen] == [0, 1, 2]
+    assert {found.training.recipe.lr for found in runs.chosen} == {0.1}
+    assert (len(runs.tried), runs.error) == (4, None)
+    runs.add_seeds([failed(0.1, seed=3)])
+    assert "seed 3" in str(runs.error)
+
+
 def test_what_failed_or_was_stopped_early_cannot_be_chosen():
     records = [failed(0.1), record(0.3, 0.99, stopped_at=2), record(1.0, 0.5)]
     assert best_recipe(records).lr == 1.0

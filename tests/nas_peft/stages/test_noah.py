@@ -56,6 +56,13 @@ def compared(values: dict[str, Any], ray_address: str, tmp_path_factory: Any) ->
 
 
 @pytest.mark.thorough
+def test_what_only_a_comparison_has_is_not_asked_of_its_search(values: dict[str, Any]):
+    several = values | {"epochs": "1,2", "halving": True, "seeds": 2, "soup": 2, "allow_full": True}
+    config = SearchConfig.of(**several | {"baselines": "linear,full,noah"})
+    found = noah_config(config)
+    assert (found.halving, found.allow_full, found.soup, found.seeds) == (False, False, 0, 1)
+
+
 def test_what_its_search_finds_is_a_baseline(compared: SearchResult):
     row = next(r for r in compared.rows if r.name == "noah")
     assert (row.label, row.group, row.method) == ("NOAH as published", "baseline", "subnet")
