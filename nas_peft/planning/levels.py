@@ -42,10 +42,10 @@ _HALVED = _EVERYWHERE | {
 LEVELS: tuple[Mapping[str, Any], ...] = (
     _EVERYWHERE
     | {
-        "epochs": (2,),
+        "epochs": (4,),
         "lr_grid": (2.0,),
         "augmentation": ("none",),
-        "supernet_epochs": (2,),
+        "supernet_epochs": (1,),
         "generations": 2,
         "population": 12,
         "retrain": 1,
