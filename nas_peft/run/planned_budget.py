@@ -25,6 +25,5 @@ def budget_of(shape: BackboneShape, params: int, head_params: int = 0) -> str:
     the budget has to have room, too. Of subnets that are equal on validation data the smaller one is
     exported.
     """
-    least = ceil(LEAST_PERCENT * params / 100)
-    needed = max(least, count_params(lora_everywhere(LEAST_RANK, shape), shape)) + head_params
-    return f"{ceil(100 * needed / params)}%"
+    needed = 100 * count_params(lora_everywhere(LEAST_RANK, shape), shape) / params
+    return f"{ceil(max(LEAST_PERCENT, needed) + 100 * head_params / params)}%"
