@@ -28,8 +28,15 @@ LEAST_ROUNDS = 2
 KEPT = 3
 """One of so many recipes of a row, rounded up, goes on to the next round."""
 
-GAINED = 2.0
-"""Standard errors of the paired difference in accuracy that one more round must gain for another."""
+GAINED = 1.0
+"""Standard errors of the paired difference in accuracy that one more round must gain for another.
+
+With two, a task whose longer trainings are 2.5 points better by cross-validation ended too soon
+(docs/log/plain_command.md): a round that is not needed costs time, one that is missing costs accuracy.
+"""
+
+BEYOND_NOISE = 2.0
+"""Standard errors that a late choice must gain: of several that are no better, one always looks the best."""
 
 AUGMENTED_ROUND = 2
 """Round, from 0, in which augmentations other than the first join: they do not pay in short trainings.
@@ -147,25 +154,34 @@ def beyond(best_first: Sequence[Recipe], tried: Sequence[Recipe]) -> list[Recipe
     return [replace(best_first[0], lr=float(f"{best_first[0].lr ** 2 / neighbour:.3g}"))]
 
 
-def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
-    """Whether the best training of more epochs is more accurate by more than the noise on the validation set.
+def is_better(before: Contestant, now: Contestant, by: float) -> bool:
+    """Whether a training is more accurate by more than so many standard errors of the paired difference.
 
-    Its accuracy must be higher by more than `GAINED` standard errors of the paired difference. Without the
-    scores of images any gain counts.
+    Without the scores of images any gain counts.
     """
-    return longer.accuracy - shorter.accuracy > GAINED * standard_error(longer.hits, shorter.hits)
+    return now.accuracy - before.accuracy > by * standard_error(now.hits, before.hits)
+
+
+def longer_is_better(shorter: Contestant, longer: Contestant) -> bool:
+    """Whether the best training of more epochs is a reason to try more still.
+
+    It is if it is more accurate than the best of fewer epochs by `GAINED` standard errors, and if another
+    could be more accurate still (`can_be_better`).
+    """
+    return is_better(shorter, longer, GAINED) and can_be_better(longer)
 
 
 def can_be_better(leader: Contestant) -> bool:
     """Whether any training could be more accurate than ``leader`` by more than the noise.
 
-    None could if not even one that is right on all images is better by `longer_is_better`: the leader has
-    three errors or fewer then. Other metrics than accuracy, missing images and a choice for shifted ones know
-    no such bound.
+    None could if not even one that is right on all images is better by `BEYOND_NOISE` standard errors: the
+    leader has three errors or fewer then. Other metrics than accuracy, missing images and a choice for
+    shifted ones know no such bound.
     """
     if leader.shifted_loss is not None or leader.hits is None or not set(leader.hits) <= {0.0, 1.0}:
         return True
-    return longer_is_better(leader, replace(leader, accuracy=1.0, hits=np.ones_like(leader.hits)))
+    perfect = replace(leader, accuracy=1.0, hits=np.ones_like(leader.hits))
+    return is_better(leader, perfect, BEYOND_NOISE)
 
 
 def survivors(scores: Mapping[Row, Scores], params: Params) -> list[Row]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nas_peft.protocol.decision import ranked
-from nas_peft.protocol.halving import longer_is_better
+from nas_peft.protocol.halving import BEYOND_NOISE, is_better
 from nas_peft.protocol.rows import Row, Scores
 from nas_peft.settings.metric import Metric
 from nas_peft.training.training_record import TrainingRecord
@@ -80,13 +80,14 @@ class RowRuns:
     def add_late(self, records: Sequence[TrainingRecord], seed: int) -> None:
         """Add trainings with late choices, which are chosen only if they are better beyond the noise.
 
-        That is, by `halving.longer_is_better`: of several that are no better, one always looks the best.
+        That is, by `halving.BEYOND_NOISE`: of several that are no better, one always looks the best.
         Where shifted images count, the usual rule decides, which has more images to go by.
         """
         before = self.scores.contestant("before", 0)
         chosen = list(self.chosen)
         self.add_tried(records, seed)
-        if before.shifted_loss is None and not longer_is_better(before, self.scores.contestant("late", 0)):
+        late = self.scores.contestant("late", 0)
+        if before.shifted_loss is None and not is_better(before, late, BEYOND_NOISE):
             self.chosen = chosen
 
     def set_finals(self, records: Sequence[TrainingRecord]) -> None:

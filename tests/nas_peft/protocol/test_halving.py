@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas_peft.protocol.decision import Contestant
-from nas_peft.protocol.halving import Rounds, beyond, can_be_better, longer_is_better, survivors
+from nas_peft.protocol.halving import (
+    BEYOND_NOISE,
+    Rounds,
+    beyond,
+    can_be_better,
+    is_better,
+    longer_is_better,
+    survivors,
+)
 from nas_peft.protocol.rows import Row, Scores
 from search_spaces import Architecture
 from supernet import Recipe
@@ -165,11 +173,21 @@ def contestant(name: str, hits: list[int], losses: list[float]) -> Contestant:
 def test_more_epochs_go_on_while_they_gain_more_than_the_noise():
     short = contestant("short", [1] * 80 + [0] * 20, [0.5] * 100)
     more_right = contestant("long", [1] * 90 + [0] * 10, [0.6] * 100)
-    assert longer_is_better(short, more_right)  # ten images more, and two standard errors are six
+    assert longer_is_better(short, more_right)  # ten images more, and a standard error is three
     swapped = contestant("long", [0] * 9 + [1] * 85 + [0] * 6, [0.4] * 100)
-    assert not longer_is_better(short, swapped)  # five images more of 23 that differ
+    assert longer_is_better(short, swapped)  # five images more of 23 that differ: a little over one
+    assert not is_better(short, swapped, BEYOND_NOISE)
+    less = contestant("long", [0] * 9 + [1] * 83 + [0] * 8, [0.4] * 100)
+    assert not longer_is_better(short, less)  # three images more of 21 that differ
     assert not longer_is_better(more_right, short)
     assert not longer_is_better(short, short)
+
+
+def test_no_more_epochs_are_tried_once_next_to_nothing_is_wrong():
+    short = contestant("short", [1] * 90 + [0] * 10, [0.5] * 100)
+    found = [contestant("long", [1] * (100 - errors) + [0] * errors, [0.4] * 100) for errors in (3, 4)]
+    assert [longer_is_better(short, long) for long in found] == [False, True]
+    assert all(is_better(short, long, BEYOND_NOISE) for long in found)
 
 
 def test_without_the_scores_of_images_any_gain_counts():
