@@ -27,7 +27,7 @@ from search_spaces import InputError
 LEVEL = 0.05
 """Chance of a significant difference between equals."""
 
-HINDSIGHT = "best of all, by hindsight"
+HINDSIGHT = "best single method, by hindsight"
 ALONE = ("VPT-shallow", "VPT-deep", "LoRA", "adapter", "SSF", "BitFit")
 """Single methods, whose best one on the test images of a task is `HINDSIGHT`."""
 

@@ -21,7 +21,7 @@ from nas_peft.settings.methods import METHODS
 from nas_peft.stages.latency import SECONDS as LATENCY
 from nas_peft.stages.lora_pruning import FIRST_HALF, start_architecture
 from nas_peft.stages.noah import noah_config
-from nas_peft.stages.probe import LEARNING_RATES
+from nas_peft.stages.probe import tried_of
 from nas_peft.stages.supernet_recipe import JUDGED
 from nas_peft.training.wise_ft import ALPHAS
 from search_spaces import Architecture, count_flops
@@ -101,9 +101,9 @@ class StageTimes:
 
     def _probe(self) -> float:
         config, images = self.inputs.config, len(self.inputs.dataset.train) + len(self.inputs.dataset.val)
-        rates = 1 if config.linear_lr else len(LEARNING_RATES)
-        balances = {"sampled" if name == "head-retrained" else name for name in config.class_balance}
-        return images * self.speeds.forward + rates * len(balances) * self._head(config.linear_epochs)
+        balances, rates = tried_of(config)
+        heads = len(balances) * len(rates)
+        return images * self.speeds.forward + heads * self._head(config.linear_epochs)
 
     def _head(self, epochs: int) -> float:
         return epochs * ceil(len(self.inputs.dataset.train) / self.inputs.config.batch_size) * HEAD_STEP

@@ -109,7 +109,10 @@ class ComparedTrainings:
         return list(runs.values())
 
     def _longer_is_better(self, runs: Mapping[Row, RowRuns]) -> bool:
-        """Whether the best training of the latest round is better than the best of all rounds before."""
+        """Whether the best training of the latest round is a reason for another, see `longer_is_better`.
+
+        It is compared with the best of all rounds before.
+        """
         latest: list[Contestant] = []
         before: list[Contestant] = []
         for row, found in runs.items():

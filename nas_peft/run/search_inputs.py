@@ -13,7 +13,6 @@ from torch import Tensor
 from nas_peft.corruptions.choosing import ShiftedValidation, corrupted_for_choice
 from nas_peft.data.folds import domain_folds
 from nas_peft.run.module_files import import_module_files, module_file_digest
-from nas_peft.run.planned_budget import budget_of
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
     ALWAYS_COMPARED,
@@ -77,11 +76,8 @@ class SearchInputs(TaskInputs):
         task = TaskInputs.of(config, backbone, bars)
         if config.awaits_plan and "budget" not in config.fixed:
             # the plan's own, so that nothing is refused for the default of a search without a plan
-            config = config.model_copy(update={"budget": _planned_budget(config, task)})
-            budget = Budget.parse(
-                config.budget, backbone_params=backbone.params, count_head=config.count_head
-            )
-            task = replace(task, config=config, budget=budget)
+            config = config.model_copy(update={"budget": task.planned_budget})
+            task = task.under(config)
         return cls.of_task(config, task)
 
     @classmethod
@@ -115,16 +111,7 @@ class SearchInputs(TaskInputs):
 
     def with_config(self, config: SearchConfig) -> SearchInputs:
         """The same data and backbone with other options of search and trainings."""
-        budget = Budget.parse(
-            config.budget, backbone_params=self.backbone.params, count_head=config.count_head
-        )
-        task = TaskInputs(config, self.backbone, self.preprocessing, budget, self.dataset)
-        return SearchInputs.of_task(config, task)
-
-    @property
-    def planned_budget(self) -> str:
-        """The budget that a plan sets where the user gives none."""
-        return _planned_budget(self.config, self)
+        return SearchInputs.of_task(config, self.under(config))
 
     def single_methods(self) -> dict[str, Architecture]:
         """The single methods of every run, then the largest uniform member of each other kind of the space.
@@ -268,11 +255,6 @@ def searcher_options(config: SearchConfig) -> dict[str, Any]:
     """The given options of the searcher. Raises `InputError` for an option that the searcher lacks."""
     flags = {"parents": config.parents, "mutation_probability": config.mutation_probability}
     return parse_options(config.searcher, config.searcher_options, flags)
-
-
-def _planned_budget(config: SearchConfig, task: TaskInputs) -> str:
-    head = task.head_params if config.count_head else 0
-    return budget_of(task.backbone.shape, task.backbone.params, head)
 
 
 def _front_limit(config: SearchConfig, space: SearchSpace, backbone: Backbone, within: int) -> int:

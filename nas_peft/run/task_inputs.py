@@ -16,6 +16,7 @@ from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_image
 from nas_peft.data.picture_sizes import PictureSizes
 from nas_peft.data.summary import data_summary
 from nas_peft.machine.accelerator import return_freed_memory
+from nas_peft.run.planned_budget import budget_of
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.single_methods import (
@@ -103,6 +104,19 @@ class TaskInputs:
                 "raise the budget"
             )
         return inputs
+
+    def under(self, config: TrainingConfig) -> TaskInputs:
+        """The same data and backbone with the options and the budget of another configuration."""
+        budget = Budget.parse(
+            config.budget, backbone_params=self.backbone.params, count_head=config.count_head
+        )
+        return TaskInputs(config, self.backbone, self.preprocessing, budget, self.dataset)
+
+    @property
+    def planned_budget(self) -> str:
+        """The budget that a plan sets where the user gives none."""
+        head = self.head_params if self.config.count_head else 0
+        return budget_of(self.backbone.shape, self.backbone.params, head)
 
     def with_larger_images(self, bars: StageBars) -> Self:
         """The same inputs with larger copies of the training images, if crops are cut and gain by them."""

@@ -14,6 +14,7 @@ from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.run import Run
 from nas_peft.run.stage_records import ProbeRecord
 from nas_peft.run.task_inputs import TaskInputs
+from nas_peft.settings.training_config import TrainingConfig
 from nas_peft.stages.pretrained_features import pretrained_features
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.trainings import probe_head
@@ -35,6 +36,13 @@ class Probe:
     record: ProbeRecord
 
 
+def tried_of(config: TrainingConfig) -> tuple[list[str], list[float]]:
+    """The class balances and the learning rates of the linear probes, each with each, by a configuration."""
+    # where nothing but the head is trained, it draws every class equally from the start
+    balances = list(dict.fromkeys("sampled" if b == "head-retrained" else b for b in config.class_balance))
+    return balances, [config.linear_lr] if config.linear_lr else list(LEARNING_RATES)
+
+
 def probe(run: Run[TaskInputs]) -> Probe:
     """Compute the pretrained features, and choose the learning rate of linear probes.
 
@@ -44,9 +52,7 @@ def probe(run: Run[TaskInputs]) -> Probe:
     """
     inputs, config, data = run.inputs, run.inputs.config, run.inputs.dataset
     started, memory = time.perf_counter(), PeakMemory(run.device)
-    # where nothing but the head is trained, it draws every class equally from the start
-    balances = list(dict.fromkeys("sampled" if b == "head-retrained" else b for b in config.class_balance))
-    rates = [config.linear_lr] if config.linear_lr else list(LEARNING_RATES)
+    balances, rates = tried_of(config)
     count = len(rates) * len(balances)
     with run.bars.counted("linear probe (learning rates)", count) as bar:
         network = Supernet(
