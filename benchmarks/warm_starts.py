@@ -37,12 +37,15 @@ from benchmarks.harness.results import RESULTS
 from benchmarks.harness.standard_error import mean_and_error
 from nas_peft.data.folds import others, stratified_folds
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.scoring.scorer import Fold
-from nas_peft.stages.supernet import chosen_recipe, read_supernets, supernet_trainings
+from nas_peft.stages.supernet import read_supernets
+from nas_peft.stages.supernet_choice import chosen_recipe
+from nas_peft.stages.supernet_parts import supernet_trainings
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import scores_of, starting_network
 from search_spaces import Architecture
@@ -124,7 +127,7 @@ def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[s
         supernets[True] = [supernet_of_part(search, inputs, features)]
     starts = {part: {NAME: inherited_tensors(of, candidate.architecture)} for part, of in supernets.items()}
     for way, factor in wanted:
-        shared = inputs.for_trainings(features, starts[way.part])
+        shared = inputs.for_trainings(features, InheritedStarts(starts[way.part]))
         recipe = replace(search.config.method_recipe("subnet"), epochs=max(1, way.epochs), start=way.start)
         recipe = replace(recipe, lr=float(f"{recipe.lr * factor:.6g}") or recipe.lr)
         scored = scores(way, recipe, candidate.architecture, shared, search.config.seed)

@@ -10,6 +10,7 @@ from nas_peft.machine.ray_session import RayOptions
 from nas_peft.planning.estimate import expected_courses
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import baseline_rows, single_rows
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.noted_options import noted_options
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -89,5 +90,5 @@ def _run(run: Run[TaskInputs]) -> SearchResult:
         probe=probed.recipe,
         features=probed.features,
         protocol=PROTOCOL,
-        inherited=lora.inherited,
+        inherited=InheritedStarts(lora.inherited),
     )

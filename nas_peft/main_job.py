@@ -19,6 +19,7 @@ from nas_peft.planning.plan import make_plan, repeated
 from nas_peft.planning.table import plan_sentence
 from nas_peft.protocol.comparison_stage import compare_rows
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.noted_options import noted_options
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
@@ -26,12 +27,12 @@ from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PLAN, PlanRecord
-from nas_peft.scoring.inherited_network import inherited_tensors
 from nas_peft.scoring.ray_scorer import require_workers, scoring
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.record_place import require_record_place
 from nas_peft.settings.default_time import said_of_no_plan
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages.final_supernet import inherited_starts
 from nas_peft.stages.inherited import finish_without_retraining
 from nas_peft.stages.latency import latency_stage
 from nas_peft.stages.lora_pruning import pruned_lora
@@ -204,14 +205,10 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
     if inputs.config.no_retrain:
         return finish_without_retraining(run, probed, supernets.folds, ranked)
     best = retrained(inputs, ranked)
-    inherited = {
-        row_name(candidate): inherited_tensors(supernets.folds, candidate.architecture)
-        for candidate in (best if "inherited" in inputs.config.start else [])
-    }
-    inherited_without = {
-        domain: {row_name(c): inherited_tensors([fold], c.architecture) for c in best}
-        for domain, fold in (supernets.left_out if inherited else {}).items()
-    }
+    inherited = InheritedStarts()
+    if "inherited" in inputs.config.start:
+        subnets = {row_name(c): c.architecture for c in best}
+        inherited = inherited_starts(run, probed.features, subnets, supernets.folds, supernets.left_out)
     del supernets, shifted, scorer  # frees the GPU for the trainings
     release_memory(run.device)
     noah = noah_architecture(run, probed.features)
@@ -223,8 +220,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
         probe=probed.recipe,
         features=probed.features,
         protocol=PROTOCOL,
-        inherited={**inherited, **lora.inherited},
-        inherited_without=inherited_without,
+        inherited=inherited.beside(lora.inherited),
     )
 
 

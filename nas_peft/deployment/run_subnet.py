@@ -12,6 +12,7 @@ from torch import Tensor
 from nas_peft.deployment.row_choice import found_row
 from nas_peft.front.export import inherited_subnet
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.json_file import read_json
 from nas_peft.run.moved_inputs import with_found_paths
 from nas_peft.run.progress import StageBars
@@ -196,12 +197,13 @@ class RunSubnets:
         """
         with StageBars(quiet=True) as bars:
             inputs: TaskInputs
-            inherited: dict[str, Mapping[str, Tensor]] = {}
+            inherited = InheritedStarts()
             if self.search is not None:
                 inputs = of_search = self.search.inputs(bars)
                 if from_start and training.recipe.start == "inherited":
                     supernets = read_supernets(of_search, self.folder, "cpu")
-                    inherited[training.name] = inherited_tensors(supernets, training.architecture)
+                    tensors = inherited_tensors(supernets, training.architecture)
+                    inherited = InheritedStarts({training.name: tensors})
             else:
                 inputs = TaskInputs.of(self.config, self._backbone(), bars)
                 inputs.require_unchanged(self._inputs_record())

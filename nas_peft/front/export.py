@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from nas_peft.machine.accelerator import release_memory
 from nas_peft.machine.ray_session import RayOptions
@@ -14,12 +15,14 @@ from nas_peft.protocol.row_runs import best_recipe
 from nas_peft.protocol.rows import Row
 from nas_peft.run.export import export_subnet, file_record, subnet_of
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PLAN, PlanRecord
-from nas_peft.scoring.inherited_network import inherited_network, inherited_tensors
+from nas_peft.scoring.inherited_network import inherited_network
 from nas_peft.searching.candidate import Candidate
+from nas_peft.stages.final_supernet import inherited_starts
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_left_out, read_supernets
 from nas_peft.training.image_scores import ImageScores
@@ -75,26 +78,17 @@ def export_candidate(
     probed = probe(run)
     of_probe = probed.recipe
     row = Row(f"candidate-{candidate.number}", "searched", "subnet", candidate.architecture)
-    inherited, inherited_without = {}, {}
-    if "inherited" in config.start:
-        supernets = read_supernets(inputs, search.folder, run.device)
-        left_out = read_left_out(inputs, search.folder, run.device)
-        inherited[row.name] = inherited_tensors(supernets, candidate.architecture)
-        inherited_without = {
-            domain: {row.name: inherited_tensors([fold], candidate.architecture)}
-            for domain, fold in left_out.items()
-        }
-        del supernets, left_out  # frees the GPU for the trainings
-        release_memory(run.device)
+    inherited = _starts(run, probed.features, row) if "inherited" in config.start else None
+    release_memory(run.device)  # of the supernets
     shared = inputs.for_trainings(probed.features, inherited)
-    shared = replace(shared, inherited_without=inherited_without)
     recipes = row.recipes(config, of_probe)
     tried = [t for r in recipes for t in row.trainings(config, of_probe, [config.seed], "train", r)]
     domains = tuple(shared.domains)
     planned = [*tried, *trainings_without(tried, domains)]
     plan = search.folder.read_stage(PLAN, PlanRecord)
     longest = max(recipes, key=lambda r: r.epochs)
-    seconds = stage_times(inputs, plan).separate([*((row, t.recipe) for t in planned), (row, longest)])
+    times = stage_times(inputs, plan)
+    seconds = times.separate([*((row, t.recipe) for t in planned), (row, longest)])
     bars.expect([{"retraining": seconds}], measured=plan is not None)
     with (
         bars.counted("retraining (models)", len(planned) + 1) as bar,
@@ -134,6 +128,13 @@ def export_candidate(
         temperature=_temperature(record.images),
     )
     return written | metrics
+
+
+def _starts(run: Run[SearchInputs], features: Tensor, row: Row) -> InheritedStarts:
+    """What a candidate's trainings start from."""
+    supernets = read_supernets(run.inputs, run.folder, run.device)
+    left_out = read_left_out(run.inputs, run.folder, run.device)
+    return inherited_starts(run, features, {row.name: row.architecture}, supernets, left_out)
 
 
 def inherited_subnet(

@@ -18,6 +18,7 @@ from nas_peft.run.task_inputs import TaskInputs
 from nas_peft.settings.baselines import NOAH, PRUNED
 from nas_peft.settings.method_recipes import first_half
 from nas_peft.settings.methods import METHODS
+from nas_peft.stages.final_supernet import FINAL_SUPERNET
 from nas_peft.stages.latency import SECONDS as LATENCY
 from nas_peft.stages.lora_pruning import FIRST_HALF, start_architecture
 from nas_peft.stages.noah import noah_config
@@ -69,6 +70,8 @@ class StageTimes:
             found |= {"supernet": self._supernet(self.inputs), "search": self._search(self.inputs)}
             if self.inputs.config.no_retrain:
                 return found | {"test": 2 * len(self.inputs.dataset.test) * self.speeds.forward}
+            if "inherited" in self.inputs.config.start:
+                found[FINAL_SUPERNET] = self.final_supernet(self.inputs)
         if NOAH in self.inputs.config.baselines:
             found |= self._noah()
         if PRUNED in self.inputs.config.baselines:
@@ -116,6 +119,12 @@ class StageTimes:
             passes += max(recipe.epochs for recipe in recipes) * len(data.train)
         judged = JUDGED * len(data.val) * len(recipes) if len(recipes) > 1 else 0
         return passes * self.speeds.supernet + judged * self.speeds.forward
+
+    def final_supernet(self, inputs: SearchInputs) -> float:
+        """Seconds of training the supernet again on training and validation set, by its longest recipe."""
+        config, images = inputs.config, len(inputs.dataset.train) + len(inputs.dataset.val)
+        longest = max(recipe.epochs for recipe in config.supernet_recipes())
+        return longest / max(1, config.folds - 1) * images * self.speeds.supernet
 
     def _search(self, inputs: SearchInputs) -> float:
         config, data = inputs.config, inputs.dataset

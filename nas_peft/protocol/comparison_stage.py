@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from nas_peft.protocol.row_results import row_result, trained_params
 from nas_peft.protocol.row_runs import RowRuns
 from nas_peft.protocol.rows import Row
 from nas_peft.protocol.run_result import write_result
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.run import Run
 from nas_peft.run.task_inputs import TaskInputs
@@ -33,19 +33,17 @@ def compare_rows(
     probe: Recipe,
     features: Tensor,
     protocol: str,
-    inherited: Mapping[str, Mapping[str, Tensor]] | None = None,
-    inherited_without: Mapping[str, Mapping[str, Mapping[str, Tensor]]] | None = None,
+    inherited: InheritedStarts | None = None,
 ) -> SearchResult:
     """Compare subnets, single methods and baselines by one protocol, and write ``results.json``.
 
     Trains the rows, chooses by validation, trains the final models, opens the test set, exports. ``probe`` is
     the recipe of linear probes; ``features (N, d)`` are the pretrained features of train, then val.
-    ``inherited`` are the tensors that rows inherit from the supernet or from an earlier training, by the
-    row's name, and ``inherited_without`` those of supernets that left out a domain, by domain and row.
+    ``inherited`` is what rows inherit from the supernet or from an earlier training, by the row's name.
     Raises `InputError` if no subnet could be trained.
     """
     config = run.inputs.config
-    shared = replace(run.inputs.for_trainings(features, inherited), inherited_without=inherited_without or {})
+    shared = run.inputs.for_trainings(features, inherited)
     with RayTrainings.of_run(run, shared, early_stopping=config.early_stopping, keep_modules=True) as runner:
         trainings = ComparedTrainings(run, runner, probe, tuple(shared.domains))
         runs = trainings.compare(rows)

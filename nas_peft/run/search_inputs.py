@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nas_peft.corruptions.choosing import ShiftedValidation, corrupted_for_choice
 from nas_peft.data.folds import domain_folds
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.module_files import import_module_files, module_file_digest
 from nas_peft.run.progress import StageBars
 from nas_peft.run.single_methods import (
@@ -190,9 +191,7 @@ class SearchInputs(TaskInputs):
         data = self.dataset
         return domain_folds(data.train_domains, data.train.labels) if self.config.robust else {}
 
-    def for_trainings(
-        self, features: Tensor, inherited: Mapping[str, Mapping[str, Tensor]] | None = None
-    ) -> TrainingInputs:
+    def for_trainings(self, features: Tensor, inherited: InheritedStarts | None = None) -> TrainingInputs:
         """See `TaskInputs.for_trainings`.
 
         With the robust objective trainings are scored on copies, too, and on domains that they leave out.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from nas_peft.data.larger_images import FACTOR, may_be_larger, with_larger_image
 from nas_peft.data.picture_sizes import PictureSizes
 from nas_peft.data.summary import data_summary
 from nas_peft.machine.accelerator import return_freed_memory
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.planned_budget import budget_of
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run_folder import RunFolder
@@ -153,16 +153,20 @@ class TaskInputs:
         """Python files that register module kinds: none without a search."""
         return ()
 
-    def for_trainings(
-        self, features: Tensor, inherited: Mapping[str, Mapping[str, Tensor]] | None = None
-    ) -> TrainingInputs:
+    def for_trainings(self, features: Tensor, inherited: InheritedStarts | None = None) -> TrainingInputs:
         """Backbone and data of the run's separate trainings; ``features (N, d)`` of train, then val.
 
         ``inherited`` is that of `TrainingInputs`.
         """
         data, classes = self.dataset, len(self.dataset.classes)
         return TrainingInputs(
-            self.backbone, self.preprocessing, classes, data.train, data.val, features, inherited or {}
+            self.backbone,
+            self.preprocessing,
+            classes,
+            data.train,
+            data.val,
+            features,
+            inherited or InheritedStarts(),
         )
 
     def record(self) -> InputsRecord:

@@ -14,6 +14,7 @@ from torch import Tensor
 from nas_peft.corruptions.choosing import ShiftedValidation
 from nas_peft.data import Part
 from nas_peft.data.part import read_only_tensor
+from nas_peft.run.inherited_starts import InheritedStarts
 from supernet import Backbone, Preprocessing
 
 
@@ -22,10 +23,9 @@ class TrainingInputs:
     """Backbone and data of all separate trainings of a run, sent once to each worker.
 
     ``features`` ``(N, d)`` are the pretrained features of train, then val; linear probes need nothing else.
-    ``inherited`` are the tensors of modules and head, by the name of a training, from which that training
-    starts if its recipe says so. On ``shifted`` images, if there are any, each training is scored, too.
-    ``domains`` has the indices of the training images of each domain that trainings leave out, and
-    ``inherited_without`` what they then start from in place of ``inherited``, by domain and name.
+    ``inherited`` is what trainings start from if their recipe says so. On ``shifted`` images, if there are
+    any, each training is scored, too. ``domains`` has the indices of the training images of each domain that
+    trainings leave out.
     """
 
     backbone: Backbone
@@ -34,10 +34,9 @@ class TrainingInputs:
     train: Part
     val: Part
     features: Tensor
-    inherited: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    inherited: InheritedStarts = field(default_factory=InheritedStarts)
     shifted: ShiftedValidation | None = None
     domains: Mapping[str, Tensor] = field(default_factory=dict)
-    inherited_without: Mapping[str, Mapping[str, Mapping[str, Tensor]]] = field(default_factory=dict)
 
     def without(self, domain: str | None) -> TrainingInputs:
         """The inputs of a training that leaves out a domain, whose images are then its validation set.
@@ -57,10 +56,9 @@ class TrainingInputs:
             train=self.train.take(seen),
             val=self.train.take(unseen),
             features=self.features[rows] if len(self.features) else self.features,
-            inherited={**self.inherited, **self.inherited_without.get(domain, {})},
+            inherited=self.inherited.of_domain(domain),
             shifted=None,
             domains={},
-            inherited_without={},
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

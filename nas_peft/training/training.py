@@ -20,7 +20,7 @@ class Training:
     ``name`` identifies the training in files. ``on`` is the data: ``"train"`` is the training set, and the
     result is scored on the validation set; ``"train_val"`` is both, for a final model. With ``head`` the head
     is first trained alone by that recipe (as in LP-FT, arXiv 2202.10054). Where the recipe starts from
-    ``inherited`` weights, `TrainingInputs.inherited` has them by ``name``. ``keep`` stores the trained
+    ``inherited`` weights, `InheritedStarts` has them by ``name``. ``keep`` stores the trained
     tensors for ``on="train"`` too, and does not change the training. ``seed`` decides the order of the
     images and, unless ``init_seed`` is given, the initial values; trainings of one name and ``init_seed``
     start from the same network, so that their weights can be averaged. ``names_epochs`` puts the number of

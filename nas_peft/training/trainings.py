@@ -192,9 +192,12 @@ def starting_network(training: Training, inputs: TrainingInputs, device: str) ->
     if METHODS[training.method].start == "activations":
         start_from_activations(network, trained_on(training, inputs).images, inputs.preprocessing)
     if training.recipe.start == "inherited":
-        if METHODS[training.method].start == "pruned" and training.name not in inputs.inherited:
+        inherited = inputs.inherited.of(training.name, training.on)
+        if inherited is None and METHODS[training.method].start == "pruned":
             raise NonFiniteLoss("the training before the pruning failed; try a lower --lr")
-        network.load_module_tensors(inputs.inherited[training.name])
+        if inherited is None:
+            raise ValueError(f"'{training.name}' starts from inherited weights, and none are given")
+        network.load_module_tensors(inherited)
     if training.head:
         labels = inputs.train.labels
         if training.on == "train_val":

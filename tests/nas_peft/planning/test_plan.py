@@ -172,7 +172,7 @@ def test_a_given_default_is_kept_too(tiny_inputs: SearchInputs):
 
 def test_auto_is_at_most_an_hour_and_no_level_that_is_not_worth_its_time(tiny_inputs: SearchInputs):
     fast = fitting_plan(timed(tiny_inputs, time="auto"), FAST, 0.0)
-    slow = fitting_plan(timed(tiny_inputs, time="auto"), slower(1500), 0.0)
+    slow = fitting_plan(timed(tiny_inputs, time="auto"), slower(1400), 0.0)
     assert fast.level == AUTOMATIC_LEVEL
     assert slow.level < fast.level
     assert slow.expected <= FILLED * LONGEST_AUTOMATIC

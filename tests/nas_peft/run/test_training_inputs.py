@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from nas_peft.data import Part
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.training_inputs import TrainingInputs
 from supernet import Preprocessing, random_backbone
 
@@ -22,9 +23,8 @@ def inputs() -> TrainingInputs:
         Part(images[:10], numbers[:10]),
         Part(images[10:], numbers[10:]),
         numbers[:, None].float(),
-        {"a": own, "b": own},
+        InheritedStarts({"a": own, "b": own}, without={"photo": {"a": other}}),
         domains={"photo": torch.tensor([3, 4, 8])},
-        inherited_without={"photo": {"a": other}},
     )
 
 
@@ -33,7 +33,7 @@ def test_a_domain_s_images_take_the_place_of_the_validation_set(inputs: Training
     assert found.train.labels.tolist() == [0, 1, 2, 5, 6, 7, 9]
     assert found.val.labels.tolist() == [3, 4, 8]
     assert found.features.flatten().tolist() == [0, 1, 2, 5, 6, 7, 9, 3, 4, 8]
-    assert found.inherited["a"]["x"] == 1  # of a supernet that has not seen them
-    assert found.inherited["b"]["x"] == 0
+    assert found.inherited.train["a"]["x"] == 1  # of a supernet that has not seen them
+    assert found.inherited.train["b"]["x"] == 0
     assert found.shifted is None
     assert inputs.without(None) is inputs

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nas_peft.protocol.rows import Row, baseline_rows
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.run_folder import RunFolder
@@ -94,7 +95,7 @@ def test_what_is_left_fits_the_budget_and_is_what_the_row_starts_from(
     require_equal(pruned_lora(run_of(inputs, tmp_path / "run"), features), found)
     (row,) = baseline_rows(inputs.config, 8, pruned=found.architecture)
     (training,) = row.trainings(inputs.config, PROBE, [3], "train")
-    shared = inputs.for_trainings(features, found.inherited)
+    shared = inputs.for_trainings(features, InheritedStarts(found.inherited))
     trained, _ = run_training(training, shared, "cpu")
     assert trained.curve is not None
     assert len(trained.curve.losses) == 2
@@ -145,7 +146,7 @@ def test_a_training_that_fails_takes_its_row_with_it(inputs: SearchInputs, featu
     (row,) = baseline_rows(failing.config, 8, pruned=found.architecture)
     (training,) = row.trainings(failing.config, PROBE, [0], "train")
     with pytest.raises(NonFiniteLoss, match="the training before the pruning failed; try a lower --lr"):
-        run_training(training, failing.for_trainings(features, found.inherited), "cpu")
+        run_training(training, failing.for_trainings(features, InheritedStarts(found.inherited)), "cpu")
 
 
 def test_without_the_baseline_nothing_is_done(inputs: SearchInputs, features: Tensor, tmp_path: Path):

@@ -17,8 +17,9 @@ from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.scoring.ray_scorer import RayScorer, scoring
 from nas_peft.scoring.scorer import LocalScorer
 from nas_peft.stages import supernet_on_ray
-from nas_peft.stages.supernet import supernet_trainings, train_supernets
+from nas_peft.stages.supernet import train_supernets
 from nas_peft.stages.supernet_on_ray import train_on_ray
+from nas_peft.stages.supernet_parts import supernet_trainings
 from search_spaces import InputError
 
 pytestmark = pytest.mark.slow
@@ -96,7 +97,7 @@ def test_a_run_with_gpus_elsewhere_trains_and_scores_there(
         used.append(device)
         return train_on_ray(*args, device="cpu", **others)
 
-    monkeypatch.setattr("nas_peft.stages.supernet.train_on_ray", on_cpu)
+    monkeypatch.setattr("nas_peft.stages.trained_supernet.train_on_ray", on_cpu)
     folder = RunFolder.open(tmp_path / "run", tiny_inputs.config)
     run = Run(tiny_inputs, folder, "cpu", QUIET, ONE_CORE, worker_device="cuda")
     found = train_supernets(run, features)

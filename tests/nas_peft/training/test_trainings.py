@@ -12,6 +12,7 @@ from safetensors.torch import load
 from sweep import sweep
 
 from nas_peft.data import Part
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings import methods
 from nas_peft.training.training import Training
@@ -325,7 +326,7 @@ def test_a_training_may_start_from_inherited_weights(inputs: TrainingInputs):
     supernet = Supernet(inputs.backbone.model, MIXED, 3, seed=5)
     inherited = supernet.module_tensors(MIXED)
     subnet = training("subnet", recipe=replace(RECIPE, start="inherited"))
-    given = replace(inputs, inherited={"subnet": inherited})
+    given = replace(inputs, inherited=InheritedStarts({"subnet": inherited}))
     start = trained_tensors(starting_network(subnet, given, "cpu"), subnet)
     assert start.keys() == inherited.keys()
     assert all(torch.equal(start[name], value) for name, value in inherited.items())
@@ -338,7 +339,7 @@ def test_a_training_may_start_from_inherited_weights(inputs: TrainingInputs):
     assert record.curve.losses != pretrained.curve.losses
     assert all(torch.equal(value, supernet.module_tensors(MIXED)[n]) for n, value in inherited.items())
     sent = pickle.loads(pickle.dumps(given))
-    assert torch.equal(sent.inherited["subnet"]["head.weight"], inherited["head.weight"])
+    assert torch.equal(sent.inherited.train["subnet"]["head.weight"], inherited["head.weight"])
     assert torch.equal(sent.features, given.features)
 
 

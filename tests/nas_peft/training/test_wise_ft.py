@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_peft.data import Part
+from nas_peft.run.inherited_starts import InheritedStarts
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.training import Training
 from nas_peft.training.trainings import starting_network, trained_network, trained_tensors
@@ -107,7 +108,7 @@ def test_the_line_of_inherited_modules_begins_at_the_pretrained_function(kind: s
     elsewhere = 0 if KINDS[kind].first_layer_only else 1
     training = inherited(Architecture.of(depth, {kind: [1, *[elsewhere] * (depth - 1)]}))
     before, tuned = drawn(training, inputs, 1), drawn(training, inputs, 2)
-    inputs = replace(inputs, inherited={"candidate-1": before})
+    inputs = replace(inputs, inherited=InheritedStarts({"candidate-1": before}))
     start = line_start(training, tuned, inputs, HEAD)
     points = {
         alpha: trained_network(training, interpolate(start, tuned, alpha), inputs, "cpu") for alpha in (0, 1)

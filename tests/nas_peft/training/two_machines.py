@@ -21,8 +21,8 @@ from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
-from nas_peft.stages.supernet import supernet_trainings
 from nas_peft.stages.supernet_on_ray import train_on_ray
+from nas_peft.stages.supernet_parts import supernet_trainings
 from nas_peft.training import training_worker
 from nas_peft.training.ray_trainings import RayTrainings
 from nas_peft.training.trainings import run_training
