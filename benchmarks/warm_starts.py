@@ -5,14 +5,16 @@
     python -m benchmarks.plain_command --task digits --seeds 3 --runs runs/plain
     python -m benchmarks.warm_starts --run runs/plain/digits-auto-seed0 --run runs/plain/digits-auto-seed1
 
-For each finished search, the candidate with the lowest inherited loss is scored as it is, and trained on the
-training set from both starts, for several numbers of epochs and factors on the run's rate, with the run's
-module scale. A factor is chosen by the product's rule on half of the validation images and judged on the
-other half, in 100 splits; test sets stay sealed.
+For each finished search a candidate is scored as it is, and trained on the training set from both starts, for
+several numbers of epochs and factors on the run's rate, with the run's module scale. A factor is chosen by
+the product's rule on half of the validation images and judged on the other half, in 100 splits; test sets
+stay sealed.
 
-A final model is trained on the validation images, too, which the supernet has not seen: a subnet that is
-taken as it is forgoes them. What that costs is shown by a supernet of three quarters of the training images,
-whose subnet is scored as it is, and after training on all of them.
+A final model is trained on the validation images, too, which the supernet of the search has not seen. What
+that costs is shown by a supernet of three quarters of the training images, from which training on all of them
+goes on. This supernet also chooses the candidate, by its loss on the last quarter: as in a run, the
+candidate is then chosen on images that training sees, and judged on others. ``--candidate lowest`` takes the
+candidate whose loss is the lowest on the validation images themselves, which flatters its inherited weights.
 
 Every finished training is a line of ``--lines``, where an interrupted command goes on.
 """
@@ -23,7 +25,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +44,8 @@ from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.scoring.inherited_network import inherited_tensors
-from nas_peft.scoring.scorer import Fold
+from nas_peft.scoring.scorer import Fold, LocalScorer
+from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.supernet import read_supernets
 from nas_peft.stages.supernet_choice import chosen_recipe
 from nas_peft.stages.supernet_parts import supernet_trainings
@@ -84,9 +87,9 @@ _LOWER = (0.2, 0.6, 2.0)
 WAYS = (
     *(Way("pretrained", epochs, _FACTORS) for epochs in (4, 8)),
     Way("inherited", 0, (0.0,)),
-    *(Way("inherited", epochs, _LOWER) for epochs in (2, 4, 8)),
+    *(Way("inherited", epochs, _LOWER) for epochs in (2, 4)),
     Way("inherited", 0, (0.0,), part=True),
-    *(Way("inherited", epochs, _LOWER, part=True) for epochs in (2, 4, 8)),
+    *(Way("inherited", epochs, _LOWER, part=True) for epochs in (2, 4)),
 )
 QUARTERS = 4
 
@@ -105,7 +108,13 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 """What may be chosen among: each way at all its rates, and several ways together."""
 
 
-def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[str, Any]]:
+Chosen: TypeAlias = Literal["quarter", "lowest"]
+"""The candidate: by the supernet of three quarters on the last one, or by the search on validation images."""
+
+
+def lines_of(
+    folder: Path, done: set[tuple[str, str, float]], chosen: Chosen = "quarter"
+) -> Iterator[dict[str, Any]]:
     """Train and score what is missing of a finished search, whose folder names the lines."""
     wanted = [
         (way, factor)
@@ -117,21 +126,37 @@ def lines_of(folder: Path, done: set[tuple[str, str, float]]) -> Iterator[dict[s
         return
     search = FinishedSearch.read(folder)
     inputs = search.inputs(StageBars(quiet=True))
-    candidate = search.pick()
     empty = Supernet(
         inputs.backbone.model, Architecture.empty(inputs.backbone.depth), len(inputs.dataset.classes)
     )
     features = pooled_features(empty, inputs.dataset.train_val.images, inputs.preprocessing).cpu()
-    supernets = {False: read_supernets(inputs, search.folder, "cpu")}
-    if any(way.part for way, _ in wanted):
-        supernets[True] = [supernet_of_part(search, inputs, features)]
+    of_part = supernet_of_part(search, inputs, features)
+    supernets = {False: read_supernets(inputs, search.folder, "cpu"), True: [of_part]}
+    candidate = search.pick() if chosen == "lowest" else best_on_unseen(search, inputs, of_part)
     starts = {part: {NAME: inherited_tensors(of, candidate.architecture)} for part, of in supernets.items()}
     for way, factor in wanted:
         shared = inputs.for_trainings(features, InheritedStarts(starts[way.part]))
         recipe = replace(search.config.method_recipe("subnet"), epochs=max(1, way.epochs), start=way.start)
         recipe = replace(recipe, lr=float(f"{recipe.lr * factor:.6g}") or recipe.lr)
         scored = scores(way, recipe, candidate.architecture, shared, search.config.seed)
-        yield {"run": folder.name, "params": candidate.params, "way": way.label, "factor": factor, **scored}
+        yield {
+            "run": folder.name,
+            "candidate": chosen,
+            "number": candidate.number,
+            "params": candidate.params,
+            "way": way.label,
+            "factor": factor,
+            **scored,
+        }
+
+
+def best_on_unseen(search: FinishedSearch, inputs: SearchInputs, fold: Fold) -> Candidate:
+    """The candidate within the budget whose loss is the lowest on the images that a supernet has not seen."""
+    fitting = [c for c in search.candidates if inputs.fits(c.architecture)]
+    scorer = LocalScorer([fold], inputs.preprocessing)
+    found = scorer.score(0, np.arange(len(fold.part)), [c.architecture for c in fitting])
+    losses = found.losses.mean(axis=1, dtype=np.float64)
+    return fitting[int(np.nanargmin(losses))]
 
 
 def supernet_of_part(search: FinishedSearch, inputs: SearchInputs, features: Tensor) -> Fold:
@@ -238,12 +263,16 @@ def run(argv: Sequence[str]) -> None:
     parser = StudyParser("warm_starts", "Compare starts of searched subnets on validation data.")
     add = parser.add_argument
     add("--run", type=Path, action="append", default=[], help="finished search; repeat for more")
+    add("--candidate", choices=get_args(Chosen), default="quarter", help="which candidate (%(default)s)")
     add("--lines", type=Path, default=LINES, help="finished trainings (%(default)s)")
     args = parser.parse_args(argv)
-    lines = read_lines(args.lines)
+    ways = {way.label for way in WAYS}
+    lines = [
+        line for line in read_lines(args.lines) if line["candidate"] == args.candidate and line["way"] in ways
+    ]
     done = {(line["run"], line["way"], line["factor"]) for line in lines}
     for folder in args.run:
-        for line in lines_of(folder, done):
+        for line in lines_of(folder, done, args.candidate):
             lines.append(line)
             append_line(args.lines, line)
     print("\n".join(table(lines)))

@@ -283,6 +283,9 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     assert all(run.recipe["start"] == "pretrained" for row in others for run in row.runs)
     trainings = {file.name for file in (tmp_path / "run" / "trainings").glob("candidate-*.json")}
     assert len([name for name in trainings if ".train.inherited.e" in name]) == 2
+    both = result.dataset["counts"]["train"] + result.dataset["counts"]["val"]
+    epochs = config.supernet_recipes()[0].epochs
+    assert result.stages["final supernet"].image_passes == epochs * both
     (tmp_path / "run" / "results.json").unlink()
     assert search(config, tmp_path / "run", device="cpu").rows == result.rows
     assert [column.header for column in recipes_table(result).columns][2:4] == ["start", "epochs"]

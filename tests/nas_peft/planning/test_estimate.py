@@ -53,6 +53,14 @@ def test_epochs_candidates_and_seeds_cost_in_proportion(times):
     assert once["supernet"] == times()["supernet"]
 
 
+def test_where_subnets_inherit_the_supernet_is_trained_again_on_more_images(times):
+    long, folded = {"start": "inherited", "supernet_epochs": 20}, {"folds": 3, "supernet_epochs": 20}
+    new, inherited = times(supernet_epochs=20), times(**long)
+    assert set(inherited) - set(new) == {"final supernet"}
+    assert inherited["supernet"] == new["supernet"] < inherited["final supernet"] < 1.5 * new["supernet"]
+    assert times(**long | folded)["final supernet"] == pytest.approx(inherited["final supernet"] / 2)
+
+
 def test_two_places_take_half_of_the_time(times):
     one, two = times(epochs=50), times(places=2, epochs=50)
     assert one["retraining"] / two["retraining"] == pytest.approx(2, rel=0.25)

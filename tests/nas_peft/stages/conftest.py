@@ -1,11 +1,15 @@
-"""Progress bars that tests of stages read."""
+"""What tests of stages share: progress bars that they read, and pretrained features."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import torch
 
 from nas_peft.run.progress import Advance, StageBars
+from nas_peft.run.search_inputs import SearchInputs
+from search_spaces import Architecture
+from supernet import Supernet, pooled_features
 
 
 class CountingBars(StageBars):
@@ -24,3 +28,9 @@ class CountingBars(StageBars):
 def counting_bars() -> Callable[[], CountingBars]:
     """Makes new bars, whose ``seen`` has the steps."""
     return CountingBars
+
+
+@pytest.fixture(scope="session")
+def features(tiny_inputs: SearchInputs) -> torch.Tensor:
+    network = Supernet(tiny_inputs.backbone.model, Architecture.empty(8), 3)
+    return pooled_features(network, tiny_inputs.dataset.train_val.images, tiny_inputs.preprocessing)

@@ -343,6 +343,20 @@ def test_a_training_may_start_from_inherited_weights(inputs: TrainingInputs):
     assert torch.equal(sent.features, given.features)
 
 
+def test_a_final_training_starts_from_what_a_supernet_of_all_images_gives(inputs: TrainingInputs):
+    of_part, of_all = (
+        Supernet(inputs.backbone.model, MIXED, 3, seed=seed).module_tensors(MIXED) for seed in (5, 6)
+    )
+    given = replace(inputs, inherited=InheritedStarts({"subnet": of_part}, {"subnet": of_all}))
+    for on, expected in (("train", of_part), ("train_val", of_all)):
+        subnet = training("subnet", on=on, recipe=replace(RECIPE, start="inherited"))
+        start = trained_tensors(starting_network(subnet, given, "cpu"), subnet)
+        assert all(torch.equal(start[name], value) for name, value in expected.items())
+    missing = training("subnet", recipe=replace(RECIPE, start="inherited"))
+    with pytest.raises(ValueError, match="'subnet' starts from inherited weights, and none are given"):
+        starting_network(missing, inputs, "cpu")
+
+
 def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
     probe = Recipe(epochs=20, lr=1e-2, batch_size=8)
     without, _ = run_training(training("subnet"), inputs, "cpu")
