@@ -74,8 +74,9 @@ def lines_of(folder: Path, done: set[tuple[str, str]]) -> Iterator[list[dict[str
     supernets = read_supernets(inputs, search.folder, "cpu")
     for row in wanted:
         architecture = Architecture.from_dict(row.architecture)
-        starts = InheritedStarts({row.name: inherited_tensors(supernets, architecture)})
-        shared = replace(inputs.for_trainings(features, starts), shifted=None, domains={})
+        inherits = row.recipe is not None and row.recipe["start"] == "inherited"
+        of_row = {row.name: inherited_tensors(supernets, architecture)} if inherits else {}
+        shared = replace(inputs.for_trainings(features, InheritedStarts(of_row)), shifted=None, domains={})
         yield [
             {"run": folder.name, "row": row.name, "group": row.group, "network": name, **scored}
             for name, scored in judged(row, architecture, config, shared).items()

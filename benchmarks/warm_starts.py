@@ -83,7 +83,7 @@ class Way:
 
 _FACTORS = (0.6, 2.0, 6.0)
 """Those of a plan."""
-_LOWER = (0.2, 0.6, 2.0)
+_LOWER = (0.2, *_FACTORS)
 WAYS = (
     *(Way("pretrained", epochs, _FACTORS) for epochs in (4, 8)),
     Way("inherited", 0, (0.0,)),

@@ -201,7 +201,7 @@ def _run(run: Run[SearchInputs], storage: str | None, study: str | None) -> Sear
         found = search_supernet(run, scorer, record, len(shifted))
     run.costs.add("search", found.record)
     inputs = run.inputs
-    ranked = [c for c in inputs.ranked(found.candidates) if inputs.fits(c.architecture)]
+    ranked = inputs.ranked(found.candidates)
     if inputs.config.no_retrain:
         return finish_without_retraining(run, probed, supernets.folds, ranked)
     best = retrained(inputs, ranked)

@@ -8,7 +8,7 @@ A small search of rendered images is run once. Then each file of its folder is c
 in one bit (a seeded place) or removed, and the same search is started again, once with and once without the
 file ``results.json``; ``nas-peft front`` reads the folder, too. A second run has separate trainings; of its
 files one of each kind under ``trainings/`` is damaged. A command passes if it ends with the numbers of the
-undisturbed run, or with exit status 2 and one line that says what is wrong.
+undisturbed run, or with exit status 2 and one line that says what is wrong, and all other files in place.
 
 Prints a table and writes JSON (``--out``).
 """
@@ -52,7 +52,7 @@ TRAINED = SHORT | {"retrain": 1, "baselines": "linear", "singles": "lora_rank", 
 MEASURED = ("val_accuracy", "val_loss", "test_accuracy", "test_loss", "losses")
 """Fields of a row's seeds that a fault must not change."""
 
-Outcome = Literal["same numbers", "one line", "other numbers", "no line", "traceback"]
+Outcome = Literal["same numbers", "one line", "other numbers", "no line", "files lost", "traceback"]
 PASSES: tuple[Outcome, ...] = ("same numbers", "one line")
 
 
@@ -140,7 +140,10 @@ def cases(run: Path, file: str, damage: str, options: dict[str, Any], seed: int)
             words = ["front", str(copy)] if command == "front" else search_command(copy, options)
             done = CliRunner().invoke(app, words)
             said = done.stderr.strip().splitlines()[-1:] or [""]
-            yield Case(file, damage, command, _outcome(done, copy, run, command), said[0].replace(folder, ""))
+            outcome = _outcome(done, copy, run, command)
+            if set(files_of(run)) - set(files_of(copy)) - {file, "results.json"}:
+                outcome = "files lost"
+            yield Case(file, damage, command, outcome, said[0].replace(folder, ""))
 
 
 def _outcome(done: Any, copy: Path, run: Path, command: str) -> Outcome:

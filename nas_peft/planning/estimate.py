@@ -129,8 +129,8 @@ class StageTimes:
     def _search(self, inputs: SearchInputs) -> float:
         config, data = inputs.config, inputs.dataset
         scored = len(data.train) if config.folds > 1 else len(data.val)
-        share = RACED if config.racing else 1.0
-        if config.robust:  # nothing races, and each validation image has its copies
+        share = RACED if inputs.races else 1.0
+        if config.robust:  # each validation image has its copies
             share = 1.0 + len(corruptions_for("choice"))
         return config.generations * config.population * scored * share * self.speeds.forward
 

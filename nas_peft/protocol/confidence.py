@@ -95,14 +95,18 @@ def decision_result(
 def _roles(
     choice: Choice, competing: Sequence[Row], scores: Mapping[Row, Scores], params: Params
 ) -> dict[Role, str]:
-    """The names of the rivals that a reader asks about, as far as they are in the run."""
+    """The names of the rivals that a reader asks about, as far as they are in the run.
+
+    The best searched subnet is a rival of another row than itself or an average of its trainings: that it
+    is one says that the search has lost.
+    """
     exported = choice.exported
     others = [row for row in competing if row is not exported]
     second = best_row(others, scores, params)
     found: dict[Role, Row | None] = {
         "full": next((row for row in scores if row.name == "full"), None),
         "single": choice.single,
-        "searched": choice.searched,
+        "searched": None if exported.group == "searched" else choice.searched,
         "runner_up": second[0] if second else None,
     }
     return {role: row.name for role, row in found.items() if row is not None and row is not exported}

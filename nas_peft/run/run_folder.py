@@ -30,6 +30,8 @@ from search_spaces import InputError
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
+_BEFORE_STAGES = {"inputs", "plan", "record"}
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -43,6 +45,8 @@ class RunFolder:
     """
 
     path: Path
+    resumed: bool = False
+    """Whether an earlier process had begun the run."""
 
     @classmethod
     def open(
@@ -74,11 +78,12 @@ class RunFolder:
             raise InputError(
                 f"the run folder '{path}' cannot be made: {error.strerror}; give another --out"
             ) from error
-        if not file.exists():  # written first: a folder without it cannot be resumed
+        resumed = file.exists()
+        if not resumed:  # written first: a folder without it cannot be resumed
             write_config(file, config.to_yaml(), options)
         for sub in ("stages", "trainings"):
             (path / sub).mkdir(exist_ok=True)
-        return cls(path)
+        return cls(path, resumed)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -170,7 +175,13 @@ class RunFolder:
         return f"the run was started by nas-peft {recorded.get('nas_peft') or '0.1 or earlier'}"
 
     def discard(self) -> None:
-        """Remove a run that failed before its first result, so that corrected options can use its folder."""
+        """Remove a run that failed as it began, so that corrected options can use its folder.
+
+        A resumed run that has finished any part stays: what failed now may be a damaged file, and the rest
+        is hours of work.
+        """
+        if self.resumed and self._has_finished_parts():
+            return
         for name in ("stages", "trainings"):
             shutil.rmtree(self.path / name)
         for name in ("tensorboard", "wandb"):  # what trackers have kept there
@@ -179,6 +190,12 @@ class RunFolder:
             file.unlink(missing_ok=True)
         if not any(self.path.iterdir()):
             self.path.rmdir()
+
+    def _has_finished_parts(self) -> bool:
+        """Whether the folder holds more than what is recorded before the first stage."""
+        stages = {file.stem for file in (self.path / "stages").glob("*.json")}
+        done = (self.path / name for name in ("trainings", "generations"))
+        return bool(stages - _BEFORE_STAGES) or any(any(sub.glob("*")) for sub in done)
 
     def freeze(self, decision: dict[str, Any]) -> OpeningRecord:
         """Record the decision before the test set is read, and return the record.

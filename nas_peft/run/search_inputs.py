@@ -181,10 +181,15 @@ class SearchInputs(TaskInputs):
         return cost_of(candidate, self.config.front_field)
 
     def ranked(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Candidates that may be retrained, best first: by the searcher, or for the robust objective."""
+        """Candidates that may be retrained, best first: by the searcher, or for the robust objective.
+
+        They are within the budget, and ranked among themselves: how good a larger one is must not decide
+        for them.
+        """
+        fitting = [candidate for candidate in candidates if self.fits(candidate.architecture)]
         if self.config.robust:
-            return RobustRanking(self.config.robust_margin)(candidates)
-        return self.searcher().ranked(candidates)
+            return RobustRanking(self.config.robust_margin)(fitting)
+        return self.searcher().ranked(fitting)
 
     def left_out_domains(self) -> dict[str, Tensor]:
         """The training images of each domain, by `domain_folds`, if the objective asks for unseen domains."""
@@ -202,6 +207,11 @@ class SearchInputs(TaskInputs):
         copies = corrupted_for_choice(self.dataset.val, self.config.seed)
         shifted = ShiftedValidation(copies, self.config.robust_margin)
         return replace(found, shifted=shifted, domains=self.left_out_domains())
+
+    @property
+    def races(self) -> bool:
+        """Whether candidates may be eliminated on the first images of the validation set."""
+        return self.config.racing and not self.config.robust and not self.searcher().compares_accuracies
 
     @property
     def training_sampler(self) -> Sampler:

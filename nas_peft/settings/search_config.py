@@ -137,7 +137,7 @@ class SearchConfig(TrainingConfig):
     racing: Annotated[bool, Panel.SEARCH] = Field(
         True,
         description="Stop scoring candidates that are behind a cheaper one on the first images; with "
-        "--objective robust none is stopped",
+        "--objective robust, and where the searcher ranks by accuracy (noah), none is stopped",
     )
     objective: Annotated[Literal["accuracy", "robust"], Panel.SEARCH] = Field(
         "accuracy",

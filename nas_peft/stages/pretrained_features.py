@@ -33,12 +33,16 @@ def pretrained_features(
 
     A pass over all images of a large data set takes minutes, which every start would take again. So the
     features of images in the cache are kept beside them, and found again by whatever they depend on: weights,
-    precision, device, threads, version of torch, rows.
+    name of the backbone (two functions may share their weights), image size, precision, device, threads,
+    version of torch, rows.
     """
     images, device = without_larger(part.images), network.head.weight.device
     file = None
     if isinstance(images, ImageRows) and isinstance(images.block, ImageFile):
-        facts = [backbone.digest, preprocessing.to_dict(), precision, _of_device(device), torch.__version__]
+        facts = [
+            *(backbone.name, backbone.digest, backbone.image_size, preprocessing.to_dict(), precision),
+            *(_of_device(device), torch.__version__),
+        ]
         digest = hashlib.sha256(json.dumps(facts).encode() + images.rows.tobytes())
         file = images.block.path.with_name(f"features-{digest.hexdigest()}.safetensors")
         if (known := _read(file, len(part))) is not None:

@@ -51,7 +51,7 @@ def search_supernet(
         shape=inputs.backbone.shape,
         classes=len(inputs.dataset.classes),
         cost=by_params if config.robust else inputs.cost,
-        racing=config.racing and not config.robust,
+        racing=inputs.races,
         seed=config.seed,
         latency=inputs.latency,
         shifted_folds=shifted_folds,

@@ -115,8 +115,7 @@ class RayTrainings:
         missing = []
         for training in trainings:
             record = self._read(training)
-            # a finished training is repeated if its tensors are needed now and were not kept then
-            if record is None or (training.keep and not self._tensors_file(training).exists()):
+            if record is None or self._lacks_tensors(training, record):
                 missing.append(training)
             else:
                 records[training.key] = record
@@ -132,6 +131,15 @@ class RayTrainings:
         if missing:
             self._run_missing(missing, trainings, ended)
         return [records[training.key] for training in trainings]
+
+    def _lacks_tensors(self, training: Training, record: TrainingRecord) -> bool:
+        """Whether a finished training has to be repeated for its tensors.
+
+        Those of final models are needed, and others where the training says so now. None are stored of a
+        training that failed or was stopped early.
+        """
+        needed = training.keep or training.on == "train_val"
+        return needed and record.failure is None and not self._tensors_file(training).exists()
 
     def tensors(self, training: Training) -> dict[str, torch.Tensor]:
         """The trained tensors of a final model that has run."""

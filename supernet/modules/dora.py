@@ -63,7 +63,9 @@ class DoRA(Factors):
     def _weight_and_bias(self) -> tuple[Tensor, Tensor]:
         if self._frozen is None:
             raise ValueError(f"{self.kind} needs the frozen weights; bind them first")
-        return self._frozen()
+        weight, bias = self._frozen()
+        # in half precision the frozen copies are bfloat16, too coarse for the length of W + B^T A
+        return weight.to(self.down.dtype), bias.to(self.down.dtype)
 
     @torch.no_grad()
     def _ratios(self, weight: Tensor, units: int) -> Tensor:

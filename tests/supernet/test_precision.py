@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from sweep import sweep
 
-from search_spaces import Architecture, InputError
+from search_spaces import KINDS, Architecture, InputError
 from supernet import (
     ArchitectureBatch,
     Constant,
@@ -108,6 +109,29 @@ def test_no_module_widens_what_comes_after(plain, pixels, randomised, kind, mask
     with autocast(CPU, "bf16"):
         network(pixels, sizes)
     assert seen == [torch.bfloat16] * 3
+
+
+@pytest.mark.parametrize("kind", sweep(sorted(KINDS), ["dora_rank", "lora_rank", "prompt_tokens"]))
+def test_every_kind_is_trained_in_half_precision_as_in_full(kind, plain, toy, preprocessing):
+    """Frozen weights are then bfloat16 copies, which some kinds compute with."""
+    (images, labels), depth = toy, 2
+    layers = 1 if KINDS[kind].first_layer_only else depth
+    size = min(3, KINDS[kind].max_size or 3)
+    given = Architecture.of(depth, {kind: [size] * layers + [0] * (depth - layers)})
+    empty = Architecture.empty(depth)
+    choosers = (Constant(given), OnePerImage(lambda rng: given if rng.random() < 0.5 else empty, (kind,)))
+    recipe = Recipe(epochs=2, lr=1e-2, batch_size=8)
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        networks = [Supernet(plain(), given, 5, seed=1) for _ in choosers]
+        options = {"preprocessing": preprocessing, "recipe": recipe, "seed": 0}
+        curves = [
+            train(net, images, labels, chooser=chooser, execution=Execution(precision), **options)
+            for net, chooser in zip(networks, choosers, strict=True)
+        ]
+        found = evaluate(networks[0], images, labels, preprocessing=preprocessing, precision=precision)
+        losses[precision] = [*(curve.losses[-1] for curve in curves), found.loss]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05)
 
 
 def test_every_loss_is_of_float32_logits(plain, toy, default_space, preprocessing, monkeypatch):

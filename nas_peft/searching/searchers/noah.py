@@ -118,6 +118,11 @@ class Noah(Searcher):
             new.add_samples(rng)
         return new.completed()
 
+    @property
+    def compares_accuracies(self) -> bool:
+        """Whether candidates are ranked by accuracy, as published."""
+        return self.rank_by_accuracy
+
     def ranked(self, history: Sequence[Candidate]) -> list[Candidate]:
         """Candidates in the order that the switches give.
 

@@ -23,10 +23,17 @@ class Searcher(Protocol):
     ``examples/custom_searcher.py`` is an example. Subclasses inherit `ranked`.
 
     Candidates are within the budget of the task. A searcher that sets ``searches_front`` proposes from
-    ``task.over_range`` instead, which has all sizes, so that its history holds a front.
+    ``task.over_range`` instead, which has all sizes, so that its history holds a front. The accuracies of
+    candidates that were eliminated early are of other images than the rest's (only their losses are
+    estimates of all images), so nobody is eliminated in the search of one that ``compares_accuracies``.
     """
 
     searches_front: ClassVar[bool] = False
+
+    @property
+    def compares_accuracies(self) -> bool:
+        """Whether candidates are ranked by their accuracies."""
+        return False
 
     def ask(self, generation: int, history: Sequence[Candidate]) -> list[Proposal]:
         """Proposals of ``generation`` (from 0), given ``history``, the candidates of earlier generations.

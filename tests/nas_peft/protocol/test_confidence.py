@@ -1,5 +1,7 @@
 """How sure a choice is: probabilities, ties and regret on resampled images and seeds, and the sentences."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from nas_peft.protocol.confidence import (
     resampled_scores,
     verdict,
 )
-from nas_peft.protocol.decision import FRACTION, ROBUST_FRACTION
+from nas_peft.protocol.decision import FRACTION, ROBUST_FRACTION, Decision
 from nas_peft.protocol.decision_words import decision_sentences
 from nas_peft.protocol.rows import Row, Scores, best_of, choose
 from nas_peft.run.results import DecisionResult
@@ -120,6 +122,20 @@ def test_a_search_that_was_not_worth_it_is_said_to_be():
     assert decision_sentences(level, LABELS, "candidate-3")[-1] == (
         "searching gained nothing certain over LoRA alone: a tie on validation data"
     )
+
+
+def test_an_average_of_the_searched_subnet_is_the_search_s_own():
+    soup = replace(SEARCHED, name="candidate-3-greedy-soup")
+    given = {SEARCHED: scores(30), soup: scores(5), SINGLE: scores(40)}
+    found = decision_result(
+        Choice(soup, SEARCHED, SINGLE, Decision(soup.name, "accuracy")),
+        given,
+        lambda row: params(SINGLE if row is SINGLE else SEARCHED),
+        0,
+    )
+    assert found.roles == {"single": "lora_rank-2", "runner_up": "candidate-3"}
+    text = " ".join(decision_sentences(found, LABELS | {soup.name: soup.label}, soup.name))
+    assert "not worth it" not in text
 
 
 def test_seeds_widen_the_interval():

@@ -136,6 +136,21 @@ def test_a_discarded_run_leaves_the_folder_to_another_configuration():
     assert RunFolder.open(Path("out"), config(seed=5)).read_stage("probe", StageRecord) is None
 
 
+def test_a_resumed_run_is_not_discarded_once_a_part_has_finished():
+    """Its folder may be hours of work, and what failed a damaged file."""
+    RunFolder.open(Path("out"), config()).write_stage("inputs", StageRecord(seconds=0.0))
+    again = RunFolder.open(Path("out"), config())
+    again.discard()
+    assert not Path("out").exists()  # nothing had finished
+    first = RunFolder.open(Path("out"), config())
+    first.write_stage("probe", StageRecord(seconds=1.0))
+    again = RunFolder.open(Path("out"), config())
+    again.discard()
+    assert again.read_stage("probe", StageRecord) is not None
+    assert again.resumed
+    assert not first.resumed
+
+
 def test_discarding_leaves_what_is_not_the_run_s():
     folder = RunFolder.open(Path("out"), config())
     Path("out/notes.txt").write_text("mine")

@@ -1,6 +1,7 @@
 """What a run works on: loaded, checked, and recognised when a run is resumed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.single_methods import lora_everywhere
 from nas_peft.run.stage_records import InputsRecord
+from nas_peft.searching.candidate import Candidate, Proposal
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import (
     Architecture,
@@ -303,3 +305,52 @@ def test_images_much_larger_than_the_small_backbone_sees_are_noticed(
     shown = " ".join(capsys.readouterr().err.split())
     assert ("images of about 96x128 pixels are shrunk to 32x32 for vit_micro_patch8_32" in shown) == said
     assert ("--backbone vit_base_patch16_224.augreg_in21k" in shown) == said
+
+
+def test_candidates_within_the_budget_are_ranked_among_themselves(tiny_inputs: SearchInputs):
+    """For shifted images the loss may be a margin above the lowest one within the budget, not of all."""
+
+    def candidate(number: int, architecture: Architecture, loss: float, shifted: float) -> Candidate:
+        return Candidate(
+            number=number,
+            generation=0,
+            proposal=Proposal(architecture, "sample"),
+            params=count_params(architecture, tiny_inputs.backbone.shape),
+            flops=1,
+            loss=loss,
+            loss_standard_error=0.01,
+            accuracy=0.9,
+            images=10,
+            shifted_loss=shifted,
+            shifted_accuracy=0.5,
+        )
+
+    robust = tiny_inputs.config.model_copy(update={"objective": "robust", "robust_margin": 0.05})
+    inputs = replace(tiny_inputs, config=robust)
+    fitting = [Architecture.uniform(8, "ssf", 1), Architecture.uniform(8, "lora_rank", 1)]
+    assert all(map(inputs.fits, fitting))
+    large = Architecture.uniform(8, "adapter_dim", 64)
+    assert not inputs.fits(large)
+    found = inputs.ranked(
+        [
+            candidate(0, fitting[0], 0.30, 1.5),
+            candidate(1, fitting[1], 0.32, 0.9),
+            candidate(2, large, 0.20, 0.7),
+        ]
+    )
+    assert [c.number for c in found] == [1, 0]
+
+
+def test_nobody_is_eliminated_where_accuracies_or_shifted_losses_are_compared(tiny_inputs: SearchInputs):
+    """Who was eliminated has an accuracy on other images than the rest."""
+
+    def races(**changes: Any) -> bool:
+        return replace(tiny_inputs, config=tiny_inputs.config.model_copy(update=changes)).races
+
+    noah = {"searcher": "noah", "generations": 2, "parents": None}
+    assert races()
+    assert not races(racing=False)
+    assert not races(objective="robust")
+    assert not races(**noah, searcher_options="depth_only_mutation=false,uniform_samples=false")
+    by_loss = "rank_by_accuracy=false,depth_only_mutation=false,uniform_samples=false"
+    assert races(**noah, searcher_options=by_loss)

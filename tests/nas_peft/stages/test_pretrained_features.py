@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,15 @@ def test_other_rows_and_another_precision_are_other_features(features, part):
     features(part)
     features(part.take(torch.tensor([0, 1, 2, 3, 5, 4])))
     assert len(features(part, "bf16")) == 3
+
+
+def test_another_function_with_the_same_weights_has_features_of_its_own(features, part, backbone):
+    """Two names of timm may share a file of weights, as CLIP with GELU and with QuickGELU do."""
+    features(part)
+    network = Supernet(backbone.model, Architecture.empty(backbone.depth), 6)
+    for other in (replace(backbone, name="other"), replace(backbone, image_size=(64, 64))):
+        pretrained_features(network, part, other, Preprocessing.of(backbone.model), "fp32")
+    assert len(features(part)) == 3
 
 
 def test_a_damaged_file_is_made_again(features, part):

@@ -15,6 +15,7 @@ import torch
 
 from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.rows import Row, baseline_rows
+from nas_peft.run.json_file import write_json
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
@@ -67,6 +68,26 @@ def without_seconds(record: TrainingRecord) -> TrainingRecord:
 def files_of(training: Training) -> set[str]:
     """Names of the files that a training leaves which was scored on the validation set."""
     return {f"{training.key}.json", f"{training.key}.val.safetensors"}
+
+
+def test_a_final_model_is_trained_again_if_its_weights_are_gone_and_a_stopped_training_is_not(
+    folder: RunFolder, shared: TrainingInputs, tiny_config: SearchConfig
+):
+    (first, *_) = ROWS[0].trainings(tiny_config, PROBE, [0], "train_val")
+    run(folder, shared, [first])
+    weights = folder.path / "trainings" / f"{first.key}.safetensors"
+    before = weights.read_bytes()
+    weights.unlink()
+    run(folder, shared, [first])
+    assert weights.read_bytes() == before
+    stopped = replace(first, on="train", keep=True)
+    with RayTrainings(folder, shared, device="cpu") as runner:
+        (record,) = runner.run([stopped], lambda: None)
+        early = folder.path / "trainings" / f"{stopped.key}.json"
+        write_json(early, replace(record, stopped_at=1).to_dict())
+        runner.forget([stopped])
+        (again,) = runner.run([stopped], lambda: None)
+    assert again.stopped_at == 1
 
 
 def all_trainings(config: SearchConfig, on: Any = "train") -> list[Training]:
