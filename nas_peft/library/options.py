@@ -45,6 +45,7 @@ class TrainingOptions(TypedDict, total=False):
     singles: str | Sequence[str] | None
     single_sizes: int
     soup: int
+    average: int
     l2_sp: float
     head_epochs: int
     head_lr: float

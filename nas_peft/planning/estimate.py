@@ -188,9 +188,23 @@ class StageTimes:
         averaged = [row for row in tested if row.averaged] if config.soup else []
         if averaged:
             found |= self._averaging(averaged, longest)
+        if config.average:
+            found |= self._mean_of_orders(tested[:1], longest)
         models = (len(tested) + len(LABELS) * len(averaged)) * config.seeds
         found["test"] = models * len(self.inputs.dataset.test) * self.speeds.forward
         return found
+
+    def _mean_of_orders(self, rows: Sequence[Row], longest: Mapping[Row, Recipe]) -> dict[str, float]:
+        """The stages of the mean of trainings of the row that is exported."""
+        config, data = self.inputs.config, self.inputs.dataset
+        others = (config.average - 1) * config.seeds
+        costs = self._costs({row: [longest[row]] for row in rows})[: len(rows)]
+        finals = [self._training(row, longest[row], len(data.train_val), scored=False) for row in rows]
+        return {
+            "mean of orders": self._makespan(costs * others),
+            "averaging": config.seeds * len(data.val) * self.speeds.forward,
+            "final mean": self._makespan(finals * others),
+        }
 
     def _averaging(self, rows: Sequence[Row], longest: Mapping[Row, Recipe]) -> dict[str, float]:
         """The stages of soups and WiSE-FT, whose first ingredient is the row's own training."""

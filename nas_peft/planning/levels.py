@@ -72,6 +72,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
         "population": 16,
         "retrain": 2,
         "inherited_epochs": (2, 4, 8, 16),
+        "average": 3,
         "baselines": ("linear", "full"),
     },
     _HALVED
@@ -84,6 +85,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
         "population": 16,
         "retrain": 2,
         "inherited_epochs": (2, 8, 16, 32),
+        "average": 4,
         "baselines": ("linear", "full"),
     },
     _HALVED
@@ -97,6 +99,7 @@ LEVELS: tuple[Mapping[str, Any], ...] = (
         "retrain": 4,
         "start": ("inherited", "pretrained"),
         "inherited_epochs": (2, 8, 16, 32),
+        "average": 4,
         "baselines": ("linear", "full"),
     },
 )

@@ -68,6 +68,8 @@ def beside_given(options: Mapping[str, Any], given: SearchConfig) -> dict[str, A
     if "lr" in given.fixed and "lr_grid" in found:  # who gives a rate means it as it is
         first = found["lr_grid"][0]
         found["lr_grid"] = tuple(float(f"{factor / first:.6g}") for factor in found["lr_grid"])
+    if given.soup:  # its averages take the place of the plan's
+        found.pop("average", None)
     if given.allow_full and "baselines" in found:
         found["baselines"] = tuple(dict.fromkeys((*found["baselines"], "full")))
     return {name: value for name, value in found.items() if name not in given.fixed}

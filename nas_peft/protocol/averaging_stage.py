@@ -32,25 +32,30 @@ from supernet import Curve, Recipe
 FACTORS = (1.0, 0.5, 2.0)
 """Factors on the row's learning rate, cycled over the ingredients."""
 
-Way: TypeAlias = Literal["uniform-soup", "greedy-soup", "wise-ft"]
+Way: TypeAlias = Literal["uniform-soup", "greedy-soup", "wise-ft", "mean"]
 LABELS: dict[Way, str] = {
     "uniform-soup": "uniform soup",
     "greedy-soup": "greedy soup",
     "wise-ft": "WiSE-FT",
 }
+"""The ways that ``--soup`` compares."""
 
 
 @dataclass(frozen=True)
 class AveragedRow(Row):
-    """Averaged weights of the trainings of another row, ``of``: a network of the same size."""
+    """Averaged weights of the trainings of another row, ``of``: a network of the same size.
+
+    ``count`` is the number of trainings in a mean.
+    """
 
     of: Row
     way: Way
+    count: int = 0
 
     @property
     def label(self) -> str:
         """Name in the table."""
-        return f"{self.of.label}, {LABELS[self.way]}"
+        return f"{self.of.label}, {LABELS.get(self.way, f'mean of {self.count}')}"
 
 
 @dataclass(frozen=True)
@@ -87,12 +92,14 @@ class Average:
             for record in self.runs.chosen
             if record.images is not None
         }
+        losses = [r.images.calibrated_losses.mean() for r in self.runs.chosen if r.images is not None]
         return AveragingResult(
             of=self.row.of.name,
             way=self.row.way,
             alpha=self.alpha,
             ingredients=ingredients,
             temperatures=temperatures,
+            calibrated_loss=fmean(losses) if losses else None,
             begins=None if self.alpha is None else "pretrained",
         )
 
@@ -119,9 +126,10 @@ class Averaging:
         """
         if not self.trainings.run.inputs.config.soup or not rows:
             return []
-        train = {found.row: self._plan(found, "train") for found in rows}
-        final = {found.row: self._plan(found, "train_val") for found in rows}
-        records = self._records(train, {found.row: found.chosen for found in rows}, "soups")
+        count = self.trainings.run.inputs.config.soup
+        train = {found.row: self.plan(found, "train", count, FACTORS) for found in rows}
+        final = {found.row: self.plan(found, "train_val", count, FACTORS) for found in rows}
+        records = self.records(train, {found.row: found.chosen for found in rows}, "soups")
         started = time.perf_counter()
         averages, usable = [], 0
         for row in train:
@@ -137,12 +145,12 @@ class Averaging:
         )
         self.trainings.run.costs.add("averaging", cost)
         members = {row: _members([a for a in averages if a.row.of is row]) for row in train}
-        finals = self._records(members, {found.row: found.finals for found in rows}, "final soups")
+        finals = self.records(members, {found.row: found.finals for found in rows}, "final soups")
         for average in averages:
             if average.runs.error is None:
                 average.runs.set_finals(
                     [
-                        _averaged_record(of[0], seed, None, [finals[t.key] for t in of])
+                        averaged_record(of[0], seed, None, [finals[t.key] for t in of])
                         for seed, of in average.members.items()
                     ]
                 )
@@ -166,15 +174,20 @@ class Averaging:
         """The recipe of a head that is trained alone on the pretrained features."""
         return self.trainings.run.inputs.config.head_recipe()
 
-    def _plan(self, found: RowRuns, on: Literal["train", "train_val"]) -> list[Training]:
-        """The ingredients of all seeds, one seed after the other."""
+    def plan(
+        self, found: RowRuns, on: Literal["train", "train_val"], count: int, factors: Sequence[float]
+    ) -> list[Training]:
+        """The ``count`` ingredients of each seed, one seed after the other; the first is the row's own.
+
+        ``factors`` on the row's learning rate are cycled over the ingredients.
+        """
         given, recipe = self.trainings, found.recipe
         assert recipe is not None  # only trained rows are averaged
         planned = []
         for seed in given.seeds:
-            for number in range(given.run.inputs.config.soup):
+            for number in range(count):
                 # rounded like the rates of the grid of learning rates
-                rate = float(f"{recipe.lr * FACTORS[number % len(FACTORS)]:.6g}") if number else recipe.lr
+                rate = float(f"{recipe.lr * factors[number % len(factors)]:.6g}") if number else recipe.lr
                 order = seed + number * len(given.seeds)
                 (training,) = found.row.trainings(
                     given.run.inputs.config, given.probe, [order], on, replace(recipe, lr=rate)
@@ -182,7 +195,7 @@ class Averaging:
                 planned.append(replace(training, init_seed=seed if number else None))
         return planned
 
-    def _records(
+    def records(
         self,
         trainings: Mapping[Row, Sequence[Training]],
         own: Mapping[Row, Sequence[TrainingRecord]],
@@ -214,8 +227,8 @@ class Averaging:
             own = usable[0].record
             scores = [self._rank(i.record.val_score(), _judged_as(own, i.record.images)) for i in usable]
 
-            def measure(weights: Mapping[str, Tensor], own: TrainingRecord = own) -> _Scored:
-                return self._score(own, weights)
+            def measure(weights: Mapping[str, Tensor], own: TrainingRecord = own) -> Scored:
+                return self.score(own, weights)
 
             uniform[seed] = (measure(uniform_soup(tensors)), usable)
             best = greedy_soup(tensors, scores, lambda weights: self._rank(*measure(weights)))
@@ -246,7 +259,7 @@ class Averaging:
             raise ValueError(f"the metric '{metric}' needs the scores of images")
         return val._replace(accuracy=mean_score(metric, [images]))
 
-    def _alpha(self, line: Mapping[float, Sequence[_Scored]]) -> float:
+    def _alpha(self, line: Mapping[float, Sequence[Scored]]) -> float:
         """The point on the line of WiSE-FT, whose points have a score for each seed.
 
         By the run's metric, as published; with a choice for shifted images by its rule, so that a step back
@@ -266,10 +279,11 @@ class Averaging:
         ]
         return float(decide(points).name)
 
-    def _score(self, own: TrainingRecord, weights: Mapping[str, Tensor]) -> _Scored:
+    def score(self, own: TrainingRecord, weights: Mapping[str, Tensor]) -> Scored:
+        """The scores of averaged weights of the row whose own training has left the record ``own``."""
         network = trained_network(own.training, dict(weights), self.shared, self.device)
         val, images = scores_of(network, own.training, self.shared)
-        return _Scored(val, _judged_as(own, images) or images)
+        return Scored(val, _judged_as(own, images) or images)
 
 
 def _judged_as(own: TrainingRecord, images: ImageScores | None) -> ImageScores | None:
@@ -279,7 +293,7 @@ def _judged_as(own: TrainingRecord, images: ImageScores | None) -> ImageScores |
     return images.with_left_out_of(own.images)
 
 
-class _Scored(NamedTuple):
+class Scored(NamedTuple):
     """Score of averaged weights on the validation set, as a whole and of each image."""
 
     val: ValScore
@@ -304,20 +318,21 @@ def usable_scores(runs: Sequence[RowRuns], averages: Sequence[Average]) -> dict[
     return {of.row: of.scores for of in found if of.competes}
 
 
-def _averaged_row(row: Row, way: Way) -> AveragedRow:
-    return AveragedRow(f"{row.name}-{way}", row.group, row.method, row.architecture, row, way)
+def averaged_row(row: Row, way: Way, count: int = 0) -> AveragedRow:
+    """The row of an average of the trainings of ``row``."""
+    return AveragedRow(f"{row.name}-{way}", row.group, row.method, row.architecture, row, way, count)
 
 
 def _average(
     row: Row,
     way: Way,
-    chosen: Mapping[int, tuple[_Scored, Sequence[Ingredient]]],
+    chosen: Mapping[int, tuple[Scored, Sequence[Ingredient]]],
     tried: Mapping[int, Sequence[Ingredient]],
     alpha: float | None,
 ) -> Average:
-    averaged = _averaged_row(row, way)
+    averaged = averaged_row(row, way)
     records = [
-        _averaged_record(tried[seed][0].training, seed, score, [i.record for i in tried[seed]])
+        averaged_record(tried[seed][0].training, seed, score, [i.record for i in tried[seed]])
         for seed, (score, _) in chosen.items()
     ]
     members = {seed: [i.final for i in of] for seed, (_, of) in chosen.items()}
@@ -325,12 +340,12 @@ def _average(
 
 
 def _impossible(row: Row, way: Way, reason: str) -> Average:
-    averaged = _averaged_row(row, way)
+    averaged = averaged_row(row, way)
     return Average(averaged, RowRuns(averaged, error=f"no ingredient: {reason}"), {}, None)
 
 
-def _averaged_record(
-    first: Training, seed: int, score: _Scored | None, ingredients: Sequence[TrainingRecord]
+def averaged_record(
+    first: Training, seed: int, score: Scored | None, ingredients: Sequence[TrainingRecord]
 ) -> TrainingRecord:
     """The record of an average in the form of one training: summed costs, and no losses by epoch."""
     curves = [record.curve for record in ingredients if record.curve]

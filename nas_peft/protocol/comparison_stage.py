@@ -11,6 +11,7 @@ from torch import Tensor
 from nas_peft.protocol.averaging_stage import Average, Averaging, choose_again, usable_scores
 from nas_peft.protocol.compared_trainings import Choice, ComparedTrainings
 from nas_peft.protocol.confidence import decision_result
+from nas_peft.protocol.mean_of_orders import MeanOfOrders
 from nas_peft.protocol.paired_comparison import compare_pair
 from nas_peft.protocol.reading import Reading, read_test_set
 from nas_peft.protocol.row_results import row_result, trained_params
@@ -60,31 +61,40 @@ def compare_rows(
             models |= averaging.models(average)
         params = partial(trained_params, run.inputs)
         choice = choose_again(choice, runs, averages, params, config.allow_full)
-        reading = read_test_set(run, models, _decision(choice, runs, averages, trainings.seeds))
+        usable = usable_scores(runs, averages)
+        last = MeanOfOrders(averaging).of_exported(choice, runs)
+        if last is not None:
+            averages.append(last)
+            models |= averaging.models(last)
+        exported = choice.exported if last is None else last.row
+        reading = read_test_set(run, models, _decision(choice, exported, runs, averages, trainings.seeds))
         trainings.forget_others(runs)
         pair = None
         if choice.searched is not None and choice.single is not None:
             pair = compare_pair(choice.searched, choice.single, trainings.seeds, reading.tests, config.metric)
-        usable = usable_scores(runs, averages)
-        of_images = usable[choice.exported].images
+        of_images = usable_scores(runs, averages)[exported].images
         return write_result(
             run,
             protocol=protocol,
-            rows=_row_results(run.inputs, probe, runs, averages, choice, reading),
+            rows=_row_results(run.inputs, probe, runs, averages, exported, reading),
             paired=pair,
             decision=decision_result(choice, usable, params, config.seed, config.allow_full),
             reading=reading,
-            exported=models[choice.exported, config.seed],
+            exported=models[exported, config.seed],
             scores=of_images[0] if of_images else None,
         )
 
 
 def _decision(
-    choice: Choice, runs: Sequence[RowRuns], averages: Sequence[Average], seeds: Sequence[int]
+    choice: Choice,
+    exported: Row,
+    runs: Sequence[RowRuns],
+    averages: Sequence[Average],
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
     """All choices of the run, to be frozen before the test set is opened."""
     return {
-        "exported": choice.exported.name,
+        "exported": exported.name,
         "paired": [row.name if row else None for row in (choice.searched, choice.single)],
         "recipes": {
             found.row.name: found.recipe.to_dict() for found in runs if found.finals and found.recipe
@@ -101,13 +111,13 @@ def _row_results(
     probe: Recipe,
     runs: Sequence[RowRuns],
     averages: Sequence[Average],
-    choice: Choice,
+    exported: Row,
     reading: Reading,
 ) -> list[RowResult]:
     """The rows of the table: each trained row, followed by its averages."""
     results = []
     for found in runs:
-        selected = found.row is choice.exported
+        selected = found.row is exported
         results.append(row_result(inputs, probe, found, reading.tests, selected=selected))
         results += [
             row_result(
@@ -115,7 +125,7 @@ def _row_results(
                 probe,
                 average.runs,
                 reading.tests,
-                selected=average.row is choice.exported,
+                selected=average.row is exported,
                 averaging=average.result(),
             )
             for average in averages

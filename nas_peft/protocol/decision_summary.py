@@ -11,6 +11,7 @@ from nas_peft.protocol.decision_words import (
     FULL,
     baselines_as_good,
     because,
+    last_step,
     validation_data,
     validation_images,
 )
@@ -70,6 +71,8 @@ def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
     else:
         yield "because", _why(result, decision)
         yield "how sure", _how_sure(result, decision)
+        if (last := last_step(result)) is not None:
+            yield "last step", last
         if all(row.name != FULL for row in result.rows):
             yield "not tried", "full fine-tuning: --baselines linear,full or a longer --time trains it, too"
         if "search" in result.stages and (worth := _worth(result, decision)):
@@ -142,8 +145,8 @@ def _worth(result: SearchResult, decision: DecisionResult) -> str:
         said = "no: full fine-tuning is exported, as allowed, and its file holds the whole backbone"
     elif searched is not None:  # a single method is exported
         said = {
-            "better": f"no: {result.selected.label} is better than the searched subnets",
-            "tie": f"no: {result.selected.label} does as well as the searched subnets, a tie",
+            "better": f"no: {result.decided.label} is better than the searched subnets",
+            "tie": f"no: {result.decided.label} does as well as the searched subnets, a tie",
             "worse": "by the rule no, though the best searched subnet has the higher accuracy",
         }[searched.verdict]
     elif single is not None:
@@ -192,7 +195,11 @@ def _table(result: SearchResult, width: int) -> Iterator[str]:
     decision = result.decision
     asked = {"linear", FULL}
     if decision is not None:
-        asked |= {*decision.roles.values(), *baselines_as_good(result, decision)}
+        asked |= {
+            *decision.roles.values(),
+            *baselines_as_good(result, decision),
+            result.decided.name,
+        }
     rows = [row for row in result.rows if row.seeds and (row.selected or row.name in asked)]
     rows.sort(key=lambda row: (not row.selected, -row.mean("val_accuracy"), row.mean("val_loss")))
     known = calibrated_losses(result)

@@ -47,6 +47,19 @@ def decision_sentences(decision: DecisionResult, labels: Mapping[str, str], expo
     return lines
 
 
+def last_step(result: SearchResult) -> str | None:
+    """What the last step made of the row that was decided for, if it is exported as a mean of trainings."""
+    averaging, decided = result.selected.averaging, result.decided
+    if averaging is None or decided is result.selected:
+        return None
+    count = len(next(iter(averaging.ingredients.values())))
+    return (
+        f"the mean of {count} trainings of {decided.label} in other orders of the images is exported, with "
+        f"{100 * result.selected.mean('val_accuracy'):.1f}% validation accuracy; the chosen training "
+        f"has {100 * decided.mean('val_accuracy'):.1f}%"
+    )
+
+
 def validation_images(decision: DecisionResult) -> str:
     """The images that all verdicts are about: not the shifted ones, where these decided."""
     return "unchanged validation images" if decision.robust else "validation images"

@@ -5,7 +5,12 @@ from __future__ import annotations
 from rich.table import Table
 
 from nas_peft.data.remarks import data_remarks
-from nas_peft.protocol.decision_words import decision_sentences, paired_sentence, validation_images
+from nas_peft.protocol.decision_words import (
+    decision_sentences,
+    last_step,
+    paired_sentence,
+    validation_images,
+)
 from nas_peft.protocol.metric_columns import metric_columns
 from nas_peft.protocol.metric_words import bounds, label, signed
 from nas_peft.protocol.modules_table import Drawn, modules_tables
@@ -135,7 +140,7 @@ def certainty_table(result: SearchResult) -> Table | None:
     amount = "difference" if metric == "log-loss" else "points"
     of_pairs = "" if losses else ", exported minus other"
     table = plain_table(
-        f"{result.selected.label} (exported) against the others on {decision.images:,} "
+        f"{result.decided.label} (exported) against the others on {decision.images:,} "
         f"{validation_images(decision)}",
         f"{amount}: difference in {label(metric)}; 90%: its interval over {decision.resamples:,} resamples "
         "of images and seeds; better: share of resamples in which the exported row is better; loss: after "
@@ -147,8 +152,8 @@ def certainty_table(result: SearchResult) -> Table | None:
         add_number(table, header)
     add_text(table, "verdict")
     if losses:
-        exported = f"{losses[result.selected.name]:.3f}"
-        table.add_row("►", result.selected.label, "", "", "", exported, "exported", style="bold")
+        exported = f"{losses[result.decided.name]:.3f}"
+        table.add_row("►", result.decided.label, "", "", "", exported, "exported", style="bold")
     for rival in decision.rivals:
         table.add_row(
             _MARKS.get(rival.verdict, ""),
@@ -179,7 +184,12 @@ def calibrated_losses(result: SearchResult) -> dict[str, float]:
     if decision is None or decision.loss is None:
         return {}
     rivals = {rival.row: decision.loss - rival.loss_difference for rival in decision.rivals}
-    return {result.selected.name: decision.loss, **rivals}
+    means = {
+        row.name: row.averaging.calibrated_loss
+        for row in result.rows
+        if row.averaging is not None and row.averaging.calibrated_loss is not None
+    }
+    return {**means, result.decided.name: decision.loss, **rivals}
 
 
 def shown_rows(result: SearchResult) -> list[RowResult]:
@@ -204,7 +214,8 @@ def remarks(result: SearchResult) -> str:
     lines = [f"failed: {row.label} ({row.name}): {row.error}" for row in result.rows if row.error is not None]
     labels = {row.name: row.label for row in result.rows}
     if result.decision is not None:
-        lines += decision_sentences(result.decision, labels, result.selected.name)
+        lines += decision_sentences(result.decision, labels, result.decided.name)
+        lines += [] if (last := last_step(result)) is None else [f"last step: {last}"]
     if result.paired is not None:
         lines.append(paired_sentence(result.paired, labels))
     return "\n".join([*data_remarks(result.dataset), *lines])

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken
-from nas_peft.protocol.decision_words import baselines_as_good, validation_data, validation_images
+from nas_peft.protocol.decision_words import (
+    baselines_as_good,
+    last_step,
+    validation_data,
+    validation_images,
+)
 from nas_peft.protocol.metric_words import bounds, label, signed, size, unit
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.number_texts import NONE, interval_of_test, of_seeds, score_of_seeds, size_of_file
@@ -160,6 +165,8 @@ def _remarks(run: ReportedRun) -> Iterator[str]:
     if decision is not None:
         where = validation_data(decision)
         yield from _full(run, decision)
+        if (last := last_step(result)) is not None:
+            yield f"{last[:1].upper()}{last[1:]}."
         for name in baselines_as_good(result, decision):
             yield (
                 f"{labels[name][:1].upper()}{labels[name][1:]} does as well on {where}. It is for "

@@ -126,7 +126,7 @@ def judged_validation_images(run: ReportedRun) -> JudgedImages | None:
 
 def _scores_file(run: ReportedRun) -> Path | None:
     """The file with the scores of the training that the exported row was chosen by, of the first seed."""
-    row, folder = run.selected, run.path / "trainings"
+    row, folder = run.result.decided, run.path / "trainings"
     for file in sorted(folder.glob("*.json")):
         record = read_json(file) or {}
         if (record.get("name"), record.get("on"), record.get("seed")) != (

@@ -100,21 +100,24 @@ class IngredientResult(BaseModel):
 class AveragingResult(BaseModel):
     """Ingredients of a row of averages, chosen on validation data from the trainings of the row ``of``.
 
-    ``ingredients`` are listed for each seed's final model. A soup is their mean. WiSE-FT has one ingredient,
-    and its network is the point ``alpha`` on the line from the pretrained function (0) to the network after
-    training (1). In runs of earlier versions, whose ``begins`` is ``None``, the line began at the network
-    before training, which may have inherited modules. ``temperatures`` calibrate the probabilities of each
-    seed's model; they are fitted to the validation images, with the logits of the average of the trainings on
-    the training set alone. Runs of earlier versions have none.
+    ``ingredients`` are listed for each seed's final model. A soup is their mean, and so is ``mean``, the last
+    step of the exported row, whose ingredients differ in the order of the images alone. WiSE-FT has one
+    ingredient, and its network is the point ``alpha`` on the line from the pretrained function (0) to the
+    network after training (1). In runs of earlier versions, whose ``begins`` is ``None``, the line began at
+    the network before training, which may have inherited modules. ``temperatures`` calibrate the
+    probabilities of each seed's model; they are fitted to the validation images, with the logits of the
+    average of the trainings on the training set alone. ``calibrated_loss`` is the validation loss after
+    temperature scaling on other images. Runs of earlier versions have neither.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     of: str
-    way: Literal["uniform-soup", "greedy-soup", "wise-ft"]
+    way: Literal["uniform-soup", "greedy-soup", "wise-ft", "mean"]
     alpha: float | None
     ingredients: dict[int, list[IngredientResult]]
     temperatures: dict[int, float] = {}
+    calibrated_loss: float | None = None
     begins: Literal["pretrained"] | None = None
 
 
@@ -338,6 +341,14 @@ class SearchResult(BaseModel):
     def selected(self) -> RowResult:
         """The exported row."""
         return next(row for row in self.rows if row.selected)
+
+    @property
+    def decided(self) -> RowResult:
+        """The row that the decision is about: the exported one, or the one whose mean is exported."""
+        averaging = self.selected.averaging
+        if averaging is None or averaging.way != "mean":
+            return self.selected
+        return next(row for row in self.rows if row.name == averaging.of)
 
     def to_dataframe(self, of: Literal["rows", "trainings"] = "rows") -> pandas.DataFrame:
         """The results as a dataframe of pandas: a line for each row of the table, or for each training.

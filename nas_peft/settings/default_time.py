@@ -12,7 +12,7 @@ PLANNED_WITH = {
     *("max_pixels", "backbone", "backbone_weights", "image_size", "module_files", "seed"),
     *("budget", "count_head", "baselines", "precision", "micro_batches", "checkpointing", "pack"),
     *("metric", "objective", "robust_margin", "class_balance", "l2_sp"),
-    *("allow_full", "singles", "seeds", "soup"),
+    *("allow_full", "singles", "seeds", "soup", "average"),
 }
 """Options that a plan leaves alone or takes in: with these alone a search is planned for ``auto``."""
 

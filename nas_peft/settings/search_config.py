@@ -249,6 +249,7 @@ class SearchConfig(TrainingConfig):
             "early_stopping",
             "halving",
             "soup",
+            "average",
             "allow_full",
             "pack",
         )

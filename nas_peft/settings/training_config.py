@@ -186,6 +186,12 @@ class TrainingConfig(BaseModel):
         description="Trainings from one initialisation to average for the best searched subnet and for full "
         "fine-tuning (uniform soup, greedy soup, WiSE-FT); 0 for none, else at least 2",
     )
+    average: Annotated[int, Panel.COMPARISON] = Field(
+        0,
+        ge=0,
+        description="Trainings of the exported subnet, in other orders of the images, whose mean is exported "
+        "unless it is worse on validation data; 0 for none, else at least 2",
+    )
     l2_sp: Annotated[float, Panel.RECIPE] = Field(
         0.0,
         ge=0,
@@ -295,7 +301,7 @@ class TrainingConfig(BaseModel):
             raise ValueError("give pixels, such as 48 or 32x48 (height first)")
         return value
 
-    @field_validator("soup")
+    @field_validator("soup", "average")
     @classmethod
     def _require_several(cls, value: int) -> int:
         if value == 1:

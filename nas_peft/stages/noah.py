@@ -29,7 +29,7 @@ POPULATION, GENERATIONS = 50, 16
 _OF_COMPARISONS = (
     "seeds", "baselines", "epochs", "augmentation", "class_balance", "weight_decay", "drop_path",
     "module_dropout", "module_scale", "lr_grid",
-    "early_stopping", "halving", "single_sizes", "soup", "allow_full", "full_lr", "bitfit_lr",
+    "early_stopping", "halving", "single_sizes", "soup", "average", "allow_full", "full_lr", "bitfit_lr",
 )  # fmt: skip
 
 
