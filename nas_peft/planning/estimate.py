@@ -189,8 +189,9 @@ class StageTimes:
         if averaged:
             found |= self._averaging(averaged, longest)
         if config.average:
-            found |= self._mean_of_orders(tested[:1], longest)
-        models = (len(tested) + len(LABELS) * len(averaged)) * config.seeds
+            mean = self._mean_of_orders(tested[:1], longest)
+            found |= {name: found.get(name, 0.0) + seconds for name, seconds in mean.items()}
+        models = (len(tested) + len(LABELS) * len(averaged) + (config.average > 0)) * config.seeds
         found["test"] = models * len(self.inputs.dataset.test) * self.speeds.forward
         return found
 

@@ -61,6 +61,16 @@ def test_where_subnets_inherit_the_supernet_is_trained_again_on_more_images(time
     assert times(**long | folded)["final supernet"] == pytest.approx(inherited["final supernet"] / 2)
 
 
+def test_a_mean_of_trainings_is_of_one_row(times):
+    once, mean = times(), times(average=3)
+    assert [name for name in mean if name not in once] == ["mean of orders", "averaging", "final mean"]
+    assert list(mean)[-1] == "test"
+    several = times(average=5)
+    assert several["mean of orders"] == pytest.approx(2 * mean["mean of orders"])
+    assert several["final mean"] == pytest.approx(2 * mean["final mean"])
+    assert mean["final mean"] < 2 * once["final training"]  # of which there are more rows
+
+
 def test_two_places_take_half_of_the_time(times):
     one, two = times(epochs=50), times(places=2, epochs=50)
     assert one["retraining"] / two["retraining"] == pytest.approx(2, rel=0.25)
