@@ -11,6 +11,7 @@ from nas_peft.corruptions.catalogue import corruptions_for
 from nas_peft.planning.speeds import typical
 from nas_peft.protocol.averaging_stage import LABELS
 from nas_peft.protocol.halving import LATE_STAGE, LEAST_ROUNDS, Rounds
+from nas_peft.protocol.mean_of_orders import JOINED_ON
 from nas_peft.protocol.rows import Row, baseline_rows, single_rows
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PlanRecord, Speeds
@@ -205,6 +206,10 @@ class StageTimes:
             "mean of orders": self._makespan(costs * others),
             "averaging": config.seeds * len(data.val) * self.speeds.forward,
             "final mean": self._makespan(finals * others),
+            "final averaging": config.seeds
+            * (config.average + 1)
+            * min(JOINED_ON, len(data.train_val))
+            * self.speeds.forward,
         }
 
     def _averaging(self, rows: Sequence[Row], longest: Mapping[Row, Recipe]) -> dict[str, float]:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from nas_peft.data import Part
 from nas_peft.protocol.averaging_stage import Average, Averaging, Scored, averaged_record, averaged_row
 from nas_peft.protocol.compared_trainings import Choice
 from nas_peft.protocol.decision import standard_error
@@ -20,9 +22,20 @@ from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.metrics import image_values
 from nas_peft.training.soups import uniform_soup
 from nas_peft.training.training_record import TrainingRecord
+from nas_peft.training.trainings import scores_on, trained_network
+from search_spaces.streams import stream
 
 BEHIND = 1.0
-"""Standard errors that the mean may be behind single trainings, before it is refused."""
+"""Standard errors that the mean may be behind single trainings on validation images, before it is refused."""
+
+APART = 0.02
+"""The accuracy by which the mean of final models may be behind them on the images that they were trained on.
+
+Below it Frankle et al. (arXiv 1912.05671) call two trainings linearly connected.
+"""
+
+JOINED_ON = 2000
+"""Training images at most by which final models are told to be in one valley."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +44,11 @@ class MeanOfOrders:
 
     The trainings differ in the order of the images alone, and start from one initialisation. Their mean is
     more accurate than one of them as a rule (docs/log/averaged_orders.md), unless the learning rate is so
-    high that they end in different valleys. Validation images tell that case: the mean is refused where it is
-    behind. It is compared with the further trainings, not with the row's own: that one was chosen as the best
-    of several by the same images, which flatters it.
+    high that they end in different valleys, with a barrier between them. Two tests tell that case, and refuse
+    the mean. On validation images the mean must not be behind the further trainings; the row's own has no
+    part in it, as it was chosen as the best of several by the same images, which flatters it. And the mean of
+    the final models, for which no validation image is left, must not be behind them on the images that they
+    were trained on.
     """
 
     averaging: Averaging
@@ -42,7 +57,7 @@ class MeanOfOrders:
         """The mean for the row of a choice; ``None`` where none is made, or it is refused.
 
         None is made of averages, of full fine-tuning, and of a row with so few errors that no network could
-        be better by more than the noise. The final models of a refused mean are not trained.
+        be better by more than the noise. Where validation refuses it, no final models are trained for it.
         """
         run = self.averaging.trainings.run
         count = run.inputs.config.average
@@ -72,12 +87,42 @@ class MeanOfOrders:
         further = [record.images for of in by_seed.values() for record in of[1:] if record.images is not None]
         means = [scored.images for scored in scores.values()]
         if is_behind(means, further, found.metric):
-            run.bars.say(
-                f"The mean of {count} trainings of {found.row.label} is refused: on validation images it is "
-                "behind single ones"
-            )
+            self._refuse(found, "on validation images the mean is behind single ones")
             return None
-        return self._average(found, scores, by_seed)
+        average = self._average(found, scores, by_seed)
+        if average.runs.error is not None:
+            self._refuse(found, f"a further final model failed ({average.runs.error})")
+            return None
+        if self._are_apart(average):
+            self._refuse(found, "the mean of the final models is behind them on their own training images")
+            return None
+        return average
+
+    def _refuse(self, found: RowRuns, why: str) -> None:
+        count = self.averaging.trainings.run.inputs.config.average
+        self.averaging.trainings.run.bars.say(
+            f"A single training of {found.row.label} is exported, not the mean of {count}: {why}"
+        )
+
+    def _are_apart(self, average: Average) -> bool:
+        """Whether there is a barrier between the final models of any seed."""
+        started = time.perf_counter()
+        shared, run = self.averaging.shared, self.averaging.trainings.run
+        both = Part.join([shared.train, shared.val])
+        order = stream(run.inputs.config.seed, "images of final means").permutation(len(both))
+        part = both.take(torch.from_numpy(np.sort(order[:JOINED_ON])))
+        apart = False
+        for of in average.members.values():
+            tensors = [self.averaging.trainings.runner.tensors(training) for training in of]
+            *members, mean = [
+                scores_on(part, trained_network(of[0], one, shared, self.averaging.device), of[0], shared)
+                for one in (*tensors, uniform_soup(tensors))
+            ]
+            apart = apart or float(np.mean([of.hits.mean() for of in members]) - mean.hits.mean()) > APART
+        passes = sum(len(of) + 1 for of in average.members.values()) * len(part)
+        seconds = time.perf_counter() - started
+        run.costs.add("final averaging", StageRecord(seconds=seconds, image_passes_forward=passes))
+        return apart
 
     def _score(self, records: Sequence[TrainingRecord]) -> Scored:
         runner = self.averaging.trainings.runner

@@ -137,24 +137,30 @@ def score_network(
 
 def scores_of(network: Supernet, training: Training, inputs: TrainingInputs) -> tuple[ValScore, ImageScores]:
     """The scores of a network on the validation part, and on shifted images if the choice needs them."""
-
-    def on(part: Part) -> Evaluation:
-        return evaluate(
-            network,
-            part.images,
-            part.labels,
-            preprocessing=inputs.preprocessing,
-            batch_size=max(1, EVALUATED // training.execution.micro_batches),
-            precision=training.execution.precision,
-            keep_logits=True,
-        )
-
-    result, shifted = on(inputs.val), None
+    result, shifted = _evaluated(network, training, inputs, inputs.val), None
     if inputs.shifted is not None:
         part = inputs.shifted.part
-        shifted = ShiftedScores(_logits(on(part)), part.labels, inputs.shifted.margin)
+        found = _evaluated(network, training, inputs, part)
+        shifted = ShiftedScores(_logits(found), part.labels, inputs.shifted.margin)
     images = ImageScores.of(_logits(result), inputs.val.labels, shifted)
     return ValScore(result.accuracy, result.loss), images
+
+
+def scores_on(part: Part, network: Supernet, training: Training, inputs: TrainingInputs) -> ImageScores:
+    """The scores of a network on other images than those of the validation part."""
+    return ImageScores.of(_logits(_evaluated(network, training, inputs, part)), part.labels)
+
+
+def _evaluated(network: Supernet, training: Training, inputs: TrainingInputs, part: Part) -> Evaluation:
+    return evaluate(
+        network,
+        part.images,
+        part.labels,
+        preprocessing=inputs.preprocessing,
+        batch_size=max(1, EVALUATED // training.execution.micro_batches),
+        precision=training.execution.precision,
+        keep_logits=True,
+    )
 
 
 def _logits(result: Evaluation) -> Tensor:

@@ -103,7 +103,8 @@ def test_the_decision_is_about_single_trainings_and_the_last_step_is_said(result
     losses = calibrated_losses(result)
     assert losses.keys() == {"lora_rank-2", "lora_rank-2-mean", "linear"}
     assert np.isfinite(list(losses.values())).all()
-    assert list(result.stages)[-4:] == ["mean of orders", "averaging", "final mean", "test"]
+    of_mean = ["mean of orders", "averaging", "final mean", "final averaging"]
+    assert list(result.stages)[-5:] == [*of_mean, "test"]
     assert result.stages["mean of orders"].trainings == result.stages["final mean"].trainings == 4
 
 
@@ -134,6 +135,20 @@ def test_a_mean_that_is_behind_is_refused_and_its_final_models_are_not_trained(
     assert last_step(found) is None
     assert "final mean" not in found.stages
     assert len(list((tmp_path / "run" / "trainings").glob("lora_rank-2.train_val.*.json"))) == 1
+
+
+@pytest.mark.thorough
+def test_final_models_with_a_barrier_between_them_are_not_averaged(
+    compare: Callable[..., SearchResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Validation images cannot tell: those trainings are others, and the final models have seen them."""
+    monkeypatch.setattr(mean_of_orders, "can_be_better", lambda leader: True)
+    monkeypatch.setattr(mean_of_orders, "is_behind", lambda *_: False)
+    monkeypatch.setattr(mean_of_orders, "APART", -1.0)
+    found = compare(tmp_path / "run")
+    assert found.selected.name == found.decided.name == "lora_rank-2"
+    assert "final averaging" in found.stages
+    assert [row.name for row in found.rows] == ["lora_rank-2", "linear"]
 
 
 @pytest.mark.thorough
