@@ -123,13 +123,14 @@ def _subnet_use(file: str) -> Iterator[str]:
 
 
 def _timm_use(subnet: Subnet) -> Iterator[str]:
-    yield "import timm\nfrom PIL import Image\n"
+    yield "import timm\nfrom PIL import Image, ImageOps\n"
     if subnet.backbone.name == DEFAULT_BACKBONE:
         yield "import supernet  # of nas-peft: registers the backbone with timm\n"
     yield 'model = timm.create_model("hf-hub:USER/NAME", pretrained=True).eval()'
     yield "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))"
     scale = "" if subnet.temperature is None else f" / {subnet.temperature:.4g}"
-    yield 'logits = model(transform(Image.open("photo.jpg").convert("RGB"))[None])'
+    yield 'photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")  # upright, as in training'
+    yield "logits = model(transform(photo)[None])"
     yield f"probabilities = (logits{scale}).softmax(-1)"
 
 

@@ -16,6 +16,7 @@ from nas_peft.data.decoding import read_image
 from nas_peft.data.text_lists import is_whole_number
 from nas_peft.prediction.image_paths import find_images
 from search_spaces import InputError
+from supernet.rgb_image import UnsuitableImage, rgb_image
 
 Images: TypeAlias = "str | Path | NDArray[np.uint8] | Sequence[str | Path | Image.Image | NDArray[np.uint8]]"
 """A folder of images, an array (N, H, W, 3) of bytes, or a list of paths, PIL images or arrays (H, W, 3)."""
@@ -51,17 +52,13 @@ def as_sequence(images: Any) -> Sequence[Any]:
 
 
 def opened(images: Sequence[Any]) -> Iterator[Image.Image]:
-    """The images of `as_sequence` as PIL images in RGB, each when it is asked for.
+    """The images of `as_sequence` as PIL images in upright RGB, each when it is asked for.
 
-    Raises `UnreadableImage` for a file that cannot be decoded.
+    A PIL image is treated as the file from which it was opened. Raises `UnreadableImage` for a file that
+    cannot be decoded, and `InputError` for a PIL image that cannot be.
     """
-    for image in images:
-        if is_one_path(image):
-            yield read_image(Path(image), str(image))
-        elif isinstance(image, Image.Image):
-            yield image.convert("RGB")
-        else:
-            yield Image.fromarray(image)
+    for place, image in enumerate(images):
+        yield read_image(Path(image), str(image)) if is_one_path(image) else _in_memory(image, place)
 
 
 def write_table(images: Sequence[Any], labels: Sequence[str], folder: Path) -> Path:
@@ -79,8 +76,8 @@ def write_table(images: Sequence[Any], labels: Sequence[str], folder: Path) -> P
                 path = Path(image).expanduser().absolute()
             else:
                 path = folder.absolute() / f"{number:07d}.png"
-                in_memory = np.asarray(next(opened([image])))  # without the remarks of a file
-                Image.fromarray(in_memory).save(path, compress_level=1)
+                pixels = np.asarray(_in_memory(image, number))  # without the remarks of a file
+                Image.fromarray(pixels).save(path, compress_level=1)
             writer.writerow((path, label))
     return table
 
@@ -100,6 +97,20 @@ def _is_plain(name: str) -> bool:
 
 def _places(count: int) -> tuple[str, ...]:
     return tuple(f"class-{place:06d}" for place in range(count))
+
+
+def _in_memory(image: Image.Image | NDArray[np.uint8], place: int) -> Image.Image:
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    try:
+        picture.load()  # PIL reads the pixels of an opened file when they are needed
+        return rgb_image(picture)
+    except UnsuitableImage as error:
+        raise InputError(f"image {place} cannot be used: {error.reason}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"image {place} cannot be decoded: {reason}; repair or leave out its file"
+        ) from error
 
 
 def _require_image(image: Any, place: int) -> None:

@@ -169,6 +169,15 @@ def test_a_hub_folder_of_full_fine_tuning_is_one_of_timm(make: Make, tmp_path: P
     assert (card.data.license, card.data.library_name) == ("mit", "timm")
     assert 'timm.create_model("hf-hub:USER/NAME", pretrained=True)' in card.text
     assert "load_subnet" not in card.text
+    code = card.text.partition("```python\n")[2].partition("```")[0]
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    photo = tmp_path / "photo.png"
+    Image.linear_gradient("L").resize((60, 40)).convert("RGB").save(photo, exif=sideways)
+    names: dict[str, torch.Tensor] = {}
+    exec(code.replace("hf-hub:USER/NAME", f"local-dir:{folder}").replace("photo.jpg", str(photo)), names)
+    expected = subnet.probabilities([Image.open(photo)])
+    torch.testing.assert_close(names["probabilities"], expected, atol=1e-3, rtol=0)
     (tmp_path / "usual").touch()
     for file in folder.iterdir():
         assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode

@@ -26,6 +26,38 @@ def test_every_form_opens_as_the_same_images(tmp_path: Path):
         assert np.array_equal(np.stack(found), PIXELS)
 
 
+def test_an_opened_file_is_the_image_of_its_path(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken with the camera on its side
+    Image.fromarray(PIXELS[0]).save(tmp_path / "turned.png", exif=exif)
+    Image.fromarray(PIXELS[0, ..., 0].astype(np.uint16) * 200).save(tmp_path / "deep.png")
+    clear = Image.fromarray(PIXELS[0]).copy()
+    clear.putalpha(Image.fromarray(PIXELS[1, ..., 0]))
+    clear.save(tmp_path / "clear.png")
+    paths = sorted(tmp_path.glob("*.png"))
+    pictures = [Image.open(path) for path in paths]
+    for of_path, picture in zip(opened(paths), opened(pictures), strict=True):
+        assert np.array_equal(np.asarray(of_path), np.asarray(picture))
+    table = write_table(pictures, ["a"] * len(paths), tmp_path / "images")
+    with table.open(encoding="utf-8") as lines:
+        written = [row["path"] for row in csv.DictReader(lines)]
+    for path, picture in zip(written, opened(paths), strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), np.asarray(picture))
+
+
+def test_a_picture_in_memory_that_cannot_be_used_is_named_by_its_place(tmp_path: Path):
+    with pytest.raises(InputError, match="image 1 cannot be used: its pixels are floating-point"):
+        list(opened([PIXELS[0], Image.new("F", (2, 2))]))
+    whole = tmp_path / "whole.png"
+    Image.fromarray(np.tile(PIXELS[0], (20, 20, 1))).save(whole)
+    (tmp_path / "half.png").write_bytes(whole.read_bytes()[:300])
+    with (
+        Image.open(tmp_path / "half.png") as half,
+        pytest.raises(InputError, match="image 0 cannot be decoded: image file is truncated"),
+    ):
+        list(opened([half]))
+
+
 @pytest.mark.parametrize(
     ("images", "message"),
     [
