@@ -33,7 +33,10 @@ class Form(Protocol):
         ...
 
     def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
-        """Write the subnet to ``path``, which does not exist."""
+        """Write the subnet to ``path``, which does not exist, with further files beside it if need be.
+
+        The folder is empty, and whatever is written there is part of the export.
+        """
         ...
 
     def read(self, subnet: Subnet, path: Path) -> Logits:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,29 @@ def test_onnxruntime_runs_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: 
     assert report.remaining == ("adapter_dim", "prompt_tokens")
 
 
+@pytest.mark.thorough
+@pytest.mark.slow
+@torch.inference_mode()
+def test_a_large_onnx_model_keeps_its_weights_beside_it(
+    shallow: Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The exporter writes a second file for models above 1.5 GiB; here it is told to."""
+    import onnxruntime
+
+    monkeypatch.setattr(
+        torch.onnx.ONNXProgram, "save", partialmethod(torch.onnx.ONNXProgram.save, external_data=True)
+    )
+    report = export_model(shallow, "onnx", tmp_path / "vit.onnx")
+    written = sorted(tmp_path.iterdir())
+    assert [file.name for file in written] == ["vit.onnx", "vit.onnx.data"]
+    assert report.bytes == sum(file.stat().st_size for file in written) > 50_000
+    assert f"{written[0]} with {written[1]} (" in report.lines()[0]
+    assert report.to_dict()["companions"] == [str(written[1])]
+    session = onnxruntime.InferenceSession(tmp_path / "vit.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {"images": images(shallow).numpy()})
+    close(torch.from_numpy(found), shallow)
+
+
 @pytest.mark.slow
 @torch.inference_mode()
 def test_torch_export_loads_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: Path):
@@ -227,6 +251,13 @@ def test_what_cannot_be_merged_is_named_with_its_latency(mixed: Subnet, tmp_path
     with pytest.raises(InputError, match=message):
         export_model(mixed, "merged", tmp_path / "vit.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_working_folder_is_filled(mixed: Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    export_model(mixed, "hub-folder", ".")
+    assert {file.name for file in tmp_path.iterdir()} == {"README.md", "config.json", "subnet.safetensors"}
+    assert tmp_path.samefile(".")
 
 
 def test_kinds_that_peft_does_not_know_are_named(mixed: Subnet, make: Make, tmp_path: Path):
