@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from nas_peft.data.decoding import read_image
+from nas_peft.data.image_files import shown_name
 from nas_peft.data.text_lists import is_whole_number
 from nas_peft.prediction.image_paths import find_images
 from search_spaces import InputError
@@ -83,14 +85,17 @@ def write_table(images: Sequence[Any], labels: Sequence[str], folder: Path) -> P
 
 
 def class_names(classes: Sequence[Any]) -> tuple[str, ...]:
-    """Names of the classes in a table: their texts where a table tells these apart, else their places."""
-    names = tuple(str(label) for label in classes)
+    """Names of the classes in a table: their texts where a table tells these apart, else their places.
+
+    Texts are in Unicode's composed form, in which a subnet has its class names.
+    """
+    names = tuple(unicodedata.normalize("NFC", str(label)) for label in classes)
     return names if all(map(_is_plain, names)) and len(set(names)) == len(names) else _places(len(names))
 
 
 def _is_plain(name: str) -> bool:
     """Whether a table gives the name back: no space around it, no control character, and no 007 beside 7."""
-    if not name or name != name.strip() or not name.isprintable():
+    if not name or name != name.strip() or not name.isprintable() or name != shown_name(name):
         return False
     return not is_whole_number(name) or name == str(int(float(name)))
 

@@ -102,6 +102,9 @@ def test_a_table_has_files_where_they_are_and_images_in_memory_without_loss(tmp_
         ([" cat", "cat"], False),
         (["", "cat"], False),
         (["a\nb", "c"], False),
+        (["cafe\u0301", "tea"], False),
+        (["cafe\u0301", "caf\u00e9"], False),
+        (["\u2126", "\u03a9"], False),
     ],
 )
 def test_class_names_are_those_that_a_table_gives_back(labels, as_they_are: bool, tmp_path: Path):
@@ -110,3 +113,9 @@ def test_class_names_are_those_that_a_table_gives_back(labels, as_they_are: bool
     table = write_table([PIXELS[0]] * len(names), names, tmp_path)
     read = list_label_table(table, lambda image: None)  # type: ignore[arg-type, return-value]
     assert sorted(read.classes) == sorted(names)
+
+
+def test_a_decomposed_label_names_its_class_in_composed_form():
+    """A subnet has the names of its classes in that form, by which labels are found again."""
+    assert class_names(["cafe\u0301", "tea"]) == ("caf\u00e9", "tea")
+    assert class_names(["cafe\u0301", "caf\u00e9"]) == ("class-000000", "class-000001")
