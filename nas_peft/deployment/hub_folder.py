@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from nas_peft.deployment.folding import Folded
-from nas_peft.deployment.form import Logits
+from nas_peft.deployment.form import Logits, loading_line
 from nas_peft.deployment.model_card import LICENSE_UNKNOWN, model_card
 from nas_peft.deployment.timm_hub_folder import WEIGHTS, read_timm_folder, timm_line, write_timm_folder
 from search_spaces import InputError
@@ -83,7 +83,7 @@ class HubFolder:
         """See `Form.usage`."""
         if subnet.changed_backbone:
             return timm_line(subnet, f"local-dir:{path}")
-        return f"nas_peft.load_subnet({str(path / FILE)!r})"
+        return loading_line(subnet, repr(str(path / FILE)))
 
 
 def upload_command(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nas_peft.deployment.architecture_drawing import drawn
+from nas_peft.deployment.form import MADE_IN_PYTHON, loading_line
 from nas_peft.settings.metric import LABELS, SEED_FIELDS, Metric
 from nas_peft.training.share_interval import share_interval
 from search_spaces import count_params
@@ -82,11 +83,12 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
         )
     yield "## Use\n"
     yield "```python"
-    yield from _timm_use(subnet) if changed else _subnet_use(file)
+    yield from _timm_use(subnet) if changed else _subnet_use(subnet, file)
     yield "```\n"
-    if not changed and backbone.weights not in ("timm", "random"):
-        file_name = PurePath(backbone.weights).name
-        yield f"The backbone's weights are those of the file `{file_name}`: give it as `backbone_weights=`.\n"
+    if not changed and backbone.weights in MADE_IN_PYTHON:
+        yield "The weights of the backbone were made in Python: `backbone` is that model.\n"
+    elif not changed and backbone.weights != "timm":
+        yield f"The backbone's weights are those of the file `{backbone.weights}`: give its path there.\n"
     yield "## Data set\n"
     record = training.get("dataset", {})
     counts = record.get("counts", {})
@@ -116,9 +118,10 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     yield ""
 
 
-def _subnet_use(file: str) -> Iterator[str]:
+def _subnet_use(subnet: Subnet, file: str) -> Iterator[str]:
     yield "import nas_peft\nfrom huggingface_hub import hf_hub_download\nfrom PIL import Image\n"
-    yield f'subnet = nas_peft.load_subnet(hf_hub_download("USER/NAME", "{file}"))'
+    line = loading_line(subnet, f'hf_hub_download("USER/NAME", "{file}")')
+    yield f"subnet = {line}"
     yield 'probabilities = subnet.probabilities([Image.open("photo.jpg")])'
 
 

@@ -5,20 +5,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
+import nas_peft
 from nas_peft.deployment.check_images import CheckImages
 from nas_peft.deployment.exporting import FORMS, export_model
 from nas_peft.deployment.folding import Folded
 from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
 from search_spaces import Architecture, InputError
-from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, random_backbone
+from supernet import Backbone, Preprocessing, Subnet, Supernet, create_backbone, load_subnet, random_backbone
 
 LORA = {"lora_rank": (2, 0, 1, 0, 0, 0, 0, 1), "lora_rank_v": (1,) * 8, "lora_rank_fc2": (0, 3) * 4}
 MIXED = {"lora_rank": (1,) * 8, "prompt_tokens": (0, 2) * 4, "adapter_dim": (1,) + (0,) * 7}
@@ -102,13 +105,14 @@ def test_full_fine_tuning_is_a_plain_checkpoint_too(make: Make, tmp_path: Path):
 @torch.inference_mode()
 @pytest.mark.slow
 def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
-    from peft import PeftModel
+    import peft
 
     report = export_model(lora, "peft", tmp_path / "adapter")
     base = timm.create_model("vit_micro_patch8_32", pretrained=True, num_classes=3)
-    model = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    model = peft.PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
     close(model(images(lora)), lora)
     close(model.merge_and_unload()(images(lora)), lora)
+    close(loaded_by(report.usage, peft=peft, timm=timm).eval()(images(lora)), lora)
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["rank_pattern"]["blocks.0.attn.qkv"] == config["alpha_pattern"]["blocks.0.attn.qkv"] == 3
     assert config["base_model_name_or_path"] == "vit_micro_patch8_32"
@@ -119,6 +123,49 @@ def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
         assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
     files = {file.name for file in (tmp_path / "adapter").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def own_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file that is not the shipped backbone's."""
+    state = random_backbone("vit_micro_patch8_32", 3).model.state_dict()
+    file = tmp_path_factory.mktemp("weights") / "own.safetensors"
+    save_file({name: value.contiguous() for name, value in state.items()}, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def on_own_weights(own_weights: Path, lora: Subnet) -> Subnet:
+    """LoRA on a backbone whose weights are those of a file."""
+    backbone = create_backbone("vit_micro_patch8_32", own_weights)
+    network = Supernet(backbone.model, lora.architecture, 3, seed=5).eval()
+    network.layers.load_state_dict(lora.network.layers.state_dict())
+    network.head.load_state_dict(lora.network.head.state_dict())
+    return replace(lora, network=network, backbone=backbone)
+
+
+def loaded_by(line: str, **names: object) -> Any:
+    """The value of the last expression of a line of Python."""
+    first, _, last = line.rpartition("; ")
+    exec(first, names)
+    return eval(last, names)
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+def test_the_lines_for_a_backbone_from_a_file_name_the_file(
+    on_own_weights: Subnet, own_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import peft
+
+    monkeypatch.chdir(own_weights.parent)
+    report = export_model(on_own_weights, "peft", tmp_path / "adapter")
+    close(loaded_by(report.usage, peft=peft, timm=timm).eval()(images(on_own_weights)), on_own_weights)
+    for to, name in (("subnet", "a.safetensors"), ("hub-folder", "hub")):
+        loaded = loaded_by(export_model(on_own_weights, to, tmp_path / name).usage, nas_peft=nas_peft)
+        close(loaded.network(images(on_own_weights)), on_own_weights)
+    card = (tmp_path / "hub" / "README.md").read_text()
+    assert 'hf_hub_download("USER/NAME", "subnet.safetensors"), backbone_weights=' in card
 
 
 @torch.inference_mode()
