@@ -98,7 +98,11 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     for part, how in record.get("splits", {}).items():
         yield f"- {part}: {how}"
     yield "\n## Backbone\n"
-    origin = "which ships with nas-peft" if backbone.name == DEFAULT_BACKBONE else "of timm"
+    if backbone.name.startswith("local-dir:"):
+        origin = "of a folder that is not published here"
+        origin += "" if changed else " and has to be where this name says"
+    else:
+        origin = "which ships with nas-peft" if backbone.name == DEFAULT_BACKBONE else "of timm"
     state = "whose weights the training began with" if changed else "frozen"
     yield f"`{backbone.name}` {origin}, {state}; SHA-256 of these weights `{backbone.digest}`.\n"
     own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("license")

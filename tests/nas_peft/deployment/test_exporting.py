@@ -13,9 +13,11 @@ import torch
 from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import save_file
+from timm.models import save_for_hf
 from torch import nn
 
 import nas_peft
+import supernet
 from nas_peft.deployment.check_images import CheckImages
 from nas_peft.deployment.exporting import FORMS, export_model
 from nas_peft.deployment.folding import Folded
@@ -232,6 +234,29 @@ def test_a_hub_folder_of_full_fine_tuning_is_one_of_timm(make: Make, tmp_path: P
         assert b"/home/me" not in file.read_bytes()
     with pytest.raises(InputError, match=r"training changed the weights.*leave --half out"):
         export_model(subnet, "hub-folder", tmp_path / "half", half=True)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@torch.inference_mode()
+def test_a_hub_folder_does_not_say_where_the_backbone_was(
+    trained: bool, shallow: Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "home" / "me" / "bb"
+    save_for_hf(shallow.backbone.model, str(folder), safe_serialization=True)
+    backbone = create_backbone(f"local-dir:{folder}")
+    network = Supernet(backbone.model, Architecture.empty(2), 3, seed=5).eval()
+    subnet = replace(shallow, network=network, backbone=replace(backbone, trained=trained))
+    report = export_model(subnet, "hub-folder", tmp_path / "hub")
+    files = [file for file in (tmp_path / "hub").iterdir() if file.is_file()]
+    assert len(files) == 3
+    for file in files:
+        assert b"home/me" not in file.read_bytes(), file.name
+    loaded = loaded_by(report.usage, nas_peft=nas_peft, supernet=supernet, timm=timm)
+    close(getattr(loaded, "network", loaded).eval()(images(subnet)), subnet)
+    if not trained:
+        monkeypatch.chdir(folder.parent)
+        close(load_subnet(tmp_path / "hub" / "subnet.safetensors").network(images(subnet)), subnet)
+        assert "# local-dir:bb on an unnamed data set" in (tmp_path / "hub" / "README.md").read_text()
 
 
 @pytest.mark.thorough
