@@ -207,9 +207,10 @@ def _readable(
     """The listing without unreadable images, and their names, which the cache may know already."""
     known = store.unreadable(key)
     if known is None:
-        readable, names = without_unreadable(listing, report)
-        store.remember_unreadable(key, names)
-        return readable, names
+        found = without_unreadable(listing, report)
+        if found.lasting:
+            store.remember_unreadable(key, found.unreadable)
+        return found.listing, found.unreadable
     return without(listing, known), known
 
 

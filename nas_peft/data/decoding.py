@@ -36,6 +36,11 @@ class UnreadableImage(InputError):
         self.name = name
         self.reason = " ".join(reason.split())
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the system could not read the file, as without permission or a network; it may be whole."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno is not None
+
 
 @contextmanager
 def pixel_limit(max_pixels: int) -> Iterator[None]:

@@ -74,7 +74,8 @@ class LabelledImages:
             )
         skipped = ""
         if skip_bad_images:
-            listing, names = without_unreadable(listing, lambda done, total: None)
+            readable = without_unreadable(listing, lambda done, total: None)
+            listing, names = readable.listing, readable.unreadable
             skipped = f"; unreadable and left out of the data set: {len(names)}" if names else ""
         if part == "all":
             items, how = tuple(item for _, of_part in listing.parts() for item in of_part), "all images"
