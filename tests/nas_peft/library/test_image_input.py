@@ -1,6 +1,7 @@
 """Images as programs have them, and tables of them."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ def test_a_picture_in_memory_that_cannot_be_used_is_named_by_its_place(tmp_path:
         (PIXELS[..., :1], r"\(2, 5, 7, 1\)"),
         ([PIXELS[0], 5], "image 1 is 5"),
         ([PIXELS], r"image 0 is uint8 of shape \(2, 5, 7, 3\)"),
+        (np.zeros((1, 0, 0, 3), np.uint8), r"array of shape \(1, 0, 0, 3\), without pixels"),
+        ([PIXELS[0], PIXELS[0, :0]], r"image 1 is an array of shape \(0, 7, 3\), without pixels"),
         (5, "of the type int"),
         ("no/such/folder", "no image or folder at 'no/such/folder'"),
     ],
@@ -87,6 +90,44 @@ def test_a_table_has_files_where_they_are_and_images_in_memory_without_loss(tmp_
     assert rows[0]["path"] == str(file)
     assert np.array_equal(np.asarray(Image.open(rows[1]["path"])), PIXELS[1])
     assert np.array_equal(np.asarray(Image.open(rows[2]["path"])), np.asarray(grey.convert("RGB")))
+
+
+def test_files_are_found_in_the_home_folder_and_missed_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.fromarray(PIXELS[0]).save(tmp_path / "a.png")
+    for images in (["~/a.png"], "~"):
+        assert np.array_equal(np.asarray(*opened(as_sequence(images))), PIXELS[0])
+    for path, said in (
+        ("gone.png", "the image 'gone.png' is missing; give paths"),
+        ("~nouser/a.png", "home folder in '~nouser/a.png' is not known"),
+        (str(tmp_path), "' is not a file; give paths"),
+        ("x" * 300, "cannot be reached"),
+    ):
+        with pytest.raises(InputError, match=said):
+            list(opened([path]))
+        with pytest.raises(InputError, match=said):
+            write_table([path], ["a"], tmp_path / "images")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(b"plain.png", b"comma, semicolon; tab\t.png", b'"quoted".png', b" space .png "),
+        *(b"latin-\xe9.png", b"two\nlines.png", b"two\rlines.png", "two\u2028lines.png".encode()),
+        *("next\x85line.png".encode(), "cafe\u0301.png".encode(), b"~$letter.png"),
+    ],
+)
+def test_a_file_of_any_name_is_in_the_table(name: bytes, tmp_path: Path):
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    with file.open("wb") as opened_file:
+        Image.fromarray(PIXELS[0]).save(opened_file, "PNG")
+    Image.fromarray(PIXELS[1]).save(tmp_path / "another.png")
+    for _ in range(2):  # as after a fit that was stopped
+        table = write_table([file, str(tmp_path / "another.png")], ["a", "b"], tmp_path / "images")
+    listing = list_label_table(table, lambda image: image)  # type: ignore[arg-type, return-value]
+    assert [np.asarray(item.load()).tolist() for item in listing.train] == PIXELS.tolist()
 
 
 @pytest.mark.parametrize(
