@@ -133,6 +133,12 @@ class RunSubnets:
             return self._trained(training, self._metrics(row))
         if (training := self._kept(row.name, "train", row.recipe)) is not None:
             return self._trained(training, self._metrics(row) | {"protocol": TRAINING_SET_ALONE})
+        if getattr(self.config, "no_retrain", False):  # which a run of baselines has not
+            raise InputError(
+                f"the run has no weights of the row '{row.name}': with --no-retrain nothing is trained "
+                "beside the supernet, and the exported subnet alone is kept; give --candidate for another subnet "
+                "with inherited weights, or run the command again without --no-retrain and with another --out"
+            )
         number = row.name.removeprefix("candidate-")
         remedy = (
             f"nas-peft front {self.folder.path} --candidate {number} --retrain --export FILE trains one"
