@@ -97,8 +97,9 @@ class PeftAdapter:
             base = f"timm.create_model({backbone.name!r}, pretrained=True, num_classes={count}{sized})"
             return f"{first}peft.PeftModel.from_pretrained({base}, {str(path)!r})"
         # timm reads no file of another project's names, and none without a classifier
+        sized = "" if backbone.image_size is None else f", {backbone.image_size}"
         file = f"pathlib.Path({backbone.weights!r})"
-        made = f"supernet.create_backbone({backbone.name!r}, {file}, {backbone.image_size}).model"
+        made = f"supernet.create_backbone({backbone.name!r}, {file}{sized}).model"
         return (
             f"import pathlib, supernet; base = {'backbone' if backbone.weights in MADE_IN_PYTHON else made}; "
             f"base.reset_classifier({count}); peft.PeftModel.from_pretrained(base, {str(path)!r})"

@@ -136,8 +136,8 @@ class RunSubnets:
         if getattr(self.config, "no_retrain", False):  # which a run of baselines has not
             raise InputError(
                 f"the run has no weights of the row '{row.name}': with --no-retrain nothing is trained "
-                "beside the supernet, and the exported subnet alone is kept; give --candidate for another subnet "
-                "with inherited weights, or run the command again without --no-retrain and with another --out"
+                "beside the supernet, and the exported subnet alone is kept; give --candidate for another "
+                "one with inherited weights, or run the command without --no-retrain and with another --out"
             )
         number = row.name.removeprefix("candidate-")
         remedy = (

@@ -166,8 +166,7 @@ def test_the_lines_for_a_backbone_from_a_file_name_the_file(
     for to, name in (("subnet", "a.safetensors"), ("hub-folder", "hub")):
         loaded = loaded_by(export_model(on_own_weights, to, tmp_path / name).usage, nas_peft=nas_peft)
         close(loaded.network(images(on_own_weights)), on_own_weights)
-    card = (tmp_path / "hub" / "README.md").read_text()
-    assert 'hf_hub_download("USER/NAME", "subnet.safetensors"), backbone_weights=' in card
+    assert '"subnet.safetensors"), backbone_weights=' in (tmp_path / "hub" / "README.md").read_text()
 
 
 @torch.inference_mode()
@@ -247,10 +246,8 @@ def test_a_hub_folder_does_not_say_where_the_backbone_was(
     network = Supernet(backbone.model, Architecture.empty(2), 3, seed=5).eval()
     subnet = replace(shallow, network=network, backbone=replace(backbone, trained=trained))
     report = export_model(subnet, "hub-folder", tmp_path / "hub")
-    files = [file for file in (tmp_path / "hub").iterdir() if file.is_file()]
-    assert len(files) == 3
-    for file in files:
-        assert b"home/me" not in file.read_bytes(), file.name
+    for file in (tmp_path / "hub").iterdir():
+        assert b"home/me" not in file.read_bytes()
     loaded = loaded_by(report.usage, nas_peft=nas_peft, supernet=supernet, timm=timm)
     close(getattr(loaded, "network", loaded).eval()(images(subnet)), subnet)
     if not trained:
