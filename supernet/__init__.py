@@ -19,6 +19,7 @@ from supernet.penalty import Penalty
 from supernet.precision import Precision, default_precision
 from supernet.preprocessing import Preprocessing
 from supernet.recipe import Recipe
+from supernet.rgb_image import UnsuitableImage, rgb_image
 from supernet.scoring import score, shared_passes
 from supernet.subnet import Subnet
 from supernet.supernet import Supernet
@@ -56,6 +57,7 @@ __all__ = [
     "Task",
     "Trainable",
     "TrainableSet",
+    "UnsuitableImage",
     "biases",
     "checked_bytes",
     "checked_tensors",
@@ -68,6 +70,7 @@ __all__ = [
     "random_backbone",
     "read_header",
     "register_elastic",
+    "rgb_image",
     "save_subnet",
     "score",
     "shared_passes",

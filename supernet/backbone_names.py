@@ -42,7 +42,12 @@ def resolve_name(given: str, default: str) -> ResolvedName:
     for prefix in (*(f"{hub}timm/" for hub in _HUB), "timm/"):  # the hub's copies of timm's own weights
         name = name.removeprefix(prefix)
     if name.startswith(_FOLDER):
-        folder = Path(name.removeprefix(_FOLDER)).expanduser()
+        try:
+            folder = Path(name.removeprefix(_FOLDER)).expanduser()
+        except RuntimeError as error:
+            raise InputError(
+                f"backbone '{given}': the home folder in it is not known on this machine; give the whole path"
+            ) from error
         if not (folder / "config.json").is_file():
             raise InputError(
                 f"backbone '{given}': '{folder}' has no config.json; give a folder that timm's save_for_hf "

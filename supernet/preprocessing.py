@@ -12,6 +12,7 @@ from PIL.Image import Image
 from timm.data import create_transform, resolve_model_data_config
 from torch import Tensor, nn
 
+from supernet.rgb_image import rgb_image
 from supernet.transfers import to_device
 
 
@@ -61,12 +62,15 @@ class Preprocessing:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def to_tensor(self, image: Image) -> Tensor:
-        """Resize and crop a PIL image to uint8 ``(3, H, W)``. Raises ``TypeError`` for anything else."""
+        """Resize and crop a PIL image, in upright RGB by `rgb_image`, to uint8 ``(3, H, W)``.
+
+        Raises ``TypeError`` for another object, and `UnsuitableImage` for an image without a form in RGB.
+        """
         if not isinstance(image, Image):
             raise TypeError(
                 f"{type(image).__name__} is not an image; give PIL images, such as PIL.Image.open(path)"
             )
-        return _transform(self)(image if image.mode == "RGB" else image.convert("RGB"))
+        return _transform(self)(rgb_image(image))
 
     def enlarged(self, factor: float) -> Preprocessing:
         """The same part of an image with ``factor`` times as many pixels a side."""

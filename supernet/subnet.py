@@ -54,11 +54,11 @@ class Subnet:
 
     @torch.inference_mode()
     def logits(self, images: Iterable[Image], batch_size: int = 64) -> Tensor:
-        """Float32 logits ``(N, classes)`` of PIL images, preprocessed as in training.
+        """Float32 logits ``(N, classes)`` of PIL images, preprocessed as their files are in training.
 
         Images are converted one by one and computed batch by batch, so a generator holds one image in memory,
         beside a batch of small tensors. Raises ``TypeError`` for anything but PIL images, and for one image
-        that is not in a list.
+        that is not in a list, and `UnsuitableImage` for an image without a form in RGB.
         """
         if isinstance(images, Image):
             raise TypeError("one image is given; give a list of images, such as [image]")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nas_peft.cli.completion import run_folders
+from nas_peft.cli.run_options import MovedData
 from nas_peft.cli.subnet_options import BackboneWeights, Debug, ModuleFiles
 from nas_peft.cli.user_errors import user_errors
 
@@ -78,6 +79,7 @@ def export(
             "is below 1); by default 1e-4, or 1e-2 with --half.",
         ),
     ] = None,
+    dataset: MovedData = None,
     backbone_weights: BackboneWeights = None,
     module_file: ModuleFiles = [],  # noqa: B006
     json_lines: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object.")] = False,
@@ -99,6 +101,11 @@ def export(
             raise InputError(
                 "--row and --candidate pick a subnet of a run folder; give one, or leave them out"
             )
+        if not of_run and dataset is not None:
+            raise InputError(
+                "--dataset is for the data of a run, and a subnet file needs none; give a run folder, or "
+                "leave it out"
+            )
         if of_run and (backbone_weights is not None or module_file):
             raise InputError("a run names its own backbone weights and module files; leave them out")
         from nas_peft.cli.early_checks import require_run_or_subnet
@@ -110,7 +117,7 @@ def export(
         if of_run:
             from nas_peft.deployment.run_subnet import subnet_of_run
 
-            subnet = subnet_of_run(source, row=row, candidate=candidate)
+            subnet = subnet_of_run(source, row=row, candidate=candidate, dataset=dataset)
         else:
             from nas_peft.run.module_files import import_module_files
             from supernet import load_subnet

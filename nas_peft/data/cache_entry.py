@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -79,8 +80,9 @@ class CacheEntry:
         return (self.folder / RECORD).stat().st_mtime
 
     def mark_used(self) -> None:
-        """Set `used` to now."""
-        os.utime(self.folder / RECORD)
+        """Set `used` to now, if the file belongs to this user."""
+        with suppress(OSError):  # whoever can only read the cache removes nothing from it either
+            os.utime(self.folder / RECORD)
 
     @property
     def in_use(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nas_peft.data.home_folder import expanded
 from search_spaces.errors import InputError
 
 FOLDER_VARIABLE, LIMIT_VARIABLE = "NAS_PEFT_CACHE", "NAS_PEFT_CACHE_LIMIT"
@@ -56,7 +57,7 @@ class CacheSettings:
         most = None if size is None else parse_size(size)
         if given is not None and given.casefold() == NONE:
             return cls(None, most, IN_MEMORY)
-        path = Path(given).expanduser().absolute() if given else default_folder(environment)
+        path = expanded(given).absolute() if given else default_folder(environment)
         if path.exists() and not path.is_dir():
             raise InputError(f"the cache '{path}' is a file; give a folder to --cache, or none")
         return cls(path, most, IN_MEMORY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,7 @@ class DataCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = os.open(self.folder / (key + _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise InputError(
-                f"the cache '{self.folder}' cannot be written to ({error.strerror}); give --cache another "
-                "folder, or --cache none"
-            ) from error
+            raise not_writable(self.folder, error) from error
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,6 +167,22 @@ class DataCache:
             for path in sorted(self.folder.iterdir())
             if path.is_dir() and CacheEntry.read(path) is None and not in_use(path.with_suffix(_LOCK))
         ]
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a file of the cache that saves time at later starts, if the folder and the disk take it."""
+    from supernet.atomic_file import write_atomically  # imports torch
+
+    with suppress(OSError):  # others may share a cache that they can only read
+        write_atomically(path, data)
+
+
+def not_writable(folder: Path, error: OSError) -> InputError:
+    """The error for a cache that images have to be written to, and cannot."""
+    return InputError(
+        f"the cache '{folder}' cannot be written to ({error.strerror}); give --cache another folder, or "
+        "--cache none"
+    )
 
 
 def _size(what: CacheEntry | Path) -> int:

@@ -22,6 +22,7 @@ from nas_peft.data.origin import Origin, chosen, without
 from nas_peft.data.part import Part
 from nas_peft.data.partition import require_trainable
 from nas_peft.data.picture_hashes import PictureHashes
+from nas_peft.data.recorded_source import shown_path
 from nas_peft.data.remarks import alike_classes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
@@ -42,11 +43,11 @@ class ImageDataset:
         train: training set.
         val: validation set, by which choices are made.
         test: sealed test set, to be opened once, after everything is chosen.
-        record: origin of the data, JSON-able: ``spec``, ``source``, ``classes`` (number), ``splits`` (part to
-            text), ``counts`` (part to number), ``class_counts`` (part to list), ``shots``, ``seed``,
-            ``skipped`` and ``ignored`` (lists of names), ``left_out`` (reason to number and examples),
-            ``notes`` and ``warnings`` (sentences), and ``duplicates`` (see `Duplicates.to_dict`, with the
-            number ``dropped`` by part).
+        record: origin of the data, JSON-able: ``spec``, ``path`` (whole; None for a name), ``source``,
+            ``classes`` (number), ``splits`` (part to text), ``counts`` (part to number), ``class_counts``
+            (part to list), ``shots``, ``seed``, ``skipped`` and ``ignored`` (lists of names), ``left_out``
+            (reason to number and examples), ``notes`` and ``warnings`` (sentences), and ``duplicates`` (see
+            `Duplicates.to_dict`, with the number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
         train_domains: the domain of each training image, or ``None`` where the source names none.
@@ -164,6 +165,7 @@ def load_dataset(
         test=SealedPart(parts["test"]),
         record={
             "spec": shown_name(spec),
+            "path": shown_path(spec),
             "source": shown_name(listing.source),
             "classes": len(listing.classes),
             "splits": {part: listing.origin.get(part, GIVEN) for part in parts},
@@ -205,9 +207,10 @@ def _readable(
     """The listing without unreadable images, and their names, which the cache may know already."""
     known = store.unreadable(key)
     if known is None:
-        readable, names = without_unreadable(listing, report)
-        store.remember_unreadable(key, names)
-        return readable, names
+        found = without_unreadable(listing, report)
+        if found.lasting:
+            store.remember_unreadable(key, found.unreadable)
+        return found.listing, found.unreadable
     return without(listing, known), known
 
 

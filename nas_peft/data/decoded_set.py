@@ -15,7 +15,7 @@ import numpy as np
 
 from nas_peft.data.cache_entry import FILES, CacheEntry, StoredFile
 from nas_peft.data.cache_settings import CacheSettings, size_text
-from nas_peft.data.data_cache import DataCache
+from nas_peft.data.data_cache import DataCache, keep
 from nas_peft.data.findings import Findings
 from nas_peft.data.image_file import ImageFile
 from nas_peft.data.image_rows import ImageMemory, ImageRows
@@ -25,7 +25,6 @@ from nas_peft.data.part import Part
 from nas_peft.data.picture_hashes import PictureHash, PictureHashes
 from nas_peft.data.stream_store import StreamStore
 from search_spaces.errors import InputError
-from supernet.atomic_file import write_atomically
 
 Say: TypeAlias = Callable[[str], None]
 Hashes: TypeAlias = dict[str, list[PictureHash | None]]
@@ -120,7 +119,7 @@ class ImageStore:
     def remember_unreadable(self, key: str | None, names: Sequence[str]) -> None:
         """Keep the names for the next start, if there is a cache, and it has been used."""
         if self.cache is not None and key is not None and self.cache.folder.is_dir():
-            write_atomically(self._unreadable_file(self.cache, key), json.dumps(list(names)).encode())
+            keep(self._unreadable_file(self.cache, key), json.dumps(list(names)).encode())
 
     @staticmethod
     def _unreadable_file(cache: DataCache, key: str) -> Path:

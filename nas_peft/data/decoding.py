@@ -9,10 +9,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from nas_peft.data.file_kinds import described_file
 from nas_peft.data.image_files import register_heic, shown_name
@@ -21,15 +20,6 @@ from search_spaces.errors import InputError
 
 DEFAULT_MAX_PIXELS = 89_478_485
 """Default limit of PIL: a quarter of a gigabyte in RGB."""
-
-LONGEST = 100
-"""Longer side of an image, in shorter ones: resizing enlarges both, a line of pixels to gigabytes."""
-
-_STRIP = 256  # rows that are put on white at a time
-_WITH_ALPHA = {"RGBA", "RGBa", "LA", "PA"}
-_SIXTEEN_BIT = {"I", "I;16", "I;16L", "I;16B", "I;16N"}
-_MOST_16_BIT = 65535
-
 
 # Without a handler Python prints what PIL logs before raising; the error says more.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -45,6 +35,11 @@ class UnreadableImage(InputError):
         )
         self.name = name
         self.reason = " ".join(reason.split())
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the system could not read the file, as without permission or a network; it may be whole."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno is not None
 
 
 @contextmanager
@@ -76,8 +71,8 @@ def read_image(source: Path | IO[bytes], name: str, formats: tuple[str, ...] | N
         formats: PIL's names of the only formats to try, for images from strangers; by default all.
 
     Raises:
-        UnreadableImage: the file is damaged, has more pixels than `pixel_limit` allows, is nearly a line (see
-            `LONGEST`), or is not an image.
+        UnreadableImage: the file is damaged, has more pixels than `pixel_limit` allows, has no form in RGB
+            (`supernet.rgb_image`), or is not an image.
     """
     register_heic()
     try:
@@ -97,9 +92,11 @@ def read_image(source: Path | IO[bytes], name: str, formats: tuple[str, ...] | N
 
 
 def _decoded(source: Path | IO[bytes], formats: tuple[str, ...] | None) -> Image.Image:
+    from supernet.rgb_image import upright  # imports torch
+
     with Image.open(source, formats=formats) as image:
         image.load()
-        return _upright(image)
+        return upright(image)  # an EXIF block may be read from the open file
 
 
 def _without_metadata(source: Path | IO[bytes], formats: tuple[str, ...] | None) -> Image.Image | None:
@@ -109,15 +106,6 @@ def _without_metadata(source: Path | IO[bytes], formats: tuple[str, ...] | None)
         return None if content is None else _decoded(io.BytesIO(content), formats)
     except Exception:  # the picture, too, is damaged: the first error says how
         return None
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:  # without EXIF's orientation, exif_transpose would copy all pixels
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        return ImageOps.exif_transpose(image) if turned else image
-    # Malformed EXIF blocks, too, make PIL raise anything; the pixels are intact.
-    except Exception:
-        return image
 
 
 def _too_large(error: Exception) -> str:
@@ -133,63 +121,14 @@ def _too_large(error: Exception) -> str:
 
 
 def to_rgb(image: Image.Image, name: str) -> Image.Image:
-    """The image in 8-bit RGB as a viewer shows it.
-
-    PIL's own ``convert("RGB")`` shows the colours hidden in transparent pixels and clips 16-bit grey at 255.
-    Here transparent pixels lie on white, and 16 bits are scaled to 8. An image that is in RGB already is
-    returned as it is, so that no second copy is in memory.
+    """The image in upright 8-bit RGB by `supernet.rgb_image`.
 
     Raises:
-        UnreadableImage: the range of pixel values is unknown (floating point, more than 16 bits), PIL cannot
-            convert the colour space, or the image is nearly a line (see `LONGEST`).
+        UnreadableImage: the image has no form in RGB, as described there.
     """
-    if max(image.size) > LONGEST * min(image.size):
-        width, height = image.size
-        raise UnreadableImage(
-            name,
-            f"it has {width:,} × {height:,} pixels; one side is over {LONGEST} times the other, and resizing "
-            "would enlarge both",
-        )
-    if image.mode in _SIXTEEN_BIT:
-        return _from_16_bit(image, name).convert("RGB")
-    if image.mode in _WITH_ALPHA or "transparency" in image.info:
-        return _on_white(image)
-    if image.mode == "RGB":
-        return image
-    if image.mode == "F":
-        raise UnreadableImage(
-            name, "its pixels are floating-point numbers of unknown range; store 8 or 16 bits"
-        )
+    from supernet.rgb_image import UnsuitableImage, rgb_image  # imports torch
+
     try:
-        if image.mode == "LAB":
-            return _from_lab(image)
-        return image.convert("RGB")
-    except (ValueError, ImageCms.PyCMSError) as error:
-        raise UnreadableImage(name, f"colour space {image.mode}: {error}") from error
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    found = Image.new("RGB", image.size)
-    for top in range(0, image.height, _STRIP):  # several copies of the whole image would be large
-        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height))).convert("RGBA")
-        white = Image.new("RGBA", strip.size, "white")
-        found.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
-    return found
-
-
-def _from_lab(image: Image.Image) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-    )
-    assert converted is not None  # None only if the image is changed in place
-    return converted
-
-
-def _from_16_bit(image: Image.Image, name: str) -> Image.Image:
-    values: np.ndarray[Any, Any] = np.asarray(image)
-    if values.min() < 0 or values.max() > _MOST_16_BIT:
-        raise UnreadableImage(
-            name, f"its values reach from {values.min()} to {values.max()}; store 8 or 16 bits"
-        )
-    # The high byte, as PIL itself reads 16-bit colour.
-    return Image.fromarray((values >> 8).astype(np.uint8))
+        return rgb_image(image)
+    except UnsuitableImage as error:
+        raise UnreadableImage(name, error.reason) from error

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nas_peft.data.decoding import read_image
 from nas_peft.data.image_files import readable_suffixes, shown_name
@@ -26,13 +26,33 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 UNLABELLED_ROWS = "rows without a label"
 _SEPARATORS = ("\t", ";", ",", "|")
 _SPREADSHEET = re.compile(r"\"?sep=.\"?", re.IGNORECASE)  # a first line by which Excel knows the separator
+_LINE_END = re.compile(r"\r\n|\r|\n")  # not the further ones of Unicode, which names of files may hold
 _MISSING = {"nan", "na", "n/a", "none", "null", "?", "-", "-1"}
 _FOLDERS = ("", "images", "train", "img", "imgs", "image", "data", "train_images")
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+
+
+class _Cells(NamedTuple):
+    line: int
+    cells: list[str]
+
+
+class _Found(NamedTuple):
+    """The file of an image; ``moved`` says that the table has another whole path for it."""
+
+    path: Path
+    moved: bool
 
 
 @dataclass(frozen=True)
 class _Row:
     path: Path
+    text: str
+    moved: bool
     label: str
     part: str
     where: str
@@ -54,16 +74,15 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
             or a part has another name.
     """
     text, note = read_text(file)
-    lines = [line for line in text.splitlines() if line.strip()]
-    preamble = _lines_before(lines)
-    rows = _cells(file, lines[preamble:])
-    names, rows, first = _header(file, rows)
-    columns = read_columns(str(file), names, rows)
+    lines = [_Line(number, line) for number, line in enumerate(_LINE_END.split(text), 1) if line.strip()]
+    rows = _cells(file, lines[_lines_before([line.text for line in lines]) :])
+    names, rows = _header(file, rows)
+    columns = read_columns(str(file), names, [cells for _, cells in rows])
     needed = max(columns.path, columns.label, columns.split or 0, columns.domain or 0)
     found: dict[Path, _Row] = {}
     unlabelled: list[str] = []
     repeated: list[str] = []
-    for number, row in enumerate(rows, preamble + first):
+    for number, row in rows:
         where = f"{file}:{number}"
         if len(row) <= needed or any(row[len(names) :]):
             raise InputError(
@@ -75,10 +94,16 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
             unlabelled.append(row[columns.path])
             continue
         part = "train" if columns.split is None else _part(row[columns.split], where)
-        path = _image(file, row[columns.path].strip(), where)
+        cell = row[columns.path].strip()
+        path, moved = _image(file, cell, where)
         domain = None if columns.domain is None else shown_name(row[columns.domain].strip())
-        read = _Row(path, label, part, where, domain)
+        read = _Row(path, shown_name(cell), moved, label, part, where, domain)
         before = found.setdefault(path, read)
+        if moved and before.moved and read.text != before.text:
+            raise InputError(
+                f"{where}: neither '{read.text}' nor '{before.text}' of {before.where} is there, and both "
+                f"are found as '{shown_name(str(path))}'; correct the paths, or put the missing image there"
+            )
         if (before.label, before.part) != (label, part):
             raise InputError(
                 f"{where}: image '{shown_name(str(path))}' is '{label}' in {part} here and "
@@ -89,7 +114,7 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     if not found:
         raise InputError(f"table '{file}' has no rows with a label; it needs a row per image")
     beside = None if any(row.part == "test" for row in found.values()) else _tables_beside(file)
-    notes = [text for text in (note, *columns.notes, beside) if text]
+    notes = [text for text in (note, *columns.notes, _moved(list(found.values())), beside) if text]
     return _listing(file, list(found.values()), notes, unlabelled, repeated, to_tensor)
 
 
@@ -125,6 +150,17 @@ def _listing(
             if paths
         },
         notes=(*notes, *(text for text in (about, _missing_labels(classes)) if text)),
+    )
+
+
+def _moved(rows: Sequence[_Row]) -> str | None:
+    """A note on images that are not at their paths in the table."""
+    moved = [row for row in rows if row.moved]
+    if not moved:
+        return None
+    return (
+        f"{len(moved):,} of {len(rows):,} images are not at their paths in the table and are found by the "
+        f"ends of these, such as '{moved[0].text}' as '{shown_name(str(moved[0].path))}'"
     )
 
 
@@ -170,30 +206,34 @@ def _lines_before(lines: Sequence[str]) -> int:
     return sum(1 for _ in itertools.takewhile(is_before, lines))
 
 
-def _cells(file: Path, lines: Sequence[str]) -> list[list[str]]:
+def _cells(file: Path, lines: Sequence[_Line]) -> list[_Cells]:
+    """The cells of each row, with the number of the row's first line in the file."""
     if not lines:
         raise InputError(f"table '{file}' is empty; it needs a row with path and label per image")
-    separator = next((s for s in _SEPARATORS if s in lines[0]), None)
+    separator = next((s for s in _SEPARATORS if s in lines[0].text), None)
     if separator is None:
         # Lists of paths and labels with a space: the label is the last word, as paths may hold spaces.
-        return [line.strip().rsplit(None, 1) for line in lines]
-    reader = csv.reader(lines, delimiter=separator)
+        return [_Cells(line.number, line.text.strip().rsplit(None, 1)) for line in lines]
+    reader = csv.reader((line.text for line in lines), delimiter=separator)
+    found: list[_Cells] = []
+    read = 0  # a cell in quotation marks may go on in the next line
     try:
-        return [[cell.strip() for cell in row] for row in reader]
+        for row in reader:
+            found.append(_Cells(lines[read].number, [cell.strip() for cell in row]))
+            read = reader.line_num
     except csv.Error as error:  # above all a quotation mark that is never closed
         raise InputError(
-            f"{file}:{reader.line_num}: {error}; correct the row, or its quotation marks"
+            f"{file}:{lines[read].number}: {error}; correct the row, or its quotation marks"
         ) from error
+    return found
 
 
-def _header(file: Path, rows: list[list[str]]) -> tuple[list[str], list[list[str]], int]:
-    """Names of the columns, rows of data, and line number of the first of these rows."""
-    names = rows[0]
-    if is_header(names):
-        return names, rows[1:], 2
-    if len(names) in (2, 3) and _find(file, names[0]) is not None:
-        return ["path", "label", "split"][: len(names)], rows, 1
-    return names, rows[1:], 2
+def _header(file: Path, rows: list[_Cells]) -> tuple[list[str], list[_Cells]]:
+    """Names of the columns, and the rows of data."""
+    names = rows[0].cells
+    if not is_header(names) and len(names) in (2, 3) and _find(file, names[0]) is not None:
+        return ["path", "label", "split"][: len(names)], rows
+    return names, rows[1:]
 
 
 def _part(text: str, where: str) -> str:
@@ -208,20 +248,22 @@ def _part(text: str, where: str) -> str:
     return part
 
 
-def _find(file: Path, text: str) -> Path | None:
+def _find(file: Path, text: str) -> _Found | None:
     bases = [file.parent / folder for folder in _FOLDERS]
-    found = find_file(bases, text)
-    if found is None and is_absolute(text):
-        return find_moved(file.parent, text)
-    if found is None and not Path(text).suffix:
-        return find_file(bases, text, sorted(readable_suffixes()))
-    return found
+    if (found := find_file(bases, text)) is not None:
+        return _Found(found, moved=False)
+    if is_absolute(text):
+        found = find_moved(file.parent, text)
+        return None if found is None else _Found(found, moved=True)
+    if not Path(text).suffix and (found := find_file(bases, text, sorted(readable_suffixes()))) is not None:
+        return _Found(found, moved=False)
+    return None
 
 
-def _image(file: Path, text: str, where: str) -> Path:
-    path = _find(file, text) if text else None
-    if path is None:
+def _image(file: Path, text: str, where: str) -> _Found:
+    found = _find(file, text) if text else None
+    if found is None:
         raise InputError(
             f"{where}: no such image '{shown_name(text)}' in '{file.parent}'; add the file or remove the row"
         )
-    return path
+    return found

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from PIL import Image
@@ -80,10 +80,21 @@ def _ahead(threads: ThreadPoolExecutor, items: Sequence[Item]) -> Iterator[Tenso
         yield waiting.popleft().result()
 
 
-def without_unreadable(
-    listing: Listing, on_progress: Callable[[int, int], None]
-) -> tuple[Listing, tuple[str, ...]]:
-    """The listing without images that cannot be decoded, and the names of these images.
+@dataclass(frozen=True)
+class ReadableImages:
+    """A listing without images that cannot be decoded, and the names of these images.
+
+    ``lasting`` says that these are damaged. Otherwise the system could not read one of their files, as
+    without permission or a network, and the next start may.
+    """
+
+    listing: Listing
+    unreadable: tuple[str, ...]
+    lasting: bool
+
+
+def without_unreadable(listing: Listing, on_progress: Callable[[int, int], None]) -> ReadableImages:
+    """The listing without images that cannot be decoded.
 
     All images are decoded once for this and not kept. Splits are drawn afterwards, from readable images only,
     so that no class of a few-shot data set ends up one image short.
@@ -95,32 +106,35 @@ def without_unreadable(
     done = 0
     bad: list[str] = []
     reasons: dict[int, str] = {}
+    lasting = True
     good: dict[str, tuple[Item, ...]] = {}
     for part, items in listing.parts():
         kept = []
         with _decoding_threads() as threads:
-            for item, reason in zip(items, threads.map(_why_unreadable, items), strict=True):
-                if reason is None:
+            for item, error in zip(items, threads.map(_why_unreadable, items), strict=True):
+                if error is None:
                     kept.append(item)
                 else:
                     bad.append(item.name)
-                    reasons.setdefault(item.label, reason)
+                    reasons.setdefault(item.label, error.reason)
+                    lasting = lasting and not error.may_pass
                 done += 1
                 on_progress(done, total)
         good[part] = tuple(kept)
     before, after = listing.class_counts(listing.train), listing.class_counts(good["train"])
     for label, (had, has) in enumerate(zip(before, after, strict=True)):
         if had and not has:
-            error = too_few_images(listing.classes[label], 0, 1, ("train",))
-            raise InputError(f"{error}; {had} more cannot be decoded, the first because {reasons[label]}")
-    return replace(listing, train=good["train"], val=good.get("val"), test=good.get("test")), tuple(bad)
+            few = too_few_images(listing.classes[label], 0, 1, ("train",))
+            raise InputError(f"{few}; {had} more cannot be decoded, the first because {reasons[label]}")
+    readable = replace(listing, train=good["train"], val=good.get("val"), test=good.get("test"))
+    return ReadableImages(readable, tuple(bad), lasting)
 
 
-def _why_unreadable(item: Item) -> str | None:
+def _why_unreadable(item: Item) -> UnreadableImage | None:
     try:
         item.load()
     except UnreadableImage as error:
-        return error.reason
+        return error
     return None
 
 

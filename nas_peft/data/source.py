@@ -11,6 +11,7 @@ from nas_peft.data.class_folders import list_class_folders
 from nas_peft.data.embedded import EMBEDDED, embedded_names, list_embedded
 from nas_peft.data.file_kinds import described_file
 from nas_peft.data.folder_layout import Layout
+from nas_peft.data.home_folder import expanded
 from nas_peft.data.label_table import TABLE_SUFFIXES, list_label_table
 from nas_peft.data.listing import Listing, ToTensor
 from nas_peft.data.task_folder import is_task_folder, list_task_folder
@@ -43,24 +44,34 @@ def list_source(
 
     Raises `InputError` if there is no such data set or its files are malformed.
     """
-    folder = Path(spec).expanduser()
-    # An empty text would be the path of the working directory, which nobody named.
-    if spec and _is(folder, "folder") and not _is_a_run(spec, folder):
-        folder = folder.resolve()
-        if is_task_folder(folder):
+    if (path := path_of(spec)) is not None:
+        if path.is_file():
+            _require_default(reading, "a table")
+            return list_label_table(path, to_tensor)
+        if is_task_folder(path):
             _require_default(reading, "a task folder with lists")
-            return list_task_folder(folder, to_tensor)
-        return list_class_folders(folder, to_tensor, layout=reading.layout, domains=reading.domains)
-    if spec and _is(folder, "file") and folder.suffix.lower() in TABLE_SUFFIXES:
-        _require_default(reading, "a table")
-        return list_label_table(folder.resolve(), to_tensor)
+            return list_task_folder(path, to_tensor)
+        return list_class_folders(path, to_tensor, layout=reading.layout, domains=reading.domains)
     if spec in EMBEDDED:
         _require_default(reading, "an embedded data set")
         return list_embedded(spec, to_tensor)
     if is_timm_name(spec):
         _require_default(reading, "a data set of timm")
         return list_timm_dataset(spec, root, to_tensor, streams)
-    raise _no_such_dataset(spec, folder)
+    raise _no_such_dataset(spec, expanded(spec))
+
+
+def path_of(spec: str) -> Path | None:
+    """The whole path of the folder or table that ``spec`` names; None for a name, and for what is not there.
+
+    Raises `InputError` for the home folder of an unknown user.
+    """
+    if not spec:  # would be the path of the working directory, which nobody named
+        return None
+    path = expanded(spec)
+    if _is(path, "folder") and not _is_a_run(spec, path):
+        return path.resolve()
+    return path.resolve() if _is(path, "file") and path.suffix.lower() in TABLE_SUFFIXES else None
 
 
 def require_source(spec: str, reading: Reading) -> Listing | None:
@@ -69,7 +80,7 @@ def require_source(spec: str, reading: Reading) -> Listing | None:
     Returns the images of a folder or table; ``None`` for embedded data sets and timm data sets, which are
     checked by name alone.
     """
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     there = bool(spec) and (_is(path, "folder") or _is(path, "file")) and not _is_a_run(spec, path)
     if not there and (spec in EMBEDDED or is_timm_name(spec)):
         _require_default(reading, "an embedded data set" if spec in EMBEDDED else "a data set of timm")

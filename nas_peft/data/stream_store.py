@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from nas_peft.data.data_cache import keep, not_writable
 from nas_peft.data.listing import Item
 
 if TYPE_CHECKING:  # a wrong data set is reported before torch is imported
@@ -69,9 +70,7 @@ class StreamStore:
 
     def _remember(self, version: str | None, known: list[tuple[str, int]]) -> None:
         if self.folder is not None and version is not None and self.folder.is_dir():
-            from supernet.atomic_file import write_atomically
-
-            write_atomically(self._file(self.folder, version), json.dumps(known).encode())
+            keep(self._file(self.folder, version), json.dumps(known).encode())
 
     @staticmethod
     def _file(folder: Path, version: str) -> Path:
@@ -132,8 +131,11 @@ class _Split:
         assert self._store.folder is not None
         if self._declared is not None:
             self._store.make_room(self._declared * image.nbytes)
-        self._store.folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=self._store.folder)  # noqa: SIM115 - open as long as this is
+        try:
+            self._store.folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=self._store.folder)  # noqa: SIM115 - open as long as this is
+        except OSError as error:
+            raise not_writable(self._store.folder, error) from error
         weakref.finalize(self, file.close)
         return file
 

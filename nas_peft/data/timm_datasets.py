@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_peft.data.decoding import UnreadableImage, read_image, to_rgb
+from nas_peft.data.home_folder import expanded
 from nas_peft.data.listing import Item, Listing, ToTensor
 from nas_peft.data.source_digest import files_digest
 from nas_peft.data.stream_store import StreamStore, contents_digest
@@ -112,7 +113,7 @@ def _list_torchvision(spec: str, name: str, root: Path | None, to_tensor: ToTens
         raise InputError(f"data set '{spec}' names no data; give the path of the folder itself")
     if name not in TORCHVISION_TEST:
         raise unknown_name("torchvision data set", name, TORCHVISION_TEST)
-    folder = (root or _TORCHVISION_ROOT).expanduser()
+    folder = expanded(root or _TORCHVISION_ROOT)
     folder.mkdir(parents=True, exist_ok=True)
     train = _open_or_download(spec, "train", folder)
     test_split = TORCHVISION_TEST[name]

@@ -38,8 +38,9 @@ class CheckImages:
         if files:
             found = _of_files(files[:COUNT], to_tensor)
             return cls.of(found, subnet.preprocessing, f"{len(found)} given image{'s'[: len(found) > 1]}")
-        spec = str(subnet.training.get("dataset", {}).get("spec", ""))
-        found = _of_dataset(spec, to_tensor) if spec else []
+        record = subnet.training.get("dataset", {})
+        spec = str(record.get("spec", ""))
+        found = _of_dataset(str(record.get("path") or spec), to_tensor) if spec else []
         if found:
             return cls.of(found, subnet.preprocessing, f"{len(found)} images of the data set '{spec}'")
         generated = [to_tensor(picture) for picture in generated_pictures(COUNT)]

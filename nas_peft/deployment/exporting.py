@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from nas_peft.deployment.form import Form, require_output
 from nas_peft.deployment.hub_folder import HubFolder, upload_command
 from nas_peft.deployment.model_card import LICENSE_UNKNOWN
 from nas_peft.deployment.onnx_model import OnnxModel
+from nas_peft.deployment.output_files import OutputFiles
 from nas_peft.deployment.peft_adapter import PeftAdapter
 from nas_peft.deployment.subnet_checkpoint import SubnetCheckpoint
 from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
@@ -45,7 +44,8 @@ class ExportReport:
     """A finished export: its path and size, what was folded into the weights, and the comparison.
 
     ``folded`` and ``remaining`` are the kinds of modules. ``usage`` is the Python line that loads the export,
-    ``upload`` the command that uploads a hub folder, ``None`` of other forms.
+    ``upload`` the command that uploads a hub folder, ``None`` of other forms. ``companions`` are further
+    files that belong beside ``path``, such as the weights of a large ONNX model; ``bytes`` counts all files.
     """
 
     to: str
@@ -56,11 +56,12 @@ class ExportReport:
     verification: Verification
     usage: str
     upload: str | None = None
+    companions: tuple[Path, ...] = ()
 
     def lines(self) -> list[str]:
         """The report for people."""
         return [
-            f"{self.to}: {self.path} ({self.bytes:,} bytes)",
+            f"{self.to}: {' with '.join(map(str, (self.path, *self.companions)))} ({self.bytes:,} bytes)",
             f"folded into the weights: {labels(self.folded)}; kept as modules: {labels(self.remaining)}",
             f"checked: {self.verification.describe()}",
             f"load: {self.usage}",
@@ -81,6 +82,7 @@ class ExportReport:
             "images": found.images,
             "load": self.usage,
             **({"upload": self.upload} if self.upload else {}),
+            **({"companions": [str(file) for file in self.companions]} if self.companions else {}),
         }
 
 
@@ -127,7 +129,8 @@ def export_model(
     pictures. ``tolerance`` is relative to the largest logit, or absolute where that is below 1; by default
     `TOLERANCE`, or `HALF_TOLERANCE` with ``half``, which stores a subnet checkpoint in float16. ``license``
     is the licence on the model card of a hub folder, by the hub's identifiers. A file that exists is replaced
-    once the check has passed.
+    once the check has passed. An ONNX model above 1.5 GiB has its weights in a second file, ``output`` with
+    ``.data`` at the end, which is moved with it.
 
     Raises `InputError` if the subnet has no such form, a library is missing, the output is in the way, or the
     logits differ by more; nothing is then left behind.
@@ -136,24 +139,21 @@ def export_model(
     form = require_form(to, path, half=half, license=license)
     if tolerance is None:
         tolerance = HALF_TOLERANCE if half else TOLERANCE
-    files = [Path(file) for file in images]
-    if missing := [file for file in files if not file.is_file()]:
+    photos = [Path(file) for file in images]
+    if missing := [file for file in photos if not file.is_file()]:
         raise InputError(f"no image at '{missing[0]}'; give image files to --images")
     subnet.network.cpu().eval()
     folded = fold(subnet.network)
     form.require(subnet, folded)
-    checked_on = CheckImages.for_subnet(subnet, files)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.absolute().parent) as folder:
-        beside = Path(folder) / path.name  # the name's ending tells readers what the file is
-        form.write(subnet, folded, beside)
-        found = verify(subnet.network, form.read(subnet, beside), checked_on, tolerance)
-        if not found.passed:
-            raise InputError(
-                f"the export does not compute what the subnet computes and was removed: {found.describe()}; "
-                "give another --to, or a larger --tolerance if you accept that"
-            )
-        size = sum(file.stat().st_size for file in (beside, *beside.rglob("*")) if file.is_file())
-        _keep(beside, path)
+    checked_on = CheckImages.for_subnet(subnet, photos)
+    with OutputFiles.aside(path) as files:
+        form.write(subnet, folded, files.written)
+        found = verify(subnet.network, form.read(subnet, files.written), checked_on, tolerance)
+        _require_equal(found)
+        size, companions = files.bytes, files.companions
+        with files.in_place():
+            if companions:  # which are found by their names, where they are now
+                _require_equal(verify(subnet.network, form.read(subnet, path), checked_on, tolerance))
     whole = form.name in KEEP_MODULES
     return ExportReport(
         to=to,
@@ -164,13 +164,13 @@ def export_model(
         verification=found,
         usage=form.usage(subnet, path),
         upload=upload_command(path) if form.name == HubFolder.name else None,
+        companions=companions,
     )
 
 
-def _keep(beside: Path, path: Path) -> None:
-    if path.is_dir():
-        path.rmdir()  # empty, as was checked; a folder that has been filled since stays
-    if beside.is_dir():
-        shutil.move(beside, path)
-    else:
-        beside.replace(path)
+def _require_equal(found: Verification) -> None:
+    if not found.passed:
+        raise InputError(
+            f"the export does not compute what the subnet computes and was removed: {found.describe()}; "
+            "give another --to, or a larger --tolerance if you accept that"
+        )

@@ -16,6 +16,9 @@ from supernet import Subnet
 Logits: TypeAlias = Callable[[Tensor], Tensor]
 """Logits ``(B, classes)`` of normalised images ``(B, 3, H, W)``."""
 
+MADE_IN_PYTHON = ("random", "given")
+"""Weights of a backbone that neither a name nor a file gives again."""
+
 
 class Form(Protocol):
     """One value of ``--to``: how a subnet is written, and how the library that reads it computes logits.
@@ -33,7 +36,10 @@ class Form(Protocol):
         ...
 
     def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
-        """Write the subnet to ``path``, which does not exist."""
+        """Write the subnet to ``path``, which does not exist, with further files beside it if need be.
+
+        The folder is empty, and whatever is written there is part of the export.
+        """
         ...
 
     def read(self, subnet: Subnet, path: Path) -> Logits:
@@ -62,6 +68,20 @@ def require_output(form: Form, path: Path) -> None:
         )
     if not path.absolute().parent.is_dir():
         raise InputError(f"no folder '{path.parent}' for the output; create it, or give another --output")
+
+
+def loading_line(subnet: Subnet, file: str) -> str:
+    """The Python line that loads ``subnet`` from its subnet file, ``file`` being Python for the path.
+
+    Weights from a file are named without their folder, which is not recorded. A backbone that was made in
+    Python is ``backbone``.
+    """
+    weights = subnet.backbone.weights
+    if subnet.changed_backbone or weights == "timm":
+        return f"nas_peft.load_subnet({file})"
+    if weights in MADE_IN_PYTHON:
+        return f"nas_peft.load_subnet({file}, backbone)"
+    return f"nas_peft.load_subnet({file}, backbone_weights={weights!r})"
 
 
 def about(subnet: Subnet) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from nas_peft.deployment.folding import Folded
-from nas_peft.deployment.form import Logits
+from nas_peft.deployment.form import Logits, loading_line
 from nas_peft.deployment.model_card import LICENSE_UNKNOWN, model_card
 from nas_peft.deployment.timm_hub_folder import WEIGHTS, read_timm_folder, timm_line, write_timm_folder
 from search_spaces import InputError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
 FILE = "subnet.safetensors"
+LOCAL = "local-dir:"
+"""What the name of a backbone in a folder begins with, in timm."""
 KEPT_OF_DATASET = ("classes", "splits", "counts", "class_counts", "shots", "seed")
 """What is told of the data set; its other entries hold paths and names of files."""
 
@@ -52,10 +54,11 @@ class HubFolder:
 
     def write(self, subnet: Subnet, folded: Folded, path: Path) -> None:
         """See `Form.write`."""
-        public = replace(subnet, training=without_paths(subnet.training))
+        backbone = replace(subnet.backbone, name=public_name(subnet.backbone.name))
+        public = replace(subnet, backbone=backbone, training=without_paths(subnet.training))
         path.mkdir()
         if subnet.changed_backbone:
-            write_timm_folder(public, folded, path, self.license)
+            write_timm_folder(public, subnet.backbone.name, folded, path, self.license)
         else:
             self._write_subnet(public, path)
         (path / "README.md").write_text(str(self._card(public)), encoding="utf-8")
@@ -83,12 +86,24 @@ class HubFolder:
         """See `Form.usage`."""
         if subnet.changed_backbone:
             return timm_line(subnet, f"local-dir:{path}")
-        return f"nas_peft.load_subnet({str(path / FILE)!r})"
+        line = loading_line(subnet, repr(str(path / FILE)))
+        if (name := subnet.backbone.name) == public_name(name) or subnet.backbone.weights != "timm":
+            return line
+        return f"{line.removesuffix(')')}, supernet.create_backbone({name!r}))"
 
 
 def upload_command(path: Path) -> str:
     """The command by which a user uploads the folder; it is shown and never run."""
     return f"hf upload USER/NAME {shlex.quote(str(path))} ."
+
+
+def public_name(backbone: str) -> str:
+    """The name of a backbone as it may be published: of a folder, without the folders above it.
+
+    timm finds ``local-dir:FOLDER`` in the working folder.
+    """
+    prefix, separator, folder = backbone.partition(LOCAL)
+    return f"{LOCAL}{PurePath(folder).name}" if separator and not prefix else backbone
 
 
 def without_paths(training: Mapping[str, Any]) -> dict[str, Any]:

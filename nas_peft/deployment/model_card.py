@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from nas_peft.deployment.architecture_drawing import drawn
+from nas_peft.deployment.form import MADE_IN_PYTHON, loading_line
 from nas_peft.settings.metric import LABELS, SEED_FIELDS, Metric
 from nas_peft.training.share_interval import share_interval
 from search_spaces import count_params
@@ -82,11 +83,12 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
         )
     yield "## Use\n"
     yield "```python"
-    yield from _timm_use(subnet) if changed else _subnet_use(file)
+    yield from _timm_use(subnet) if changed else _subnet_use(subnet, file)
     yield "```\n"
-    if not changed and backbone.weights not in ("timm", "random"):
-        file_name = PurePath(backbone.weights).name
-        yield f"The backbone's weights are those of the file `{file_name}`: give it as `backbone_weights=`.\n"
+    if not changed and backbone.weights in MADE_IN_PYTHON:
+        yield "The weights of the backbone were made in Python: `backbone` is that model.\n"
+    elif not changed and backbone.weights != "timm":
+        yield f"The backbone's weights are those of the file `{backbone.weights}`: give its path there.\n"
     yield "## Data set\n"
     record = training.get("dataset", {})
     counts = record.get("counts", {})
@@ -96,7 +98,11 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     for part, how in record.get("splits", {}).items():
         yield f"- {part}: {how}"
     yield "\n## Backbone\n"
-    origin = "which ships with nas-peft" if backbone.name == DEFAULT_BACKBONE else "of timm"
+    if backbone.name.startswith("local-dir:"):
+        origin = "of a folder that is not published here"
+        origin += "" if changed else " and has to be where this name says"
+    else:
+        origin = "which ships with nas-peft" if backbone.name == DEFAULT_BACKBONE else "of timm"
     state = "whose weights the training began with" if changed else "frozen"
     yield f"`{backbone.name}` {origin}, {state}; SHA-256 of these weights `{backbone.digest}`.\n"
     own = (getattr(backbone.model, "pretrained_cfg", None) or {}).get("license")
@@ -116,20 +122,22 @@ def _text(subnet: Subnet, file: str, name: str, license: str) -> Iterator[str]:
     yield ""
 
 
-def _subnet_use(file: str) -> Iterator[str]:
+def _subnet_use(subnet: Subnet, file: str) -> Iterator[str]:
     yield "import nas_peft\nfrom huggingface_hub import hf_hub_download\nfrom PIL import Image\n"
-    yield f'subnet = nas_peft.load_subnet(hf_hub_download("USER/NAME", "{file}"))'
+    line = loading_line(subnet, f'hf_hub_download("USER/NAME", "{file}")')
+    yield f"subnet = {line}"
     yield 'probabilities = subnet.probabilities([Image.open("photo.jpg")])'
 
 
 def _timm_use(subnet: Subnet) -> Iterator[str]:
-    yield "import timm\nfrom PIL import Image\n"
+    yield "import timm\nfrom PIL import Image, ImageOps\n"
     if subnet.backbone.name == DEFAULT_BACKBONE:
         yield "import supernet  # of nas-peft: registers the backbone with timm\n"
     yield 'model = timm.create_model("hf-hub:USER/NAME", pretrained=True).eval()'
     yield "transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))"
     scale = "" if subnet.temperature is None else f" / {subnet.temperature:.4g}"
-    yield 'logits = model(transform(Image.open("photo.jpg").convert("RGB"))[None])'
+    yield 'photo = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")  # upright, as in training'
+    yield "logits = model(transform(photo)[None])"
     yield f"probabilities = (logits{scale}).softmax(-1)"
 
 

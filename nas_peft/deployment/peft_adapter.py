@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nas_peft.deployment.folding import Folded, labels
-from nas_peft.deployment.form import Logits
+from nas_peft.deployment.form import MADE_IN_PYTHON, Logits
 from search_spaces import InputError
 from supernet import DEFAULT_BACKBONE, Subnet
 from supernet.plain_state import classifiers, with_head
@@ -90,10 +90,17 @@ class PeftAdapter:
 
     def usage(self, subnet: Subnet, path: Path) -> str:
         """See `Form.usage`."""
-        size = subnet.backbone.image_size
-        sized = "" if size is None else f", img_size={size}"
-        first = "import supernet; " if subnet.backbone.name == DEFAULT_BACKBONE else ""
+        backbone, count = subnet.backbone, len(subnet.classes)
+        if backbone.weights == "timm":
+            sized = "" if backbone.image_size is None else f", img_size={backbone.image_size}"
+            first = "import supernet; " if backbone.name == DEFAULT_BACKBONE else ""
+            base = f"timm.create_model({backbone.name!r}, pretrained=True, num_classes={count}{sized})"
+            return f"{first}peft.PeftModel.from_pretrained({base}, {str(path)!r})"
+        # timm reads no file of another project's names, and none without a classifier
+        sized = "" if backbone.image_size is None else f", {backbone.image_size}"
+        file = f"pathlib.Path({backbone.weights!r})"
+        made = f"supernet.create_backbone({backbone.name!r}, {file}{sized}).model"
         return (
-            f"{first}peft.PeftModel.from_pretrained(timm.create_model({subnet.backbone.name!r}, "
-            f"pretrained=True, num_classes={len(subnet.classes)}{sized}), {str(path)!r})"
+            f"import pathlib, supernet; base = {'backbone' if backbone.weights in MADE_IN_PYTHON else made}; "
+            f"base.reset_classifier({count}); peft.PeftModel.from_pretrained(base, {str(path)!r})"
         )

@@ -52,7 +52,9 @@ TRAINING_SET_ALONE = (
 """What the numbers mean of a row without a final model."""
 
 
-def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | None = None) -> Subnet:
+def subnet_of_run(
+    run: str | Path, *, row: str | None = None, candidate: int | None = None, dataset: str | None = None
+) -> Subnet:
     """A subnet of the run folder ``run``, on the CPU; by default the exported one.
 
     ``row`` is the name or label of a row of the results table: its final model, or where the row lost to
@@ -61,12 +63,15 @@ def subnet_of_run(run: str | Path, *, row: str | None = None, candidate: int | N
     retrained weights if the run has them, else with weights inherited from the supernet;
     ``training["weights"]`` says which.
 
+    ``dataset`` says where the data of the run are now, if they have moved: inherited weights and the averages
+    of some rows are made of these again.
+
     Raises `InputError` for a folder without such a subnet, naming the command that makes its weights.
     """
     path = Path(run)
     if row is not None and candidate is not None:
         raise InputError("row and candidate both pick a subnet; give one of them")
-    found = RunSubnets.of(path)
+    found = RunSubnets.of(path, dataset)
     if candidate is None:
         return found.exported_or(row)
     if found.search is None:
@@ -83,15 +88,18 @@ class RunSubnets:
     search: FinishedSearch | None = None
 
     @classmethod
-    def of(cls, path: Path) -> RunSubnets:
-        """The subnets of a run folder, whose relative paths are found from any working folder."""
+    def of(cls, path: Path, dataset: str | None = None) -> RunSubnets:
+        """The subnets of a run folder, whose relative paths are found from any working folder.
+
+        ``dataset`` says where the data are now, if they have moved.
+        """
         if "searcher" in recorded_options(path):
-            search = FinishedSearch.read(path)
+            search = FinishedSearch.read(path, dataset)
             return cls(search.config, search.folder, search)
         folder = RunFolder(path)
         inputs = folder.read_stage("inputs", InputsRecord)
         config = BaselinesConfig.of(**recorded_options(path))
-        return cls(with_found_paths(config, path, inputs.started_in if inputs else None), folder)
+        return cls(with_found_paths(config, path, inputs.started_in if inputs else None, dataset), folder)
 
     def exported_or(self, row: str | None) -> Subnet:
         """The subnet of a row, by name or label; without one the exported subnet."""
@@ -125,6 +133,12 @@ class RunSubnets:
             return self._trained(training, self._metrics(row))
         if (training := self._kept(row.name, "train", row.recipe)) is not None:
             return self._trained(training, self._metrics(row) | {"protocol": TRAINING_SET_ALONE})
+        if getattr(self.config, "no_retrain", False):  # which a run of baselines has not
+            raise InputError(
+                f"the run has no weights of the row '{row.name}': with --no-retrain nothing is trained "
+                "beside the supernet, and the exported subnet alone is kept; give --candidate for another "
+                "one with inherited weights, or run the command without --no-retrain and with another --out"
+            )
         number = row.name.removeprefix("candidate-")
         remedy = (
             f"nas-peft front {self.folder.path} --candidate {number} --retrain --export FILE trains one"

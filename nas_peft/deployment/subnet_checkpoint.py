@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, cast
 
 from nas_peft.deployment.folding import Folded
-from nas_peft.deployment.form import Logits
+from nas_peft.deployment.form import Logits, loading_line
 from supernet import Subnet, load_subnet, save_subnet
 
 
@@ -33,4 +33,4 @@ class SubnetCheckpoint:
 
     def usage(self, subnet: Subnet, path: Path) -> str:
         """See `Form.usage`."""
-        return f"nas_peft.load_subnet({str(path)!r})"
+        return loading_line(subnet, repr(str(path)))

@@ -18,13 +18,14 @@ from supernet.plain_state import plain_state
 WEIGHTS = "model.safetensors"
 
 
-def write_timm_folder(subnet: Subnet, folded: Folded, path: Path, license: str) -> None:
+def write_timm_folder(subnet: Subnet, name: str, folded: Folded, path: Path, license: str) -> None:
     """Write `WEIGHTS` and ``config.json`` into a new folder, by timm's own function.
 
-    Beside what timm reads, the configuration has the class names and, under ``nas_peft``, `about`.
+    Beside what timm reads, the configuration has the class names and, under ``nas_peft``, `about`. The
+    subnet's record is published; ``name`` is that by which timm makes the backbone here.
     """
     size = {} if subnet.backbone.image_size is None else {"img_size": subnet.backbone.image_size}
-    model = cast(nn.Module, timm.create_model(subnet.backbone.name, num_classes=len(subnet.classes), **size))
+    model = cast(nn.Module, timm.create_model(name, num_classes=len(subnet.classes), **size))
     model.load_state_dict(plain_state(folded.network, subnet.backbone.model))
     config = {
         "label_names": list(subnet.classes),

@@ -16,6 +16,7 @@ from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.partition import complete
+from nas_peft.data.recorded_source import is_like_recorded, is_recorded
 from nas_peft.data.source import Reading, list_source
 from search_spaces import InputError
 from supernet import Subnet
@@ -50,7 +51,8 @@ class LabelledImages:
         run, by its seed. With ``skip_bad_images`` all images are decoded once, and the unreadable ones left
         out before the split; else none is decoded here.
 
-        ``source`` also says if the subnet was trained on the images.
+        ``source`` also says if the subnet was trained on the images, and if a data set elsewhere has the same
+        classes with as many images, so that it may be that of the training.
 
         Raises `InputError` for a class that the subnet does not have, and if the run has left out unreadable
         images of the same data set before its split and ``skip_bad_images`` is not set.
@@ -62,7 +64,7 @@ class LabelledImages:
                 f"'{unknown[0]}'); the subnet has {', '.join(subnet.classes[:10])}"
             )
         record = subnet.training.get("dataset", {})
-        own = _same(spec, str(record.get("spec")))
+        own = is_recorded(spec, record)
         if part is None:
             part = "test" if listing.test is not None or own else "all"
         if own and record.get("skipped") and part != "all" and not skip_bad_images:
@@ -72,17 +74,26 @@ class LabelledImages:
             )
         skipped = ""
         if skip_bad_images:
-            listing, names = without_unreadable(listing, lambda done, total: None)
+            readable = without_unreadable(listing, lambda done, total: None)
+            listing, names = readable.listing, readable.unreadable
             skipped = f"; unreadable and left out of the data set: {len(names)}" if names else ""
         if part == "all":
             items, how = tuple(item for _, of_part in listing.parts() for item in of_part), "all images"
         else:
             items, how = _part(listing, part, int(record.get("seed", 0)))
-        if own and part in (*_trained_on(subnet.training), "all"):
-            how += "; the subnet was trained on " + ("most of them" if part == "all" else "them")
+        how += skipped
+        if part in (*_trained_on(subnet.training), "all"):
+            which = "most of them" if part == "all" else "them"
+            if own:
+                how += f"; the subnet was trained on {which}"
+            elif is_like_recorded(listing, subnet.classes, record):
+                how += (
+                    f"; the subnet may have been trained on {which}: its own data set has the same classes "
+                    "with as many images"
+                )
         place = [subnet.classes.index(name) for name in listing.classes]
         named = tuple(replace(item, label=place[item.label]) for item in items)
-        return cls(named, f"{len(named)} images of '{spec}' ({how}{skipped})")
+        return cls(named, f"{len(named)} images of '{spec}' ({how})")
 
     @property
     def labels(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -94,10 +105,6 @@ def _trained_on(training: Mapping[str, Any]) -> tuple[str, ...]:
     """The parts that the weights were trained on, or the members of an average of weights."""
     one = training.get("mean_of", [training.get("training", training)])[0]
     return ("train", "val") if one.get("on") == "train_val" else ("train",)
-
-
-def _same(spec: str, other: str) -> bool:
-    return spec == other or (Path(spec).exists() and Path(spec).resolve() == Path(other).resolve())
 
 
 def _part(listing: Listing, part: EvaluatedPart, seed: int) -> tuple[tuple[Item, ...], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from nas_peft.data.decoding import pixel_limit
+from nas_peft.data.home_folder import expanded
 from nas_peft.data.source import Reading
 from nas_peft.evaluation.labelled_images import LabelledImages, logits_of
 from nas_peft.library.image_input import (
@@ -117,7 +118,7 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ``ray_options`` are the Ray to use, and the resources of each training. Raises `InputError` for a
         mistake in the parameters, images or labels, before anything is trained.
         """
-        kept = nullcontext(str(self.out)) if self.out is not None else tempfile.TemporaryDirectory()
+        kept = nullcontext(str(expanded(self.out))) if self.out is not None else tempfile.TemporaryDirectory()
         if is_one_path(X):
             if y is not None:
                 raise InputError("X is a folder, whose class folders are the labels, and y is given; omit y")
@@ -140,11 +141,13 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def predict_proba(self, X: Images) -> NDArray[np.float32]:
         """Calibrated probabilities of the classes, shape (N, number of classes), in float32.
 
-        A folder stands for its image files, sorted by path. Raises `InputError` for anything but images, and
-        ``NotFittedError`` before `fit`.
+        A folder stands for its image files, sorted by path. Files may have as many pixels as in `fit`
+        (``max_pixels`` of ``options``). Raises `InputError` for anything but images, and ``NotFittedError``
+        before `fit`.
         """
         check_is_fitted(self)
-        probabilities = self.subnet_.probabilities(opened(as_sequence(X)))
+        with self._pixel_limit():
+            probabilities = self.subnet_.probabilities(opened(as_sequence(X)))
         found: NDArray[np.float32] = probabilities.numpy()[:, self._columns()]
         return found
 
@@ -188,7 +191,7 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         of something else.
         """
         check_is_fitted(self)
-        place = Path(folder)
+        place = expanded(folder)
         if place.exists() and (not place.is_dir() or {p.name for p in place.iterdir()} - {SUBNET, SETTINGS}):
             raise InputError(f"'{place}' is no empty folder, and no classifier is saved there; give another")
         kind = self.classes_.dtype.kind
@@ -217,7 +220,7 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         backbone's weights file, by default the one that was given to the classifier. Raises `InputError` for
         anything else, and for a damaged file.
         """
-        place = Path(path)
+        place = expanded(path)
         file = place / SUBNET if place.is_dir() else place
         settings = _read_settings(place / SETTINGS) if (place / SETTINGS).is_file() else None
         if not file.is_file():
@@ -264,6 +267,10 @@ class PeftSearchClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             )
         given = {name: value for name, value in named.items() if value is not None}
         return SearchConfig.of(**given, **options)
+
+    def _pixel_limit(self) -> AbstractContextManager[None]:
+        given = {name: value for name, value in (self.options or {}).items() if name == "max_pixels"}
+        return pixel_limit(SearchConfig.of(dataset="images.csv", **given).max_pixels)
 
     def _columns(self) -> list[int]:
         """Of each label the place of its class among the subnet's."""

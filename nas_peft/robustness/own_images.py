@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas_peft.data.folder_layout import TwoReadings
+from nas_peft.data.home_folder import expanded
 from nas_peft.data.listing import Item, Listing, ToTensor
+from nas_peft.data.recorded_source import shown_path
 from nas_peft.data.source import Reading, list_source
 from nas_peft.data.timm_datasets import is_timm_name
 from search_spaces import InputError
@@ -71,7 +73,11 @@ class TrainedOn:
     def recorded(cls, subnet: Subnet) -> TrainedOn:
         """The data set of a model's own record."""
         record = subnet.training.get("dataset", {})
-        return cls(str(record.get("spec", "")), subnet.classes, sum(record.get("counts", {}).values()))
+        return cls(
+            str(record.get("path") or record.get("spec", "")),
+            subnet.classes,
+            sum(record.get("counts", {}).values()),
+        )
 
     def listing(self, to_tensor: ToTensor) -> Listing | None:
         """All images, if possible read so that they have the models' classes; ``None`` if unreadable."""
@@ -137,13 +143,13 @@ def _has_files(listing: Listing) -> bool:
 
 
 def _same(spec: str, other: str) -> bool:
-    return spec == other or (_exists(spec) and Path(spec).resolve() == Path(other).resolve())
+    return spec == other or ((path := shown_path(spec)) is not None and path == shown_path(other))
 
 
 def _exists(spec: str) -> bool:
     try:
-        return Path(spec).expanduser().exists()
-    except (OSError, ValueError):  # a name that the file system cannot have
+        return expanded(spec).exists()
+    except (OSError, ValueError):  # a name that the file system cannot have, or an unknown home folder
         return False
 
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from nas_peft.data.embedded import EMBEDDED
+from nas_peft.data.home_folder import expanded
 from nas_peft.data.timm_datasets import is_timm_name
 from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import InputError, preset_names
@@ -46,7 +47,7 @@ def with_found_paths(
 
 def require_data(config: TrainingConfig, run: Path) -> None:
     """Raise `InputError` if the data of a run are not where its configuration says, with the remedy."""
-    if not _is_name("dataset", config.dataset) and not _exists(Path(config.dataset).expanduser()):
+    if not _is_name("dataset", config.dataset) and not _exists(config.dataset):
         raise InputError(
             f"the data of the run '{run}' are not at '{config.dataset}'; give the path where they are now "
             "with --dataset"
@@ -61,14 +62,13 @@ def _is_name(field: str, value: str) -> bool:
 
 
 def _found(value: str, bases: Sequence[Path]) -> str:
-    path = Path(value).expanduser()
-    if path.is_absolute() or _exists(path):
+    if Path(value).is_absolute() or _exists(value):
         return value
-    return next((str(base / path) for base in bases if _exists(base / path)), value)
+    return next((str(base / value) for base in bases if _exists(base / value)), value)
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: str | Path) -> bool:
     try:
-        return path.exists()
-    except (OSError, ValueError):  # a name that the file system cannot have
+        return expanded(path).exists()
+    except (OSError, ValueError):  # a name that the file system cannot have, or a home folder from elsewhere
         return False

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nas_peft.data.home_folder import expanded
 from nas_peft.machine.system import require_system
 from nas_peft.run.config_file import read_config, write_config
 from nas_peft.run.json_file import read_json, write_json
@@ -216,8 +217,11 @@ class RunFolder:
 
 
 def _default_path(config: TrainingConfig, fingerprint: str) -> Path:
-    """The folder named by the configuration's hash, or that of the same run by an earlier version."""
-    data = Path(config.dataset).expanduser()
+    """The folder named by the configuration's hash, or that of the same run by an earlier version.
+
+    A run of the same configuration on other data is another run, whatever its folder is called.
+    """
+    data = expanded(config.dataset)
     # A name that begins with a dot would be hidden, and a link's name is not the folder's.
     name = _plain(data.resolve().name if data.exists() else data.name)
     settings = {key: value for key, value in config.to_dict().items() if key != "dataset"}
@@ -229,8 +233,11 @@ def _default_path(config: TrainingConfig, fingerprint: str) -> Path:
     for file in sorted(Path("runs").glob(f"{glob.escape(stem)}*/config.yaml")):
         try:
             recorded = _recorded(file, type(config))
+            inputs = read_json(file.parent / "stages" / "inputs.json") or {}
         except InputError:
             continue  # an unreadable file is not a run of this configuration
+        if inputs.get("fingerprint", fingerprint) != fingerprint:
+            continue
         if recorded.get("dataset") == config.dataset and not _differing(recorded, config):
             return file.parent
     return path

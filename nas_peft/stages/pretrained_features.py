@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from nas_peft.data import Part
+from nas_peft.data.data_cache import keep
 from nas_peft.data.image_file import ImageFile
 from nas_peft.data.image_rows import ImageRows
 from search_spaces.errors import DamagedFile
@@ -21,7 +22,6 @@ from supernet import (
     checked_bytes,
     checked_tensors,
     pooled_features,
-    write_atomically,
 )
 from supernet.images import without_larger
 
@@ -49,7 +49,7 @@ def pretrained_features(
             return known.to(device)
     found = pooled_features(network, images, preprocessing, precision=precision)
     if file is not None:
-        write_atomically(file, checked_bytes({"features": found.cpu().contiguous()}))
+        keep(file, checked_bytes({"features": found.cpu().contiguous()}))
     return found
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from benchmarks.faults.hostile.ground import Ground, search_words
 from nas_peft.cli.app import app
+from nas_peft.deployment.run_subnet import subnet_of_run
 
 
 def exported(run: Path, file: Path, *words: str) -> Result:
@@ -48,3 +49,23 @@ def test_data_that_moved_are_named_and_compared(moved: Path):
     assert other.exit_code == 2
     assert "was started with another dataset" in other.stderr
     assert not file.exists()
+
+
+@pytest.mark.thorough
+def test_an_export_of_inherited_weights_takes_the_new_place_of_the_data(moved: Path):
+    run, file = moved / "runs" / "first", moved / "candidate.safetensors"
+    away = (moved / "images").rename(moved.parent / "pictures")
+
+    def is_inherited(candidate: int) -> bool:
+        subnet = subnet_of_run(run, candidate=candidate, dataset=str(away))
+        return subnet.training["weights"] == "inherited"
+
+    number = next(filter(is_inherited, (0, 1)))
+    form = ["--to", "subnet", "--output", str(file)]
+    words = ["export", str(run), "--candidate", str(number), *form]
+    advice = "give the path where they are now with --dataset"
+    assert advice in CliRunner().invoke(app, words).stderr
+    done = CliRunner().invoke(app, [*words, "--dataset", str(away)])
+    assert done.exit_code == 0, done.output
+    of_file = CliRunner().invoke(app, ["export", str(file), *form, "--dataset", str(away)])
+    assert "--dataset is for the data of a run" in of_file.stderr

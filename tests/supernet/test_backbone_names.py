@@ -38,3 +38,8 @@ def test_a_local_folder_brings_its_own_weights(tmp_path):
 def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"has no config.json"):
         resolve_name(f"local-dir:{tmp_path}", "vit_micro_patch8_32")
+
+
+def test_the_home_folder_of_nobody_is_a_mistake_of_the_name():
+    with pytest.raises(InputError, match="the home folder in it is not known on this machine"):
+        resolve_name("local-dir:~nouser/model", "vit_micro_patch8_32")

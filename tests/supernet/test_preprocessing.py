@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform, resolve_model_data_config
 
-from supernet import Preprocessing
+from supernet import Preprocessing, rgb_image
 
 
 def image(mode, size):
@@ -54,7 +54,7 @@ def test_it_equals_timms_evaluation_transform(case, size):
 def test_other_modes_become_rgb(mode):
     ours = CASES["cropped"]
     picture = image(mode, (30, 40))
-    assert torch.equal(ours.to_tensor(picture), ours.to_tensor(picture.convert("RGB")))
+    assert torch.equal(ours.to_tensor(picture), ours.to_tensor(rgb_image(picture)))
 
 
 def test_it_is_read_from_the_backbone():

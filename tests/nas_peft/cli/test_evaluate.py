@@ -81,6 +81,34 @@ def test_another_folder_is_evaluated_whole(checkpoint: Path, image_folder: Path,
     assert "95% intervals over images" in shown.stdout.replace("\n", " ")
 
 
+def test_the_folder_of_the_run_is_recognised_by_any_path(
+    checkpoint: Path, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(image_folder.parent)
+    for dataset in (
+        image_folder.name,
+        f"{image_folder}/",
+        f"../{image_folder.parent.name}/{image_folder.name}",
+    ):
+        shown = evaluate(checkpoint, "--dataset", dataset, "--json")
+        assert "(test part, split off with seed 0)" in json.loads(shown.stdout)["images"]
+
+
+def test_a_moved_data_set_may_be_that_of_the_training(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    moved = tmp_path / "moved"
+    shutil.copytree(image_folder, moved)
+    for part, said in (
+        ("all", "the subnet may have been trained on most of them: its own data set has the same classes"),
+        ("train", "the subnet may have been trained on them: its own data set has the same classes"),
+        ("test", "split off with seed 0)"),
+    ):
+        shown = evaluate(checkpoint, "--dataset", moved, "--part", part, "--json")
+        assert said in json.loads(shown.stdout)["images"]
+    next(moved.rglob("*.png")).unlink()
+    shown = evaluate(checkpoint, "--dataset", moved, "--json")
+    assert json.loads(shown.stdout)["images"] == f"71 images of '{moved}' (all images)"
+
+
 def test_folders_are_read_as_search_reads_them(checkpoint: Path, image_folder: Path, tmp_path: Path):
     """Domains above the classes, and a class that is called like a part."""
     for domain, numbers in (("sketch", "0*"), ("photo", "1*")):
@@ -122,10 +150,11 @@ def test_unreadable_images_are_left_out_before_the_split(
     assert "--skip-bad-images" in shown.stderr
     shown = evaluate(checkpoint, "--dataset", folder, "--skip-bad-images", "--json")
     found = json.loads(shown.stdout)["images"]
-    assert found == f"72 images of '{folder}' (all images; unreadable and left out of the data set: 1)"
+    said = f"72 images of '{folder}' (all images; unreadable and left out of the data set: 1; the subnet may"
+    assert found.startswith(said)
     # a run that left images out has split the others
     subnet = load_subnet(checkpoint)
-    record = subnet.training["dataset"] | {"spec": str(folder), "skipped": ["down/99.png"]}
+    record = subnet.training["dataset"] | {"path": str(folder), "skipped": ["down/99.png"]}
     own = tmp_path / "own.safetensors"
     save_subnet(replace(subnet, training={"dataset": record}), own)
     said = evaluate(own, "--dataset", folder)

@@ -8,6 +8,7 @@ import timm
 import torch
 from typer.testing import CliRunner, Result
 
+import nas_peft
 from nas_peft.cli.app import app
 from nas_peft.deployment.check_images import CheckImages
 from nas_peft.deployment.run_subnet import subnet_of_run
@@ -179,3 +180,14 @@ def test_a_row_without_weights_names_the_command_that_trains_it(run: Path, lora_
             subnet_of_run(run, row=lora_row)
     finally:
         moved.rename(file)
+
+
+@pytest.mark.slow
+def test_a_row_of_a_run_without_retraining_says_that_nothing_was_trained(image_folder: Path, tmp_path: Path):
+    few = {"generations": 1, "population": 2, "supernet_epochs": 1, "linear_epochs": 1, "head_epochs": 1}
+    result = nas_peft.search(
+        out=tmp_path / "run", device="cpu", dataset=str(image_folder), no_retrain=True, time=None, **few
+    )
+    assert subnet_of_run(result.run, row=result.selected.name).training["weights"] == "inherited"
+    with pytest.raises(InputError, match=r"row 'linear': with --no-retrain nothing is trained.*--candidate"):
+        subnet_of_run(result.run, row="linear")

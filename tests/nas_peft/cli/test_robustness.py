@@ -166,7 +166,7 @@ def test_data_of_the_training_that_are_gone_are_named(
 
     def moved(*arguments, **more):
         subnet = real(*arguments, **more)
-        subnet.training["dataset"]["spec"] = "/nowhere/photos"
+        subnet.training["dataset"]["path"] = "/nowhere/photos"
         return subnet
 
     monkeypatch.setattr(command, "load_subnet", moved)

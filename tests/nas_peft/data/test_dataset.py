@@ -49,6 +49,7 @@ def test_the_record_says_how_the_data_came_about(folder, to_tensor):
     data = load_dataset(str(folder), to_tensor=to_tensor, seed=3, shots=2)
     assert json.loads(json.dumps(data.record)) == {
         "spec": str(folder),
+        "path": str(folder),
         "source": f"class folders in {folder}",
         "classes": 2,
         "splits": {

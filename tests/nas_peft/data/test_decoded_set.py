@@ -1,7 +1,9 @@
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -243,3 +245,51 @@ def test_unreadable_images_are_looked_for_once(load):
     assert load.decoded == 0
     assert again.record == first.record
     assert [Path(name).name for name in again.record["skipped"]] == ["bad.png"]
+
+
+@contextmanager
+def another_user() -> Iterator[None]:
+    """Within it this process has the rights of a user who owns nothing here."""
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared(write_classes, to_tensor) -> Iterator[Loads]:
+    """A data set and a cache that every user can read, and root alone can write."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can take the rights of another user")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        write_classes(folder / "pets", {"cat": 10, "dog": 15})
+        yield Loads(folder / "pets", folder / "cache", to_tensor)
+
+
+def test_a_cache_that_can_only_be_read_is_read(shared):
+    first = shared()
+    with another_user():
+        again = shared()
+        assert shared.decoded == 0
+        assert same(first, again)
+        assert shared(skip_bad_images=True).record["skipped"] == []
+    assert list(shared.cache.glob("*.unreadable.json")) == []
+
+
+def test_an_image_without_permission_is_not_remembered_as_damaged(shared):
+    shared.cache.mkdir()
+    shared.cache.chmod(0o777)
+    file = shared.folder / "cat" / "000.png"
+    file.chmod(0)
+    with another_user():
+        assert shared(skip_bad_images=True).record["skipped"] == [str(file)]
+    file.chmod(0o644)
+    with another_user():
+        assert shared(skip_bad_images=True).record["skipped"] == []
+    (shared.folder / "cat" / "bad.png").write_bytes(b"no image")
+    with another_user():
+        shared(skip_bad_images=True)
+    assert len(list(shared.cache.glob("*.unreadable.json"))) == 2  # of the whole set, and with the bad image

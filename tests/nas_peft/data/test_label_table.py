@@ -1,6 +1,7 @@
 """Tables and lists as spreadsheets, editors and older systems write them."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,52 @@ def test_rows_without_a_label_are_left_out_and_counted(write_table, to_tensor):
 def test_a_wrong_table_is_refused_in_one_line(write_table, to_tensor, text, message):
     with pytest.raises(InputError, match=message):
         list_label_table(write_table(text), to_tensor)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("lines", "number"),
+    [
+        (["path,label", "", "", "1,a", "", "9,b"], 6),
+        (["", "path label", " ", "1 a", "9 b"], 5),
+        (["# by hand", "path;label", "", "1;a", "9;b"], 5),
+        (["1,a", "", "9,b"], 3),
+        (["path,label", "1,'a", '2,"b', 'c"', "9,b"], 5),
+    ],
+)
+def test_a_mistake_is_named_by_its_line_in_the_file(write_table, to_tensor, lines, number, end):
+    with pytest.raises(InputError, match=rf"csv:{number}: no such image '9'"):
+        list_label_table(write_table(end.join(lines)), to_tensor)
+
+
+def test_a_line_ends_where_editors_end_it(write_table, write_image, to_tensor):
+    """Not at the line separators of Unicode, which names of files may hold."""
+    name = "two\u2028lines.png"
+    write_image(write_table("").parent / name)
+    listing = list_label_table(write_table(f"path,label\n{name},a\n1,b\n"), to_tensor)
+    assert [Path(item.name).name for item in listing.train] == [name, "1.png"]
+
+
+def test_whole_paths_from_elsewhere_are_said(write_table, to_tensor):
+    table = write_table("path,label\n/old/images/1.png,a\nC:\\old\\images\\2.png,b\nimages/3.png,a\n")
+    (note,) = list_label_table(table, to_tensor).notes
+    assert note.startswith("2 of 3 images are not at their paths in the table and are found by the ends of")
+    assert note.endswith(f"such as '/old/images/1.png' as '{table.parent}/images/1.png'")
+    here = write_table(f"path,label\n{table.parent}/images/1.png,a\n2.png,b\n")
+    assert list_label_table(here, to_tensor).notes == ()
+
+
+def test_two_whole_paths_that_end_alike_are_not_one_image(write_table, to_tensor):
+    table = write_table("path,label\n/old/cat/images/1.png,a\n/old/dog/images/1.png,a\n2.png,b\n")
+    with pytest.raises(
+        InputError,
+        match=r"csv:3: neither '/old/dog/images/1.png' nor '/old/cat/images/1.png' of .*:2 is there",
+    ):
+        list_label_table(table, to_tensor)
+    twice = write_table("path,label\n/old/images/1.png,a\n/old/images/1.png,a\n2.png,b\n")
+    assert list_label_table(twice, to_tensor).left_out == {
+        "rows that repeat an image": ("/old/images/1.png",)
+    }
 
 
 def test_options_for_folders_are_refused_for_a_table(write_table):

@@ -81,9 +81,10 @@ def test_bad_images_are_left_out_of_each_part_and_named_in_order():
         (item(0), item(1, 1), bad("e2", 1)),
     )
     seen = []
-    good, skipped = without_unreadable(listing, lambda done, total: seen.append((done, total)))
-    assert skipped == ("t1", "t3", "v0", "e2")
-    assert [[i.name for i in items] for _, items in good.parts()] == [
+    found = without_unreadable(listing, lambda done, total: seen.append((done, total)))
+    assert found.unreadable == ("t1", "t3", "v0", "e2")
+    assert found.lasting
+    assert [[i.name for i in items] for _, items in found.listing.parts()] == [
         ["image 0", "image 2"],
         ["image 1"],
         ["image 0", "image 1"],
@@ -92,10 +93,18 @@ def test_bad_images_are_left_out_of_each_part_and_named_in_order():
 
 
 def test_missing_parts_stay_missing():
-    good, skipped = without_unreadable(
-        Listing("n", "s", ("a",), (item(0),), None, None), lambda done, total: None
-    )
-    assert (good.val, good.test, skipped) == (None, None, ())
+    found = without_unreadable(Listing("n", "s", ("a",), (item(0),), None, None), lambda done, total: None)
+    assert (found.listing.val, found.listing.test, found.unreadable) == (None, None, ())
+
+
+def test_a_file_that_the_system_cannot_read_may_be_whole(tmp_path):
+    def gone():
+        read_image(tmp_path / "gone.png", "gone.png")
+
+    listing = Listing("n", "s", ("a",), (item(0), item(1, load=gone), bad("x")), None, None)
+    found = without_unreadable(listing, lambda done, total: None)
+    assert found.unreadable == ("image 1", "x")
+    assert not found.lasting
 
 
 def test_a_class_that_loses_all_training_images_is_named():

@@ -62,3 +62,12 @@ def test_too_little_disk_for_a_stream_is_said_at_its_beginning(
             cache=CacheSettings(tmp_path / "cache", smallest=0),
         )
     assert len(decoded) == 1
+
+
+def test_a_folder_for_streams_that_cannot_be_made_is_said(stand_in, rows, tmp_path, to_tensor):
+    stand_in({"train": rows(20), "validation": rows(4, 50)})
+    (tmp_path / "_info.json").write_text("{}")
+    (tmp_path / "cache").write_text("a file")
+    settings = CacheSettings(tmp_path / "cache", smallest=0)
+    with pytest.raises(InputError, match=r"cannot be written to .*give --cache another folder"):
+        load_dataset("wds/insects", to_tensor=to_tensor, root=tmp_path, cache=settings)

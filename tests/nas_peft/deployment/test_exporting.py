@@ -3,21 +3,27 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
+from safetensors.torch import save_file
+from timm.models import save_for_hf
 from torch import nn
 
+import nas_peft
+import supernet
 from nas_peft.deployment.check_images import CheckImages
 from nas_peft.deployment.exporting import FORMS, export_model
 from nas_peft.deployment.folding import Folded
 from nas_peft.deployment.timm_checkpoint import TimmCheckpoint
 from search_spaces import Architecture, InputError
-from supernet import Backbone, Preprocessing, Subnet, Supernet, load_subnet, random_backbone
+from supernet import Backbone, Preprocessing, Subnet, Supernet, create_backbone, load_subnet, random_backbone
 
 LORA = {"lora_rank": (2, 0, 1, 0, 0, 0, 0, 1), "lora_rank_v": (1,) * 8, "lora_rank_fc2": (0, 3) * 4}
 MIXED = {"lora_rank": (1,) * 8, "prompt_tokens": (0, 2) * 4, "adapter_dim": (1,) + (0,) * 7}
@@ -101,13 +107,14 @@ def test_full_fine_tuning_is_a_plain_checkpoint_too(make: Make, tmp_path: Path):
 @torch.inference_mode()
 @pytest.mark.slow
 def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
-    from peft import PeftModel
+    import peft
 
     report = export_model(lora, "peft", tmp_path / "adapter")
     base = timm.create_model("vit_micro_patch8_32", pretrained=True, num_classes=3)
-    model = PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
+    model = peft.PeftModel.from_pretrained(base, str(tmp_path / "adapter")).eval()
     close(model(images(lora)), lora)
     close(model.merge_and_unload()(images(lora)), lora)
+    close(loaded_by(report.usage, peft=peft, timm=timm).eval()(images(lora)), lora)
     config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert config["rank_pattern"]["blocks.0.attn.qkv"] == config["alpha_pattern"]["blocks.0.attn.qkv"] == 3
     assert config["base_model_name_or_path"] == "vit_micro_patch8_32"
@@ -118,6 +125,48 @@ def test_peft_loads_an_adapter_of_lora_alone(lora: Subnet, tmp_path: Path):
         assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
     files = {file.name for file in (tmp_path / "adapter").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def own_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file that is not the shipped backbone's."""
+    state = random_backbone("vit_micro_patch8_32", 3).model.state_dict()
+    file = tmp_path_factory.mktemp("weights") / "own.safetensors"
+    save_file({name: value.contiguous() for name, value in state.items()}, file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def on_own_weights(own_weights: Path, lora: Subnet) -> Subnet:
+    """LoRA on a backbone whose weights are those of a file."""
+    backbone = create_backbone("vit_micro_patch8_32", own_weights)
+    network = Supernet(backbone.model, lora.architecture, 3, seed=5).eval()
+    network.layers.load_state_dict(lora.network.layers.state_dict())
+    network.head.load_state_dict(lora.network.head.state_dict())
+    return replace(lora, network=network, backbone=backbone)
+
+
+def loaded_by(line: str, **names: object) -> Any:
+    """The value of the last expression of a line of Python."""
+    first, _, last = line.rpartition("; ")
+    exec(first, names)
+    return eval(last, names)
+
+
+@torch.inference_mode()
+@pytest.mark.slow
+def test_the_lines_for_a_backbone_from_a_file_name_the_file(
+    on_own_weights: Subnet, own_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import peft
+
+    monkeypatch.chdir(own_weights.parent)
+    report = export_model(on_own_weights, "peft", tmp_path / "adapter")
+    close(loaded_by(report.usage, peft=peft, timm=timm).eval()(images(on_own_weights)), on_own_weights)
+    for to, name in (("subnet", "a.safetensors"), ("hub-folder", "hub")):
+        loaded = loaded_by(export_model(on_own_weights, to, tmp_path / name).usage, nas_peft=nas_peft)
+        close(loaded.network(images(on_own_weights)), on_own_weights)
+    assert '"subnet.safetensors"), backbone_weights=' in (tmp_path / "hub" / "README.md").read_text()
 
 
 @torch.inference_mode()
@@ -169,12 +218,42 @@ def test_a_hub_folder_of_full_fine_tuning_is_one_of_timm(make: Make, tmp_path: P
     assert (card.data.license, card.data.library_name) == ("mit", "timm")
     assert 'timm.create_model("hf-hub:USER/NAME", pretrained=True)' in card.text
     assert "load_subnet" not in card.text
+    code = card.text.partition("```python\n")[2].partition("```")[0]
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    photo = tmp_path / "photo.png"
+    Image.linear_gradient("L").resize((60, 40)).convert("RGB").save(photo, exif=sideways)
+    names: dict[str, torch.Tensor] = {}
+    exec(code.replace("hf-hub:USER/NAME", f"local-dir:{folder}").replace("photo.jpg", str(photo)), names)
+    expected = subnet.probabilities([Image.open(photo)])
+    torch.testing.assert_close(names["probabilities"], expected, atol=1e-3, rtol=0)
     (tmp_path / "usual").touch()
     for file in folder.iterdir():
         assert file.stat().st_mode == (tmp_path / "usual").stat().st_mode
         assert b"/home/me" not in file.read_bytes()
     with pytest.raises(InputError, match=r"training changed the weights.*leave --half out"):
         export_model(subnet, "hub-folder", tmp_path / "half", half=True)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@torch.inference_mode()
+def test_a_hub_folder_does_not_say_where_the_backbone_was(
+    trained: bool, shallow: Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "home" / "me" / "bb"
+    save_for_hf(shallow.backbone.model, str(folder), safe_serialization=True)
+    backbone = create_backbone(f"local-dir:{folder}")
+    network = Supernet(backbone.model, Architecture.empty(2), 3, seed=5).eval()
+    subnet = replace(shallow, network=network, backbone=replace(backbone, trained=trained))
+    report = export_model(subnet, "hub-folder", tmp_path / "hub")
+    for file in (tmp_path / "hub").iterdir():
+        assert b"home/me" not in file.read_bytes()
+    loaded = loaded_by(report.usage, nas_peft=nas_peft, supernet=supernet, timm=timm)
+    close(getattr(loaded, "network", loaded).eval()(images(subnet)), subnet)
+    if not trained:
+        monkeypatch.chdir(folder.parent)
+        close(load_subnet(tmp_path / "hub" / "subnet.safetensors").network(images(subnet)), subnet)
+        assert "# local-dir:bb on an unnamed data set" in (tmp_path / "hub" / "README.md").read_text()
 
 
 @pytest.mark.thorough
@@ -198,6 +277,29 @@ def test_onnxruntime_runs_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: 
     assert report.remaining == ("adapter_dim", "prompt_tokens")
 
 
+@pytest.mark.thorough
+@pytest.mark.slow
+@torch.inference_mode()
+def test_a_large_onnx_model_keeps_its_weights_beside_it(
+    shallow: Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The exporter writes a second file for models above 1.5 GiB; here it is told to."""
+    import onnxruntime
+
+    monkeypatch.setattr(
+        torch.onnx.ONNXProgram, "save", partialmethod(torch.onnx.ONNXProgram.save, external_data=True)
+    )
+    report = export_model(shallow, "onnx", tmp_path / "vit.onnx")
+    written = sorted(tmp_path.iterdir())
+    assert [file.name for file in written] == ["vit.onnx", "vit.onnx.data"]
+    assert report.bytes == sum(file.stat().st_size for file in written) > 50_000
+    assert f"{written[0]} with {written[1]} (" in report.lines()[0]
+    assert report.to_dict()["companions"] == [str(written[1])]
+    session = onnxruntime.InferenceSession(tmp_path / "vit.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["logits"], {"images": images(shallow).numpy()})
+    close(torch.from_numpy(found), shallow)
+
+
 @pytest.mark.slow
 @torch.inference_mode()
 def test_torch_export_loads_any_kind_at_any_batch_size(shallow: Subnet, tmp_path: Path):
@@ -218,6 +320,13 @@ def test_what_cannot_be_merged_is_named_with_its_latency(mixed: Subnet, tmp_path
     with pytest.raises(InputError, match=message):
         export_model(mixed, "merged", tmp_path / "vit.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_working_folder_is_filled(mixed: Subnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    export_model(mixed, "hub-folder", ".")
+    assert {file.name for file in tmp_path.iterdir()} == {"README.md", "config.json", "subnet.safetensors"}
+    assert tmp_path.samefile(".")
 
 
 def test_kinds_that_peft_does_not_know_are_named(mixed: Subnet, make: Make, tmp_path: Path):

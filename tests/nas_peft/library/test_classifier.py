@@ -175,6 +175,19 @@ def test_the_run_of_a_command_is_a_classifier_and_folders_have_scores(
         PeftSearchClassifier.load(image_folder)
 
 
+def test_prediction_has_the_pixel_limit_of_fit(finished_run: SearchResult, image_folder: Path):
+    loaded = PeftSearchClassifier.load(finished_run.run)
+    some = sorted(image_folder.rglob("*.png"))[:2]
+    before = Image.MAX_IMAGE_PIXELS
+    loaded.set_params(options={"max_pixels": 100})
+    for call in (loaded.predict, loaded.predict_proba, lambda paths: loaded.score(paths, ["down", "down"])):
+        with pytest.raises(InputError, match=r"pixels and the limit is 100, against decompression bombs"):
+            call(some)
+    assert before == Image.MAX_IMAGE_PIXELS
+    loaded.set_params(options={"max_pixels": before * 3})
+    assert loaded.predict(some).shape == (2,)
+
+
 @pytest.mark.thorough
 @pytest.mark.slow
 def test_equal_images_in_another_form_give_an_equal_classifier(
@@ -238,6 +251,7 @@ def test_the_budget_is_the_plans_unless_one_is_given(unfitted: PeftSearchClassif
         ({}, {"y": np.array([None, "a"], dtype=object)}, "labels cannot be sorted"),
         ({}, {"X": "photos", "y": [0, 1]}, "omit y"),
         ({}, {"X": [], "y": []}, "there are no images"),
+        ({}, {"X": ["gone.png", "~nouser/a.png"], "y": [0, 1]}, "the image 'gone.png' is missing"),
         ({}, {"X": np.zeros((2, 4)), "y": [0, 1]}, "give a folder, a list of paths"),
         ({"random_state": None}, {"y": [0, 1]}, "random_state is None"),
         ({"options": {"seed": 1}}, {"y": [0, 1]}, "the parameter random_state"),

@@ -47,3 +47,11 @@ def test_data_that_are_nowhere_are_asked_for(project: Path):
     now = with_found_paths(config, project / "runs" / "first", None, f"{project}/photos/")
     assert now.dataset == str(project / "photos")
     require_data(now, project)
+
+
+def test_a_home_folder_of_another_machine_is_nowhere(project: Path):
+    run = project / "runs" / "first"
+    config = with_found_paths(SearchConfig.of(dataset="~nouser/photos"), run, str(project))
+    with pytest.raises(InputError, match=r"are not at '~nouser/photos'; give the path .* with --dataset"):
+        require_data(config, run)
+    assert with_found_paths(config, run, None, f"{project}/photos").dataset == str(project / "photos")

@@ -15,7 +15,7 @@ import yaml
 from nas_peft.run.config_file import write_config
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.run_folder import RunFolder
-from nas_peft.run.stage_records import StageRecord
+from nas_peft.run.stage_records import InputsRecord, StageRecord
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 
@@ -40,6 +40,27 @@ def test_the_name_depends_on_the_configuration_alone(tmp_path, monkeypatch):
     assert RunFolder.open(None, config(seed=0)).path == first
     monkeypatch.chdir(tmp_path / "runs")
     assert RunFolder.open(None, config()).path == first
+
+
+def test_other_data_have_another_name():
+    first = RunFolder.open(None, config(), "the first data")
+    inputs = InputsRecord(dataset={}, fingerprint="the first data", classes=["a", "b"], backbone={})
+    first.write_stage("inputs", inputs)
+    other = RunFolder.open(None, config(), "other data").path
+    assert other != first.path
+    assert other.name.startswith("digits-vit_micro_patch8_32-")
+    assert RunFolder.open(None, config(), "the first data").path == first.path
+
+
+def test_the_run_of_an_earlier_version_is_found_by_its_data():
+    """Earlier versions named folders by the configuration alone."""
+    new = RunFolder.open(None, config(), "the data").path
+    earlier = new.rename(new.with_name("digits-vit_micro_patch8_32-00000000"))
+    assert RunFolder.open(None, config(), "the data").path == earlier  # nothing is recorded of its data yet
+    inputs = InputsRecord(dataset={}, fingerprint="the data", classes=["a", "b"], backbone={})
+    RunFolder(earlier).write_stage("inputs", inputs)
+    assert RunFolder.open(None, config(), "the data").path == earlier
+    assert RunFolder.open(None, config(), "other data").path != earlier
 
 
 @pytest.mark.parametrize("changed", [{"seed": 1}, {"budget": "1%"}, {"count_head": True}, {"lr": 1e-3}])

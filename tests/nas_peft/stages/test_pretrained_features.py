@@ -70,3 +70,10 @@ def test_a_damaged_file_is_made_again(features, part):
 
 def test_features_of_images_in_memory_are_not_kept(features, part):
     assert features(Part(part.images[:], part.labels)) == {}
+
+
+def test_features_that_cannot_be_kept_are_features_all_the_same(features, part):
+    ((path, _),) = features(part).items()
+    path.unlink()
+    path.with_name(f"{path.name}.partial").mkdir()  # no file can be written there
+    assert path not in features(part)
