@@ -27,11 +27,14 @@ from nas_peft.protocol.cost_ledger import planned_seconds, seconds_taken, stage_
 from nas_peft.run.progress import StageBars
 
 OUT = RESULTS / "plain_command.json"
-AFTER_CHOICE = ("final training", "test")
+AFTER_CHOICE = ("final supernet", "final training", "final mean", "final averaging", "test")
 """Stages whose image passes are not counted: rivals of a run have as many as it took to choose."""
 
 PORTFOLIO = "no supernet"
-"""Label of the single method that a run would have exported without a supernet."""
+"""Label of the single method that a run would have chosen without a supernet."""
+
+CHOSEN = "chosen training"
+"""Label of the row that was decided for, where the exported row may be a mean of several trainings."""
 
 Line = dict[str, Any]
 
@@ -66,11 +69,12 @@ def run(argv: Sequence[str]) -> None:
 def line_of(task: str, result: SearchResult) -> Line:
     """One run: its plan, time and image passes, the exported row, and the scores of all tested rows.
 
-    ``portfolio`` is the row that would have been exported without a supernet: the best single method.
+    ``chosen`` is the row that was decided for, a single training where the exported row is a mean of several.
+    ``portfolio`` is the row that would have been chosen without a supernet: the best single method.
     """
     assert result.plan is not None  # every run of this study has a time
-    portfolio = result.selected.name
-    if result.selected.group != "single":
+    portfolio = result.decided.name
+    if result.decided.group != "single":
         portfolio = result.decision.roles.get("single", "") if result.decision else ""
     return {
         "task": task_name(task),
@@ -82,12 +86,14 @@ def line_of(task: str, result: SearchResult) -> Line:
         "passes": round(sum(c.passes for c in stage_costs(result) if c.name not in AFTER_CHOICE)),
         "budget": result.config["budget"],
         "exported": result.selected.name,
+        "chosen": result.decided.name,
         "portfolio": portfolio,
         "decided_by": result.decision.by if result.decision else None,
         "rows": {
             row.name: {
                 "label": row.label,
                 "group": row.group,
+                "mean": row.averaging is not None,
                 "params": row.module_params,
                 "recipe": row.recipe,
                 "val": row.mean("val_accuracy"),
@@ -112,9 +118,10 @@ def sentence(line: Line) -> str:
 def summary(lines: Sequence[Line]) -> list[dict[str, Any]]:
     """For each task and time, means over the runs.
 
-    These are the test accuracy of the exported row, those of the other rows, by label, and the exported row's
-    lead over each of them with its standard error, paired by run. One of them is what would have been
-    exported without a supernet, by the run's own validation images.
+    These are the test accuracy of the exported row, those of the other rows, by label, and the lead over each
+    of them with its standard error, paired by run. It is that of the exported row over baselines and over the
+    training that was chosen; searched subnets, single methods, and what would have been chosen without a
+    supernet by the run's own validation images, are single trainings, and so is what is ahead of them.
     """
     found = []
     for task, time in dict.fromkeys((line["task"], line["time"]) for line in lines):
@@ -122,11 +129,14 @@ def summary(lines: Sequence[Line]) -> list[dict[str, Any]]:
         exported = [line["rows"][line["exported"]] for line in of_both]
         rivals: dict[str, list[tuple[float, float]]] = {}
         for line, ours in zip(of_both, exported, strict=True):
-            labelled = {row["label"]: row for row in line["rows"].values()}
+            chosen = line["rows"][line["chosen"]]
+            labelled = {CHOSEN: chosen}
+            labelled |= {row["label"]: row for row in line["rows"].values() if not row["mean"]}
             if line["portfolio"] in line["rows"]:
                 labelled[PORTFOLIO] = line["rows"][line["portfolio"]]
             for label, row in labelled.items():
-                rivals.setdefault(label, []).append((row["test"], ours["test"] - row["test"]))
+                ahead = ours if label == CHOSEN or row["group"] == "baseline" else chosen
+                rivals.setdefault(label, []).append((row["test"], ahead["test"] - row["test"]))
         found.append(
             {
                 "task": task,

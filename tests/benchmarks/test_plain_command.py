@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.plain_command import PORTFOLIO, main, summary, table
+from benchmarks.plain_command import CHOSEN, PORTFOLIO, main, summary, table
 from nas_peft.planning import levels, plan
 
 LEVEL = {
@@ -59,8 +59,10 @@ def line(task: str, seed: int, ours: float, single: float, full: float) -> dict:
         "lora": {"label": "LoRA", "group": "single", "params": 20, "test": single},
         "full": {"label": "full fine-tuning", "group": "baseline", "params": 99, "test": full},
     }
+    for row in rows.values():
+        row["mean"] = False
     own = {"task": task, "time": "5m", "seed": seed, "seconds": 100, "planned_seconds": 90}
-    return own | {"exported": "a", "portfolio": "lora", "rows": rows}
+    return own | {"exported": "a", "chosen": "a", "portfolio": "lora", "rows": rows}
 
 
 def test_leads_are_paired_by_run():
@@ -71,10 +73,28 @@ def test_leads_are_paired_by_run():
     assert found["rivals"][PORTFOLIO] == found["rivals"]["LoRA"]
     (row,) = table([found])[2:]
     cells = "| 85.0 (+0.0 ± 0.0) | 80.0 (+5.0 ± 5.0) | 70.0 (+15.0 ± 5.0) | 80.0 (+5.0 ± 5.0) |"
-    assert row == "| t | 5m | 2 | 100 (90) | 10 | 85.0 " + cells
+    assert row == "| t | 5m | 2 | 100 (90) | 10 | 85.0 | 85.0 (+0.0 ± 0.0) " + cells
+
+
+def test_a_mean_is_ahead_of_the_training_that_was_chosen_and_single_trainings_are_compared_with_that():
+    own = line("t", 0, 0.8, 0.7, 0.6)
+    mean = {
+        "label": "searched subnet, mean of 3",
+        "group": "searched",
+        "params": 10,
+        "test": 0.85,
+        "mean": True,
+    }
+    own["rows"]["a-mean"] = mean
+    (found,) = summary([own | {"exported": "a-mean"}])
+    leads = {label: rival["lead"][0] for label, rival in found["rivals"].items()}
+    expected = {CHOSEN: 0.05, "searched subnet": 0, "LoRA": 0.1, "full fine-tuning": 0.25, PORTFOLIO: 0.1}
+    assert leads == pytest.approx(expected)
+    assert found["test"] == 0.85
 
 
 def test_the_last_line_has_means_over_tasks():
     found = summary([line("t", 0, 0.9, 0.9, 0.8), line("u", 0, 0.5, 0.4, 0.6)])
     cells = "| 70.0 (+0.0 ± 0.0) | 65.0 (+5.0 ± 5.0) | 70.0 (+0.0 ± 10.0) | 65.0 (+5.0 ± 5.0) |"
-    assert table(found)[-1] == "| mean of 2 tasks | 5m | 2 | 100 (90) | 10 | 70.0 " + cells
+    start = "| mean of 2 tasks | 5m | 2 | 100 (90) | 10 | 70.0 | 70.0 (+0.0 ± 0.0) "
+    assert table(found)[-1] == start + cells
