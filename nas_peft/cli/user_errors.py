@@ -46,6 +46,7 @@ def user_errors(debug: bool) -> Iterator[None]:
     try:
         with stop_signals():
             yield
+            _flush()
     except InputError as error:
         if debug:
             raise
@@ -66,6 +67,12 @@ def user_errors(debug: bool) -> Iterator[None]:
         with suppress(OSError):  # the terminal may be gone
             print("stopped; start the same command again to go on", file=sys.stderr)
         raise typer.Exit(_status(error)) from None
+
+
+def _flush() -> None:
+    """Write what standard output still holds, while an error of that is told of as all others."""
+    if sys.stdout is not None:  # closed from the start
+        sys.stdout.flush()
 
 
 def _status(stop: KeyboardInterrupt) -> int:

@@ -191,13 +191,15 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
         (("--export", "."), r"'\.' is a folder; give a file"),
         (("--export", "no/x.safetensors", "--retrain"), "no folder 'no' for --export; create it"),
         (("--plot", "no/x.svg"), "no folder 'no' for --plot; create it"),
+        (("--export", "RUN/supernet.safetensors"), "is a file of the run"),
+        (("--export", "RUN/subnet.safetensors", "--retrain"), "is a file of the run"),
         (("--budget", "much"), "the budget is 'much'"),
         (("--device", "gpu", "--export", "x.safetensors"), "device is 'gpu'"),
     ],
 )
 def test_mistakes_are_said_in_one_line(run: Path, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
-    shown = front(run.resolve(), *arguments)
+    shown = front(run.resolve(), *(argument.replace("RUN", str(run.resolve())) for argument in arguments))
     assert shown.exit_code == 2
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(" ".join(shown.stderr.split()))
