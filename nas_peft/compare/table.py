@@ -14,7 +14,7 @@ from nas_peft.compare.side_by_side import SideBySide, SideCell, SideRow
 from nas_peft.run.plain_table import GAP, add_number, plain_table
 from nas_peft.settings.durations import in_words
 
-FEWER = "(n): of the n seeds in which the method was tested; in the others halving eliminated it, or it failed"
+FEWER = "(n): of the n seeds in which the method was tested; in others halving eliminated it, or it failed"
 """The words on a cell with fewer repetitions than others."""
 BORDER = 3
 """Characters that a column takes in addition to its content."""

@@ -180,3 +180,19 @@ def test_pictures_that_show_next_to_nothing_are_warned_of(
     (warning,) = [line for line in shown.stderr.splitlines() if "warning" in line]
     assert "1 of 4 images have almost a single colour" in warning
     assert "twelve.png'), and their answers mean little; if their files hold more than 8 bits" in warning
+
+
+def test_names_in_brackets_and_colons_are_names(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    subnet = load_subnet(checkpoint)
+    own = tmp_path / "own.safetensors"
+    names = ("[/b]", "[m3]", ":car:")
+    save_subnet(replace(subnet, classes=names), own)
+    table = tmp_path / "labels [v2] :car:.csv"
+    images = [next((image_folder / name).glob("*.png")) for name in subnet.classes]
+    lines = [f"{image},{name}" for image, name in zip(images, names, strict=True)]
+    table.write_text("\n".join(["path,label", *lines]))
+    shown = evaluate(own, "--dataset", table)
+    assert shown.exit_code == 0, shown.output
+    assert "labels [v2] :car:.csv" in " ".join(shown.stdout.split())
+    for name in names:
+        assert any(line.startswith(name) for line in shown.stdout.splitlines())
