@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from nas_peft.cli.app import app
 from nas_peft.front import table as front_table
 from nas_peft.front.export import export_candidate
+from nas_peft.front.plot import plot_front
 from nas_peft.run.finished_search import ExportedRow, FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
@@ -55,6 +56,21 @@ def test_without_retraining_nothing_is_said_to_have_been_trained(search: Finishe
         of.__dict__["exported"] = ExportedRow(f"candidate-{pick.number}", "searched subnet", 0.5, pick)
         (scores, *_) = front_table.front_tables(of, of.front(), pick, 80)
         assert f"{front_table.EXPORTED} exported by the run, {said}" in str(scores.caption)
+
+
+def test_a_data_set_may_have_dollars_in_its_path(run: Path, search: FinishedSearch, tmp_path: Path):
+    """Between two of them matplotlib would read a formula."""
+    file, points = tmp_path / "front.svg", search.front()
+    plot_front(
+        file,
+        search.candidates,
+        points,
+        points[0],
+        cost=search.cost,
+        cost_name=search.config.front_field,
+        title="/data/photos $^$ [v2]: 12 candidates",
+    )
+    ElementTree.parse(file)
 
 
 @pytest.mark.thorough
