@@ -76,6 +76,7 @@ def front(
 
         require_run(run)  # before torch is imported
         from nas_peft.front.plot import plot_front, require_format
+        from nas_peft.machine.device_names import require_device_name
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
         from nas_peft.run.outputs import require_no_run_file
@@ -84,6 +85,7 @@ def front(
 
         if budget and candidate is not None:
             raise InputError("budget and candidate both pick a candidate; give one of them")
+        require_device_name(device)  # also where nothing is computed
         if retrain and not export:
             raise InputError("--retrain needs --export FILE; give it, or leave --retrain out")
         if export and export.is_dir():

@@ -211,6 +211,7 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
         (("--export", "RUN/subnet.safetensors", "--retrain"), "is a file of the run"),
         (("--budget", "much"), "the budget is 'much'"),
         (("--device", "gpu", "--export", "x.safetensors"), "device is 'gpu'"),
+        (("--device", "banana"), "device is 'banana'"),
     ],
 )
 def test_mistakes_are_said_in_one_line(run: Path, tmp_path, monkeypatch, arguments, said):

@@ -110,6 +110,21 @@ def test_a_command_whose_product_is_its_output_ends_as_by_sigpipe(
     assert status_without_a_reader(monkeypatch, command, finished_run.run, *options) == 141
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["--help"], ["show", "--help"], ["cache", "--cache", "FOLDER"]])
+def test_a_full_disk_under_the_output_is_one_line(words: list[str], tmp_path: Path):
+    """Also where the output is so short that Python would write it at its end."""
+    command = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nas_peft", *command], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "no space left on the disk; free some" in line
+
+
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_a_front_is_exported_and_drawn_though_its_reader_has_gone(
     finished_run: SearchResult,
