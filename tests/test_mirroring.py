@@ -116,7 +116,6 @@ TESTED_ELSEWHERE = {
     "nas_peft/deployment/row_choice.py": ("nas_peft/cli/test_export.py", "rows of a finished run"),
     "nas_peft/deployment/run_subnet.py": ("nas_peft/cli/test_export.py", "subnets of a finished run"),
     "nas_peft/evaluation/labelled_images.py": ("nas_peft/cli/test_evaluate.py", "parts of a real data set"),
-    "nas_peft/evaluation/report.py": ("nas_peft/cli/test_evaluate.py", "printed and written of a real run"),
     "nas_peft/prediction/image_paths.py": ("nas_peft/cli/test_predict.py", "files and folders of a command"),
     "nas_peft/prediction/output.py": ("nas_peft/cli/test_predict.py", "printed and written by a command"),
     "nas_peft/front/export.py": ("nas_peft/cli/test_front.py", "any point of a finished run"),
@@ -212,10 +211,7 @@ TESTED_ELSEWHERE = {
         "the laws of Optuna's samplers",
     ),
     **dict.fromkeys(
-        (
-            f"nas_peft/serving/{module}.py"
-            for module in ("allowed_folder", "answers", "metrics", "served_tasks")
-        ),
+        (f"nas_peft/serving/{module}.py" for module in ("allowed_folder", "answers", "metrics")),
         ("nas_peft/serving/test_api.py", "what endpoints of a real server answer"),
     ),
     "nas_peft/serving/limits.py": (

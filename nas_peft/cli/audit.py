@@ -12,6 +12,7 @@ from nas_peft.cli.completion import run_folders
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
 from nas_peft.cli.ray_options import CpusPerTrial, GpusPerTrial, RayAddress
 from nas_peft.cli.run_options import MovedData
+from nas_peft.cli.subnet_options import require_outputs
 from nas_peft.cli.user_errors import user_errors
 
 
@@ -46,8 +47,8 @@ def audit(
         from nas_peft.run.place import require_run
 
         require_run(run)  # before torch is imported
-        from rich.console import Console
-
+        picture = plot or run / "audit.svg"
+        require_outputs(picture)
         from nas_peft.audit.plot import plot_audit
         from nas_peft.audit.stage import audit as run_audit
         from nas_peft.audit.table import audit_summary, audit_table
@@ -55,8 +56,8 @@ def audit(
         from nas_peft.machine.devices import resolve_devices
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
+        from nas_peft.run.text_console import TextConsole
 
-        picture = plot or run / "audit.svg"
         require_format(picture)
         bars = bars_of(progress, quiet)
         search = FinishedSearch.read(run, dataset)
@@ -73,13 +74,11 @@ def audit(
                 ray_options=ray_options,
                 worker_device=devices.workers,
             )
+        plot_audit(picture, found)  # first: the reader of what is printed may go
         if progress == "json":
             bars.tell("result", **found.model_dump(mode="json"))
         else:
-            console = Console()
+            console = TextConsole()
             console.print(audit_table(found))
-            console.print(audit_summary(found, search), highlight=False, markup=False)
-        plot_audit(picture, found)
-        Console(stderr=True).print(
-            f"record: {run / 'audit.json'}, picture: {picture}", highlight=False, soft_wrap=True
-        )
+            console.print(audit_summary(found, search))
+        TextConsole(stderr=True).print(f"record: {run / 'audit.json'}, picture: {picture}", soft_wrap=True)

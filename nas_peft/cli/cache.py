@@ -110,12 +110,17 @@ def _cache() -> DataCache:
 
 
 def _named(of: DataCache, names: list[str] | None) -> list[CacheEntry]:
-    from search_spaces import unknown_name
+    from search_spaces import InputError, unknown_name
 
     found = of.entries()
     if not names:
         return found
     for name in names:
+        if not name:  # each key begins with it, and clear would remove all
+            raise InputError(
+                "the name of an entry is empty; give the first digits of an entry or the name of a data set, "
+                "or no name at all for every entry"
+            )
         if not any(name == entry.name or entry.key.startswith(name) for entry in found):
             known = [word for entry in found for word in (entry.name, entry.key[:_SHOWN])]
             raise unknown_name("entry of the cache", name, dict.fromkeys(known))
@@ -157,9 +162,8 @@ def _show(names: list[str] | None, as_json: bool) -> None:
             )
         )
         return
-    from rich.console import Console
-
     from nas_peft.run.plain_table import plain_table
+    from nas_peft.run.text_console import TextConsole
 
     if rows:
         table = plain_table("")
@@ -170,7 +174,7 @@ def _show(names: list[str] | None, as_json: bool) -> None:
             used = "in use" if row["in use"] else str(row["last used"])
             number = f"{sum(entry.counts.values()):,}"
             table.add_row(entry.key[:_SHOWN], entry.name, number, size, size_text(entry.nbytes), used)
-        Console().print(table)
+        TextConsole().print(table)
     if copies:
         print(f"{copies} {'copy' if copies == 1 else 'copies'} of files of other machines")
     print(f"{size_text(total)} of at most {size_text(of.limit)} in '{_short(of.folder)}'")

@@ -49,12 +49,10 @@ def compare(
     with user_errors(debug):
         import json
 
-        from rich.console import Console
-
         from nas_peft.compare.contests import compare_runs, differing_settings
         from nas_peft.compare.dataset_groups import parse_groups
-        from nas_peft.compare.runs import ComparedRun
-        from nas_peft.compare.side_by_side import differing_images, side_by_side
+        from nas_peft.compare.runs import ComparedRun, setting_text
+        from nas_peft.compare.side_by_side import side_by_side
         from nas_peft.compare.table import (
             contests_table,
             means_table,
@@ -62,11 +60,18 @@ def compare(
             settings_lines,
             side_tables,
         )
+        from nas_peft.run.text_console import TextConsole
+        from search_spaces import InputError
 
         read = [ComparedRun.read(run) for run in runs]
         parsed = parse_groups(groups, group or [])
         aside = None if apart else side_by_side(read)
-        console = Console()
+        console = TextConsole()
+        if aside is not None and parsed:
+            raise InputError(
+                "--group and --groups average over data sets, and the runs are on one; leave them out, or "
+                "give --apart for tables of each configuration"
+            )
         if aside is not None:
             if as_json:
                 print(json.dumps(aside.to_dict(), indent=1))
@@ -74,7 +79,7 @@ def compare(
             for table in side_tables(aside, console.width):
                 console.print(table)
             for text in (*settings_lines(aside), *aside.remarks):
-                console.print(text, highlight=False, markup=False)
+                console.print(text)
             return
         found = compare_runs(read, parsed, apart=apart)
         if as_json:
@@ -83,7 +88,7 @@ def compare(
         differing = differing_settings(found)
         for comparison in found:
             for name in differing:
-                console.print(f"{name}: {comparison.settings.get(name)}", highlight=False, soft_wrap=True)
+                console.print(f"{name}: {setting_text(comparison.settings, name)}", soft_wrap=True)
             tables = score_tables(comparison, console.width)
             if len(comparison.columns) > 1:  # of one data set a mean and a count of wins tell nothing more
                 tables += [means_table(comparison), contests_table(comparison)]
@@ -93,9 +98,6 @@ def compare(
                 console.print(
                     f"set by each run's own plan for --time {comparison.settings['time']}, and not alike: "
                     f"{', '.join(comparison.planned)}",
-                    highlight=False,
-                    markup=False,
                 )
-        for name in dict.fromkeys(run.short_name for run in read):
-            for text in differing_images([run for run in read if run.short_name == name]):
-                console.print(f"{name}: {text}", highlight=False, markup=False)
+        for text in dict.fromkeys(text for comparison in found for text in comparison.remarks):
+            console.print(text)

@@ -19,7 +19,7 @@ from nas_peft.cli.subnet_options import (
     ModuleFiles,
     OneDevice,
     SkipBadImages,
-    require_folder_of,
+    require_outputs,
 )
 from nas_peft.cli.user_errors import user_errors
 
@@ -75,12 +75,13 @@ def evaluate(
         bars = bars_of(progress, quiet)
         reading = Reading(layout, domains)
         require_source(dataset, reading)  # before torch is imported
-        require_folder_of(predictions, confusion, mistakes)
+        outputs = (predictions, confusion, mistakes)
+        given = [path for path in (file, Path(dataset), backbone_weights, *module_file) if path is not None]
+        require_outputs(*outputs, inputs=given)
 
         import json
 
         import torch
-        from rich.console import Console
 
         from nas_peft.data.blank_images import ANSWERS_MEAN_LITTLE, blank_warning
         from nas_peft.data.decoding import pixel_limit
@@ -92,6 +93,7 @@ def evaluate(
         from nas_peft.front.plot import require_format
         from nas_peft.machine.devices import resolve_device
         from nas_peft.run.module_files import import_module_files
+        from nas_peft.run.text_console import TextConsole
         from supernet import load_subnet
 
         for picture in (confusion, mistakes):
@@ -104,6 +106,7 @@ def evaluate(
             images = LabelledImages.of(
                 subnet, dataset, part, root=data_root, reading=reading, skip_bad_images=skip_bad_images
             )
+            require_outputs(*outputs, inputs=(item.file for item in images.items if item.file is not None))
             rows, blank = [], list[str]()
             with bars.counted("evaluation (images)", len(images.items)) as bar:
                 for _, row in logits_of(subnet, images, lambda item: blank.append(item.name)):
@@ -131,7 +134,7 @@ def evaluate(
             print(json.dumps(found))
         else:
             for table in tables(measures, images.source, subnet.temperature):
-                Console().print(table)
+                TextConsole().print(table)
 
 
 FIRST_SCREEN = dict.fromkeys(

@@ -112,8 +112,12 @@ def export(
 
         require_run_or_subnet(source)  # before torch is imported
         from nas_peft.deployment.exporting import export_model, require_form
+        from nas_peft.run.outputs import require_no_input, require_no_run_file
 
         require_form(to, output, half=half, license=license)
+        require_no_run_file(output)
+        read = [path for path in (source, backbone_weights, *module_file, *images) if path is not None]
+        require_no_input(output, read)
         if of_run:
             from nas_peft.deployment.run_subnet import subnet_of_run
 

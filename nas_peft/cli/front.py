@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from nas_peft.cli.user_errors import user_errors
 
 if TYPE_CHECKING:
     from nas_peft.run.finished_search import FinishedSearch
+    from nas_peft.searching.candidate import Candidate
     from nas_peft.settings.metric import Metric
 
 
@@ -74,18 +75,17 @@ def front(
         from nas_peft.run.place import require_run
 
         require_run(run)  # before torch is imported
-        import json
-
-        from rich.console import Console
-
         from nas_peft.front.plot import plot_front, require_format
-        from nas_peft.front.table import EXPORTED, PICKED, front_tables, listed, mark
+        from nas_peft.machine.device_names import require_device_name
         from nas_peft.machine.ray_session import RayOptions
         from nas_peft.run.finished_search import FinishedSearch
+        from nas_peft.run.outputs import require_no_run_file
+        from nas_peft.run.text_console import TextConsole
         from search_spaces import InputError
 
         if budget and candidate is not None:
             raise InputError("budget and candidate both pick a candidate; give one of them")
+        require_device_name(device)  # also where nothing is computed
         if retrain and not export:
             raise InputError("--retrain needs --export FILE; give it, or leave --retrain out")
         if export and export.is_dir():
@@ -93,6 +93,8 @@ def front(
         for file, option in ((export, "--export"), (plot, "--plot")):
             if file and not file.absolute().parent.is_dir():
                 raise InputError(f"no folder '{file.parent}' for {option}; create it, or give another path")
+            if file:
+                require_no_run_file(file)
         ray_options = RayOptions(ray_address, cpus_per_trial, gpus_per_trial)
         if ray_options != RayOptions() and not retrain:
             raise InputError(
@@ -106,22 +108,7 @@ def front(
         require_format(picture)
         points = search.front()
         pick = search.pick(budget) if candidate is None else search.numbered(candidate)
-        if json_lines:
-            on_front = {point.number for point in points}
-            for point in listed(search, points, pick):
-                signs = mark(search, point, pick)
-                said = {
-                    "picked": PICKED in signs,
-                    "exported": EXPORTED in signs,
-                    "on_front": point.number in on_front,
-                }
-                print(json.dumps(point.to_dict() | said))
-        else:
-            console = Console()
-            for table in front_tables(search, points, pick, console.width):
-                console.print(table)
-                console.print()
-        notes = Console(stderr=True)
+        said = list[str]()
         if export:
             from nas_peft.front.export import export_candidate
             from nas_peft.machine.devices import resolve_devices
@@ -139,11 +126,10 @@ def front(
                     ray_options=ray_options,
                     worker_device=devices.workers,
                 )
-            note = (
+            said.append(
                 f"subnet: {export} ({found['params']:,} parameters, {found['bytes']:,} bytes; validation "
                 f"{_by_metric(search, found)}{_of_the_run(search)})"
             )
-            notes.print(note, highlight=False, soft_wrap=True)
         title = f"{search.config.dataset}: {len(search.candidates)} candidates, seed {search.config.seed}"
         plot_front(
             picture,
@@ -155,7 +141,38 @@ def front(
             cost_name=search.config.front_field,
             title=title,
         )
-        notes.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+        said.append(f"picture: {picture}")
+        try:  # after the work: a reader that is content with some lines of it, such as head, ends the command
+            _print_points(search, points, pick, json_lines)
+        finally:
+            for note in said:
+                TextConsole(stderr=True).print(note, soft_wrap=True)
+
+
+def _print_points(
+    search: FinishedSearch, points: Sequence[Candidate], pick: Candidate, json_lines: bool
+) -> None:
+    """Print the points of the front, the picked and the exported candidate: tables, or an object for each."""
+    import json
+
+    from nas_peft.front.table import EXPORTED, PICKED, front_tables, listed, mark
+    from nas_peft.run.text_console import TextConsole
+
+    if json_lines:
+        on_front = {point.number for point in points}
+        for point in listed(search, points, pick):
+            signs = mark(search, point, pick)
+            told = {
+                "picked": PICKED in signs,
+                "exported": EXPORTED in signs,
+                "on_front": point.number in on_front,
+            }
+            print(json.dumps(point.to_dict() | told))
+        return
+    console = TextConsole()
+    for table in front_tables(search, points, pick, console.width):
+        console.print(table)
+        console.print()
 
 
 def _by_metric(search: FinishedSearch, found: Mapping[str, Any]) -> str:

@@ -42,6 +42,18 @@ def write_nowhere(descriptor: int) -> None:
     os.close(nowhere)
 
 
+def let_go_of_output() -> None:
+    """Let go of what standard output holds if it takes no more, such as a file on a full disk.
+
+    Python would try to write that at its end, and fail with words and a status of its own.
+    """
+    try:
+        if sys.stdout is not None:  # closed from the start
+            sys.stdout.flush()
+    except OSError:
+        write_nowhere(sys.stdout.fileno())
+
+
 def outlive_terminal() -> None:
     """Let the command go on when the terminal of its output has gone, instead of failing at the next line.
 

@@ -16,7 +16,7 @@ from nas_peft.cli.subnet_options import (
     MaxPixels,
     ModuleFiles,
     OneDevice,
-    require_folder_of,
+    require_outputs,
 )
 from nas_peft.cli.user_errors import user_errors
 
@@ -77,7 +77,7 @@ def predict(
         images = find_images(others)
         for file in files:
             require_subnet(file)
-        require_folder_of(output)
+        require_outputs(output, inputs=(*files, *images.paths, *backbone_weights, *module_file))
 
         from nas_peft.data.blank_images import ANSWERS_MEAN_LITTLE, blank_warning
         from nas_peft.data.decoding import pixel_limit
@@ -157,10 +157,11 @@ class _Bar:
 
 @contextmanager
 def _progress(total: int) -> Iterator[_Bar]:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    from nas_peft.run.text_console import TextConsole
+
+    console = TextConsole(stderr=True)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),

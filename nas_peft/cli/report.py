@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nas_peft.cli.progress_options import ProgressStyle, Quiet, bars_of
-from nas_peft.cli.subnet_options import Debug, OneDevice, require_folder_of
+from nas_peft.cli.subnet_options import Debug, OneDevice, require_outputs
 from nas_peft.cli.user_errors import user_errors
 
 SUFFIXES = (".html", ".htm")
@@ -64,7 +64,7 @@ def report(
         if file.suffix.lower() not in SUFFIXES:
             raise InputError(f"'{file}' is not an HTML file: its name must end in {' or '.join(SUFFIXES)}")
         if output is not None:
-            require_folder_of(output)
+            require_outputs(output)
         from nas_peft.run.place import require_run
 
         for run in runs:

@@ -19,9 +19,9 @@ def print_result(result: SearchResult, console: Console | None = None) -> None:
     from nas_peft.protocol.decision_summary import decision_summary
 
     if console is None:
-        from rich.console import Console
+        from nas_peft.run.text_console import TextConsole
 
-        console = Console()
+        console = TextConsole()
     for text in (
         decision_summary(result, console.width),
         f"\nsubnet: {result.run}/{result.subnet['file']}",

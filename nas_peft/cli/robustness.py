@@ -19,7 +19,7 @@ from nas_peft.cli.subnet_options import (
     ModuleFiles,
     OneDevice,
     SkipBadImages,
-    require_folder_of,
+    require_outputs,
 )
 from nas_peft.cli.user_errors import user_errors
 
@@ -102,7 +102,7 @@ def robustness(
                 "without --dataset the run's own data set is read as the run read it; leave out --layout, "
                 "--domains, --data-root and --skip-bad-images"
             )
-        require_folder_of(plot)
+        require_outputs(plot, inputs=() if dataset is None else [Path(dataset)])
         from nas_peft.robustness.options import levels, test_corruptions
 
         chosen, at = test_corruptions(corruptions), levels(severities)
@@ -119,14 +119,13 @@ def robustness(
 
         import json
 
-        from rich.console import Console
-
         from nas_peft.data.decoding import pixel_limit
         from nas_peft.machine.devices import resolve_device
         from nas_peft.robustness.command import Request, measure_robustness
         from nas_peft.robustness.plot import plot_robustness
         from nas_peft.robustness.table import tables
         from nas_peft.run.module_files import import_module_files
+        from nas_peft.run.text_console import TextConsole
 
         import_module_files(module_file)
         request = Request(
@@ -143,7 +142,7 @@ def robustness(
         )
         with pixel_limit(max_pixels), bars:
             result = measure_robustness(request, resolve_device(device), bars)
-        notes = Console(stderr=True)
+        notes = TextConsole(stderr=True)
         if plot:
             plot_robustness(plot, result, f"robustness of the models of {source.name}")
         if progress == "json":
@@ -152,13 +151,13 @@ def robustness(
             print(json.dumps(result.to_dict()))
         else:
             for table in tables(result):
-                Console().print(table)
+                TextConsole().print(table)
         for name, reason in result.left_out.items():
-            notes.print(f"left out: {name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+            notes.print(f"left out: {name}: {reason}", soft_wrap=True)
         for note in result.notes:
-            notes.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+            notes.print(f"note: {note}", soft_wrap=True)
         if plot:
-            notes.print(f"picture: {plot}", highlight=False, soft_wrap=True, markup=False)
+            notes.print(f"picture: {plot}", soft_wrap=True)
 
 
 FIRST_SCREEN = dict.fromkeys(

@@ -57,11 +57,10 @@ def _run_search(
         with bars:
             bars.say(found)
 
-            from rich.console import Console
-
             from nas_peft.main_job import plan
             from nas_peft.main_job import search as run
             from nas_peft.planning.table import plan_notes, plan_table
+            from nas_peft.run.text_console import TextConsole
 
             if options.dry_run:
                 made = plan(
@@ -70,9 +69,9 @@ def _run_search(
                 if options.progress == "json":
                     bars.tell("plan", **made.model_dump(mode="json"))
                 else:
-                    console = Console()
+                    console = TextConsole()
                     console.print(plan_table(made))
-                    console.print(plan_notes(made), highlight=False, markup=False)
+                    console.print(plan_notes(made))
                 return
             result = run(
                 searched,

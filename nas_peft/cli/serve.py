@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -80,6 +81,15 @@ def serve(
         from nas_peft.serving.limits import Limits
         from nas_peft.serving.listener import address_of, bound_socket
         from nas_peft.serving.task_names import named_files
+        from search_spaces.errors import InputError
+
+        for option, number, unit in (
+            ("--max-body", max_body, "MiB"),
+            ("--max-wait", max_wait, "milliseconds"),
+            ("--send-seconds", send_seconds, "seconds"),
+        ):
+            if not math.isfinite(number):  # a server without a limit could be held or filled by any client
+                raise InputError(f"{option} is {number:g}; give a finite number of {unit}")
 
         named = named_files(files or [], task)
         for file in named.values():

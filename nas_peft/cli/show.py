@@ -35,10 +35,9 @@ def show(
     with user_errors(debug):
         import json
 
-        from rich.console import Console
-
         from nas_peft.protocol.sections import chosen_sections, section_values
         from nas_peft.run.results import SearchResult
+        from nas_peft.run.text_console import TextConsole
         from nas_peft.run.wrapped_text import wrapped
 
         sections = chosen_sections(section)
@@ -51,13 +50,11 @@ def show(
 
             files = [Path(file) for file in result.config["module_files"]]
             import_unchanged(files, result.inputs().module_files or {}, run)
-        console = Console()
+        console = TextConsole()
         for number, shown in enumerate(sections.values()):
             for text in shown.printed(result, console.width):
                 if number:
                     console.print()
                 if isinstance(text, str):
                     text = wrapped(text, console.width)
-                console.print(
-                    text, highlight=False, markup=False, emoji=False, soft_wrap=isinstance(text, str)
-                )
+                console.print(text, soft_wrap=isinstance(text, str))

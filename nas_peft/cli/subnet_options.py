@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -45,14 +46,23 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON instea
 Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-def require_folder_of(*outputs: Path | None) -> None:
-    """Raise `InputError` for an output that is a folder or whose folder is missing."""
+def require_outputs(*outputs: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Raise `InputError` for an output that cannot be written, or that would replace a file that is needed.
+
+    These are folders, files in missing folders, files of a run, ``inputs`` of the command, and two outputs of
+    one name.
+    """
+    from nas_peft.run.outputs import require_no_input, require_no_run_file
     from search_spaces.errors import InputError
 
-    for output in outputs:
-        if output is None:
-            continue
+    given = [output for output in outputs if output is not None]
+    read = tuple(inputs)
+    for output in given:
         if output.is_dir():
             raise InputError(f"the output '{output}' is a folder; give the name of a file")
         if not output.absolute().parent.is_dir():
             raise InputError(f"no folder '{output.parent}' for '{output.name}'; create it, or give another")
+        if given.count(output) > 1:
+            raise InputError(f"two outputs are '{output}'; give each a name of its own")
+        require_no_run_file(output)
+        require_no_input(output, read)

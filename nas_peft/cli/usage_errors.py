@@ -12,7 +12,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from nas_peft.cli.user_errors import print_error
+from nas_peft.cli.lost_output import let_go_of_output
+from nas_peft.cli.user_errors import of_the_machine, print_error
 
 # Older versions of Typer use Click's exceptions, newer ones have copies.
 _exceptions: Any = import_module(typer.BadParameter.__module__)
@@ -49,6 +50,13 @@ class OneLineErrors(TyperGroup):
                 raise
             print_error(_sentence(error))
             sys.exit(error.exit_code)
+        except OSError as error:  # of a help text; a command lets its own through with --debug alone
+            reason = of_the_machine(error)
+            if not standalone_mode or reason is None or "--debug" in (args or sys.argv):
+                raise
+            let_go_of_output()
+            print_error(reason)
+            sys.exit(2)
         except typer.Abort:
             if not standalone_mode:
                 raise

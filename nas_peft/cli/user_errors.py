@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import typer
 
-from nas_peft.cli.lost_output import write_nowhere
+from nas_peft.cli.lost_output import let_go_of_output, write_nowhere
 from nas_peft.cli.stop_signals import Stopped, stop_signals
 from search_spaces.errors import InputError
 
@@ -46,6 +46,7 @@ def user_errors(debug: bool) -> Iterator[None]:
     try:
         with stop_signals():
             yield
+            _flush()
     except InputError as error:
         if debug:
             raise
@@ -56,16 +57,31 @@ def user_errors(debug: bool) -> Iterator[None]:
     except OSError as error:
         if not debug and (stop := _stop_before(error)) is not None:
             raise typer.Exit(_status(stop)) from None
-        if debug or error.errno not in _OF_THE_MACHINE:
+        reason = of_the_machine(error)
+        if debug or reason is None:
             raise
-        where = f"'{error.filename}': " if error.filename else ""
-        _exit(where + _OF_THE_MACHINE[error.errno])
+        let_go_of_output()
+        _exit(reason)
     except KeyboardInterrupt as error:
         if debug:
             raise
         with suppress(OSError):  # the terminal may be gone
             print("stopped; start the same command again to go on", file=sys.stderr)
         raise typer.Exit(_status(error)) from None
+
+
+def of_the_machine(error: OSError) -> str | None:
+    """The file, the reason and the remedy of a fault of disk or file system; ``None`` for any other error."""
+    if error.errno not in _OF_THE_MACHINE:
+        return None
+    where = f"'{error.filename}': " if error.filename else ""
+    return where + _OF_THE_MACHINE[error.errno]
+
+
+def _flush() -> None:
+    """Write what standard output still holds, while an error of that is told of as all others."""
+    if sys.stdout is not None:  # closed from the start
+        sys.stdout.flush()
 
 
 def _status(stop: KeyboardInterrupt) -> int:

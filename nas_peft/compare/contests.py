@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
+from nas_peft.compare.data_sets import by_data, other_data, remarks
 from nas_peft.compare.dataset_groups import VTAB_GROUPS, group_of_each
 from nas_peft.compare.measure import ACCURACY, Measure
-from nas_peft.compare.runs import ComparedRow, ComparedRun, planned_differences
+from nas_peft.compare.runs import ComparedRow, ComparedRun, planned_differences, setting_text
 from search_spaces import InputError
 
 SEARCHED = "searched subnet"
@@ -23,7 +24,7 @@ Repetition: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class Column:
-    """A data set with its pooled ``runs``; ``seeds`` is the largest number of repetitions of a method."""
+    """A data set with its pooled ``runs``; ``seeds`` is the number of repetitions that any method has."""
 
     dataset: str
     group: str | None
@@ -36,12 +37,17 @@ class Column:
 class Cell:
     """Test scores of a method on a data set by the comparison's measure, one for each repetition.
 
-    ``std`` is `None` for one repetition. ``best`` marks the best mean of the column, and means equal to it.
+    ``repetitions`` has for each score the seed of the run and that of the training. ``std`` is `None` for one
+    repetition. ``partial`` tells that other methods have more repetitions: halving eliminated the method in
+    some runs, or trainings failed. The repetitions that a method has left may be its good ones, so its mean
+    is not comparable. ``best`` marks the best mean of the others, and means equal to it.
     """
 
     scores: tuple[float, ...]
+    repetitions: tuple[Repetition, ...]
     mean: float
     std: float | None
+    partial: bool
     best: bool
 
 
@@ -59,7 +65,8 @@ class MethodRow:
     """A method's cells by data set, and the means of its test scores.
 
     ``mean`` is over all data sets, ``group_means`` over the data sets of each group, and ``group_mean`` over
-    the groups; each is ``None`` if the method was not tested on all of these data sets. ``against`` has, for
+    the groups; each is ``None`` if the method was not tested in all repetitions of these data sets.
+    ``against`` has, for
     each reference (``searched subnet``, ``chosen by validation``), the reference's wins, ties and losses
     against this method.
     """
@@ -76,7 +83,8 @@ class MethodRow:
 class MethodComparison:
     """Methods by data sets, from runs with equal ``settings``, by the metric of these runs.
 
-    ``planned`` names the options that the plans for one time set to different values.
+    ``planned`` names the options that the plans for one time set to different values. ``remarks`` say of the
+    data sets whether images differ between their runs.
     """
 
     settings: dict[str, Any]
@@ -84,6 +92,7 @@ class MethodComparison:
     rows: tuple[MethodRow, ...]
     measure: Measure = ACCURACY
     planned: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values."""
@@ -104,7 +113,7 @@ def compare_runs(
 
     Raises `InputError` for no runs, for runs of different configurations without ``apart``, for two runs on
     one data set with the same seed, for a data set that changed between runs, and for a data set that is in
-    no group.
+    no group. Data sets are told apart by their images, see `by_data`.
     """
     if not runs:
         raise InputError("nothing to compare; give run folders of nas-peft search")
@@ -118,11 +127,13 @@ def compare_runs(
     if len(alike) > 1 and not apart:
         first, other = alike[0][0], alike[1][0]
         raise InputError(
-            f"the runs '{first.run}' and '{other.run}' are not comparable: {_differences(first, other)}; "
-            "leave one out, give --apart for tables of each configuration, or compare runs on one data set, "
-            "which come side by side"
+            f"the runs '{first.run}' and '{other.run}' are not comparable: {_differences(first, other)}"
+            f"{_of_one_name(first, other)}; leave one out, give --apart for tables of each configuration, or "
+            "compare runs on one data set, which come side by side"
         )
-    return [_compare_alike(of, groups) for of in alike]
+    data = by_data(runs)
+    said = remarks(data)
+    return [_compare_alike(of, groups, data, said) for of in alike]
 
 
 def differing_settings(comparisons: Sequence[MethodComparison]) -> list[str]:
@@ -167,18 +178,44 @@ def _differences(first: ComparedRun, other: ComparedRun) -> str:
     a, b = first.procedure(), other.procedure()
     names = [name for name in dict.fromkeys([*a, *b]) if a.get(name) != b.get(name)]
     differing = ", ".join(
-        name if name == "protocol" else f"{name} ({_shown(a.get(name))} and {_shown(b.get(name))})"
+        name if name == "protocol" else f"{name} ({setting_text(a, name)} and {setting_text(b, name)})"
         for name in names
     )
     return f"they differ in {differing}"
 
 
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+def _of_one_name(first: ComparedRun, other: ComparedRun) -> str:
+    """A clause for two runs on folders of one name that have other images."""
+    if first.short_name != other.short_name or not other_data(first, other):
+        return ""
+    return f", and their data sets '{first.place}' and '{other.place}' have other images"
 
 
-def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[str]]) -> MethodComparison:
-    by_dataset = _by_dataset(runs)
+def _by_dataset(
+    runs: Sequence[ComparedRun], data: Mapping[str, Sequence[ComparedRun]]
+) -> dict[str, list[ComparedRun]]:
+    """The runs by data set. Raises `InputError` for two runs on one data set with the same seed."""
+    name_of = {id(run): name for name, of in data.items() for run in of}
+    found: dict[str, list[ComparedRun]] = {}
+    for run in runs:
+        name = name_of[id(run)]
+        for known in found.setdefault(name, []):
+            if known.seed == run.seed:
+                raise InputError(
+                    f"the runs '{known.run}' and '{run.run}' are both on the data set '{name}' with seed "
+                    f"{run.seed}; leave one out: the same repetition would count twice"
+                )
+        found[name].append(run)
+    return found
+
+
+def _compare_alike(
+    runs: Sequence[ComparedRun],
+    groups: Mapping[str, Sequence[str]],
+    data: Mapping[str, Sequence[ComparedRun]],
+    said: Mapping[str, Sequence[str]],
+) -> MethodComparison:
+    by_dataset = _by_dataset(runs, data)
     measure = Measure.of([runs[0].settings()])
     of_group = group_of_each(list(by_dataset), groups)
     scores: dict[str, dict[str, dict[Repetition, float]]] = {}
@@ -188,12 +225,15 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
                 cell = scores.setdefault(label, {}).setdefault(dataset, {})
                 cell |= {(run.seed, seed): score for seed, score in row.tests(measure).items()}
     labels = sorted(scores, key=lambda label: (label != CHOSEN, label != SEARCHED))
+    repetitions = {
+        dataset: frozenset(r for of in scores.values() for r in of.get(dataset, {})) for dataset in by_dataset
+    }
     columns = [
         Column(
             dataset=dataset,
             group=of_group[dataset] if of_group else None,
             runs=tuple(run.run for run in of_dataset),
-            seeds=max((len(of[dataset]) for of in scores.values() if dataset in of), default=0),
+            seeds=len(repetitions[dataset]),
             test_images=of_dataset[0].test_images,
         )
         for dataset, of_dataset in by_dataset.items()
@@ -201,49 +241,24 @@ def _compare_alike(runs: Sequence[ComparedRun], groups: Mapping[str, Sequence[st
     if of_group:
         order = list(groups or VTAB_GROUPS)
         columns.sort(key=lambda column: order.index(column.group or ""))
-    best = _best(scores, columns, measure)
-    rows = tuple(_row(label, scores, columns, best, measure) for label in labels)
+    best = _best(scores, repetitions, measure)
+    rows = tuple(_row(label, scores, columns, repetitions, best, measure) for label in labels)
     planned = planned_differences(runs)
-    return MethodComparison(runs[0].procedure(), tuple(columns), rows, measure, planned)
+    remarks_of = tuple(f"{name}: {text}" for name in by_dataset for text in said[name])
+    return MethodComparison(runs[0].procedure(), tuple(columns), rows, measure, planned, remarks_of)
 
 
 def _best(
     scores: Mapping[str, Mapping[str, Mapping[Repetition, float]]],
-    columns: Sequence[Column],
+    repetitions: Mapping[str, frozenset[Repetition]],
     measure: Measure,
 ) -> dict[str, float]:
-    """The best mean of each column."""
+    """The best mean on each data set among the methods that were tested in all repetitions."""
     return {
-        column.dataset: measure.best([fmean(of[column.dataset].values()) for of in found])
-        for column in columns
-        if (found := [of for of in scores.values() if column.dataset in of])
+        dataset: measure.best([fmean(of.values()) for of in found])
+        for dataset, all_of in repetitions.items()
+        if (found := [of[dataset] for of in scores.values() if of.get(dataset, {}).keys() == all_of])
     }
-
-
-def _by_dataset(runs: Sequence[ComparedRun]) -> dict[str, list[ComparedRun]]:
-    """Runs by the name of their data set: its last component, or all of it if several data sets share that.
-
-    Raises `InputError` for a data set that changed between runs, and for two runs on it with the same seed.
-    """
-    kinds: dict[str, set[Any]] = {}
-    for run in runs:
-        kinds.setdefault(run.short_name, set()).add(run.data)
-    found: dict[str, list[ComparedRun]] = {}
-    for run in runs:
-        name = run.short_name if len(kinds[run.short_name]) == 1 else run.spec
-        for known in found.setdefault(name, []):
-            if known.data != run.data:
-                raise InputError(
-                    f"the data set '{name}' has changed between the runs '{known.run}' and '{run.run}': its "
-                    "classes or numbers of images differ; leave one of them out"
-                )
-            if known.seed == run.seed:
-                raise InputError(
-                    f"the runs '{known.run}' and '{run.run}' are both on the data set '{name}' with seed "
-                    f"{run.seed}; leave one out: the same repetition would count twice"
-                )
-        found[name].append(run)
-    return found
 
 
 def labelled(run: ComparedRun, measure: Measure) -> list[tuple[str, ComparedRow]]:
@@ -261,17 +276,20 @@ def _row(
     label: str,
     scores: Mapping[str, Mapping[str, Mapping[Repetition, float]]],
     columns: Sequence[Column],
+    repetitions: Mapping[str, frozenset[Repetition]],
     best: Mapping[str, float],
     measure: Measure,
 ) -> MethodRow:
     cells = {}
     for column in columns:
         if found := scores[label].get(column.dataset):
-            values = tuple(found[repetition] for repetition in sorted(found))
+            own = tuple(sorted(found))
+            values = tuple(found[repetition] for repetition in own)
             mean = fmean(values)
             spread = stdev(values) if len(values) > 1 else None
-            least = measure.sign * best[column.dataset]
-            cells[column.dataset] = Cell(values, mean, spread, best=measure.sign * mean >= least)
+            partial = found.keys() != repetitions[column.dataset]
+            is_best = not partial and measure.sign * mean >= measure.sign * best[column.dataset]
+            cells[column.dataset] = Cell(values, own, mean, spread, partial, is_best)
     groups = [g for g in dict.fromkeys(column.group for column in columns) if g is not None]
     group_means = {g: _mean(cells, [c for c in columns if c.group == g]) for g in groups}
     known = [m for m in group_means.values() if m is not None]
@@ -290,7 +308,7 @@ def _row(
 
 
 def _mean(cells: Mapping[str, Cell], columns: Sequence[Column]) -> float | None:
-    if any(column.dataset not in cells for column in columns):
+    if any(column.dataset not in cells or cells[column.dataset].partial for column in columns):
         return None
     return fmean(cells[column.dataset].mean for column in columns)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nas_peft.compare.measure import Measure, Part
+from nas_peft.data.embedded import EMBEDDED
+from nas_peft.data.timm_datasets import is_timm_name
 from nas_peft.run.json_file import first_fault, read_json
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.lists import with_lists
@@ -21,6 +24,11 @@ OTHER_ROWS = ("baselines",)
 """Options that add rows to a table and do not change the other rows."""
 CARRYING_OUT = ("backbone_weights", "compile", "micro_batches", "checkpointing", "data_parallel")
 """Options that change results by rounding only, and the weights file, which is compared by its digest."""
+
+OF_THE_READING = ("layout", "domains", "shots", "skip_bad_images", "drop_duplicates")
+"""Options that decide which images of a data set a run has."""
+BY_PLAN = "set by the plan"
+"""The value of an option that a run's plan has set, whatever that is."""
 
 
 class ComparedSeed(BaseModel):
@@ -71,8 +79,24 @@ class ComparedPlan(BaseModel):
     set_options: dict[str, Any]
 
 
+class ComparedInputs(BaseModel):
+    """The record of a run's data: digest, class names, and the folder that relative paths are meant from.
+
+    A folder with ``results.json`` alone has no record.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    fingerprint: str | None = None
+    classes: tuple[str, ...] | None = None
+    started_in: str | None = None
+
+
 class ComparedRun(BaseModel):
-    """The fields of ``results.json`` that a comparison needs; all other fields are ignored."""
+    """The fields of ``results.json`` that a comparison needs, and of ``stages/inputs.json``.
+
+    All other fields are ignored.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -84,6 +108,7 @@ class ComparedRun(BaseModel):
     rows: list[ComparedRow]
     stages: dict[str, dict[str, Any]] = {}
     plan: ComparedPlan | None = None
+    inputs: ComparedInputs = ComparedInputs()
 
     @classmethod
     def read(cls, path: Path) -> ComparedRun:
@@ -98,14 +123,17 @@ class ComparedRun(BaseModel):
                 f"the run '{path}' has not ended: it has no results.json; start its nas-peft search command "
                 "again to resume, or leave the run out"
             )
+        record = path / "stages" / "inputs.json"
         try:
             run = cls.model_validate(read_json(file))
+            file = record
+            inputs = ComparedInputs.model_validate(read_json(record) or {})
         except ValidationError as error:
             raise InputError(
-                f"'{file}' is not the result of a run: {first_fault(error)}; leave the run out, "
-                "or search anew with another --out"
+                f"'{file}' is not the {'record' if file == record else 'result'} of a run: "
+                f"{first_fault(error)}; leave the run out, or search anew with another --out"
             ) from error
-        return run.model_copy(update={"run": str(path)})
+        return run.model_copy(update={"run": str(path), "inputs": inputs})
 
     @property
     def short_name(self) -> str:
@@ -133,9 +161,41 @@ class ComparedRun(BaseModel):
         return int(self.dataset["counts"]["test"])
 
     @property
-    def data(self) -> tuple[Any, ...]:
-        """Number of classes, and numbers of images by part: equal for two runs on the same data."""
-        return (self.dataset["classes"], *sorted(self.dataset["counts"].items()))
+    def place(self) -> str:
+        """The data set's whole path, or its name where that is no path."""
+        if self.spec in EMBEDDED or is_timm_name(self.spec):
+            return self.spec
+        return os.path.normpath(Path(self.inputs.started_in or "") / Path(self.spec).expanduser())
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of the images in their parts; ``None`` if the run has no record of its inputs."""
+        return self.inputs.fingerprint
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes."""
+        return int(self.dataset["classes"])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of images by part."""
+        return dict(self.dataset["counts"])
+
+    @property
+    def images(self) -> int:
+        """Number of images in all parts, with the copies that the run has dropped."""
+        dropped = (self.dataset.get("duplicates") or {}).get("dropped") or {}
+        return int(sum(self.counts.values()) + sum(dropped.values()))
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """How each part was made, in words that name the seed if that decides."""
+        return dict(self.dataset.get("splits") or {})
+
+    def reading(self) -> dict[str, Any]:
+        """All but the splits that decides which images a run makes of a folder, and their pixels."""
+        return {name: self.config.get(name) for name in OF_THE_READING} | {"backbone": self.backbone["name"]}
 
     def settings(self) -> dict[str, Any]:
         """Settings that two comparable runs share: backbone, protocol, and options by name.
@@ -157,12 +217,23 @@ class ComparedRun(BaseModel):
         """
         if self.plan is None:
             return self.settings()
-        own = {name: value for name, value in self.settings().items() if name not in self.plan.set_options}
+        planned = dict.fromkeys(self.plan.set_options, BY_PLAN)
+        own = {name: planned.get(name, value) for name, value in self.settings().items()}
         return own | {"time": self.plan.time}
 
     def comparable_with(self, other: ComparedRun) -> bool:
         """Whether both runs have one procedure, or plans of two times that set the same options."""
         return self.procedure() == other.procedure() or self.settings() == other.settings()
+
+
+def setting_text(settings: Mapping[str, Any], name: str) -> str:
+    """The value of a setting as a command line would have it, or why there is none."""
+    if name not in settings:
+        return "no option of the command"
+    value = settings[name]
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
+    return "not given" if value is None else str(value)
 
 
 def planned_differences(runs: Sequence[ComparedRun]) -> tuple[str, ...]:

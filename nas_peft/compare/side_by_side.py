@@ -9,6 +9,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from nas_peft.compare.contests import CHOSEN, SEARCHED, Repetition, contest, labelled
+from nas_peft.compare.data_sets import other_data, remarks
 from nas_peft.compare.measure import ACCURACY, Measure
 from nas_peft.compare.runs import ComparedRun
 from search_spaces import InputError
@@ -30,13 +31,16 @@ class Setting:
 
 @dataclass(frozen=True)
 class SideCell:
-    """A method with one setting: scores by repetition, sorted alike.
+    """A method with one setting: scores by repetition (seeds of run and training), sorted alike.
 
-    ``val`` has no entry where a repetition has no validation score.
+    ``val`` has no entry where a repetition has no validation score. ``partial`` tells that other methods have
+    more repetitions with this setting, see `Cell`.
     """
 
     val: tuple[float, ...]
     test: tuple[float, ...]
+    repetitions: tuple[Repetition, ...]
+    partial: bool
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,10 @@ class SideBySide:
 def side_by_side(runs: Sequence[ComparedRun]) -> SideBySide | None:
     """The runs by setting, in the order in which the settings first occur.
 
-    ``None`` unless they are on one data set and have at least two settings. Raises `InputError` for runs of
-    one setting and one seed, and for more settings than letters.
+    ``None`` unless they are on one data set, as far as the records tell, and have at least two settings.
+    Raises `InputError` for runs of one setting and one seed, and for more settings than letters.
     """
-    if len({(run.short_name, run.dataset["classes"]) for run in runs}) != 1:
+    if any(run.short_name != runs[0].short_name or other_data(runs[0], run) for run in runs):
         return None
     alike: list[list[ComparedRun]] = []
     for run in runs:
@@ -155,7 +159,9 @@ def _row(
         if label in methods:
             scores = [methods[label][repetition] for repetition in sorted(methods[label])]
             val = tuple(v for v, _ in scores if v is not None)
-            cells[name] = SideCell(val, tuple(test for _, test in scores))
+            partial = methods[label].keys() != {r for of in methods.values() for r in of}
+            tests = tuple(test for _, test in scores)
+            cells[name] = SideCell(val, tests, tuple(sorted(methods[label])), partial)
     if len(found) != 2:
         return SideRow(label, cells)
     first, last = ({r: t for r, (_, t) in of.get(label, {}).items()} for of in found.values())
@@ -172,20 +178,4 @@ def _remarks(runs: Sequence[ComparedRun], settings: Sequence[Setting]) -> list[s
     if len({setting.seeds for setting in settings}) > 1:
         seeds = "; ".join(f"{s.name}: {', '.join(map(str, s.seeds))}" for s in settings)
         said.append(f"the settings have different seeds ({seeds}); differences include those of the seeds")
-    return [*said, *differing_images(runs)]
-
-
-def differing_images(runs: Sequence[ComparedRun]) -> list[str]:
-    """A sentence for each part whose images differ between runs on one data set."""
-    said = []
-    for part in ("test", "val", "train"):
-        ways = dict.fromkeys(str(run.dataset.get("splits", {}).get(part)) for run in runs)
-        counts = dict.fromkeys(run.dataset["counts"].get(part) for run in runs)
-        texts = " and ".join(f"'{way}'" for way in ways) if len(ways) > 1 else ""
-        sizes = " and ".join(f"{count:,} images" for count in counts) if len(counts) > 1 else ""
-        if texts or sizes:
-            said.append(
-                f"the {part} images differ between the runs ({'; '.join(filter(None, (texts, sizes)))}); "
-                "differences include those of the images"
-            )
-    return said
+    return [*said, *(text for of in remarks({"": runs}).values() for text in of)]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.table import Table
+from rich.text import Text
 
-from nas_peft.compare.contests import CHOSEN, SEARCHED, Column, MethodComparison, MethodRow
+from nas_peft.compare.contests import CHOSEN, SEARCHED, Cell, Column, MethodComparison, MethodRow
 from nas_peft.compare.measure import Measure
-from nas_peft.compare.side_by_side import SideBySide, SideRow
+from nas_peft.compare.runs import setting_text
+from nas_peft.compare.side_by_side import SideBySide, SideCell, SideRow
 from nas_peft.run.plain_table import GAP, add_number, plain_table
 from nas_peft.settings.durations import in_words
 
+FEWER = "(n): of the n seeds in which the method was tested; in others halving eliminated it, or it failed"
+"""The words on a cell with fewer repetitions than others."""
 BORDER = 3
 """Characters that a column takes in addition to its content."""
 
@@ -45,7 +49,8 @@ def means_table(comparison: MethodComparison) -> Table:
     table = plain_table(
         f"mean {comparison.measure.title('test')} over {len(columns)} data "
         f"set{'s' if len(columns) != 1 else ''}",
-        "– not tested on all of them" + ("; group mean: mean of the groups' means" if groups else ""),
+        "– not tested with all seeds on all of them"
+        + ("; group mean: mean of the groups' means" if groups else ""),
     )
     table.add_column("method", overflow="fold")
     for name in ("mean", *groups, *(["group mean"] if groups else [])):
@@ -102,7 +107,7 @@ def side_tables(found: SideBySide, width: int) -> list[Table]:
 def settings_lines(found: SideBySide) -> list[str]:
     """A line for each setting: its runs, their time, and the options that differ."""
     return [
-        f"{setting.name}: {', '.join(f'{name} {_option(value)}' for name, value in setting.options.items())} "
+        f"{setting.name}: {', '.join(f'{n} {setting_text(setting.options, n)}' for n in setting.options)} "
         f"({', '.join(setting.runs)}; {in_words(setting.seconds)}"
         f"{' each' if len(setting.runs) > 1 else ''})"
         for setting in found.settings
@@ -113,10 +118,12 @@ def _side_table(found: SideBySide, settings: Sequence[str], *, with_difference: 
     measure = found.measure
     first, second = found.settings[0].name, found.settings[-1].name
     explained = f"; {second} − {first}: {measure.amount} over common seeds; ≈ {measure.tie_rule}"
+    partial = any(cell.partial for row in found.rows for cell in row.cells.values())
+    fewer = f"; {FEWER}" if partial else ""
     table = plain_table(
         f"{found.dataset} by setting",
         "mean ± standard deviation over seeds; choose by val: the test set was read for each setting"
-        f"{explained if with_difference else ''}"
+        f"{explained if with_difference else ''}{fewer}"
         if last
         else "",
     )
@@ -134,7 +141,9 @@ def _side_table(found: SideBySide, settings: Sequence[str], *, with_difference: 
 
 def _side_cell(row: SideRow, setting: str, measure: Measure) -> tuple[str, str]:
     cell = row.cells.get(setting)
-    return (measure.mean_text(cell.val), measure.mean_text(cell.test)) if cell else ("–", "–")
+    if cell is None:
+        return "–", "–"
+    return measure.mean_text(cell.val), f"{measure.mean_text(cell.test)}{_of(cell)}"
 
 
 def _difference(row: SideRow, measure: Measure) -> str:
@@ -143,14 +152,10 @@ def _difference(row: SideRow, measure: Measure) -> str:
     return f"{'≈ ' if row.outcome == 0 else ''}{measure.signed(row.difference)}"
 
 
-def _option(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
 def _score_table(comparison: MethodComparison, columns: Sequence[Column], group: str | None) -> Table:
     table = plain_table(
         comparison.measure.title("test") + (f", {group}" if group else ""),
-        "mean ± standard deviation over seeds; * best; – not tested",
+        f"mean ± standard deviation over seeds; * best; – not tested{_partial(comparison)}",
     )
     table.add_column("method", overflow="fold")
     for column in columns:
@@ -160,17 +165,29 @@ def _score_table(comparison: MethodComparison, columns: Sequence[Column], group:
     return table
 
 
+def _partial(comparison: MethodComparison) -> str:
+    """The words on cells with fewer repetitions than others, if there are any."""
+    if not any(cell.partial for row in comparison.rows for cell in row.cells.values()):
+        return ""
+    return f"; {FEWER}; such a mean is neither best nor part of means over data sets"
+
+
 def _header(column: Column) -> str:
     return f"{column.dataset}\n{column.seeds} seed{'s' if column.seeds != 1 else ''}"
 
 
-def _cell(row: MethodRow, dataset: str, measure: Measure) -> str:
+def _cell(row: MethodRow, dataset: str, measure: Measure) -> Text:
     text = _text(row, dataset, measure)
-    return f"[bold]{text}[/bold]" if text.endswith("*") else text
+    return Text(text, style="bold" if text.endswith("*") else "")
 
 
 def _text(row: MethodRow, dataset: str, measure: Measure) -> str:
     cell = row.cells.get(dataset)
     if cell is None:
         return "– "
-    return f"{measure.mean_text(cell.scores)}{'*' if cell.best else ' '}"
+    return f"{measure.mean_text(cell.scores)}{_of(cell)}{'*' if cell.best else ' '}"
+
+
+def _of(cell: Cell | SideCell) -> str:
+    """The number of repetitions of a cell that has fewer than others."""
+    return f" ({len(cell.repetitions)})" if cell.partial else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from nas_peft.front.plot import plot_front
+from nas_peft.front.plot import drawn_text, plot_front
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.results import RowResult
 from nas_peft.searching.candidate import Candidate
@@ -49,7 +49,7 @@ def losses_picture(row: RowResult, folder: Path) -> Path | None:
         axes.plot(epochs, run.losses, marker="o", ms=3, color=colour, lw=width, label=name)
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean training loss")
-    axes.set_title(f"{row.name}: trainings of all recipes", loc="left", fontsize=10)
+    axes.set_title(drawn_text(f"{row.name}: trainings of all recipes"), loc="left", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)

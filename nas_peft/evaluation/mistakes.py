@@ -12,7 +12,7 @@ import numpy as np
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.listing import Item
 from nas_peft.evaluation.report import Probabilities
-from nas_peft.front.plot import require_format
+from nas_peft.front.plot import drawn_text, require_format
 from nas_peft.training.temperature import Labels
 from supernet import write_atomically
 
@@ -70,7 +70,7 @@ def plot_mistakes(file: Path, mistakes: Sequence[Mistake], title: str) -> None:
     rows = max(1, -(-len(mistakes) // COLUMNS))
     figure = Figure(figsize=(2.3 * COLUMNS, 0.6 + 2.9 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(_literal(title))
+    figure.suptitle(drawn_text(title))
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -79,7 +79,7 @@ def plot_mistakes(file: Path, mistakes: Sequence[Mistake], title: str) -> None:
     for axes, mistake in zip(grid.flat, mistakes, strict=False):
         axes.imshow(mistake.item.load().permute(1, 2, 0).numpy())
         axes.set_title(
-            _literal(
+            drawn_text(
                 f"predicted {mistake.predicted} ({mistake.probability:.1%})\n"
                 f"true {mistake.true} ({mistake.probability_of_true:.1%})"
             ),
@@ -87,12 +87,7 @@ def plot_mistakes(file: Path, mistakes: Sequence[Mistake], title: str) -> None:
         )
         name = shown_name(Path(mistake.item.name).name)
         short = name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
-        axes.text(0.5, -0.03, _literal(short), transform=axes.transAxes, ha="center", va="top", fontsize=6)
+        axes.text(0.5, -0.03, drawn_text(short), transform=axes.transAxes, ha="center", va="top", fontsize=6)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=file.suffix[1:].lower(), dpi=150)
     write_atomically(file, buffer.getvalue())
-
-
-def _literal(text: str) -> str:
-    """The text as it is: matplotlib would read what is between dollar signs as a formula."""
-    return text.replace("$", r"\$")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from nas_peft.evaluation.measures import LEVEL, Measure, Measures
-from nas_peft.front.plot import require_format
+from nas_peft.front.plot import drawn_text, require_format
 from nas_peft.run.plain_table import add_number, add_text, plain_table
 from nas_peft.training.temperature import Labels
 from supernet import write_atomically
@@ -81,7 +81,8 @@ def write_predictions(
         best = int(row.argmax())
         values = (int(best == label), f"{row[best]:.6f}", f"{row[label]:.6f}")
         writer.writerow([name, classes[label], classes[best], *values])
-    write_atomically(file, text.getvalue().encode())
+    # file names that are not UTF-8 keep their bytes, as in the files that predict writes
+    write_atomically(file, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def plot_confusion(file: Path, measures: Measures, title: str) -> None:
@@ -90,7 +91,7 @@ def plot_confusion(file: Path, measures: Measures, title: str) -> None:
     from matplotlib.figure import Figure
 
     require_format(file)
-    names, counts = [c.name for c in measures.classes], measures.confusion
+    names, counts = [drawn_text(c.name) for c in measures.classes], measures.confusion
     side = min(20.0, max(4.0, 1.5 + 0.45 * len(names)))
     figure = Figure(figsize=(side, side), layout="constrained")
     FigureCanvasAgg(figure)
@@ -99,7 +100,7 @@ def plot_confusion(file: Path, measures: Measures, title: str) -> None:
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), names)
-    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    axes.set(xlabel="predicted class", ylabel="true class", title=drawn_text(title))
     if len(names) <= MOST_NUMBERED:
         for i, j in zip(*counts.nonzero(), strict=True):
             colour = "white" if share[i, j] > 0.5 else "black"

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nas_peft.data.image_files import shown_name
 from nas_peft.searching.candidate import Candidate
 from search_spaces import InputError
 from supernet import write_atomically
@@ -24,6 +25,14 @@ def require_format(file: Path) -> None:
     """Raise `InputError` unless the file's ending is one of `FORMATS`."""
     if file.suffix.lower() not in FORMATS:
         raise InputError(f"'{file}' is not a picture: its name must end in one of {', '.join(FORMATS)}")
+
+
+def drawn_text(text: str) -> str:
+    """Text with a user's names as matplotlib has to get it to draw it as it is.
+
+    What is between dollar signs would be a formula, and a byte of a file name that is not UTF-8 an error.
+    """
+    return "\n".join(map(shown_name, text.split("\n"))).replace("$", r"\$")
 
 
 def plot_front(
@@ -78,7 +87,7 @@ def plot_front(
     shown = [c.loss for c in candidates if c.loss != float("inf") and not c.dropped]
     low, high = min(shown), max(shown)
     axes.set_ylim(low - 0.1 * (high - low) - max(errors), high + 0.1 * (high - low) + max(errors))
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(drawn_text(title), loc="left", fontsize=10)
     axes.grid(alpha=0.25)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)  # over no point or bar
     data = io.BytesIO()

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol, TextIO, TypeAlias, get_args
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from nas_peft.data.image_files import shown_name
 from nas_peft.prediction.classification import Model, Prediction
+from nas_peft.run.text_console import TextConsole
 from search_spaces import InputError
 
 OutputFormat: TypeAlias = Literal["table", "json", "csv"]
@@ -84,7 +84,7 @@ class PeopleTable:
     """
 
     def __init__(self, stream: TextIO, models: Sequence[Model], images: Sequence[Path], top: int) -> None:
-        self._console = Console(file=stream)
+        self._console = TextConsole(file=stream)
         self._several, self._top, self._begun = len(models) > 1, top, False
         names = [name for model in models for name in model.subnet.classes]
         self._class = min(WIDEST_NAME, max(5, *map(len, names)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from nas_peft.run.plain_table import add_number, add_text, plain_table
+from nas_peft.run.plain_table import GAP, add_number, plain_table
 from nas_peft.run.results import SearchResult
 from nas_peft.settings.durations import in_words
 from nas_peft.settings.lists import items
@@ -69,34 +69,62 @@ def one_retraining(result: SearchResult) -> StageCost:
     return StageCost("one retraining", passes, passes)
 
 
-def cost_table(result: SearchResult) -> Table:
-    """Table of passes, seconds and peak memory by stage; passes and work also in retrainings."""
-    reference = one_retraining(result)
+def cost_tables(result: SearchResult, width: int) -> list[Table]:
+    """Tables of passes, seconds and peak memory by stage; passes and work also in retrainings.
+
+    There are as many tables as it takes to stay within ``width`` characters: no number is cut.
+    """
     memory = result.environment.get("peak memory", "not measured")
-    table = plain_table(
-        "cost",
-        "forward, backward: images through the backbone; retrainings: passes as a multiple of one retraining "
-        "on the training set, forward and backward alike; by work: the same with a backward pass counted as "
-        f"{BACKWARD} forward pass, or {BACKWARD_FULL} in full fine-tuning; several trainings run at once, so "
-        f"seconds are not proportional to work; peak MB: of the largest process ({memory})",
-    )
-    add_text(table, "stage")
-    planned = None if result.plan is None else result.plan.of(_planned_stages(result))
-    in_plan = [] if planned is None else ["planned\nseconds"]
-    for name in ("forward", "backward", "seconds", *in_plan, "peak\nMB", "retrain-\nings", "by\nwork"):
-        add_number(table, name)
-    for cost in stage_costs(result):
-        table.add_row(
-            cost.name,
-            f"{cost.forward:,.0f}",
-            f"{cost.backward:,.0f}",
-            f"{cost.seconds:,.0f}",
-            *([] if planned is None else [f"{planned[cost.name]:,.0f}" if cost.name in planned else "-"]),
-            "-" if cost.peak_memory is None else f"{cost.peak_memory / 1e6:,.0f}",
-            f"{cost.passes / reference.passes:.1f}",
-            f"{cost.work / reference.work:.1f}",
+    columns = _cost_columns(result)
+    stages = [cost.name for cost in stage_costs(result)]
+    stage = max(map(len, stages))
+    parts: list[list[str]] = [[]]
+    taken = stage
+    for header, cells in columns.items():
+        needed = GAP + max(map(len, (*header.splitlines(), *cells)))
+        if parts[-1] and taken + needed > width:
+            parts.append([])
+            taken = stage
+        parts[-1].append(header)
+        taken += needed
+    tables = []
+    for number, headers in enumerate(parts):
+        table = plain_table(
+            "cost" if number == 0 else "cost, continued",
+            "forward, backward: images through the backbone; retrainings: passes as a multiple of one "
+            "retraining on the training set, forward and backward alike; by work: the same with a backward "
+            f"pass counted as {BACKWARD} forward pass, or {BACKWARD_FULL} in full fine-tuning; several "
+            "trainings run at once, so seconds are not proportional to work; peak MB: of the largest process "
+            f"({memory})"
+            if number == len(parts) - 1
+            else "",
         )
-    return table
+        table.add_column("stage", overflow="fold")
+        for header in headers:
+            add_number(table, header)
+        for row, name in enumerate(stages):
+            table.add_row(name, *(columns[header][row] for header in headers))
+        tables.append(table)
+    return tables
+
+
+def _cost_columns(result: SearchResult) -> dict[str, list[str]]:
+    """The cells of each column of numbers by its header, a cell for each stage."""
+    costs, reference = stage_costs(result), one_retraining(result)
+    columns = {
+        "forward": [f"{cost.forward:,.0f}" for cost in costs],
+        "backward": [f"{cost.backward:,.0f}" for cost in costs],
+        "seconds": [f"{cost.seconds:,.0f}" for cost in costs],
+    }
+    if result.plan is not None:
+        planned = result.plan.of(_planned_stages(result))
+        columns["planned\nseconds"] = [f"{planned[c.name]:,.0f}" if c.name in planned else "-" for c in costs]
+    peaks = [cost.peak_memory for cost in costs]
+    return columns | {
+        "peak\nMB": ["-" if peak is None else f"{peak / 1e6:,.0f}" for peak in peaks],
+        "re-\ntrain-\nings": [f"{cost.passes / reference.passes:.1f}" for cost in costs],
+        "by\nwork": [f"{cost.work / reference.work:.1f}" for cost in costs],
+    }
 
 
 def _planned_stages(result: SearchResult) -> list[str]:

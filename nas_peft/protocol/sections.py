@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from rich.table import Table
 
 from nas_peft.data.summary import data_summary
-from nas_peft.protocol.cost_ledger import cost_table, plan_against_fact, stage_costs
+from nas_peft.protocol.cost_ledger import cost_tables, plan_against_fact, stage_costs
 from nas_peft.protocol.decision_summary import decision_summary
 from nas_peft.protocol.results_table import (
     certainty_table,
@@ -96,9 +96,9 @@ def _certainty(result: SearchResult) -> Sequence[Printed]:
     return [*([table] if table else []), *([text] if (text := remarks(result)) else [])]
 
 
-def _costs_printed(result: SearchResult) -> Sequence[Printed]:
+def _costs_printed(result: SearchResult, width: int) -> Sequence[Printed]:
     time = plan_against_fact(result)
-    return [cost_table(result), *([time] if time else [])]
+    return [*cost_tables(result, width), *([time] if time else [])]
 
 
 SECTIONS: dict[str, Section] = {
@@ -110,7 +110,7 @@ SECTIONS: dict[str, Section] = {
     ),
     "modules": Section(row_modules_tables, _modules),
     "recipes": Section(lambda result, _: [recipes_table(result)], _recipes),
-    "costs": Section(lambda result, _: _costs_printed(result), _costs),
+    "costs": Section(_costs_printed, _costs),
     "data": Section(
         lambda result, _: [data_summary(result.dataset, tuple(result.inputs().classes))],
         lambda result: result.dataset | {"class_names": result.inputs().classes},

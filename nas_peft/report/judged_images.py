@@ -65,18 +65,18 @@ def judged_test_images(run: ReportedRun, dataset: str | None, device: str, bars:
     ``dataset`` says where the data are now, by default where the run found them. Raises `InputError` if the
     data or the backbone are gone, and if the test set there has other numbers of images by class.
     """
-    options, record = run.options, run.result.dataset
-    spec = dataset or str(options["dataset"])
-    subnet = load_subnet(run.path / "subnet.safetensors", backbone_weights=_path(options, "backbone_weights"))
+    config, record = run.config, run.result.dataset
+    spec = dataset or config.dataset
+    subnet = load_subnet(run.path / "subnet.safetensors", backbone_weights=config.backbone_weights)
     subnet.network.to(device)
-    with pixel_limit(int(options.get("max_pixels", 2**31))):
+    with pixel_limit(config.max_pixels):
         images = LabelledImages.of(
             subnet,
             spec,
             "test",
-            root=_path(options, "data_root"),
-            reading=Reading(options.get("layout", "auto"), bool(options.get("domains", False))),
-            skip_bad_images=bool(options.get("skip_bad_images", False)),
+            root=config.data_root,
+            reading=Reading(config.layout, config.domains),
+            skip_bad_images=config.skip_bad_images,
         )
         counts = np.bincount(images.labels, minlength=len(subnet.classes)).tolist()
         recorded = record.get("class_counts", {}).get("test", counts)  # absent in runs of version 0.1
@@ -156,11 +156,6 @@ def _difference(result: SearchResult, accuracy: float) -> str:
         f"{100 * first.test_accuracy:.1f}%: these are not the images of the run, or the subnet file is "
         "another one."
     )
-
-
-def _path(options: dict[str, object], name: str) -> Path | None:
-    value = options.get(name)
-    return None if value is None else Path(str(value))
 
 
 def confusions(judged: JudgedImages, most: int) -> Sequence[tuple[str, str, int, int]]:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from nas_peft.run.finished_search import FinishedSearch, recorded_options
+from nas_peft.run.moved_inputs import with_found_paths
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.stage_records import InputsRecord
+from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.metric import Metric
+from nas_peft.settings.search_config import SearchConfig
+from nas_peft.settings.training_config import TrainingConfig
 from search_spaces import Architecture, InputError
 
 
@@ -54,6 +58,12 @@ class ReportedRun:
     def selected(self) -> RowResult:
         """The exported row."""
         return self.result.selected
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The options of the run, with relative paths as they are found from this working folder."""
+        kind = SearchConfig if "searcher" in self.options else BaselinesConfig
+        return with_found_paths(kind.of(**self.options), self.path, self.inputs.started_in)
 
     @property
     def metric(self) -> Metric:

@@ -50,6 +50,7 @@ def measure_robustness(request: Request, device: str, bars: StageBars) -> Robust
     Models are put on ``device``. Clean images are the test part, as `LabelledImages` finds it. Raises
     `InputError` for mistakes in the request and for images that cannot be decoded.
     """
+    of_the_run = request.source.is_dir() and request.dataset is None
     models, left_out, request, trained_on = _models(request, bars)
     first = models[0].subnet
     assert request.dataset is not None  # the caller has checked it for a file, and a run has its own
@@ -57,6 +58,7 @@ def measure_robustness(request: Request, device: str, bars: StageBars) -> Robust
     labelled = LabelledImages.of(
         first,
         request.dataset,
+        "test" if of_the_run else None,  # also where the data lie elsewhere now than the models' record says
         root=request.data_root,
         reading=request.reading,
         skip_bad_images=request.skip_bad_images,

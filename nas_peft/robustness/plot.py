@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas_peft.front.plot import require_format
+from nas_peft.front.plot import drawn_text, require_format
 from nas_peft.robustness.result import ModelRobustness, RobustnessResult
 from supernet import write_atomically
 
@@ -50,7 +50,7 @@ def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
                 ms=13 if exported else 6,
                 lw=0.8,
                 color="#c4532d" if exported else f"C{number % 10}",
-                label=f"{number}  {model.label}",
+                label=drawn_text(f"{number}  {model.label}"),
             )
             axes.annotate(
                 str(number), (x, y), xytext=_AROUND[number % 4], textcoords="offset points", fontsize=8
@@ -64,7 +64,7 @@ def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
         axes.grid(alpha=0.25)
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(drawn_text(title), fontsize=10)
     data = io.BytesIO()
     kind = file.suffix.lower().removeprefix(".")
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]

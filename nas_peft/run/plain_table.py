@@ -1,10 +1,14 @@
-"""The one style of all tables that are printed: no frame, narrow gaps, nothing cut."""
+"""The one style of all tables that are printed: no frame, narrow gaps, nothing cut, no word a command.
+
+Cells, titles and captions may have a user's names, in which ``[m3]`` and ``:car:`` are letters.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +20,15 @@ LINE = 80
 
 
 class NotedTable(Table):
-    """A table whose title and caption do not have to be as narrow as the table."""
+    """A table of plain text, whose title and caption do not have to be as narrow as the table."""
+
+    def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:
+        """Add a column as `Table` does, with a header of plain text."""
+        super().add_column(_plain(header), footer, **options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row as `Table` does, with cells of plain text."""
+        super().add_row(*map(_plain, cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Title, table and caption; title and caption in lines of at most `LINE` characters."""
@@ -25,10 +37,10 @@ class NotedTable(Table):
         try:
             width = min(options.max_width, max(LINE, self.__rich_measure__(console, options).maximum))
             if title:
-                yield from Text.from_markup(str(title), style="table.title").wrap(console, width)
+                yield from Text(str(title), style="table.title").wrap(console, width)
             yield from super().__rich_console__(console, options)
             if caption:
-                yield from Text.from_markup(str(caption), style="table.caption").wrap(console, width)
+                yield from Text(str(caption), style="table.caption").wrap(console, width)
         finally:
             self.title, self.caption = title, caption
 
@@ -36,8 +48,8 @@ class NotedTable(Table):
 def plain_table(title: str, caption: str = "") -> Table:
     """A table without columns; ``title`` and ``caption`` are plain text and are wrapped, never cut."""
     return NotedTable(
-        title=escape(title) or None,
-        caption=escape(caption) or None,
+        title=title or None,
+        caption=caption or None,
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -45,6 +57,10 @@ def plain_table(title: str, caption: str = "") -> Table:
         pad_edge=False,
         padding=(0, 0, 0, GAP - 1),  # the box has one character more
     )
+
+
+def _plain(cell: Any) -> Any:
+    return Text(cell) if isinstance(cell, str) else cell
 
 
 def add_text(table: Table, header: str = "") -> None:

@@ -220,9 +220,9 @@ def _display(quiet: bool, style: Style, run: RunTime) -> Display:
         from nas_peft.run.progress_json import ProgressJson
 
         return ProgressJson(run)
-    from rich.console import Console
+    from nas_peft.run.text_console import TextConsole
 
-    console = Console(stderr=True)
+    console = TextConsole(stderr=True)
     if style == "plain" or not console.is_terminal:
         from nas_peft.run.progress_lines import ProgressLines
 

@@ -28,6 +28,7 @@ from nas_peft.serving.answers import (
 )
 from nas_peft.serving.form import IMAGE_FIELD
 from nas_peft.serving.guard import Guard
+from nas_peft.serving.head_requests import HeadRequests
 from nas_peft.serving.metrics import CONTENT_TYPE, MeasuredRequests
 from nas_peft.serving.page import page
 from nas_peft.serving.refusal import Refusal
@@ -90,6 +91,7 @@ def build_api(service: Service, token: str | None) -> FastAPI:
     )
     _add_handlers(api)
     _add_endpoints(api, service)
+    api.add_middleware(HeadRequests)
     api.add_middleware(Guard, token=token)
     api.add_middleware(MeasuredRequests, metrics=service.metrics)
     return api

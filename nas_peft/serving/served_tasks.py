@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class ServedTasks:
         self.model = model
         self._files = dict(files)
         self._folder = folder
+        self._changing = threading.Lock()
+        """Held while a task is loaded or unloaded, so that the model's tasks and the files stay together."""
 
     def names(self) -> list[str]:
         """The names of all tasks, in the order of loading."""
@@ -49,13 +52,14 @@ class ServedTasks:
         file = self._required_folder().file(given)
         if not is_task_name(name):
             raise Refusal(400, f"'{shortened(name)}' is no name of a task: {NAMES_ARE}")
-        if name in self.model.tasks:
-            raise Refusal(409, f"there is a task '{name}' already; unload it first, or give another name")
-        try:
-            task = self.model.add(name, file)
-        except InputError as error:  # the place of the folder is not the client's business
-            raise Refusal(422, str(error).replace(str(file), shortened(given))) from error
-        self._files[name] = file
+        with self._changing:
+            if name in self.model.tasks:
+                raise Refusal(409, f"there is a task '{name}' already; unload it first, or give another name")
+            try:
+                task = self.model.add(name, file)
+            except InputError as error:  # the place of the folder is not the client's business
+                raise Refusal(422, str(error).replace(str(file), shortened(given))) from error
+            self._files[name] = file
         return task
 
     def unload(self, name: str) -> None:
@@ -64,16 +68,14 @@ class ServedTasks:
         Raises `Refusal`: 404 for an unknown name, 403 for a task that no client could load again.
         """
         folder = self._required_folder()
-        self.task(name)
-        if not folder.holds(self._files[name]):
-            raise Refusal(
-                403, f"the file of task '{name}' is outside the folder from which subnets may be loaded"
-            )
-        try:
+        with self._changing:
+            self.task(name)
+            if not folder.holds(self._files[name]):
+                raise Refusal(
+                    403, f"the file of task '{name}' is outside the folder from which subnets may be loaded"
+                )
             self.model.drop(name)
-        except InputError as error:  # another client was faster
-            raise Refusal(404, str(error)) from error
-        del self._files[name]
+            del self._files[name]
 
     def _required_folder(self) -> AllowedFolder:
         if self._folder is None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nas_peft.run.finished_search import FinishedSearch
+from nas_peft.run.json_file import read_json
 from nas_peft.run.progress import Display, ScoredModel
-from nas_peft.run.results import RowResult, SearchResult
+from nas_peft.run.results import SearchResult
 from supernet.recipe import Recipe
 
 
@@ -40,9 +41,8 @@ def retell(folder: Path, display: Display) -> None:
                 ),
                 "",
             )
-    for row in result.rows:
-        for training in _trainings(row):
-            display.scored(training, "")
+    for training in _trainings(folder, {row.name: row.label for row in result.rows}):
+        display.scored(training, "")
 
 
 def _supernets(result: SearchResult) -> Iterator[tuple[str, list[float]]]:
@@ -53,18 +53,27 @@ def _supernets(result: SearchResult) -> Iterator[tuple[str, list[float]]]:
         yield ("supernet" if len(several) == 1 else f"supernet-{number}"), list(one["losses"])
 
 
-def _trainings(row: RowResult) -> Iterator[ScoredModel]:
-    for run in row.runs:
-        recipe = Recipe(**run.recipe) if run.recipe else None
-        variants = "".join(f", {name}" for name in recipe.variants) if recipe else ""
-        epochs = recipe.epochs if recipe else len(run.losses)
+def _trainings(folder: Path, labels: Mapping[str, str]) -> Iterator[ScoredModel]:
+    """The trainings of the rows with these ``labels`` by name; those of an audit are none of the run's."""
+    for file in sorted((folder / "trainings").glob("*.json")):
+        record = read_json(file) or {}
+        name, curve, val = str(record.get("name")), record.get("curve") or {}, record.get("val") or {}
+        if name not in labels:
+            continue
+        recipe = Recipe(**record["recipe"])
+        variants = "".join(f", {variant}" for variant in recipe.variants)
         yield ScoredModel(
             kind="training",
-            name=row.name,
-            label=row.label,
-            accuracy=run.val_accuracy,
-            loss=run.val_loss,
-            recipe=f"{epochs} epoch{'s' if epochs > 1 else ''}, rate {run.lr:g}{variants}",
+            name=name,
+            label=labels[name],
+            accuracy=val.get("accuracy"),
+            loss=val.get("loss"),
+            recipe=f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, rate {recipe.lr:g}{variants}",
             found=True,
-            fields={"on": run.on, "seed": run.seed, "train_losses": run.losses},
+            fields={
+                "key": file.name.removesuffix(".json"),
+                "on": record["on"],
+                "seed": record["seed"],
+                "train_losses": curve.get("losses", []),
+            },
         )

@@ -62,8 +62,9 @@ class TrackedProgress:
             self._keep_candidate(scored)
             return
         fields = scored.fields
-        recipe = re.sub(r"[^\w.]+", "-", scored.recipe)
-        group = f"trainings/{scored.name}/{fields['on']}.{recipe}.seed{fields['seed']}"
+        # by the key, which differs wherever trainings do; trackers take few letters
+        own = re.sub(r"[^\w.-]", "-", fields["key"].removeprefix(f"{scored.name}."))
+        group = f"trainings/{scored.name}/{own}"
         self._losses(group, fields["train_losses"])
         if scored.loss is not None and scored.accuracy is not None:
             values = {"val_loss": scored.loss, "val_accuracy": scored.accuracy}

@@ -28,6 +28,7 @@ def scored_training(
         eligible=eligible and val is not None and record.failure is None,
         found=found,
         fields={
+            "key": training.key,
             "on": training.on,
             "seed": training.seed,
             "epochs": recipe.epochs,

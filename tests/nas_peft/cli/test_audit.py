@@ -15,6 +15,7 @@ from nas_peft.run.results import SearchResult
         (("--subnets", "3"), "subnets is 3; give 8 or more"),
         (("--seeds", "0"), "seeds is 0; give 1 or more"),
         (("--plot", "x.bmp"), "is not a picture"),
+        (("--plot", "/none/x.svg"), "no folder '/none' for 'x.svg'; create it"),
         (("--device", "tpu"), "device is 'tpu'"),
     ],
 )

@@ -94,6 +94,9 @@ def test_every_byte_is_checked(folder):
     ("words", "message"),
     [
         (["clear", "strips"], "unknown entry of the cache 'strips'; did you mean 'stripes'?"),
+        (["clear", ""], "the name of an entry is empty; give the first digits"),
+        (["clear", "stripes", ""], "the name of an entry is empty; give the first digits"),
+        (["clear", "--cache", ""], "the name of the folder for --cache is empty; give a folder, or none"),
         (["--cache", "none"], "the cache is switched off; give its folder: nas-peft cache --cache FOLDER"),
     ],
 )
@@ -102,6 +105,7 @@ def test_mistakes_are_one_line(folder, monkeypatch, words, message):
     shown = run(folder, *words)
     assert (shown.exit_code, shown.stderr.count("\n")) == (2, 1)
     assert shown.stderr.startswith(f"error: {message}")
+    assert entry_of(folder)
 
 
 @pytest.mark.parametrize("command", ["search", "baselines"])
@@ -109,6 +113,7 @@ def test_mistakes_are_one_line(folder, monkeypatch, words, message):
     ("words", "message"),
     [
         (["--cache-limit", "many"], "the size 'many' is not understood"),
+        (["--cache", ""], "the name of the folder for --cache is empty"),
         (["--cache", __file__], "is a file; give a folder to --cache, or none"),
     ],
 )

@@ -78,7 +78,7 @@ def test_runs_of_one_time_are_comparable_whatever_their_plans_set(other_run):
     without = other_run("third", dataset="third", epochs=[3], lr_grid=[1.0])
     refused = compare(runs[0], without)
     assert refused.exit_code == 2
-    assert "time (5m and None)" in refused.stderr
+    assert "time (5m and not given)" in refused.stderr
     equal = compare(runs[0], other_run("fourth", dataset="fourth", epochs=[1], lr_grid=[1.0]))
     assert equal.exit_code == 0, equal.output  # what the plan has set was given there
 
@@ -142,6 +142,10 @@ def test_settings_on_one_data_set_come_side_by_side(finished_run: SearchResult, 
     assert "mean test %" not in shown.stdout
     assert "won/tied/lost" not in shown.stdout
     assert "differ between the runs" not in shown.stdout
+    refused = compare(finished_run.run, other, "--group", "a=stripes")
+    assert refused.exit_code == 2
+    assert "--group and --groups average over data sets, and the runs are on one" in refused.stderr
+    assert compare(finished_run.run, other, "--group", "a=stripes", "--apart").exit_code == 0
     found = json.loads(compare(finished_run.run, other, "--json").stdout)
     assert [setting["options"]["budget"] for setting in found["settings"]] == ["0.75%", "2%"]
 
@@ -163,6 +167,9 @@ def test_splits_that_differ_by_seed_are_named(finished_run: SearchResult, other_
     assert "stripes: the test images differ between the runs" in text
     assert "'another draw, seed 1'" in text
     assert "the val images differ" not in text
+    (comparison,) = json.loads(compare(finished_run.run, other, "--json").stdout)
+    (said,) = comparison["remarks"]
+    assert said.startswith("stripes: the test images differ between the runs")
 
 
 def test_what_is_no_finished_run(finished_run: SearchResult, other_run, tmp_path: Path):

@@ -163,24 +163,33 @@ def test_unreadable_images_are_left_out_before_the_split(
 
 
 def test_mistakes_of_evaluate(checkpoint: Path, image_folder: Path, tmp_path: Path):
-    (tmp_path / "cats").mkdir()
-    (tmp_path / "dogs").mkdir()
+    (tmp_path / "pets" / "cats").mkdir(parents=True)
+    (tmp_path / "pets" / "dogs").mkdir()
     for name in ("cats", "dogs"):
-        Image.new("RGB", (32, 32)).save(tmp_path / name / "1.png")
+        Image.new("RGB", (32, 32)).save(tmp_path / "pets" / name / "1.png")
+    (tmp_path / "own").mkdir()
+    table, image = tmp_path / "own" / "table.csv", tmp_path / "own" / "image.png"
+    shutil.copy(next(image_folder.glob("across/*.png")), image)
+    table.write_text(f"path,label\n{image},across\n")
+    before = image.read_bytes(), checkpoint.read_bytes()
     mistakes = [
-        (("--dataset", tmp_path), "has 2 classes that the subnet does not have (such as 'cats')"),
+        (("--dataset", tmp_path / "pets"), "has 2 classes that the subnet does not have (such as 'cats')"),
         (("--dataset", "nowhere"), "unknown data set 'nowhere'"),
         (("--dataset", image_folder, "--confusion", "matrix.txt"), "is not a picture"),
         (("--dataset", image_folder, "--mistakes", "sheet.jpg"), "is not a picture"),
         (("--dataset", "digits", "--domains"), "--domains is for class folders"),
         (("--dataset", image_folder, "--device", "tpu"), "device is 'tpu'; give auto, cpu or cuda"),
         (("--dataset", image_folder, "--predictions", tmp_path / "none" / "a.csv"), "no folder"),
+        (("--dataset", image_folder, "--predictions", checkpoint), "is a file of the run"),
+        (("--dataset", table, "--predictions", table), "is a file that the command reads"),
+        (("--dataset", table, "--confusion", image), "is a file that the command reads"),
     ]
     for arguments, said in mistakes:
         shown = evaluate(checkpoint, *arguments)
         assert shown.exit_code == 2
         (line,) = shown.stderr.splitlines()
         assert said in line
+    assert (image.read_bytes(), checkpoint.read_bytes()) == before
 
 
 def test_pictures_that_show_next_to_nothing_are_warned_of(
@@ -200,3 +209,19 @@ def test_pictures_that_show_next_to_nothing_are_warned_of(
     (warning,) = [line for line in shown.stderr.splitlines() if "warning" in line]
     assert "1 of 4 images have almost a single colour" in warning
     assert "twelve.png'), and their answers mean little; if their files hold more than 8 bits" in warning
+
+
+def test_names_in_brackets_and_colons_are_names(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    subnet = load_subnet(checkpoint)
+    own = tmp_path / "own.safetensors"
+    names = ("[/b]", "[m3]", ":car:")
+    save_subnet(replace(subnet, classes=names), own)
+    table = tmp_path / "labels [v2] :car:.csv"
+    images = [next((image_folder / name).glob("*.png")) for name in subnet.classes]
+    lines = [f"{image},{name}" for image, name in zip(images, names, strict=True)]
+    table.write_text("\n".join(["path,label", *lines]))
+    shown = evaluate(own, "--dataset", table)
+    assert shown.exit_code == 0, shown.output
+    assert "labels [v2] :car:.csv" in " ".join(shown.stdout.split())
+    for name in names:
+        assert any(line.startswith(name) for line in shown.stdout.splitlines())

@@ -1,6 +1,7 @@
 """``nas-peft export``: any subnet of a finished run, and a checkpoint, in another library's form."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,15 @@ def test_mistakes_of_export(run: Path, lora_row: str, tmp_path: Path, image_fold
     ]
     for arguments, said in mistakes:
         assert said in error_of(export(*map(str, arguments), "--to", "merged", "--output", out))
+    kept = checkpoint.read_bytes()
+    own, link = ("--to", "subnet", "--output", checkpoint), tmp_path / "link.safetensors"
+    assert "is a file of the run" in error_of(export(run, *own))
+    copy = Path(shutil.copy(checkpoint, out))
+    link.symlink_to(copy)
+    assert "is a file that the command reads" in error_of(export(copy, "--to", "subnet", "--output", link))
+    assert copy.read_bytes() == checkpoint.read_bytes() == kept
+    copy.unlink()
+    link.unlink()
     assert "unknown form of export 'tflite'" in error_of(export(run, "--to", "tflite", "--output", out))
     assert [file.name for file in tmp_path.iterdir()] == ["text.png"]
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from nas_peft.cli.app import app
 from nas_peft.front import table as front_table
 from nas_peft.front.export import export_candidate
+from nas_peft.front.plot import plot_front
 from nas_peft.run.finished_search import ExportedRow, FinishedSearch
 from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
@@ -55,6 +56,21 @@ def test_without_retraining_nothing_is_said_to_have_been_trained(search: Finishe
         of.__dict__["exported"] = ExportedRow(f"candidate-{pick.number}", "searched subnet", 0.5, pick)
         (scores, *_) = front_table.front_tables(of, of.front(), pick, 80)
         assert f"{front_table.EXPORTED} exported by the run, {said}" in str(scores.caption)
+
+
+def test_a_data_set_may_have_dollars_in_its_path(run: Path, search: FinishedSearch, tmp_path: Path):
+    """Between two of them matplotlib would read a formula."""
+    file, points = tmp_path / "front.svg", search.front()
+    plot_front(
+        file,
+        search.candidates,
+        points,
+        points[0],
+        cost=search.cost,
+        cost_name=search.config.front_field,
+        title="/data/photos $^$ [v2]: 12 candidates",
+    )
+    ElementTree.parse(file)
 
 
 @pytest.mark.thorough
@@ -191,13 +207,16 @@ def test_a_retrained_point_has_the_learning_rate_that_is_best_on_validation_data
         (("--export", "."), r"'\.' is a folder; give a file"),
         (("--export", "no/x.safetensors", "--retrain"), "no folder 'no' for --export; create it"),
         (("--plot", "no/x.svg"), "no folder 'no' for --plot; create it"),
+        (("--export", "RUN/supernet.safetensors"), "is a file of the run"),
+        (("--export", "RUN/subnet.safetensors", "--retrain"), "is a file of the run"),
         (("--budget", "much"), "the budget is 'much'"),
         (("--device", "gpu", "--export", "x.safetensors"), "device is 'gpu'"),
+        (("--device", "banana"), "device is 'banana'"),
     ],
 )
 def test_mistakes_are_said_in_one_line(run: Path, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
-    shown = front(run.resolve(), *arguments)
+    shown = front(run.resolve(), *(argument.replace("RUN", str(run.resolve())) for argument in arguments))
     assert shown.exit_code == 2
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(" ".join(shown.stderr.split()))

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from nas_peft.cli.app import app
+from nas_peft.run.results import SearchResult
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -84,6 +87,60 @@ def test_other_outputs_stay():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def status_without_a_reader(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit status of a command into a pipe whose reader, such as ``head``, has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as lost, monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", lost)
+        status: int = app(words, standalone_mode=False)
+    return status
+
+
+@pytest.mark.parametrize(
+    "words", [["show"], ["show", "--json", "--section", "costs"], ["compare"], ["front"]]
+)
+def test_a_command_whose_product_is_its_output_ends_as_by_sigpipe(
+    finished_run: SearchResult, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    command, *options = words
+    options += ["--plot", str(tmp_path / "front.svg")] if command == "front" else []
+    assert status_without_a_reader(monkeypatch, command, finished_run.run, *options) == 141
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["--help"], ["show", "--help"], ["cache", "--cache", "FOLDER"]])
+def test_a_full_disk_under_the_output_is_one_line(words: list[str], tmp_path: Path):
+    """Also where the output is so short that Python would write it at its end."""
+    command = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nas_peft", *command], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "no space left on the disk; free some" in line
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_front_is_exported_and_drawn_though_its_reader_has_gone(
+    finished_run: SearchResult,
+    form: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    subnet, picture = tmp_path / "s.safetensors", tmp_path / "f.svg"
+    words = ["front", finished_run.run, "--export", str(subnet), "--plot", str(picture), *form]
+    assert status_without_a_reader(monkeypatch, *words) == 141
+    assert subnet.is_file()
+    assert picture.is_file()
+    said = capsys.readouterr().err
+    assert f"subnet: {subnet} (" in said
+    assert f"picture: {picture}" in said
 
 
 @pytest.mark.slow

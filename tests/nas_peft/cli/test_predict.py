@@ -198,6 +198,8 @@ def test_mistakes_of_predict(checkpoint: Path, image_folder: Path, tmp_path: Pat
         ([checkpoint, image, "--json", "--format", "csv"], "ask for two formats"),
         ([checkpoint, image, "--output", tmp_path / "none" / "a.csv"], "no folder"),
         ([checkpoint, image, "--output", tmp_path], "is a folder; give the name of a file"),
+        ([checkpoint, image, "--output", image], "is a file that the command reads; give another path"),
+        ([checkpoint, image, "--output", checkpoint], "is a file that the command reads"),
         ([checkpoint, image, "--device", "tpu"], "device is 'tpu'; give auto, cpu or cuda"),
     ]
     for given, message in mistakes:

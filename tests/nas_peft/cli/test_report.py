@@ -69,12 +69,13 @@ def test_runs_are_set_side_by_side(finished_run: SearchResult, other_run: Path, 
         (["RUN", "--compare"], "--compare needs two run folders or more"),
         (["RUN", "RUN", "--compare", "--dataset", "x"], "--dataset is for the images of one run"),
         (["RUN", "--output", "no/such/report.html"], "no folder 'no/such' for 'report.html'"),
+        (["RUN", "--output", "RUN/stages/report.html"], "is a file of the run"),
         (["tests"], "'tests' is not a run folder: it has no config.yaml"),
         (["RUN", "--dataset", "/gone"], "unknown data set|no such folder '/gone'"),
     ],
 )
 def test_a_mistake_is_one_line(finished_run: SearchResult, words: list[str], message: str):
-    done = report(*(finished_run.run if word == "RUN" else word for word in words))
+    done = report(*(word.replace("RUN", finished_run.run) for word in words))
     assert (done.exit_code, done.stdout) == (2, "")
     assert re.search(message, done.stderr.splitlines()[-1])
     assert not (Path(finished_run.run) / "report.html").exists()

@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from typer.testing import CliRunner, Result
 
 from nas_peft.cli.app import app
+from nas_peft.run.config_file import write_config
 from nas_peft.run.results import SearchResult
 
 
@@ -101,6 +102,26 @@ def test_rare_classes_have_a_recall_of_their_own(
     ]
     table = robustness(*given, "--device", "cpu")
     assert "few (1)" in table.stdout
+
+
+def test_a_run_is_tested_on_its_test_part_though_its_data_have_moved(
+    finished_run: SearchResult, image_folder: Path, tmp_path: Path
+):
+    """The checkpoint's record names the old place, so that the data are not known as its own by that."""
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(finished_run.run, run)
+    shutil.copytree(image_folder, moved)
+    text = (run / "config.yaml").read_text().partition("\n")[2]  # below the checksum
+    write_config(run / "config.yaml", text.replace(str(image_folder), str(moved)))
+    given = ("--corruptions", "contrast", "--severities", "1", "--json", "--device", "cpu")
+    shown = robustness(run, *given)
+    assert shown.exit_code == 0, shown.output
+    found = json.loads(shown.stdout)
+    test = finished_run.dataset["counts"]["test"]
+    assert found["images"].startswith(f"{test} images of ")
+    models = {model["name"]: model["clean"]["accuracy"] for model in found["models"]}
+    selected = finished_run.selected
+    assert models[selected.name] == pytest.approx(selected.seeds[0].test_accuracy)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nas_peft.compare.contests import CHOSEN, SEARCHED, Contest, compare_runs, contest, differing_settings
 from nas_peft.compare.dataset_groups import VTAB_GROUPS
-from nas_peft.compare.runs import ComparedPlan, ComparedRun
+from nas_peft.compare.runs import ComparedInputs, ComparedPlan, ComparedRun, setting_text
+from nas_peft.compare.table import score_tables
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
@@ -123,6 +124,53 @@ def test_untested_rows_and_failed_seeds_are_left_out():
     assert "svhn" not in full.cells
     assert full.mean is None
     assert full.against[SEARCHED] == Contest(wins=0, ties=0, losses=1)
+
+
+def test_a_method_that_halving_eliminated_in_some_runs_is_no_best_and_has_no_mean():
+    """It may have been left in the runs that suited it."""
+    kept, both = {SEARCHED: [0.5], "LoRA alone": [0.9]}, {SEARCHED: [0.6]}
+    runs = [run_of("dtd", kept), run_of("dtd", both, seed=1), run_of("svhn", kept)]
+    (comparison,) = compare_runs(runs, NO_GROUPS)
+    lora, searched = row_of(comparison, "LoRA alone"), row_of(comparison, SEARCHED)
+    assert (lora.cells["dtd"].partial, lora.cells["dtd"].best, lora.mean) == (True, False, None)
+    assert lora.cells["dtd"].repetitions == ((0, 0),)
+    assert (lora.cells["svhn"].partial, lora.cells["svhn"].best) == (False, True)
+    assert searched.cells["dtd"].repetitions == ((0, 0), (1, 1))
+    assert searched.cells["dtd"].best
+    assert searched.mean == pytest.approx((0.55 + 0.5) / 2)
+    assert comparison.to_dict()["rows"][-1]["cells"]["dtd"]["repetitions"] == ((0, 0),)
+    first, *others = score_tables(comparison, 160)
+    assert others == []
+    assert "90.0 (1) " in [str(cell) for column in first.columns for cell in column.cells]
+    assert "(n): of the n seeds in which the method was tested" in str(first.caption)
+    (whole,) = compare_runs(runs[2:], NO_GROUPS)
+    assert "(n)" not in str(score_tables(whole, 160)[0].caption)
+
+
+def test_what_a_plan_has_set_is_called_so():
+    planned = run_of("a", {SEARCHED: [0.5]}, epochs=4).model_copy(
+        update={"plan": ComparedPlan(time="5m", set_options={"epochs": [4]})}
+    )
+    given = run_of("b", {SEARCHED: [0.5]}, epochs=30)
+    with pytest.raises(InputError, match=r"epochs \(set by the plan and 30\), time \(5m and not given\)"):
+        compare_runs([planned, given], NO_GROUPS)
+    apart = compare_runs([planned, given], NO_GROUPS, apart=True)
+    assert [setting_text(c.settings, "epochs") for c in apart] == ["set by the plan", "30"]
+
+
+def test_other_images_of_one_seed_are_no_repetition():
+    runs = [
+        run_of("photos", {SEARCHED: [score]}, path=place).model_copy(
+            update={"inputs": ComparedInputs(fingerprint=place, started_in=place)}
+        )
+        for place, score in (("/a", 0.5), ("/b", 0.9))
+    ]
+    (comparison,) = compare_runs(runs, NO_GROUPS)
+    assert [column.dataset for column in comparison.columns] == ["/a/photos", "/b/photos"]
+    assert row_of(comparison, SEARCHED).cells["/a/photos"].scores == (0.5,)
+    longer = runs[1].model_copy(update={"config": runs[1].config | {"epochs": [30]}})
+    with pytest.raises(InputError, match="their data sets '/a/photos' and '/b/photos' have other images"):
+        compare_runs([runs[0], longer], NO_GROUPS)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from nas_peft.compare.runs import ComparedRun
-from nas_peft.compare.side_by_side import differing_images, side_by_side
+from nas_peft.compare.runs import ComparedInputs, ComparedRun
+from nas_peft.compare.side_by_side import side_by_side
+from nas_peft.compare.table import side_tables
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import InputError
 
@@ -97,8 +98,25 @@ def test_what_is_no_comparison_of_settings():
         side_by_side([one, again, run_of({"LoRA alone": [0.6]}, epochs="30")])
 
 
-def test_images_that_differ_are_named():
-    one, other = run_of({"x": [0.5]}, how="drawn, seed 0"), run_of({"x": [0.5]}, how="drawn, seed 1", seed=1)
-    (said,) = differing_images([one, other])
-    assert said.startswith("the test images differ between the runs ('drawn, seed 0' and 'drawn, seed 1')")
-    assert differing_images([one, one]) == []
+def test_a_method_that_other_runs_lack_says_in_how_many_it_was_tested():
+    tests = {"LoRA alone": [0.6], "Adapter alone": [0.9]}
+    runs = [run_of(tests), run_of({"LoRA alone": [0.7]}, seed=1), run_of(tests, epochs="30")]
+    found = side_by_side(runs)
+    assert found is not None
+    lora, adapter = (next(r for r in found.rows if r.label == label) for label in tests)
+    assert (lora.cells["A"].partial, adapter.cells["A"].partial, adapter.cells["B"].partial) == (0, 1, 0)
+    assert adapter.cells["A"].repetitions == ((0, 0),)
+    (table,) = side_tables(found, 160)
+    cells = [str(cell) for column in table.columns for cell in column.cells]
+    assert "90.0 (1)" in cells
+    assert "(n): of the n seeds in which the method was tested" in str(table.caption)
+
+
+def test_other_images_are_no_settings_of_one_data_set():
+    one, other = run_of({"x": [0.5]}), run_of({"x": [0.5]}, epochs="30")
+    recorded = [
+        run.model_copy(update={"inputs": ComparedInputs(fingerprint=digest)})
+        for run, digest in ((one, "a"), (other, "b"))
+    ]
+    assert side_by_side([one, other]) is not None
+    assert side_by_side(recorded) is None

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas_peft.protocol.cost_ledger import (
     BACKWARD,
     BACKWARD_FULL,
-    cost_table,
+    cost_tables,
     one_retraining,
     stage_costs,
 )
@@ -93,13 +93,32 @@ def test_a_peak_that_was_not_measured_is_no_number(finished_run: SearchResult):
 def test_it_fits_a_terminal(finished_run: SearchResult):
     lines = printed(finished_run)
     assert max(map(len, lines)) <= 80
-    headers = " ".join(line for line in lines[:4])
+    headers = " ".join(line for line in lines[:5])
     for header in ("stage", "forward", "backward", "seconds", "MB", "ings", "work"):
         assert header in headers  # no column is cut
 
 
-def printed(result: SearchResult) -> list[str]:
-    console = Console(width=80)
+@pytest.mark.parametrize("width", [80, 60, 40, 30])
+def test_no_number_is_cut_whatever_the_width(finished_run: SearchResult, width: int):
+    """Columns that do not fit go to further tables; a plan has a column more."""
+    long = finished_run.stages["retraining"].model_copy(update={"seconds": 1_234_567.0})
+    stages = finished_run.stages | {"recipes, late choices": long}
+    result = finished_run.model_copy(update={"stages": stages})
+    lines = printed(result, width)
+    assert max(map(len, lines)) <= width
+    text = " ".join(lines)
+    assert "…" not in text
+    assert "1,234,567" in text
+    words = text.split()
+    for cost in stage_costs(result):
+        for number in (cost.forward, cost.backward, cost.seconds):
+            assert f"{number:,.0f}" in words
+    assert lines.count("cost, continued") == {80: 0, 60: 1}.get(width, lines.count("cost, continued"))
+
+
+def printed(result: SearchResult, width: int = 80) -> list[str]:
+    console = Console(width=width)
     with console.capture() as captured:
-        console.print(cost_table(result))
+        for table in cost_tables(result, width):
+            console.print(table)
     return [line.strip() for line in captured.get().splitlines()]

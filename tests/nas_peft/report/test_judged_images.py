@@ -1,6 +1,7 @@
 """The exported subnet on the run's own images: the accuracies that the run recorded."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,17 @@ def test_the_test_images_are_those_of_the_run(run: ReportedRun):
     assert np.allclose(judged.probabilities.sum(axis=1), 1)
     wrong = sum(images for _, _, images, _ in confusions(judged, 100))
     assert wrong == round((1 - accuracy) * len(judged.labels))
+
+
+def test_the_images_are_found_from_another_folder(run: ReportedRun, tmp_path: Path, monkeypatch):
+    """The command named them by a path that is relative to where it was given."""
+    data = Path(str(run.options["dataset"]))
+    inputs = run.inputs.model_copy(update={"started_in": str(data.parent)})
+    moved = dataclasses.replace(run, options={**run.options, "dataset": data.name}, inputs=inputs)
+    monkeypatch.chdir(tmp_path)
+    judged = judged_test_images(moved, None, "cpu", StageBars(quiet=True))
+    assert len(judged.items) == run.result.dataset["counts"]["test"]
+    assert judged.remark == ""
 
 
 def test_another_accuracy_than_the_recorded_one_is_said(run: ReportedRun):

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from nas_peft.run.plain_table import add_number, add_text, plain_table
@@ -34,5 +35,17 @@ def test_a_note_is_wider_than_a_narrow_table_and_never_wider_than_the_terminal()
         console = Console(record=True, width=width, file=io.StringIO())
         console.print(table)
         note = [line.rstrip() for line in console.export_text().splitlines()[3:]]
-        assert " ".join(note) == table.caption.replace("\\", "")
+        assert " ".join(note) == table.caption
         assert most - 15 < len(note[0]) <= most
+
+
+@pytest.mark.parametrize("name", ["[m3]", ":car:", "[/b]", "[red]x[/red]", "a\\", "[link=https://x]y"])
+def test_a_users_name_is_printed_as_it_is(name: str):
+    """On rich's own console, too, which would take it for markup or an emoji."""
+    table = plain_table(name, name)
+    add_text(table, name)
+    table.add_column(name, overflow="fold")
+    table.add_row(name, name)
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(table)
+    assert console.export_text().count(name) == 6

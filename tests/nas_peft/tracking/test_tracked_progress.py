@@ -60,8 +60,8 @@ def candidate(number: int, loss: float, **rest: Any) -> ScoredModel:
     )
 
 
-def training(on: str, loss: float | None) -> ScoredModel:
-    fields = {"on": on, "seed": 0, "train_losses": [2.0, 1.0]}
+def training(on: str, loss: float | None, key: str = "e2.crop.lr0.01.seed0") -> ScoredModel:
+    fields = {"key": f"lora.{on}.{key}", "on": on, "seed": 0, "train_losses": [2.0, 1.0]}
     accuracy = None if loss is None else 0.75
     return ScoredModel("training", "lora", "LoRA", accuracy, loss, "2 epochs, rate 0.01, crop", fields=fields)
 
@@ -84,17 +84,35 @@ def test_a_run_is_kept_as_its_stages_end(tmp_path: Path) -> None:
         ("candidates", {"loss": 0.5, **common, "best_loss": 0.5}, 0),
         ("candidates", {"loss": 0.25, **common, "best_loss": 0.5}, 1),
         ("candidates", {**common, "best_loss": 0.5}, 2),
-        ("trainings/lora/train.2-epochs-rate-0.01-crop.seed0", {"train_loss": 2.0}, 1),
-        ("trainings/lora/train.2-epochs-rate-0.01-crop.seed0", {"train_loss": 1.0}, 2),
+        ("trainings/lora/train.e2.crop.lr0.01.seed0", {"train_loss": 2.0}, 1),
+        ("trainings/lora/train.e2.crop.lr0.01.seed0", {"train_loss": 1.0}, 2),
         (
-            "trainings/lora/train.2-epochs-rate-0.01-crop.seed0",
+            "trainings/lora/train.e2.crop.lr0.01.seed0",
             {"val_loss": 0.5, "val_accuracy": 0.75},
             2,
         ),
-        ("trainings/lora/train_val.2-epochs-rate-0.01-crop.seed0", {"train_loss": 2.0}, 1),
-        ("trainings/lora/train_val.2-epochs-rate-0.01-crop.seed0", {"train_loss": 1.0}, 2),
+        ("trainings/lora/train_val.e2.crop.lr0.01.seed0", {"train_loss": 2.0}, 1),
+        ("trainings/lora/train_val.e2.crop.lr0.01.seed0", {"train_loss": 1.0}, 2),
     ]
     assert (ledger.tables, ledger.files, ledger.ended) == ({}, [], [False])  # the run has no result yet
+
+
+def test_trainings_that_differ_in_anything_have_curves_of_their_own(tmp_path: Path) -> None:
+    """A domain that was left out, initial values and weight decay are in no text of a recipe."""
+    keys = [
+        "lr0.01.seed0",
+        "lr0.01.seed0.init0",
+        "wd0.1.lr0.01.seed0",
+        "without-photo.lr0.01.seed0",
+        "without-a%20b.lr0.01.seed0",
+    ]
+    ledger = Ledger()
+    with StageBars(quiet=True, also=[TrackedProgress({"ledger": lambda: ledger})]) as bars:
+        bars.tell("run", folder=str(tmp_path), config={})
+        for key in keys:
+            bars.scored(training("train", 0.5, key))
+    groups = [group for group, values, _ in ledger.points if "val_loss" in values]
+    assert groups == [f"trainings/lora/train.{key.replace('%', '-')}" for key in keys]
 
 
 def test_a_finished_run_is_kept_from_its_folder(finished_run: SearchResult) -> None:
@@ -106,6 +124,8 @@ def test_a_finished_run_is_kept_from_its_folder(finished_run: SearchResult) -> N
     losses = [v["train_loss"] for g, v, _ in ledger.points if g == "supernet/supernet"]
     assert losses == finished_run.stages["supernet"].supernets[0]["losses"]  # type: ignore[attr-defined]
     trained = {group for group, _, _ in ledger.points if group.startswith("trainings/")}
+    files = [file.stem for file in (Path(finished_run.run) / "trainings").glob("*.json")]
+    assert trained == {f"trainings/{key.split('.')[0]}/{key.partition('.')[2]}" for key in files}
     assert len(trained) == sum(bool(run.losses) for row in finished_run.rows for run in row.runs)
     rows = {row["row"]: row for row in ledger.tables["rows"]}
     assert rows.keys() == {row.name for row in finished_run.rows}
