@@ -95,6 +95,7 @@ def measure_models(
             corruption_error=share_error(hits[index] / copies_of_each) if copies_of_each else None,
             domains=domains[index],
             frequency=tuple(_of_groups(model, clean[index], labels, groups)),
+            without_val=model.subnet.training.get("on") == "train",
         )
         for index, model in enumerate(models)
     )

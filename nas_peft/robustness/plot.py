@@ -50,7 +50,7 @@ def plot_robustness(file: Path, result: RobustnessResult, title: str) -> None:
                 ms=13 if exported else 6,
                 lw=0.8,
                 color="#c4532d" if exported else f"C{number % 10}",
-                label=drawn_text(f"{number}  {model.label}"),
+                label=drawn_text(f"{number}  {model.shown_label}"),
             )
             axes.annotate(
                 str(number), (x, y), xytext=_AROUND[number % 4], textcoords="offset points", fontsize=8

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 EXPORTED = "(exported)"
 """End of the label of a run's exported model."""
+WITHOUT_VAL = "†"
+"""Sign of a model that was trained on the training set alone."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class FrequencyScores:
 class ModelRobustness:
     """All scores of a model.
 
-    ``corruption_error`` is the standard error, over images, of the mean corruption accuracy.
+    ``corruption_error`` is the standard error, over images, of the mean corruption accuracy. ``without_val``
+    tells that the weights are of a training on the training set alone, where those of the other models have
+    seen the validation set, too: the row lost to another of its kind, so that it has no final model.
     """
 
     name: str
@@ -80,6 +84,12 @@ class ModelRobustness:
     corruption_error: float | None
     domains: dict[str, Scores]
     frequency: tuple[FrequencyScores, ...]
+    without_val: bool = False
+
+    @property
+    def shown_label(self) -> str:
+        """The label, with `WITHOUT_VAL` behind that of a model without a final training."""
+        return f"{self.label} {WITHOUT_VAL}" if self.without_val else self.label
 
     @property
     def exported(self) -> bool:
@@ -113,6 +123,7 @@ class ModelRobustness:
             "name": self.name,
             "label": self.label,
             "params": self.params,
+            "trained_without_val": self.without_val,
             "temperature": self.temperature,
             "clean": asdict(self.clean),
             "corruptions": {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.table import Table
 
 from nas_peft.corruptions.catalogue import LARGEST_SMALL
-from nas_peft.robustness.result import ModelRobustness, RobustnessResult
+from nas_peft.robustness.result import WITHOUT_VAL, ModelRobustness, RobustnessResult
 from nas_peft.run.plain_table import plain_table
 
 MOST_COLUMNS = 4
@@ -35,10 +35,17 @@ def _exported(result: RobustnessResult, best: ModelRobustness) -> tuple[ModelRob
 def _overview(result: RobustnessResult) -> Table:
     first = result.models[0]
     calibrated = "with the stored temperature" if first.temperature is not None else "of the plain logits"
+    without_val = any(model.without_val for model in result.models)
+    alone = (
+        f"; {WITHOUT_VAL} weights of the training on the training set alone, without the validation images: "
+        "the row lost to another of its kind and has no final model"
+        if without_val
+        else ""
+    )
     table = plain_table(
         result.images,
         f"accuracy in % ± one standard error over images; ECE: expected calibration error in points, "
-        f"{calibrated}",
+        f"{calibrated}{alone}",
     )
     table.add_column("model", overflow="fold", min_width=12)
     table.add_column("clean", justify="right", no_wrap=True)
@@ -51,7 +58,7 @@ def _overview(result: RobustnessResult) -> Table:
         table.add_column("worst", justify="right", no_wrap=True)
     for model in result.models:
         cells = [
-            model.label,
+            model.shown_label,
             f"{100 * model.clean.accuracy:.1f} ± {100 * model.clean.standard_error:.1f}",
             f"{100 * model.clean.calibration_error:.1f}",
         ]
@@ -78,13 +85,13 @@ def _corruptions(result: RobustnessResult, models: tuple[ModelRobustness, ...]) 
         )
         table.add_column("corruption", no_wrap=True)
         for model in models:
-            table.add_column(model.label, justify="right", overflow="fold")
+            table.add_column(model.shown_label, justify="right", overflow="fold")
         for rows in zip(*(model.corruptions for model in models), strict=True):
             table.add_row(rows[0].name, *(f"{100 * row.accuracy:.1f}" for row in rows))
         return table
     (model,) = models
     table = plain_table(
-        f"accuracy % on corrupted images: {model.label}",
+        f"accuracy % on corrupted images: {model.shown_label}",
         f"corrupted at {height} × {width} pixels with the parameters of {source}; ECE in points, mean of "
         "severities",
     )
@@ -104,7 +111,7 @@ def _domains(models: tuple[ModelRobustness, ...]) -> Table:
     table.add_column("domain", overflow="fold")
     table.add_column("images", justify="right", no_wrap=True)
     for model in models:
-        table.add_column(f"{model.label} %" if len(models) > 1 else "accuracy %", justify="right")
+        table.add_column(f"{model.shown_label} %" if len(models) > 1 else "accuracy %", justify="right")
         table.add_column("ECE", justify="right", no_wrap=True)
     for name, scores in models[0].domains.items():
         cells = []
@@ -123,7 +130,7 @@ def _frequency(models: tuple[ModelRobustness, ...]) -> Table:
     table.add_column("classes", no_wrap=True)
     table.add_column("training images", justify="right", no_wrap=True)
     for model in models:
-        table.add_column(f"{model.label} %" if len(models) > 1 else "recall %", justify="right")
+        table.add_column(f"{model.shown_label} %" if len(models) > 1 else "recall %", justify="right")
         table.add_column("ECE", justify="right", no_wrap=True)
     for number, group in enumerate(models[0].frequency):
         cells = []
