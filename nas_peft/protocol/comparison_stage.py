@@ -62,13 +62,15 @@ def compare_rows(
         params = partial(trained_params, run.inputs)
         choice = choose_again(choice, runs, averages, params, config.allow_full)
         usable = usable_scores(runs, averages)
-        last = MeanOfOrders(averaging).of_exported(choice, runs)
+        last_step = MeanOfOrders(averaging)
+        last = last_step.of_exported(choice, runs)
         if last is not None:
             averages.append(last)
             models |= averaging.models(last)
         exported = choice.exported if last is None else last.row
         reading = read_test_set(run, models, _decision(choice, exported, runs, averages, trainings.seeds))
         trainings.forget_others(runs)
+        last_step.forget(choice, runs)
         pair = None
         if choice.searched is not None and choice.single is not None:
             pair = compare_pair(choice.searched, choice.single, trainings.seeds, reading.tests, config.metric)

@@ -98,6 +98,17 @@ class MeanOfOrders:
             return None
         return average
 
+    def forget(self, choice: Choice, runs: Sequence[RowRuns]) -> None:
+        """Remove the weights of the further trainings on the training set, which nothing reads any more.
+
+        Where soups are asked for, they may be ingredients of one, and stay.
+        """
+        config = self.averaging.trainings.run.inputs.config
+        found = next((found for found in runs if found.row is choice.exported), None)
+        if config.average and not config.soup and found is not None:
+            plan = self.averaging.plan(found, "train", config.average, (1.0,))
+            self.averaging.trainings.runner.forget(t for t in plan if t.init_seed is not None)
+
     def _refuse(self, found: RowRuns, why: str) -> None:
         count = self.averaging.trainings.run.inputs.config.average
         self.averaging.trainings.run.bars.say(
@@ -126,8 +137,8 @@ class MeanOfOrders:
 
     def _score(self, records: Sequence[TrainingRecord]) -> Scored:
         runner = self.averaging.trainings.runner
-        # the row's own training is done, and repeated only where its weights have been removed since
-        runner.run([replace(records[0].training, keep=True)], lambda: None)
+        # all are done, and one is repeated only where its weights have been removed since
+        runner.run([replace(record.training, keep=True) for record in records], lambda: None)
         tensors = [runner.tensors(record.training) for record in records]
         return self.averaging.score(records[0], uniform_soup(tensors))
 

@@ -119,7 +119,8 @@ def test_a_run_whose_weights_were_removed_goes_on_to_the_same_mean(
     monkeypatch.setattr(mean_of_orders, "can_be_better", lambda leader: True)
     shutil.copytree(result.run, tmp_path / "run")
     (tmp_path / "run" / "results.json").unlink()
-    assert not list((tmp_path / "run" / "trainings").glob("lora_rank-2.train.lr*.seed0.safetensors"))
+    left = {file.name for file in (tmp_path / "run" / "trainings").glob("lora_rank-2.train.*.safetensors")}
+    assert all(name.endswith(".val.safetensors") for name in left)  # scores, and no weights
     again = compare(tmp_path / "run", seeds=2)
     assert [seed.test_loss for seed in again.selected.seeds] == [s.test_loss for s in result.selected.seeds]
 
