@@ -49,7 +49,7 @@ def test_runs_of_a_task_count_together_and_unfinished_ones_not():
         *all_ways("a-auto-seed0", "0" * 20, 1.0, **better),
         *all_ways("a-auto-seed1", "0" * 20, 1.0),
         *all_ways("b-auto-seed0", "1" * 20, 0.2),
-        *all_ways("c-auto-seed0", "1" * 20, 0.2)[:-3],
+        *all_ways("c-auto-seed0", "1" * 20, 0.2)[:-4],
     ]
     rows = table(lines)
     assert rows[0].startswith("| chosen among | a | b | mean |")
