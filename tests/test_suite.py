@@ -20,7 +20,7 @@ THOROUGH_ALONE = {
     "benchmarks/test_architecture_table.py": "needs a whole run of the study",
     "examples/test_six_calls.py": "runs the example; the finished run makes the same calls",
     "nas_peft/audit/test_stage.py": "needs a whole audit of a search",
-    "nas_peft/stages/test_trained_supernet.py": "trains in two processes; test_supernet_parts.py trains in one",
+    "nas_peft/stages/test_trained_supernet.py": "trains in two processes; test_supernet_parts.py in one",
     "nas_peft/tracking/test_mlflow_tracker.py": "needs MLflow, which the extra thorough installs",
     "nas_peft/tracking/test_wandb_tracker.py": "needs wandb, which the extra thorough installs",
     "nas_peft/training/test_ray_client.py": "starts a cluster of its own; test_ray_trainings.py has the laws",
