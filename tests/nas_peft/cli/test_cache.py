@@ -26,9 +26,10 @@ def folder(tmp_path, image_folder, backbone) -> Path:
 
 
 def run(folder: Path | str, *words: str) -> Result:
-    return CliRunner().invoke(
-        app, ["cache", *words], env={"COLUMNS": "120", "NAS_PEFT_CACHE": str(folder)}, catch_exceptions=False
-    )
+    """The command with a home of its own, so that no mistake of it can clear the user's cache."""
+    home = str(Path(folder).parent / "home")
+    own = {"HOME": home, "XDG_CACHE_HOME": f"{home}/.cache", "NAS_PEFT_CACHE": str(folder)}
+    return CliRunner().invoke(app, ["cache", *words], env={"COLUMNS": "120", **own}, catch_exceptions=False)
 
 
 def entry_of(folder: Path):
@@ -118,7 +119,9 @@ def test_mistakes_are_one_line(folder, monkeypatch, words, message):
     ],
 )
 def test_commands_refuse_a_wrong_cache(command, words, message):
-    shown = CliRunner().invoke(app, [command, "--dataset", "digits", *words], env={"NAS_PEFT_CACHE": "none"})
+    shown = CliRunner().invoke(
+        app, [command, "--dataset", "no such folder", *words], env={"NAS_PEFT_CACHE": "none"}
+    )
     assert shown.exit_code == 2
     assert message in " ".join(shown.stderr.split())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from nas_peft.evaluation.measures import calibration_error
 from nas_peft.robustness.class_frequency import frequency_groups
 from nas_peft.robustness.measuring import TestImages, measure_models, passes
 from nas_peft.robustness.models import NamedModel
+from nas_peft.robustness.result import RobustnessResult
+from nas_peft.robustness.table import tables
 from search_spaces import Architecture
 from supernet import Backbone, Preprocessing, Subnet, Supernet
 
@@ -68,6 +72,19 @@ def test_scores_are_those_of_the_logits(model: NamedModel, images: TestImages):
         hits[labels == label].mean() for label in (0, 1, 2)
     ]
     assert found.to_dict()["corruptions"]["contrast"]["group"] == "digital"
+
+
+def test_a_model_that_has_not_seen_the_validation_images_is_marked(model: NamedModel, images: TestImages):
+    final, lost = (replace(model.subnet, training={"on": on}) for on in ("train_val", "train"))
+    models = [NamedModel("final", "LoRA", 3, final), NamedModel("lost", "Convpass", 3, lost)]
+    clean = TestImages(images.clean)
+    found = measure_models(models, clean, corruptions=(), severities=())
+    assert [of.to_dict()["trained_without_val"] for of in found] == [False, True]
+    (table,) = tables(RobustnessResult("30 images", (32, 32), (), found, {}))
+    assert [str(cell) for cell in table.columns[0].cells] == ["LoRA", "Convpass †"]
+    assert "† weights of the training on the training set alone" in str(table.caption)
+    (table,) = tables(RobustnessResult("30 images", (32, 32), (), found[:1], {}))
+    assert "†" not in str(table.caption)
 
 
 def test_without_a_shift_there_are_no_means(model: NamedModel, images: TestImages):
