@@ -171,7 +171,7 @@ def test_each_row_has_the_recipe_that_is_best_on_validation_data(values: dict[st
     rate = f"lr{config.full_lr:g}.seed0.json"
     assert files == {f"full.train.{part}.{rate}" for part in ("e1", "e1.crop", "e2", "e2.crop")}
     # a table that tells which; and the same run when it is read again
-    headers = [column.header for column in recipes_table(result).columns]
+    headers = [str(column.header) for column in recipes_table(result).columns]
     assert {"epochs", "rate", "augmentation"} <= set(headers)
     for file in (tmp_path / "run" / "results.json", *(tmp_path / "run" / "trainings").glob("full.*e2.crop*")):
         file.unlink()

@@ -288,7 +288,7 @@ def test_searched_subnets_are_retrained_from_both_starts_and_validation_chooses(
     assert result.stages["final supernet"].image_passes == epochs * both
     (tmp_path / "run" / "results.json").unlink()
     assert search(config, tmp_path / "run", device="cpu").rows == result.rows
-    assert [column.header for column in recipes_table(result).columns][2:4] == ["start", "epochs"]
+    assert [str(column.header) for column in recipes_table(result).columns][2:4] == ["start", "epochs"]
 
 
 @pytest.mark.thorough
