@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor
 
@@ -109,15 +108,10 @@ def judged(
     for size in SIZES:
         network = trained_network(first, uniform_soup(tensors[:size]), shared, "cpu")
         found[f"mean of {size}"] = _line(scores_of(network, first, shared)[1])
-    probabilities = np.mean([_softmax(of.logits) for of in scores], axis=0)
-    labels = torch.from_numpy(np.array(scores[0].labels))
-    found[ENSEMBLE] = _line(ImageScores.of(torch.from_numpy(np.log(probabilities + 1e-30)), labels))
+    logits = torch.from_numpy(np.stack([of.logits for of in scores]))
+    mean = torch.logsumexp(logits.log_softmax(dim=2), dim=0)  # up to a constant the log of the mean
+    found[ENSEMBLE] = _line(ImageScores.of(mean, torch.from_numpy(np.array(scores[0].labels))))
     return found
-
-
-def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def _line(images: ImageScores) -> dict[str, Any]:

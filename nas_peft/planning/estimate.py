@@ -72,7 +72,7 @@ class StageTimes:
             if self.inputs.config.no_retrain:
                 return found | {"test": 2 * len(self.inputs.dataset.test) * self.speeds.forward}
             if "inherited" in self.inputs.config.start:
-                found[FINAL_SUPERNET] = self.final_supernet(self.inputs)
+                found[FINAL_SUPERNET] = self._final_supernet(self.inputs)
         if NOAH in self.inputs.config.baselines:
             found |= self._noah()
         if PRUNED in self.inputs.config.baselines:
@@ -121,7 +121,7 @@ class StageTimes:
         judged = JUDGED * len(data.val) * len(recipes) if len(recipes) > 1 else 0
         return passes * self.speeds.supernet + judged * self.speeds.forward
 
-    def final_supernet(self, inputs: SearchInputs) -> float:
+    def _final_supernet(self, inputs: SearchInputs) -> float:
         """Seconds of training the supernet again on training and validation set, by its longest recipe."""
         config, images = inputs.config, len(inputs.dataset.train) + len(inputs.dataset.val)
         longest = max(recipe.epochs for recipe in config.supernet_recipes())
@@ -190,26 +190,24 @@ class StageTimes:
         if averaged:
             found |= self._averaging(averaged, longest)
         if config.average:
-            mean = self._mean_of_orders(tested[:1], longest)
+            mean = self._mean_of_orders(tested[0], longest[tested[0]])
             found |= {name: found.get(name, 0.0) + seconds for name, seconds in mean.items()}
         models = (len(tested) + len(LABELS) * len(averaged) + (config.average > 0)) * config.seeds
         found["test"] = models * len(self.inputs.dataset.test) * self.speeds.forward
         return found
 
-    def _mean_of_orders(self, rows: Sequence[Row], longest: Mapping[Row, Recipe]) -> dict[str, float]:
-        """The stages of the mean of trainings of the row that is exported."""
+    def _mean_of_orders(self, row: Row, recipe: Recipe) -> dict[str, float]:
+        """The stages of the mean of trainings of a row; no domain is left out of these."""
         config, data = self.inputs.config, self.inputs.dataset
         others = (config.average - 1) * config.seeds
-        costs = self._costs({row: [longest[row]] for row in rows})[: len(rows)]
-        finals = [self._training(row, longest[row], len(data.train_val), scored=False) for row in rows]
+        further = self._training(row, recipe, len(data.train))
+        final = self._training(row, recipe, len(data.train_val), scored=False)
+        joined = config.seeds * (config.average + 1) * min(JOINED_ON, len(data.train_val))
         return {
-            "mean of orders": self._makespan(costs * others),
+            "mean of orders": self._makespan([further] * others),
             "averaging": config.seeds * len(data.val) * self.speeds.forward,
-            "final mean": self._makespan(finals * others),
-            "final averaging": config.seeds
-            * (config.average + 1)
-            * min(JOINED_ON, len(data.train_val))
-            * self.speeds.forward,
+            "final mean": self._makespan([final] * others),
+            "final averaging": joined * self.speeds.forward,
         }
 
     def _averaging(self, rows: Sequence[Row], longest: Mapping[Row, Recipe]) -> dict[str, float]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.training.early_stopping import Place, competitors
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture
-from supernet import Recipe, Supernet, pooled_features
+from supernet import Recipe
 
 pytestmark = pytest.mark.slow
 
@@ -30,14 +29,6 @@ BASE = Training(
 
 def at(lr: float, **changes: Any) -> Training:
     return replace(BASE, recipe=replace(BASE.recipe, lr=lr), **changes)
-
-
-@pytest.fixture(scope="module")
-def shared(tiny_inputs: SearchInputs) -> TrainingInputs:
-    data, backbone, preprocessing = tiny_inputs.dataset, tiny_inputs.backbone, tiny_inputs.preprocessing
-    network = Supernet(backbone.model, Architecture.empty(8), 3)
-    features = pooled_features(network, data.train_val.images, preprocessing)
-    return TrainingInputs(backbone, preprocessing, 3, data.train, data.val, features)
 
 
 def test_learning_rates_of_one_row_and_seed_compete_and_nothing_else_does():

@@ -17,7 +17,6 @@ from nas_peft.machine.ray_session import RayOptions
 from nas_peft.protocol.rows import Row, baseline_rows
 from nas_peft.run.json_file import write_json
 from nas_peft.run.run_folder import RunFolder
-from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training import ray_tasks
@@ -26,7 +25,7 @@ from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import run_training
 from search_spaces import Architecture, InputError
-from supernet import Recipe, Supernet, pooled_features
+from supernet import Recipe
 
 pytestmark = pytest.mark.usefixtures("ray_address")
 
@@ -35,19 +34,6 @@ ROWS = [
     *baseline_rows(SearchConfig.of(dataset="digits"), 8),
 ]
 PROBE = Recipe(epochs=2, lr=1e-2, batch_size=16)
-
-
-@pytest.fixture(scope="module")
-def shared(tiny_inputs: SearchInputs) -> TrainingInputs:
-    data, backbone, preprocessing = tiny_inputs.dataset, tiny_inputs.backbone, tiny_inputs.preprocessing
-    network = Supernet(backbone.model, Architecture.empty(8), 3)
-    features = pooled_features(network, data.train_val.images, preprocessing)
-    return TrainingInputs(backbone, preprocessing, 3, data.train, data.val, features)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, tiny_config: SearchConfig) -> RunFolder:
-    return RunFolder.open(tmp_path / "run", tiny_config)
 
 
 def run(

@@ -17,12 +17,7 @@ from nas_peft.run.training_inputs import TrainingInputs
 from nas_peft.settings import methods
 from nas_peft.training.training import Training
 from nas_peft.training.training_record import TrainingRecord
-from nas_peft.training.trainings import (
-    run_training,
-    starting_network,
-    trained_network,
-    trained_tensors,
-)
+from nas_peft.training.trainings import run_training, starting_network, trained_network, trained_tensors
 from search_spaces import Architecture, InputError
 from supernet import (
     TRAINABLE_SETS,
@@ -344,17 +339,14 @@ def test_a_training_may_start_from_inherited_weights(inputs: TrainingInputs):
 
 
 def test_a_final_training_starts_from_what_a_supernet_of_all_images_gives(inputs: TrainingInputs):
-    of_part, of_all = (
-        Supernet(inputs.backbone.model, MIXED, 3, seed=seed).module_tensors(MIXED) for seed in (5, 6)
-    )
-    given = replace(inputs, inherited=InheritedStarts({"subnet": of_part}, {"subnet": of_all}))
-    for on, expected in (("train", of_part), ("train_val", of_all)):
-        subnet = training("subnet", on=on, recipe=replace(RECIPE, start="inherited"))
-        start = trained_tensors(starting_network(subnet, given, "cpu"), subnet)
+    part, whole = (Supernet(inputs.backbone.model, MIXED, 3, seed=s).module_tensors(MIXED) for s in (5, 6))
+    given = replace(inputs, inherited=InheritedStarts({"subnet": part}, {"subnet": whole}))
+    final = training("subnet", recipe=replace(RECIPE, start="inherited"))
+    for one, expected in ((replace(final, on="train"), part), (final, whole)):
+        start = trained_tensors(starting_network(one, given, "cpu"), one)
         assert all(torch.equal(start[name], value) for name, value in expected.items())
-    missing = training("subnet", recipe=replace(RECIPE, start="inherited"))
     with pytest.raises(ValueError, match="'subnet' starts from inherited weights, and none are given"):
-        starting_network(missing, inputs, "cpu")
+        starting_network(final, inputs, "cpu")
 
 
 def test_a_trained_head_gives_the_training_a_head_start(inputs: TrainingInputs):
