@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from benchmarks.harness.half_rules import (
 )
 from benchmarks.harness.lines import read_lines
 from benchmarks.harness.standard_error import mean_and_error
-from nas_peft.protocol.decision import standard_error
+from nas_peft.protocol.decision import FRACTION, standard_error
 from nas_peft.settings.methods import METHODS
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 from search_spaces.streams import stream
@@ -49,9 +50,10 @@ class Tried:
         """The row and the choices."""
         return f"{self.row} {'+'.join(self.choices)}"
 
-    def half(self, numbers: NDArray[np.int64]) -> Half:
+    def half(self, numbers: NDArray[np.int64], trust: float = 0.0) -> Half:
         """The scores of the images of these numbers."""
-        return Half(self.name, self.params, self.hits[numbers], self.losses[numbers], self.losses[numbers])
+        hits, losses = self.hits[numbers], self.losses[numbers]
+        return Half(self.name, self.params, hits, losses, losses, trust)
 
 
 def _default(halves: Sequence[Half]) -> str:
@@ -71,10 +73,29 @@ def _unless_default(rule: HalfRule, errors: float) -> HalfRule:
     return choose
 
 
+def _trusted(halves: Sequence[Half]) -> str:
+    """The product's rule, whose last step prefers what is trusted more to the lower loss."""
+    best = max(halves, key=lambda half: (half.hits.mean(), -half.calibrated.mean()))
+    alike = [half for half in halves if _within(best.hits - half.hits, best.hits, half.hits)]
+    lowest = min(alike, key=lambda half: float(half.calibrated.mean()))
+    near = [
+        half
+        for half in alike
+        if _within(half.calibrated - lowest.calibrated, half.calibrated, lowest.calibrated)
+    ]
+    return min(near, key=lambda half: (half.params, -half.trust, half.calibrated.mean(), half.name)).name
+
+
+def _within(difference: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    return bool(difference.mean() <= FRACTION * standard_error(first, second) + 1e-12)
+
+
 LOWEST = "lowest calibrated loss"
+TRUSTED = "the rule, then the recipe that is best on the other tasks"
 RULES_OF_RECIPES: Mapping[str, HalfRule] = {
     "the default": _default,
     LOWEST: RULES[LOWEST],
+    TRUSTED: _trusted,
     **{product_rule(fraction): RULES[product_rule(fraction)] for fraction in FRACTIONS},
     **{
         f"{name}, or the default unless that is {errors:g} s.e. worse": _unless_default(RULES[rule], errors)
@@ -119,7 +140,7 @@ def recipe_splits(tasks: Mapping[str, Sequence[Tried]]) -> dict[str, Any]:
     """
     report: dict[str, Any] = {"splits": SPLITS}
     for way in WAYS:
-        by_task = {name: _of_task(of, way) for name, of in tasks.items()}
+        by_task = {name: _of_task(of, way, trust_beside(tasks, name)) for name, of in tasks.items()}
         report[way] = {}
         for rule in RULES_OF_RECIPES:
             scores = np.array([of[rule] for of in by_task.values()])
@@ -137,7 +158,18 @@ def recipe_splits(tasks: Mapping[str, Sequence[Tried]]) -> dict[str, Any]:
     return report
 
 
-def _of_task(tried: Sequence[Tried], way: str) -> dict[str, tuple[float, float]]:
+def trust_beside(tasks: Mapping[str, Sequence[Tried]], left_out: str) -> dict[str, float]:
+    """The lead in accuracy of each training on the mean of its row: the median over the other tasks."""
+    found: dict[str, list[float]] = {}
+    for task, of in tasks.items():
+        if task != left_out:
+            for one in of:
+                mean = fmean(float(other.hits.mean()) for other in of if other.row == one.row)
+                found.setdefault(one.name, []).append(float(one.hits.mean()) - mean)
+    return {name: median(leads) for name, leads in found.items()}
+
+
+def _of_task(tried: Sequence[Tried], way: str, trust: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """Mean accuracy in per cent, and loss, on the other half by rule, over splits (and rows)."""
     groups = [[t for t in tried if t.exportable]]
     if way == "recipes":
@@ -148,7 +180,7 @@ def _of_task(tried: Sequence[Tried], way: str) -> dict[str, tuple[float, float]]
         order = stream(split, "half splits", images).permutation(images)
         chosen_on, judged_on = order[: images // 2], order[images // 2 :]
         for group in groups:
-            halves = [one.half(chosen_on) for one in group]
+            halves = [one.half(chosen_on, trust.get(one.name, 0.0)) for one in group]
             by_name = {one.name: one for one in group}
             for rule, choose in RULES_OF_RECIPES.items():
                 judged = by_name[choose(halves)]

@@ -17,13 +17,17 @@ FRACTIONS = (0.0, 0.25, 0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class Half:
-    """A training's scores on half of the images: hits, losses as they are, and calibrated losses."""
+    """A training's scores on half of the images: hits, losses as they are, and calibrated losses.
+
+    ``trust`` says how well its recipe does on other tasks, higher is better.
+    """
 
     name: str
     params: int
     hits: NDArray[np.float64]
     losses: NDArray[np.float64]
     calibrated: NDArray[np.float64]
+    trust: float = 0.0
 
     def contestant(self, losses: NDArray[np.float64]) -> Contestant:
         """The contestant with one of the losses."""

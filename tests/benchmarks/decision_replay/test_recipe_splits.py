@@ -9,13 +9,15 @@ import pytest
 from benchmarks.decision_replay.recipe_splits import (
     LOWEST,
     RULES_OF_RECIPES,
+    TRUSTED,
     WAYS,
     Tried,
     read_tried,
     recipe_splits,
+    trust_beside,
 )
 from benchmarks.decision_replay.run import main
-from benchmarks.harness.half_rules import PRODUCT
+from benchmarks.harness.half_rules import PRODUCT, RULES, Half
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 
 SHAPE = BackboneShape(
@@ -105,3 +107,24 @@ def test_the_command_writes_and_prints_the_splits(
     assert main(["--recipes", str(written(tmp_path, lines)), "--out", str(out)]) == 0
     assert set(json.loads(out.read_text())["recipe splits"]) == {"splits", *WAYS}
     assert "choice of rows and recipes" in capsys.readouterr().out
+
+
+def test_trust_is_the_lead_on_the_row_elsewhere() -> None:
+    flat = [1.0] * 4
+    ants = [tried((), [1, 1, 0, 0], flat), tried(("crop",), [1, 1, 1, 1], flat)]
+    bees = [tried((), [1, 1, 1, 1], flat), tried(("crop",), [0, 0, 0, 0], flat)]
+    tasks = {"ants": ants, "bees": bees, "cats": ants}
+    assert trust_beside(tasks, "bees") == pytest.approx({ants[0].name: -0.25, ants[1].name: 0.25})
+    assert trust_beside(tasks, "ants") == pytest.approx({ants[0].name: 0.125, ants[1].name: -0.125})
+
+
+def test_trust_decides_between_recipes_that_validation_cannot_tell_apart() -> None:
+    """The loss of the trusted one is higher by less than half a standard error, and of the third by far."""
+    hits, noise = np.array([1.0, 0.0] * 8), np.array([0.4, -0.4] * 8)
+    losses = {"low": 1 + noise, "trusted": 1.001 - noise, "bad": 3 + noise}
+    trust = {"low": 0.0, "trusted": 0.1, "bad": 0.9}
+    halves = [Half(name, 10, hits, of, of, trust[name]) for name, of in losses.items()]
+    assert RULES[PRODUCT](halves) == "low"
+    assert RULES_OF_RECIPES[TRUSTED](halves) == "trusted"
+    smaller = Half("small", 5, hits, 1.0005 + noise[::-1], 1.0005 + noise[::-1], 0.0)
+    assert RULES_OF_RECIPES[TRUSTED]([*halves, smaller]) == "small"
