@@ -152,7 +152,7 @@ TESTED_ELSEWHERE = {
         (
             f"nas_peft/report/{module}.py"
             for module in (
-                *("comparison_page", "costs_table", "data_section", "inherited_chart"),
+                *("comparison_page", "costs_table", "inherited_chart"),
                 *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
                 *("rows_table", "search_charts", "use_section"),
             )
@@ -236,10 +236,6 @@ TESTED_ELSEWHERE = {
     "nas_peft/training/packed_trainings.py": (
         "nas_peft/training/test_packs.py",
         "records and tensors of a pack are those of training alone",
-    ),
-    "nas_peft/training/scored_training.py": (
-        "nas_peft/test_main_job.py",
-        "reported by the trainings of a run",
     ),
     "nas_peft/training/training.py": (
         "nas_peft/training/test_trainings.py",

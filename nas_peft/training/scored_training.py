@@ -7,6 +7,12 @@ from nas_peft.settings.metric import Metric
 from nas_peft.training.metrics import mean_score
 from nas_peft.training.training_record import TrainingRecord
 
+_OF_RECIPE = (
+    *("epochs", "lr", "augmentation", "class_balance", "weight_decay", "drop_path", "module_dropout"),
+    *("module_scale", "label_smoothing", "start"),
+)
+"""Fields of the recipe that the event of a training has."""
+
 
 def scored_training(
     record: TrainingRecord, label: str, *, eligible: bool, found: bool, metric: Metric = "accuracy"
@@ -31,11 +37,7 @@ def scored_training(
             "key": training.key,
             "on": training.on,
             "seed": training.seed,
-            "epochs": recipe.epochs,
-            "lr": recipe.lr,
-            "augmentation": recipe.augmentation,
-            "class_balance": recipe.class_balance,
-            "start": recipe.start,
+            **{name: getattr(recipe, name) for name in _OF_RECIPE},
             "train_losses": record.curve.losses if record.curve else [],
             "error": record.failure,
         },
