@@ -168,7 +168,6 @@ TESTED_ELSEWHERE = {
     "nas_peft/report/svg.py": ("nas_peft/report/test_chart.py", "the picture of a plot"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
-    "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
     "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
     **dict.fromkeys(
         (f"nas_peft/run/progress_{way}.py" for way in ("bars", "json", "lines", "log")),
