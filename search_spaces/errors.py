@@ -32,7 +32,7 @@ def unknown_name(thing: str, name: str, allowed: Iterable[str], remedy: str = ""
     ``unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: default, noah-vtab.``
     """
     names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     guess = f"; did you mean '{close[0]}'?" if close else "."
     listed = ", ".join(names) if names else "none"
     return InputError(f"unknown {thing} '{name}'{guess} There are: {listed}.{' ' + remedy if remedy else ''}")
