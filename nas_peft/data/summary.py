@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nas_peft.data.count_words import count_words
 from nas_peft.data.listing import GIVEN
 from nas_peft.data.remarks import duplicates_sentence
 from nas_peft.data.split_words import split_words
@@ -59,10 +60,9 @@ def _lines(record: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[str]
         )
     if record["skipped"]:
         count = len(record["skipped"])
-        images = "image" if count == 1 else "images"
-        yield f"  left out: {count:,} undecodable {images} (such as {record['skipped'][0]})"
+        yield f"  left out: {count_words(count, 'undecodable images')} (such as {record['skipped'][0]})"
     for reason, found in record["left_out"].items():
-        yield f"  left out: {found['count']} {reason} (such as {found['examples'][0]})"
+        yield f"  left out: {count_words(found['count'], reason)} (such as {found['examples'][0]})"
     if record["ignored"]:
         more = f" and {len(record['ignored']) - 4} more" if len(record["ignored"]) > 4 else ""
         yield f"  not read, beside the data: {', '.join(record['ignored'][:4])}{more}"

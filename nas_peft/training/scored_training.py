@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nas_peft.data.count_words import count_words
 from nas_peft.run.progress import ScoredModel
 from nas_peft.settings.metric import Metric
 from nas_peft.training.metrics import mean_score
@@ -30,7 +31,7 @@ def scored_training(
         label=label,
         accuracy=None if val is None else val.accuracy,
         loss=None if val is None else val.loss,
-        recipe=f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, rate {recipe.lr:g}{variants}",
+        recipe=f"{count_words(recipe.epochs, 'epochs')}, rate {recipe.lr:g}{variants}",
         eligible=eligible and val is not None and record.failure is None,
         found=found,
         fields={
