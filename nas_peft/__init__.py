@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from nas_peft.library.classifier import PeftSearchClassifier as PeftSearchClassifier
     from nas_peft.library.jobs import baselines as baselines
     from nas_peft.library.jobs import search as search
+    from nas_peft.machine.ray_session import RayOptions as RayOptions
     from nas_peft.run.results import SearchResult as SearchResult
     from nas_peft.run.version import __version__ as __version__
     from nas_peft.settings.baselines_config import BaselinesConfig as BaselinesConfig
     from nas_peft.settings.search_config import SearchConfig as SearchConfig
+    from search_spaces.errors import InputError as InputError
     from supernet import MultiTaskModel as MultiTaskModel
     from supernet import Subnet as Subnet
     from supernet import load_subnet as load_subnet
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
 # called like a public name: importing the module would replace the name.
 _HOMES = {
     "BaselinesConfig": "nas_peft.settings.baselines_config",
+    "InputError": "search_spaces.errors",
     "MultiTaskModel": "supernet",
     "PeftSearchClassifier": "nas_peft.library.classifier",
+    "RayOptions": "nas_peft.machine.ray_session",
     "SearchConfig": "nas_peft.settings.search_config",
     "SearchResult": "nas_peft.run.results",
     "Subnet": "supernet",
@@ -50,8 +54,10 @@ _HOMES = {
 
 __all__ = [
     "BaselinesConfig",
+    "InputError",
     "MultiTaskModel",
     "PeftSearchClassifier",
+    "RayOptions",
     "SearchConfig",
     "SearchResult",
     "Subnet",

@@ -72,5 +72,5 @@ class Budget:
         raise InputError(
             f"the budget {self.text!r} is {self.max_params:,} parameters, but the smallest subnet of "
             f"the space '{space.name}' has {smallest:,}{counted}; raise it to at least {needed:,}, "
-            f"choose a space with smaller sizes{advice}"
+            f"{'' if advice else 'or '}choose a space with smaller sizes{advice}"
         )

@@ -26,13 +26,14 @@ class DamagedFile(InputError):
 
 
 def unknown_name(thing: str, name: str, allowed: Iterable[str], remedy: str = "") -> InputError:
-    """The error for a name that does not exist, with the nearest name, the existing names and the remedy.
+    """The error for a name that does not exist: a name that is near, if any, the existing names, the remedy.
 
     ``unknown_name("space", "noah-vtb", ["default", "noah-vtab"])`` reads
     ``unknown space 'noah-vtb'; did you mean 'noah-vtab'? There are: default, noah-vtab.``
     """
     names = sorted(allowed)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    begun = [known for known in names if len(name) > 2 and known.startswith(name)]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) or begun
     guess = f"; did you mean '{close[0]}'?" if close else "."
     listed = ", ".join(names) if names else "none"
     return InputError(f"unknown {thing} '{name}'{guess} There are: {listed}.{' ' + remedy if remedy else ''}")

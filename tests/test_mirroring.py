@@ -152,7 +152,7 @@ TESTED_ELSEWHERE = {
         (
             f"nas_peft/report/{module}.py"
             for module in (
-                *("comparison_page", "costs_table", "data_section", "inherited_chart"),
+                *("comparison_page", "costs_table", "inherited_chart"),
                 *("loss_charts", "number_texts", "options_section", "pictures", "reported_run", "rows_chart"),
                 *("rows_table", "search_charts", "use_section"),
             )
@@ -168,7 +168,6 @@ TESTED_ELSEWHERE = {
     "nas_peft/report/svg.py": ("nas_peft/report/test_chart.py", "the picture of a plot"),
     "nas_peft/run/export.py": ("nas_peft/test_main_job.py", "the file that a finished run has exported"),
     "nas_peft/planning/levels.py": ("nas_peft/planning/test_plan.py", "read by plans alone"),
-    "nas_peft/planning/table.py": ("nas_peft/cli/test_search.py", "printed by a dry run"),
     "nas_peft/run/finished_search.py": ("nas_peft/cli/test_front.py", "reads a finished run"),
     **dict.fromkeys(
         (f"nas_peft/run/progress_{way}.py" for way in ("bars", "json", "lines", "log")),
@@ -236,10 +235,6 @@ TESTED_ELSEWHERE = {
     "nas_peft/training/packed_trainings.py": (
         "nas_peft/training/test_packs.py",
         "records and tensors of a pack are those of training alone",
-    ),
-    "nas_peft/training/scored_training.py": (
-        "nas_peft/test_main_job.py",
-        "reported by the trainings of a run",
     ),
     "nas_peft/training/training.py": (
         "nas_peft/training/test_trainings.py",

@@ -121,6 +121,8 @@ def _named(of: DataCache, names: list[str] | None) -> list[CacheEntry]:
                 "the name of an entry is empty; give the first digits of an entry or the name of a data set, "
                 "or no name at all for every entry"
             )
+        if not found:
+            raise InputError(f"the cache is empty, so it has no entry '{name}'; leave the name out")
         if not any(name == entry.name or entry.key.startswith(name) for entry in found):
             known = [word for entry in found for word in (entry.name, entry.key[:_SHOWN])]
             raise unknown_name("entry of the cache", name, dict.fromkeys(known))

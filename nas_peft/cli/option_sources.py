@@ -73,8 +73,8 @@ def options_of(
         )
     files = {} if file is None else {name: file for name in read if name not in named}
     return (
-        validated(config_kind, completed(of_config), files),
-        validated(options_kind, others, files),
+        validated(config_kind, completed(of_config), files, named),
+        validated(options_kind, others, files, named),
     )
 
 

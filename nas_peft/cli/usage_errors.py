@@ -70,7 +70,8 @@ def _sentence(error: typer.BadParameter) -> str:
     """What is wrong, and where the options are listed."""
     context = getattr(error, "ctx", None)
     where = f"; {context.command_path} --help lists the options" if context is not None else ""
-    said = error.format_message()
+    # newer versions of Typer put a word of pydantic before what is allowed
+    said = error.format_message().replace(": Value error, ", ": ")
     if isinstance(error, _exceptions.NoSuchOption) and error.possibilities:
         close = get_close_matches(error.option_name, error.possibilities, n=_LISTED, cutoff=0)
         said = f"there is no option {error.option_name}; did you mean {', '.join(close)}?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from nas_peft.data.count_words import count_words
 from nas_peft.front.plot import drawn_text, plot_front
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.results import RowResult
@@ -43,7 +44,8 @@ def losses_picture(row: RowResult, folder: Path) -> Path | None:
     axes = figure.add_subplot()
     for run in curves:
         final = run.on == "train_val"
-        name = f"{'final model, ' if final else ''}{len(run.losses)} epochs, rate {run.lr:g}, seed {run.seed}"
+        epochs_words = count_words(len(run.losses), "epochs")
+        name = f"{'final model, ' if final else ''}{epochs_words}, rate {run.lr:g}, seed {run.seed}"
         colour, width = ("#c4532d", 2.2) if final else ("#7a8ba3", 1.4 if run.chosen else 0.7)
         epochs = range(1, len(run.losses) + 1)
         axes.plot(epochs, run.losses, marker="o", ms=3, color=colour, lw=width, label=name)

@@ -107,8 +107,25 @@ def _class_folders(walk: FolderWalk, base: Path, domains: bool) -> dict[str, lis
             walk.leave_out(folder, EMPTY)
         else:
             found.setdefault(shown_name(folder.name), []).append(folder)
+    if domains and not found:
+        _require_classes_in_domains(walk, bases)
     _require_several_folders(walk, base, found)
     return dict(sorted(found.items()))
+
+
+def _require_classes_in_domains(walk: FolderWalk, domains: list[Path]) -> None:
+    """Raise `InputError` if folders that are read as ``domains`` hold images, as folders of classes do."""
+    holding = [
+        f"'{shown_name(folder.name)}'"
+        for folder in domains
+        if any(path.is_file() and why_no_image(path) is None for path in walk.files(folder))
+    ]
+    if holding:
+        more = f" and {len(holding) - 3} more" if len(holding) > 3 else ""
+        raise InputError(
+            f"--domains needs DOMAIN/CLASS/IMAGE, and {', '.join(holding[:3])}{more} "
+            f"{'holds' if len(holding) == 1 else 'hold'} images directly; leave --domains out"
+        )
 
 
 def _require_no_parts_in_domains(walk: FolderWalk, classes: dict[str, list[Path]]) -> None:

@@ -200,7 +200,7 @@ def classes_or_groups(walk: FolderWalk, classes: dict[str, list[Path]], layout: 
     if layout != "auto" or _only_divide(walk, classes, shared):
         return (
             f"{names} are read as the classes, with all images in their sub-folders; each has {below}: "
-            f"give --domains if these are the classes, or {rename}",
+            f"give --domains if {_joined(shared)} are the classes, or {rename}",
         )
     trained = [name for name in classes if part_named(name) == "train"]
     alone = f", --layout parts if '{trained[0]}' alone is the training set" if trained else ""
@@ -244,6 +244,14 @@ def _differ_by_number(names: list[str]) -> bool:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(f"'{name}'" for name in names[:3]) + more
+
+
+def _joined(names: list[str]) -> str:
+    """At most three names in a sentence, with ``and`` before the last."""
+    if len(names) > 3:
+        return _listed(names)
+    *others, last = [f"'{name}'" for name in names]
+    return f"{', '.join(others)} and {last}"
 
 
 def _have(folders: list[Path]) -> str:

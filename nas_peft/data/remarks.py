@@ -20,6 +20,8 @@ def duplicates_sentence(record: Mapping[str, object]) -> str:
     found = record.get("duplicates")
     if not isinstance(found, Mapping):
         return ""
+    if dropped := found.get("dropped"):
+        return _left_out(dropped, found["two_labels"])
     said = []
     for kind, word in (("identical", "the same as"), ("near", "nearly the same as")):
         for pair, count in found[kind].items():
@@ -36,10 +38,20 @@ def duplicates_sentence(record: Mapping[str, object]) -> str:
         return ""
     pairs = found["examples"]
     example = f" (such as {pairs[0][0]} and {pairs[0][1]})" if pairs else ""
-    remedy = (
-        "" if found.get("dropped") or not pairs else "; --drop-duplicates leaves them out of train and val"
-    )
+    remedy = "; --drop-duplicates leaves them out of train and val" if pairs else ""
     return f"duplicates: {text}{example}{remedy}"
+
+
+def _left_out(dropped: Mapping[str, int], two_labels: int) -> str:
+    """Sentence on the images that each part lost, and on pictures with ``two_labels`` among all images."""
+    first, *others = [(part, count) for part, count in dropped.items() if count]
+    total = first[1] + sum(count for _, count in others)
+    parts = [f"{first[1]:,} image{'' if first[1] == 1 else 's'} of {first[0]}"]
+    parts += [f"{count:,} of {part}" for part, count in others]
+    text = f"left out {' and '.join(parts)} that {'is' if total == 1 else 'are'} also in a later part"
+    if two_labels:
+        text += f"; before that {two_labels:,} picture{'' if two_labels == 1 else 's'} had two labels"
+    return f"duplicates: {text}"
 
 
 def alike_classes(classes: Sequence[str]) -> list[str]:

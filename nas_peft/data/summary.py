@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nas_peft.data.count_words import count_words
+from nas_peft.data.listing import GIVEN
 from nas_peft.data.remarks import duplicates_sentence
+from nas_peft.data.split_words import split_words
 
 IMBALANCE = 10
 """Ratio of the largest to the smallest class above which accuracy alone misleads."""
@@ -49,15 +52,17 @@ def _lines(record: Mapping[str, Any], classes: tuple[str, ...]) -> Iterator[str]
         yield f"  ... {len(rest)} more classes, {min(rest):,} to {max(rest):,} images each"
     totals = "".join(f"{sum(counts[part]):>8,}" for part in counts)
     yield f"  {f'all {len(classes)} classes':<{width}}{totals}"
-    splits = record["splits"]
-    for how in dict.fromkeys(how for how in splits.values() if how != "given"):
-        yield f"  {', '.join(part for part in splits if splits[part] == how)}: {how}"
+    splits = {part: how for part, how in split_words(record).items() if how != GIVEN}
+    if splits:
+        ways = dict.fromkeys(splits.values())
+        yield "  " + "; ".join(
+            f"{', '.join(part for part in splits if splits[part] == how)}: {how}" for how in ways
+        )
     if record["skipped"]:
         count = len(record["skipped"])
-        images = "image" if count == 1 else "images"
-        yield f"  left out: {count:,} undecodable {images} (such as {record['skipped'][0]})"
+        yield f"  left out: {count_words(count, 'undecodable images')} (such as {record['skipped'][0]})"
     for reason, found in record["left_out"].items():
-        yield f"  left out: {found['count']} {reason} (such as {found['examples'][0]})"
+        yield f"  left out: {count_words(found['count'], reason)} (such as {found['examples'][0]})"
     if record["ignored"]:
         more = f" and {len(record['ignored']) - 4} more" if len(record["ignored"]) > 4 else ""
         yield f"  not read, beside the data: {', '.join(record['ignored'][:4])}{more}"

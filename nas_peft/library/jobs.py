@@ -127,5 +127,10 @@ def _configuration(kind: type[_C], config: _C | None, options: Mapping[str, Any]
                 "as dataset='photos'"
             )
         return config
+    if options.get("dataset") is None and set(options) <= set(kind.model_fields):
+        raise InputError(
+            "no data set is given; give dataset a folder or a name, such as dataset='photos' (nas-peft "
+            "datasets lists the names)"
+        )
     # fields that hold a path or a name are texts
     return kind.of(**{k: os.fspath(v) if isinstance(v, os.PathLike) else v for k, v in options.items()})

@@ -22,8 +22,11 @@ def plan_sentence(plan: PlanRecord) -> str:
 
 
 def options(plan: PlanRecord) -> str:
-    """The options that the plan sets, as a command line would have them."""
-    return " ".join(_option(name, value) for name, value in plan.set_options.items())
+    """The options that the plan sets, as a command line has them: those that are off are left out."""
+    given = {
+        name: value for name, value in plan.set_options.items() if value is not False and value is not None
+    }
+    return " ".join(_option(name, value) for name, value in given.items())
 
 
 def plan_table(plan: PlanRecord) -> Table:

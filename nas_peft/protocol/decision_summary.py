@@ -74,7 +74,8 @@ def _said(result: SearchResult) -> Iterator[tuple[str, str]]:
         if (last := last_step(result)) is not None:
             yield "last step", last
         if all(row.name != FULL for row in result.rows):
-            yield "not tried", "full fine-tuning: --baselines linear,full or a longer --time trains it, too"
+            longer = "" if result.plan is None else " or a longer --time"
+            yield "not tried", f"full fine-tuning: --baselines linear,full{longer} trains it, too"
         if "search" in result.stages and (worth := _worth(result, decision)):
             yield "worth it?", worth
     yield "costs", _costs(result)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nas_peft.data.image_files import shown_name
 from nas_peft.data.remarks import data_remarks
+from nas_peft.data.split_words import split_words
 from nas_peft.data.summary import IMBALANCE
 from nas_peft.report.data_table import DataTable, data_table
 from nas_peft.report.reported_run import ReportedRun
@@ -25,11 +26,11 @@ class DataSection:
 def data_section(run: ReportedRun) -> DataSection:
     """The data of a run as its record has them; needs no image."""
     record = run.result.dataset
-    parts = list(record["counts"])
+    parts, origins = list(record["counts"]), split_words(record)
     splits = data_table(
         "Splits",
         ("split", "origin", "images"),
-        ((part, record["splits"].get(part, ""), f"{record['counts'][part]:,}") for part in parts),
+        ((part, origins.get(part, ""), f"{record['counts'][part]:,}") for part in parts),
         texts=2,
     )
     remarks = [text.removeprefix("data: ") for text in data_remarks(record)]
@@ -52,6 +53,11 @@ def _duplicates(run: ReportedRun) -> DataTable | None:
     found = run.result.dataset.get("duplicates")
     if not isinstance(found, dict):
         return None
+    left_out = (
+        " --drop-duplicates left the copies in the earlier split out of this run."
+        if found.get("dropped")
+        else ""
+    )
     return data_table(
         "Duplicates across the splits",
         ("splits", "identical", "nearly identical"),
@@ -60,7 +66,7 @@ def _duplicates(run: ReportedRun) -> DataTable | None:
             for pair, count in found["identical"].items()
         ),
         note="Images of the later split that have a duplicate in the earlier one. An accuracy on images "
-        "that were trained on says nothing about new images.",
+        f"that were trained on says nothing about new images.{left_out}",
     )
 
 

@@ -39,13 +39,21 @@ searched subnet that lost on validation data.
 
 TRAINING_COLUMNS = (
     *("row", "label", "group", "method", "on", "seed", "chosen", "epochs", "lr", "augmentation"),
-    *("class_balance", "start"),
+    *("class_balance", "weight_decay", "drop_path", "module_dropout", "module_scale", "label_smoothing"),
+    "start",
     *("params", "val_accuracy", "val_loss", "test_accuracy", "test_loss", "image_passes", "seconds"),
     *("stopped_at", "error"),
 )
-"""Columns of the trainings. ``on`` is ``train`` for those that validation data scored, else ``train_val``."""
+"""Columns of the trainings, of which ``epochs`` to ``start`` are the recipe.
 
-_RECIPE = ("epochs", "lr", "augmentation", "class_balance", "start")
+``on`` is ``train`` for those that validation data scored, else ``train_val``. ``params`` counts modules and
+head.
+"""
+
+_RECIPE = (
+    *("epochs", "lr", "augmentation", "class_balance", "weight_decay", "drop_path", "module_dropout"),
+    *("module_scale", "label_smoothing", "start"),
+)
 _SCORES = (
     *("val_accuracy", "val_balanced_accuracy", "val_macro_f1", "val_loss"),
     *("test_accuracy", "test_balanced_accuracy", "test_macro_f1", "test_loss"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from search_spaces.errors import InputError
 
+_SHOWN = 3  # runs that an error names
 LEAST_ROOM = 100 * 2**20
 """Bytes that must be free for a run; one with a small backbone takes some ten million."""
 
@@ -15,7 +17,27 @@ LEAST_ROOM = 100 * 2**20
 def require_run(path: Path) -> None:
     """Raise `InputError` for a path that is no run folder."""
     if not (path / "config.yaml").is_file():
-        raise InputError(f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search")
+        raise no_run(path)
+
+
+def no_run(path: Path) -> InputError:
+    """The error for a path that is no run folder, with a few runs that lie beside or in the path."""
+    runs = [found for found in _runs_in(path.parent) if found.name != path.name] + _runs_in(path)
+    # the name that someone has shortened comes first
+    runs.sort(key=lambda run: (not run.name.startswith(path.name), str(run)))
+    more = f" and {len(runs) - _SHOWN} more" if len(runs) > _SHOWN else ""
+    there = f"; there are {', '.join(str(run) for run in runs[:_SHOWN])}{more}" if runs else ""
+    return InputError(
+        f"'{path}' is not a run folder: it has no config.yaml; give one of nas-peft search or nas-peft "
+        f"baselines{there}"
+    )
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The run folders in a folder, as far as the system lets them be seen."""
+    with suppress(OSError):
+        return [file.parent for file in folder.glob("*/config.yaml") if (file.parent / "stages").is_dir()]
+    return []
 
 
 def require_place(path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nas_peft.data.count_words import count_words
 from nas_peft.run.time_left import RunTime, StageTime, now
 from nas_peft.settings.durations import in_words
 
@@ -42,7 +43,8 @@ class ProgressLines:
         """Say how far a long stage has got."""
         if now() - self._last >= self._silence and stage.total and stage.done < stage.total:
             self._write(
-                f"{stage.name}: {stage.done} of {stage.total}{self._unit(stage)}{self._left()}{self._best}"
+                f"{stage.name}: {stage.done} of {stage.total} {self._units.get(stage.name, '')}".rstrip()
+                + f"{self._left()}{self._best}"
             )
 
     def stage_ended(self, stage: StageTime) -> None:
@@ -51,7 +53,7 @@ class ProgressLines:
             self._write(f"{stage.name}: finished before")
             return
         count = stage.total or stage.done
-        steps = f"{count}{self._unit(stage)} in " if count else ""
+        steps = f"{count_words(count, self._units.get(stage.name, '')).strip()} in " if count else ""
         self._write(f"{stage.name}: {steps}{in_words(stage.seconds(now()))}{self._left()}{self._best}")
 
     def said(self, message: str) -> None:
@@ -64,10 +66,6 @@ class ProgressLines:
 
     def told(self, event: str, fields: Mapping[str, Any]) -> None:
         """Nothing: events are for programs."""
-
-    def _unit(self, stage: StageTime) -> str:
-        unit = self._units.get(stage.name, "")
-        return f" {unit}" if unit else ""
 
     def _left(self) -> str:
         left = self._run.left(now())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
+from nas_peft.run.place import no_run
 from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
 from nas_peft.settings.metric import SEED_FIELDS, Metric
 from search_spaces import InputError
@@ -315,10 +316,7 @@ class SearchResult(BaseModel):
         Raises `InputError` for a folder that is not a run folder, and for a run that has not ended.
         """
         if not (folder / "config.yaml").is_file():
-            raise InputError(
-                f"'{folder}' is not a run folder: it has no config.yaml; give one of nas-peft search or "
-                "nas-peft baselines"
-            )
+            raise no_run(folder)
         file = folder / "results.json"
         if not file.is_file():
             raise InputError(

@@ -11,17 +11,22 @@ import yaml
 from nas_peft.settings.validation import nearest
 from search_spaces.errors import InputError
 
+OF_THE_COMMAND_LINE = ("config", "debug", "help", "help_all", "help-all")
+"""Options that say how a command is started, so that no file can have them."""
+
 
 class _UniqueKeys(yaml.SafeLoader):
     """A loader that refuses a key given twice, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            text = key.value if isinstance(key, yaml.ScalarNode) else key
+            if text in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"'{key}' is given twice; give it once", node.start_mark
+                    None, None, f"'{text}' is given twice; give it once", key.start_mark
                 )
+            seen.add(text)
         return super().construct_mapping(node, deep)
 
 
@@ -57,6 +62,8 @@ def read_option_file(
                 f"'{file}': '{name}' is an option of nas-peft {(of_others or {})[name]} alone; leave it out "
                 "here"
             )
+        if name not in names and name in OF_THE_COMMAND_LINE:
+            raise InputError(f"'{file}': '{name}' stays on the command line; leave it out here")
         if name not in names:
             raise InputError(
                 f"'{file}': there is no option '{name}'{nearest(str(name), names)} nas-peft schema lists them"

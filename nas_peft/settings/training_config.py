@@ -73,8 +73,8 @@ class TrainingConfig(BaseModel):
     )
     drop_duplicates: Annotated[bool, Panel.DATA] = Field(
         False,
-        description="Leave out training images that also occur, exactly or nearly, in the validation or test "
-        "set",
+        description="Leave out training images that the validation or test set also has, exactly or nearly, "
+        "and validation images that the test set has",
     )
     max_pixels: Annotated[int, Panel.DATA] = Field(
         89_478_485, ge=1, description="Largest image to decode, in pixels"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
+from nas_peft.data.count_words import count_words
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import SupernetChoiceRecord
@@ -61,7 +62,7 @@ def chosen_name(chosen: SupernetChoiceRecord) -> str:
 def in_words(name: str) -> str:
     """A recipe by its name, as sentences have it: ``4 epochs with crop``."""
     epochs, *variants = name.split(" ")
-    return f"{epochs} epochs" + (f" with {' and '.join(variants)}" if variants else "")
+    return count_words(int(epochs), "epochs") + (f" with {' and '.join(variants)}" if variants else "")
 
 
 def chosen_recipe(inputs: SearchInputs, folder: RunFolder) -> Recipe:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from nas_peft.data.count_words import count_words
 from nas_peft.run.progress import ScoredModel
 from nas_peft.settings.metric import Metric
 from nas_peft.training.metrics import mean_score
 from nas_peft.training.training_record import TrainingRecord
+
+_OF_RECIPE = (
+    *("epochs", "lr", "augmentation", "class_balance", "weight_decay", "drop_path", "module_dropout"),
+    *("module_scale", "label_smoothing", "start"),
+)
+"""Fields of the recipe that the event of a training has."""
 
 
 def scored_training(
@@ -24,18 +31,14 @@ def scored_training(
         label=label,
         accuracy=None if val is None else val.accuracy,
         loss=None if val is None else val.loss,
-        recipe=f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}, rate {recipe.lr:g}{variants}",
+        recipe=f"{count_words(recipe.epochs, 'epochs')}, rate {recipe.lr:g}{variants}",
         eligible=eligible and val is not None and record.failure is None,
         found=found,
         fields={
             "key": training.key,
             "on": training.on,
             "seed": training.seed,
-            "epochs": recipe.epochs,
-            "lr": recipe.lr,
-            "augmentation": recipe.augmentation,
-            "class_balance": recipe.class_balance,
-            "start": recipe.start,
+            **{name: getattr(recipe, name) for name in _OF_RECIPE},
             "train_losses": record.curve.losses if record.curve else [],
             "error": record.failure,
         },

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas_peft.data.count_words import count_words
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.training import Training
 from nas_peft.training.val_score import ValScore
@@ -59,7 +60,7 @@ class TrainingRecord:
         else:
             return None
         training, part = self.training, "" if self.training.on == "train" else "final model, "
-        epochs = f", {training.recipe.epochs} epochs" if training.names_epochs else ""
+        epochs = f", {count_words(training.recipe.epochs, 'epochs')}" if training.names_epochs else ""
         recipe = training.recipe
         plain = {"augmentation": "none", "class balance": "none", "drop path": 0, "module dropout": 0}
         values = {what: getattr(recipe, what.replace(" ", "_")) for what in plain}

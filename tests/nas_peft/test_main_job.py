@@ -257,8 +257,9 @@ def test_a_finished_run_is_read_without_a_stage_of_work(
 
 def test_only_what_may_be_exported_is_public():
     assert set(nas_peft.__all__) == {
-        "BaselinesConfig", "MultiTaskModel", "PeftSearchClassifier", "SearchConfig", "SearchResult", "Subnet",
-        "baselines", "export_model", "load_dataset", "load_subnet", "search", "subnet_of_run", "__version__",
+        "BaselinesConfig", "InputError", "MultiTaskModel", "PeftSearchClassifier", "RayOptions",
+        "SearchConfig", "SearchResult", "Subnet", "baselines",
+        "export_model", "load_dataset", "load_subnet", "search", "subnet_of_run", "__version__",
     }  # fmt: skip
     named = set(nas_peft.__all__) - {"__version__"}
     for _ in range(2):  # a module of the same name, once imported, would take the name's place

@@ -76,7 +76,10 @@ def test_feasible_exactly_from_the_smallest_subnet_on():
     assert smallest == 3 * (768 + 4 * 768 + 2 * 768 + 1 + 768)
     Budget(smallest, False, "x").require_feasible(space, BASE, 0)
     Budget(smallest + 50, True, "x").require_feasible(space, BASE, 50)
-    message = f"smallest subnet of the space 'noah-vtab' has {smallest:,}; raise it to at least {smallest:,}"
+    message = (
+        f"smallest subnet of the space 'noah-vtab' has {smallest:,}; raise it to at least {smallest:,}, or "
+        "choose a space with smaller sizes$"
+    )
     with pytest.raises(InputError, match=message):
         Budget(smallest - 1, False, "x").require_feasible(space, BASE, 0)
     with pytest.raises(

@@ -17,3 +17,11 @@ def test_nothing_is_suggested_for_a_name_that_is_like_none():
 
 def test_there_may_be_no_names():
     assert str(unknown_name("column", "x", [])) == "unknown column 'x'. There are: none."
+
+
+def test_a_name_is_suggested_only_where_one_is_near_or_begins_alike():
+    def said(name: str) -> str:
+        return str(unknown_name("row", name, ["full", "lora_rank-2", "noah"]))
+
+    assert "did you mean" not in said("blah")
+    assert "did you mean 'lora_rank-2'?" in said("lora")

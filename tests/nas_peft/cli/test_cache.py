@@ -54,6 +54,12 @@ def test_an_empty_cache_is_no_error(tmp_path):
     assert shown.stdout.startswith("0 B of at most")
 
 
+def test_a_name_in_an_empty_cache_is_said_to_be_in_an_empty_one(tmp_path):
+    shown = run(tmp_path / "none yet", "clear", "photos")
+    assert shown.exit_code == 2
+    assert "the cache is empty, so it has no entry 'photos'; leave the name out" in shown.stderr
+
+
 def size(folder: Path) -> str:
     return size_text(entry_of(folder).nbytes)
 

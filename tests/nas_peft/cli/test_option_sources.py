@@ -133,7 +133,7 @@ def test_the_plan_of_a_run_is_repeated_unless_a_time_is_given():
         ("dataset: digits\nworkers: many\n", "'mine.yaml': workers is 'many': input should be a valid int"),
         ("dataset: digits\nepochs: [4, 0]\n", "'mine.yaml': epochs is [4, 0]: give a whole number from 1 up"),
         ("dataset: digits\nchooser: two\n", "'mine.yaml': chooser is 'two': input should be 'one-per-image'"),
-        ("dataset: digits\nseed: 1\nseed: 2\n", "'mine.yaml': line 1: 'seed' is given twice"),
+        ("dataset: digits\nseed: 1\nseed: 2\n", "'mine.yaml': line 3: 'seed' is given twice"),
         ("dataset: [", "'mine.yaml': line 1: "),
         ("- digits\n", "'mine.yaml' holds no options; write lines such as 'dataset: photos/' into it"),
         ("seed: 1\n", "no data set is given; give --dataset"),

@@ -124,7 +124,7 @@ def test_options_that_do_not_go_together(tiny: Arguments, out: Path):
     [
         (
             ["--early-stopping", "--lr-grid", "1,3"],
-            "no_retrain skips all separate trainings, and lr_grid sets an option of theirs",
+            "--no-retrain skips all separate trainings, and --lr-grid sets an option of theirs",
         ),
         (
             ["--cpus-per-trial", "1"],
@@ -149,6 +149,7 @@ def test_a_share_of_a_gpu_on_the_cpu(tiny: Arguments, out: Path):
 def test_a_name_that_is_no_choice_is_said_with_the_choices(tiny: Arguments, out: Path):
     result = nas_peft("search", *tiny, "--out", out, "--chooser", "two-paths")
     assert result.exit_code == 2
+    assert "Value error" not in result.stderr
     for choice in ("one-per-image", "one-path", "groups", "sandwich"):
         assert choice in result.stderr
     assert not out.exists()
@@ -157,7 +158,7 @@ def test_a_name_that_is_no_choice_is_said_with_the_choices(tiny: Arguments, out:
 def test_a_budget_below_the_smallest_subnet(tiny: Arguments, out: Path):
     result = nas_peft("search", *tiny, "--out", out, "--budget", "100")
     message = error_of(result, after_stages=True)
-    assert "smallest subnet of the space 'default' has 128; raise it to at least 128" in message
+    assert "smallest subnet of the space 'default' has 128; raise it to at least 128, or choose a" in message
     assert not out.exists()
 
 

@@ -160,3 +160,11 @@ def test_a_class_folder_of_pictures_that_are_not_read_is_refused(tmp_path, write
     (tmp_path / "test" / "b" / "1.cr2").write_bytes(b"raw")
     with pytest.raises(InputError, match=r"test/b' has 0 images.*1 .cr2 .camera raw; export them as JPEG"):
         list_class_folders(tmp_path, to_tensor)
+
+
+@pytest.mark.parametrize("above", ["", "train/"])
+def test_class_folders_are_no_domains(tmp_path, write_classes, to_tensor, above):
+    write_classes(tmp_path / above, {"dog": 2, "guitar": 2, "horse": 2})
+    message = "--domains needs DOMAIN/CLASS/IMAGE, and 'dog', 'guitar', 'horse' hold images directly; leave "
+    with pytest.raises(InputError, match=message):
+        list_class_folders(tmp_path, to_tensor, domains=True)

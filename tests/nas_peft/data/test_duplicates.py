@@ -58,6 +58,18 @@ def test_duplicates_can_be_dropped_from_train_and_val(parts):
     assert len(dropped.train_val) == len(plain.train_val) - 1
     assert len(dropped.test) == len(plain.test)
     assert sum(dropped.record["duplicates"]["dropped"].values()) == 1
+    (sentence,) = [text for text in data_remarks(dropped.record) if "duplicates" in text]
+    assert sentence.startswith("duplicates: left out 1 image of ")
+    assert sentence.endswith(" that is also in a later part")
+
+
+def test_what_was_dropped_is_said_by_part_and_no_longer_as_present():
+    found = {"identical": {"train and val": 20, "train and test": 7, "val and test": 2}, "near": {}}
+    record = {"duplicates": {**found, "two_labels": 0, "examples": [], "dropped": {"train": 27, "val": 2}}}
+    sentence = "duplicates: left out 27 images of train and 2 of val that are also in a later part"
+    assert data_remarks(record) == [sentence]
+    record["duplicates"]["two_labels"] = 3
+    assert data_remarks(record) == [f"{sentence}; before that 3 pictures had two labels"]
 
 
 def test_one_picture_with_two_labels_is_counted(parts):

@@ -18,7 +18,7 @@ def test_a_class_called_train_with_sub_folders_stays_a_class_and_it_is_said(
     listing = list_class_folders(tmp_path, to_tensor)
     assert (listing.classes, sizes(listing)) == (("bus", "car", "train"), {"train": 12})
     assert "give --layout parts if 'train' is the training set" in listing.notes[0]
-    assert "'cam1', 'cam2': give --domains if these are the classes" in listing.notes[1]
+    assert "'cam1', 'cam2': give --domains if 'cam1' and 'cam2' are the classes" in listing.notes[1]
 
 
 def test_train_beside_another_folder_of_images_is_refused_and_the_layout_decides(
@@ -185,7 +185,8 @@ def test_numbered_folders_divide_the_images_of_a_class(tmp_path, write_classes, 
         write_classes(tmp_path / name, dict.fromkeys(inside, 3))
     listing = list_class_folders(tmp_path, to_tensor)
     assert (listing.classes, sizes(listing)) == (("cat", "dog"), {"train": 12})
-    assert f"'{inside[0]}', '{inside[1]}': give --domains if these are the classes" in listing.notes[0]
+    one, two = inside
+    assert f"'{one}', '{two}': give --domains if '{one}' and '{two}' are the classes" in listing.notes[0]
 
 
 @pytest.mark.parametrize("beside", [True, False])

@@ -13,6 +13,8 @@ def test_the_summary_says_parts_classes_and_what_was_left_out(tmp_path, write_cl
         ["dog", "10", "2", "3"],
         ["all", "2", "classes", "16", "4", "5"],
     ]
+    said = "test: 20% of all 25 images, by class, seed 0; val: 20% of the others; train: what remains"
+    assert f"  {said}\n" in text
     assert "left out: 1 .xmp (such as cat/a.heic.xmp)" in text
     skipped = data_summary({**data.record, "skipped": ["cat/b.png"]}, data.classes)
     assert "left out: 1 undecodable image (such as cat/b.png)" in skipped

@@ -38,7 +38,10 @@ def test_a_configuration_is_taken_as_before(finished_run: SearchResult, tiny_con
         (lambda: nas_peft.search(nas_peft.BaselinesConfig(dataset="digits")), "give a SearchConfig"),
         (lambda: nas_peft.baselines(nas_peft.SearchConfig(dataset="digits")), "give a BaselinesConfig"),
         (lambda: nas_peft.search(dataset="digits", epoch=3), "epoch"),
-        (lambda: nas_peft.search(), "dataset"),
+        (lambda: nas_peft.search(), "no data set is given; give dataset a folder or a name"),
+        (lambda: nas_peft.baselines(seeds=2), "no data set is given; give dataset a folder or a name"),
+        (lambda: nas_peft.search(datset="x"), "there is no option 'datset'; did you mean 'dataset'"),
+        (lambda: nas_peft.search(dataset="digits", debug=True), "there is no option 'debug'$"),
         (lambda: nas_peft.baselines(dataset="digits", time="5m"), "time"),
         (
             lambda: nas_peft.search(dataset=Path("no/such/folder"), budget=5000),

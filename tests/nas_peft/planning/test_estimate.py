@@ -1,6 +1,7 @@
 """The expected seconds of each stage."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,19 @@ def courses(stage_times: Callable[..., StageTimes]) -> Callable[..., list[dict[s
 
 def test_the_stages_have_the_names_and_the_order_of_a_run(times, finished_run):
     assert list(times()) == list(finished_run.stages)
+
+
+def test_each_stage_is_explained(stage_times):
+    page = (Path(__file__).parents[3] / "docs" / "output.md").read_text(encoding="utf-8")
+    table = page.split("### Stages")[1].split("## JSON lines")[0]
+    grid = {"lr_grid": "1,3", "augmentation": "none,crop", "epochs": "10,20,40", "halving": True, "seeds": 2}
+    for given in (
+        {"start": "inherited", "baselines": "all,noah", "soup": 2, "front_cost": "latency"},
+        {"average": 2, "lr_grid": "1,3"},
+        grid,
+    ):
+        for name in stage_times(**given).all(2, late=True):
+            assert f"`{name}`" in table, name
 
 
 def test_epochs_candidates_and_seeds_cost_in_proportion(times):

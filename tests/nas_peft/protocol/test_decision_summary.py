@@ -6,11 +6,24 @@ import pytest
 
 from nas_peft.protocol.decision_summary import decision_summary
 from nas_peft.run.results import SearchResult
+from nas_peft.run.stage_records import PlanRecord, Speeds
 from search_spaces import Architecture
 from search_spaces.kinds import KINDS
 from search_spaces.strips import strip
 
 LARGER = {"depth": 8, "lora_rank": [64] * 8, "adapter_dim": [64] * 8, "prompt_tokens": [64] * 8}
+
+PLAN = PlanRecord(
+    time="5m",
+    seconds=300.0,
+    before=1.0,
+    level=1,
+    levels=5,
+    set_options={},
+    speeds=Speeds(forward=1.0, supernet=7.0, subnet=4.0, full=5.0, places=2),
+    stages={},
+    lengthened=[],
+)
 
 
 def summary(result: SearchResult, **decision: Any) -> str:
@@ -93,7 +106,11 @@ def test_a_run_without_full_fine_tuning_says_how_to_get_it(finished_run: SearchR
     roles = {role: name for role, name in finished_run.decision.roles.items() if name != "full"}
     decision = finished_run.decision.model_copy(update={"rivals": rivals, "roles": roles})
     without = finished_run.model_copy(update={"rows": rows, "decision": decision})
-    assert "not tried full fine-tuning: --baselines linear,full" in words(decision_summary(without, 80))
+    said = "not tried full fine-tuning: --baselines linear,full{} trains it, too"
+    unplanned = without.model_copy(update={"plan": None})
+    assert said.format("") in words(decision_summary(unplanned, 80))
+    planned = without.model_copy(update={"plan": PLAN})
+    assert said.format(" or a longer --time") in words(decision_summary(planned, 80))
 
 
 @pytest.mark.parametrize(

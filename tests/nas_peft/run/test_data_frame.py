@@ -30,6 +30,13 @@ def test_trainings_are_all_that_were_done(finished_run: SearchResult):
     assert frame.loc[frame["on"] == "train_val", "val_accuracy"].isna().all()
 
 
+def test_trainings_have_all_of_their_recipe_that_options_set(finished_run: SearchResult):
+    frame = finished_run.to_dataframe("trainings")
+    runs = [run for row in finished_run.rows for run in row.runs]
+    for name in ("weight_decay", "drop_path", "module_dropout", "module_scale", "label_smoothing"):
+        assert list(frame[name]) == [run.recipe[name] for run in runs if run.recipe]
+
+
 def test_another_kind_is_refused(finished_run: SearchResult):
     with pytest.raises(InputError, match="give rows or trainings"):
         finished_run.to_dataframe("seeds")  # type: ignore[arg-type]

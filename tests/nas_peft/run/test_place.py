@@ -18,6 +18,21 @@ def test_a_run_folder_has_a_configuration(tmp_path: Path):
     require_place(tmp_path)
 
 
+def test_the_runs_beside_a_missing_one_are_named(tmp_path: Path):
+    for name in ("a", "b", "digits-vit-1a2b", "z"):
+        (tmp_path / "runs" / name / "stages").mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.yaml").write_text("seed: 0")
+    (tmp_path / "runs" / "notes").mkdir()
+    runs = tmp_path / "runs"
+    there = f"; there are {runs}/digits-vit-1a2b, {runs}/a, {runs}/b and 1 more"
+    for path, said in ((runs / "digits", there), (tmp_path / "gone" / "digits", "")):
+        with pytest.raises(InputError) as caught:
+            require_run(path)
+        assert str(caught.value).endswith(f"give one of nas-peft search or nas-peft baselines{said}")
+    with pytest.raises(InputError, match=f"; there are {runs}/a, "):
+        require_run(runs)
+
+
 def test_files_and_folders_of_others_are_no_places(tmp_path: Path):
     file = tmp_path / "notes.txt"
     file.write_text("mine")

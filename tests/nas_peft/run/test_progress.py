@@ -111,6 +111,16 @@ def test_a_stage_that_fails_says_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_stage_of_one_step_is_in_the_singular(capsys):
+    with StageBars() as bars:
+        for name in ("supernet (epochs)", "linear probe (learning rates)"):
+            with bars.stage(name) as advance:
+                advance(1, 1)
+    supernet, probe = capsys.readouterr().err.splitlines()
+    assert supernet.startswith("supernet: 1 epoch in ")
+    assert probe.startswith("linear probe: 1 learning rate in ")
+
+
 def test_json_is_one_object_a_line_on_standard_output(capsys):
     a_run(StageBars(style="json"))
     shown = capsys.readouterr()
