@@ -133,14 +133,14 @@ def error_behind(ray: Any, error: Exception) -> BaseException:
 
     Whatever takes a worker, its machine or Ray's memory monitor, has an error of its own in Ray.
     """
+    behind: BaseException = error
     if isinstance(error, ray.exceptions.RayTaskError):
-        cause: BaseException = error.cause  # type: ignore[attr-defined]
-        if not isinstance(cause, ray.exceptions.RayError):
-            return cause
-        error = cause
-    if isinstance(error, ray.exceptions.TaskCancelledError):
-        return error
-    return WorkerDied(next(iter(str(error).strip().splitlines()), type(error).__name__))
+        behind = error.cause
+    if not isinstance(behind, ray.exceptions.RayError) or isinstance(
+        behind, ray.exceptions.TaskCancelledError
+    ):
+        return behind
+    return WorkerDied(next(iter(str(behind).strip().splitlines()), type(behind).__name__))
 
 
 def _do_part(
