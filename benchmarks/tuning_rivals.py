@@ -1,10 +1,11 @@
-"""What one would do instead of a search: tune a uniform subnet, each trial trained alone.
+r"""What one would do instead of a search: tune a uniform subnet, each trial trained alone.
 
     python -m benchmarks.plain_command --task digits --time auto --seeds 3
     python -m benchmarks.tuning_rivals --task digits --seeds 1
 
     python -m benchmarks.plain_command --time 1m --time 3m --time 10m --seeds 1 --out curve.json
-    python -m benchmarks.tuning_rivals --report curve.json --rival tpe --rival full --out rivals.json
+    python -m benchmarks.tuning_rivals --report curve.json --rival tpe --rival full \
+        --store runs/curve --out rivals.json
 
 Optuna's TPE and random search choose which kinds a subnet has in all layers alike, their sizes, the learning
 rate and the augmentation, by validation accuracy; crops are cut from larger copies, as in the plain command.
@@ -15,7 +16,7 @@ parts and tested, once for the whole study, beside what the run exported and wha
 without a supernet: the best of its single methods, its portfolio.
 
 Lines and models go to ``--store``, where an interrupted study resumes, and the report to
-``benchmarks/results/tuning_rivals.json``.
+``benchmarks/results/tuning_rivals.json``. A store reads a test part once, so each study has one of its own.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from supernet.augmentation import AugmentationName
 
 OUT = RESULTS / "tuning_rivals.json"
 REPORT = RESULTS / "plain_command.json"
+STUDY = "tuning_rivals"
 SPACE = "large"
 """The space of the levels of the plain command."""
 EPOCHS = 8
@@ -193,7 +195,7 @@ class RivalStudy:
         self.store.run([job for _, _, job in finals], "final models")
         tests = {
             task: TestJob(
-                "tuning_rivals",
+                STUDY,
                 spec,
                 tuple((job.key, job.training) for run, _, job in finals if run["task"] == task),
             )
@@ -261,7 +263,7 @@ def run(argv: Sequence[str]) -> None:
         raise InputError(f"workers is {args.workers}, but each trial waits for the one before; leave it out")
     args.task = args.task or ["digits"]
     bench = Bench.load(args)
-    lines = RivalStudy(args, Store(args, bench), bench).lines()
+    lines = RivalStudy(args, Store(args, bench, args.task, STUDY), bench).lines()
     write_result(args.out, {**environment(args), "head": HEAD.to_dict(), "lines": lines}, indent=1)
     print("\n".join(table(lines)))
 

@@ -12,6 +12,7 @@ Once this file is imported, a search space can have the kind, as in ``bitfit: {s
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from nas_peft.data import load_dataset
 from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.searching.searchers import Evolution, SearchTask
-from search_spaces import BackboneShape, BudgetSampler, Kind, SearchSpace, count_params
+from search_spaces import BackboneShape, BudgetSampler, InputError, Kind, SearchSpace, count_params
 from supernet import (
     ElasticModule,
     OnePerImage,
@@ -99,4 +100,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -9,6 +9,7 @@ are without all that, for experiments of your own::
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from nas_peft.data import load_dataset
@@ -16,7 +17,7 @@ from nas_peft.scoring.inherited import InheritedEvaluator
 from nas_peft.scoring.scorer import Fold, LocalScorer
 from nas_peft.searching.candidate import Candidate
 from nas_peft.searching.searchers import Evolution, SearchTask
-from search_spaces import BudgetSampler, count_params, load_space
+from search_spaces import BudgetSampler, InputError, count_params, load_space
 from supernet import (
     Constant,
     OnePerImage,
@@ -89,4 +90,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

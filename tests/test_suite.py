@@ -13,7 +13,6 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 
 THOROUGH_ALONE = {
-    "benchmarks/harness/test_store.py": "needs whole runs of two studies",
     "benchmarks/mini_vtab/test_report.py": "needs whole runs of two studies",
     "benchmarks/mini_vtab/test_study.py": "needs whole runs of two studies",
     "benchmarks/search_study/test_report.py": "needs a whole run of the study",

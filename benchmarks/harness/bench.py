@@ -45,6 +45,10 @@ class Bench:
         larger = getattr(args, "larger_images", False)
         return cls(backbone, Preprocessing.of(backbone.model), args.store, args.device, larger)
 
+    def fingerprint(self, spec: str) -> str:
+        """Fingerprint of a data set, which is not kept."""
+        return load_dataset(spec, to_tensor=self.preprocessing.to_tensor).fingerprint
+
     def task(self, spec: str) -> tuple[ImageDataset, TrainingInputs]:
         """Data set with its test part sealed, and the inputs that all trainings on it share."""
         if spec not in self._tasks:
@@ -87,6 +91,11 @@ class Job(Protocol):
     @property
     def kind(self) -> str:
         """Kind of the job, as its line names it."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """Data set."""
         ...
 
     @property

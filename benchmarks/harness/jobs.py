@@ -85,7 +85,7 @@ class TestJob:
         The decision is written to the folder ``opened`` of the store first. Raises `InputError` if the part
         was opened for other models.
         """
-        freeze(bench.folder / "opened" / f"{self.study}.{task_name(self.task)}.json", self.decision)
+        freeze(opened_file(bench, self.study, self.task), self.decision)
         test, inputs = bench.open_test(self.task, self.decision)
         found = {}
         for key, training in self.models:
@@ -100,6 +100,11 @@ class TestJob:
             "images": len(test),
             "of": found,
         }
+
+
+def opened_file(bench: Bench, study: str, task: str) -> Path:
+    """The file in which a study writes its decision before it reads the test part of a task."""
+    return bench.folder / "opened" / f"{study}.{task_name(task)}.json"
 
 
 def freeze(path: Path, decision: str) -> None:

@@ -18,7 +18,8 @@ import torch
 
 from benchmarks.harness.bench import Bench, Job, Line
 from benchmarks.harness.command_line import whole_number
-from benchmarks.harness.jobs import TrainingJob
+from benchmarks.harness.jobs import TestJob, TrainingJob, opened_file
+from benchmarks.harness.keys import task_name
 from benchmarks.harness.lines import append_line, read_lines, rewrite_lines
 from benchmarks.harness.machine import environment
 from benchmarks.harness.workers import run_jobs
@@ -27,11 +28,29 @@ from supernet import write_atomically
 
 
 class Store:
-    """Lines of a folder, to which only this process appends."""
+    """Lines of a folder, to which only this process appends.
 
-    def __init__(self, args: argparse.Namespace, bench: Bench) -> None:
-        """Read or start the folder ``args.store``. Raises `InputError` for a store of another backbone."""
-        self._args, self._bench = args, bench
+    Args:
+        args: options of the study.
+        bench: backbone and data sets.
+        tasks: data sets of the study. Lines name them by the last parts of their paths, so no two may have
+            one name, and the store remembers the fingerprint of each.
+        study: name by which the study reads test parts with `TestJob`, if it does.
+
+    Raises `InputError` for a store of another backbone or of other data of one name, and for two tasks of one
+    name.
+    """
+
+    def __init__(
+        self, args: argparse.Namespace, bench: Bench, tasks: Sequence[str], study: str | None = None
+    ) -> None:
+        self._args, self._bench, self._study = args, bench, study
+        names = [task_name(task) for task in tasks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise InputError(
+                f"two data sets are called '{twice[0]}', and lines have no more than the name; rename the "
+                "folder of one"
+            )
         self._file = args.store / "lines.jsonl"
         args.store.mkdir(parents=True, exist_ok=True)
         setup_file = args.store / "setup.json"
@@ -42,6 +61,16 @@ class Store:
         self.setup: dict[str, Any] = json.loads(setup_file.read_text(encoding="utf-8"))
         if self.setup["backbone"] != of:
             raise InputError(f"'{args.store}' holds studies of another backbone; give another --store")
+        known = dict(self.setup.get("tasks", {}))
+        found = {name: bench.fingerprint(task) for name, task in zip(names, tasks, strict=True)}
+        if other := next((name for name in names if known.get(name, found[name]) != found[name]), None):
+            raise InputError(
+                f"'{args.store}' holds lines of other data called '{other}'; rename the folder of the data, "
+                "or give another --store"
+            )
+        if not found.items() <= known.items():
+            self.setup["tasks"] = known | found
+            write_atomically(setup_file, (json.dumps(self.setup, indent=2) + "\n").encode())
         lines = read_lines(self._file)
         rewrite_lines(self._file, lines)
         self._lines = {line["key"]: line for line in lines}
@@ -53,8 +82,15 @@ class Store:
         return self._lines[job.key]
 
     def run(self, jobs: Iterable[Job], what: str) -> None:
-        """Run each missing job once and append its line as it ends; ``what`` names them in the progress."""
-        missing = list({job.key: job for job in jobs if job not in self}.values())
+        """Run each missing job once and append its line as it ends; ``what`` names them in the progress.
+
+        Raises `InputError`, before anything is trained, where the study has read the test part of a task
+        already: other models would be chosen after that reading.
+        """
+        asked = {job.key: job for job in jobs}.values()
+        missing = [job for job in asked if job not in self]
+        for job in asked:
+            self._require_unread(job)
         started = time.perf_counter()
         for count, line in enumerate(run_jobs(missing, self._args, self._bench), 1):
             append_line(self._file, line)
@@ -62,6 +98,18 @@ class Store:
             left = (time.perf_counter() - started) / count * (len(missing) - count) / 60
             print(
                 f"{what}: {count}/{len(missing)}, about {left:.0f} minutes left", file=sys.stderr, flush=True
+            )
+
+    def _require_unread(self, job: Job) -> None:
+        if isinstance(job, TestJob):
+            other = job in self and not {key for key, _ in job.models} <= set(self[job]["of"])
+        else:
+            read = self._study is not None and opened_file(self._bench, self._study, job.task).exists()
+            other = read and job not in self
+        if other:
+            raise InputError(
+                f"the study has read the test part of '{task_name(job.task)}' for other models in "
+                f"'{self._args.store}'; a test part is read once: give another --store for a new study"
             )
 
     def accuracy_key(self, job: TrainingJob) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def run(argv: Sequence[str]) -> None:
             )
         args.task = [EMBEDDED[0], *(str(args.data / name) for name in FOLDERS), *EMBEDDED[1:]]
     bench = Bench.load(args)
-    store = Store(args, bench)
+    store = Store(args, bench, args.task, "mini_vtab")
     study = MiniVtab(args.task, Setting(args.epochs, tuple(args.supernet_epochs), args.seeds), store, bench)
     study.run()
     report = report_on(study)

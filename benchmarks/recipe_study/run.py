@@ -81,7 +81,9 @@ def run(argv: Sequence[str]) -> None:
         return
     bench = Bench.load(args)
     rows = [ROWS[name] for name in args.rows]
-    study = Study(Store(args, bench), bench, args.tasks, rows, args.choice_seeds, args.seeds, args.epochs)
+    study = Study(
+        Store(args, bench, args.tasks), bench, args.tasks, rows, args.choice_seeds, args.seeds, args.epochs
+    )
     study.run(args.half)
     found = study.report(args.half)
     options = {name: getattr(args, name) for name in ("rows", "choice_seeds", "seeds", "epochs", "half")}

@@ -42,7 +42,7 @@ def run(argv: Sequence[str]) -> None:
     args.task = args.task or ["digits"]
     table = FinishedTable.read(args.table) if args.table.exists() else None
     bench = Bench.load(args)
-    store = Store(args, bench)
+    store = Store(args, bench, args.task, "search_study")
     study = SearchStudy(args, store, bench, table)
     study.run()
     report = report_on(study)

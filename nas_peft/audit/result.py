@@ -33,7 +33,7 @@ class AuditedSubnet(BaseModel):
     Accuracies are fractions; ``val_accuracy``, ``val_loss`` and ``val_score`` have an entry for each seed.
     Where the metric of the run counts every class alike, both accuracies are balanced. ``val_score`` is by
     the metric, higher is better (minus the log loss); audits of earlier versions have none, and accuracy
-    stands for it.
+    stands for it. ``inherited_loss`` is ``None`` where it is not finite, as where half precision overflows.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,7 +43,7 @@ class AuditedSubnet(BaseModel):
     description: str
     params: int
     flops: int
-    inherited_loss: float
+    inherited_loss: float | None
     inherited_accuracy: float
     val_accuracy: list[float]
     val_loss: list[float]
@@ -121,14 +121,20 @@ class Audit(BaseModel):
 
 
 def ranking(subnets: Sequence[AuditedSubnet], seed: int) -> Ranking:
-    """Agreement of the scores of ``subnets`` with their mean retrained score."""
+    """Agreement of the scores of ``subnets`` with their mean retrained score.
+
+    Subnets without a finite inherited loss tie as the worst by both inherited scores.
+    """
+    worst = max((s.inherited_loss for s in subnets if s.inherited_loss is not None), default=0.0) + 1
+    losses = [worst if s.inherited_loss is None else s.inherited_loss for s in subnets]
+    accuracies = [-1.0 if s.inherited_loss is None else s.inherited_accuracy for s in subnets]
     retrained = [s.retrained for s in subnets]
     by_seed: NDArray[np.float64] = np.array([s.scores for s in subnets]).T
     ceiling = seed_ceiling(by_seed)
     return Ranking(
         subnets=len(subnets),
-        inherited_loss=Tau.of([-s.inherited_loss for s in subnets], retrained, seed),
-        inherited_accuracy=Tau.of([s.inherited_accuracy for s in subnets], retrained, seed),
+        inherited_loss=Tau.of([-loss for loss in losses], retrained, seed),
+        inherited_accuracy=Tau.of(accuracies, retrained, seed),
         params=Tau.of([s.params for s in subnets], retrained, seed),
         ceiling=None if np.isnan(ceiling) else ceiling,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -82,7 +83,7 @@ def audit(
             description=a.describe(),
             params=candidate.params,
             flops=candidate.flops,
-            inherited_loss=candidate.loss,
+            inherited_loss=candidate.loss if math.isfinite(candidate.loss) else None,
             inherited_accuracy=candidate.accuracy,
             val_accuracy=[_retrained_score(alike, record) for record in records],
             val_loss=[record.val_score().loss for record in records],

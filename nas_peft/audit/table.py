@@ -46,7 +46,8 @@ def audit_summary(audit: Audit, search: FinishedSearch) -> str:
     choice = search.pick()
     drawn = "  ".join(f"{kind} {strip}" for kind, strip in strips(choice.architecture).items())
     return (
-        f"the search's choice: candidate {choice.number}, the lowest loss within the budget: {drawn}\n"
+        f"the search's choice: candidate {choice.number}, {search.ranking.first} within the budget: "
+        f"{drawn}\n"
         f"{_exported(search)}"
         f"regret of the search's choice: {abs(audit.regret):.{digits}f}{error}{points} of validation "
         f"{LABELS[audit.metric]} {side} the best of the sample\n"
@@ -60,10 +61,8 @@ def _exported(search: FinishedSearch) -> str:
     exported = search.exported
     if exported is None or exported.candidate == search.pick():
         return ""
-    return (
-        f"the run exported another one after training its best candidates: {exported.label} "
-        f"({exported.name})\n"
-    )
+    how = "with inherited weights" if search.config.no_retrain else "after training its best candidates"
+    return f"the run exported another one {how}: {exported.label} ({exported.name})\n"
 
 
 def _cell(tau: Tau, found: Ranking) -> str:

@@ -72,16 +72,17 @@ def _clear(entries: list[str] | None, older_than: float | None) -> None:
     of = _cache()
     before = time.time() - 86400 * older_than if older_than is not None else None
     freed, removed = 0, 0
-    for entry in _named(of, entries):
-        if before is not None and entry.used > before:
-            continue
-        if entry.in_use:
-            print(f"{entry.key[:_SHOWN]} ({entry.name}) is in use and stays")
-            continue
-        freed, removed = freed + entry.nbytes, removed + 1
-        of.remove(entry)
-    if not entries and older_than is None:
-        of.remove_leftovers()
+    with of.removing():
+        for entry in _named(of, entries):
+            if before is not None and entry.used > before:
+                continue
+            if entry.in_use:
+                print(f"{entry.key[:_SHOWN]} ({entry.name}) is in use and stays")
+                continue
+            freed, removed = freed + entry.nbytes, removed + 1
+            of.remove(entry)
+        if not entries and older_than is None:
+            of.remove_leftovers()
     print(f"removed {removed} {'entry' if removed == 1 else 'entries'}, {size_text(freed)}")
 
 

@@ -97,10 +97,11 @@ def robustness(
             raise InputError("--plot compares the models of a run, and one file is given; give a run folder")
         if not of_run and dataset is None:
             raise InputError("a subnet file is measured on a data set; give --dataset, or a run folder")
-        if of_run and dataset is None and (layout != "auto" or domains or data_root or skip_bad_images):
+        read_otherwise = layout != "auto" or domains or data_root or skip_bad_images
+        if of_run and dataset is None and (read_otherwise or max_pixels != MAX_PIXELS):
             raise InputError(
                 "without --dataset the run's own data set is read as the run read it; leave out --layout, "
-                "--domains, --data-root and --skip-bad-images"
+                "--domains, --data-root, --skip-bad-images and --max-pixels"
             )
         require_outputs(plot, inputs=() if dataset is None else [Path(dataset)])
         from nas_peft.robustness.options import levels, test_corruptions
@@ -119,7 +120,6 @@ def robustness(
 
         import json
 
-        from nas_peft.data.decoding import pixel_limit
         from nas_peft.machine.devices import resolve_device
         from nas_peft.robustness.command import Request, measure_robustness
         from nas_peft.robustness.plot import plot_robustness
@@ -138,9 +138,10 @@ def robustness(
             most_images=images,
             data_root=data_root,
             skip_bad_images=skip_bad_images,
+            max_pixels=max_pixels,
             backbone_weights=backbone_weights,
         )
-        with pixel_limit(max_pixels), bars:
+        with bars:
             result = measure_robustness(request, resolve_device(device), bars)
         notes = TextConsole(stderr=True)
         if plot:

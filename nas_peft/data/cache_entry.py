@@ -71,13 +71,18 @@ class CacheEntry:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all files in the folder: images, record, features."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        """Bytes of all files in the folder: images, record, features; 0 if another process has removed it."""
+        try:
+            found = [stat_of(path) for path in self.folder.iterdir()]
+        except FileNotFoundError:
+            return 0
+        return sum(file.st_size for file in found if file is not None)
 
     @property
     def used(self) -> float:
-        """When the entry was last used, in seconds since 1970."""
-        return (self.folder / RECORD).stat().st_mtime
+        """When the entry was last used, in seconds since 1970; 0 if another process has removed it."""
+        record = stat_of(self.folder / RECORD)
+        return 0.0 if record is None else record.st_mtime
 
     def mark_used(self) -> None:
         """Set `used` to now, if the file belongs to this user."""
@@ -145,6 +150,14 @@ class CacheEntry:
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """The state of a file; ``None`` if it is not there."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
 
 
 def digest_of(path: Path) -> str:

@@ -9,13 +9,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_peft.data.cache_entry import CacheEntry
+from nas_peft.data.cache_entry import CacheEntry, stat_of
 from nas_peft.data.cache_settings import CacheSettings, default_limit, existing, size_text
-from nas_peft.data.use_lock import in_use
+from nas_peft.data.use_lock import in_use, locked_file, remove_unheld
 from search_spaces.errors import InputError
 
 _UNFINISHED = ".unfinished"
 _LOCK = ".lock"
+_REMOVING = "removing.lock"
 _COPY = ".copy"
 _SPARE = 1 << 28  # bytes that stay free on the disk
 
@@ -62,19 +63,30 @@ class DataCache:
 
         Raises `InputError` if the folder cannot be written to.
         """
-        import fcntl
+        waiting = "cache: another process is decoding these images; waiting for it"
+        with self._held(key + _LOCK, lambda: say(waiting)):
+            yield
 
+    @contextmanager
+    def removing(self) -> Iterator[None]:
+        """One process at a time removes entries. Raises `InputError` if the folder cannot be written to."""
+        if not self.folder.is_dir():  # there is nothing to remove
+            yield
+            return
+        with self._held(_REMOVING):
+            try:
+                yield
+            finally:
+                (self.folder / _REMOVING).unlink(missing_ok=True)
+
+    @contextmanager
+    def _held(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = os.open(self.folder / (key + _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+            file = locked_file(self.folder / name, on_wait)
         except OSError as error:
             raise not_writable(self.folder, error) from error
         try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("cache: another process is decoding these images; waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
             yield
         finally:
             os.close(file)
@@ -89,7 +101,7 @@ class DataCache:
     def finish(self, unfinished: Path) -> Path:
         """Give a folder with a complete record its name, at once; a damaged one in its place is removed."""
         folder = unfinished.with_suffix("")
-        if folder.exists():
+        with suppress(FileNotFoundError):  # there is none, or another process removes it
             shutil.rmtree(folder)
         unfinished.rename(folder)
         return folder
@@ -106,6 +118,10 @@ class DataCache:
                 f"{size_text(self.limit)}; give a larger --cache-limit, or --cache none to keep "
                 "them in memory"
             )
+        with self.removing():
+            self._make_room(needed, name)
+
+    def _make_room(self, needed: int, name: str) -> None:
         held = self.nbytes
         free = shutil.disk_usage(existing(self.folder)).free
         unused: list[CacheEntry | Path] = [entry for entry in self.entries() if not entry.in_use]
@@ -141,11 +157,12 @@ class DataCache:
     def remove(self, what: CacheEntry | Path) -> None:
         """Remove an entry or a copy."""
         key = what.key if isinstance(what, CacheEntry) else what.stem
-        if isinstance(what, CacheEntry):
-            shutil.rmtree(what.folder)
-        else:
-            what.unlink()
-        (self.folder / (key + _LOCK)).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # it has gone meanwhile
+            if isinstance(what, CacheEntry):
+                shutil.rmtree(what.folder)
+            else:
+                what.unlink()
+        remove_unheld(self.folder / (key + _LOCK))  # held by whoever builds a damaged entry anew
 
     def remove_leftovers(self) -> None:
         """Remove what `leftovers` names, copies that nobody reads, and what is remembered of sources."""
@@ -186,8 +203,15 @@ def not_writable(folder: Path, error: OSError) -> InputError:
 
 
 def _size(what: CacheEntry | Path) -> int:
-    return what.nbytes if isinstance(what, CacheEntry) else what.stat().st_size
+    """Bytes of an entry or a copy; 0 for one that has gone meanwhile."""
+    if isinstance(what, CacheEntry):
+        return what.nbytes
+    copy = stat_of(what)
+    return 0 if copy is None else copy.st_size
 
 
 def _last_used(what: CacheEntry | Path) -> float:
-    return what.used if isinstance(what, CacheEntry) else what.stat().st_mtime
+    if isinstance(what, CacheEntry):
+        return what.used
+    copy = stat_of(what)
+    return 0.0 if copy is None else copy.st_mtime

@@ -22,7 +22,7 @@ from nas_peft.data.origin import Origin, chosen, without
 from nas_peft.data.part import Part
 from nas_peft.data.partition import require_trainable
 from nas_peft.data.picture_hashes import PictureHashes
-from nas_peft.data.recorded_source import shown_path
+from nas_peft.data.recorded_source import names_digest, shown_path
 from nas_peft.data.remarks import alike_classes
 from nas_peft.data.sealed import SealedPart
 from nas_peft.data.source import Reading, list_source
@@ -45,9 +45,9 @@ class ImageDataset:
         test: sealed test set, to be opened once, after everything is chosen.
         record: origin of the data, JSON-able: ``spec``, ``path`` (whole; None for a name), ``source``,
             ``classes`` (number), ``splits`` (part to text), ``counts`` (part to number), ``class_counts``
-            (part to list), ``shots``, ``seed``, ``skipped`` and ``ignored`` (lists of names), ``left_out``
-            (reason to number and examples), ``notes`` and ``warnings`` (sentences), and ``duplicates`` (see
-            `Duplicates.to_dict`, with the number ``dropped`` by part).
+            (part to list), ``test_names`` (digest), ``shots``, ``seed``, ``skipped`` and ``ignored`` (lists
+            of names), ``left_out`` (reason to number and examples), ``notes`` and ``warnings`` (sentences),
+            and ``duplicates`` (see `Duplicates.to_dict`, with the number ``dropped`` by part).
         fingerprint: SHA-256 over class names, images and labels of all parts, by which a resumed run
             recognises its data: equal for equal data after equal preprocessing.
         train_domains: the domain of each training image, or ``None`` where the source names none.
@@ -171,6 +171,7 @@ def load_dataset(
             "splits": {part: listing.origin.get(part, GIVEN) for part in parts},
             "counts": {name: len(part) for name, part in parts.items()},
             "class_counts": {name: _class_counts(part, listing.classes) for name, part in parts.items()},
+            "test_names": names_digest(listing.test or ()),
             "shots": shots,
             "seed": seed,
             "skipped": [shown_name(name) for name in skipped],

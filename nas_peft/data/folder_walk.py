@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nas_peft.data.image_files import may_be_picture, shown_name, why_no_image, why_system_folder
@@ -42,7 +43,7 @@ class FolderWalk:
         kept: list[Path] = []
         above = {_identity(parent) for parent in (folder, *folder.parents)}
         seen: dict[tuple[int, int], Path] = {}
-        for child in sorted(Path(path) for path, is_folder in _entries(folder) if is_folder):
+        for child in _in_order(Path(path) for path, is_folder in _entries(folder) if is_folder):
             if reason := self._why_no_data(child, nested=False):
                 self.leave_out(child, reason)
             elif _identity(child) in above:
@@ -61,7 +62,7 @@ class FolderWalk:
         """Images at any depth, in order of path, each file once; other files are left out."""
         seen: set[tuple[int, int]] = set()
         found: list[Path] = []
-        for path in sorted(self._files(folder), key=lambda path: path.parts):
+        for path in _in_order(self._files(folder)):
             # Opening a pipe or a socket would block.
             if not path.is_file():
                 self.leave_out(path, "broken links and special files")
@@ -96,7 +97,7 @@ class FolderWalk:
 
     def files(self, folder: Path) -> list[Path]:
         """Files directly in the folder that are not hidden, in order of name."""
-        return sorted(
+        return _in_order(
             path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith(".")
         )
 
@@ -120,6 +121,18 @@ class FolderWalk:
         if reason := why_system_folder(folder.name, nested=nested):
             return reason
         return "run folders of nas-peft" if _is_for_runs(folder) else None
+
+
+def _in_order(paths: Iterable[Path]) -> list[Path]:
+    """The paths in order of their parts in composed Unicode; splits are drawn in this order.
+
+    File systems keep names composed or decomposed, so that two copies of a folder may differ in that.
+    """
+
+    def key(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(unicodedata.normalize("NFC", part) for part in path.parts), path.parts
+
+    return sorted(paths, key=key)
 
 
 def _entries(folder: Path) -> list[tuple[str, bool]]:

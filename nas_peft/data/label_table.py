@@ -65,9 +65,9 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     The separator is a tab, semicolon, comma or bar, or else the last space of a line. Columns are found by
     `read_columns`: ``path``, ``image``, ``id`` ...; ``label``, ``class`` ...; ``split``, ``set`` ...; a table
     without a header has path, label and part, in this order. A column ``domain`` (or ``environment``,
-    ``center``, ``location`` ...) names the domains of the images. Paths are absolute, or relative to the
-    table's folder or to a folder such as ``images`` or ``train`` in it; a suffix may be missing. Rows without
-    a label are left out. Parts have the names that `part_named` knows.
+    ``center``, ``location`` ...) names the domains of the images; rows may have none. Paths are absolute, or
+    relative to the table's folder or to a folder such as ``images`` or ``train`` in it; a suffix may be
+    missing. Rows without a label are left out. Parts have the names that `part_named` knows.
 
     Raises:
         InputError: there is no column of paths or of labels, an image is missing or has two labels or parts,
@@ -96,7 +96,7 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
         part = "train" if columns.split is None else _part(row[columns.split], where)
         cell = row[columns.path].strip()
         path, moved = _image(file, cell, where)
-        domain = None if columns.domain is None else shown_name(row[columns.domain].strip())
+        domain = None if columns.domain is None else shown_name(row[columns.domain].strip()) or None
         read = _Row(path, shown_name(cell), moved, label, part, where, domain)
         before = found.setdefault(path, read)
         if moved and before.moved and read.text != before.text:
@@ -114,7 +114,8 @@ def list_label_table(file: Path, to_tensor: ToTensor) -> Listing:
     if not found:
         raise InputError(f"table '{file}' has no rows with a label; it needs a row per image")
     beside = None if any(row.part == "test" for row in found.values()) else _tables_beside(file)
-    notes = [text for text in (note, *columns.notes, _moved(list(found.values())), beside) if text]
+    about = (_moved(list(found.values())), _without_domain(list(found.values())))
+    notes = [text for text in (note, *columns.notes, *about, beside) if text]
     return _listing(file, list(found.values()), notes, unlabelled, repeated, to_tensor)
 
 
@@ -161,6 +162,17 @@ def _moved(rows: Sequence[_Row]) -> str | None:
     return (
         f"{len(moved):,} of {len(rows):,} images are not at their paths in the table and are found by the "
         f"ends of these, such as '{moved[0].text}' as '{shown_name(str(moved[0].path))}'"
+    )
+
+
+def _without_domain(rows: Sequence[_Row]) -> str | None:
+    """A note on images without a domain in a table that names those of others."""
+    none = sum(row.domain is None for row in rows)
+    if none in (0, len(rows)):
+        return None
+    return (
+        f"{none:,} of {len(rows):,} images have no domain in the table: no domain that is left out holds "
+        "them; fill the cells to change that"
     )
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
+from os.path import commonpath, relpath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nas_peft.data.image_files import shown_name
-from nas_peft.data.listing import Listing
+from nas_peft.data.listing import Item, Listing
 from nas_peft.data.source import path_of
 
 
@@ -50,3 +54,32 @@ def is_like_recorded(listing: Listing, classes: Sequence[str], record: Mapping[s
     of_class = dict(zip(listing.classes, found.tolist(), strict=True))
     recorded: list[int] = np.sum([*counts.values()], axis=0).tolist()
     return len(recorded) == len(classes) and recorded == [of_class[name] for name in classes]
+
+
+def names_digest(items: Sequence[Item]) -> str:
+    """SHA-256 of the sorted names of images, equal for a data set that was moved as a whole.
+
+    Paths count from the folder that has all the files, and in Unicode's composed form.
+    """
+    files = [item.file for item in items if item.file is not None]
+    if files and len(files) == len(items):
+        whole = [Path(file).absolute() for file in files]
+        folder = commonpath([file.parent for file in whole])
+        names = [relpath(file, folder) for file in whole]
+    else:
+        names = [item.name for item in items]
+    lines = sorted(unicodedata.normalize("NFC", name) for name in names)
+    return hashlib.sha256("\0".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def is_recorded_test(items: Sequence[Item], counts: Sequence[int], record: Mapping[str, Any]) -> bool:
+    """Whether a test part is that of ``record``: by the names of its images, which earlier versions lack.
+
+    Without names the numbers of images decide, by class (``counts``, in the record's order) or in all. True
+    if the record has none of these.
+    """
+    if digest := record.get("test_names"):
+        return bool(names_digest(items) == digest)
+    if (by_class := record.get("class_counts", {}).get("test")) is not None:
+        return list(by_class) == list(counts)
+    return bool(len(items) == record.get("counts", {}).get("test", len(items)))

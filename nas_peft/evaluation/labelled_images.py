@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -16,7 +16,7 @@ from nas_peft.data.decoding import UnreadableImage
 from nas_peft.data.listing import Item, Listing
 from nas_peft.data.materialise import without_unreadable
 from nas_peft.data.partition import complete
-from nas_peft.data.recorded_source import is_like_recorded, is_recorded
+from nas_peft.data.recorded_source import is_like_recorded, is_recorded, is_recorded_test
 from nas_peft.data.source import Reading, list_source
 from search_spaces import InputError
 from supernet import Subnet
@@ -43,6 +43,7 @@ class LabelledImages:
         root: Path | None = None,
         reading: Reading | None = None,
         skip_bad_images: bool = False,
+        own: bool | None = None,
     ) -> LabelledImages:
         """One part of the data set ``spec``.
 
@@ -54,8 +55,11 @@ class LabelledImages:
         ``source`` also says if the subnet was trained on the images, and if a data set elsewhere has the same
         classes with as many images, so that it may be that of the training.
 
-        Raises `InputError` for a class that the subnet does not have, and if the run has left out unreadable
-        images of the same data set before its split and ``skip_bad_images`` is not set.
+        ``own`` says whether ``spec`` is the data set of the subnet's run; by default its name or path tells.
+
+        Raises `InputError` for a class that the subnet does not have; if the run has left out unreadable
+        images of the same data set before its split and ``skip_bad_images`` is not set; and if splits of the
+        same data set are drawn and its images have changed, so that the drawn test part is not the run's.
         """
         listing = list_source(spec, subnet.preprocessing.to_tensor, root, reading or Reading())
         if unknown := [name for name in listing.classes if name not in subnet.classes]:
@@ -64,7 +68,7 @@ class LabelledImages:
                 f"'{unknown[0]}'); the subnet has {', '.join(subnet.classes[:10])}"
             )
         record = subnet.training.get("dataset", {})
-        own = is_recorded(spec, record)
+        own = is_recorded(spec, record) if own is None else own
         if part is None:
             part = "test" if listing.test is not None or own else "all"
         if own and record.get("skipped") and part != "all" and not skip_bad_images:
@@ -80,7 +84,13 @@ class LabelledImages:
         if part == "all":
             items, how = tuple(item for _, of_part in listing.parts() for item in of_part), "all images"
         else:
-            items, how = _part(listing, part, int(record.get("seed", 0)))
+            whole = complete(listing, int(record.get("seed", 0)))
+            if own and listing.test is None:
+                _require_test_of_run(whole, subnet.classes, record, spec)
+            given = {"train": True, "val": listing.val is not None, "test": listing.test is not None}
+            items, how = dict(whole.parts())[part], f"{part} part"
+            if not given[part]:
+                how += f", split off with seed {int(record.get('seed', 0))}"
         how += skipped
         if part in (*_trained_on(subnet.training), "all"):
             which = "most of them" if part == "all" else "them"
@@ -107,11 +117,19 @@ def _trained_on(training: Mapping[str, Any]) -> tuple[str, ...]:
     return ("train", "val") if one.get("on") == "train_val" else ("train",)
 
 
-def _part(listing: Listing, part: EvaluatedPart, seed: int) -> tuple[tuple[Item, ...], str]:
-    given = {"train": True, "val": listing.val is not None, "test": listing.test is not None}
-    parts = dict(complete(listing, seed).parts())
-    how = f"{part} part" if given[part] else f"{part} part, split off with seed {seed}"
-    return parts[part], how
+def _require_test_of_run(
+    listing: Listing, classes: Sequence[str], record: Mapping[str, Any], spec: str
+) -> None:
+    """Raise `InputError` if the drawn test part is not the run's: then it has images of the training."""
+    test = listing.test or ()
+    by_name = dict(zip(listing.classes, listing.class_counts(test).tolist(), strict=True))
+    if not is_recorded_test(test, [by_name.get(name, 0) for name in classes], record):
+        raise InputError(
+            f"the images of '{spec}' are not those of the subnet's run, whose test part can therefore not be "
+            "drawn again: another draw tests on images of the training; put the images back as they were, "
+            "read them with the run's --layout, --domains, --skip-bad-images and --max-pixels, or give new "
+            "images in a folder of their own"
+        )
 
 
 def logits_of(

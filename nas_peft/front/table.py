@@ -99,7 +99,7 @@ def _signs(search: FinishedSearch, points: Sequence[Candidate], pick: Candidate)
     """What the marks mean."""
     on_front = {c.number for c in points}
     is_choice = pick == search.pick()
-    what = "the search's choice, the lowest loss within the budget" if is_choice else "picked"
+    what = f"the search's choice, {search.ranking.first} within the budget" if is_choice else "picked"
     said = f"{PICKED} {what}{'' if pick.number in on_front else ', not on the front'}"
     exported = search.exported
     if exported is None:

@@ -96,6 +96,8 @@ def run_on_workers(
                 if len(ended) == count:
                     return ray.get(running[0])
                 continue
+            except ray.exceptions.RayError as error:
+                raise error_behind(ray, error) from None
             if kind == "meeting":
                 running += [start(rank, content) for rank in range(1, count)]
             else:
@@ -121,12 +123,24 @@ def _error_of(ray: Any, ref: Any) -> BaseException | None:
     """The error of a task that has ended."""
     try:
         ray.get(ref)
-    except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
-        return WorkerDied(str(error).strip().splitlines()[0])
-    except ray.exceptions.RayTaskError as error:
-        cause: BaseException = error.cause
-        return cause
+    except ray.exceptions.RayError as error:
+        return error_behind(ray, error)
     return None
+
+
+def error_behind(ray: Any, error: Exception) -> BaseException:
+    """The error in a worker, or `WorkerDied` for any other error of Ray but a cancellation.
+
+    Whatever takes a worker, its machine or Ray's memory monitor, has an error of its own in Ray.
+    """
+    behind: BaseException = error
+    if isinstance(error, ray.exceptions.RayTaskError):
+        behind = error.cause
+    if not isinstance(behind, ray.exceptions.RayError) or isinstance(
+        behind, ray.exceptions.TaskCancelledError
+    ):
+        return behind
+    return WorkerDied(next(iter(str(behind).strip().splitlines()), type(behind).__name__))
 
 
 def _do_part(

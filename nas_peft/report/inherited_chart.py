@@ -130,6 +130,7 @@ def _audit(run: ReportedRun) -> Audit | None:
 
 
 def _audited(audit: Audit) -> list[ScoredTwice]:
+    """The audited subnets with a finite inherited loss."""
     return [
         ScoredTwice(
             f"audited subnet {number}",
@@ -140,4 +141,5 @@ def _audited(audit: Audit) -> list[ScoredTwice]:
             fmean(subnet.val_accuracy),
         )
         for number, subnet in enumerate(audit.sample, 1)
+        if subnet.inherited_loss is not None
     ]

@@ -77,6 +77,7 @@ def judged_test_images(run: ReportedRun, dataset: str | None, device: str, bars:
             root=config.data_root,
             reading=Reading(config.layout, config.domains),
             skip_bad_images=config.skip_bad_images,
+            own=True,
         )
         counts = np.bincount(images.labels, minlength=len(subnet.classes)).tolist()
         recorded = record.get("class_counts", {}).get("test", counts)  # absent in runs of version 0.1

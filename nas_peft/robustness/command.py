@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nas_peft.data.decoding import UnreadableImage
+from nas_peft.data.decoding import DEFAULT_MAX_PIXELS, UnreadableImage, pixel_limit
 from nas_peft.data.listing import Item, labels_of
 from nas_peft.data.materialise import materialise
 from nas_peft.data.part import Part
@@ -41,6 +41,7 @@ class Request:
     most_images: int | None = None
     data_root: Path | None = None
     skip_bad_images: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
     backbone_weights: Path | None = None
 
 
@@ -52,24 +53,8 @@ def measure_robustness(request: Request, device: str, bars: StageBars) -> Robust
     """
     of_the_run = request.source.is_dir() and request.dataset is None
     models, left_out, request, trained_on = _models(request, bars)
-    first = models[0].subnet
-    assert request.dataset is not None  # the caller has checked it for a file, and a run has its own
-    others, notes = _others(request, request.dataset, first, trained_on)
-    labelled = LabelledImages.of(
-        first,
-        request.dataset,
-        "test" if of_the_run else None,  # also where the data lie elsewhere now than the models' record says
-        root=request.data_root,
-        reading=request.reading,
-        skip_bad_images=request.skip_bad_images,
-    )
-    items, which = _drawn(labelled, request.most_images, first.classes)
-    groups = _groups(first)
-    total = len(items) + sum(len(other.items) for other in others)
-    with bars.counted("images", total) as bar:
-        images = TestImages(
-            _decoded(items, bar), {other.name: _decoded(other.items, bar) for other in others}
-        )
+    with pixel_limit(request.max_pixels):
+        images, which, notes = _images(request, models[0].subnet, trained_on, of_the_run, bars)
     for model in models:
         model.subnet.network.to(device)
     expected = passes(images, len(request.corruptions), len(request.severities), len(models))
@@ -86,11 +71,38 @@ def measure_robustness(request: Request, device: str, bars: StageBars) -> Robust
             images,
             corruptions=request.corruptions,
             severities=request.severities,
-            groups=groups,
+            groups=_groups(models[0].subnet),
             on_images=on_images,
         )
     height, width = images.clean.images.shape[-2:]
     return RobustnessResult(which, (int(height), int(width)), request.severities, measured, left_out, notes)
+
+
+def _images(
+    request: Request, subnet: Subnet, trained_on: TrainedOn, of_the_run: bool, bars: StageBars
+) -> tuple[TestImages, str, tuple[str, ...]]:
+    """The decoded images, words on the clean ones, and notes on what could not be compared.
+
+    ``subnet`` is one of the models; with ``of_the_run`` the request names the data of the models' run.
+    """
+    assert request.dataset is not None  # the caller has checked it for a file, and a run has its own
+    others, notes = _others(request, request.dataset, subnet, trained_on)
+    labelled = LabelledImages.of(
+        subnet,
+        request.dataset,
+        "test" if of_the_run else None,  # also where the data lie elsewhere now than the models' record says
+        root=request.data_root,
+        reading=request.reading,
+        skip_bad_images=request.skip_bad_images,
+        own=True if of_the_run else None,
+    )
+    items, which = _drawn(labelled, request.most_images, subnet.classes)
+    total = len(items) + sum(len(other.items) for other in others)
+    with bars.counted("images", total) as bar:
+        images = TestImages(
+            _decoded(items, bar), {other.name: _decoded(other.items, bar) for other in others}
+        )
+    return images, which, notes
 
 
 def _models(
@@ -114,6 +126,7 @@ def _models(
             reading=found.reading,
             data_root=config.data_root,
             skip_bad_images=config.skip_bad_images,
+            max_pixels=config.max_pixels,
         )
     trained_on = replace(
         TrainedOn.recorded(found.models[0].subnet),

@@ -12,6 +12,7 @@ from nas_peft.run.module_files import import_unchanged
 from nas_peft.run.moved_inputs import require_data, with_found_paths
 from nas_peft.run.place import require_run
 from nas_peft.run.progress import StageBars
+from nas_peft.run.recorded_ranking import RecordedRanking
 from nas_peft.run.results import SearchResult
 from nas_peft.run.run_folder import RunFolder
 from nas_peft.run.search_inputs import SearchInputs
@@ -19,7 +20,7 @@ from nas_peft.run.stage_records import PLAN, InputsRecord, PlanRecord, SearchSta
 from nas_peft.searching.candidate import Candidate, cost_of
 from nas_peft.searching.generation import read_generation
 from nas_peft.searching.pareto import pareto_front
-from nas_peft.searching.robust_ranking import RobustRanking, by_loss
+from nas_peft.searching.robust_ranking import by_loss
 from nas_peft.settings.metric import SEED_FIELDS
 from nas_peft.settings.search_config import SearchConfig
 from search_spaces import Architecture, Budget, InputError
@@ -118,6 +119,11 @@ class FinishedSearch:
         score = row.mean(field) if known else None
         return ExportedRow(row.name, row.label, score, next(iter([*own, *alike]), None))
 
+    @cached_property
+    def ranking(self) -> RecordedRanking:
+        """The order of the candidates within a budget."""
+        return RecordedRanking.of(self.config, self.folder.required_stage("inputs", InputsRecord).space)
+
     def cost(self, candidate: Candidate) -> float:
         """Cost of a candidate, which the front sets against the loss."""
         return cost_of(candidate, self.config.front_field)
@@ -127,9 +133,9 @@ class FinishedSearch:
         return pareto_front(self.candidates, self.cost)
 
     def pick(self, budget: str | None = None) -> Candidate:
-        """The best candidate within a budget, by default the run's: lowest loss, then fewest parameters.
+        """The best candidate within a budget, by default the run's, in the run's own order.
 
-        In a search for robust subnets the best by `RobustRanking`.
+        Where the searcher ranks none of those within the budget, by loss.
 
         Raises `InputError` for a budget that cannot be read or that is below all candidates.
         """
@@ -137,14 +143,14 @@ class FinishedSearch:
         limit = Budget.parse(
             text, backbone_params=self.stage.backbone_params, count_head=self.config.count_head
         ).limit(self.stage.head_params)
-        within = [c for c in self.candidates if c.params <= limit and not c.dropped]
+        within = [c for c in self.candidates if c.params <= limit]
         if not within:
             least = min(c.params for c in self.candidates)
             raise InputError(
                 f"the budget {text!r} leaves {limit:,} parameters for modules, and the smallest candidate of "
                 f"'{self.folder.path}' has {least:,}; raise the budget"
             )
-        return (RobustRanking(self.config.robust_margin) if self.config.robust else by_loss)(within)[0]
+        return (self.ranking.rank(within) or by_loss(within))[0]
 
     def numbered(self, number: int) -> Candidate:
         """The candidate with the given number. Raises `InputError` if there is none."""

@@ -76,8 +76,8 @@ class Race:
         """Mean loss on all images and its standard error, for each candidate.
 
         The mean of an eliminated candidate is estimated: its own mean on the images it has seen, plus the
-        difference between its rival's mean on all images and on those. A loss that is not finite makes the
-        mean infinite and the error 0.
+        difference between its rival's mean on all images and on those, where that is finite. A loss of its
+        own that is not finite makes the mean infinite and the error 0.
         """
         means: dict[int, float] = {}
         found = []
@@ -101,5 +101,6 @@ class Race:
                 else:
                     row = self.losses[rival.index]
                     whole = self._mean(rival.index, known)
-                known[i] += whole - float(row[: self.seen[i]].mean(dtype=np.float64))
+                if math.isfinite(whole):
+                    known[i] += whole - float(row[: self.seen[i]].mean(dtype=np.float64))
         return known[i]

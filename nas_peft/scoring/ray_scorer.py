@@ -20,6 +20,7 @@ from nas_peft.data.node_copies import copy_to_nodes
 from nas_peft.machine.accelerator import ending_if_broken, release_memory
 from nas_peft.machine.container import whole_cores
 from nas_peft.machine.peak_memory import largest
+from nas_peft.machine.ray_process_group import WorkerDied, error_behind
 from nas_peft.machine.ray_session import RayOptions, RaySession
 from nas_peft.run.module_files import SentModuleFile, import_sent_module_files
 from nas_peft.run.run import Run
@@ -189,13 +190,14 @@ class RayScorer:
             number, worker = pending.pop(task)
             try:
                 found = self._ray.get(task)
-            except self._ray.exceptions.RayActorError:
+            except self._ray.exceptions.RayError as error:
+                behind = error_behind(self._ray, error)
+                if not isinstance(behind, WorkerDied):
+                    raise behind from None
                 self._replace(number % self._count, worker)
                 task, worker = start(number)
                 pending[task] = number, worker
                 continue
-            except self._ray.exceptions.RayTaskError as error:
-                raise error.cause from None
             at = np.ix_(shares[number].rows, range(*shares[number].columns.indices(len(indices))))
             losses[at], hits[at] = found.losses, found.hits
             peaks.append(found.peak_memory)
@@ -229,6 +231,7 @@ class RayScorer:
                 f"{self._deaths} scoring workers have died, at most {DEATHS} may; they may have run out of "
                 "memory: give fewer --workers, and start the same command again to go on"
             )
+        self._ray.kill(dead)  # also where only its answer was lost
         self._workers[index] = self._new_worker()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -37,6 +38,11 @@ class Metrics:
         self.batch_seconds = self._histogram("batch_seconds", "Forward pass of a batch", _SECONDS)
         self.in_hand = self._gauge("requests_in_hand", "Requests that are read, decoded or waiting")
         self.tasks = self._gauge("tasks", "Tasks that are served")
+
+    def forget(self, task: str) -> None:
+        """Remove the series of a task that was unloaded: clients may load and unload any number of names."""
+        with suppress(KeyError):  # it has answered nothing
+            self.answers.remove(task)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, namespace=_NAMESPACE, registry=self.registry)

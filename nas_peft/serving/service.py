@@ -111,7 +111,8 @@ class Service:
                 self._asked -= 1
         if not bool(logits.isfinite().all()):
             raise Refusal(422, f"task '{task.name}' gives no finite numbers for this image; train it anew")
-        self.metrics.answers.labels(task.name).inc()
+        if self.tasks.model.tasks.get(task.name) is task:  # else it was unloaded, and its series removed
+            self.metrics.answers.labels(task.name).inc()
         return task, logits, blank
 
     async def look(self, name: str, request: Request) -> Looks:
@@ -132,6 +133,7 @@ class Service:
     async def unload(self, name: str) -> None:
         """Unload a task; requests that have named it before are still answered. Raises `Refusal`."""
         await self._aside(self.tasks.unload, name)
+        self.metrics.forget(name)
         self._count_tasks()
 
     @contextmanager

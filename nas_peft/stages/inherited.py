@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 from safetensors.torch import load
 
@@ -21,8 +22,8 @@ from nas_peft.stages.probe import Probe
 from nas_peft.training.final_models import FinalModel, InheritedModel
 from nas_peft.training.image_scores import ImageScores
 from nas_peft.training.trainings import run_training, trained_network
-from search_spaces import Architecture
-from supernet import evaluate
+from search_spaces import Architecture, InputError
+from supernet import Evaluation, Supernet, evaluate
 
 PROTOCOL = (
     "The supernet is trained on the training part, and the subnet is chosen by its loss with inherited "
@@ -41,24 +42,16 @@ def finish_without_retraining(
     """Test the best candidate with inherited weights beside linear probing, once, and export that candidate.
 
     ``ranked`` are the candidates, best first. A search space contains the single methods, so the best
-    candidate may be a single method.
+    candidate may be a single method. Raises `InputError`, before the test set is read, if none has a finite
+    loss.
     """
     inputs, data, config = run.inputs, run.inputs.dataset, run.inputs.config
-    best = ranked[0]
+    best, network, val = _best(run, folds, ranked)
     alone = (*inputs.single_methods().values(), *inputs.largest_uniform().values())
     single = best.architecture in alone
     chosen = Row(f"candidate-{best.number}", "single" if single else "searched", "subnet", best.architecture)
     linear = Row("linear", "baseline", "linear", Architecture.empty(inputs.space.depth))
     shared = inputs.for_trainings(probe.features)
-    network = inherited_network(folds, best.architecture)
-    val = evaluate(
-        network,
-        data.val.images,
-        data.val.labels,
-        preprocessing=inputs.preprocessing,
-        precision=config.chosen_precision,
-        keep_logits=True,
-    )
     assert val.logits is not None  # asked for
     (on_train,) = linear.trainings(config, probe.recipe, [config.seed], "train")
     (on_both,) = linear.trainings(config, probe.recipe, [config.seed], "train_val")
@@ -100,6 +93,34 @@ def finish_without_retraining(
         reading=reading,
         exported=models[chosen, config.seed],
         scores=ImageScores.of(val.logits, data.val.labels),
+    )
+
+
+def _best(
+    run: Run[SearchInputs], folds: Sequence[Fold], ranked: Sequence[Candidate]
+) -> tuple[Candidate, Supernet, Evaluation]:
+    """The first candidate with a finite loss, its network, and that network on the validation part.
+
+    With folds the network is the mean of several, whose loss may overflow where theirs do not.
+    """
+    inputs, val = run.inputs, run.inputs.dataset.val
+    for candidate in ranked:
+        if not isfinite(candidate.loss):
+            continue
+        network = inherited_network(folds, candidate.architecture)
+        found = evaluate(
+            network,
+            val.images,
+            val.labels,
+            preprocessing=inputs.preprocessing,
+            precision=inputs.config.chosen_precision,
+            keep_logits=True,
+        )
+        if isfinite(found.loss):
+            return candidate, network, found
+    raise InputError(
+        "no candidate within the budget has a finite loss with the supernet's weights; give a lower "
+        "--supernet-lr or a larger --budget and another --out, or leave --no-retrain out"
     )
 
 

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 from sweep import sweep
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "custom_searcher.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "custom_searcher.py"
+
+
+@pytest.mark.parametrize("name", sweep(["six_calls", "custom_module", "custom_searcher"], 1))
+def test_a_mistake_is_one_line(tmp_path: Path, name: str, run_program: Callable[..., Any]) -> None:
+    done = run_program(EXAMPLES / f"{name}.py", "--dataset", "nosuch", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: unknown data set 'nosuch'")
 
 
 @pytest.mark.parametrize(
@@ -25,6 +34,5 @@ def test_the_main_job_builds_the_searcher_before_it_trains(
 ) -> None:
     wrong = ["--dataset", insects, "--searcher-options", options]
     done = run_program(EXAMPLE, *wrong, "--out", tmp_path / "run")
-    assert done.returncode != 0
-    assert done.stderr.rstrip().endswith(f"InputError: {message}")
+    assert (done.returncode, done.stderr) == (2, f"error: {message}\n")
     assert not (tmp_path / "run").exists()

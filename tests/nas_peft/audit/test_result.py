@@ -1,12 +1,17 @@
 """An audit: a fair sample, honest statistics, resumable, and the test set stays sealed."""
 
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas_peft.audit.result import AuditedSubnet, ranking, regret, verdict
+from nas_peft.audit.plot import plot_audit
+from nas_peft.audit.result import Audit, AuditedSubnet, ranking, regret, verdict
 from nas_peft.audit.sample import EQUAL, audit_sample
+from nas_peft.run.json_file import read_json, write_json
 from nas_peft.run.progress import StageBars
 from nas_peft.run.search_inputs import SearchInputs
 from search_spaces import InputError, count_params
@@ -15,7 +20,9 @@ QUIET = StageBars(quiet=True)
 laws = settings(derandomize=True, deadline=None, database=None, max_examples=20)
 
 
-def subnet(params: int, loss: float, accuracies: list[float], group: str = "equal size") -> AuditedSubnet:
+def subnet(
+    params: int, loss: float | None, accuracies: list[float], group: str = "equal size"
+) -> AuditedSubnet:
     return AuditedSubnet(
         group=group,
         architecture={"depth": 1},
@@ -23,7 +30,7 @@ def subnet(params: int, loss: float, accuracies: list[float], group: str = "equa
         params=params,
         flops=1,
         inherited_loss=loss,
-        inherited_accuracy=1 - loss,
+        inherited_accuracy=0.9 if loss is None else 1 - loss,
         val_accuracy=accuracies,
         val_loss=accuracies,
     )
@@ -75,6 +82,38 @@ def test_a_perfect_score_has_tau_one_and_a_useless_one_an_interval_over_zero():
     shuffled = [subnet(r.params, float(rng.random()), r.val_accuracy) for r in rows]
     words = verdict(ranking(shuffled, 0), ranking(shuffled, 0))
     assert words.count("are not shown to be ranked better than by chance") == 2
+
+
+@pytest.mark.parametrize("overflowed", [1, 2, 12])
+def test_subnets_without_a_finite_loss_tie_as_the_worst(overflowed: int, tmp_path: Path):
+    """The audit is written and drawn; the subnets stand in the record without a loss."""
+    rows = [
+        subnet(100 + i, 1 - i / 20, [i / 20, i / 19], ["all sizes", "equal size"][i % 2]) for i in range(12)
+    ]
+    lost = [row.model_copy(update={"inherited_loss": None}) for row in rows[:overflowed]]
+    sample = [*lost, *rows[overflowed:]]
+    found = ranking(sample, 0)
+    expected = {1: 1.0, 2: (65 / 66) ** 0.5, 12: None}[overflowed]  # tau-b: one of 66 pairs is tied
+    for tau in (found.inherited_loss, found.inherited_accuracy):
+        assert tau.tau == (None if expected is None else pytest.approx(expected))
+    audit = Audit(
+        run="run",
+        protocol="",
+        seeds=[0, 1],
+        sample=sample,
+        choice=sample[-1],
+        all_sizes=found,
+        equal_size=found,
+        regret=0,
+        regret_error=None,
+        inherited_minus_retrained=0,
+        verdict=verdict(found, found),
+        environment={},
+    )
+    write_json(tmp_path / "audit.json", audit.model_dump(mode="json"))
+    assert Audit.model_validate(read_json(tmp_path / "audit.json")) == audit
+    plot_audit(tmp_path / "audit.svg", audit)
+    ElementTree.parse(tmp_path / "audit.svg")
 
 
 def test_few_subnets_prove_nothing():

@@ -94,6 +94,23 @@ def test_the_folder_of_the_run_is_recognised_by_any_path(
         assert "(test part, split off with seed 0)" in json.loads(shown.stdout)["images"]
 
 
+def test_another_draw_than_the_run_s_is_refused(checkpoint: Path, image_folder: Path, tmp_path: Path):
+    """Images that were added or removed since would bring images of the training into the test part."""
+    folder, own = tmp_path / "stripes", tmp_path / "own.safetensors"
+    shutil.copytree(image_folder, folder)
+    subnet = load_subnet(checkpoint)
+    save_subnet(
+        replace(subnet, training={"dataset": subnet.training["dataset"] | {"path": str(folder)}}), own
+    )
+    assert evaluate(own, "--dataset", folder).exit_code == 0
+    shutil.copy(folder / "down" / "00.png", folder / "down" / "new.png")
+    for part in ("test", "val"):
+        shown = evaluate(own, "--dataset", folder, "--part", part)
+        assert shown.exit_code == 2
+        assert "another draw tests on images of the training; put the images back" in shown.stderr
+    assert evaluate(own, "--dataset", folder, "--part", "all").exit_code == 0
+
+
 def test_a_moved_data_set_may_be_that_of_the_training(checkpoint: Path, image_folder: Path, tmp_path: Path):
     moved = tmp_path / "moved"
     shutil.copytree(image_folder, moved)

@@ -127,6 +127,35 @@ def test_a_run_is_tested_on_its_test_part_though_its_data_have_moved(
     assert models[selected.name] == pytest.approx(selected.seeds[0].test_accuracy)
 
 
+@pytest.mark.thorough
+def test_a_run_is_tested_with_its_own_limit_of_pixels(finished_run: SearchResult, tmp_path: Path):
+    """Images that the run has left out as too large were not in its split."""
+    run = tmp_path / "run"
+    shutil.copytree(finished_run.run, run)
+    text = (run / "config.yaml").read_text().partition("\n")[2]  # below the checksum
+    write_config(run / "config.yaml", text.replace("max_pixels: 89478485", "max_pixels: 1000"))
+    given = ("--corruptions", "contrast", "--severities", "1", "--json", "--device", "cpu")
+    shown = robustness(run, *given)
+    assert shown.exit_code == 2
+    assert "1,024 pixels" in shown.stderr.replace("\n", " "), shown.stderr
+
+
+@pytest.mark.thorough
+def test_a_run_is_not_tested_on_images_of_its_training(
+    finished_run: SearchResult, image_folder: Path, tmp_path: Path
+):
+    """One image more draws another test part."""
+    run, moved = tmp_path / "run", tmp_path / "moved"
+    shutil.copytree(finished_run.run, run)
+    shutil.copytree(image_folder, moved)
+    shutil.copy(moved / "down" / "00.png", moved / "down" / "new.png")
+    text = (run / "config.yaml").read_text().partition("\n")[2]  # below the checksum
+    write_config(run / "config.yaml", text.replace(str(image_folder), str(moved)))
+    shown = robustness(run, "--corruptions", "contrast", "--severities", "1", "--device", "cpu")
+    assert shown.exit_code == 2
+    assert "another draw tests on images of the training" in shown.stderr.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -151,8 +180,9 @@ def test_mistakes_are_one_line_before_the_work(
 def test_what_belongs_to_a_file_or_to_a_run_alone(checkpoint: Path, finished_run: SearchResult):
     assert "give --dataset, or a run folder" in robustness(checkpoint).stderr
     assert "leave them out" in robustness(finished_run.run, "--module-file", "x.py").stderr.replace("\n", " ")
-    shown = robustness(finished_run.run, "--domains")
-    assert "the run's own data set is read as the run read it" in shown.stderr.replace("\n", " ")
+    for option in (("--domains",), ("--max-pixels", "1000")):
+        shown = robustness(finished_run.run, *option)
+        assert "the run's own data set is read as the run read it" in shown.stderr.replace("\n", " ")
 
 
 def test_a_shifted_set_of_trained_images_is_refused(checkpoint: Path, image_folder: Path):

@@ -63,6 +63,7 @@ def test_the_record_says_how_the_data_came_about(folder, to_tensor):
         "skipped": [],
         "ignored": ["notes.txt"],
         "class_counts": {"train": [2, 2], "val": [2, 2], "test": [2, 3]},
+        "test_names": data.record["test_names"],
         "left_out": {},
         "notes": [],
         "warnings": [data.record["warnings"][0]],

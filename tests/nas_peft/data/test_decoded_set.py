@@ -13,7 +13,7 @@ import torch
 from sweep import sweep
 
 from nas_peft.data import ImageDataset, load_dataset
-from nas_peft.data.cache_entry import RECORD, CacheEntry
+from nas_peft.data.cache_entry import RECORD, CacheEntry, StoredFile, digest_of
 from nas_peft.data.cache_settings import CacheSettings
 from nas_peft.data.data_cache import DataCache
 from nas_peft.data.use_lock import in_use
@@ -235,6 +235,84 @@ def test_a_second_process_waits_for_the_first(load):
     other.join()
     assert load.said == ["cache: another process is decoding these images; waiting for it"]
     assert load.entry.key == key
+
+
+def stored(cache: DataCache, key: str) -> CacheEntry:
+    """A finished entry of 2,000 bytes of images."""
+    folder = cache.folder / key
+    folder.mkdir(parents=True)
+    files = {}
+    for name in ("images.bin", "test.bin"):
+        (folder / name).write_bytes(bytes(1000))
+        files[name] = StoredFile.of(folder / name, digest_of(folder / name))
+    entry = CacheEntry(folder, "pets", "", (3, 1, 1), {"train": 1}, files, {})
+    entry.write()
+    return entry
+
+
+def test_one_process_at_a_time_makes_room(tmp_path, monkeypatch):
+    """Another one waits, and sees what the first has left."""
+    cache = DataCache(tmp_path / "cache", 3000, False)
+    first, _ = stored(cache, "a" * 32), stored(cache, "b" * 32)
+    os.utime(first.folder / RECORD, (1, 1))
+    reached, go_on, real = threading.Event(), threading.Event(), DataCache.remove
+
+    def slow(self, what):
+        reached.set()
+        go_on.wait(10)
+        real(self, what)
+
+    monkeypatch.setattr(DataCache, "remove", slow)
+    threads = [threading.Thread(target=cache.make_room, args=(1, "more"), daemon=True) for _ in range(2)]
+    threads[0].start()
+    assert reached.wait(10)
+    threads[1].start()
+    threads[1].join(0.5)
+    assert threads[1].is_alive()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert [entry.key for entry in cache.entries()] == ["b" * 32]
+
+
+def test_what_another_process_has_removed_counts_nothing(tmp_path, monkeypatch):
+    cache = DataCache(tmp_path / "cache", 1, False)
+    entry, copy = stored(cache, "a" * 32), cache.copy("c" * 32)
+    copy.write_bytes(bytes(10))
+    assert cache.nbytes > 2010
+    monkeypatch.setattr(DataCache, "entries", lambda self: [entry])
+    monkeypatch.setattr(DataCache, "copies", lambda self: [copy])
+    shutil.rmtree(entry.folder)
+    copy.unlink()
+    assert (cache.nbytes, entry.used) == (0, 0)
+    cache.make_room(1, "more")
+
+
+def test_a_lock_that_is_held_is_not_removed(tmp_path):
+    """The holder builds a damaged entry anew while another process makes room."""
+    cache, key = DataCache(tmp_path / "cache", 1, False), "a" * 32
+    stored(cache, key)
+    entered = threading.Event()
+
+    def enter():
+        with cache.locked(key, lambda sentence: None):
+            entered.set()
+
+    with cache.locked(key, lambda sentence: None):
+        cache.make_room(1, "more")
+        assert not (cache.folder / key).exists()
+        thread = threading.Thread(target=enter, daemon=True)
+        thread.start()
+        assert not entered.wait(0.3)
+        (cache.folder / f"{key}.lock").unlink()  # as by an earlier version: whoever waits takes the next file
+        with cache.locked(key, lambda sentence: None):
+            pass
+    thread.join(10)
+    assert entered.is_set()
+    assert in_use(cache.folder / f"{key}.lock") is False
+    stored(cache, key)
+    cache.make_room(1, "more")
+    assert not (cache.folder / f"{key}.lock").exists()
 
 
 def test_unreadable_images_are_looked_for_once(load):

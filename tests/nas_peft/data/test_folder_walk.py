@@ -1,6 +1,7 @@
 """What is not the user's picture never counts, and is named with a reason."""
 
 import os
+import unicodedata
 
 import pytest
 from PIL import Image
@@ -80,3 +81,17 @@ def test_undecodable_bytes_and_composed_letters_have_one_text():
     assert shown_name(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
     assert shown_name("cafe\u0301") == "caf\u00e9"
     assert shown_name("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_the_order_does_not_depend_on_the_form_of_unicode(tmp_path, write_image, form):
+    """One folder on two systems has one split: decomposed, "é" is an "e" that comes before "f"."""
+    for name in ("éa", "ez", "fa"):
+        write_image(tmp_path / "a" / unicodedata.normalize(form, name) / "1.png")
+        write_image(tmp_path / "b" / unicodedata.normalize(form, f"{name}.png"))
+    walk = FolderWalk(tmp_path)
+    folders = [walk.folders(tmp_path / "a"), [path.parent for path in walk.images(tmp_path / "a")]]
+    for found in folders:
+        assert [unicodedata.normalize("NFC", path.name) for path in found] == ["ez", "fa", "éa"]
+    for files in (walk.images(tmp_path / "b"), walk.files(tmp_path / "b")):
+        assert [unicodedata.normalize("NFC", path.stem) for path in files] == ["ez", "fa", "éa"]

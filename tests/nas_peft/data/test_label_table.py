@@ -42,6 +42,16 @@ def test_a_table_without_a_header_or_suffixes(write_table, to_tensor):
     assert "not 0 to 1" in listing.notes[0]
 
 
+def test_an_empty_cell_is_no_domain(write_table, to_tensor):
+    """It was a domain without a name, which --objective robust left out and reports showed."""
+    table = write_table("path,label,domain\n1,a,ship\n2,b, \n3,a,quay\n4,b,\n")
+    listing = list_label_table(table, to_tensor)
+    assert [item.domain for item in listing.train] == ["ship", None, "quay", None]
+    (note,) = listing.notes
+    assert note.startswith("2 of 4 images have no domain in the table")
+    assert list_label_table(write_table("path,label,domain\n1,a,\n2,b,\n"), to_tensor).notes == ()
+
+
 def test_rows_without_a_label_are_left_out_and_counted(write_table, to_tensor):
     listing = list_label_table(write_table("id,label\n1,a\n2,\n3,b\n"), to_tensor)
     assert (len(listing.train), listing.left_out) == (2, {UNLABELLED_ROWS: ("2",)})

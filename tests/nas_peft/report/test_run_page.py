@@ -135,7 +135,7 @@ def test_hostile_names_are_shown_and_what_is_lost_is_said(changed_run: ChangedRu
 def test_data_of_another_run_are_refused(run: ReportedRun, image_folder: Path, tmp_path: Path):
     fewer = tmp_path / "fewer"
     shutil.copytree(image_folder, fewer, ignore=shutil.ignore_patterns("1*.png"))
-    with pytest.raises(InputError, match="in classes of other sizes than the run's"):
+    with pytest.raises(InputError, match="are not those of the subnet's run"):
         report_of(run, str(fewer))
     with pytest.raises(InputError, match="no such folder '/nowhere/at/all'"):
         report_of(run, "/nowhere/at/all")

@@ -70,3 +70,17 @@ def test_an_overflow_leaves_without_a_rival():
     assert 0 in run_round(race, rows, 0, 10)
     assert 0 not in race.eliminations
     assert race.mean_losses()[0] == (math.inf, 0.0)
+
+
+def test_a_rival_that_overflows_later_takes_nobody_with_it():
+    """Its victim has only finite losses, whose mean is then the estimate."""
+    rows = np.stack([losses(0.0, 1), losses(2.0, 2)])
+    rows[0, 15] = np.inf
+    race = Race([(1,), (2,)], [], images=IMAGES, seed=0)
+    run_round(race, rows, 0, 10)
+    assert race.eliminations == {1: Rival(0)}
+    run_round(race, rows, 10, 20)
+    (mean, _), (estimate, error) = race.mean_losses()
+    assert mean == math.inf
+    assert estimate == pytest.approx(rows[1, :10].mean(dtype=np.float64))
+    assert error > 0

@@ -143,6 +143,26 @@ def test_a_dead_worker_is_replaced_and_its_share_done_again(
     assert two._workers[1] is not dead
 
 
+def test_a_worker_that_ray_s_memory_monitor_kills_is_replaced(
+    local: LocalScorer, two: RayScorer, architectures: list[Architecture], monkeypatch
+):
+    """Ray has an error of its own for that, which is none of an actor."""
+    import ray
+
+    indices, before, real = images_of(local, 0)[:4], list(two._workers), ray.get
+    errors = [ray.exceptions.OutOfMemoryError("Task was killed due to the node running low on memory.")]
+
+    def get(task):
+        if errors:
+            raise errors.pop()
+        return real(task)
+
+    monkeypatch.setattr(ray, "get", get)
+    found = two.score(0, indices, architectures[:2])
+    assert two._workers != before
+    assert np.array_equal(found.losses, local.score(0, indices, architectures[:2]).losses)
+
+
 @pytest.mark.thorough
 def test_a_worker_whose_gpu_is_broken_ends_and_is_replaced(
     local: LocalScorer, two: RayScorer, architectures: list[Architecture], breaks_next: Path

@@ -153,7 +153,10 @@ def test_clients_load_and_unload_within_the_folder(make_service, subnets, tmp_pa
             assert server.ask("PUT", "/tasks/x", body).status == 400
         assert server.ask("PUT", "/tasks/x", b" " * 20_000).status == 413
         assert "outside the folder" in server.ask("DELETE", "/tasks/pets").error
+        counted = [f'nas_peft_answers_total{{task="{name}"}} 1.0'.encode() for name in ("again", "pets")]
+        assert all(line in server.ask("GET", "/metrics").content for line in counted)
         assert server.ask("DELETE", "/tasks/again").status == 204
+        assert [line in server.ask("GET", "/metrics").content for line in counted] == [False, True]
         assert server.ask("DELETE", "/tasks/again").status == 404
         assert server.ask("POST", "/tasks/again/predict", image).status == 404
 

@@ -123,6 +123,7 @@ def test_a_task_that_is_unloaded_answers_what_has_named_it(make_service, subnets
 
     with running(make_service(folder=tmp_path)) as server:
         assert asyncio.run(load_and_unload(server.port)) == {200, 404}
+        assert b'task="new"' not in server.ask("GET", "/metrics").content  # late answers make no new series
 
 
 def test_logits_that_are_not_finite_are_no_answer(make_service, subnets, backbone, tmp_path: Path):

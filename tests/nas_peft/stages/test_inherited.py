@@ -1,5 +1,7 @@
 """A search without retraining: the best subnet is tested and exported as it stands in the supernet."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ from nas_peft.report.run_page import run_page
 from nas_peft.run.finished_search import FinishedSearch
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import SearchResult
+from nas_peft.run.stage_records import OpeningRecord
 from nas_peft.scoring.inherited_network import inherited_network
 from nas_peft.settings.search_config import SearchConfig
+from nas_peft.stages import inherited
 from nas_peft.stages.supernet import read_supernets
 from search_spaces import InputError
-from supernet import load_subnet
+from supernet import Evaluation, evaluate, load_subnet
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +106,33 @@ def test_the_report_has_the_folds_and_says_that_nothing_was_retrained(result: Se
     assert "Nothing was retrained, so it is not known how sure that is." in found.html
     assert "inherited weights, not trained further" in found.html
     assert all(f'scope="col" class="number">fold {number}<' in found.html for number in (1, 2, 3))
+
+
+def test_weights_that_overflow_are_not_tested(
+    tiny_values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The next candidate is; without any the test set stays sealed."""
+    values = {name: value for name, value in tiny_values.items() if name != "retrain"}
+    losses, config = list[float](), SearchConfig.of(**values, no_retrain=True)
+
+    def overflowing(*arguments: Any, **more: Any) -> Evaluation:
+        found = evaluate(*arguments, **more)
+        losses.append(found.loss)
+        return replace(found, losses=found.losses + math.inf) if len(losses) <= most else found
+
+    monkeypatch.setattr(inherited, "evaluate", overflowing)
+    most = 1000
+    with pytest.raises(InputError, match="no candidate within the budget has a finite loss"):
+        search(config, tmp_path / "run", device="cpu")
+    found = FinishedSearch.read(tmp_path / "run")
+    ranked = found.inputs(StageBars(quiet=True)).ranked(found.candidates)
+    assert losses[0] == pytest.approx(ranked[0].loss, rel=1e-4)
+    assert len(losses) == len(ranked)
+    assert found.folder.read_stage("test", OpeningRecord) is None
+    losses.clear()
+    most = 1
+    result = search(config, tmp_path / "run", device="cpu")
+    assert result.selected.name == f"candidate-{ranked[1].number}"
 
 
 @pytest.mark.parametrize("given", [{"seeds": 2}, {"retrain": 1}])
