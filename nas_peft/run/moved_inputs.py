@@ -15,6 +15,7 @@ from search_spaces import InputError, preset_names
 _Config = TypeVar("_Config", bound=TrainingConfig)
 
 _PATHS = ("dataset", "space", "backbone_weights", "data_root")
+_FOLDER = "local-dir:"
 
 
 def with_found_paths(
@@ -38,6 +39,8 @@ def with_found_paths(
         value = getattr(config, name, None)
         if value is not None and not _is_name(name, str(value)):
             changed[name] = type(value)(_found(str(value), bases))
+    if config.backbone.startswith(_FOLDER):
+        changed["backbone"] = _FOLDER + _found(config.backbone.removeprefix(_FOLDER), bases)
     if files := getattr(config, "module_files", ()):
         changed["module_files"] = tuple(Path(_found(str(file), bases)) for file in files)
     if dataset is not None:

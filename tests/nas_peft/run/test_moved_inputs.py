@@ -34,6 +34,19 @@ def test_paths_are_found_beside_a_run_that_moved_with_them(project: Path, monkey
     assert found.dataset == str(moved / "photos")
 
 
+def test_a_backbone_in_a_folder_is_found_and_a_named_one_is_not_looked_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (project / "vit").mkdir()
+    (project / "vit_micro_patch8_32").mkdir()
+    monkeypatch.chdir(project.parent / "elsewhere")
+    run = project / "runs" / "first"
+    config = SearchConfig.of(dataset="digits", backbone="local-dir:vit")
+    assert with_found_paths(config, run, str(project)).backbone == f"local-dir:{project / 'vit'}"
+    named = SearchConfig.of(dataset="digits", backbone="vit_micro_patch8_32")
+    assert with_found_paths(named, run, str(project)).backbone == "vit_micro_patch8_32"
+
+
 def test_names_are_not_looked_for(project: Path):
     (project / "digits").mkdir()
     found = with_found_paths(SearchConfig.of(dataset="digits"), project / "runs" / "first", str(project))
