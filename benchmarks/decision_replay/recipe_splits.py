@@ -22,7 +22,7 @@ from benchmarks.harness.half_rules import (
 )
 from benchmarks.harness.lines import read_lines
 from benchmarks.harness.standard_error import mean_and_error
-from nas_peft.protocol.decision import FRACTION, standard_error
+from nas_peft.protocol.decision import standard_error, tied
 from nas_peft.settings.methods import METHODS
 from search_spaces import Architecture, BackboneShape, InputError, count_params
 from search_spaces.streams import stream
@@ -75,19 +75,11 @@ def _unless_default(rule: HalfRule, errors: float) -> HalfRule:
 
 def _trusted(halves: Sequence[Half]) -> str:
     """The product's rule, whose last step prefers what is trusted more to the lower loss."""
-    best = max(halves, key=lambda half: (half.hits.mean(), -half.calibrated.mean()))
-    alike = [half for half in halves if _within(best.hits - half.hits, best.hits, half.hits)]
-    lowest = min(alike, key=lambda half: float(half.calibrated.mean()))
-    near = [
-        half
-        for half in alike
-        if _within(half.calibrated - lowest.calibrated, half.calibrated, lowest.calibrated)
-    ]
-    return min(near, key=lambda half: (half.params, -half.trust, half.calibrated.mean(), half.name)).name
-
-
-def _within(difference: NDArray[np.float64], first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    return bool(difference.mean() <= FRACTION * standard_error(first, second) + 1e-12)
+    near = {one.name for one in tied([half.contestant(half.calibrated) for half in halves])}
+    return min(
+        (half for half in halves if half.name in near),
+        key=lambda half: (half.params, -half.trust, half.calibrated.mean(), half.name),
+    ).name
 
 
 LOWEST = "lowest calibrated loss"

@@ -13,7 +13,7 @@ from nas_peft.compare.measure import Measure, Part
 from nas_peft.data.embedded import EMBEDDED
 from nas_peft.data.timm_datasets import is_timm_name
 from nas_peft.run.json_file import first_fault, read_json
-from nas_peft.run.place import no_run
+from nas_peft.run.place import require_run
 from nas_peft.settings.baselines_config import BaselinesConfig
 from nas_peft.settings.lists import with_lists
 from nas_peft.settings.search_config import SearchConfig
@@ -114,8 +114,7 @@ class ComparedRun(BaseModel):
     @classmethod
     def read(cls, path: Path) -> ComparedRun:
         """Read a run folder. Raises `InputError` if it is not a run folder or the run has not ended."""
-        if not (path / "config.yaml").is_file():
-            raise no_run(path)
+        require_run(path)
         file = path / "results.json"
         if not file.is_file():
             raise InputError(

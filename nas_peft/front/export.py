@@ -20,9 +20,9 @@ from nas_peft.run.progress import StageBars
 from nas_peft.run.run import Run
 from nas_peft.run.search_inputs import SearchInputs
 from nas_peft.run.stage_records import PLAN, PlanRecord
-from nas_peft.scoring.inherited_network import inherited_network
 from nas_peft.searching.candidate import Candidate
 from nas_peft.stages.final_supernet import inherited_starts
+from nas_peft.stages.inherited import scored_inherited
 from nas_peft.stages.probe import probe
 from nas_peft.stages.supernet import read_left_out, read_supernets
 from nas_peft.training.image_scores import ImageScores
@@ -33,7 +33,7 @@ from nas_peft.training.temperature import fit_temperature
 from nas_peft.training.training_record import TrainingRecord
 from nas_peft.training.trainings import trained_network
 from search_spaces import InputError
-from supernet import Subnet, evaluate, save_subnet
+from supernet import Subnet, save_subnet
 
 INHERITED = (
     "The weights are inherited from the supernet, which was trained on the training part; the subnet was "
@@ -141,16 +141,8 @@ def inherited_subnet(
     search: FinishedSearch, candidate: Candidate, inputs: SearchInputs, device: str = "cpu"
 ) -> Subnet:
     """A candidate with the weights inherited from the supernet, on the CPU, scored on the validation set."""
-    network = inherited_network(read_supernets(inputs, search.folder, device), candidate.architecture)
-    val = inputs.dataset.val
-    found = evaluate(
-        network,
-        val.images,
-        val.labels,
-        preprocessing=inputs.preprocessing,
-        precision=search.config.chosen_precision,
-        keep_logits=True,
-    )
+    supernets = read_supernets(inputs, search.folder, device)
+    network, found = scored_inherited(inputs, supernets, candidate.architecture)
     assert found.logits is not None  # asked for
     return subnet_of(
         network.cpu(),
@@ -163,7 +155,7 @@ def inherited_subnet(
             "protocol": INHERITED,
         },
         training={"weights": "inherited", "candidate": candidate.to_dict()},
-        temperature=_temperature(ImageScores.of(found.logits, val.labels)),
+        temperature=_temperature(ImageScores.of(found.logits, inputs.dataset.val.labels)),
     )
 
 

@@ -132,12 +132,20 @@ def decide(
     elif len(counts) > 1:
         raise ValueError(f"contestants were scored on different numbers of images: {sorted(counts, key=str)}")
     left = [c for c in contestants if not any(other.dominates(c) for other in contestants)]
-    best = min(left, key=lambda c: (-c.accuracy, c.loss, c.params, c.name))
-    alike = _as_accurate(best, left, fraction)
-    lowest = min(alike, key=lambda c: (c.loss, -c.accuracy, c.params, c.name))
-    near = _as_low(lowest, alike, fraction)
+    near = tied(left, fraction)
     chosen = min(near, key=lambda c: (c.params, c.loss, -c.accuracy, c.name))
-    return Decision(chosen.name, _reason(best, contestants, fraction))
+    return Decision(chosen.name, _reason(_most_accurate(left), contestants, fraction))
+
+
+def tied(contestants: Sequence[Contestant], fraction: float = FRACTION) -> list[Contestant]:
+    """The contestants that the second and third step of `decide` leave."""
+    alike = _as_accurate(_most_accurate(contestants), contestants, fraction)
+    lowest = min(alike, key=lambda c: (c.loss, -c.accuracy, c.params, c.name))
+    return _as_low(lowest, alike, fraction)
+
+
+def _most_accurate(contestants: Sequence[Contestant]) -> Contestant:
+    return min(contestants, key=lambda c: (-c.accuracy, c.loss, c.params, c.name))
 
 
 def _robust(contestants: Sequence[Contestant], fraction: float) -> Decision:

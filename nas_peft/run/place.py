@@ -17,10 +17,10 @@ LEAST_ROOM = 100 * 2**20
 def require_run(path: Path) -> None:
     """Raise `InputError` for a path that is no run folder."""
     if not (path / "config.yaml").is_file():
-        raise no_run(path)
+        raise _no_run(path)
 
 
-def no_run(path: Path) -> InputError:
+def _no_run(path: Path) -> InputError:
     """The error for a path that is no run folder, with a few runs that lie beside or in the path."""
     runs = [found for found in _runs_in(path.parent) if found.name != path.name] + _runs_in(path)
     # the name that someone has shortened comes first

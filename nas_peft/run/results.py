@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from nas_peft.run.json_file import CHECKSUM, first_fault, read_json
-from nas_peft.run.place import no_run
+from nas_peft.run.place import require_run
 from nas_peft.run.stage_records import InputsRecord, OpeningRecord, PlanRecord, StageRecord
 from nas_peft.settings.metric import SEED_FIELDS, Metric
 from search_spaces import InputError
@@ -315,8 +315,7 @@ class SearchResult(BaseModel):
 
         Raises `InputError` for a folder that is not a run folder, and for a run that has not ended.
         """
-        if not (folder / "config.yaml").is_file():
-            raise no_run(folder)
+        require_run(folder)
         file = folder / "results.json"
         if not file.is_file():
             raise InputError(

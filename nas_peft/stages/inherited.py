@@ -103,24 +103,30 @@ def _best(
 
     With folds the network is the mean of several, whose loss may overflow where theirs do not.
     """
-    inputs, val = run.inputs, run.inputs.dataset.val
     for candidate in ranked:
         if not isfinite(candidate.loss):
             continue
-        network = inherited_network(folds, candidate.architecture)
-        found = evaluate(
-            network,
-            val.images,
-            val.labels,
-            preprocessing=inputs.preprocessing,
-            precision=inputs.config.chosen_precision,
-            keep_logits=True,
-        )
+        network, found = scored_inherited(run.inputs, folds, candidate.architecture)
         if isfinite(found.loss):
             return candidate, network, found
     raise InputError(
         "no candidate within the budget has a finite loss with the supernet's weights; give a lower "
         "--supernet-lr or a larger --budget and another --out, or leave --no-retrain out"
+    )
+
+
+def scored_inherited(
+    inputs: SearchInputs, folds: Sequence[Fold], architecture: Architecture
+) -> tuple[Supernet, Evaluation]:
+    """A subnet with inherited weights, and its scores on the validation part, logits among them."""
+    network, val = inherited_network(folds, architecture), inputs.dataset.val
+    return network, evaluate(
+        network,
+        val.images,
+        val.labels,
+        preprocessing=inputs.preprocessing,
+        precision=inputs.config.chosen_precision,
+        keep_logits=True,
     )
 
 

@@ -17,6 +17,7 @@ from nas_peft.protocol.decision import Contestant, decide
 from nas_peft.run.progress import StageBars
 from nas_peft.run.results import RowResult, SearchResult
 from nas_peft.run.search_inputs import SearchInputs
+from nas_peft.run.stage_records import PlanRecord, Speeds
 from nas_peft.settings.search_config import SearchConfig
 from nas_peft.training.image_scores import ImageScores
 from supernet import Backbone, create_backbone
@@ -156,3 +157,19 @@ def best_row() -> Callable[[SearchResult, Sequence[RowResult]], RowResult]:
 def running_ray(finished_run: SearchResult, ray_address: str) -> str:
     """The address of a Ray that the caller has started, for tests that read the finished run, too."""
     return ray_address
+
+
+@pytest.fixture
+def plan_record() -> PlanRecord:
+    """A plan of five minutes that sets no option."""
+    return PlanRecord(
+        time="5m",
+        seconds=300.0,
+        before=1.0,
+        level=1,
+        levels=5,
+        set_options={},
+        speeds=Speeds(forward=1.0, supernet=7.0, subnet=4.0, full=5.0, places=2),
+        stages={},
+        lengthened=[],
+    )

@@ -7,25 +7,13 @@ import typer
 
 from nas_peft.cli.app import app
 from nas_peft.planning.table import options
-from nas_peft.run.stage_records import PlanRecord, Speeds
-
-SPEEDS = Speeds(forward=1.0, supernet=7.0, subnet=4.0, full=5.0, places=2)
+from nas_peft.run.stage_records import PlanRecord
 
 
-def test_the_options_of_a_plan_can_be_pasted():
+def test_the_options_of_a_plan_can_be_pasted(plan_record: PlanRecord):
     """An option that is off has no flag with a value, and one without a value has none at all."""
     set_options = {"epochs": [2, 4], "lr": 0.01, "halving": False, "inherited_epochs": None, "average": 0}
-    plan = PlanRecord(
-        time="5m",
-        seconds=300.0,
-        before=1.0,
-        level=1,
-        levels=5,
-        set_options=set_options,
-        speeds=SPEEDS,
-        stages={},
-        lengthened=[],
-    )
+    plan = plan_record.model_copy(update={"set_options": set_options})
     assert options(plan) == "--epochs 2,4 --lr 0.01 --average 0"
     assert options(plan.model_copy(update={"set_options": {"halving": True}})) == "--halving"
     command: Any = typer.main.get_command(app).commands["search"]  # type: ignore[attr-defined]

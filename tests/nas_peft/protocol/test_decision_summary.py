@@ -6,24 +6,12 @@ import pytest
 
 from nas_peft.protocol.decision_summary import decision_summary
 from nas_peft.run.results import SearchResult
-from nas_peft.run.stage_records import PlanRecord, Speeds
+from nas_peft.run.stage_records import PlanRecord
 from search_spaces import Architecture
 from search_spaces.kinds import KINDS
 from search_spaces.strips import strip
 
 LARGER = {"depth": 8, "lora_rank": [64] * 8, "adapter_dim": [64] * 8, "prompt_tokens": [64] * 8}
-
-PLAN = PlanRecord(
-    time="5m",
-    seconds=300.0,
-    before=1.0,
-    level=1,
-    levels=5,
-    set_options={},
-    speeds=Speeds(forward=1.0, supernet=7.0, subnet=4.0, full=5.0, places=2),
-    stages={},
-    lengthened=[],
-)
 
 
 def summary(result: SearchResult, **decision: Any) -> str:
@@ -98,7 +86,9 @@ def test_a_baseline_that_does_as_well_is_named_and_said_not_to_be_exported(finis
     assert "for comparison only" not in better
 
 
-def test_a_run_without_full_fine_tuning_says_how_to_get_it(finished_run: SearchResult):
+def test_a_run_without_full_fine_tuning_says_how_to_get_it(
+    finished_run: SearchResult, plan_record: PlanRecord
+):
     assert "not tried" not in decision_summary(finished_run, 80)
     rows = [row for row in finished_run.rows if row.name != "full"]
     assert finished_run.decision is not None
@@ -109,7 +99,7 @@ def test_a_run_without_full_fine_tuning_says_how_to_get_it(finished_run: SearchR
     said = "not tried full fine-tuning: --baselines linear,full{} trains it, too"
     unplanned = without.model_copy(update={"plan": None})
     assert said.format("") in words(decision_summary(unplanned, 80))
-    planned = without.model_copy(update={"plan": PLAN})
+    planned = without.model_copy(update={"plan": plan_record})
     assert said.format(" or a longer --time") in words(decision_summary(planned, 80))
 
 
